@@ -1,0 +1,243 @@
+"""Collections, dataset types and datasets of the demonstration repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from astropy.time import Time
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DatasetIdGenEnum,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    Timespan,
+)
+from lsst.daf.butler.formatters.json import JsonFormatter
+
+from .camera import LATISS, LSSTCAM, detectors
+from .content import SKYMAP, Content, Pointing
+
+__all__ = [
+    "CALIBRATION",
+    "CALIB_RUN",
+    "DATASET_TYPES",
+    "DEFAULTS_CHAIN",
+    "DRP_CHAIN",
+    "FIRST_RUN",
+    "LATISS_RAW_RUN",
+    "PROMPT_RUN",
+    "RAW_RUN",
+    "REHEARSAL_RUN",
+    "SECOND_RUN",
+    "TAGGED_BEST",
+    "TAGGED_GOOD",
+    "USER_RUN",
+    "DataId",
+    "DatasetGroup",
+    "add_datasets",
+    "certify_calibrations",
+    "make_ref",
+    "planned_datasets",
+    "raw_datasets",
+    "register_collections",
+    "register_dataset_types",
+    "visit_datasets",
+]
+
+DataId: TypeAlias = Mapping[str, Any]
+
+RAW_RUN = "LSSTCam/raw/all"
+LATISS_RAW_RUN = "LATISS/raw/all"
+FIRST_RUN = "LSSTCam/runs/DRP/20260305T000000Z"
+SECOND_RUN = "LSSTCam/runs/DRP/20260401T000000Z"
+PROMPT_RUN = "LSSTCam/prompt/output-2026-03-01"
+CALIB_RUN = "LSSTCam/calib/gen.20260201"
+# The ObsCore configuration selects neither of these; a search for its expressions would find the second.
+USER_RUN = "u/observer/tests"
+REHEARSAL_RUN = "LSSTCam/raw/all-rehearsal"
+
+CALIBRATION = "LSSTCam/calib"
+TAGGED_GOOD = "LSSTCam/tagged/good-seeing"
+TAGGED_BEST = "LSSTCam/tagged/release-candidate"
+# The newer run hides the older one; the chain's own name would match an expression for RUN collections.
+DRP_CHAIN = "LSSTCam/runs/DRP"
+DEFAULTS_CHAIN = "LSSTCam/defaults"
+
+_RUNS = (RAW_RUN, LATISS_RAW_RUN, FIRST_RUN, SECOND_RUN, PROMPT_RUN, CALIB_RUN, USER_RUN, REHEARSAL_RUN)
+_STORAGE_CLASS = "StructuredDataDict"
+_CALIBRATION_TYPES = frozenset({"bias", "flat", "camera"})
+
+DATASET_TYPES: Mapping[str, tuple[str, ...]] = {
+    "raw": ("instrument", "exposure", "detector"),
+    "visit_image": ("instrument", "visit", "detector"),
+    "difference_image": ("instrument", "visit", "detector"),
+    "deep_coadd": ("skymap", "tract", "patch", "band"),
+    "preliminary_visit_summary": ("instrument", "visit"),
+    "bias": ("instrument", "detector"),
+    "flat": ("instrument", "detector", "physical_filter"),
+    "source": ("instrument", "visit", "detector"),
+    "camera": ("instrument",),
+    "direct_warp": ("skymap", "tract", "patch", "instrument", "visit"),
+    "direct_warp_detector": ("skymap", "tract", "patch", "instrument", "visit", "detector"),
+    "exposure_thumbnail": ("instrument", "exposure"),
+    "object_table_tract": ("skymap", "tract"),
+}
+"""Required dimensions by dataset type, in the order of registration (which gives the tag tables their numbers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetGroup:
+    """Datasets of one type in one run.
+
+    Attributes
+    ----------
+    stored
+        Whether the datastore has them too; if not, only the registry knows them.
+    """
+
+    dataset_type: str
+    run: str
+    data_ids: tuple[DataId, ...]
+    stored: bool = True
+
+
+def register_collections(butler: Butler) -> None:
+    """Register runs, tagged, calibration and (nested) chained collections."""
+    collections = butler.collections
+    for run in _RUNS:
+        collections.register(run)
+    collections.register(CALIBRATION, CollectionType.CALIBRATION)
+    for tagged in (TAGGED_GOOD, TAGGED_BEST):
+        collections.register(tagged, CollectionType.TAGGED)
+    for chain, children in ((DRP_CHAIN, (SECOND_RUN, FIRST_RUN)), (DEFAULTS_CHAIN, (DRP_CHAIN, RAW_RUN))):
+        collections.register(chain, CollectionType.CHAINED)
+        collections.redefine_chain(chain, children)
+
+
+def register_dataset_types(butler: Butler, names: Iterable[str] = DATASET_TYPES) -> None:
+    """Register dataset types of `DATASET_TYPES`."""
+    for name in names:
+        dimensions = butler.dimensions.conform(DATASET_TYPES[name])
+        is_calibration = name in _CALIBRATION_TYPES
+        butler.registry.registerDatasetType(
+            DatasetType(name, dimensions, _STORAGE_CLASS, isCalibration=is_calibration)
+        )
+
+
+def planned_datasets(content: Content) -> Iterator[DatasetGroup]:
+    """Yield all datasets of a plan; calibrations and edge cases not included."""
+    for pointing in content.pointings:
+        yield from raw_datasets(pointing, content.detector_ids)
+        yield from visit_datasets(pointing, content.detector_ids)
+    first = content.pointings[0]
+    ids = content.detector_ids
+    yield DatasetGroup("visit_image", SECOND_RUN, _visit_detectors(first, ids[: len(ids) // 2]))
+    yield DatasetGroup("visit_image", USER_RUN, _visit_detectors(first, ids[:2]))
+    yield DatasetGroup("raw", REHEARSAL_RUN, _exposure_detectors(first, ids[:2]))
+    yield DatasetGroup("source", FIRST_RUN, _visit_detectors(first, ids[:3]))
+    tracts = [{"skymap": SKYMAP, "tract": tract.id} for tract in content.tracts]
+    patches = [tract | {"patch": patch} for tract in tracts for patch in range(content.patches_per_side**2)]
+    coadds = tuple(patch | {"band": band} for patch in patches for band in content.coadd_bands)
+    yield DatasetGroup("deep_coadd", SECOND_RUN, coadds)
+    yield DatasetGroup("object_table_tract", SECOND_RUN, tuple(tracts))
+    warp = patches[0] | {"instrument": first.instrument, "visit": first.id}
+    yield DatasetGroup("direct_warp", SECOND_RUN, (warp,))
+    yield DatasetGroup("direct_warp_detector", SECOND_RUN, (warp | {"detector": ids[0]},))
+
+
+def raw_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterator[DatasetGroup]:
+    """Yield the raws of one exposure, and its thumbnail, which no datastore has."""
+    run = LATISS_RAW_RUN if pointing.instrument == LATISS else RAW_RUN
+    yield DatasetGroup("raw", run, _exposure_detectors(pointing, detector_ids))
+    thumbnail = {"instrument": pointing.instrument, "exposure": pointing.id}
+    yield DatasetGroup("exposure_thumbnail", run, (thumbnail,), stored=False)
+
+
+def visit_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterator[DatasetGroup]:
+    """Yield what the pipelines make of one LSSTCam visit; nothing for another instrument."""
+    if pointing.instrument != LSSTCAM:
+        return
+    yield DatasetGroup("visit_image", FIRST_RUN, _visit_detectors(pointing, detector_ids))
+    yield DatasetGroup("difference_image", PROMPT_RUN, _visit_detectors(pointing, detector_ids[::2]))
+    yield DatasetGroup(
+        "preliminary_visit_summary", FIRST_RUN, ({"instrument": LSSTCAM, "visit": pointing.id},)
+    )
+
+
+def make_ref(butler: Butler, dataset_type: str, data_id: DataId, run: str) -> DatasetRef:
+    """Return a reference whose UUID follows from dataset type, data ID and run: equal in every repository."""
+    known_type = butler.get_dataset_type(dataset_type)
+    coordinate = butler.registry.expandDataId(data_id, dimensions=known_type.dimensions)
+    return DatasetRef(known_type, coordinate, run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+
+
+def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_dataset: bool) -> list[DatasetRef]:
+    """Put datasets into the registry, and into the datastore if the group says so.
+
+    Parameters
+    ----------
+    files
+        Directory for files that are ingested where they are.
+    file_per_dataset
+        Whether each dataset gets a file written by Butler (slow), or all of a group share one.
+    """
+    if not group.data_ids:
+        return []
+    if not group.stored:
+        return butler.registry.insertDatasets(
+            group.dataset_type,
+            group.data_ids,
+            run=group.run,
+            idGenerationMode=DatasetIdGenEnum.DATAID_TYPE_RUN,
+        )
+    refs = [make_ref(butler, group.dataset_type, data_id, group.run) for data_id in group.data_ids]
+    if file_per_dataset:
+        for ref in refs:
+            butler.put(_made_up_image(ref), ref)
+    else:
+        path = files / f"{refs[0].id}.json"
+        path.write_text(json.dumps(_made_up_image(refs[0])))
+        butler.ingest(FileDataset(str(path), refs, formatter=JsonFormatter), transfer="direct")
+    return refs
+
+
+def certify_calibrations(butler: Butler, files: Path, detector_ids: tuple[int, ...]) -> None:
+    """Make a bias and a flat for some detectors and certify them for 2026 in the calibration collection."""
+    biases = tuple({"instrument": LSSTCAM, "detector": number} for number in detector_ids[:3])
+    flats = tuple(bias | {"physical_filter": "r_57"} for bias in biases)
+    validity = Timespan(Time("2026-01-01", scale="tai"), Time("2027-01-01", scale="tai"))
+    for name, data_ids in (("bias", biases), ("flat", flats), ("camera", ({"instrument": LSSTCAM},))):
+        group = DatasetGroup(name, CALIB_RUN, data_ids)
+        refs = add_datasets(butler, group, files, file_per_dataset=False)
+        butler.registry.certify(CALIBRATION, refs, validity)
+
+
+def _exposure_detectors(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[DataId, ...]:
+    numbers = _detector_ids(pointing, detector_ids)
+    return tuple(
+        {"instrument": pointing.instrument, "exposure": pointing.id, "detector": number} for number in numbers
+    )
+
+
+def _visit_detectors(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[DataId, ...]:
+    numbers = _detector_ids(pointing, detector_ids)
+    return tuple(
+        {"instrument": pointing.instrument, "visit": pointing.id, "detector": number} for number in numbers
+    )
+
+
+def _detector_ids(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[int, ...]:
+    if pointing.instrument == LSSTCAM:
+        return detector_ids
+    return tuple(chip.id for chip in detectors(pointing.instrument))
+
+
+def _made_up_image(ref: DatasetRef) -> dict[str, Any]:
+    # The padding makes file sizes differ from dataset to dataset, but not from run to run.
+    return {"id": str(ref.id), "dataset_type": ref.datasetType.name, "padding": "0" * (ref.id.int % 4001)}
