@@ -12,6 +12,7 @@ from astropy.time import Time
 from lsst.daf.butler import (
     Butler,
     CollectionType,
+    DataCoordinate,
     DatasetIdGenEnum,
     DatasetRef,
     DatasetType,
@@ -173,7 +174,7 @@ def visit_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterato
 def make_ref(butler: Butler, dataset_type: str, data_id: DataId, run: str) -> DatasetRef:
     """Return a reference whose UUID follows from dataset type, data ID and run: equal in every repository."""
     known_type = butler.get_dataset_type(dataset_type)
-    coordinate = butler.registry.expandDataId(data_id, dimensions=known_type.dimensions)
+    coordinate = DataCoordinate.standardize(data_id, dimensions=known_type.dimensions)
     return DatasetRef(known_type, coordinate, run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
 
 
@@ -183,9 +184,9 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
     Parameters
     ----------
     files
-        Directory for files that are ingested where they are.
+        Directory for the files to be ingested.
     file_per_dataset
-        Whether each dataset gets a file written by Butler (slow), or all of a group share one.
+        Whether each dataset gets a file, moved to Butler's own path, or all of a group share one, left in place.
     """
     if not group.data_ids:
         return []
@@ -197,24 +198,24 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
             idGenerationMode=DatasetIdGenEnum.DATAID_TYPE_RUN,
         )
     refs = [make_ref(butler, group.dataset_type, data_id, group.run) for data_id in group.data_ids]
-    if file_per_dataset:
-        for ref in refs:
-            butler.put(_made_up_image(ref), ref)
-    else:
-        path = files / f"{refs[0].id}.json"
-        path.write_text(json.dumps(_made_up_image(refs[0])))
-        butler.ingest(FileDataset(str(path), refs, formatter=JsonFormatter), transfer="direct")
+    shared = not file_per_dataset
+    parts = [refs] if shared else [[ref] for ref in refs]
+    new_files = [
+        FileDataset(str(_write(files, part[0])), part, formatter=JsonFormatter) for part in parts
+    ]
+    butler.ingest(*new_files, transfer="direct" if shared else "move")
     return refs
 
 
-def certify_calibrations(butler: Butler, files: Path, detector_ids: tuple[int, ...]) -> None:
-    """Make a bias and a flat for some detectors and certify them for 2026 in the calibration collection."""
+def certify_calibrations(butler: Butler, detector_ids: tuple[int, ...]) -> None:
+    """Put a bias and a flat for some detectors and certify them for 2026 in the calibration collection."""
     biases = tuple({"instrument": LSSTCAM, "detector": number} for number in detector_ids[:3])
     flats = tuple(bias | {"physical_filter": "r_57"} for bias in biases)
     validity = Timespan(Time("2026-01-01", scale="tai"), Time("2027-01-01", scale="tai"))
     for name, data_ids in (("bias", biases), ("flat", flats), ("camera", ({"instrument": LSSTCAM},))):
-        group = DatasetGroup(name, CALIB_RUN, data_ids)
-        refs = add_datasets(butler, group, files, file_per_dataset=False)
+        refs = [make_ref(butler, name, data_id, CALIB_RUN) for data_id in data_ids]
+        for ref in refs:
+            butler.put(_made_up_image(ref), ref.expanded(butler.registry.expandDataId(ref.dataId)))
         butler.registry.certify(CALIBRATION, refs, validity)
 
 
@@ -236,6 +237,12 @@ def _detector_ids(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[in
     if pointing.instrument == LSSTCAM:
         return detector_ids
     return tuple(chip.id for chip in detectors(pointing.instrument))
+
+
+def _write(files: Path, ref: DatasetRef) -> Path:
+    path = files / f"{ref.id}.json"
+    path.write_text(json.dumps(_made_up_image(ref)))
+    return path
 
 
 def _made_up_image(ref: DatasetRef) -> dict[str, Any]:

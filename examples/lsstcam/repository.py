@@ -179,7 +179,7 @@ def _fill(butler: Butler, repository: Repository) -> None:
     insert_records(butler, exposure_records(content.pointings))
     define_visits(butler, repository, content.pointings)
     _add(butler, repository, planned_datasets(content))
-    certify_calibrations(butler, _files(repository), content.detector_ids)
+    certify_calibrations(butler, content.detector_ids)
 
 
 def _add(butler: Butler, repository: Repository, groups: Iterable[DatasetGroup]) -> None:
