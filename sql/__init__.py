@@ -1,0 +1,1 @@
+"""SQL sources of tapdb: one object a file, each of which psql can run."""

@@ -1,0 +1,59 @@
+"""Databases of a server: make one, copy one, drop one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from tapdb.engine import create_engine
+
+__all__ = ["create_database", "drop_database"]
+
+
+def create_database(server: sa.URL, name: str, *, template: str | None = None) -> sa.URL:
+    """Make a database and return its URL.
+
+    Parameters
+    ----------
+    server
+        Another database of the same server, as a user who may create databases.
+    name
+        Name of the new database.
+    template
+        Database to copy, with nobody connected to it; the server's default if it is not given.
+    """
+    statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    if template is not None:
+        statement = sql.SQL("{} TEMPLATE {}").format(statement, sql.Identifier(template))
+    with _maintenance(server) as connection:
+        connection.exec_driver_sql(statement.as_string())
+    return server.set(database=name)
+
+
+def drop_database(server: sa.URL, name: str) -> None:
+    """Drop a database, whoever is still connected to it; it is no error if there is none.
+
+    Parameters
+    ----------
+    server
+        Another database of the same server, as a user who may drop the database.
+    name
+        Name of the database.
+    """
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with _maintenance(server) as connection:
+        connection.exec_driver_sql(statement.as_string())
+
+
+@contextmanager
+def _maintenance(server: sa.URL) -> Iterator[sa.Connection]:
+    """Connect outside of any transaction, where databases are made and dropped."""
+    engine = create_engine(server)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    finally:
+        engine.dispose()

@@ -1,0 +1,172 @@
+"""The one error tree of tapdb: every message says what was asked, what was found and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DatabaseNotReadyError",
+    "DatabaseUnavailableError",
+    "DriftError",
+    "FrozenSourceError",
+    "MissingExtensionError",
+    "MissingRegistryError",
+    "ServerStartError",
+    "SettingsError",
+    "TapdbError",
+]
+
+
+class TapdbError(Exception):
+    """Base of all errors that tapdb raises on purpose.
+
+    The command line prints the message alone and exits with `exit_code`. Messages are shown to strangers: they hold no
+    password and no connection URL.
+    """
+
+    exit_code: int = 1
+
+
+class SettingsError(TapdbError):
+    """A setting, an option or an environment variable cannot be used.
+
+    Parameters
+    ----------
+    setting
+        Name as the user wrote it, for example ``TAPDB_URL`` or ``--setting``.
+    problem
+        What is wrong with the value; never the value of a secret.
+    remedy
+        What to write instead.
+    """
+
+    exit_code = 2
+
+    def __init__(self, setting: str, problem: str, remedy: str = "") -> None:
+        self.setting = setting
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{setting}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class DatabaseUnavailableError(TapdbError):
+    """No connection to the database could be made, or it was lost.
+
+    Parameters
+    ----------
+    target
+        Where the connection was to go, such as ``database "dp1" on db.example.org:5432 as user "tap"``.
+    reason
+        What the server or libpq said, without secrets.
+    """
+
+    def __init__(self, target: str, reason: str) -> None:
+        self.target = target
+        self.reason = reason
+        super().__init__(
+            f"cannot use {target}: {reason}\n"
+            "Check that the server runs and that TAPDB_URL, DATABASE_URL or PGHOST, PGPORT, PGUSER and PGDATABASE name it."
+        )
+
+
+class ServerStartError(TapdbError):
+    """A private PostgreSQL server could not be started.
+
+    Parameters
+    ----------
+    problem
+        What went wrong.
+    remedy
+        What to do about it.
+    log
+        Last lines that the server or its tools wrote.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", log: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.log = log
+        super().__init__("\n".join(part for part in (problem, log, remedy) if part))
+
+
+class DatabaseNotReadyError(TapdbError):
+    """The database answers, but lacks something that tapdb stands on."""
+
+
+class MissingExtensionError(DatabaseNotReadyError):
+    """A PostgreSQL extension is not there, or not where it can be found.
+
+    Parameters
+    ----------
+    name
+        Name of the extension, such as ``pg_sphere``.
+    found
+        What the database has instead.
+    remedy
+        What to install or to run; several lines are fine.
+    """
+
+    def __init__(self, name: str, found: str, remedy: str) -> None:
+        self.name = name
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"tapdb needs the PostgreSQL extension {name}; {found}\n{remedy}")
+
+
+class MissingRegistryError(DatabaseNotReadyError):
+    """The database holds no Butler registry, or more than one and none was chosen.
+
+    Parameters
+    ----------
+    asked
+        What was looked for, such as ``a Butler registry in schema "dp1"``.
+    found
+        What the database has instead.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, asked: str, found: str, remedy: str) -> None:
+        self.asked = asked
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"no {asked}; {found}\n{remedy}")
+
+
+class FrozenSourceError(TapdbError):
+    """A frozen SQL text is missing, or was edited after it had been frozen.
+
+    Parameters
+    ----------
+    name
+        Name of the SQL source, such as ``functions/tapdb.s_region``.
+    version
+        Frozen version, from 1.
+    problem
+        What was found.
+    """
+
+    def __init__(self, name: str, version: int, problem: str) -> None:
+        self.name = name
+        self.version = version
+        self.problem = problem
+        super().__init__(f"{name} version {version}: {problem}")
+
+
+class DriftError(TapdbError):
+    """What the database holds differs from what it should hold.
+
+    Parameters
+    ----------
+    what
+        What was compared, such as ``ivoa.ObsCore``.
+    differences
+        One readable line for each difference.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, what: str, differences: tuple[str, ...], remedy: str = "") -> None:
+        self.what = what
+        self.differences = differences
+        self.remedy = remedy
+        lines = [f"{what} differs from what it should be:", *(f"  {line}" for line in differences)]
+        super().__init__("\n".join([*lines, remedy] if remedy else lines))

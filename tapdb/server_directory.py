@@ -1,0 +1,136 @@
+"""The directory of a private server: who can enter it, and who removes it at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tapdb.errors import ServerStartError
+from tapdb.server_programs import Account
+
+__all__ = ["prepare_directory", "start_watcher"]
+
+_PREFIX = "tapdb-"
+# sockaddr_un holds 107 characters (unix(7)); the socket's own name takes up to 15 of them.
+_LONGEST_DIRECTORY = 90
+
+# `env -i`: neither a client's PG* variables nor its secrets reach the server, nor does the mark by which mirakuru finds,
+# and on exit kills, processes of its own (it compares process ids by prefix and so may find those of strangers).
+_PG_CTL = """\
+#!/bin/sh
+exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL="$LC_ALL" LANG="$LANG" {become} \\
+    /bin/sh -c 'cd "$0" && exec "$@"' {directory} {pg_ctl} "$@"
+"""
+
+# Reads its standard input until the process at the other end is gone, in whatever way.
+_WATCHER = """\
+trap '' INT TERM HUP
+cat >/dev/null
+{pg_ctl} stop -D {data} -m immediate >/dev/null 2>&1
+{remove}
+"""
+
+
+def prepare_directory(pg_ctl: Path, account: Account | None) -> tuple[Path, Path]:
+    """Make a directory for one server and, in it, a ``pg_ctl`` that runs as the server's account.
+
+    A ``TMPDIR`` that the account cannot enter, that is mounted noexec, or whose name is too long for a Unix socket is passed
+    over for ``/tmp`` and ``/var/tmp``.
+
+    Parameters
+    ----------
+    pg_ctl
+        PostgreSQL's own program.
+    account
+        Account that the server runs as, None for the present user.
+
+    Returns
+    -------
+    directory
+        Open to the account only.
+    pg_ctl
+        Program to use in place of PostgreSQL's own.
+
+    Raises
+    ------
+    ServerStartError
+        Raised if there is no such directory; the message says what was wrong with each.
+    """
+    refused = []
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp's are private
+        try:
+            directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)).resolve()
+        except OSError as error:
+            refused.append(f"  {base}: {error.strerror}")
+            continue
+        try:
+            wrapper = _write_pg_ctl(directory, pg_ctl, account)
+            problem = _problem_with(directory, wrapper)
+        except BaseException:
+            shutil.rmtree(directory)
+            raise
+        if not problem:
+            return directory, wrapper
+        shutil.rmtree(directory)
+        refused.append(f"  {base}: {problem}")
+    who = f"user {account.name}" if account else "the present user"
+    raise ServerStartError(
+        f"no temporary directory lets {who} run {pg_ctl}:",
+        "Set TMPDIR to a directory that this user can enter and run programs in.",
+        log="\n".join(refused),
+    )
+
+
+def start_watcher(directory: Path, pg_ctl: Path, *, keep: bool) -> subprocess.Popen[bytes]:
+    """Start a shell that stops the server and removes its directory when this process closes the pipe, or dies.
+
+    Parameters
+    ----------
+    directory, pg_ctl
+        As `prepare_directory` returned them.
+    keep
+        Whether the directory stays.
+    """
+    script = _WATCHER.format(
+        pg_ctl=shlex.quote(str(pg_ctl)),
+        data=shlex.quote(str(directory / "data")),
+        remove="" if keep else f"rm -rf {shlex.quote(str(directory))}",
+    )
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _write_pg_ctl(directory: Path, pg_ctl: Path, account: Account | None) -> Path:
+    """Write the wrapper, and give the directory to the account."""
+    wrapper = directory / "pg_ctl"
+    text = _PG_CTL.format(
+        become=shlex.join(account.command()) if account else "",
+        directory=shlex.quote(str(directory)),
+        pg_ctl=shlex.quote(str(pg_ctl)),
+    )
+    wrapper.write_text(text, encoding="utf-8")
+    wrapper.chmod(0o755)
+    if account is not None:
+        os.chown(directory, account.uid, account.gid)
+    return wrapper
+
+
+def _problem_with(directory: Path, wrapper: Path) -> str:
+    """Return why a server could not run in a directory, or nothing."""
+    if len(str(directory)) > _LONGEST_DIRECTORY:
+        return "its name is too long for a Unix socket"
+    try:
+        tried = subprocess.run([wrapper, "--version"], check=False, capture_output=True, text=True)
+    except OSError as error:
+        return str(error.strerror)
+    return "" if tried.returncode == 0 else tried.stderr.strip()

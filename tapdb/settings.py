@@ -1,0 +1,140 @@
+"""Where the database is and how tapdb behaves: option, then ``TAPDB_*``, ``DATABASE_URL``, then libpq's own ``PG*``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tapdb.errors import SettingsError
+
+__all__ = ["DRIVER", "LOG_LEVELS", "LogLevel", "Settings", "database_url", "parse_url", "read_settings"]
+
+DRIVER = "postgresql+psycopg"
+"""SQLAlchemy's name of the one driver that tapdb uses."""
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+
+_URL_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE and percent-encode @ : / ? # in the password"
+_SCHEME = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
+
+
+class Settings(BaseSettings):
+    """Settings as the environment gives them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAPDB_", extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
+    )
+
+    url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("TAPDB_URL", "DATABASE_URL"),
+        description="Database to use, as a URL or a libpq connection string; without it libpq's own PG* variables count.",
+    )
+    obscore_config: Path | None = Field(
+        default=None, description="ObsCore configuration (YAML) that the view is made from."
+    )
+    registry_schema: str | None = Field(
+        default=None, description="Schema of the Butler registry; found by itself if there is just one."
+    )
+    lock_timeout_ms: int = Field(
+        default=3000, ge=0, description="Milliseconds that a migration waits for a lock before it gives up; 0 is for ever."
+    )
+    log_level: LogLevel = Field(default="warning", description="Least severe log message that the command line shows.")
+
+
+def read_settings() -> Settings:
+    """Return the settings that the environment holds.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a variable has a value that cannot be used; the message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        variable = name if name.isupper() else f"TAPDB_{name.upper()}"
+        raise SettingsError(variable, first["msg"]) from None
+
+
+def database_url(explicit: str | None = None) -> sa.URL:
+    """Return the URL of the database to use.
+
+    Parameters
+    ----------
+    explicit
+        What the user gave as an option; goes before every environment variable.
+
+    Returns
+    -------
+    url
+        URL with the psycopg driver. It has no host, user or database if nothing names one: libpq then reads ``PG*``,
+        the service file and ``.pgpass`` when it connects.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the text is not a PostgreSQL URL or connection string. The message never repeats it.
+    """
+    if explicit is not None:
+        return parse_url(explicit, source="database URL")
+    url = read_settings().url
+    if url is None:
+        return sa.URL.create(DRIVER)
+    return parse_url(url.get_secret_value(), source="TAPDB_URL or DATABASE_URL")
+
+
+def parse_url(text: str, *, source: str) -> sa.URL:
+    """Return the SQLAlchemy URL of what libpq understands: a URL, or ``host=... dbname=...``.
+
+    Parameters
+    ----------
+    text
+        URL with any PostgreSQL driver (``postgres://``, ``postgresql+psycopg2://``), a connection string, or nothing.
+    source
+        What an error calls it.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the text cannot be understood. A password often breaks a URL, hence no part of it is repeated.
+    """
+    found = _SCHEME.match(text)
+    if found:
+        if found["scheme"].lower() not in {"postgres", "postgresql"}:
+            # Still safe to name: the pattern admits letters and digits before "://" only.
+            raise SettingsError(source, f"is a {found['scheme']} URL, but tapdb works on PostgreSQL", _URL_FORM)
+        text = "postgresql://" + text[found.end() :]
+    try:
+        fields = {name: str(value) for name, value in conninfo_to_dict(text).items()}
+    except ProgrammingError:
+        raise SettingsError(source, "is not a PostgreSQL connection URL", _URL_FORM) from None
+    host, port = fields.pop("host", None), fields.pop("port", None)
+    database = fields.pop("dbname", None)
+    if port is not None and not re.fullmatch(r"\d{1,5}(,\d{0,5})*", port):
+        raise SettingsError(source, "has a port that is not a number", _URL_FORM)
+    if any("@" in part for part in (host, database) if part):
+        raise SettingsError(source, "has a host or a database name with @ in it", _URL_FORM)
+    if (host and (host.startswith("/") or "," in host)) or (port and "," in port):
+        # Socket directories and lists of hosts have no place in a URL's authority part.
+        fields |= {name: value for name, value in (("host", host), ("port", port)) if value}
+        host = port = None
+    return sa.URL.create(
+        DRIVER,
+        username=fields.pop("user", None),
+        password=fields.pop("password", None),
+        host=host,
+        port=int(port) if port else None,
+        database=database,
+        query=fields,
+    )

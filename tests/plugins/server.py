@@ -1,0 +1,152 @@
+"""Fixtures for a real PostgreSQL server and for databases on it that a test may change as it likes.
+
+The server is a private one, one for each pytest-xdist worker because roles belong to a whole server. A server that
+already runs is used instead if ``TAPDB_TEST_URL`` or the options ``--postgresql-host``, ``--postgresql-port``,
+``--postgresql-user``, ``--postgresql-password`` name it; the user must be a superuser there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+import sqlalchemy as sa
+
+from tapdb.databases import create_database, drop_database
+from tapdb.engine import create_engine
+from tapdb.extensions import install_extensions
+from tapdb.server import EphemeralServer
+from tapdb.server_environment import client_environment
+from tapdb.settings import DRIVER, parse_url
+
+__all__ = ["GivenServer", "clone_database", "connection", "database_url", "server", "template_database"]
+
+_TEMPLATE = "tapdb_template"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenServer:
+    """A server that somebody else runs; used as `tapdb.server.EphemeralServer` is."""
+
+    administration: sa.URL
+
+    @property
+    def host(self) -> str:
+        return self.administration.host or ""
+
+    @property
+    def port(self) -> int:
+        return self.administration.port or 5432
+
+    @property
+    def user(self) -> str:
+        return self.administration.username or ""
+
+    @property
+    def password(self) -> str:
+        return str(self.administration.password or "")
+
+    def url(self, dbname: str = "postgres") -> sa.URL:
+        return self.administration.set(database=dbname)
+
+    def environment(self, dbname: str = "postgres") -> dict[str, str]:
+        return client_environment(self.url(dbname))
+
+
+Server = EphemeralServer | GivenServer
+
+
+def _given_url(config: pytest.Config) -> sa.URL | None:
+    """Return where the server is that the user wants to be used."""
+    if text := os.environ.get("TAPDB_TEST_URL"):
+        return parse_url(text, source="TAPDB_TEST_URL")
+    host = config.getoption("postgresql_host")
+    if not host:
+        return None
+    port = config.getoption("postgresql_port")
+    return sa.URL.create(
+        DRIVER,
+        username=config.getoption("postgresql_user") or "postgres",
+        password=config.getoption("postgresql_password"),
+        host=host,
+        port=int(port) if port else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Return a running server."""
+    given = _given_url(request.config)
+    if given is not None:
+        yield GivenServer(given)
+        return
+    with EphemeralServer() as private:
+        yield private
+
+
+@pytest.fixture(scope="session")
+def _name_of_database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Return a function that names a new database; workers and runs on one server never collide."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    numbers = itertools.count(1)
+    return lambda: f"tapdb_test_{os.getpid()}_{worker}_{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def template_database(server: Server, _name_of_database: Callable[[], str]) -> Iterator[str]:
+    """Return the name of a database that has both extensions and that nobody is connected to."""
+    name = _name_of_database()
+    url = create_database(server.url(), name, template="template0")
+    try:
+        engine = create_engine(url)
+        with engine.begin() as session:
+            install_extensions(session)
+        engine.dispose()
+        yield name
+    finally:
+        drop_database(server.url(), name)
+
+
+@pytest.fixture(scope="session")
+def clone_for_session(
+    server: Server, _name_of_database: Callable[[], str]
+) -> Iterator[Callable[[str], sa.URL]]:
+    """Return a function that copies a template database; the copies live until the session ends."""
+    yield from _cloner(server, _name_of_database)
+
+
+@pytest.fixture
+def clone_database(server: Server, _name_of_database: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
+    """Return a function that copies a template database, named by it; the copies are dropped after the test."""
+    yield from _cloner(server, _name_of_database)
+
+
+@pytest.fixture
+def database_url(clone_database: Callable[[str], sa.URL], template_database: str) -> sa.URL:
+    """Return the URL of a database of one's own, with both extensions."""
+    return clone_database(template_database)
+
+
+@pytest.fixture
+def connection(database_url: sa.URL) -> Iterator[sa.Connection]:
+    """Return a connection to a database of one's own, with both extensions."""
+    engine = create_engine(database_url)
+    with engine.connect() as session:
+        yield session
+    engine.dispose()
+
+
+def _cloner(server: Server, new_name: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
+    made: list[str] = []
+
+    def clone(template: str) -> sa.URL:
+        name = new_name()
+        made.append(name)
+        return create_database(server.url(), name, template=template)
+
+    yield clone
+    for name in made:
+        drop_database(server.url(), name)
