@@ -17,6 +17,7 @@ __all__ = [
     "ExtensionState",
     "create_statement",
     "install_extensions",
+    "install_statements",
     "mend_pg_sphere",
     "mend_statement",
     "read_extensions",
@@ -152,20 +153,26 @@ def install_extensions(connection: sa.Connection) -> tuple[str, ...]:
     MissingExtensionError
         Raised if the server's machine lacks a package, or the user may not install it, or it sits in another schema.
     """
-    installed = []
-    for state in read_extensions(connection):
-        if state.ready:
-            continue
-        if state.installed is not None or state.available is None:
-            raise state.error()
-        try:
-            _create(connection, state.name)
-        except sa.exc.ProgrammingError as error:
-            if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-                raise
-            raise state.error() from error
-        installed.append(state.name)
-    return tuple(installed)
+    return tuple(name for name, _ in _install(connection))
+
+
+def install_statements(connection: sa.Connection) -> tuple[str, ...]:
+    """Return the SQL that `install_extensions` would run; found by running it and rolling back.
+
+    Parameters
+    ----------
+    connection
+        Connection of a superuser.
+
+    Raises
+    ------
+    MissingExtensionError
+        Raised as by `install_extensions`.
+    """
+    with connection.begin_nested() as trial:
+        statements = tuple(statement for _, statement in _install(connection))
+        trial.rollback()
+    return statements
 
 
 def mend_pg_sphere(connection: sa.Connection) -> None:
@@ -182,7 +189,7 @@ def mend_pg_sphere(connection: sa.Connection) -> None:
 def create_statement(name: str) -> str:
     """Return the SQL that installs an extension as it is packaged."""
     statement = sql.SQL("CREATE EXTENSION {} SCHEMA {}").format(sql.Identifier(name), sql.Identifier(_SCHEMA))
-    return statement.as_string()
+    return statement.as_string() + ";"
 
 
 def mend_statement() -> str:
@@ -191,14 +198,34 @@ def mend_statement() -> str:
     return text.partition("-- create\n")[2]
 
 
-def _create(connection: sa.Connection, name: str) -> None:
-    """Install one extension; leave the transaction usable whatever happens."""
+def _install(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Install what is missing; return names and the SQL that was run."""
+    installed = []
+    for state in read_extensions(connection):
+        if state.ready:
+            continue
+        if state.installed is not None or state.available is None:
+            raise state.error()
+        try:
+            installed.append((state.name, _create(connection, state.name)))
+        except sa.exc.ProgrammingError as error:
+            if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise state.error() from error
+    return installed
+
+
+def _create(connection: sa.Connection, name: str) -> str:
+    """Install one extension and return how; the transaction stays usable when the server refuses."""
+    statement = create_statement(name)
     try:
         with connection.begin_nested():
-            connection.exec_driver_sql(create_statement(name))
+            connection.exec_driver_sql(statement)
     except sa.exc.DBAPIError as error:
         if name != "pg_sphere" or not isinstance(error.orig, psycopg.errors.InvalidFunctionDefinition):
             raise
         _log.info("the server refuses the packaged pg_sphere (%s): mending it", error.orig.diag.message_primary)
-        with connection.begin_nested():
-            mend_pg_sphere(connection)
+    else:
+        return statement
+    mend_pg_sphere(connection)
+    return mend_statement()

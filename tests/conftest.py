@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.plugins.server"]
+# Every module in tests/plugins is one.
+pytest_plugins = [f"tests.plugins.{path.stem}" for path in sorted(Path(__file__).parent.glob("plugins/*.py"))]
 
 # In CI the same examples on every run; a deadline would measure the machine, not the code.
 settings.register_profile(

@@ -4,8 +4,8 @@
 -- negator of `<@`, which PostgreSQL accepts no longer (15.20 and others of that date); pg_sphere 1.4.0 drops them. This
 -- block reads the script that the server has, leaves out these two statements, runs it, and then registers what it made.
 -- The result is what CREATE EXTENSION would have made, less the two operators. Files of the package stay as they are.
--- Superuser only, because it writes a row of pg_extension. To install into a schema other than the first of
--- search_path, set search_path before. Where plain CREATE EXTENSION works use that: `tapdb extensions install` chooses.
+-- Superuser only, because it writes a row of pg_extension. Where plain CREATE EXTENSION works use that:
+-- `tapdb extensions install` chooses.
 
 -- drop
 DROP EXTENSION IF EXISTS pg_sphere;
@@ -15,7 +15,7 @@ DO $mend$
 DECLARE
     refused CONSTANT text :=
         'CREATE\s+OPERATOR\s+@\s*\(\s*LEFTARG\s*=\s*(?:bigint|spoint)\s*,\s*RIGHTARG\s*=\s*smoc\s*,[^;]*;';
-    target CONSTANT regnamespace := current_schema()::regnamespace;
+    target CONSTANT regnamespace := 'public';
     callers_search_path CONSTANT text := current_setting('search_path');
     callers_messages CONSTANT text := current_setting('client_min_messages');
     packaged record;

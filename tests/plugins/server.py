@@ -78,13 +78,16 @@ def _given_url(config: pytest.Config) -> sa.URL | None:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Return a running server."""
+    """Return a running server; its password is in the environment too, for URLs that are written to files."""
     given = _given_url(request.config)
-    if given is not None:
-        yield GivenServer(given)
-        return
-    with EphemeralServer() as private:
-        yield private
+    with pytest.MonkeyPatch.context() as environment:
+        if given is not None:
+            environment.setenv("PGPASSWORD", str(given.password or ""))
+            yield GivenServer(given)
+            return
+        with EphemeralServer() as private:
+            environment.setenv("PGPASSWORD", private.password)
+            yield private
 
 
 @pytest.fixture(scope="session")
