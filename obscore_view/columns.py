@@ -207,7 +207,7 @@ def _standard(row: _Row, *, index: int, mandatory: bool) -> ObsCoreColumn:
         xtype=xtype,
         unit=unit,
         ucd=ucd,
-        utype=":".join(("obscore", utype)),
+        utype=f"obscore:{utype}",
         description=description,
         mandatory=mandatory,
         principal=name not in _SECONDARY,

@@ -1,0 +1,259 @@
+"""What a well-formed configuration may still get wrong: names, format strings, patterns that mean nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from obscore_view.columns import DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
+from obscore_view.config_model import CollectionType, ObsCoreConfig
+from obscore_view.config_problems import Finding, did_you_mean
+from obscore_view.config_sections import DatasetTypeConfig, ExtraColumnConfig, ExtraColumnValue, TapdbOptions
+from obscore_view.errors import ConfigError
+from obscore_view.regex import to_postgres
+from obscore_view.template import Column, parse_template
+
+__all__ = ["find_problems", "find_warnings"]
+
+Path = tuple[str | int, ...]
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_VIEW_NAME = re.compile(rf"{_IDENTIFIER.pattern}\.{_IDENTIFIER.pattern}")
+_PLUGINS = {"PgSphereObsCorePlugin": ("region_column", "position_column"), "DefaultSpatialObsCorePlugin": ()}
+# Columns whose values come from the registry or from keys of their own; the rest is free for tapdb.columns.
+_FILLED = frozenset(
+    {
+        "dataproduct_type",
+        "dataproduct_subtype",
+        "calib_level",
+        "obs_collection",
+        "obs_id",
+        "obs_publisher_did",
+        "access_url",
+        "access_format",
+        "access_estsize",
+        "target_name",
+        "s_ra",
+        "s_dec",
+        "s_fov",
+        "s_region",
+        "s_xel1",
+        "s_xel2",
+        "t_min",
+        "t_max",
+        "t_exptime",
+        "em_min",
+        "em_max",
+        "em_filter_name",
+        "o_ucd",
+        "facility_name",
+        "instrument_name",
+        "obs_release_date",
+        "registry_dataset_id",
+        "pgs_region",
+        "pgs_center",
+    }
+)
+
+
+def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
+    """Yield everything that makes a configuration unusable, with its path and a remedy."""
+    yield from _template(("obs_publisher_did_fmt",), config.obs_publisher_did_fmt)
+    yield from _collections(config)
+    yield from _extra_columns(("extra_columns",), config.extra_columns or {})
+    for name, dataset_type in config.dataset_types.items():
+        yield from _dataset_type(("dataset_types", name), dataset_type)
+    yield from _column_types(config)
+    for name, (low, high) in config.spectral_ranges.items():
+        if low is not None and high is not None and not low <= high:
+            yield (
+                ("spectral_ranges", name),
+                f"found {low} m to {high} m",
+                "write [shortest, longest] wavelength in metres",
+            )
+    for name in config.dataset_type_constraints:
+        if name not in config.dataset_types:
+            path = ("dataset_type_constraints", name)
+            yield path, "no such dataset type in dataset_types", did_you_mean(name, config.dataset_types)
+    yield from _plugins(config)
+    yield from _indices(config)
+    yield from _options(config.tapdb)
+
+
+def find_warnings(config: ObsCoreConfig) -> Iterator[Finding]:
+    """Yield what works, but will hardly be what was meant."""
+    if config.use_butler_uri is not None:
+        yield ("use_butler_uri",), "without effect, here as in Butler", "remove it"
+    if not config.dataset_types:
+        yield ("dataset_types",), "found none, so that the view is empty", "list what is to be published"
+    if config.obs_publisher_did_fmt is None:
+        yield (), "no obs_publisher_did_fmt: obs_publisher_did is NULL, against ObsCore 1.1", "add it"
+    for name, dataset_type in config.dataset_types.items():
+        path = ("dataset_types", name)
+        if dataset_type.dataproduct_type not in DATAPRODUCT_TYPES:
+            found = f'"{dataset_type.dataproduct_type}" is no dataproduct_type of ObsCore 1.1'
+            yield (*path, "dataproduct_type"), found, f"use one of {', '.join(DATAPRODUCT_TYPES)}"
+        if dataset_type.obs_id_fmt is None:
+            yield path, "no obs_id_fmt: obs_id is NULL, against ObsCore 1.1", "add it"
+        if dataset_type.obs_collection is None and config.obs_collection is None:
+            yield (
+                path,
+                "no obs_collection: the column is NULL, against ObsCore 1.1",
+                "add it here or at the top level",
+            )
+
+
+def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[Finding]:
+    if text is None:
+        return
+    try:
+        template = parse_template(text)
+    except ConfigError as error:
+        yield from ((path, problem.problem, problem.remedy) for problem in error.problems)
+    else:
+        if not obs_id and Column("obs_id") in template.references:
+            yield (
+                path,
+                "found {obs_id}, which is not known before this format string is filled",
+                "use other keys",
+            )
+
+
+def _collections(config: ObsCoreConfig) -> Iterator[Finding]:
+    rule = config.collection_rule
+    if config.tapdb.find_first is not None:
+        if not config.tapdb.find_first:
+            yield (
+                ("tapdb", "find_first"),
+                "found an empty list",
+                "name the collections to search, or remove it",
+            )
+    elif config.collection_type is CollectionType.TAGGED and len(rule.names) != 1:
+        yield (
+            ("collections",),
+            f"found {len(rule.names)} names with collection_type TAGGED",
+            "name one TAGGED collection",
+        )
+    elif config.collection_type is None and not rule.names:
+        remedy = "name the collections to search, or set collection_type: RUN for all RUN collections"
+        yield ("collections",), "found no collection and no collection_type", remedy
+    if rule.kind == "run-regex":
+        for index, pattern in enumerate(rule.names):
+            try:
+                to_postgres(pattern)
+            except ValueError as error:
+                yield (
+                    ("collections", index),
+                    f'found the pattern "{pattern}": {error}',
+                    "write it more simply",
+                )
+
+
+def _dataset_type(path: Path, dataset_type: DatasetTypeConfig) -> Iterator[Finding]:
+    if not 0 <= dataset_type.calib_level <= 4:
+        yield (
+            (*path, "calib_level"),
+            f"found {dataset_type.calib_level}",
+            "ObsCore 1.1 has calibration levels 0 to 4",
+        )
+    if dataset_type.s_xel is not None and min(dataset_type.s_xel) < 1:
+        yield (
+            (*path, "s_xel"),
+            f"found {list(dataset_type.s_xel)}",
+            "write the two sizes in pixels, or leave it out",
+        )
+    yield from _template((*path, "obs_id_fmt"), dataset_type.obs_id_fmt, obs_id=False)
+    yield from _template((*path, "datalink_url_fmt"), dataset_type.datalink_url_fmt)
+    yield from _extra_columns((*path, "extra_columns"), dataset_type.extra_columns or {})
+
+
+def _extra_columns(path: Path, columns: Mapping[str, ExtraColumnValue]) -> Iterator[Finding]:
+    for name, value in columns.items():
+        here = (*path, name)
+        if not _IDENTIFIER.fullmatch(name):
+            yield here, f'"{name}" is no column name', "use letters, digits and _, at most 63 in all"
+        elif name in {"registry_dataset_id", "pgs_region", "pgs_center"}:
+            yield here, f'"{name}" is a column that the view makes itself', "choose another name"
+        if isinstance(value, ExtraColumnConfig):
+            yield from _template((*here, "template"), value.template)
+            if value.length is not None and value.length < 1:
+                yield (*here, "length"), f"found {value.length}", "write a positive number, or leave it out"
+
+
+def _column_types(config: ObsCoreConfig) -> Iterator[Finding]:
+    """Yield columns of one name and several types: the first decides the type of the column for all."""
+    first: dict[str, tuple[str, str]] = {}
+    for path, columns in (
+        (("extra_columns",), config.extra_columns),
+        *(
+            (("dataset_types", name, "extra_columns"), part.extra_columns)
+            for name, part in config.dataset_types.items()
+        ),
+    ):
+        for name, value in (columns or {}).items():
+            kind = value.type.value if isinstance(value, ExtraColumnConfig) else type(value).__name__
+            kind = {"str": "string"}.get(kind, kind)
+            known, place = first.setdefault(name, (kind, ".".join((*path, name))))
+            if kind != known and find_column(name) is None:
+                yield (
+                    (*path, name),
+                    f"found the type {kind}, but {known} at {place}",
+                    "give both the same type",
+                )
+
+
+def _plugins(config: ObsCoreConfig) -> Iterator[Finding]:
+    for name, plugin in config.spatial_plugins.items():
+        path = ("spatial_plugins", name)
+        options = _PLUGINS.get(plugin.cls.rpartition(".")[2])
+        if options is None:
+            yield (
+                (*path, "cls"),
+                f'found "{plugin.cls}", whose columns the view cannot make',
+                _known(_PLUGINS),
+            )
+            continue
+        for key, value in plugin.config.items():
+            if key not in options:
+                yield (*path, "config", key), "unknown key", did_you_mean(key, options)
+            elif not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
+                yield (*path, "config", key), f"found {value!r}", "write a column name"
+
+
+def _indices(config: ObsCoreConfig) -> Iterator[Finding]:
+    known = (
+        {column.name for column in OBSCORE_COLUMNS}
+        | set(config.extra_columns or {})
+        | set(config.pgsphere_columns)
+    )
+    for dataset_type in config.dataset_types.values():
+        known.update(dataset_type.extra_columns or {})
+    for name, columns in (config.indices or {}).items():
+        for column in [columns] if isinstance(columns, str) else columns:
+            if column not in known:
+                yield ("indices", name), f'no such column "{column}"', did_you_mean(column, known)
+
+
+def _options(options: TapdbOptions) -> Iterator[Finding]:
+    path = ("tapdb",)
+    if not _VIEW_NAME.fullmatch(options.view):
+        yield (*path, "view"), f'found "{options.view}"', "write schema.name, as in ivoa.ObsCore"
+    if options.embargo_hours is not None:
+        if options.obs_release_date is not None:
+            yield (*path, "embargo_hours"), "found beside obs_release_date", "keep one of the two"
+        if not (math.isfinite(options.embargo_hours) and options.embargo_hours >= 0):
+            yield (*path, "embargo_hours"), f"found {options.embargo_hours}", "write hours, 0 or more"
+    free = {column.name for column in OBSCORE_COLUMNS} - _FILLED
+    for name, value in options.columns.items():
+        here = (*path, "columns", name)
+        if name in _FILLED:
+            yield here, f'"{name}" is filled from the registry or by a key of its own', "remove it"
+        elif name not in free:
+            yield here, f'"{name}" is no column of ObsCore 1.1', did_you_mean(name, free)
+        if not isinstance(value, bool | int | float | str):
+            yield from _template((*here, "template"), value.template)
+
+
+def _known(names: Iterable[str]) -> str:
+    return f"known: {', '.join(names)}"

@@ -1,0 +1,239 @@
+"""The parts of an ObsCore configuration, as they stand in its YAML text.
+
+The keys are those of daf_butler's ``ObsCoreConfig`` and of dax_obscore's exporter; only the section ``tapdb``
+is ours. Nothing is checked here but the shape: `obscore_view.config_checks` sees to the meaning.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+    field_serializer,
+)
+
+__all__ = [
+    "ColumnTemplate",
+    "ColumnValue",
+    "Constant",
+    "DataOrigin",
+    "DatasetTypeConfig",
+    "ExtraColumnConfig",
+    "ExtraColumnType",
+    "ExtraColumnValue",
+    "Section",
+    "SpatialPluginConfig",
+    "TapdbOptions",
+    "WhereBind",
+]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, the text below a field describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ExtraColumnType(enum.StrEnum):
+    """Types that an extra column can have."""
+
+    bool = "bool"
+    int = "int"
+    float = "float"
+    string = "string"
+
+
+class ExtraColumnConfig(Section):
+    """A column beside the standard ones, made from a format string."""
+
+    template: str
+    """Format string for the value. A key that the data ID lacks makes the value NULL."""
+
+    type: ExtraColumnType = ExtraColumnType.string
+    """Type to which the formatted string is converted."""
+
+    length: int | None = None
+    """Length of the column in Butler's table; the view has text without limit and takes no notice."""
+
+    doc: str | None = None
+    """Description of the column, for COMMENT ON COLUMN and TAP_SCHEMA."""
+
+
+class ColumnTemplate(Section):
+    """A standard column made from a format string."""
+
+    template: str
+    """Format string for the value. A key that the data ID lacks makes the value NULL."""
+
+
+def _kind(value: object) -> str | None:
+    if isinstance(value, dict | BaseModel):
+        return "(template)"
+    return "(constant)" if isinstance(value, bool | int | float | str) else None
+
+
+def _as_time(value: object) -> object:
+    """Return a time without zone; pydantic alone would take a number for seconds since 1970."""
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+    if isinstance(value, datetime.datetime | str | None):
+        return value
+    if isinstance(value, datetime.date):
+        return datetime.datetime.combine(value, datetime.time())
+    raise ValueError("a date or time, YYYY-MM-DDThh:mm:ss")
+
+
+Constant = StrictBool | StrictInt | StrictFloat | StrictStr
+"""A literal value of an extra column; a string is taken as it stands, braces and all."""
+
+# The tags have brackets so that no key of a configuration can be mistaken for one of them in an error's
+# location.
+ExtraColumnValue = Annotated[
+    Annotated[ExtraColumnConfig, Tag("(template)")] | Annotated[Constant, Tag("(constant)")],
+    Discriminator(_kind),
+]
+ColumnValue = Annotated[
+    Annotated[ColumnTemplate, Tag("(template)")] | Annotated[Constant, Tag("(constant)")],
+    Discriminator(_kind),
+]
+
+
+class DatasetTypeConfig(Section):
+    """What the datasets of one dataset type are, and how to name them."""
+
+    dataproduct_type: str
+    """Value of ``dataproduct_type``, such as image."""
+
+    dataproduct_subtype: str | None = None
+    """Value of ``dataproduct_subtype``, such as lsst.raw."""
+
+    calib_level: int
+    """Value of ``calib_level``, 0 to 4."""
+
+    o_ucd: str | None = None
+    """Value of ``o_ucd``: UCD of what is measured."""
+
+    access_format: str | None = None
+    """Value of ``access_format``: media type of what ``access_url`` returns."""
+
+    obs_id_fmt: str | None = None
+    """Format string for ``obs_id``."""
+
+    datalink_url_fmt: str | None = None
+    """Format string for ``access_url``; it may use ``{obs_id}``."""
+
+    obs_collection: str | None = None
+    """Value of ``obs_collection`` for this dataset type, instead of the global one."""
+
+    s_xel: tuple[int, int] | None = None
+    """Values of ``s_xel1`` and ``s_xel2``, in pixels."""
+
+    extra_columns: dict[str, ExtraColumnValue] | None = None
+    """Columns beside the standard ones, by name; they win over global ones of the same name."""
+
+
+class SpatialPluginConfig(Section):
+    """A plug-in of Butler's live table that adds spatial columns."""
+
+    cls: str
+    """Name of the plug-in's class. The view knows PgSphereObsCorePlugin and DefaultSpatialObsCorePlugin."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Options of the plug-in: ``region_column`` and ``position_column`` for PgSphereObsCorePlugin."""
+
+
+class WhereBind(Section):
+    """A Butler query expression and the values of its binds."""
+
+    where: str = ""
+    """Expression that restricts the datasets; empty for no restriction."""
+
+    bind: dict[str, Any] = Field(default_factory=dict)
+    """Values of identifiers in the expression."""
+
+    extra_dims: frozenset[str] = frozenset()
+    """Dimensions to join besides those of the dataset type."""
+
+    @field_serializer("extra_dims")
+    def _sorted(self, extra_dims: frozenset[str]) -> list[str]:
+        return sorted(extra_dims)
+
+
+class DataOrigin(Section):
+    """Where the data come from, for the INFO elements of a VOTable (IVOA Note DataOrigin)."""
+
+    publisher: str
+    """Data centre that publishes the datasets."""
+
+    publication_date: datetime.date
+    """Date of publication."""
+
+    citation: str | None = None
+    """DOI of the datasets."""
+
+    reference_url: str | None = None
+    """Page that describes the datasets."""
+
+    article: str | None = None
+    """DOI of a publication that describes the datasets."""
+
+    title: str | None = None
+    """Title of the datasets."""
+
+
+class TapdbOptions(Section):
+    """What the view can do beyond Butler's own ObsCore; Butler itself passes over this section."""
+
+    view: str = "ivoa.ObsCore"
+    """Name of the view, ``schema.name``. Several configurations in one database need several names."""
+
+    registry_schema: str | None = None
+    """Database schema of the Butler registry. By default the only one in the database."""
+
+    repo_label: str | None = None
+    """Label of the Butler repository, as in ``repo=`` of a dataset's IVOA identifier.
+
+    By default it is taken from ``obs_publisher_did_fmt``.
+    """
+
+    geometry: Literal["table", "index", "none"] = "table"
+    """What makes spatial search fast.
+
+    ``table``: a table of decoded regions, kept by triggers on Butler's tables. ``index``: indexes on Butler's
+    tables over the decoded regions. ``none``: Butler's tables stay untouched, as on a replica; search is
+    slow.
+    """
+
+    find_first: tuple[str, ...] | None = None
+    """Collections, in the order of search, of which the first that has a data ID provides the dataset.
+
+    CHAINED collections are followed. Given here, it replaces ``collections`` and ``collection_type``.
+    """
+
+    columns: dict[str, ColumnValue] = Field(default_factory=dict)
+    """Values for ObsCore columns that nothing else fills, such as ``publisher_id`` or ``proposal_id``.
+
+    A constant, or a mapping with a ``template``. Unlike ``extra_columns`` these never reach Butler's own
+    table.
+    """
+
+    obs_release_date: Annotated[datetime.datetime | None, BeforeValidator(_as_time)] = None
+    """Date or time (UTC) from which all datasets are public, for a release."""
+
+    embargo_hours: float | None = None
+    """Hours from the end of an observation (``t_max``) until it is public, for ``obs_release_date``."""
+
+    datastore_tables: tuple[str, ...] | None = None
+    """Tables with the datastore's file sizes, for ``access_estsize``. By default what the registry names."""

@@ -1,0 +1,146 @@
+"""Errors of the ObsCore view: a configuration, a registry or a mapping that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tapdb.errors import TapdbError
+
+__all__ = [
+    "ConfigError",
+    "ConfigProblem",
+    "MappingError",
+    "TemplateError",
+    "UnsupportedRegistryError",
+    "WhereError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong in a configuration, and where.
+
+    Attributes
+    ----------
+    problem
+        What was found.
+    remedy
+        What to write instead; may be empty.
+    path
+        Dotted location in the configuration, such as ``dataset_types.raw.calib_level``.
+    source
+        Name of the file, or of whatever the text came from.
+    line, column
+        Position in the text, from 1; None if it is the text as a whole.
+    """
+
+    problem: str
+    remedy: str = ""
+    path: str = ""
+    source: str = ""
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        position = ":".join(str(part) for part in (self.source, self.line, self.column) if part)
+        what = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+        return ": ".join(part for part in (position, self.path, what) if part)
+
+
+class ConfigError(TapdbError):
+    """A configuration cannot be used.
+
+    Parameters
+    ----------
+    problems
+        All that is wrong, in the order of the text.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class TemplateError(ConfigError):
+    """A format string cannot be read.
+
+    Parameters
+    ----------
+    template
+        The whole format string.
+    position
+        Where in it, characters from 0.
+    problem, remedy
+        What was found, and what to write instead.
+    """
+
+    def __init__(self, template: str, position: int, problem: str, remedy: str = "") -> None:
+        self.template = template
+        self.position = position
+        where = f'format string "{template}", character {position + 1}'
+        super().__init__([ConfigProblem(f"{where}: {problem}", remedy)])
+
+
+class WhereError(ConfigError):
+    """A Butler query expression cannot be read, or not be put into SQL.
+
+    Parameters
+    ----------
+    expression
+        The whole expression.
+    position
+        Where in it, characters from 0.
+    problem, remedy
+        What was found, and what to write instead.
+    """
+
+    def __init__(self, expression: str, position: int, problem: str, remedy: str = "") -> None:
+        self.expression = expression
+        self.position = position
+        where = f'expression "{expression}", character {position + 1}'
+        super().__init__([ConfigProblem(f"{where}: {problem}", remedy)])
+
+
+class UnsupportedRegistryError(TapdbError):
+    """A Butler registry is of a kind that no view can be made over.
+
+    Parameters
+    ----------
+    asked
+        What of the registry was looked at, such as ``datasets manager``.
+    found
+        What the registry has.
+    supported
+        What is supported instead.
+    """
+
+    def __init__(self, asked: str, found: str, supported: str) -> None:
+        self.asked = asked
+        self.found = found
+        self.supported = supported
+        super().__init__(f"Butler registry, {asked}: found {found}; supported: {supported}")
+
+
+class MappingError(TapdbError):
+    """A configuration does not fit the registry.
+
+    Parameters
+    ----------
+    path
+        Dotted location in the configuration.
+    problem
+        What does not fit.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, path: str, problem: str, remedy: str = "") -> None:
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(str(ConfigProblem(problem, remedy, path)))
