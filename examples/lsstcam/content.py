@@ -18,6 +18,7 @@ __all__ = [
     "Filter",
     "Pointing",
     "Tract",
+    "make_pointing",
     "next_pointing",
 ]
 
@@ -100,6 +101,8 @@ class Content:
         A tract has this number squared of patches.
     file_per_dataset
         Whether each dataset is a file of its own, or all detectors of a visit share one.
+    edges
+        Whether the edge cases of `examples.lsstcam.edges` are added.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Content:
     coadd_bands: tuple[str, ...]
     patches_per_side: int
     file_per_dataset: bool
+    edges: bool
 
 
 FILTERS = (
@@ -162,32 +166,19 @@ _TRACTS = (
 )
 
 
-def next_pointing(content: Content, ra_deg: float, dec_deg: float, physical_filter: str = "r_57") -> Pointing:
-    """Return a pointing that follows the last LSSTCam pointing of a plan, at a boresight of your own."""
-    last = max((p for p in content.pointings if p.instrument == LSSTCAM), key=lambda p: p.id)
-    return _pointing(last.day_obs, last.seq_num + 1, ra_deg, dec_deg, 15.0, physical_filter, "late visit")
-
-
-def _pointings(fields: Iterable[tuple[float, float, float, str, str]], per_night: int) -> tuple[Pointing, ...]:
-    return tuple(
-        _pointing(_NIGHTS[number // per_night], number % per_night + 1, *field)
-        for number, field in enumerate(fields)
-    )
-
-
-def _pointing(
+def make_pointing(
     day_obs: int,
     seq_num: int,
     ra_deg: float,
     dec_deg: float,
     rotation_deg: float,
     physical_filter: str,
-    target_name: str,
+    target_name: str | None,
     *,
     instrument: str = LSSTCAM,
 ) -> Pointing:
-    night = _NIGHTS.index(day_obs)
-    start_s = night * 86_400 + seq_num * _SECONDS_BETWEEN_POINTINGS
+    """Return a pointing of 30 s whose time follows from its night (of March 2026) and its number in it."""
+    start_s = (day_obs - _NIGHTS[0]) * 86_400 + seq_num * _SECONDS_BETWEEN_POINTINGS
     return Pointing(
         instrument=instrument,
         day_obs=day_obs,
@@ -203,7 +194,20 @@ def _pointing(
     )
 
 
-_LATISS_POINTING = _pointing(20260301, 7, 75.3, -21.5, 0.0, "SDSSr_65mm~empty", "HD 38949", instrument=LATISS)
+def next_pointing(content: Content, ra_deg: float, dec_deg: float, physical_filter: str = "r_57") -> Pointing:
+    """Return a pointing that follows the last LSSTCam pointing of a plan, at a boresight of your own."""
+    last = max((p for p in content.pointings if p.instrument == LSSTCAM), key=lambda p: p.id)
+    return make_pointing(last.day_obs, last.seq_num + 1, ra_deg, dec_deg, 15.0, physical_filter, "late visit")
+
+
+def _pointings(fields: Iterable[tuple[float, float, float, str, str]], per_night: int) -> tuple[Pointing, ...]:
+    return tuple(
+        make_pointing(_NIGHTS[number // per_night], number % per_night + 1, *field)
+        for number, field in enumerate(fields)
+    )
+
+
+_LATISS_POINTING = make_pointing(20260301, 7, 75.3, -21.5, 0.0, "SDSSr_65mm~empty", "HD 38949", instrument=LATISS)
 
 TINY = Content(
     name="tiny",
@@ -213,6 +217,7 @@ TINY = Content(
     coadd_bands=("r",),
     patches_per_side=2,
     file_per_dataset=True,
+    edges=True,
 )
 
 SMALL = Content(
@@ -223,4 +228,5 @@ SMALL = Content(
     coadd_bands=("g", "r", "i"),
     patches_per_side=10,
     file_per_dataset=False,
+    edges=True,
 )

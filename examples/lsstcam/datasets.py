@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from types import SimpleNamespace
+from typing import Any, Literal, TypeAlias
 
 from astropy.time import Time
 from lsst.daf.butler import (
@@ -16,6 +17,7 @@ from lsst.daf.butler import (
     DatasetIdGenEnum,
     DatasetRef,
     DatasetType,
+    DimensionUniverse,
     FileDataset,
     Timespan,
 )
@@ -25,6 +27,7 @@ from .camera import LATISS, LSSTCAM, detectors
 from .content import SKYMAP, Content, Pointing
 
 __all__ = [
+    "BUTLER_OPTIONS",
     "CALIBRATION",
     "CALIB_RUN",
     "DATASET_TYPES",
@@ -41,9 +44,13 @@ __all__ = [
     "USER_RUN",
     "DataId",
     "DatasetGroup",
+    "Storage",
     "add_datasets",
+    "associate_tagged",
+    "can_have",
     "certify_calibrations",
     "make_ref",
+    "merged",
     "planned_datasets",
     "raw_datasets",
     "register_collections",
@@ -52,6 +59,7 @@ __all__ = [
 ]
 
 DataId: TypeAlias = Mapping[str, Any]
+Storage: TypeAlias = Literal["ingest", "put", "register", "unsized"]
 
 RAW_RUN = "LSSTCam/raw/all"
 LATISS_RAW_RUN = "LATISS/raw/all"
@@ -73,6 +81,23 @@ DEFAULTS_CHAIN = "LSSTCam/defaults"
 _RUNS = (RAW_RUN, LATISS_RAW_RUN, FIRST_RUN, SECOND_RUN, PROMPT_RUN, CALIB_RUN, USER_RUN, REHEARSAL_RUN)
 _STORAGE_CLASS = "StructuredDataDict"
 _CALIBRATION_TYPES = frozenset({"bias", "flat", "camera"})
+_COMPOSITE_TYPE = "image_and_mask"
+_COMPOSITE_STORAGE_CLASS = "ImageAndMask"
+
+BUTLER_OPTIONS: Mapping[str, Any] = {
+    "datastore": {
+        "formatters": {_STORAGE_CLASS: "lsst.daf.butler.formatters.json.JsonFormatter"},
+        "composites": {"disassembled": {_COMPOSITE_STORAGE_CLASS: True}},
+    },
+    "storageClasses": {
+        _COMPOSITE_STORAGE_CLASS: {
+            "pytype": "types.SimpleNamespace",
+            "delegate": "lsst.daf.butler.StorageClassDelegate",
+            "components": {"image": _STORAGE_CLASS, "mask": _STORAGE_CLASS},
+        }
+    },
+}
+"""What ``butler.yaml`` says besides where the registry is: JSON files, and a composite that is stored in two of them."""
 
 DATASET_TYPES: Mapping[str, tuple[str, ...]] = {
     "raw": ("instrument", "exposure", "detector"),
@@ -88,8 +113,14 @@ DATASET_TYPES: Mapping[str, tuple[str, ...]] = {
     "direct_warp_detector": ("skymap", "tract", "patch", "instrument", "visit", "detector"),
     "exposure_thumbnail": ("instrument", "exposure"),
     "object_table_tract": ("skymap", "tract"),
+    "filter_coadd": ("skymap", "tract", "patch", "instrument", "physical_filter"),
+    "dcr_coadd": ("skymap", "tract", "patch", "band", "subfilter"),
+    "night_report": ("instrument", "day_obs"),
+    "run_manifest": (),
+    "hips_tile": ("healpix8", "band"),
+    _COMPOSITE_TYPE: ("instrument", "visit", "detector"),
 }
-"""Required dimensions by dataset type, in the order of registration (which gives the tag tables their numbers)."""
+"""Dimensions by dataset type, in the order of registration (which gives the tag tables their numbers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +129,15 @@ class DatasetGroup:
 
     Attributes
     ----------
-    stored
-        Whether the datastore has them too; if not, only the registry knows them.
+    how
+        With ``ingest``, many files enter the datastore at once; with ``put``, Butler writes each; with ``register``, the
+        registry alone knows the datasets; with ``unsized``, the datastore does not know the size of the file.
     """
 
     dataset_type: str
     run: str
     data_ids: tuple[DataId, ...]
-    stored: bool = True
+    how: Storage = "ingest"
 
 
 def register_collections(butler: Butler) -> None:
@@ -121,14 +153,23 @@ def register_collections(butler: Butler) -> None:
         collections.redefine_chain(chain, children)
 
 
-def register_dataset_types(butler: Butler, names: Iterable[str] = DATASET_TYPES) -> None:
-    """Register dataset types of `DATASET_TYPES`."""
-    for name in names:
-        dimensions = butler.dimensions.conform(DATASET_TYPES[name])
-        is_calibration = name in _CALIBRATION_TYPES
-        butler.registry.registerDatasetType(
-            DatasetType(name, dimensions, _STORAGE_CLASS, isCalibration=is_calibration)
-        )
+def register_dataset_types(butler: Butler) -> None:
+    """Register all of `DATASET_TYPES` whose dimensions the repository's universe has."""
+    universe = butler.dimensions
+    for name, dimensions in DATASET_TYPES.items():
+        if can_have(universe, name):
+            storage_class = _COMPOSITE_STORAGE_CLASS if name == _COMPOSITE_TYPE else _STORAGE_CLASS
+            is_calibration = name in _CALIBRATION_TYPES
+            group = universe.conform(dimensions)
+            butler.registry.registerDatasetType(
+                DatasetType(name, group, storage_class, isCalibration=is_calibration)
+            )
+
+
+def can_have(universe: DimensionUniverse, dataset_type: str) -> bool:
+    """Return whether a universe has the dimensions of a dataset type; old ones lack ``day_obs`` and healpix."""
+    known = universe.dimensions.names | {pixels.name for pixels in universe.skypix_dimensions}
+    return known.issuperset(DATASET_TYPES[dataset_type])
 
 
 def planned_datasets(content: Content) -> Iterator[DatasetGroup]:
@@ -142,6 +183,7 @@ def planned_datasets(content: Content) -> Iterator[DatasetGroup]:
     yield DatasetGroup("visit_image", USER_RUN, _visit_detectors(first, ids[:2]))
     yield DatasetGroup("raw", REHEARSAL_RUN, _exposure_detectors(first, ids[:2]))
     yield DatasetGroup("source", FIRST_RUN, _visit_detectors(first, ids[:3]))
+    yield DatasetGroup("visit_image", PROMPT_RUN, _visit_detectors(first, ids[:1]), how="unsized")
     tracts = [{"skymap": SKYMAP, "tract": tract.id} for tract in content.tracts]
     patches = [tract | {"patch": patch} for tract in tracts for patch in range(content.patches_per_side**2)]
     coadds = tuple(patch | {"band": band} for patch in patches for band in content.coadd_bands)
@@ -157,7 +199,7 @@ def raw_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterator[
     run = LATISS_RAW_RUN if pointing.instrument == LATISS else RAW_RUN
     yield DatasetGroup("raw", run, _exposure_detectors(pointing, detector_ids))
     thumbnail = {"instrument": pointing.instrument, "exposure": pointing.id}
-    yield DatasetGroup("exposure_thumbnail", run, (thumbnail,), stored=False)
+    yield DatasetGroup("exposure_thumbnail", run, (thumbnail,), how="register")
 
 
 def visit_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterator[DatasetGroup]:
@@ -169,6 +211,14 @@ def visit_datasets(pointing: Pointing, detector_ids: tuple[int, ...]) -> Iterato
     yield DatasetGroup(
         "preliminary_visit_summary", FIRST_RUN, ({"instrument": LSSTCAM, "visit": pointing.id},)
     )
+
+
+def merged(groups: Iterable[DatasetGroup]) -> list[DatasetGroup]:
+    """Return fewer, larger groups with the same datasets: Butler's cost is mostly per call."""
+    data_ids: dict[tuple[str, str, Storage], list[DataId]] = {}
+    for group in groups:
+        data_ids.setdefault((group.dataset_type, group.run, group.how), []).extend(group.data_ids)
+    return [DatasetGroup(name, run, tuple(ids), how) for (name, run, how), ids in data_ids.items()]
 
 
 def make_ref(butler: Butler, dataset_type: str, data_id: DataId, run: str) -> DatasetRef:
@@ -188,9 +238,9 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
     file_per_dataset
         Whether each dataset gets a file, moved to Butler's own path, or all of a group share one, left in place.
     """
-    if not group.data_ids:
+    if not group.data_ids or not can_have(butler.dimensions, group.dataset_type):
         return []
-    if not group.stored:
+    if group.how == "register":
         return butler.registry.insertDatasets(
             group.dataset_type,
             group.data_ids,
@@ -198,13 +248,25 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
             idGenerationMode=DatasetIdGenEnum.DATAID_TYPE_RUN,
         )
     refs = [make_ref(butler, group.dataset_type, data_id, group.run) for data_id in group.data_ids]
-    shared = not file_per_dataset
-    parts = [refs] if shared else [[ref] for ref in refs]
-    new_files = [
-        FileDataset(str(_write(files, part[0])), part, formatter=JsonFormatter) for part in parts
-    ]
-    butler.ingest(*new_files, transfer="direct" if shared else "move")
+    if group.how == "put":
+        for ref in refs:
+            butler.put(_made_up_dataset(ref), ref.expanded(butler.registry.expandDataId(ref.dataId)))
+        return refs
+    parts = [[ref] for ref in refs] if file_per_dataset else [refs]
+    new_files = [FileDataset(str(_write(files, part[0])), part, formatter=JsonFormatter) for part in parts]
+    transfer = "move" if file_per_dataset else "direct"
+    butler.ingest(*new_files, transfer=transfer, record_validation_info=group.how != "unsized")
     return refs
+
+
+def associate_tagged(butler: Butler, content: Content) -> None:
+    """Put the first visit's datasets into tagged collections: some into one, some into two, besides their run."""
+    first, ids = content.pointings[0], content.detector_ids
+    raws = [make_ref(butler, "raw", data_id, RAW_RUN) for data_id in _exposure_detectors(first, ids[:3])]
+    visits = _visit_detectors(first, ids[:3])
+    images = [make_ref(butler, "visit_image", data_id, SECOND_RUN) for data_id in visits]
+    butler.registry.associate(TAGGED_GOOD, [*raws, *images])
+    butler.registry.associate(TAGGED_BEST, [raws[0], images[0]])
 
 
 def certify_calibrations(butler: Butler, detector_ids: tuple[int, ...]) -> None:
@@ -213,9 +275,8 @@ def certify_calibrations(butler: Butler, detector_ids: tuple[int, ...]) -> None:
     flats = tuple(bias | {"physical_filter": "r_57"} for bias in biases)
     validity = Timespan(Time("2026-01-01", scale="tai"), Time("2027-01-01", scale="tai"))
     for name, data_ids in (("bias", biases), ("flat", flats), ("camera", ({"instrument": LSSTCAM},))):
-        refs = [make_ref(butler, name, data_id, CALIB_RUN) for data_id in data_ids]
-        for ref in refs:
-            butler.put(_made_up_image(ref), ref.expanded(butler.registry.expandDataId(ref.dataId)))
+        group = DatasetGroup(name, CALIB_RUN, data_ids, how="put")
+        refs = add_datasets(butler, group, Path(), file_per_dataset=True)
         butler.registry.certify(CALIBRATION, refs, validity)
 
 
@@ -241,10 +302,13 @@ def _detector_ids(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[in
 
 def _write(files: Path, ref: DatasetRef) -> Path:
     path = files / f"{ref.id}.json"
-    path.write_text(json.dumps(_made_up_image(ref)))
+    path.write_text(json.dumps(_made_up_dataset(ref)))
     return path
 
 
-def _made_up_image(ref: DatasetRef) -> dict[str, Any]:
+def _made_up_dataset(ref: DatasetRef) -> dict[str, Any] | SimpleNamespace:
     # The padding makes file sizes differ from dataset to dataset, but not from run to run.
-    return {"id": str(ref.id), "dataset_type": ref.datasetType.name, "padding": "0" * (ref.id.int % 4001)}
+    image = {"id": str(ref.id), "dataset_type": ref.datasetType.name, "padding": "0" * (ref.id.int % 4001)}
+    if ref.datasetType.name == _COMPOSITE_TYPE:
+        return SimpleNamespace(image=image, mask=image | {"padding": "1" * 1000})
+    return image

@@ -13,15 +13,19 @@ from lsst.daf.butler import Butler, Config
 
 from .content import TINY, Content, Pointing
 from .datasets import (
+    BUTLER_OPTIONS,
     DatasetGroup,
     add_datasets,
+    associate_tagged,
     certify_calibrations,
+    merged,
     planned_datasets,
     raw_datasets,
     register_collections,
     register_dataset_types,
     visit_datasets,
 )
+from .edges import edge_cases
 from .records import (
     RecordBatch,
     camera_records,
@@ -111,7 +115,7 @@ def make_repository(
     content
         What to put in.
     """
-    config = Config()
+    config = Config(dict(BUTLER_OPTIONS))
     config["registry", "db"] = butler_url(url)
     config["registry", "namespace"] = schema
     if obscore_config is not None:
@@ -178,7 +182,14 @@ def _fill(butler: Butler, repository: Repository) -> None:
     insert_records(butler, skymap_records(content))
     insert_records(butler, exposure_records(content.pointings))
     define_visits(butler, repository, content.pointings)
-    _add(butler, repository, planned_datasets(content))
+    cases = edge_cases(content) if content.edges else ()
+    for case in cases:
+        insert_records(butler, case.records)
+    planned = planned_datasets(content)
+    _add(butler, repository, merged(planned) if content.file_per_dataset else planned)
+    groups = (group for case in cases if case.live or not repository.live for group in case.groups)
+    _add(butler, repository, merged(groups))
+    associate_tagged(butler, content)
     certify_calibrations(butler, content.detector_ids)
 
 
