@@ -1,4 +1,4 @@
-"""What the parts of tapdb share: errors, settings, connections, SQL sources, extensions and the command line."""
+"""What the parts of tapdb share: errors, settings, connections, SQL sources, command line."""
 
 from __future__ import annotations
 

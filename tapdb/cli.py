@@ -1,4 +1,4 @@
-"""The command ``tapdb``: every sub-command is found by entry point, so that this module knows none of them."""
+"""The command ``tapdb``: finds its sub-commands by entry point and knows none of them by name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ COMMAND_GROUP = "tapdb.commands"
 """Entry-point group in which a package registers its click group under the name that users type."""
 
 
-class _Failure(click.ClickException):
+class _FailureError(click.ClickException):
     """An error of ours as click prints it: one message, and the exit code of its kind."""
+
+    exit_code: int
 
     def __init__(self, error: TapdbError) -> None:
         super().__init__(str(error))
@@ -29,7 +31,7 @@ class _Failure(click.ClickException):
 
 
 class _UnloadableCommand(click.Command):
-    """Stands for a command whose package cannot be imported: listed with the reason, fails when it is called."""
+    """A command whose package cannot be imported: listed with the reason, fails when it is called."""
 
     def __init__(self, entry_point: EntryPoint, cause: Exception) -> None:
         self._entry_point = entry_point
@@ -76,23 +78,28 @@ class RootGroup(click.Group):
         except TapdbError as error:
             if logging.getLogger().isEnabledFor(logging.DEBUG):
                 traceback.print_exc()
-            raise _Failure(error) from error
+            raise _FailureError(error) from error
 
 
-@click.group(cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="tapdb")
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    help="Least severe message to log on standard error; debug adds a traceback to errors.  [env: TAPDB_LOG_LEVEL]",
+    help="Least severe message to log on standard error; debug adds tracebacks.  [env: TAPDB_LOG_LEVEL]",
 )
 def main(log_level: str | None) -> None:
     """Run the database behind a Rubin TAP service.
 
-    The database is the one that --url, TAPDB_URL, DATABASE_URL or libpq's own PGHOST, PGDATABASE, ... name, in this order.
+    The database is the one that --url, TAPDB_URL, DATABASE_URL or libpq's own PGHOST, PGDATABASE, ... name,
+    in this order.
     """
     level = log_level or read_settings().log_level
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
 
 
 def _load(entry_point: EntryPoint) -> click.Command:

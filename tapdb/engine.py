@@ -23,7 +23,8 @@ def create_engine(
 ) -> sa.Engine:
     """Return an engine for the database that the user means.
 
-    Nothing is connected yet. A connection that cannot be made, or that breaks, raises `DatabaseUnavailableError`.
+    Nothing is connected yet. A connection that cannot be made, or that breaks, raises
+    `DatabaseUnavailableError`.
 
     Parameters
     ----------

@@ -10,43 +10,58 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from tapdb.databases import create_database
+from tapdb.engine import create_engine
 from tapdb.errors import SettingsError
+from tapdb.extensions import install_extensions
 
 __all__ = ["ephemeral", "run_command"]
 
 _NOT_FOUND, _NOT_RUNNABLE, _SIGNALLED = 127, 126, 128
-_FORWARDED = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
+_FORWARDED = frozenset(
+    {
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--database", default="tapdb", show_default=True, help="Name of the database that is made.")
 @click.option(
-    "--setting", "settings", multiple=True, metavar="NAME=VALUE", help="Setting of postgresql.conf; may be repeated."
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Setting of postgresql.conf; may be repeated.",
 )
-@click.option("--keep", is_flag=True, help="Stop the server at the end, but leave its directory and say where it is.")
+@click.option(
+    "--keep", is_flag=True, help="Stop the server at the end, but leave its directory and say where it is."
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
 def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...], *, keep: bool) -> None:
-    """Run CMD beside a private PostgreSQL server, and remove the server afterwards.
+    r"""Run CMD beside a private PostgreSQL server, and remove the server afterwards.
 
-    The server listens on loopback, on a free port, with all its files in one temporary directory. CMD finds a database with
-    btree_gist and pg_sphere in PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and in DATABASE_URL. Signals are passed on to
-    CMD; its exit code is the exit code. Works as a plain user, and as root.
+    The server listens on loopback, on a free port, with all its files in one temporary directory. CMD finds a
+    database with btree_gist and pg_sphere in PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL.
+    Signals are passed on to CMD; its exit code is the exit code. Works as a plain user, and as root.
 
     \b
     tapdb ephemeral -- psql -c 'SELECT pg_sphere_version()'
     tapdb ephemeral --setting shared_buffers=1GB -- bash
     """
     chosen = dict(_parse_setting(text) for text in settings)
-    # The extra `ephemeral` need not be installed for the rest of tapdb to work.
     try:
-        from tapdb.server import EphemeralServer
+        # The rest of tapdb works without what the extra `ephemeral` installs.
+        from tapdb.server import EphemeralServer  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise SettingsError(
             "tapdb ephemeral", f"the Python package {error.name} is missing", "pip install 'tapdb[ephemeral]'"
         ) from error
-    from tapdb.databases import create_database
-    from tapdb.engine import create_engine
-    from tapdb.extensions import install_extensions
 
     with EphemeralServer(settings=chosen, keep=keep) as server:
         engine = create_engine(create_database(server.url(), database, template="template0"))
@@ -62,7 +77,8 @@ def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...]
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command to its end and return its exit code, as a shell would give it.
 
-    A signal that another process sends us is passed on. One that the terminal sends has reached the command already.
+    A signal that another process sends us is passed on. One that the terminal sends has reached the command
+    already.
 
     Parameters
     ----------
@@ -99,5 +115,7 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def _parse_setting(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name.replace(".", "_").isidentifier():
-        raise SettingsError("--setting", f"{text!r} is not NAME=VALUE", "write for example --setting work_mem=64MB")
+        raise SettingsError(
+            "--setting", f"{text!r} is not NAME=VALUE", "write for example --setting work_mem=64MB"
+        )
     return name, value

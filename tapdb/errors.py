@@ -18,7 +18,7 @@ __all__ = [
 class TapdbError(Exception):
     """Base of all errors that tapdb raises on purpose.
 
-    The command line prints the message alone and exits with `exit_code`. Messages are shown to strangers: they hold no
+    The command line prints the message alone and exits with `exit_code`. Strangers see messages: they hold no
     password and no connection URL.
     """
 
@@ -63,7 +63,8 @@ class DatabaseUnavailableError(TapdbError):
         self.reason = reason
         super().__init__(
             f"cannot use {target}: {reason}\n"
-            "Check that the server runs and that TAPDB_URL, DATABASE_URL or PGHOST, PGPORT, PGUSER and PGDATABASE name it."
+            "Check that the server runs, and that --url, TAPDB_URL, DATABASE_URL or PGHOST, PGPORT, PGUSER "
+            "and PGDATABASE name it."
         )
 
 

@@ -30,6 +30,16 @@ REQUIRED_EXTENSIONS: tuple[str, ...] = ("btree_gist", "pg_sphere")
 _SCHEMA = "public"
 _MEND = "extensions/pg_sphere.sql"
 
+_AVAILABLE = sa.table(
+    "pg_available_extensions", sa.column("name"), sa.column("default_version"), schema="pg_catalog"
+)
+_INSTALLED = sa.table(
+    "pg_extension",
+    *(sa.column(name) for name in ("extname", "extversion", "extnamespace")),
+    schema="pg_catalog",
+)
+_NAMESPACE = sa.table("pg_namespace", sa.column("oid"), sa.column("nspname"), schema="pg_catalog")
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,7 +83,7 @@ class ExtensionState:
         if self.installed is not None:
             return MissingExtensionError(
                 self.name,
-                f'it is installed in schema "{self.schema}", where the names in our functions and views do not find it.',
+                f'it is installed in schema "{self.schema}", where our views do not look for it.',
                 f"As its owner run: ALTER EXTENSION {self.name} SET SCHEMA {_SCHEMA};",
             )
         create = f"CREATE EXTENSION {self.name} SCHEMA {_SCHEMA};"
@@ -81,8 +91,8 @@ class ExtensionState:
             return MissingExtensionError(
                 self.name,
                 f"PostgreSQL {self.server_major} on the server's machine has no package with it.",
-                f"Install it there (Debian, Ubuntu: sudo apt-get install {self.package}), then as a superuser run "
-                f"`tapdb extensions install`, which does: {create}",
+                f"Install it there (Debian, Ubuntu: sudo apt-get install {self.package}), then as a "
+                f"superuser run `tapdb extensions install`, which does: {create}",
             )
         return MissingExtensionError(
             self.name,
@@ -99,20 +109,30 @@ def read_extensions(connection: sa.Connection) -> tuple[ExtensionState, ...]:
     connection
         Connection of any user.
     """
-    rows = connection.execute(
-        sa.text(
-            """
-            SELECT n.name, a.default_version, x.extversion, s.nspname, current_setting('server_version_num')::int / 10000
-              FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n (name, place)
-              LEFT JOIN pg_catalog.pg_available_extensions AS a ON a.name = n.name
-              LEFT JOIN pg_catalog.pg_extension AS x ON x.extname = n.name
-              LEFT JOIN pg_catalog.pg_namespace AS s ON s.oid = x.extnamespace
-             ORDER BY n.place
-            """
-        ),
-        {"names": list(REQUIRED_EXTENSIONS)},
+    available: dict[str, str] = {
+        name: version
+        for name, version in connection.execute(
+            sa.select(_AVAILABLE.c.name, _AVAILABLE.c.default_version).where(
+                _AVAILABLE.c.name.in_(REQUIRED_EXTENSIONS)
+            )
+        )
+    }
+    installed = {
+        name: (version, schema)
+        for name, version, schema in connection.execute(
+            sa.select(_INSTALLED.c.extname, _INSTALLED.c.extversion, _NAMESPACE.c.nspname).join_from(
+                _INSTALLED, _NAMESPACE, _NAMESPACE.c.oid == _INSTALLED.c.extnamespace
+            )
+        )
+    }
+    major = (
+        int(connection.execute(sa.select(sa.func.current_setting("server_version_num"))).scalar_one())
+        // 10000
     )
-    return tuple(ExtensionState(*row) for row in rows)
+    return tuple(
+        ExtensionState(name, available.get(name), *installed.get(name, (None, None)), server_major=major)
+        for name in REQUIRED_EXTENSIONS
+    )
 
 
 def require_extensions(connection: sa.Connection) -> None:
@@ -151,7 +171,8 @@ def install_extensions(connection: sa.Connection) -> tuple[str, ...]:
     Raises
     ------
     MissingExtensionError
-        Raised if the server's machine lacks a package, or the user may not install it, or it sits in another schema.
+        Raised if the server's machine lacks a package, if the user may not install it, or if it sits in
+        another schema.
     """
     return tuple(name for name, _ in _install(connection))
 
@@ -224,7 +245,9 @@ def _create(connection: sa.Connection, name: str) -> str:
     except sa.exc.DBAPIError as error:
         if name != "pg_sphere" or not isinstance(error.orig, psycopg.errors.InvalidFunctionDefinition):
             raise
-        _log.info("the server refuses the packaged pg_sphere (%s): mending it", error.orig.diag.message_primary)
+        _log.info(
+            "the server refuses the packaged pg_sphere (%s): mending it", error.orig.diag.message_primary
+        )
     else:
         return statement
     mend_pg_sphere(connection)

@@ -1,7 +1,7 @@
 """A private PostgreSQL server that lives as long as a ``with`` block.
 
-pytest-postgresql's executor starts and stops it. Around that executor this module adds what it lacks: it works as root,
-keeps other users of the machine out, and leaves nothing behind however its owner ends.
+pytest-postgresql's executor starts and stops it. Around that executor this module adds what it lacks: it works
+as root, keeps other users of the machine out, and leaves nothing behind however its owner ends.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _log = logging.getLogger(__name__)
 class EphemeralServer:
     """A private PostgreSQL server on a free loopback port, with all its files in one temporary directory.
 
-    It is a context manager. The superuser's password is random, and the socket directory is closed to others: users of
-    the same machine stay out. Should the process that started it die, even by SIGKILL, a watching shell stops the server
-    and removes the directory.
+    It is a context manager. The superuser's password is random, and the socket directory is closed to others:
+    users of the same machine stay out. Should the process that started it die, even by SIGKILL, a watching
+    shell stops the server and removes the directory.
 
     Parameters
     ----------
@@ -106,7 +106,9 @@ class EphemeralServer:
             account = find_account()
             self.directory, pg_ctl = prepare_directory(find_pg_ctl(), account)
             self._watcher = start_watcher(self.directory, pg_ctl, keep=self._keep)
-            self._process = start_process(self.directory, pg_ctl, account, password=self.password, settings=self._settings)
+            self._process = start_process(
+                self.directory, pg_ctl, account, password=self.password, settings=self._settings
+            )
             self.port = self._process.port
         except BaseException:
             self.stop()
@@ -130,9 +132,8 @@ class EphemeralServer:
         return sa.URL.create(DRIVER, self.user, self.password, self.host, self.port, dbname)
 
     def environment(self, dbname: str = "postgres") -> dict[str, str]:
-        """Return the present environment, changed so that every PostgreSQL client in it finds one database here.
+        """Return the present environment, changed so that every client in it finds one database here.
 
-        ``PGHOST``, ``PGPORT``, ``PGUSER``, ``PGPASSWORD``, ``PGDATABASE`` and ``DATABASE_URL`` are set; ``TAPDB_URL`` and
-        all other variables of libpq are gone.
+        See `tapdb.server_environment.client_environment`.
         """
         return client_environment(self.url(dbname))

@@ -18,8 +18,8 @@ _PREFIX = "tapdb-"
 # sockaddr_un holds 107 characters (unix(7)); the socket's own name takes up to 15 of them.
 _LONGEST_DIRECTORY = 90
 
-# `env -i`: neither a client's PG* variables nor its secrets reach the server, nor does the mark by which mirakuru finds,
-# and on exit kills, processes of its own (it compares process ids by prefix and so may find those of strangers).
+# `env -i`: neither a client's PG* variables nor its secrets reach the server, nor does the mark by which
+# mirakuru finds, and on exit kills, its processes: it compares process ids by prefix and so may find a stranger's.
 _PG_CTL = """\
 #!/bin/sh
 exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL="$LC_ALL" LANG="$LANG" {become} \\
@@ -38,8 +38,8 @@ cat >/dev/null
 def prepare_directory(pg_ctl: Path, account: Account | None) -> tuple[Path, Path]:
     """Make a directory for one server and, in it, a ``pg_ctl`` that runs as the server's account.
 
-    A ``TMPDIR`` that the account cannot enter, that is mounted noexec, or whose name is too long for a Unix socket is passed
-    over for ``/tmp`` and ``/var/tmp``.
+    A ``TMPDIR`` that the account cannot enter, that is mounted noexec, or whose name is too long for a Unix
+    socket is passed over for ``/tmp`` and ``/var/tmp``.
 
     Parameters
     ----------
@@ -86,7 +86,9 @@ def prepare_directory(pg_ctl: Path, account: Account | None) -> tuple[Path, Path
 
 
 def start_watcher(directory: Path, pg_ctl: Path, *, keep: bool) -> subprocess.Popen[bytes]:
-    """Start a shell that stops the server and removes its directory when this process closes the pipe, or dies.
+    """Start a shell that stops the server and removes its directory when this process ends.
+
+    It ends when the pipe to it is closed, whatever closes it: `Popen.stdin.close`, or death.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Account:
         if runuser := shutil.which("runuser"):
             return (runuser, "-u", self.name, "--")
         raise ServerStartError(
-            "PostgreSQL refuses to run as root, and neither setpriv nor runuser is installed to run it as another user.",
+            "PostgreSQL refuses to run as root; neither setpriv nor runuser is there to run it otherwise.",
             "Install util-linux, or run this as a plain user.",
         )
 
@@ -48,7 +48,7 @@ class Account:
 def find_account() -> Account | None:
     """Return the account that a server must run as, or None if it can run as the present user.
 
-    PostgreSQL refuses to run as root: ``postgres`` takes its place, or ``nobody`` where PostgreSQL came without a user.
+    PostgreSQL refuses to run as root: ``postgres`` takes its place, or else ``nobody``.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def find_account() -> Account | None:
 def find_pg_ctl() -> Path:
     """Return the path of ``pg_ctl``.
 
-    ``PATH`` goes first. Distributions hide the server's programs from it, one folder for each version: of these the
-    newest that has pg_sphere wins, else the newest. Last ``pg_config`` is asked.
+    ``PATH`` goes first. Distributions hide the server's programs from it, one folder for each version: of
+    these the newest that has pg_sphere wins, else the newest. Last ``pg_config`` is asked.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def find_pg_ctl() -> Path:
             return candidate
     raise ServerStartError(
         "no PostgreSQL server is installed: pg_ctl was looked for in " + ", ".join(looked) + ".",
-        "On Debian or Ubuntu: sudo apt-get install postgresql, and postgresql-NN-pgsphere for its version NN.",
+        "On Debian or Ubuntu: sudo apt-get install postgresql postgresql-NN-pgsphere, NN being its version.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the database is and how tapdb behaves: option, then ``TAPDB_*``, ``DATABASE_URL``, then libpq's own ``PG*``."""
+"""Where the database is: an option says so, else ``TAPDB_URL``, else ``DATABASE_URL``, else libpq's ``PG*``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("TAPDB_URL", "DATABASE_URL"),
-        description="Database to use, as a URL or a libpq connection string; without it libpq's own PG* variables count.",
+        description="Database to use: a URL, or a libpq connection string; without it libpq's own PG* count.",
     )
     obscore_config: Path | None = Field(
         default=None, description="ObsCore configuration (YAML) that the view is made from."
@@ -45,9 +45,13 @@ class Settings(BaseSettings):
         default=None, description="Schema of the Butler registry; found by itself if there is just one."
     )
     lock_timeout_ms: int = Field(
-        default=3000, ge=0, description="Milliseconds that a migration waits for a lock before it gives up; 0 is for ever."
+        default=3000,
+        ge=0,
+        description="Milliseconds that a migration waits for a lock before it gives up; 0 is for ever.",
     )
-    log_level: LogLevel = Field(default="warning", description="Least severe log message that the command line shows.")
+    log_level: LogLevel = Field(
+        default="warning", description="Least severe log message that the command line shows."
+    )
 
 
 def read_settings() -> Settings:
@@ -78,8 +82,8 @@ def database_url(explicit: str | None = None) -> sa.URL:
     Returns
     -------
     url
-        URL with the psycopg driver. It has no host, user or database if nothing names one: libpq then reads ``PG*``,
-        the service file and ``.pgpass`` when it connects.
+        URL with the psycopg driver. It has no host, user or database if nothing names one: libpq then reads
+        ``PG*``, the service file and ``.pgpass`` when it connects.
 
     Raises
     ------
@@ -100,20 +104,23 @@ def parse_url(text: str, *, source: str) -> sa.URL:
     Parameters
     ----------
     text
-        URL with any PostgreSQL driver (``postgres://``, ``postgresql+psycopg2://``), a connection string, or nothing.
+        URL with any PostgreSQL driver (``postgres://``, ``postgresql+psycopg2://``), a connection string, or
+        nothing.
     source
         What an error calls it.
 
     Raises
     ------
     SettingsError
-        Raised if the text cannot be understood. A password often breaks a URL, hence no part of it is repeated.
+        Raised if the text cannot be understood. A password often is what breaks a URL: none of it is repeated.
     """
     found = _SCHEME.match(text)
     if found:
         if found["scheme"].lower() not in {"postgres", "postgresql"}:
             # Still safe to name: the pattern admits letters and digits before "://" only.
-            raise SettingsError(source, f"is a {found['scheme']} URL, but tapdb works on PostgreSQL", _URL_FORM)
+            raise SettingsError(
+                source, f"is a {found['scheme']} URL, but tapdb works on PostgreSQL", _URL_FORM
+            )
         text = "postgresql://" + text[found.end() :]
     try:
         fields = {name: str(value) for name, value in conninfo_to_dict(text).items()}

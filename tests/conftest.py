@@ -12,6 +12,9 @@ pytest_plugins = [f"tests.plugins.{path.stem}" for path in sorted(Path(__file__)
 
 # In CI the same examples on every run; a deadline would measure the machine, not the code.
 settings.register_profile(
-    "tapdb", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "tapdb",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tapdb")

@@ -1,8 +1,9 @@
 """Fixtures for a real PostgreSQL server and for databases on it that a test may change as it likes.
 
-The server is a private one, one for each pytest-xdist worker because roles belong to a whole server. A server that
-already runs is used instead if ``TAPDB_TEST_URL`` or the options ``--postgresql-host``, ``--postgresql-port``,
-``--postgresql-user``, ``--postgresql-password`` name it; the user must be a superuser there.
+The server is a private one, one for each pytest-xdist worker because roles belong to a whole server. A server
+that already runs is used instead if ``TAPDB_TEST_URL`` or the options ``--postgresql-host``,
+``--postgresql-port``, ``--postgresql-user``, ``--postgresql-password`` name it; the user must be a superuser
+there. Run without ``-n`` then.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from tapdb.databases import create_database, drop_database
-from tapdb.engine import create_engine
+from tapdb.engine import checked_connection
 from tapdb.extensions import install_extensions
 from tapdb.server import EphemeralServer
 from tapdb.server_environment import client_environment
@@ -35,24 +36,30 @@ class GivenServer:
 
     @property
     def host(self) -> str:
+        """Return its address."""
         return self.administration.host or ""
 
     @property
     def port(self) -> int:
+        """Return its port."""
         return self.administration.port or 5432
 
     @property
     def user(self) -> str:
+        """Return the superuser."""
         return self.administration.username or ""
 
     @property
     def password(self) -> str:
+        """Return the superuser's password."""
         return str(self.administration.password or "")
 
     def url(self, dbname: str = "postgres") -> sa.URL:
+        """Return the URL of one database."""
         return self.administration.set(database=dbname)
 
     def environment(self, dbname: str = "postgres") -> dict[str, str]:
+        """Return an environment whose clients find one database."""
         return client_environment(self.url(dbname))
 
 
@@ -104,10 +111,9 @@ def template_database(server: Server, _name_of_database: Callable[[], str]) -> I
     name = _name_of_database()
     url = create_database(server.url(), name, template="template0")
     try:
-        engine = create_engine(url)
-        with engine.begin() as session:
+        with checked_connection(url) as session:
             install_extensions(session)
-        engine.dispose()
+            session.commit()
         yield name
     finally:
         drop_database(server.url(), name)
@@ -123,7 +129,7 @@ def clone_for_session(
 
 @pytest.fixture
 def clone_database(server: Server, _name_of_database: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
-    """Return a function that copies a template database, named by it; the copies are dropped after the test."""
+    """Return a function that copies a template database; the copies are dropped after the test."""
     yield from _cloner(server, _name_of_database)
 
 
@@ -136,10 +142,8 @@ def database_url(clone_database: Callable[[str], sa.URL], template_database: str
 @pytest.fixture
 def connection(database_url: sa.URL) -> Iterator[sa.Connection]:
     """Return a connection to a database of one's own, with both extensions."""
-    engine = create_engine(database_url)
-    with engine.connect() as session:
+    with checked_connection(database_url) as session:
         yield session
-    engine.dispose()
 
 
 def _cloner(server: Server, new_name: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
