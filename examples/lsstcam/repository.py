@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 from lsst.daf.butler import Butler, Config
+from lsst.daf.butler.registry.obscore import RegionTypeWarning
 
 from .content import TINY, Content, Pointing
 from .datasets import (
@@ -195,8 +197,11 @@ def _fill(butler: Butler, repository: Repository) -> None:
 
 def _add(butler: Butler, repository: Repository, groups: Iterable[DatasetGroup]) -> None:
     per_dataset = repository.content.file_per_dataset
-    for group in groups:
-        add_datasets(butler, group, _files(repository), file_per_dataset=per_dataset)
+    with warnings.catch_warnings():
+        # The live manager warns of every region that is no polygon; they are there on purpose.
+        warnings.simplefilter("ignore", RegionTypeWarning)
+        for group in groups:
+            add_datasets(butler, group, _files(repository), file_per_dataset=per_dataset)
 
 
 def _files(repository: Repository) -> Path:
