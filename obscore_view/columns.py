@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from tapdb.pgsphere import SPoint, SPoly
 
 __all__ = [
+    "CALIB_LEVELS",
     "DATAPRODUCT_TYPES",
     "DATASET_ID_COLUMN",
     "OBSCORE_COLUMNS",
@@ -26,6 +27,9 @@ __all__ = [
 
 DATASET_ID_COLUMN = "registry_dataset_id"
 """Name that Rubin's live ObsCore table gives to the UUID of a dataset."""
+
+CALIB_LEVELS = range(5)
+"""Values that ObsCore 1.1 §3.3.2 allows in ``calib_level``."""
 
 DATAPRODUCT_TYPES = ("image", "cube", "spectrum", "sed", "timeseries", "visibility", "event", "measurements")
 """Values that ObsCore 1.1 §3.3.1 allows in ``dataproduct_type``, besides NULL."""

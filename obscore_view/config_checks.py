@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from obscore_view.columns import DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
+from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
 from obscore_view.config_model import CollectionType, ObsCoreConfig
 from obscore_view.config_problems import Finding, did_you_mean
 from obscore_view.config_sections import DatasetTypeConfig, ExtraColumnConfig, ExtraColumnValue, TapdbOptions
@@ -113,11 +113,7 @@ def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[
         yield from ((path, problem.problem, problem.remedy) for problem in error.problems)
     else:
         if not obs_id and Column("obs_id") in template.references:
-            yield (
-                path,
-                "found {obs_id}, which is not known before this format string is filled",
-                "use other keys",
-            )
+            yield path, "found the key obs_id, which this format string is to fill itself", "use other keys"
 
 
 def _collections(config: ObsCoreConfig) -> Iterator[Finding]:
@@ -151,7 +147,7 @@ def _collections(config: ObsCoreConfig) -> Iterator[Finding]:
 
 
 def _dataset_type(path: Path, dataset_type: DatasetTypeConfig) -> Iterator[Finding]:
-    if not 0 <= dataset_type.calib_level <= 4:
+    if dataset_type.calib_level not in CALIB_LEVELS:
         yield (
             (*path, "calib_level"),
             f"found {dataset_type.calib_level}",

@@ -153,10 +153,9 @@ class ObsCoreConfig(Section):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of all that decides the view; comments, layout and spelled-out defaults do
-        not count.
+        """SHA-256 (hexadecimal) of all that decides the view.
 
-        The order of mappings does: it is the order of the columns.
+        Comments, layout and spelled-out defaults do not count; the order of mappings does: that of columns.
         """
         content = self.model_dump(mode="json", exclude=set(_NOT_IN_VIEW), exclude_defaults=True)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -6,7 +6,7 @@ is ours. Nothing is checked here but the shape: `obscore_view.config_checks` see
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 from typing import Annotated, Any, Literal
 
@@ -86,12 +86,12 @@ def _kind(value: object) -> str | None:
 
 def _as_time(value: object) -> object:
     """Return a time without zone; pydantic alone would take a number for seconds since 1970."""
-    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
-        return value.astimezone(datetime.UTC).replace(tzinfo=None)
-    if isinstance(value, datetime.datetime | str | None):
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+    if isinstance(value, dt.datetime | str | None):
         return value
-    if isinstance(value, datetime.date):
-        return datetime.datetime.combine(value, datetime.time())
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, dt.time())
     raise ValueError("a date or time, YYYY-MM-DDThh:mm:ss")
 
 
@@ -177,7 +177,7 @@ class DataOrigin(Section):
     publisher: str
     """Data centre that publishes the datasets."""
 
-    publication_date: datetime.date
+    publication_date: dt.date
     """Date of publication."""
 
     citation: str | None = None
@@ -229,7 +229,7 @@ class TapdbOptions(Section):
     table.
     """
 
-    obs_release_date: Annotated[datetime.datetime | None, BeforeValidator(_as_time)] = None
+    obs_release_date: Annotated[dt.datetime | None, BeforeValidator(_as_time)] = None
     """Date or time (UTC) from which all datasets are public, for a release."""
 
     embargo_hours: float | None = None

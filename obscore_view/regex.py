@@ -1,14 +1,14 @@
-"""Python's regular expressions as PostgreSQL's.
+r"""Python's regular expressions as PostgreSQL's.
 
 Butler matches the names of RUN collections with `re.fullmatch`. PostgreSQL's regular expressions look the
-same and are not: ``\\b`` is a backspace, ``{,3}`` no repetition, ``(?P<name>...)`` an error. So the
+same and are not: ``\b`` is a backspace, ``{,3}`` no repetition, ``(?P<name>...)`` an error. So the
 expression is taken apart by Python's own parser and written anew.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from re import _parser  # type: ignore[attr-defined]  # the one place that knows what Python's syntax means
 from typing import Any
 
@@ -56,43 +56,33 @@ def to_postgres(pattern: str) -> str:
 
 
 def _sequence(items: Iterable[tuple[Any, Any]]) -> str:
-    return "".join(_item(str(kind), value) for kind, value in items)
+    return "".join(map(_item, items))
 
 
-def _item(kind: str, value: Any) -> str:
-    match kind:
-        case "LITERAL":
-            return _literal(value)
-        case "NOT_LITERAL":
-            return f"[^{_literal(value)}]"
-        case "ANY":
-            return "."
-        case "IN":
-            return _bracket(value)
-        case "BRANCH":
-            return f"(?:{'|'.join(map(_sequence, value[1]))})"
-        case "SUBPATTERN":
-            number, flags_on, flags_off, content = value
-            if flags_on or flags_off:
-                raise ValueError("PostgreSQL has no flags for a part of an expression, as in (?i:...)")
-            return f"({'?:' if number is None else ''}{_sequence(content)})"
-        case "MAX_REPEAT" | "MIN_REPEAT":
-            # Whether a match of the whole exists does not depend on which repetition is tried first.
-            low, high, content = value
-            atom = len(content) == 1 and str(content[0][0]) in _ATOMS
-            repeated = _sequence(content) if atom else f"(?:{_sequence(content)})"
-            return repeated + _repetition(int(low), int(high))
-        case "GROUPREF":
-            # In a group of its own: a digit may follow.
-            return f"(?:\\{value})"
-        case "AT" if str(value) in _PLACES:
-            return _PLACES[str(value)]
-        case "ASSERT" | "ASSERT_NOT":
-            direction, content = value
-            behind = "<" if direction < 0 else ""
-            return f"(?{behind}{'=' if kind == 'ASSERT' else '!'}{_sequence(content)})"
-        case _:
-            raise ValueError(f"PostgreSQL has nothing like Python's {kind.lower().replace('_', ' ')}")
+def _item(item: tuple[Any, Any]) -> str:
+    kind, value = str(item[0]), item[1]
+    if kind not in _WRITERS:
+        raise ValueError(f"PostgreSQL has nothing like Python's {kind.lower().replace('_', ' ')}")
+    return _WRITERS[kind](value)
+
+
+def _group(value: Any) -> str:
+    number, flags_on, flags_off, content = value
+    if flags_on or flags_off:
+        raise ValueError("PostgreSQL has no flags for a part of an expression, as in (?i:...)")
+    return f"({'?:' if number is None else ''}{_sequence(content)})"
+
+
+def _repeat(value: Any) -> str:
+    low, high, content = value
+    atom = len(content) == 1 and str(content[0][0]) in _ATOMS
+    repeated = _sequence(content) if atom else f"(?:{_sequence(content)})"
+    return repeated + _repetition(int(low), int(high))
+
+
+def _assertion(value: Any, sign: str) -> str:
+    direction, content = value
+    return f"(?{'<' if direction < 0 else ''}{sign}{_sequence(content)})"
 
 
 def _bracket(items: list[tuple[Any, Any]]) -> str:
@@ -129,3 +119,21 @@ def _literal(code: int) -> str:
     if code == 0:
         raise ValueError("PostgreSQL's text has no NUL character")
     return f"\\{character}" if character in _SPECIAL else character
+
+
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "LITERAL": _literal,
+    "NOT_LITERAL": lambda code: f"[^{_literal(code)}]",
+    "ANY": lambda _: ".",
+    "IN": _bracket,
+    "BRANCH": lambda value: f"(?:{'|'.join(map(_sequence, value[1]))})",
+    "SUBPATTERN": _group,
+    # Whether the whole matches does not depend on which repetition is tried first.
+    "MAX_REPEAT": _repeat,
+    "MIN_REPEAT": _repeat,
+    # In a group of its own: a digit may follow.
+    "GROUPREF": lambda number: f"(?:\\{number})",
+    "AT": lambda place: _PLACES[str(place)],
+    "ASSERT": lambda value: _assertion(value, "="),
+    "ASSERT_NOT": lambda value: _assertion(value, "!"),
+}

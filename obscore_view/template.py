@@ -1,5 +1,4 @@
-"""Format strings of an ObsCore configuration, taken apart: what is constant, and what comes from the
-registry.
+"""Format strings of an ObsCore configuration, taken apart: what is constant, what comes from the registry.
 
 Butler fills these strings with `str.format`. The keys are dimensions (``{visit}``), fields of dimension
 records (``{records[visit].timespan.begin.utc.isot}``), ``{id}``, ``{run}``, ``{dataset_type}``, and ObsCore

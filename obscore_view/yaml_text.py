@@ -85,11 +85,11 @@ def read_yaml(text: str, *, source: str) -> YamlText:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that knows which value it was making when that failed (a month 13, say)."""
+    """A safe loader that knows which value it was making when that failed, a month 13 for example."""
 
     mark: yaml.Mark | None = None
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         self.mark = node.start_mark
         return super().construct_object(node, deep=deep)
 

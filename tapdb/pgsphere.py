@@ -19,6 +19,8 @@ from sqlalchemy.types import UserDefinedType
 __all__ = ["Box", "Circle", "Point", "Polygon", "SBox", "SCircle", "SPoint", "SPoly", "recognize_types"]
 
 _ANGLE = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?d?")
+_QUARTER_DEG = 90
+_TRIANGLE = 3
 # What pgSphere prints around its numbers, once these are taken out; spaces do not count.
 _FRAMES = {"spoint": "(,)", "scircle": "<(,),>", "sbox": "((,),(,))"}
 
@@ -32,7 +34,7 @@ class Point:
 
     def __post_init__(self) -> None:
         _require("longitude", self.lon_deg, "a finite number of degrees", math.isfinite(self.lon_deg))
-        _require("latitude", self.lat_deg, "-90 to 90 degrees", -90 <= self.lat_deg <= 90)
+        _require("latitude", self.lat_deg, "-90 to 90 degrees", abs(self.lat_deg) <= _QUARTER_DEG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Circle:
     radius_deg: float
 
     def __post_init__(self) -> None:
-        _require("radius", self.radius_deg, "0 to 90 degrees", 0 <= self.radius_deg <= 90)
+        _require("radius", self.radius_deg, "0 to 90 degrees", 0 <= self.radius_deg <= _QUARTER_DEG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Polygon:
     vertices: tuple[Point, ...]
 
     def __post_init__(self) -> None:
-        _require("number of vertices", len(self.vertices), "three or more", len(self.vertices) >= 3)
+        _require("number of vertices", len(self.vertices), "three or more", len(self.vertices) >= _TRIANGLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,15 @@ class _PgSphereType(UserDefinedType[_Value]):
     def get_col_spec(self, **_: Any) -> str:
         return self.type_name if self.schema is None else f"{self.schema}.{self.type_name}"
 
-    def bind_processor(self, dialect: sa.Dialect) -> Callable[[_Value | None], str | None]:
+    # Whatever the dialect, the text is the same.
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[_Value | None], str | None]:  # noqa: ARG002
         return lambda value: None if value is None else _text(value)
 
-    def literal_processor(self, dialect: sa.Dialect) -> Callable[[_Value], str]:
+    def literal_processor(self, dialect: sa.Dialect) -> Callable[[_Value], str]:  # noqa: ARG002
         # Nothing but numbers and brackets can come out of _text, so that there is nothing to escape.
         return lambda value: f"'{_text(value)}'::{self.get_col_spec()}"
 
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], _Value | None]:
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], _Value | None]:  # noqa: ARG002
         return lambda text: None if text is None else self._value(*_angles_deg(text, self.type_name))
 
     def _value(self, *angles_deg: float) -> _Value:
