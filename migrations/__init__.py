@@ -1,0 +1,1 @@
+"""Alembic environment of tapdb: revisions, and the frozen SQL texts that they apply."""

@@ -1,0 +1,42 @@
+"""Roles, schemas, tables and functions of the first release.
+
+Locks taken: none on any table of Butler's; everything here is new.
+
+Revision ID: 0001
+Revises:
+Create Date: 2026-11-21
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+OBJECTS = (
+    ("roles/tapdb_owner", 1),
+    ("roles/tapdb_reader", 1),
+    ("schemas/ivoa", 1),
+    ("schemas/ppdb", 1),
+    ("schemas/tap_schema", 1),
+    ("schemas/tapdb", 1),
+    ("grants/tapdb_reader", 1),
+    ("tables/tapdb.view_definition", 1),
+    ("functions/tapdb.le_float8", 1),
+    ("tables/tapdb.dataset_type_mapping", 1),
+    ("functions/tapdb.s_region", 1),
+    ("functions/tapdb.footprint", 1),
+)
+
+
+def upgrade() -> None:
+    """Make everything."""
+    op.set_object_versions(new=OBJECTS, old=())
+
+
+def downgrade() -> None:
+    """Leave nothing of tapdb behind."""
+    op.set_object_versions(new=(), old=OBJECTS)

@@ -1,0 +1,8 @@
+-- Tables that the IVOA defines: ObsCore and what follows its pattern.
+-- requires: roles/tapdb_owner
+-- drop
+DROP SCHEMA IF EXISTS ivoa;
+-- create
+CREATE SCHEMA ivoa AUTHORIZATION tapdb_owner;
+COMMENT ON SCHEMA ivoa IS 'IVOA data models served through TAP: ivoa.ObsCore.';
+REVOKE ALL ON SCHEMA ivoa FROM PUBLIC;

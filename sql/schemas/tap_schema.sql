@@ -1,0 +1,8 @@
+-- Description of the published tables (TAP 1.1 section 4).
+-- requires: roles/tapdb_owner
+-- drop
+DROP SCHEMA IF EXISTS tap_schema;
+-- create
+CREATE SCHEMA tap_schema AUTHORIZATION tapdb_owner;
+COMMENT ON SCHEMA tap_schema IS 'TAP_SCHEMA: what TAP clients may query, with units, UCDs and descriptions.';
+REVOKE ALL ON SCHEMA tap_schema FROM PUBLIC;

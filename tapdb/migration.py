@@ -1,0 +1,257 @@
+"""One run of Alembic: one transaction, derived objects rebuilt around it, errors that are one message.
+
+``migrations/env.py`` calls `run`. What differs from Alembic's usual environment is in the order of `_change`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import context
+from alembic.config import Config
+from alembic.runtime.plugins import Plugin
+from alembic.util import CommandError
+
+from tapdb import autogenerate
+from tapdb.catalog import Difference
+from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived
+from tapdb.engine import checked_connection
+from tapdb.errors import DriftError, SettingsError, TapdbError
+from tapdb.extensions import require_extensions
+from tapdb.grants import read_grants, restore_grants
+from tapdb.locks import (
+    MIGRATION_LOCK,
+    LockTimeoutError,
+    is_lock_timeout,
+    lock_holders,
+    set_lock_timeout,
+    take_turn,
+)
+from tapdb.refusals import notes_of, refusals_are_ours
+from tapdb.rights import require_rights
+from tapdb.settings import read_settings
+from tapdb.sql_sources import frozen_folder
+from tapdb.sql_text import execute_text
+
+__all__ = ["alembic_config", "run"]
+
+_VERSION_TABLE: dict[str, Any] = {
+    "target_metadata": sa.MetaData(),
+    "version_table": "alembic_version",
+    "version_table_schema": "tapdb",
+    "autogenerate_plugins": [autogenerate.PLUGIN],
+}
+_SCRIPT_HEADER = (
+    "-- One transaction: all of it or nothing. Run it with psql -v ON_ERROR_STOP=1 -f FILE, in a database",
+    "-- that has btree_gist and pg_sphere, as a superuser or as one who may create roles and schemas.",
+)
+
+_log = logging.getLogger(__name__)
+
+Plugin.setup_plugin_from_module(autogenerate, autogenerate.PLUGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the user gave, by ``-x``, from Python or through the environment, in this order."""
+
+    url: str | None
+    lock_timeout_ms: int
+    others: Mapping[str, str]
+
+
+def alembic_config(connection: sa.Connection | None = None, **options: str) -> Config:
+    """Return Alembic's configuration, as in ``command.upgrade(alembic_config(connection), "head")``.
+
+    Parameters
+    ----------
+    connection
+        Connection to migrate on. If it is in a transaction already, the migration becomes a part of that,
+        to be committed by the caller. Without it the connection is made from ``url=`` or the environment.
+    options
+        As after ``alembic -x``: ``registry_schema``, ``obscore_config``, ``obscore="off"``, ...
+    """
+    config = Config()
+    config.set_main_option("script_location", str(frozen_folder().parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["options"] = options
+    return config
+
+
+def run() -> None:
+    """Run the command that Alembic was called for.
+
+    Raises
+    ------
+    CommandError
+        Raised for every error of ours and of the database: Alembic prints it as one message. The cause is
+        the error itself.
+    """
+    with _one_message():
+        options = _read_options(context.config)
+        if context.is_offline_mode():
+            _write_script(options)
+        else:
+            _run_connected(context.config, options)
+
+
+def _read_options(config: Config) -> _Options:
+    settings = read_settings()
+    from_environment = {
+        "registry_schema": settings.registry_schema,
+        "obscore_config": settings.obscore_config,
+    }
+    options = {name: str(value) for name, value in from_environment.items() if value is not None}
+    options |= config.attributes.get("options", {})
+    options |= context.get_x_argument(as_dictionary=True)
+    timeout = options.pop("lock_timeout_ms", str(settings.lock_timeout_ms))
+    if not timeout.isdecimal():
+        raise SettingsError(
+            "-x lock_timeout_ms", f"is {timeout!r}", "write a number of milliseconds, 0 to wait for ever"
+        )
+    return _Options(options.pop("url", None), int(timeout), options)
+
+
+def _run_connected(config: Config, options: _Options) -> None:
+    with _connection(config, options) as connection:
+        try:
+            with connection.begin_nested() if connection.in_transaction() else connection.begin():
+                context.configure(connection=connection, **_VERSION_TABLE)
+                command = _command()
+                if command in {"upgrade", "downgrade", "stamp", "ensure_version"}:
+                    _change(connection, command, options)
+                else:
+                    _look(connection, config, command, options)
+        except sa.exc.DBAPIError as error:
+            if is_lock_timeout(error.orig):
+                raise LockTimeoutError(
+                    options.lock_timeout_ms, notes_of(error), lock_holders(connection)
+                ) from error
+            raise
+
+
+def _change(connection: sa.Connection, command: str, options: _Options) -> None:
+    """Migrate, with the derived objects dropped before and made again after."""
+    take_turn(connection)
+    set_lock_timeout(connection, options.lock_timeout_ms)
+    require_rights(connection)
+    if command == "upgrade":
+        require_extensions(connection)
+    execute_text(connection, _environment_text("enter"))
+    derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
+    grants = read_grants(connection)
+    if context.get_context().get_current_heads():
+        drop_derived(connection, derived)
+    with context.begin_transaction():
+        context.run_migrations()
+    if context.get_context().get_current_heads():
+        create_derived(connection, derived, options.others)
+        restore_grants(connection, grants)
+    else:
+        execute_text(connection, _environment_text("leave"))
+
+
+def _look(connection: sa.Connection, config: Config, command: str, options: _Options) -> None:
+    """Run a command that changes nothing, such as ``check`` and ``current``."""
+    set_lock_timeout(connection, options.lock_timeout_ms)
+    context.get_context().opts["dont_mutate"] = True
+    with context.begin_transaction():
+        context.run_migrations()
+    drift: dict[str, tuple[Difference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
+    if command == "check" and drift and config.cmd_opts is not None:
+        # On the command line a difference is exit code 1 and readable; Python gets Alembic's own exception.
+        lines = tuple(str(difference) for differences in drift.values() for difference in differences)
+        raise SystemExit(
+            str(DriftError("the database", lines, "Left is the database, right is what sql/ says."))
+        )
+
+
+def _write_script(options: _Options) -> None:
+    """Write the SQL of an upgrade or downgrade to standard output instead of running it."""
+    context.configure(
+        dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **_VERSION_TABLE
+    )
+    migration = context.get_context()
+    steps = tuple(migration.opts["fn"](migration.get_current_heads(), migration))
+    to_base = _command() == "downgrade" and bool(steps) and not steps[-1].to_revisions
+    write = migration.impl.static_output
+    write("\n".join([*_SCRIPT_HEADER, *_by_hand(load_derived(options.others))]))
+    with context.begin_transaction():
+        context.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        context.execute(
+            sa.select(sa.func.set_config("lock_timeout", str(options.lock_timeout_ms), sa.true()))
+        )
+        write(_environment_text("enter").strip())
+        context.run_migrations()
+        if to_base:
+            write(_environment_text("leave").strip())
+
+
+def _by_hand(derived: Mapping[str, DerivedObjects]) -> list[str]:
+    """Return, as SQL comments, what a script cannot do about derived objects."""
+    texts = [objects.describe_offline() for objects in derived.values()]
+    return [f"-- {line}".rstrip() for text in texts for line in text.splitlines()]
+
+
+def _command() -> str:
+    """Return the name of the function of `alembic.command` that is running."""
+    function = context.get_context().opts["fn"]
+    return str(function.__qualname__.partition(".")[0])
+
+
+def _environment_text(name: str) -> str:
+    script = context.get_context().opts["script"]
+    return (Path(script.dir) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextmanager
+def _connection(config: Config, options: _Options) -> Iterator[sa.Connection]:
+    """Give the connection to work on: the caller's or a new one."""
+    given: sa.Connection | None = config.attributes.get("connection")
+    if given is None:
+        with (
+            checked_connection(options.url, application_name="alembic (tapdb)") as connection,
+            _plain(connection),
+        ):
+            yield connection
+    else:
+        with _plain(given):
+            yield given
+
+
+@contextmanager
+def _plain(connection: sa.Connection) -> Iterator[None]:
+    """Keep psycopg from preparing texts that hold several statements, and log what the server has to say."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        problem = f"is one of {type(driver).__module__}"
+        raise SettingsError("connection", problem, "connect by postgresql+psycopg, as tapdb.engine does")
+    threshold, driver.prepare_threshold = driver.prepare_threshold, None
+    driver.add_notice_handler(_log_notice)
+    try:
+        yield
+    finally:
+        driver.remove_notice_handler(_log_notice)
+        driver.prepare_threshold = threshold
+
+
+def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
+    level = logging.WARNING if diagnostic.severity_nonlocalized == "WARNING" else logging.INFO
+    _log.log(level, "%s", diagnostic.message_primary)
+
+
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Turn errors of ours and of the database into Alembic's, which it prints without a traceback."""
+    try:
+        with refusals_are_ours():
+            yield
+    except TapdbError as error:
+        raise CommandError(str(error)) from error
