@@ -20,16 +20,6 @@ COMMAND_GROUP = "tapdb.commands"
 """Entry-point group in which a package registers its click group under the name that users type."""
 
 
-class _FailureError(click.ClickException):
-    """An error of ours as click prints it: one message, and the exit code of its kind."""
-
-    exit_code: int
-
-    def __init__(self, error: TapdbError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
-
-
 class _UnloadableCommand(click.Command):
     """A command whose package cannot be imported: listed with the reason, fails when it is called."""
 
@@ -78,7 +68,8 @@ class RootGroup(click.Group):
         except TapdbError as error:
             if logging.getLogger().isEnabledFor(logging.DEBUG):
                 traceback.print_exc()
-            raise _FailureError(error) from error
+            click.echo(f"Error: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
 
 
 @click.group(

@@ -109,14 +109,10 @@ def read_extensions(connection: sa.Connection) -> tuple[ExtensionState, ...]:
     connection
         Connection of any user.
     """
-    available: dict[str, str] = {
-        name: version
-        for name, version in connection.execute(
-            sa.select(_AVAILABLE.c.name, _AVAILABLE.c.default_version).where(
-                _AVAILABLE.c.name.in_(REQUIRED_EXTENSIONS)
-            )
-        )
-    }
+    offers = sa.select(_AVAILABLE.c.name, _AVAILABLE.c.default_version).where(
+        _AVAILABLE.c.name.in_(REQUIRED_EXTENSIONS)
+    )
+    available = dict(connection.execute(offers).all())
     installed = {
         name: (version, schema)
         for name, version, schema in connection.execute(

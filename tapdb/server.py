@@ -1,7 +1,7 @@
 """A private PostgreSQL server that lives as long as a ``with`` block.
 
-pytest-postgresql's executor starts and stops it. Around that executor this module adds what it lacks: it works
-as root, keeps other users of the machine out, and leaves nothing behind however its owner ends.
+pytest-postgresql's executor starts and stops it. Around that executor this module adds what it lacks: it
+works as root, keeps other users of the machine out, and leaves nothing behind however its owner ends.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _PREFIX = "tapdb-"
 _LONGEST_DIRECTORY = 90
 
 # `env -i`: neither a client's PG* variables nor its secrets reach the server, nor does the mark by which
-# mirakuru finds, and on exit kills, its processes: it compares process ids by prefix and so may find a stranger's.
+# mirakuru finds and on exit kills its processes: it compares process ids by prefix, and may hit a stranger's.
 _PG_CTL = """\
 #!/bin/sh
 exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL="$LC_ALL" LANG="$LANG" {become} \\

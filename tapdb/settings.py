@@ -1,4 +1,4 @@
-"""Where the database is: an option says so, else ``TAPDB_URL``, else ``DATABASE_URL``, else libpq's ``PG*``."""
+"""Where the database is: an option says, else ``TAPDB_URL``, else ``DATABASE_URL``, else libpq's ``PG*``."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def parse_url(text: str, *, source: str) -> sa.URL:
     Raises
     ------
     SettingsError
-        Raised if the text cannot be understood. A password often is what breaks a URL: none of it is repeated.
+        Raised if the text cannot be understood. The password may be what breaks it: none of it is repeated.
     """
     found = _SCHEME.match(text)
     if found:

@@ -1,0 +1,37 @@
+# What README tells a newcomer to type; each target prepares what it needs.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock
+MAKEFLAGS += --no-print-directory
+
+help: ## Say what there is to make
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install what is missing: system packages, .venv, the package
+	@tools/setup.sh
+
+demo: setup ## Show the main job on real input, start to end
+	@$(BIN)/tapdb ephemeral -- $(BIN)/python -m examples.demo
+
+test: setup ## Run the static checks and all tests
+	@failed=0; $(MAKE) lint || failed=1; \
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
+	exit $$failed
+
+lint: setup ## Run the static checks
+	@failed=0; \
+	$(BIN)/ruff check --quiet || failed=1; \
+	$(BIN)/ruff format --check --quiet || { echo "ruff format --check: files to format, see above" >&2; failed=1; }; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports --no-logo || failed=1; \
+	exit $$failed
+
+bench: setup ## Measure, and write benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+lock: setup ## Write requirements.lock from what is installed in .venv
+	@$(BIN)/python tools/lock.py

@@ -1,0 +1,61 @@
+"""Write requirements.lock: the version of every package that tapdb and its extras ask for, as installed here."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["LOCK", "locked_versions"]
+
+LOCK = Path(__file__).parent.parent / "requirements.lock"
+
+_PROJECT = "tapdb"
+_EXTRAS = frozenset({"dev", "ephemeral"})
+# The project is built in the environment itself, with the builder that the lock names.
+_BUILD = ("setuptools",)
+
+
+def locked_versions() -> dict[str, str]:
+    """Return name and version of all that is needed, found by following what each package declares.
+
+    Raises
+    ------
+    PackageNotFoundError
+        Raised if a package that is asked for is not installed.
+    """
+    versions: dict[str, str] = {}
+    waiting = [(_PROJECT, _EXTRAS), *((name, frozenset[str]()) for name in _BUILD)]
+    seen = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        found = distribution(name)
+        versions[canonicalize_name(found.metadata["Name"])] = found.version
+        for text in found.requires or ():
+            requirement = Requirement(text)
+            environments = [{"extra": extra} for extra in extras] or [{"extra": ""}]
+            if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
+                waiting.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    del versions[_PROJECT]
+    return dict(sorted(versions.items()))
+
+
+def main() -> int:
+    """Write the file."""
+    try:
+        versions = locked_versions()
+    except PackageNotFoundError as error:
+        print(f"{error.name} is asked for in pyproject.toml, but not installed here", file=sys.stderr)
+        return 1
+    LOCK.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# Prepare this checkout: system packages that are missing, a virtual environment, the package itself.
+#
+# Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
+# it says what to install and exits 2. No PostgreSQL that is installed is upgraded, and no cluster is made or started.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VENV=.venv
+readonly STAMP=$VENV/.tapdb-setup
+readonly OLDEST_PYTHON=11 # 3.11
+readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+give_up() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 2
+}
+
+# --- what is there ---------------------------------------------------------------------------------------------------
+
+# A Python that is new enough and can make virtual environments.
+find_python() {
+    local candidate
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, $OLDEST_PYTHON))" 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+}
+
+# pg_ctl, looked for as tapdb.server_programs does: PATH, then the distributions' folders, newest first.
+find_pg_ctl() {
+    command -v pg_ctl || compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' | sort -rV | head -n 1 ||
+        compgen -G '/usr/pgsql-*/bin/pg_ctl' | sort -rV | head -n 1 || true
+}
+
+# Whether the extension $2 is installed for the server of pg_ctl $1.
+has_extension() {
+    local bin share
+    bin=$(dirname "$(readlink -f "$1")")
+    for share in "${bin%/lib/postgresql/*}/share/postgresql/$(server_major "$1")" "${bin%/bin}/share"{/postgresql,}; do
+        [ -e "$share/extension/$2.control" ] && return
+    done
+    return 1
+}
+
+server_major() { "$1" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
+
+# Names of Debian packages for what is missing, one a line.
+missing_packages() {
+    local pg_ctl major
+    if [ -z "$(find_python)" ]; then
+        if has_candidate python3.11 && ! distribution_python_is_new; then
+            printf '%s\n' python3.11 python3.11-venv
+        else
+            printf '%s\n' python3 python3-venv
+        fi
+    fi
+    pg_ctl=$(find_pg_ctl)
+    if [ -n "$pg_ctl" ]; then
+        major=$(server_major "$pg_ctl")
+    else
+        major=$(apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1)
+        echo "postgresql-${major:-NN}"
+    fi
+    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pg_sphere; then echo "postgresql-${major:-NN}-pgsphere"; fi
+    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pgtap; then echo "postgresql-${major:-NN}-pgtap"; fi
+    command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
+}
+
+has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+distribution_python_is_new() {
+    local version
+    version=$(apt-cache policy python3 2>/dev/null | sed -nE 's/.*Candidate: 3\.([0-9]+).*/\1/p')
+    [ "${version:-0}" -ge $OLDEST_PYTHON ]
+}
+
+# --- system packages -------------------------------------------------------------------------------------------------
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Root, or sudo that works without a password, or a person at the terminal who can type one.
+can_be_root() {
+    [ "$(id -u)" = 0 ] && return
+    command -v sudo >/dev/null || return
+    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
+}
+
+install_packages() {
+    local packages=("$@") planned saved=
+    if ! command -v apt-get >/dev/null; then
+        give_up "this system has no apt-get; install with its own package manager:" \
+            "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove" \
+            "then run this again."
+    fi
+    if ! can_be_root; then
+        give_up "system packages are missing, and this user is neither root nor allowed to use sudo." \
+            "Ask an administrator to run:" \
+            "  sudo apt-get update && sudo apt-get install --no-install-recommends ${packages[*]}" \
+            "then run this again."
+    fi
+    say "updating the list of packages"
+    as_root apt-get -qq update || say "the list of packages could not be updated; trying with the one that is there"
+    # Only now is it known which PostgreSQL the distribution brings.
+    mapfile -t packages < <(missing_packages)
+    planned=$(apt-get -s install --no-install-recommends "${packages[@]}") ||
+        give_up "apt-get cannot install: ${packages[*]}" "$planned"
+    # "Inst NAME [present version] (new version ...": an upgrade breaks servers that run.
+    if grep -qE '^Inst (postgresql[^ ]*|libpq5) \[' <<<"$planned"; then
+        give_up "apt-get would upgrade PostgreSQL to install: ${packages[*]}" \
+            "A running server breaks by that, hence do it yourself when it suits you:" \
+            "  sudo apt-get install --no-install-recommends ${packages[*]}"
+    fi
+    say "installing ${packages[*]}"
+    if [ -z "$(find_pg_ctl)" ]; then
+        # Debian makes and starts a cluster with each server that is installed: not this time.
+        apt_install postgresql-common
+        if [ -f $CREATECLUSTER ]; then
+            saved=$(mktemp)
+            cp $CREATECLUSTER "$saved"
+            printf '\ncreate_main_cluster = false\n' | as_root tee -a $CREATECLUSTER >/dev/null
+        fi
+    fi
+    apt_install "${packages[@]}"
+    if [ -n "$saved" ]; then
+        as_root cp "$saved" $CREATECLUSTER
+        rm -f "$saved"
+    fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes NEEDRESTART_MODE=l \
+        apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >/dev/null
+}
+
+# --- Python ----------------------------------------------------------------------------------------------------------
+
+digest() { { cat requirements.lock pyproject.toml && "$VENV/bin/python" -V; } | sha256sum | cut -d' ' -f1; }
+
+venv_works() { "$VENV/bin/python" -c "import sys; sys.exit(sys.version_info < (3, $OLDEST_PYTHON))" 2>/dev/null; }
+
+install_python_packages() {
+    local pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check --no-input)
+    say "installing Python packages into $VENV"
+    "${pip[@]}" install --requirement requirements.lock
+    "${pip[@]}" install --no-deps --no-build-isolation --editable .
+    digest >"$STAMP"
+}
+
+main() {
+    local missing
+    missing=$(missing_packages)
+    if [ -n "$missing" ]; then
+        # shellcheck disable=SC2086 # one word for each package
+        install_packages $missing
+        missing=$(missing_packages)
+        [ -z "$missing" ] || give_up "still missing after the installation:" "$missing"
+    fi
+    if ! venv_works; then
+        say "making $VENV"
+        "$(find_python)" -m venv --clear "$VENV"
+    fi
+    # Two runs at once must not both write to the environment.
+    exec 9>"$VENV/.tapdb-setup.lock"
+    flock 9
+    [ "$(cat "$STAMP" 2>/dev/null)" = "$(digest)" ] || install_python_packages
+}
+
+main
