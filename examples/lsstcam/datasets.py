@@ -179,7 +179,7 @@ def planned_datasets(content: Content) -> Iterator[DatasetGroup]:
         yield from visit_datasets(pointing, content.detector_ids)
     first = content.pointings[0]
     ids = content.detector_ids
-    yield DatasetGroup("visit_image", SECOND_RUN, _visit_detectors(first, ids[: len(ids) // 2]))
+    yield DatasetGroup("visit_image", SECOND_RUN, _visit_detectors(first, _reprocessed(content)))
     yield DatasetGroup("visit_image", USER_RUN, _visit_detectors(first, ids[:2]))
     yield DatasetGroup("raw", REHEARSAL_RUN, _exposure_detectors(first, ids[:2]))
     yield DatasetGroup("source", FIRST_RUN, _visit_detectors(first, ids[:3]))
@@ -263,7 +263,7 @@ def associate_tagged(butler: Butler, content: Content) -> None:
     """Put the first visit's datasets into tagged collections: some into one, some into two, besides their run."""
     first, ids = content.pointings[0], content.detector_ids
     raws = [make_ref(butler, "raw", data_id, RAW_RUN) for data_id in _exposure_detectors(first, ids[:3])]
-    visits = _visit_detectors(first, ids[:3])
+    visits = _visit_detectors(first, _reprocessed(content))
     images = [make_ref(butler, "visit_image", data_id, SECOND_RUN) for data_id in visits]
     butler.registry.associate(TAGGED_GOOD, [*raws, *images])
     butler.registry.associate(TAGGED_BEST, [raws[0], images[0]])
@@ -278,6 +278,11 @@ def certify_calibrations(butler: Butler, detector_ids: tuple[int, ...]) -> None:
         group = DatasetGroup(name, CALIB_RUN, data_ids, how="put")
         refs = add_datasets(butler, group, Path(), file_per_dataset=True)
         butler.registry.certify(CALIBRATION, refs, validity)
+
+
+def _reprocessed(content: Content) -> tuple[int, ...]:
+    """Return the detectors of which the second run has a newer image than the first."""
+    return content.detector_ids[: (len(content.detector_ids) + 1) // 2]
 
 
 def _exposure_detectors(pointing: Pointing, detector_ids: tuple[int, ...]) -> tuple[DataId, ...]:

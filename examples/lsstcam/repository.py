@@ -36,6 +36,7 @@ from .records import (
     skymap_records,
     visit_records,
 )
+from .versions import NEWEST, RegistryVersion
 
 __all__ = [
     "OBSCORE_CONFIG",
@@ -101,6 +102,7 @@ def make_repository(
     schema: str = "butler",
     obscore_config: Mapping[str, Any] | None = None,
     content: Content = TINY,
+    version: RegistryVersion = NEWEST,
 ) -> Repository:
     """Make a repository and fill it.
 
@@ -116,13 +118,16 @@ def make_repository(
         Configuration of daf_butler's live ObsCore table; `None` for a repository without one.
     content
         What to put in.
+    version
+        Layout of the registry; an old universe leaves out the records, fields and datasets that it does not know.
     """
     config = Config(dict(BUTLER_OPTIONS))
     config["registry", "db"] = butler_url(url)
     config["registry", "namespace"] = schema
     if obscore_config is not None:
         config["registry", "managers", "obscore"] = {"cls": _LIVE_MANAGER, "config": dict(obscore_config)}
-    Butler.makeRepo(str(root), config=config)
+    version.add_to(config)
+    Butler.makeRepo(str(root), config=config, dimensionConfig=version.dimensions())
     repository = Repository(url, schema, root, content, live=obscore_config is not None)
     _files(repository).mkdir()
     with repository.butler(writeable=True) as butler:
