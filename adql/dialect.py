@@ -1,0 +1,48 @@
+"""What a service tolerates beyond the letter of ADQL 2.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["RUBIN", "STRICT", "Dialect", "dialect_named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """Options of the grammar, and the user-defined functions that a service offers.
+
+    Parameters
+    ----------
+    name
+        How the command line calls it.
+    function_words_as_names
+        A word that is reserved only as the name of a function (``distance``, ``area``) is a name where no parenthesis
+        follows: Rubin's tutorials write ``DISTANCE(...) AS distance``. It stands in the tree as a delimited identifier in
+        lower case, so that the printed query is strict ADQL.
+    case_expressions
+        ``CASE WHEN ... THEN ... ELSE ... END``, which DaCHS and CADC accept.
+    scalar_subqueries
+        A subquery with one column as a value, which CADC accepts.
+    """
+
+    name: str
+    function_words_as_names: bool = False
+    case_expressions: bool = False
+    scalar_subqueries: bool = False
+
+
+STRICT = Dialect(name="strict")
+RUBIN = Dialect(name="rubin", function_words_as_names=True)
+
+_DIALECTS = {dialect.name: dialect for dialect in (STRICT, RUBIN)}
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return one of the dialects that come with the package, ``strict`` or ``rubin``.
+
+    Raises
+    ------
+    KeyError
+        There is none of that name.
+    """
+    return _DIALECTS[name]

@@ -1,0 +1,124 @@
+"""What to write instead of something that other SQL dialects have and ADQL has not."""
+
+from __future__ import annotations
+
+from adql.tokens import BAD, END, NAME, NUMBER, QUOTED, STRING, Tokens
+from adql.words import FUNCTIONS, RESERVED_WORDS
+
+__all__ = ["describe_token", "hint_for_token"]
+
+_LONGEST_SHOWN = 40
+
+# Words that end up where no word can stand, because another dialect gives them a meaning.
+_WORDS = {
+    "LIMIT": "LIMIT is not ADQL: write SELECT TOP n",
+    "FETCH": "FETCH is not ADQL: write SELECT TOP n",
+    "ROWS": "write OFFSET n without ROWS",
+    "CROSS": "CROSS JOIN is not ADQL: write a comma, or JOIN without a condition",
+    "CASE": "CASE is not ADQL",
+    "NULLIF": "NULLIF is not ADQL",
+    "INTO": "a query cannot create a table",
+    "ESCAPE": "LIKE has no ESCAPE in ADQL",
+    "INTERVAL": "INTERVAL is not an ADQL value",
+    "SUBSTRING": "SUBSTRING is not ADQL",
+    "TRIM": "TRIM is not ADQL",
+    "EXTRACT": "EXTRACT is not ADQL",
+    "TRUE": "ADQL has no boolean literals: compare with 1",
+    "FALSE": "ADQL has no boolean literals: compare with 0",
+    "RECURSIVE": "recursive common table expressions are not ADQL",
+    "OVER": "window functions are not ADQL",
+    "WITH": "WITH stands only before the main query",
+    "REGEXP": "regular expressions are not ADQL: use LIKE",
+    "RLIKE": "regular expressions are not ADQL: use LIKE",
+    "SIMILAR": "regular expressions are not ADQL: use LIKE",
+    "ISNULL": "write IS NULL",
+    "NOTNULL": "write IS NOT NULL",
+    "INSERT": "ADQL only reads",
+    "UPDATE": "ADQL only reads",
+    "DELETE": "ADQL only reads",
+    "DROP": "ADQL only reads",
+    "CREATE": "ADQL only reads",
+    "ALTER": "ADQL only reads",
+    "GRANT": "ADQL only reads",
+    "TRUNCATE": "TRUNCATE(x, n) is a function in ADQL",
+}
+_CHARACTERS = {
+    "%": "write MOD(a, b)",
+    "^": "write POWER(a, b)",
+    "[": "arrays have no elements in ADQL",
+    "`": 'write names in double quotes: "name"',
+    "$": "ADQL has no parameters",
+    "?": "ADQL has no parameters",
+    ":": "write CAST(x AS type)",
+    "#": "comments start with --",
+    "{": "replace the placeholder before the query is sent",
+    "!": "write NOT or <>",
+    "_": 'a name that does not start with a letter stands in double quotes: "_name"',
+    "@": "ADQL has no variables",
+    "\\": "outside of literals ADQL has no backslash",
+}
+_CURLY = frozenset("\u2018\u2019\u201c\u201d")
+
+
+def describe_token(tokens: Tokens, index: int) -> str:
+    """Return how a message names a token, such as ``'LIMIT'`` or ``the end of the query``."""
+    kind = tokens.kinds[index]
+    if kind == END:
+        return "the end of the query"
+    value = tokens.values[index]
+    if kind == BAD and not value.isprintable():
+        return f"the character U+{ord(value):04X}"
+    if len(value) > _LONGEST_SHOWN:
+        value = value[:_LONGEST_SHOWN] + "..."
+    return repr(value) if "'" not in value else value
+
+
+def hint_for_token(tokens: Tokens, index: int) -> str:
+    """Return what to write instead of a token that cannot stand where it stands; empty if there is no advice."""
+    kind = tokens.kinds[index]
+    value = tokens.values[index]
+    before = tokens.values[index - 1].upper() if index else ""
+    if kind == BAD:
+        return _hint_for_character(value)
+    if kind == NAME or kind in RESERVED_WORDS:
+        return _hint_for_word(tokens, index, before)
+    if kind == NUMBER and before in ("LIMIT", "FETCH"):
+        return _WORDS[before]
+    if kind in (STRING, QUOTED) and before in ("DATE", "TIME", "TIMESTAMP"):
+        return "write CAST('...' AS TIMESTAMP)"
+    return _hint_for_sign(kind, before)
+
+
+def _hint_for_character(character: str) -> str:
+    if character in _CURLY:
+        return "typographic quotes are no quotes: write ' or \""
+    if not character.isascii():
+        return "outside of literals and double quotes ADQL is plain ASCII"
+    return _CHARACTERS.get(character, "")
+
+
+def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
+    word = tokens.values[index].upper()
+    if before == "LIMIT":
+        return _WORDS["LIMIT"]
+    if word in _WORDS:
+        return _WORDS[word]
+    if word in FUNCTIONS and tokens.kinds[index + 1] != "(":
+        return "it is the name of a function; in double quotes it is a name"
+    if word in RESERVED_WORDS and (
+        before in (",", ".", "AS", "SELECT", "FROM", "BY") or tokens.kinds[index - 1] == NAME
+    ):
+        return "it is a reserved word; in double quotes it is a name"
+    return ""
+
+
+def _hint_for_sign(kind: str, before: str) -> str:
+    if kind == "=" and before == "=":
+        return "write one ="
+    if kind == "*" and before == "/":
+        return "comments start with --"
+    if kind == ";":
+        return "a request is one query"
+    if kind == "(" and before == "TOP":
+        return "write TOP n without parentheses"
+    return ""

@@ -1,0 +1,46 @@
+"""How large a query may be, and how many rows it may return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds that hold before a tree is built or a database is asked.
+
+    Parameters
+    ----------
+    max_bytes
+        Length of the query text in UTF-8.
+    max_tokens
+        Words, names, literals and signs in the query.
+    max_nesting
+        Parentheses inside parentheses.
+    max_depth
+        Nodes of the tree below one another. Parentheses that mean nothing add none; the most that one pair adds is
+        three or four.
+    max_subqueries
+        Subqueries inside subqueries; each costs several levels of the tree.
+    max_operators
+        Operators in one chain, such as ``a + b + c`` or ``x = 1 OR x = 2``.
+    max_vertices
+        Vertices of one polygon.
+    max_rows
+        Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow shows.
+        `None` sets no limit of its own.
+    """
+
+    max_bytes: int = 1_000_000
+    max_tokens: int = 20_000
+    max_nesting: int = 100
+    max_depth: int = 150
+    max_subqueries: int = 20
+    max_operators: int = 2_000
+    max_vertices: int = 1_000
+    max_rows: int | None = None
+
+
+DEFAULT_LIMITS = Limits()

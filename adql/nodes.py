@@ -1,0 +1,93 @@
+"""The tree of an ADQL query: frozen values that compare by content and print as ADQL.
+
+Chains (`a + b - c`, `x AND y AND z`, `q UNION r EXCEPT s`, `t JOIN u JOIN v`) are one node with many operands, not a nest
+of pairs, so that the depth of a tree follows the parentheses of the query and never its length.
+
+`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.validate` found out.
+"""
+
+from __future__ import annotations
+
+from adql.queries import (
+    AllColumns,
+    CommonTable,
+    DerivedTable,
+    Join,
+    JoinedTable,
+    Ordering,
+    Output,
+    Query,
+    Select,
+    SetOperation,
+    SetStep,
+    Table,
+    TableReference,
+)
+from adql.values import (
+    Aggregate,
+    And,
+    Arithmetic,
+    Between,
+    Case,
+    Cast,
+    Column,
+    Comparison,
+    Concatenation,
+    Condition,
+    Exists,
+    Expression,
+    Function,
+    Identifier,
+    In,
+    IsNull,
+    Like,
+    Node,
+    Not,
+    Null,
+    Number,
+    Or,
+    ScalarQuery,
+    Sign,
+    String,
+)
+
+__all__ = [
+    "Aggregate",
+    "AllColumns",
+    "And",
+    "Arithmetic",
+    "Between",
+    "Case",
+    "Cast",
+    "Column",
+    "CommonTable",
+    "Comparison",
+    "Concatenation",
+    "Condition",
+    "DerivedTable",
+    "Exists",
+    "Expression",
+    "Function",
+    "Identifier",
+    "In",
+    "IsNull",
+    "Join",
+    "JoinedTable",
+    "Like",
+    "Node",
+    "Not",
+    "Null",
+    "Number",
+    "Or",
+    "Ordering",
+    "Output",
+    "Query",
+    "ScalarQuery",
+    "Select",
+    "SetOperation",
+    "SetStep",
+    "Sign",
+    "String",
+    "Table",
+    "TableReference",
+]

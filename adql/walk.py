@@ -1,0 +1,151 @@
+"""Read a tree from outside, and make a changed one: what rewriters stand on.
+
+A rewriting rule is a function from node to node; `transform` applies it to a whole tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
+
+__all__ = ["children", "columns", "depth", "functions", "tables", "transform", "walk"]
+
+_N = TypeVar("_N", bound=Node)
+_NOT_CHILDREN = frozenset(("at", "type", "origin", "columns", "text"))
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Yield the nodes that a node holds directly, in the order of the query."""
+    for name in _fields_of(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            yield from (item for item in value if isinstance(item, Node))
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all nodes below it, each before its children, in the order of the query.
+
+    Examples
+    --------
+    >>> from adql import parse
+    >>> [type(node).__name__ for node in walk(parse("SELECT ra FROM dp1.Object"))]
+    ['Query', 'Select', 'Output', 'Column', 'Table']
+    """
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(tuple(children(current))))
+
+
+def depth(node: Node) -> int:
+    """Return how many nodes lie below one another, this one included."""
+    level = [node]
+    count = 0
+    while level:
+        count += 1
+        level = [below for above in level for below in children(above)]
+    return count
+
+
+def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
+    """Return a tree in which a rule has replaced every node, children before parents.
+
+    Parameters
+    ----------
+    node
+        The tree; it stays as it is.
+    rule
+        Returns what stands in place of a node, often the node itself. What no rule changes is not copied.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from adql import Identifier, parse
+    >>> def upper(node):
+    ...     return replace(node, name=Identifier(node.name.text.upper())) if isinstance(node, Column) else node
+    >>> print(transform(parse("SELECT ra FROM t WHERE dec > 0"), upper))
+    SELECT RA FROM t WHERE DEC > 0
+    """
+    # A rule may put a node of another sort in place of this one; that the result fits its place is the rule's promise.
+    return _transformed(node, rule)  # type: ignore[return-value]
+
+
+def tables(query: Query) -> tuple[Table, ...]:
+    """Return the tables that a query reads, each time that it names them, without common table expressions.
+
+    Parameters
+    ----------
+    query
+        A whole query.
+
+    Examples
+    --------
+    >>> from adql import parse
+    >>> [str(table) for table in tables(parse("WITH a AS (SELECT x FROM t) SELECT x FROM a JOIN u ON a.x = u.x"))]
+    ['t', 'u']
+    """
+    found: list[Table] = []
+    known: list[CommonTable] = []
+    for common in query.common_tables:
+        found += _tables_below(common.query, known)
+        known.append(common)
+    found += (table for part in (query.body, *query.order_by) for table in _tables_below(part, known))
+    return tuple(found)
+
+
+def columns(node: Node) -> tuple[Column, ...]:
+    """Return the columns that a query names, each time that it names them."""
+    return tuple(found for found in walk(node) if isinstance(found, Column))
+
+
+def functions(node: Node) -> tuple[Function | Aggregate, ...]:
+    """Return the functions that a query calls: of the language, aggregates and user-defined ones."""
+    return tuple(found for found in walk(node) if isinstance(found, (Function, Aggregate)))
+
+
+def _tables_below(node: Node, known: list[CommonTable]) -> Iterator[Table]:
+    for found in walk(node):
+        if isinstance(found, Table) and not (len(found.name) == 1 and _names_common_table(found, known)):
+            yield found
+
+
+def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
+    name = table.name[0]
+    for common in known:
+        if name.quoted and common.name.quoted:
+            same = name.text == common.name.text
+        else:
+            same = name.text.lower() == common.name.text.lower()
+        if same:
+            return True
+    return False
+
+
+def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
+    changes: dict[str, object] = {}
+    for name in _fields_of(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            new: object = _transformed(value, rule)
+            if new is not value:
+                changes[name] = new
+        elif isinstance(value, tuple):
+            items = tuple(_transformed(item, rule) if isinstance(item, Node) else item for item in value)
+            if any(new is not old for new, old in zip(items, value, strict=True)):
+                changes[name] = items
+    return rule(replace(node, **changes) if changes else node)  # type: ignore[arg-type]
+
+
+def _fields_of(kind: type) -> tuple[str, ...]:
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = tuple(field.name for field in fields(kind) if field.name not in _NOT_CHILDREN)
+        _FIELDS[kind] = names
+    return names
