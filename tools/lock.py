@@ -1,4 +1,4 @@
-"""Write requirements.lock: the version of every package that tapdb and its extras ask for, as installed here."""
+"""Write requirements.lock: the version of each package that tapdb and its extras ask for, as installed here."""
 
 from __future__ import annotations
 
