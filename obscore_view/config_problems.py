@@ -17,6 +17,8 @@ __all__ = ["Finding", "did_you_mean", "explain"]
 Finding = tuple[tuple[str | int, ...], str, str]
 """Path in the configuration, what was found, what to do."""
 
+_MISSING = "required, but missing"
+_UNKNOWN = "unknown key"
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -58,23 +60,32 @@ def explain(error: ValidationError, model: type[Section]) -> list[Finding]:
         # The branches of a union each complain about the same value.
         if not any(path == other[0] for other in findings):
             findings.append(finding)
-    return findings
+    mistyped = {(*path[:-1], advice) for path, problem, advice in findings if problem == _UNKNOWN}
+    return [
+        finding
+        for finding in findings
+        if finding[1] != _MISSING or (*finding[0][:-1], _close(str(finding[0][-1]))) not in mistyped
+    ]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return advice that names the likeliest of the known names, or all of them if none is like ``name``."""
     choices = sorted(known)
     if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.6):
-        return f'did you mean "{close[0]}"?'
+        return _close(close[0])
     return f"known: {', '.join(choices)}" if choices else ""
+
+
+def _close(name: str) -> str:
+    return f'did you mean "{name}"?'
 
 
 def _words(detail: ErrorDetails, path: Sequence[str | int], model: type[Section]) -> tuple[str, str]:
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
-        return "required, but missing", f"add it: {_describe(path, model)}"
+        return _MISSING, f"add it: {_describe(path, model)}"
     if kind == "extra_forbidden":
-        return "unknown key", _advise_key(str(path[-1]), _section_at(path[:-1], model), model)
+        return _UNKNOWN, _advise_key(str(path[-1]), _section_at(path[:-1], model), model)
     expected = _EXPECTED.get(kind)
     if kind in {"enum", "literal_error"}:
         expected = str(detail["ctx"]["expected"])
@@ -92,7 +103,7 @@ def _advise_key(key: str, section: type[Section], root: type[Section]) -> str:
         return did_you_mean(key, known)
     if key in root.model_fields:
         return "move it to the top level"
-    for place, field in root.model_fields.items():
+    for place, field in root.model_fields.items() if section is root else ():
         inner = _section_in(field.annotation)
         if inner is not None and key in inner.model_fields:
             return f"move it into {place}"

@@ -64,8 +64,9 @@ def read_yaml(text: str, *, source: str) -> YamlText:
     ConfigError
         Raised if the text is no YAML, is empty, holds more than one document or a key twice.
     """
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             raise ConfigError([ConfigProblem("found no content", "write a configuration", source=source)])
@@ -79,9 +80,10 @@ def read_yaml(text: str, *, source: str) -> YamlText:
     except yaml.YAMLError as error:
         raise _unreadable(" ".join(str(error).split()), source, None) from error
     except ValueError as error:
-        raise _unreadable(str(error), source, loader.mark) from error
+        raise _unreadable(str(error), source, loader.mark if loader else None) from error
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):
