@@ -85,7 +85,7 @@ def freeze_sources(names: tuple[str, ...], *, replace_newest: bool, dry_run: boo
 @click.option("--live", is_flag=True, help="Compare the database with sql/, too; as whoever migrates it.")
 @url_option
 def check_sources(url: str | None, *, live: bool) -> None:
-    """Say which sources are not frozen as they are, and which frozen texts were edited; exit 1 if there is one."""
+    """Say which sources are not frozen as they are and which frozen texts were edited; exit 1 if any."""
     sources = read_all_current()
     problems = [f"{source.name}: {_state(source)}" for source in sources if _state(source) != "frozen"]
     if problems:

@@ -147,7 +147,7 @@ def read_current(name: str, *, folder: Path | None = None) -> SqlSource:
     path = (folder or sql_folder()) / f"{name}.sql"
     if not path.is_file():
         raise SqlSourceError(name, f"there is no sql/{name}.sql")
-    return parse_source(name, path, path.read_text(encoding="utf-8"))
+    return parse_source(name, path, _read(path))
 
 
 def read_all_current(*, folder: Path | None = None) -> tuple[SqlSource, ...]:
@@ -190,7 +190,7 @@ def read_frozen(name: str, version: int, *, folder: Path | None = None) -> SqlSo
         raise FrozenSourceError(
             name, version, "there is no such frozen text; write it with 'tapdb sql freeze'"
         )
-    first, _, text = path.read_text(encoding="utf-8").partition("\n")
+    first, _, text = _read(path).partition("\n")
     stated = _DIGEST_LINE.fullmatch(first)
     if stated is None:
         raise FrozenSourceError(
@@ -234,10 +234,10 @@ def freeze(source: SqlSource, *, folder: Path | None = None, replace_newest: boo
         return None
     path = frozen_path(source.name, newest if newest and replace_newest else newest + 1, folder=folder)
     frozen_text = f"-- sha256 {digest(source.text)}\n{source.text}"
-    if path.is_file() and path.read_text(encoding="utf-8") == frozen_text:
+    if path.is_file() and _read(path) == frozen_text:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(frozen_text, encoding="utf-8")
+    path.write_bytes(frozen_text.encode())
     return path
 
 
@@ -274,7 +274,12 @@ def in_dependency_order(sources: Iterable[SqlSource]) -> tuple[SqlSource, ...]:
 
 def read_query(name: str) -> str:
     """Return the text of ``sql/queries/<name>.sql``: one statement that only reads."""
-    return (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    return _read(sql_folder() / "queries" / f"{name}.sql")
+
+
+def _read(path: Path) -> str:
+    # Not read_text: the digest is of every byte, line ends included.
+    return path.read_bytes().decode()
 
 
 def _split(text: str, heading: str) -> tuple[str, bool, str]:

@@ -26,9 +26,15 @@ OBJECTS = (
     ("grants/tapdb_reader", 1),
     ("tables/tapdb.view_definition", 1),
     ("functions/tapdb.le_float8", 1),
+    ("functions/tapdb.python_float", 1),
+    ("functions/tapdb.tai_minus_utc", 1),
     ("tables/tapdb.dataset_type_mapping", 1),
     ("functions/tapdb.s_region", 1),
+    ("functions/tapdb.utc_isot", 1),
+    ("functions/tapdb.utc_mjd", 1),
     ("functions/tapdb.footprint", 1),
+    ("functions/tapdb.bounding_circle", 1),
+    ("functions/tapdb.pgs_region", 1),
 )
 
 

@@ -1,5 +1,5 @@
--- What each dataset type is in ObsCore's words: one row for each view and dataset type. The views are generated from it, with its
--- values as constants; joining it gives the same rows.
+-- What each dataset type is in ObsCore's words: one row for each view and dataset type.
+-- The views are generated from it, with its values as constants; joining it gives the same rows.
 -- requires: tables/tapdb.view_definition
 -- drop
 DROP TABLE IF EXISTS tapdb.dataset_type_mapping;

@@ -1,4 +1,4 @@
--- sha256 3bfc8c86e73767e1af057e6719a7399c2a28ca141b6d8d88a50b6d7360079f18
+-- sha256 cf26a0cbb5be3f000d740388b72bae4460f901cdfea88a025e6c8bf7b69f4a52
 -- All that ObsCore says of a Butler region's place on the sky, decoded in one pass: what the geometry tables keep of each region.
 -- s_ra, s_dec and s_fov (degrees, ICRS) are the centre and the diameter of the bounding circle as sphgeom's
 -- ConvexPolygon::getBoundingCircle computes it: the centroid of the polygon after Brock, not the mean of the vertices.
@@ -6,11 +6,11 @@
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
 -- No row for whatever is not an encoded ConvexPolygon.
--- requires: schemas/tapdb, functions/tapdb.le_float8, functions/tapdb.s_region
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.s_region
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.footprint(
+CREATE FUNCTION tapdb.footprint(
   region text,
   OUT s_ra double precision, OUT s_dec double precision, OUT s_fov double precision, OUT s_region text, OUT pgs_region public.spoly
 ) RETURNS SETOF record
@@ -64,4 +64,6 @@ BEGIN
   RETURN NEXT;
 END
 $$;
+ALTER FUNCTION tapdb.footprint(text) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.footprint(text) IS 'Bounding circle (degrees, ICRS), STC-S text and pg_sphere polygon of a Butler region; no row if it is not an encoded ConvexPolygon.';
+GRANT EXECUTE ON FUNCTION tapdb.footprint(text) TO PUBLIC;

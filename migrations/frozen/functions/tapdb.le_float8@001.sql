@@ -1,14 +1,14 @@
--- sha256 2437498375e8cf076c9f12b556f5ba93bb9ab9445aec377093c889b5c195532f
+-- sha256 688cef3d85baf36b1ab3d0d932095a2eb4b7e29bd5e21be1791d27693e259681
 -- The IEEE 754 double that stands little-endian at a byte offset of a binary string.
 -- sphgeom writes the components of unit vectors so; only |x| < 2 is decoded: smaller than 2^-79 reads as 0 and anything else as NaN,
 -- so that no arithmetic on the result can overflow or underflow (PostgreSQL raises for both).
 -- Not STRICT and without FROM on purpose: either would keep PostgreSQL from inlining the body (6 to 30 times slower).
 -- `<<` and `|` bind equally in PostgreSQL, hence the parentheses.
--- requires: schemas/tapdb
+-- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
 DROP FUNCTION IF EXISTS tapdb.le_float8(bytea, integer);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.le_float8(b bytea, o integer) RETURNS double precision
+CREATE FUNCTION tapdb.le_float8(b bytea, o integer) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 AS $$
 SELECT CASE WHEN (get_byte(b, o + 7) & 127) BETWEEN 59 AND 63 THEN
@@ -19,4 +19,6 @@ SELECT CASE WHEN (get_byte(b, o + 7) & 127) BETWEEN 59 AND 63 THEN
   WHEN (get_byte(b, o + 7) & 127) < 59 THEN 0::double precision
   ELSE 'NaN'::double precision END
 $$;
+ALTER FUNCTION tapdb.le_float8(bytea, integer) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.le_float8(bytea, integer) IS 'Little-endian IEEE 754 double at a byte offset, for values below 2 in magnitude; NaN for any other.';
+GRANT EXECUTE ON FUNCTION tapdb.le_float8(bytea, integer) TO PUBLIC;

@@ -1,12 +1,12 @@
--- sha256 e381df05dcef4832feeacce0642a2df18a97bfb5a63d5a9f5bd1e8f8adf216a6
+-- sha256 7dfd40f4eafc9b3e81cebf72463163ce2a9792b034e6c0fac35d85f704dd72ad
 -- ObsCore s_region of a Butler region: STC-S 'POLYGON ICRS lon lat ...' in degrees with six decimals.
 -- The text is the one that daf_butler's DefaultSpatialObsCorePlugin writes, Python's '-0.000000' included.
 -- NULL, never an error, for whatever is not an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
--- requires: schemas/tapdb, functions/tapdb.le_float8
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8
 -- drop
 DROP FUNCTION IF EXISTS tapdb.s_region(text);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.s_region(region text) RETURNS text
+CREATE FUNCTION tapdb.s_region(region text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 200
 AS $$
 DECLARE
@@ -37,4 +37,6 @@ BEGIN
   RETURN stcs;
 END
 $$;
+ALTER FUNCTION tapdb.s_region(text) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.s_region(text) IS 'STC-S polygon (ICRS, degrees) of a Butler region; NULL if it is not an encoded ConvexPolygon.';
+GRANT EXECUTE ON FUNCTION tapdb.s_region(text) TO PUBLIC;

@@ -1,6 +1,6 @@
--- sha256 a76ac5ff68d3000da27825b4f539cf91bd79a1942d8a7400dc65b8d8d2f719a0
--- What each dataset type is in ObsCore's words: one row for each view and dataset type. The views are generated from it, with its
--- values as constants; joining it gives the same rows.
+-- sha256 12a4cc7cbab335373a02e77bb3b54312f2335c00a96e106bd2b303b93c944e38
+-- What each dataset type is in ObsCore's words: one row for each view and dataset type.
+-- The views are generated from it, with its values as constants; joining it gives the same rows.
 -- requires: tables/tapdb.view_definition
 -- drop
 DROP TABLE IF EXISTS tapdb.dataset_type_mapping;

@@ -1,0 +1,150 @@
+"""Fixtures that migrate: databases at head, Alembic as a DBA runs it, and a package with derived objects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from tapdb.databases import create_database, drop_database
+from tapdb.engine import create_engine
+from tapdb.extensions import install_extensions
+from tapdb.migration import alembic_config
+from tapdb.server import EphemeralServer
+from tapdb.server_environment import client_environment
+
+__all__ = [
+    "RunAlembic",
+    "alembic",
+    "derived_package",
+    "migrated_database",
+    "migrated_template",
+    "other_server",
+    "other_server_database",
+]
+
+PROJECT = Path(__file__).parents[2]
+
+RunAlembic = Callable[..., "subprocess.CompletedProcess[str]"]
+
+DERIVED_MODULE = '''
+import sqlalchemy as sa
+
+from tapdb.errors import MissingRegistryError
+
+
+class Views:
+    """One view over a table of a foreign schema, as a package that derives objects makes it."""
+
+    def drop(self, connection):
+        connection.execute(sa.text("DROP VIEW IF EXISTS ivoa.seen"))
+        for (schema,) in connection.execute(sa.text(
+            "SELECT nspname FROM pg_namespace, aclexplode(nspacl) a JOIN pg_roles r ON r.oid = a.grantee "
+            "WHERE rolname = 'tapdb_owner' AND nspname = 'registry'"
+        )).all():
+            connection.execute(sa.text("REVOKE ALL ON SCHEMA registry FROM tapdb_owner"))
+            connection.execute(sa.text("REVOKE ALL ON registry.dataset FROM tapdb_owner"))
+
+    def create(self, connection, options):
+        if not sa.inspect(connection).has_table("dataset", schema=options.get("registry_schema", "registry")):
+            raise MissingRegistryError("a table registry.dataset", "there is none", "make one")
+        connection.execute(sa.text("GRANT USAGE ON SCHEMA registry TO tapdb_owner"))
+        connection.execute(sa.text("GRANT SELECT ON registry.dataset TO tapdb_owner"))
+        connection.execute(sa.text(
+            "CREATE VIEW ivoa.seen AS SELECT id, tapdb.s_region(region) AS s_region FROM registry.dataset"
+        ))
+        connection.execute(sa.text("ALTER VIEW ivoa.seen OWNER TO tapdb_owner"))
+        connection.execute(sa.text("GRANT SELECT ON ivoa.seen TO tapdb_reader"))
+
+    def describe_offline(self):
+        return "Before this script: drop ivoa.seen by hand.\\nAfter it: make ivoa.seen by hand."
+'''
+
+
+@pytest.fixture(scope="session")
+def migrated_template(clone_for_session: Callable[[str], sa.URL], template_database: str) -> str:
+    """Return the name of a database at head, without any view; connect to it never."""
+    url = clone_for_session(template_database)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection, obscore="off"), "head")
+    engine.dispose()
+    return str(url.database)
+
+
+@pytest.fixture
+def migrated_database(clone_database: Callable[[str], sa.URL], migrated_template: str) -> sa.URL:
+    """Return the URL of a database of one's own that is at head, without any view."""
+    return clone_database(migrated_template)
+
+
+@pytest.fixture
+def alembic() -> RunAlembic:
+    """Return a function that runs the command ``alembic`` on a database, in the project or a copy of it."""
+
+    def run(
+        url: sa.URL, *arguments: str, folder: Path = PROJECT, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "alembic", *arguments],
+            cwd=folder,
+            env=client_environment(url) | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def derived_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install a package with derived objects, the view ``ivoa.seen``, as long as the test runs."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "tapdb_test_views.py").write_text(DERIVED_MODULE)
+    metadata = folder / "tapdb_test_views-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tapdb-test-views\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[tapdb.derived]\nseen = tapdb_test_views:Views\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+        yield
+    sys.modules.pop("tapdb_test_views", None)
+
+
+@pytest.fixture(scope="module")
+def other_server() -> Iterator[EphemeralServer]:
+    """Return a server of the module's own, for tests of roles: these belong to a whole server."""
+    with EphemeralServer() as server:
+        yield server
+
+
+@pytest.fixture
+def other_server_database(other_server: EphemeralServer) -> Iterator[Callable[[str], sa.URL]]:
+    """Return a function that makes a database on `other_server`; afterwards no role of ours is left there."""
+    made: list[str] = []
+
+    def make(name: str) -> sa.URL:
+        url = create_database(other_server.url("postgres"), name, template="template0")
+        made.append(name)
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            install_extensions(connection)
+        engine.dispose()
+        return url
+
+    yield make
+    for name in made:
+        drop_database(other_server.url("postgres"), name)
+    engine = create_engine(other_server.url("postgres"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS tapdb_owner, tapdb_reader")
+    engine.dispose()
