@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import sqlalchemy as sa
 from psycopg import sql
 
-from tapdb.engine import create_engine
+from tapdb.engine import checked_connection
 
 __all__ = ["create_database", "drop_database"]
 
@@ -28,8 +25,7 @@ def create_database(server: sa.URL, name: str, *, template: str | None = None) -
     statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template is not None:
         statement = sql.SQL("{} TEMPLATE {}").format(statement, sql.Identifier(template))
-    with _maintenance(server) as connection:
-        connection.exec_driver_sql(statement.as_string())
+    _run(server, statement)
     return server.set(database=name)
 
 
@@ -44,16 +40,11 @@ def drop_database(server: sa.URL, name: str) -> None:
         Name of the database.
     """
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    with _maintenance(server) as connection:
+    _run(server, statement)
+
+
+def _run(server: sa.URL, statement: sql.Composable) -> None:
+    """Run a statement outside of any transaction, where databases are made and dropped."""
+    with checked_connection(server) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
         connection.exec_driver_sql(statement.as_string())
-
-
-@contextmanager
-def _maintenance(server: sa.URL) -> Iterator[sa.Connection]:
-    """Connect outside of any transaction, where databases are made and dropped."""
-    engine = create_engine(server)
-    try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            yield connection
-    finally:
-        engine.dispose()

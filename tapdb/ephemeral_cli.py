@@ -44,7 +44,7 @@ _FORWARDED = frozenset(
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
 def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...], *, keep: bool) -> None:
-    r"""Run CMD beside a private PostgreSQL server, and remove the server afterwards.
+    """Run CMD beside a private PostgreSQL server, and remove the server afterwards.
 
     The server listens on loopback, on a free port, with all its files in one temporary directory. CMD finds a
     database with btree_gist and pg_sphere in PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL.
@@ -53,7 +53,7 @@ def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...]
     \b
     tapdb ephemeral -- psql -c 'SELECT pg_sphere_version()'
     tapdb ephemeral --setting shared_buffers=1GB -- bash
-    """
+    """  # noqa: D301 - a real backspace, by which click knows lines that it must not fill
     chosen = dict(_parse_setting(text) for text in settings)
     try:
         # The rest of tapdb works without what the extra `ephemeral` installs.

@@ -22,6 +22,7 @@ _LONGEST_DIRECTORY = 90
 # mirakuru finds and on exit kills its processes: it compares process ids by prefix, and may hit a stranger's.
 _PG_CTL = """\
 #!/bin/sh
+if [ "$1" = start ]; then exec 2>{directory}/pg_ctl.log; fi
 exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL="$LC_ALL" LANG="$LANG" {become} \\
     /bin/sh -c 'cd "$0" && exec "$@"' {directory} {pg_ctl} "$@"
 """

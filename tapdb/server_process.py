@@ -109,9 +109,9 @@ class ServerProcess(PostgreSQLExecutor):
         """Leave the data alone: the directory has an owner who removes it."""
 
     def log_text(self) -> str:
-        """Return what the server has written to its log so far."""
-        log = Path(self.logfile)
-        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        """Return what the server and its starter have written so far."""
+        logs = (Path(self.logfile), self._directory / "pg_ctl.log")
+        return "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists())
 
 
 def start_process(

@@ -124,7 +124,7 @@ def parse_url(text: str, *, source: str) -> sa.URL:
         text = "postgresql://" + text[found.end() :]
     try:
         fields = {name: str(value) for name, value in conninfo_to_dict(text).items()}
-    except ProgrammingError:
+    except (ProgrammingError, UnicodeDecodeError):
         raise SettingsError(source, "is not a PostgreSQL connection URL", _URL_FORM) from None
     host, port = fields.pop("host", None), fields.pop("port", None)
     database = fields.pop("dbname", None)

@@ -1,4 +1,4 @@
-"""Write requirements.lock: the version of each package that tapdb and its extras ask for, as installed here."""
+"""Write requirements.lock: the version, as installed here, of each package that tapdb and its extras need."""
 
 from __future__ import annotations
 

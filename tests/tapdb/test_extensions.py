@@ -6,11 +6,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import sqlalchemy as sa
-
 import tapdb_sql
+
 from tapdb.databases import create_database, drop_database
 from tapdb.engine import checked_connection
 from tapdb.errors import MissingExtensionError
@@ -44,8 +43,8 @@ DEPENDENCIES = """
      WHERE d.objid >= 16384 AND o.identity NOT LIKE 'pg\\_toast%'
 """
 EXTENSION_ROW = """
-    SELECT extname, extowner::regrole::text, extnamespace::regnamespace::text, extrelocatable, extversion, extconfig,
-           extcondition, obj_description(oid, 'pg_extension')
+    SELECT extname, extowner::regrole::text, extnamespace::regnamespace::text, extrelocatable, extversion,
+           extconfig, extcondition, obj_description(oid, 'pg_extension')
       FROM pg_extension WHERE extname = 'pg_sphere'
 """
 
@@ -66,10 +65,9 @@ def empty_database(server: Server, request: pytest.FixtureRequest) -> Iterator[C
 
 @pytest.fixture
 def mended(empty_database: Callable[[], sa.URL]) -> Iterator[sa.Connection]:
-    """Return a connection to a database whose pg_sphere is mended, whatever the server says to the packaged one.
+    """Return a connection to a database whose pg_sphere is mended, even where none need be.
 
-    pg_sphere releases that need no mending are refused, and this is then what is tested; the database has the
-    packaged one.
+    Releases of pg_sphere that need no mending must be refused; the database then has the packaged one.
     """
     with checked_connection(empty_database()) as session:
         if available(session) == MENDED_VERSION:
@@ -185,13 +183,14 @@ def test_mended_pg_sphere_has_every_packaged_object_but_the_two_refused_operator
 def test_mended_pg_sphere_is_registered_as_create_extension_would(
     mended: sa.Connection, empty_database: Callable[[], sa.URL]
 ) -> None:
-    """Compare the extension's row and the whole graph of dependencies, where the server takes the packaged one."""
+    """Compare the extension's row and all dependencies, where the server takes the packaged one."""
     with checked_connection(empty_database()) as session:
         try:
             session.exec_driver_sql("CREATE EXTENSION pg_sphere")
-        except sa.exc.ProgrammingError as error:
-            assert isinstance(error.orig, psycopg.errors.InvalidFunctionDefinition)
-            assert "already the commutator of operator <@" in str(error.orig)
+        except sa.exc.ProgrammingError as refusal:
+            # 15.20 and others of its date, which have nothing to compare with.
+            if "already the commutator of operator <@" not in str(refusal):
+                raise
             return
         assert rows(session, EXTENSION_ROW) == rows(mended, EXTENSION_ROW)
         packaged, ours = rows(session, DEPENDENCIES), rows(mended, DEPENDENCIES)

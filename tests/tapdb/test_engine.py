@@ -1,0 +1,95 @@
+"""Connections: how they fail, and what they may do."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from tapdb.engine import checked_connection, create_engine, describe_target
+from tapdb.errors import DatabaseUnavailableError
+
+
+def test_nobody_listening_is_one_message_without_the_password() -> None:
+    with pytest.raises(DatabaseUnavailableError, match="Connection refused") as caught:
+        create_engine("postgresql://tap:verysecret@127.0.0.1:1/dp1").connect()
+    assert str(caught.value).startswith('cannot use database "dp1" on 127.0.0.1:1 as user "tap": ')
+    assert "PGHOST" in str(caught.value)
+    assert "verysecret" not in str(caught.value)
+
+
+def test_a_wrong_password_is_one_message_without_it(
+    database_url: sa.URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        pytest.raises(DatabaseUnavailableError, match="password authentication failed") as caught,
+        checked_connection(database_url.set(password="verysecret")),
+    ):
+        pass
+    assert "verysecret" not in str(caught.value)
+    assert "verysecret" not in repr(caught.value.__cause__)
+    assert "verysecret" not in caplog.text
+
+
+def test_a_database_that_is_not_there_is_named(database_url: sa.URL) -> None:
+    with (
+        pytest.raises(DatabaseUnavailableError, match='database "nowhere" does not exist'),
+        checked_connection(database_url.set(database="nowhere")),
+    ):
+        pass
+
+
+def test_a_connection_that_the_server_ends_is_an_unavailable_database(database_url: sa.URL) -> None:
+    with checked_connection(database_url) as victim, checked_connection(database_url) as other:
+        backend = victim.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        other.execute(sa.text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+        with pytest.raises(DatabaseUnavailableError, match="terminating connection"):
+            victim.execute(sa.text("SELECT 1"))
+
+
+def test_an_error_in_a_query_stays_what_it_is(connection: sa.Connection) -> None:
+    with pytest.raises(sa.exc.ProgrammingError) as caught:
+        connection.execute(sa.text("SELECT nothing_like_that"))
+    assert isinstance(caught.value.orig, psycopg.errors.UndefinedColumn)
+
+
+def test_a_read_only_engine_cannot_write(database_url: sa.URL) -> None:
+    with checked_connection(database_url, read_only=True) as session:
+        assert session.execute(sa.text("SELECT 1")).scalar() == 1
+        with pytest.raises(sa.exc.InternalError, match="read-only transaction"):
+            session.execute(sa.text("CREATE TABLE t (i int)"))
+    with checked_connection(database_url) as session:
+        session.execute(sa.text("CREATE TABLE t (i int)"))
+
+
+def test_a_dba_sees_who_is_connected_unless_the_url_says_otherwise(database_url: sa.URL) -> None:
+    name = sa.text("SHOW application_name")
+    with checked_connection(database_url) as session:
+        assert session.execute(name).scalar() == "tapdb"
+    with checked_connection(database_url, application_name="tapdb serve") as session:
+        assert session.execute(name).scalar() == "tapdb serve"
+    with checked_connection(database_url.update_query_dict({"application_name": "mine"})) as session:
+        assert session.execute(name).scalar() == "mine"
+
+
+def test_nothing_is_committed_unless_asked_for(database_url: sa.URL) -> None:
+    with checked_connection(database_url) as session:
+        session.execute(sa.text("CREATE TABLE t (i int)"))
+    with checked_connection(database_url) as session:
+        assert session.execute(sa.text("SELECT to_regclass('t')")).scalar() is None
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+psycopg://u:secret@h:5/d", 'database "d" on h:5 as user "u"'),
+        ("postgresql+psycopg:///d?host=/run/postgresql", 'database "d" on /run/postgresql'),
+        ("postgresql+psycopg:///d", 'database "d"'),
+        ("postgresql+psycopg://", "the database that PG* and .pgpass name"),
+    ],
+)
+def test_a_target_is_described_in_words_without_its_password(url: str, words: str) -> None:
+    assert describe_target(sa.make_url(url)) == words
