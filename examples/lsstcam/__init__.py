@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .content import SMALL, TINY, Content, Pointing, next_pointing
+from .content import MINI, SMALL, TINY, Content, Pointing, next_pointing
+from .grow import Growth, grow
+from .pair import Pair, live_rows, make_pair
 from .repository import (
     OBSCORE_CONFIG,
     Repository,
@@ -14,17 +16,25 @@ from .repository import (
     process_visit,
     replace_region,
 )
+from .versions import RegistryVersion
 
 __all__ = [
+    "MINI",
     "OBSCORE_CONFIG",
     "SMALL",
     "TINY",
     "Content",
+    "Growth",
+    "Pair",
     "Pointing",
+    "RegistryVersion",
     "Repository",
     "define_visits",
+    "grow",
     "ingest_raws",
     "ingest_visit",
+    "live_rows",
+    "make_pair",
     "make_repository",
     "next_pointing",
     "obscore_config",

@@ -1,7 +1,7 @@
 """The focal planes of LSSTCam and LATISS: where each detector lies, and its footprint on the sky.
 
-Coordinates in the focal plane are tangent-plane coordinates (gnomonic projection) in radians, x and y growing with
-the column and the row of a raft. LSSTCam has 189 science detectors in 21 rafts; the corner rafts are left out.
+Coordinates in the focal plane are those of the tangent plane (gnomonic projection) in radians; x and y grow
+with the column and the row of a raft. LSSTCam has 189 science detectors in 21 rafts; corner rafts are out.
 """
 
 from __future__ import annotations
@@ -68,12 +68,13 @@ def corners_rad(instrument: str) -> npt.NDArray[np.float64]:
     chips = detectors(instrument)
     centres = np.array([(chip.x_rad, chip.y_rad) for chip in chips])
     sizes = np.array([(chip.width_rad, chip.height_rad) for chip in chips])
-    return centres[:, None, :] + signs[None, :, :] * sizes[:, None, :]
+    corners: npt.NDArray[np.float64] = centres[:, None, :] + signs[None, :, :] * sizes[:, None, :]
+    return corners
 
 
 @cache
 def outline_rad(instrument: str) -> npt.NDArray[np.float64]:
-    """Return the convex outline of the focal plane, shape (vertex, 2), counter-clockwise: 8 vertices for LSSTCam."""
+    """Return the convex outline of the focal plane, shape (vertex, 2), counter-clockwise."""
     points = sorted({(float(x), float(y)) for x, y in corners_rad(instrument).reshape(-1, 2)})
     return np.array(_half_hull(points) + _half_hull(points[::-1]))
 
@@ -105,7 +106,7 @@ def project(
     axis_x = np.cos(angle)[:, None] * east - np.sin(angle)[:, None] * north
     axis_y = np.sin(angle)[:, None] * east + np.cos(angle)[:, None] * north
     flat = plane_rad.reshape(-1, 2)
-    vectors = (
+    vectors: npt.NDArray[np.float64] = (
         centre[:, None, :]
         + flat[None, :, 0, None] * axis_x[:, None, :]
         + flat[None, :, 1, None] * axis_y[:, None, :]
@@ -119,7 +120,8 @@ def footprints(
 ) -> npt.NDArray[np.float64]:
     """Return the unit vectors of the corners of every detector for one boresight, shape (detector, 4, 3)."""
     where = (np.array([ra_deg]), np.array([dec_deg]), np.array([rotation_deg]))
-    return project(corners_rad(instrument), *where)[0]
+    vectors: npt.NDArray[np.float64] = project(corners_rad(instrument), *where)[0]
+    return vectors
 
 
 def _lsstcam_detectors() -> tuple[Detector, ...]:
@@ -152,7 +154,7 @@ def _latiss_detectors() -> tuple[Detector, ...]:
 
 
 def _half_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return one chain of Andrew's convex hull without its last point; points that are nearly in line are left out."""
+    """Return one chain of Andrew's convex hull without its last point; nearly straight corners go too."""
     chain: list[tuple[float, float]] = []
     for x, y in points:
         while len(chain) > 1:

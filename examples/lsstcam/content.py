@@ -1,9 +1,10 @@
-"""What a demonstration repository holds: pointings, detectors, tracts, filters. Values only, the same at every run."""
+"""What a demonstration repository holds: pointings, detectors, tracts, filters; the same at every run."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from astropy.time import Time
 
@@ -11,6 +12,7 @@ from .camera import LATISS, LSSTCAM, detectors
 
 __all__ = [
     "FILTERS",
+    "MINI",
     "SKYMAP",
     "SMALL",
     "TINY",
@@ -177,8 +179,9 @@ def make_pointing(
     *,
     instrument: str = LSSTCAM,
 ) -> Pointing:
-    """Return a pointing of 30 s whose time follows from its night (of March 2026) and its number in it."""
-    start_s = (day_obs - _NIGHTS[0]) * 86_400 + seq_num * _SECONDS_BETWEEN_POINTINGS
+    """Return a pointing of 30 s whose time follows from its night and its number in it."""
+    nights = (_date(day_obs) - _date(_NIGHTS[0])).days
+    start_s = nights * 86_400 + seq_num * _SECONDS_BETWEEN_POINTINGS
     return Pointing(
         instrument=instrument,
         day_obs=day_obs,
@@ -200,14 +203,22 @@ def next_pointing(content: Content, ra_deg: float, dec_deg: float, physical_filt
     return make_pointing(last.day_obs, last.seq_num + 1, ra_deg, dec_deg, 15.0, physical_filter, "late visit")
 
 
-def _pointings(fields: Iterable[tuple[float, float, float, str, str]], per_night: int) -> tuple[Pointing, ...]:
+def _date(day_obs: int) -> dt.date:
+    return dt.date(day_obs // 10_000, day_obs // 100 % 100, day_obs % 100)
+
+
+def _pointings(
+    fields: Iterable[tuple[float, float, float, str, str]], per_night: int
+) -> tuple[Pointing, ...]:
     return tuple(
         make_pointing(_NIGHTS[number // per_night], number % per_night + 1, *field)
         for number, field in enumerate(fields)
     )
 
 
-_LATISS_POINTING = make_pointing(20260301, 7, 75.3, -21.5, 0.0, "SDSSr_65mm~empty", "HD 38949", instrument=LATISS)
+_LATISS_POINTING = make_pointing(
+    20260301, 7, 75.3, -21.5, 0.0, "SDSSr_65mm~empty", "HD 38949", instrument=LATISS
+)
 
 TINY = Content(
     name="tiny",
@@ -218,6 +229,10 @@ TINY = Content(
     patches_per_side=2,
     file_per_dataset=True,
     edges=True,
+)
+
+MINI = replace(
+    TINY, name="mini", pointings=TINY.pointings[:1], detector_ids=TINY.detector_ids[:3], edges=False
 )
 
 SMALL = Content(

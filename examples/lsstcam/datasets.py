@@ -1,4 +1,4 @@
-"""Collections, dataset types and datasets of the demonstration repository."""
+"""Datasets of the demonstration repository: which there are, and how they get in."""
 
 from __future__ import annotations
 
@@ -10,117 +10,43 @@ from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
 
 from astropy.time import Time
-from lsst.daf.butler import (
-    Butler,
-    CollectionType,
-    DataCoordinate,
-    DatasetIdGenEnum,
-    DatasetRef,
-    DatasetType,
-    DimensionUniverse,
-    FileDataset,
-    Timespan,
-)
+from lsst.daf.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef, FileDataset, Timespan
 from lsst.daf.butler.formatters.json import JsonFormatter
 
 from .camera import LATISS, LSSTCAM, detectors
 from .content import SKYMAP, Content, Pointing
+from .layout import (
+    CALIB_RUN,
+    CALIBRATION,
+    COMPOSITE_TYPE,
+    FIRST_RUN,
+    LATISS_RAW_RUN,
+    PROMPT_RUN,
+    RAW_RUN,
+    REHEARSAL_RUN,
+    SECOND_RUN,
+    TAGGED_BEST,
+    TAGGED_GOOD,
+    USER_RUN,
+    can_have,
+)
 
 __all__ = [
-    "BUTLER_OPTIONS",
-    "CALIBRATION",
-    "CALIB_RUN",
-    "DATASET_TYPES",
-    "DEFAULTS_CHAIN",
-    "DRP_CHAIN",
-    "FIRST_RUN",
-    "LATISS_RAW_RUN",
-    "PROMPT_RUN",
-    "RAW_RUN",
-    "REHEARSAL_RUN",
-    "SECOND_RUN",
-    "TAGGED_BEST",
-    "TAGGED_GOOD",
-    "USER_RUN",
     "DataId",
     "DatasetGroup",
     "Storage",
     "add_datasets",
     "associate_tagged",
-    "can_have",
     "certify_calibrations",
     "make_ref",
     "merged",
     "planned_datasets",
     "raw_datasets",
-    "register_collections",
-    "register_dataset_types",
     "visit_datasets",
 ]
 
 DataId: TypeAlias = Mapping[str, Any]
 Storage: TypeAlias = Literal["ingest", "put", "register", "unsized"]
-
-RAW_RUN = "LSSTCam/raw/all"
-LATISS_RAW_RUN = "LATISS/raw/all"
-FIRST_RUN = "LSSTCam/runs/DRP/20260305T000000Z"
-SECOND_RUN = "LSSTCam/runs/DRP/20260401T000000Z"
-PROMPT_RUN = "LSSTCam/prompt/output-2026-03-01"
-CALIB_RUN = "LSSTCam/calib/gen.20260201"
-# The ObsCore configuration selects neither of these; a search for its expressions would find the second.
-USER_RUN = "u/observer/tests"
-REHEARSAL_RUN = "LSSTCam/raw/all-rehearsal"
-
-CALIBRATION = "LSSTCam/calib"
-TAGGED_GOOD = "LSSTCam/tagged/good-seeing"
-TAGGED_BEST = "LSSTCam/tagged/release-candidate"
-# The newer run hides the older one; the chain's own name would match an expression for RUN collections.
-DRP_CHAIN = "LSSTCam/runs/DRP"
-DEFAULTS_CHAIN = "LSSTCam/defaults"
-
-_RUNS = (RAW_RUN, LATISS_RAW_RUN, FIRST_RUN, SECOND_RUN, PROMPT_RUN, CALIB_RUN, USER_RUN, REHEARSAL_RUN)
-_STORAGE_CLASS = "StructuredDataDict"
-_CALIBRATION_TYPES = frozenset({"bias", "flat", "camera"})
-_COMPOSITE_TYPE = "image_and_mask"
-_COMPOSITE_STORAGE_CLASS = "ImageAndMask"
-
-BUTLER_OPTIONS: Mapping[str, Any] = {
-    "datastore": {
-        "formatters": {_STORAGE_CLASS: "lsst.daf.butler.formatters.json.JsonFormatter"},
-        "composites": {"disassembled": {_COMPOSITE_STORAGE_CLASS: True}},
-    },
-    "storageClasses": {
-        _COMPOSITE_STORAGE_CLASS: {
-            "pytype": "types.SimpleNamespace",
-            "delegate": "lsst.daf.butler.StorageClassDelegate",
-            "components": {"image": _STORAGE_CLASS, "mask": _STORAGE_CLASS},
-        }
-    },
-}
-"""What ``butler.yaml`` says besides where the registry is: JSON files, and a composite that is stored in two of them."""
-
-DATASET_TYPES: Mapping[str, tuple[str, ...]] = {
-    "raw": ("instrument", "exposure", "detector"),
-    "visit_image": ("instrument", "visit", "detector"),
-    "difference_image": ("instrument", "visit", "detector"),
-    "deep_coadd": ("skymap", "tract", "patch", "band"),
-    "preliminary_visit_summary": ("instrument", "visit"),
-    "bias": ("instrument", "detector"),
-    "flat": ("instrument", "detector", "physical_filter"),
-    "source": ("instrument", "visit", "detector"),
-    "camera": ("instrument",),
-    "direct_warp": ("skymap", "tract", "patch", "instrument", "visit"),
-    "direct_warp_detector": ("skymap", "tract", "patch", "instrument", "visit", "detector"),
-    "exposure_thumbnail": ("instrument", "exposure"),
-    "object_table_tract": ("skymap", "tract"),
-    "filter_coadd": ("skymap", "tract", "patch", "instrument", "physical_filter"),
-    "dcr_coadd": ("skymap", "tract", "patch", "band", "subfilter"),
-    "night_report": ("instrument", "day_obs"),
-    "run_manifest": (),
-    "hips_tile": ("healpix8", "band"),
-    _COMPOSITE_TYPE: ("instrument", "visit", "detector"),
-}
-"""Dimensions by dataset type, in the order of registration (which gives the tag tables their numbers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,46 +56,15 @@ class DatasetGroup:
     Attributes
     ----------
     how
-        With ``ingest``, many files enter the datastore at once; with ``put``, Butler writes each; with ``register``, the
-        registry alone knows the datasets; with ``unsized``, the datastore does not know the size of the file.
+        With ``ingest``, many files enter the datastore at once; with ``put``, Butler writes each; with
+        ``register``, the registry alone knows the datasets; with ``unsized``, the datastore does not know the
+        size of the file.
     """
 
     dataset_type: str
     run: str
     data_ids: tuple[DataId, ...]
     how: Storage = "ingest"
-
-
-def register_collections(butler: Butler) -> None:
-    """Register runs, tagged, calibration and (nested) chained collections."""
-    collections = butler.collections
-    for run in _RUNS:
-        collections.register(run)
-    collections.register(CALIBRATION, CollectionType.CALIBRATION)
-    for tagged in (TAGGED_GOOD, TAGGED_BEST):
-        collections.register(tagged, CollectionType.TAGGED)
-    for chain, children in ((DRP_CHAIN, (SECOND_RUN, FIRST_RUN)), (DEFAULTS_CHAIN, (DRP_CHAIN, RAW_RUN))):
-        collections.register(chain, CollectionType.CHAINED)
-        collections.redefine_chain(chain, children)
-
-
-def register_dataset_types(butler: Butler) -> None:
-    """Register all of `DATASET_TYPES` whose dimensions the repository's universe has."""
-    universe = butler.dimensions
-    for name, dimensions in DATASET_TYPES.items():
-        if can_have(universe, name):
-            storage_class = _COMPOSITE_STORAGE_CLASS if name == _COMPOSITE_TYPE else _STORAGE_CLASS
-            is_calibration = name in _CALIBRATION_TYPES
-            group = universe.conform(dimensions)
-            butler.registry.registerDatasetType(
-                DatasetType(name, group, storage_class, isCalibration=is_calibration)
-            )
-
-
-def can_have(universe: DimensionUniverse, dataset_type: str) -> bool:
-    """Return whether a universe has the dimensions of a dataset type; old ones lack ``day_obs`` and healpix."""
-    known = universe.dimensions.names | {pixels.name for pixels in universe.skypix_dimensions}
-    return known.issuperset(DATASET_TYPES[dataset_type])
 
 
 def planned_datasets(content: Content) -> Iterator[DatasetGroup]:
@@ -228,7 +123,9 @@ def make_ref(butler: Butler, dataset_type: str, data_id: DataId, run: str) -> Da
     return DatasetRef(known_type, coordinate, run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
 
 
-def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_dataset: bool) -> list[DatasetRef]:
+def add_datasets(
+    butler: Butler, group: DatasetGroup, files: Path, *, file_per_dataset: bool
+) -> list[DatasetRef]:
     """Put datasets into the registry, and into the datastore if the group says so.
 
     Parameters
@@ -236,7 +133,7 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
     files
         Directory for the files to be ingested.
     file_per_dataset
-        Whether each dataset gets a file, moved to Butler's own path, or all of a group share one, left in place.
+        Whether each dataset gets a file, moved to Butler's own path, or all of a group share one.
     """
     if not group.data_ids or not can_have(butler.dimensions, group.dataset_type):
         return []
@@ -260,7 +157,7 @@ def add_datasets(butler: Butler, group: DatasetGroup, files: Path, *, file_per_d
 
 
 def associate_tagged(butler: Butler, content: Content) -> None:
-    """Put the first visit's datasets into tagged collections: some into one, some into two, besides their run."""
+    """Put some datasets of the first visit into one tagged collection, and some into two."""
     first, ids = content.pointings[0], content.detector_ids
     raws = [make_ref(butler, "raw", data_id, RAW_RUN) for data_id in _exposure_detectors(first, ids[:3])]
     visits = _visit_detectors(first, _reprocessed(content))
@@ -314,6 +211,6 @@ def _write(files: Path, ref: DatasetRef) -> Path:
 def _made_up_dataset(ref: DatasetRef) -> dict[str, Any] | SimpleNamespace:
     # The padding makes file sizes differ from dataset to dataset, but not from run to run.
     image = {"id": str(ref.id), "dataset_type": ref.datasetType.name, "padding": "0" * (ref.id.int % 4001)}
-    if ref.datasetType.name == _COMPOSITE_TYPE:
+    if ref.datasetType.name == COMPOSITE_TYPE:
         return SimpleNamespace(image=image, mask=image | {"padding": "1" * 1000})
     return image

@@ -11,7 +11,6 @@ from lsst.sphgeom import (
     Ellipse,
     IntersectionRegion,
     LonLat,
-    NormalizedAngle,
     UnionRegion,
     UnitVector3d,
 )
@@ -67,10 +66,10 @@ def polygon_on_axes() -> ConvexPolygon:
 
 
 def polygon_around_pole(dec_deg: float) -> ConvexPolygon:
-    """Return a triangle with one vertex at a pole (``dec_deg`` is 90 or -90) and two half a degree from it."""
+    """Return a triangle with one vertex at a pole (90 or -90 deg) and two half a degree from it."""
     near = float(np.copysign(89.5, dec_deg))
     return ConvexPolygon([_vector(0.0, dec_deg), _vector(10.0, near), _vector(100.0, near)])
 
 
 def _vector(ra_deg: float, dec_deg: float) -> UnitVector3d:
-    return UnitVector3d(NormalizedAngle.fromDegrees(ra_deg), Angle.fromDegrees(dec_deg))
+    return UnitVector3d(Angle.fromDegrees(ra_deg), Angle.fromDegrees(dec_deg))

@@ -35,8 +35,8 @@ class Pair:
     plain
         Without a live ObsCore table.
     live
-        With daf_butler's live ObsCore table ``obscore`` in its schema. It lacks the datasets of edge cases that
-        daf_butler cannot put into such a table.
+        With daf_butler's live ObsCore table ``obscore`` in its schema. It lacks the datasets of those edge
+        cases that daf_butler cannot put into such a table.
     """
 
     plain: Repository
@@ -90,7 +90,7 @@ def make_pair(url: sa.URL, root: Path, content: Content = TINY) -> Pair:
 
 
 def clone_repository(repository: Repository, url: sa.URL, root: Path) -> Repository:
-    """Return a repository for a copy of its database; files are hard links, so new ones never reach the original.
+    """Return a repository for a copy of its database; its files are hard links, new ones are its own.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def clone_repository(repository: Repository, url: sa.URL, root: Path) -> Reposit
 
 
 def live_rows(connection: sa.Connection, schema: str = LIVE_SCHEMA) -> dict[UUID, Mapping[str, Any]]:
-    """Return daf_butler's live ObsCore table: rows by dataset id, columns by name, pgSphere values as text."""
+    """Return daf_butler's live ObsCore table: rows by dataset id, columns by name, pgSphere as text."""
     table = sa.table("obscore", schema=schema)
     rows = connection.execute(sa.select(sa.text("*")).select_from(table)).mappings()
     return {row["registry_dataset_id"]: dict(row) for row in rows}

@@ -224,7 +224,7 @@ def _day_obs_record(instrument: str, day_obs: int) -> Record:
 
 
 def _group_name(pointing: Pointing) -> str:
-    return tai(pointing.begin_tai_ns).isot
+    return str(tai(pointing.begin_tai_ns).isot)
 
 
 def _shared_record(pointing: Pointing) -> Record:
@@ -266,4 +266,4 @@ def _visit_record(pointing: Pointing) -> Record:
 
 
 def _boresight(pointing: Pointing) -> tuple[Any, Any, Any]:
-    return tuple(np.array([angle]) for angle in (pointing.ra_deg, pointing.dec_deg, pointing.rotation_deg))
+    return np.array([pointing.ra_deg]), np.array([pointing.dec_deg]), np.array([pointing.rotation_deg])

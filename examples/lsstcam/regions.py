@@ -1,7 +1,7 @@
-"""Sky regions as Butler stores them: polygons of unit vectors in the byte format of `lsst.sphgeom`, in base64.
+"""Sky regions as Butler stores them: polygons in the byte format of `lsst.sphgeom`, in base64.
 
-A convex polygon is the byte ``p`` and then x, y, z of each vertex as little-endian IEEE doubles, counter-clockwise
-seen from outside the sphere.
+A convex polygon is the byte ``p`` and then x, y, z of each vertex as little-endian IEEE doubles; the vertices
+run counter-clockwise, seen from outside the sphere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def polygon(vertices: npt.NDArray[np.float64]) -> ConvexPolygon:
         Unit vectors, shape (vertex, 3), convex and counter-clockwise. They are decoded, not passed to the
         constructor, because that would normalise them again and change last bits.
     """
-    return ConvexPolygon.decode(encode_polygons(vertices[None])[0])
+    region = ConvexPolygon.decode(encode_polygons(vertices[None])[0])
+    assert isinstance(region, ConvexPolygon)
+    return region
 
 
 def encode_polygons(vertices: npt.NDArray[np.float64]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A real Butler repository in PostgreSQL with demonstration content, made with daf_butler's public interface."""
+"""A real Butler repository in PostgreSQL with demonstration content, made through daf_butler's public API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from lsst.daf.butler.registry.obscore import RegionTypeWarning
 
 from .content import TINY, Content, Pointing
 from .datasets import (
-    BUTLER_OPTIONS,
     DatasetGroup,
     add_datasets,
     associate_tagged,
@@ -23,11 +22,10 @@ from .datasets import (
     merged,
     planned_datasets,
     raw_datasets,
-    register_collections,
-    register_dataset_types,
     visit_datasets,
 )
 from .edges import edge_cases
+from .layout import BUTLER_OPTIONS, register_collections, register_dataset_types
 from .records import (
     RecordBatch,
     camera_records,
@@ -91,7 +89,7 @@ def obscore_config() -> dict[str, Any]:
 
 
 def butler_url(url: sa.URL) -> str:
-    """Return a database URL as daf_butler wants it: the psycopg2 driver, with the password if there is one."""
+    """Return a database URL as ``butler.yaml`` has it: for psycopg2, with the password if there is one."""
     return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
@@ -119,7 +117,7 @@ def make_repository(
     content
         What to put in.
     version
-        Layout of the registry; an old universe leaves out the records, fields and datasets that it does not know.
+        Layout of the registry; an old universe leaves out what it does not know.
     """
     config = Config(dict(BUTLER_OPTIONS))
     config["registry", "db"] = butler_url(url)

@@ -1,6 +1,6 @@
-"""Repositories as older releases of daf_butler made them: older dimension universes, managers and schema versions.
+"""Registries as older releases of daf_butler laid them out: dimension universes, managers, schema versions.
 
-All of them are made by today's daf_butler, which ships the old dimension universes and still writes the old schemas.
+Today's daf_butler makes all of them: it ships the old dimension universes and still writes the old schemas.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class RegistryVersion:
     universe
         Version of the dimension universe, 0 to 8.
     datasets
-        Schema version of the datasets manager: ``1.0.0`` (``ingest_date`` is a timestamp) or ``2.0.0`` (TAI nanoseconds).
+        Schema version of the datasets manager. In ``1.0.0`` the column ``ingest_date`` is a timestamp, in
+        ``2.0.0`` a count of TAI nanoseconds.
     collection_key
         Whether collections have an ``integer`` key, or are referred to by ``name`` everywhere.
     """

@@ -1,4 +1,4 @@
-"""The demonstration repositories are real: daf_butler reads them, and its live table agrees with their content."""
+"""The demonstration repositories are real: daf_butler reads them and keeps its live table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from lsst.sphgeom import ConvexPolygon
 
 from examples.lsstcam import next_pointing
-from examples.lsstcam.datasets import DATASET_TYPES, FIRST_RUN, RAW_RUN
 from examples.lsstcam.edges import edge_cases
+from examples.lsstcam.layout import DATASET_TYPES, FIRST_RUN, RAW_RUN
 from examples.lsstcam.pair import Pair, live_rows
 from examples.lsstcam.repository import ingest_visit
 from tapdb.engine import checked_connection
@@ -26,7 +26,10 @@ def test_both_repositories_hold_the_same_dataset_ids_but_for_what_the_live_manag
     pair = butler_pair_readonly
     plain, live = (_dataset_ids(pair.url, schema) for schema in ("plain", "live"))
     absent = sum(
-        len(group.data_ids) for case in edge_cases(pair.plain.content) if not case.live for group in case.groups
+        len(group.data_ids)
+        for case in edge_cases(pair.plain.content)
+        if not case.live
+        for group in case.groups
     )
     assert live < plain
     assert len(plain - live) == absent
@@ -50,8 +53,12 @@ def test_every_dataset_type_has_a_dataset(butler_pair_readonly: Pair) -> None:
 def test_a_stored_dataset_can_be_read_back_from_a_copy(butler_pair: Pair) -> None:
     pointing = butler_pair.plain.content.pointings[0]
     with butler_pair.plain.butler() as butler:
-        image = butler.get("visit_image", visit=pointing.id, detector=90, instrument="LSSTCam", collections=FIRST_RUN)
-        both = butler.get("image_and_mask", visit=pointing.id, detector=90, instrument="LSSTCam", collections=FIRST_RUN)
+        image = butler.get(
+            "visit_image", visit=pointing.id, detector=90, instrument="LSSTCam", collections=FIRST_RUN
+        )
+        both = butler.get(
+            "image_and_mask", visit=pointing.id, detector=90, instrument="LSSTCam", collections=FIRST_RUN
+        )
     assert image["dataset_type"] == "visit_image"
     assert both.mask["id"] == both.image["id"]
 

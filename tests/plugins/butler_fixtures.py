@@ -1,4 +1,4 @@
-"""Fixtures with real Butler repositories: LSSTCam-like content, with and without daf_butler's live ObsCore table.
+"""Fixtures with real Butler repositories, with and without daf_butler's live ObsCore table.
 
 They are made once a session in a template database; a test that changes anything gets a copy of it.
 """
@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from examples.lsstcam.pair import Pair, make_pair
+from examples.lsstcam import (
+    MINI,
+    Pair,
+    RegistryVersion,
+    Repository,
+    make_pair,
+    make_repository,
+    obscore_config,
+)
+from examples.lsstcam.pair import clone_repository
 
 __all__ = [
     "butler_database",
@@ -19,12 +28,16 @@ __all__ = [
     "butler_pair",
     "butler_pair_readonly",
     "butler_template",
+    "universe_repository",
+    "versioned_repository",
 ]
 
 
 @pytest.fixture(scope="session")
 def butler_template(
-    clone_for_session: Callable[[str], sa.URL], template_database: str, tmp_path_factory: pytest.TempPathFactory
+    clone_for_session: Callable[[str], sa.URL],
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Pair:
     """Return the pair in the template database; connect to it never, or copies of it will fail."""
     return make_pair(clone_for_session(template_database), tmp_path_factory.mktemp("butler") / "template")
@@ -58,6 +71,48 @@ def butler_database(butler_pair: Pair) -> sa.URL:
 def butler_database_readonly(butler_pair_readonly: Pair) -> sa.URL:
     """Return the database of `butler_pair_readonly`."""
     return butler_pair_readonly.url
+
+
+@pytest.fixture(scope="session")
+def _versioned_templates() -> dict[RegistryVersion, Repository]:
+    return {}
+
+
+@pytest.fixture
+def versioned_repository(
+    _versioned_templates: dict[RegistryVersion, Repository],
+    clone_for_session: Callable[[str], sa.URL],
+    clone_database: Callable[[str], sa.URL],
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[RegistryVersion], Repository]:
+    """Return a function that gives a repository of some layout, in schema ``butler``, of a test's own.
+
+    Each has a live ObsCore table. The first call for a layout takes about 1.5 s, others copy.
+    """
+
+    def repository(version: RegistryVersion) -> Repository:
+        if version not in _versioned_templates:
+            _versioned_templates[version] = make_repository(
+                clone_for_session(template_database),
+                tmp_path_factory.mktemp("butler") / "template",
+                obscore_config=obscore_config(),
+                content=MINI,
+                version=version,
+            )
+        template = _versioned_templates[version]
+        url = clone_database(str(template.url.database))
+        return clone_repository(template, url, tmp_path_factory.mktemp("butler") / "clone")
+
+    return repository
+
+
+@pytest.fixture
+def universe_repository(
+    versioned_repository: Callable[[RegistryVersion], Repository],
+) -> Callable[[int], Repository]:
+    """Return a function that gives a small repository of some dimension universe, of a test's own."""
+    return lambda universe: versioned_repository(RegistryVersion(universe=universe))
 
 
 def _clone(
