@@ -148,6 +148,8 @@ install_python_packages() {
     say "installing Python packages into $VENV"
     "${pip[@]}" install --requirement requirements.lock
     "${pip[@]}" install --no-deps --no-build-isolation --editable .
+    # Metadata that an older builder left in the tree would be found before that of the installation.
+    rm -rf tapdb.egg-info
     digest >"$STAMP"
 }
 

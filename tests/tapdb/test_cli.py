@@ -1,0 +1,165 @@
+"""The command line as a whole: groups, options, errors, completion."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tapdb import __version__, cli
+from tapdb.cli import COMMAND_GROUP, main
+from tapdb.errors import DatabaseUnavailableError, DriftError, SettingsError, TapdbError
+
+BROKEN = {
+    "absent": "no_such_package.cli:group",
+    "halfway": "tapdb.cli:no_such_group",
+    "nocommand": "tapdb:__version__",
+}
+
+
+@click.group()
+def failing() -> None:
+    """Fail in many ways."""
+
+
+@failing.command()
+def drift() -> None:
+    raise DriftError("ivoa.ObsCore", ("column s_ra is text",), "run tapdb obscore refresh")
+
+
+@failing.command()
+def settings() -> None:
+    raise SettingsError("--keep", "cannot be used here", "leave it out")
+
+
+@failing.command()
+def bug() -> None:
+    raise ZeroDivisionError
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """Return what runs the command line with some commands more, working and broken ones."""
+    named = {**BROKEN, "failing": "test_cli:failing"}
+    more = [EntryPoint(name=name, value=value, group=COMMAND_GROUP) for name, value in named.items()]
+
+    def all_of_them(**chosen: Any) -> EntryPoints:
+        return EntryPoints([*entry_points(group=COMMAND_GROUP), *more]).select(**chosen)
+
+    monkeypatch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+    monkeypatch.setattr(cli, "entry_points", all_of_them)
+    return CliRunner()
+
+
+def test_the_help_lists_every_group_that_is_registered() -> None:
+    done = CliRunner().invoke(main, ["--help"])
+    assert done.exit_code == 0
+    names = {line.split()[0] for line in done.output.partition("Commands:")[2].splitlines() if line.strip()}
+    registered = {entry_point.name for entry_point in entry_points(group=COMMAND_GROUP)}
+    assert {"ephemeral", "extensions", "obscore", "sql"} <= registered <= names
+
+
+def test_every_registered_command_can_be_imported() -> None:
+    for entry_point in entry_points(group=COMMAND_GROUP):
+        assert isinstance(entry_point.load(), click.Command)
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", [[], ["ephemeral"], ["extensions"], ["extensions", "check"]])
+def test_help_is_spelt_both_ways_everywhere(command: list[str], option: str) -> None:
+    done = CliRunner().invoke(main, [*command, option])
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage: ")
+
+
+def test_the_version_is_the_packages() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"tapdb, version {__version__}\n"
+
+
+def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
+    done = CliRunner().invoke(main, ["no-such-command"])
+    assert done.exit_code == 2
+    assert "No such command 'no-such-command'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("drift", 1, "ivoa.ObsCore differs from what it should be:\n  column s_ra is text\nrun tapdb"),
+        ("settings", 2, "--keep: cannot be used here; leave it out"),
+    ],
+)
+def test_an_error_of_ours_is_one_message_and_its_exit_code(
+    runner: CliRunner, command: str, code: int, message: str
+) -> None:
+    done = runner.invoke(main, ["failing", command])
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"Error: {message}")
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_adds_the_traceback(runner: CliRunner) -> None:
+    done = runner.invoke(main, ["--log-level", "debug", "failing", "settings"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Traceback (most recent call last):")
+    assert done.stderr.rstrip().endswith("Error: --keep: cannot be used here; leave it out")
+
+
+def test_an_error_that_is_not_ours_is_never_hidden(runner: CliRunner) -> None:
+    assert isinstance(runner.invoke(main, ["failing", "bug"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_command_that_cannot_be_imported_says_why_and_breaks_no_other(runner: CliRunner, name: str) -> None:
+    assert "not available" in runner.invoke(main, ["--help"]).stdout
+    assert runner.invoke(main, ["failing", "drift"]).exit_code == 1
+    done = runner.invoke(main, [name, "some", "--thing"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: tapdb {name}: {BROKEN[name]} cannot be imported: ")
+
+
+def test_a_log_level_from_the_environment_counts_and_the_option_wins(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAPDB_LOG_LEVEL", "debug")
+    assert "Traceback" in runner.invoke(main, ["failing", "settings"]).stderr
+    assert "Traceback" not in runner.invoke(main, ["--log-level", "ERROR", "failing", "settings"]).stderr
+    monkeypatch.setenv("TAPDB_LOG_LEVEL", "loud")
+    done = runner.invoke(main, ["failing", "settings"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: TAPDB_LOG_LEVEL: ")
+
+
+def test_a_wrong_url_on_the_command_line_shows_no_password() -> None:
+    for url in ("postgresql://tap:very/secret@h/d", "postgresql://tap:verysecret@127.0.0.1:1/d"):
+        for level in ("warning", "debug"):
+            done = CliRunner().invoke(main, ["--log-level", level, "extensions", "check", "--url", url])
+            assert done.exit_code in {1, 2}
+            assert "Error: " in done.stderr
+            assert "secret" not in done.output
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("tapdb ex", "extensions"), ("tapdb extensions ch", "check")])
+def test_a_shell_completes_commands(typed: str, offered: str) -> None:
+    variables = {
+        "_TAPDB_COMPLETE": "bash_complete",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
+    program = [sys.executable, "-c", "from tapdb.cli import main; main(prog_name='tapdb')"]
+    done = subprocess.run(program, env=os.environ | variables, check=True, capture_output=True, text=True)
+    assert done.stdout == f"plain,{offered}\n"
+
+
+def test_every_error_has_an_exit_code_and_keeps_its_facts() -> None:
+    error = DatabaseUnavailableError("database d", "it sleeps")
+    assert isinstance(error, TapdbError)
+    assert (error.exit_code, error.target, error.reason) == (1, "database d", "it sleeps")
+    assert SettingsError.exit_code == 2

@@ -1,0 +1,173 @@
+"""The project as a whole: what is installed, what is pinned, and rules that no linter knows."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapdb.errors import TapdbError
+from tools.lock import LOCK, locked_versions
+
+ROOT = Path(__file__).parent.parent.parent
+LONGEST_MODULE = 300
+
+
+def project() -> dict[str, Any]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def folders() -> dict[str, Path]:
+    """Return the folder of each package that is installed."""
+    renamed = project()["tool"]["setuptools"]["package-dir"]
+    return {
+        name: ROOT.joinpath(renamed.get(name.partition(".")[0], name.partition(".")[0]), *name.split(".")[1:])
+        for name in project()["tool"]["setuptools"]["packages"]
+    }
+
+
+def code_packages() -> list[str]:
+    """Return the installed packages that hold code under the name of their folder."""
+    return [name for name, folder in folders().items() if folder == ROOT.joinpath(*name.split("."))]
+
+
+def modules() -> list[str]:
+    return [
+        module.name
+        for package in code_packages()
+        for module in pkgutil.iter_modules([str(folders()[package])], f"{package}.")
+    ]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """Return the wheel, built from a copy of the tree because a build leaves files behind."""
+    copy, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    for name in {folder.relative_to(ROOT).parts[0] for folder in folders().values()}:
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={target}", str(copy)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = target.iterdir()
+    return zipfile.ZipFile(file)
+
+
+def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> None:
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    expected = {
+        f"{package.replace('.', '/')}/{file.relative_to(folder)}"
+        for package, folder in folders().items()
+        if "." not in package
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert packed == expected
+    assert any(name.startswith("tapdb_sql/functions/") for name in packed)
+    assert any(name.startswith("tapdb_migrations/versions/") for name in packed)
+
+
+def test_sql_and_migrations_are_found_in_an_installed_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    program = (
+        "from importlib.resources import files; import tapdb_sql, tapdb_migrations, tapdb.extensions; "
+        "print(tapdb_sql.__file__); print(files('tapdb_migrations').joinpath('env.py').is_file()); "
+        "print(len(tapdb.extensions.mend_statement()) > 1000)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == [str(tmp_path / "tapdb_sql" / "__init__.py"), "True", "True"]
+
+
+def test_every_package_in_the_tree_is_installed() -> None:
+    present = {
+        ".".join([top, *file.parent.relative_to(ROOT / top).parts])
+        for top in {package.partition(".")[0] for package in code_packages()}
+        for file in (ROOT / top).rglob("__init__.py")
+    }
+    assert present == set(code_packages())
+
+
+def test_every_package_says_that_it_is_typed() -> None:
+    assert [
+        name for name in code_packages() if not ROOT.joinpath(name.partition(".")[0], "py.typed").exists()
+    ] == []
+
+
+def test_the_lock_names_exact_versions_and_nothing_else() -> None:
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.+]*", line)] == []
+    names = [line.partition("==")[0] for line in lines]
+    assert names == sorted(names)
+
+
+def test_the_lock_is_what_the_declared_packages_need() -> None:
+    pinned = dict(line.split("==") for line in LOCK.read_text(encoding="utf-8").splitlines())
+    assert set(pinned) == set(locked_versions())
+
+
+def test_every_exception_to_a_static_check_has_a_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    rules = re.findall(r"^ignore = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert rules
+    listed = [line for block in rules for line in block.splitlines()]
+    assert [line for line in listed if not re.search(r",\s+# \w", line)] == []
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_module_says_what_is_public_and_stays_short(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert all(hasattr(module, public) for public in module.__all__)
+    assert module.__file__ is not None
+    assert len(Path(module.__file__).read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+def test_every_error_is_in_the_one_tree() -> None:
+    outside = {
+        f"{name}.{thing.__name__}"
+        for name in modules()
+        for thing in vars(importlib.import_module(name)).values()
+        if isinstance(thing, type)
+        and issubclass(thing, Exception)
+        and thing.__module__ == name
+        and not thing.__name__.startswith("_")
+        and not issubclass(thing, TapdbError)
+    }
+    assert outside == set()
+
+
+def test_no_file_names_a_path_of_the_machine_that_it_was_written_on() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    places = [str(ROOT).encode(), str(Path.home()).encode() + b"/"]
+    files = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    assert len(files) > 10
+    assert [file for file in files if any(place in file.read_bytes() for place in places)] == []
+
+
+def test_make_says_what_there_is_to_make() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert {"setup", "demo", "test", "lint", "bench"} <= {
+        line.split()[1] for line in done.stdout.splitlines()
+    }
