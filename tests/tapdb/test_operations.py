@@ -6,6 +6,7 @@ import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -55,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def op(connection: sa.Connection, scripts: Path) -> Iterator[Operations]:
+def op(connection: sa.Connection, scripts: Path) -> Iterator[Any]:
     connection.connection.driver_connection.prepare_threshold = None  # type: ignore[union-attr]
     context = MigrationContext.configure(connection, opts={"script": ScriptDirectory(scripts)})
     with Operations.context(context) as operations:
@@ -68,7 +69,7 @@ def call(connection: sa.Connection, function: str) -> str | None:
     return str(connection.scalar(sa.text(f"SELECT {function}()")))
 
 
-def test_a_version_comes_is_replaced_goes_back_and_goes(connection: sa.Connection, op: Operations) -> None:
+def test_a_version_comes_is_replaced_goes_back_and_goes(connection: sa.Connection, op: Any) -> None:
     seen = []
     for new, old in ((1, None), (2, 1), (1, 2), (None, 1)):
         op.set_object_version("functions/public.f", new=new, old=old)
@@ -76,19 +77,19 @@ def test_a_version_comes_is_replaced_goes_back_and_goes(connection: sa.Connectio
     assert seen == ["one", "two", "one", None]
 
 
-def test_text_reaches_the_database_as_it_stands(connection: sa.Connection, op: Operations) -> None:
+def test_text_reaches_the_database_as_it_stands(connection: sa.Connection, op: Any) -> None:
     op.set_object_version("functions/public.h", new=1, old=None)
     assert call(connection, "public.h") == VERBATIM
 
 
-def test_the_same_text_can_be_sent_any_number_of_times(connection: sa.Connection, op: Operations) -> None:
+def test_the_same_text_can_be_sent_any_number_of_times(connection: sa.Connection, op: Any) -> None:
     for _ in range(12):
         op.set_object_version("functions/public.h", new=1, old=None)
         op.set_object_version("functions/public.h", new=None, old=1)
     assert call(connection, "public.h") is None
 
 
-def test_objects_that_use_each_other_change_together(connection: sa.Connection, op: Operations) -> None:
+def test_objects_that_use_each_other_change_together(connection: sa.Connection, op: Any) -> None:
     first = [("functions/public.g", 1), ("functions/public.f", 1)]
     second = [("functions/public.g", 1), ("functions/public.f", 2)]
     op.set_object_versions(new=first, old=[])
@@ -99,16 +100,14 @@ def test_objects_that_use_each_other_change_together(connection: sa.Connection, 
     assert call(connection, "public.f") is None
 
 
-def test_an_object_that_others_use_is_not_taken_away(connection: sa.Connection, op: Operations) -> None:
+def test_an_object_that_others_use_is_not_taken_away(connection: sa.Connection, op: Any) -> None:
     op.set_object_versions(new=[("functions/public.f", 1), ("functions/public.g", 1)], old=[])
     with pytest.raises(sa.exc.DBAPIError, match="other objects depend on it") as caught:
         op.set_object_version("functions/public.f", new=2, old=1)
     assert caught.value.__notes__ == ["while it was to drop functions/public.f version 1"]
 
 
-def test_a_foreign_object_of_the_same_name_is_not_overwritten(
-    connection: sa.Connection, op: Operations
-) -> None:
+def test_a_foreign_object_of_the_same_name_is_not_overwritten(connection: sa.Connection, op: Any) -> None:
     connection.execute(sa.text("CREATE FUNCTION public.f() RETURNS text LANGUAGE sql RETURN 'foreign'"))
     savepoint = connection.begin_nested()
     with pytest.raises(sa.exc.DBAPIError, match="already exists"):
@@ -118,7 +117,7 @@ def test_a_foreign_object_of_the_same_name_is_not_overwritten(
 
 
 def test_nothing_is_sent_if_one_of_the_texts_was_edited(
-    connection: sa.Connection, op: Operations, scripts: Path
+    connection: sa.Connection, op: Any, scripts: Path
 ) -> None:
     path = scripts / "frozen" / "functions" / "public.g@001.sql"
     path.write_text(path.read_text().replace("!", "?"))
@@ -135,6 +134,7 @@ def test_a_script_holds_the_texts_as_they_stand_and_psql_runs_it(
         dialect_name="postgresql",
         opts={"script": ScriptDirectory(scripts), "as_sql": True, "output_buffer": script},
     )
+    operations: Any
     with Operations.context(context) as operations:
         operations.set_object_versions(
             new=[("functions/public.h", 1), ("functions/public.g", 1), ("functions/public.f", 2)], old=[]
