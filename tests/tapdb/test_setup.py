@@ -15,20 +15,9 @@ from tapdb.server_programs import Account
 
 SETUP = Path(__file__).parent.parent.parent / "tools" / "setup.sh"
 PROGRAMS = (
-    "bash",
-    "cat",
-    "cut",
-    "dirname",
-    "env",
-    "flock",
-    "grep",
-    "head",
-    "id",
-    "mktemp",
-    "python3",
-    "readlink",
+    *("bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "id", "mktemp", "python3", "readlink"),
+    *("rm", "sed", "sha256sum", "sort", "tee"),
 )
-PROGRAMS += ("rm", "sed", "sha256sum", "sort", "tee")
 # What the machine below lacks, whatever else it has.
 PG_PROVE = "libtap-parser-sourcehandler-pgtap-perl"
 
@@ -97,10 +86,8 @@ def test_postgresql_that_is_installed_is_never_upgraded(machine: Machine) -> Non
     calls = machine.checkout / "calls"
     machine.provide("sudo", '[ "$1" = -n ] && exit 0; exec "$@"')
     machine.provide("apt-cache", "exit 0")
-    machine.provide(
-        "apt-get",
-        f'echo "$*" >>{calls}; [ "$1" != -s ] || echo "Inst postgresql-15 [15.18-0+deb12u1] (15.20-0+deb12u1 Debian)"',
-    )
+    planned = "Inst postgresql-15 [15.18-0+deb12u1] (15.20-0+deb12u1 Debian-Security)"
+    machine.provide("apt-get", f'echo "$*" >>{calls}; [ "$1" != -s ] || echo "{planned}"')
     done = machine.setup(as_plain_user=False)
     assert done.returncode == 2
     assert "apt-get would upgrade PostgreSQL" in done.stderr
