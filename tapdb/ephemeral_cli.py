@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
@@ -87,21 +88,21 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     environment
         All of its environment.
     """
+    program = shutil.which(command[0], path=environment.get("PATH"))
+    if program is None:
+        found = Path(command[0]).exists() and "/" in command[0]
+        click.echo(
+            f"tapdb ephemeral: {command[0]}: {'cannot be run' if found else 'command not found'}", err=True
+        )
+        return _NOT_RUNNABLE if found else _NOT_FOUND
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED | {signal.SIGCHLD})
     try:
-        try:
-            child = subprocess.Popen(
-                list(command),
-                env=dict(environment),
-                # The command must not inherit that we hold signals back.
-                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),  # noqa: PLW1509 - one thread
-            )
-        except FileNotFoundError:
-            click.echo(f"tapdb ephemeral: {command[0]}: command not found", err=True)
-            return _NOT_FOUND
-        except OSError as error:
-            click.echo(f"tapdb ephemeral: {command[0]}: {os.strerror(error.errno or 0)}", err=True)
-            return _NOT_RUNNABLE
+        child = subprocess.Popen(
+            [program, *command[1:]],
+            env=dict(environment),
+            # The command must not inherit that we hold signals back.
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),  # noqa: PLW1509 - one thread
+        )
         while child.poll() is None:
             received = signal.sigwaitinfo(_FORWARDED | {signal.SIGCHLD})
             sent_by_process = received.si_code <= 0
