@@ -154,7 +154,7 @@ def _change(connection: sa.Connection, command: str, options: _Options) -> None:
     if context.get_context().get_current_heads():
         create_derived(connection, derived, options.others)
         restore_grants(connection, grants)
-    else:
+    elif command != "ensure_version":
         execute_text(connection, _environment_text("leave"))
 
 

@@ -173,6 +173,36 @@ def test_stamp_writes_the_version_and_touches_nothing_else(database_url: sa.URL,
     assert alembic(database_url, "current").stdout.strip() == "0001 (head)"
 
 
+def test_the_version_table_can_be_made_alone_and_a_downgrade_takes_it_away(
+    database_url: sa.URL, alembic: RunAlembic
+) -> None:
+    before = catalog_of(database_url)
+    done = alembic(database_url, "ensure_version")
+    assert done.returncode == 0, done.stderr
+    assert VERSION_TABLE in {fact.object for fact in catalog_of(database_url).facts}
+    assert alembic(database_url, "current", "--check-heads").returncode != 0
+    done = alembic(database_url, "downgrade", "base")
+    assert done.returncode == 0, done.stderr
+    assert diff(before, catalog_of(database_url)) == ()
+
+
+def test_a_dump_that_was_restored_is_at_head_and_has_no_difference(
+    migrated_database: sa.URL, database_url: sa.URL, alembic: RunAlembic
+) -> None:
+    dump = subprocess.run(
+        ["pg_dump", *(f"--schema={schema}" for schema in SCHEMAS)],
+        env=client_environment(migrated_database),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    psql(database_url, dump.stdout)
+    assert diff(catalog_of(migrated_database), catalog_of(database_url)) == ()
+    assert alembic(database_url, "current", "--check-heads").returncode == 0
+    done = alembic(database_url, "check")
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_others_put_into_our_schemas_is_never_dropped(
     migrated_database: sa.URL, alembic: RunAlembic
 ) -> None:
