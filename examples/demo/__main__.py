@@ -1,0 +1,153 @@
+"""A Butler repository becomes ``ivoa.ObsCore`` and stays so: ``tapdb ephemeral -- python -m examples.demo``.
+
+Everything is real: daf_butler makes the repository, Alembic the schema, and the questions are put by the role
+that a TAP service uses.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+from lsst.daf.butler import Butler
+
+from examples.lsstcam import (
+    OBSCORE_CONFIG,
+    SMALL,
+    Pointing,
+    Repository,
+    ingest_visit,
+    make_repository,
+    next_pointing,
+    replace_region,
+)
+from examples.lsstcam.records import detector_region_records
+from tapdb.engine import create_engine
+from tapdb.settings import database_url
+
+from .ask import ask
+from .show import Stage
+from .sky_map import draw_sky, parse_region
+from .votable import read_back, write_votable
+
+__all__ = ["main"]
+
+_SCHEMA = "butler"
+_OUTPUT = Path("demo-output")
+_CONTENT = replace(SMALL, edges=False)
+
+
+def main() -> None:
+    """Run the demonstration in the database that the environment names."""
+    stage = Stage()
+    url = database_url()
+    engine = create_engine(url)
+    with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
+        repository = _make_repository(stage, url, Path(folder) / "repository")
+        _upgrade(stage)
+        _ask_questions(stage, engine)
+        with repository.butler(writeable=True) as butler:
+            _look_up(stage, engine, butler)
+            late = _ingest_one_more_visit(stage, engine, butler, repository)
+            _replace_a_region(stage, engine, butler, late)
+        _write_files(stage, engine)
+    engine.dispose()
+    _sum_up(stage)
+
+
+def _make_repository(stage: Stage, url: sa.URL, root: Path) -> Repository:
+    with stage.step("1. A Butler repository, made with daf_butler"):
+        repository = make_repository(url, root, schema=_SCHEMA, content=_CONTENT)
+        visits, detectors, tracts = map(len, (_CONTENT.pointings, _CONTENT.detector_ids, _CONTENT.tracts))
+        stage.say(
+            f"{visits} visits, {detectors} detectors each, {tracts} tracts, at RA 0 and both poles too."
+        )
+    return repository
+
+
+def _upgrade(stage: Stage) -> None:
+    with stage.step("2. alembic upgrade head"):
+        command = [sys.executable, "-m", "alembic", "-x", f"registry_schema={_SCHEMA}", "upgrade", "head"]
+        environment = os.environ | {"TAPDB_OBSCORE_CONFIG": str(OBSCORE_CONFIG)}
+        subprocess.run(command, env=environment, check=True)
+        stage.say(
+            "From here on every dataset is in ivoa.ObsCore in the transaction that puts it into the Butler."
+        )
+
+
+def _ask_questions(stage: Stage, engine: sa.Engine) -> None:
+    with stage.step("3. Questions"):
+        stage.show(ask(engine, "products"))
+        stage.show(ask(engine, "cone", ra_deg=0.0, dec_deg=0.0, radius_deg=0.02))
+        stage.show(ask(engine, "point", ra_deg=0.0, dec_deg=90.0))
+        begin_mjd = ask(engine, "products").column("first_mjd")[0]
+        stage.show(ask(engine, "time_window", begin_mjd=begin_mjd, end_mjd=begin_mjd + 3.0 / 1440.0))
+
+
+def _look_up(stage: Stage, engine: sa.Engine, butler: Butler) -> None:
+    with stage.step("4. From an identifier to the dataset, and back"):
+        ref = butler.query_datasets("deep_coadd", "*", find_first=False, limit=1)[0]
+        did = f"ivo://org.rubinobs/usdac/lsst-demo?repo=demo&id={ref.id}"
+        answer = ask(engine, "by_did", did=did)
+        stage.show(answer)
+        parsed = Butler.parse_dataset_uri(str(answer.column("obs_publisher_did")[0]))
+        stage.say(
+            f"Butler finds by it, in repository {parsed.label!r}: {butler.get_dataset(parsed.dataset_id)}"
+        )
+
+
+def _ingest_one_more_visit(
+    stage: Stage, engine: sa.Engine, butler: Butler, repository: Repository
+) -> Pointing:
+    with stage.step("5. One more visit is ingested with daf_butler"):
+        late = next_pointing(repository.content, 0.9, 1.2)
+        with butler.transaction():
+            ingest_visit(butler, repository, late)
+            before = ask(engine, "by_visit", visit=late.id)
+            stage.say(
+                f"Until it commits, another session sees {len(before.rows)} datasets of visit {late.id}."
+            )
+        stage.say("As soon as it has committed:")
+        stage.show(ask(engine, "by_visit", visit=late.id))
+    return late
+
+
+def _replace_a_region(stage: Stage, engine: sa.Engine, butler: Butler, pointing: Pointing) -> None:
+    with stage.step("6. A region is replaced, and the view follows"):
+        where = {"instrument": pointing.instrument, "visit": pointing.id, "detector": 94}
+        (image,) = butler.query_datasets("visit_image", "*", find_first=False, data_id=where)
+        stage.show(ask(engine, "by_dataset", dataset_id=image.id))
+        better = replace(pointing, dec_deg=pointing.dec_deg + 0.05)
+        (record,) = detector_region_records(better, [94])
+        replace_region(butler, "visit_detector_region", record)
+        stage.say("The astrometry is solved again, 0.05 deg further north:")
+        stage.show(ask(engine, "by_dataset", dataset_id=image.id))
+
+
+def _write_files(stage: Stage, engine: sa.Engine) -> None:
+    with stage.step("7. Files"):
+        _OUTPUT.mkdir(exist_ok=True)
+        answer = ask(engine, "everything")
+        write_votable(answer, _OUTPUT / "obscore.vot")
+        table = read_back(_OUTPUT / "obscore.vot")
+        stage.say(f"{_OUTPUT}/obscore.vot: {len(table):,} rows, {len(table.columns)} columns, valid VOTable")
+        outlines = zip(answer.column("s_region"), answer.column("dataproduct_subtype"), strict=True)
+        footprints = [parse_region(region, subtype) for region, subtype in outlines]
+        draw_sky(footprints, _OUTPUT / "footprints.png")
+        stage.say(f"{_OUTPUT}/footprints.png: {len(footprints):,} footprints on the sky")
+
+
+def _sum_up(stage: Stage) -> None:
+    stage.console.rule("[bold]Time", align="left")
+    for title, seconds in stage.took_s.items():
+        stage.say(f"{seconds:7.2f} s  {title}")
+    stage.say(f"{sum(stage.took_s.values()):7.2f} s  in all")
+
+
+if __name__ == "__main__":
+    main()
