@@ -7,13 +7,22 @@ revision and creates them after the last, in its own transaction, so that reader
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import sqlalchemy as sa
 
-__all__ = ["GROUP", "DerivedObjects", "create_derived", "drop_derived", "load_derived"]
+__all__ = [
+    "GROUP",
+    "DerivedObjects",
+    "SelfChecking",
+    "create_derived",
+    "drop_derived",
+    "load_derived",
+    "without_current",
+]
 
 GROUP = "tapdb.derived"
 
@@ -37,6 +46,14 @@ class DerivedObjects(Protocol):
         """Return what a DBA has to run by hand when the migration is a script, in words."""
 
 
+@runtime_checkable
+class SelfChecking(Protocol):
+    """Derived objects that know whether they have to be made anew."""
+
+    def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:
+        """Return whether `DerivedObjects.create` would make just what is there; nothing is changed."""
+
+
 def load_derived(options: Mapping[str, str]) -> dict[str, DerivedObjects]:
     """Return the derived objects of all installed packages by name, in the order of names.
 
@@ -52,11 +69,23 @@ def load_derived(options: Mapping[str, str]) -> dict[str, DerivedObjects]:
     return {name: thing() if isinstance(thing, type) else thing for name, thing in loaded}
 
 
+def without_current(
+    connection: sa.Connection, derived: Mapping[str, DerivedObjects], options: Mapping[str, str]
+) -> dict[str, DerivedObjects]:
+    """Return the derived objects less those which say that they are as they would be made."""
+    return {
+        name: objects
+        for name, objects in derived.items()
+        if not (isinstance(objects, SelfChecking) and objects.is_current(connection, options))
+    }
+
+
 def drop_derived(connection: sa.Connection, derived: Mapping[str, DerivedObjects]) -> None:
     """Drop all derived objects, the last first."""
     for name, objects in reversed(tuple(derived.items())):
         _log.info("dropping the derived objects of %s", name)
-        objects.drop(connection)
+        with _noted(f"while it was to drop the derived objects of {name}"):
+            objects.drop(connection)
 
 
 def create_derived(
@@ -65,4 +94,15 @@ def create_derived(
     """Make all derived objects."""
     for name, objects in derived.items():
         _log.info("making the derived objects of %s", name)
-        objects.create(connection, options)
+        with _noted(f"while it was to make the derived objects of {name}"):
+            objects.create(connection, options)
+
+
+@contextmanager
+def _noted(what: str) -> Iterator[None]:
+    """Note on an error of the database what was being done."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        error.add_note(what)
+        raise

@@ -1,4 +1,4 @@
-"""Grants on tables and views, remembered while these are dropped and made again.
+"""Grants on schemas, tables and views, remembered while these are dropped and made again.
 
 What a DBA granted on a view, or took back, has to outlive a migration that rebuilds the view.
 """
@@ -16,6 +16,8 @@ from tapdb.sql_text import execute_composed, execute_query
 __all__ = ["Grant", "Grants", "read_grants", "restore_grants"]
 
 _PRIVILEGES = {
+    "USAGE": sql.SQL("USAGE"),
+    "CREATE": sql.SQL("CREATE"),
     "SELECT": sql.SQL("SELECT"),
     "INSERT": sql.SQL("INSERT"),
     "UPDATE": sql.SQL("UPDATE"),
@@ -26,15 +28,18 @@ _PRIVILEGES = {
     "MAINTAIN": sql.SQL("MAINTAIN"),
 }
 
+Name = tuple[str, str | None]
+"""A schema and a table or view in it; `None` for the schema itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A privilege of a role on a table or view, or on one of its columns.
+    """A privilege of a role on a schema, on a table or view, or on one of its columns.
 
     Attributes
     ----------
     column
-        Column; `None` for all of the relation.
+        Column; `None` for the whole.
     grantee
         Role; `None` for PUBLIC.
     privilege
@@ -51,58 +56,59 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Everything granted on one table or view, to others than its owner."""
+    """Everything granted on one schema, table or view, to others than its owner."""
 
     oid: int
     grants: frozenset[Grant]
 
 
-def read_grants(connection: sa.Connection) -> dict[tuple[str, str], Grants]:
-    """Return the grants on every table and view, by schema and name."""
-    found: dict[tuple[str, str], tuple[int, set[Grant]]] = {}
-    for row in execute_query(connection, read_query("grants.relations")):
+def read_grants(connection: sa.Connection) -> dict[Name, Grants]:
+    """Return the grants on every schema, table and view."""
+    found: dict[Name, tuple[int, set[Grant]]] = {}
+    for row in execute_query(connection, read_query("grants")):
         _, grants = found.setdefault((row.schema, row.relation), (row.oid, set()))
         if row.privilege is not None:
             grants.add(Grant(row.column_name, row.grantee, row.privilege, row.grantable))
     return {name: Grants(oid, frozenset(grants)) for name, (oid, grants) in found.items()}
 
 
-def restore_grants(connection: sa.Connection, before: dict[tuple[str, str], Grants]) -> None:
-    """Give every relation that was dropped and made again since ``before`` the grants that it had.
+def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> None:
+    """Give everything that was dropped and made again since ``before`` the grants that it had.
 
-    What it has too much, by default privileges for example, is taken back. Relations that are new keep what
-    they have, and a column that is gone takes its grants with it.
+    What it has too much, by default privileges for example, is taken back. What is new keeps what it has, and a
+    column that is gone takes its grants with it.
     """
     now = read_grants(connection)
-    columns = {
-        name: _columns(connection, *name)
-        for name in before
-        if name in now and now[name].oid != before[name].oid
-    }
-    for name in sorted(columns):
-        had = {
-            grant for grant in before[name].grants if grant.column is None or grant.column in columns[name]
-        }
+    remade = [name for name in before if name in now and now[name].oid != before[name].oid]
+    for name in remade:
+        columns = _columns(connection, name)
+        had = {grant for grant in before[name].grants if grant.column in columns}
         for grant in sorted(now[name].grants - had, key=repr):
-            execute_composed(
-                connection, _statement(sql.SQL("REVOKE {what} ON {relation} FROM {grantee}"), name, grant)
-            )
+            frame = sql.SQL("REVOKE {what} ON {thing} FROM {grantee}")
+            execute_composed(connection, _statement(frame, name, grant))
         for grant in sorted(had - now[name].grants, key=repr):
+            frame = sql.SQL("GRANT {what} ON {thing} TO {grantee}")
             option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
-            execute_composed(
-                connection,
-                _statement(sql.SQL("GRANT {what} ON {relation} TO {grantee}"), name, grant) + option,
-            )
+            execute_composed(connection, _statement(frame, name, grant) + option)
 
 
-def _columns(connection: sa.Connection, schema: str, relation: str) -> frozenset[str]:
-    return frozenset(column["name"] for column in sa.inspect(connection).get_columns(relation, schema=schema))
+def _columns(connection: sa.Connection, name: Name) -> frozenset[str | None]:
+    """Return what a grant can be on: `None` for the whole, and each column."""
+    schema, relation = name
+    if relation is None:
+        return frozenset({None})
+    columns = sa.inspect(connection).get_columns(relation, schema=schema)
+    return frozenset({None, *(column["name"] for column in columns)})
 
 
-def _statement(frame: sql.SQL, relation: tuple[str, str], grant: Grant) -> sql.Composed:
+def _statement(frame: sql.SQL, name: Name, grant: Grant) -> sql.Composed:
+    schema, relation = name
+    thing = sql.SQL("SCHEMA {}").format(sql.Identifier(schema))
+    if relation is not None:
+        thing = sql.SQL("TABLE {}").format(sql.Identifier(schema, relation))
     column = sql.SQL("") if grant.column is None else sql.SQL(" ({})").format(sql.Identifier(grant.column))
     return frame.format(
         what=_PRIVILEGES[grant.privilege] + column,
-        relation=sql.Identifier(*relation),
+        thing=thing,
         grantee=sql.SQL("PUBLIC") if grant.grantee is None else sql.Identifier(grant.grantee),
     )

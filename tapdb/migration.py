@@ -21,7 +21,7 @@ from alembic.util import CommandError
 
 from tapdb import autogenerate
 from tapdb.catalog import Difference
-from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived
+from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived, without_current
 from tapdb.engine import checked_connection
 from tapdb.errors import DriftError, SettingsError, TapdbError
 from tapdb.extensions import require_extensions
@@ -147,7 +147,11 @@ def _change(connection: sa.Connection, command: str, options: _Options) -> None:
     execute_text(connection, _environment_text("enter"))
     derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
     grants = read_grants(connection)
-    if context.get_context().get_current_heads():
+    heads = context.get_context().get_current_heads()
+    if heads and not _steps():
+        # Nothing stands in the way of anything: what is as it would be made may stay.
+        derived = without_current(connection, derived, options.others)
+    if heads:
         drop_derived(connection, derived)
     with context.begin_transaction():
         context.run_migrations()
@@ -178,10 +182,9 @@ def _write_script(options: _Options) -> None:
     context.configure(
         dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **_VERSION_TABLE
     )
-    migration = context.get_context()
-    steps = tuple(migration.opts["fn"](migration.get_current_heads(), migration))
+    steps = _steps()
     to_base = _command() == "downgrade" and bool(steps) and not steps[-1].to_revisions
-    write = migration.impl.static_output
+    write = context.get_context().impl.static_output
     write("\n".join([*_SCRIPT_HEADER, *_by_hand(load_derived(options.others))]))
     with context.begin_transaction():
         context.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
@@ -204,6 +207,12 @@ def _command() -> str:
     """Return the name of the function of `alembic.command` that is running."""
     function = context.get_context().opts["fn"]
     return str(function.__qualname__.partition(".")[0])
+
+
+def _steps() -> tuple[Any, ...]:
+    """Return the revisions that will be run, as Alembic's steps."""
+    migration = context.get_context()
+    return tuple(migration.opts["fn"](migration.get_current_heads(), migration))
 
 
 def _environment_text(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -76,6 +77,34 @@ def test_derived_objects_are_made_anew_by_every_upgrade_and_go_before_the_last_d
     with with_view.connect() as connection:
         command.downgrade(alembic_config(connection, obscore="off"), "base")
     assert rows(with_view, "SELECT to_regclass('ivoa.seen'), to_regnamespace('ivoa')") == [(None, None)]
+
+
+def test_derived_objects_that_are_current_stay_unless_a_revision_has_to_run(
+    with_view: sa.Engine, tmp_path: Path
+) -> None:
+    oid = "SELECT 'ivoa.seen'::regclass::oid"
+    before = rows(with_view, oid)
+    upgrade(with_view, is_current="yes")
+    assert rows(with_view, oid) == before
+    upgrade(with_view, is_current="no")
+    after = rows(with_view, oid)
+    assert after != before
+    shutil.copytree(PROJECT / "migrations", tmp_path / "migrations")
+    (tmp_path / "migrations" / "versions" / "next.py").write_text(
+        "revision = 'next'\ndown_revision = '0001'\ndef upgrade(): pass\ndef downgrade(): pass\n"
+    )
+    with with_view.connect() as connection:
+        config = alembic_config(connection, obscore="off", is_current="yes")
+        config.set_main_option("script_location", str(tmp_path / "migrations"))
+        command.upgrade(config, "head")
+    assert rows(with_view, oid) != after
+
+
+def test_what_went_wrong_with_derived_objects_says_with_which(with_view: sa.Engine) -> None:
+    with with_view.begin() as connection:
+        execute_text(connection, "ALTER TABLE registry.dataset RENAME COLUMN region TO place")
+    with pytest.raises(CommandError, match="while it was to make the derived objects of seen: column"):
+        upgrade(with_view)
 
 
 def test_grants_on_derived_objects_are_kept_those_taken_back_too(with_view: sa.Engine) -> None:

@@ -62,6 +62,9 @@ class Views:
         connection.execute(sa.text("ALTER VIEW ivoa.seen OWNER TO tapdb_owner"))
         connection.execute(sa.text("GRANT SELECT ON ivoa.seen TO tapdb_reader"))
 
+    def is_current(self, connection, options):
+        return options.get("is_current") == "yes"
+
     def describe_offline(self):
         return "Before this script: drop ivoa.seen by hand.\\nAfter it: make ivoa.seen by hand."
 '''

@@ -35,6 +35,28 @@ def test_a_relation_that_was_made_again_gets_what_it_had(granted: sa.Connection)
     assert diff(catalog, describe(granted, ["public"])) == ()
 
 
+def test_a_schema_that_was_made_again_gets_what_it_had(granted: sa.Connection) -> None:
+    execute_text(
+        granted,
+        """
+        CREATE SCHEMA embargo; CREATE VIEW embargo.v AS SELECT 1 AS x;
+        GRANT USAGE ON SCHEMA embargo TO "tapdb test ""it"" role" WITH GRANT OPTION;
+        GRANT SELECT ON embargo.v TO "tapdb test ""it"" role";
+        """,
+    )
+    before, catalog = read_grants(granted), describe(granted, ["embargo"])
+    execute_text(
+        granted,
+        """
+        DROP VIEW embargo.v; DROP SCHEMA embargo;
+        CREATE SCHEMA embargo; CREATE VIEW embargo.v AS SELECT 1 AS x;
+        GRANT ALL ON SCHEMA embargo TO PUBLIC;
+        """,
+    )
+    restore_grants(granted, before)
+    assert diff(catalog, describe(granted, ["embargo"])) == ()
+
+
 def test_what_it_has_too_much_is_taken_back(granted: sa.Connection) -> None:
     before, catalog = read_grants(granted), describe(granted, ["public"])
     execute_text(
