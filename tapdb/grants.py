@@ -75,8 +75,8 @@ def read_grants(connection: sa.Connection) -> dict[Name, Grants]:
 def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> None:
     """Give everything that was dropped and made again since ``before`` the grants that it had.
 
-    What it has too much, by default privileges for example, is taken back. What is new keeps what it has, and a
-    column that is gone takes its grants with it.
+    What it has too much, by default privileges for example, is taken back. What is new keeps what it has, and
+    a column that is gone takes its grants with it.
     """
     now = read_grants(connection)
     remade = [name for name in before if name in now and now[name].oid != before[name].oid]
