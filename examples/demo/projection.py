@@ -12,14 +12,12 @@ __all__ = ["Points", "densified", "frame", "mollweide", "pieces", "tangent_plane
 
 Points: TypeAlias = npt.NDArray[np.float64]
 
-_POINTS_PER_SIDE = 6
+_POINTS_PER_SIDE = 8
 
 
 def densified(vertices: Points) -> Points:
     """Return a closed outline with points between the vertices, along great circles."""
-    steps = np.linspace(0.0, 1.0, _POINTS_PER_SIDE, endpoint=False)[None, :, None]
-    points = vertices[:, None, :] * (1.0 - steps) + np.roll(vertices, -1, axis=0)[:, None, :] * steps
-    points = points.reshape(-1, 3)
+    points = _subdivided(vertices)
     return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))
 
 
@@ -38,7 +36,8 @@ def pieces(outline: Points) -> Iterator[Points]:
         moved = corners + np.array([shift, 0.0])
         part = _clipped(_clipped(moved, sign=1.0), sign=-1.0)
         if len(part) > 2:
-            yield part
+            # The edge of the map is curved: along it, two points are not enough.
+            yield part if part.shape == moved.shape and abs(turns) < np.pi else _subdivided(part)
 
 
 def mollweide(lonlat: Points) -> Points:
@@ -78,3 +77,10 @@ def _clipped(corners: Points, *, sign: float) -> Points:
         if gap_here * gap_there < 0.0:
             kept.append(here + (there - here) * gap_here / (gap_here - gap_there))
     return np.array(kept)
+
+
+def _subdivided(corners: Points) -> Points:
+    """Return a closed polygon with points on the straight lines between its vertices."""
+    steps = np.linspace(0.0, 1.0, _POINTS_PER_SIDE, endpoint=False)[None, :, None]
+    between = corners[:, None, :] * (1.0 - steps) + np.roll(corners, -1, axis=0)[:, None, :] * steps
+    return np.asarray(between.reshape(-1, corners.shape[-1]))

@@ -35,11 +35,11 @@ def _plane_area(corners: Points) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2.0)
 
 
-@given(ra_deg=st.floats(0.0, 360.0), dec_deg=st.floats(-85.0, 85.0) | st.sampled_from([0.0]))
+@given(ra_deg=st.floats(0.0, 360.0), dec_deg=st.floats(-80.0, 80.0))
 def test_mollweide_keeps_the_area_also_where_the_map_is_cut(ra_deg: float, dec_deg: float) -> None:
     vertices = _visit(ra_deg, dec_deg)
     drawn = sum(_plane_area(mollweide(piece)) for piece in pieces(densified(vertices)))
-    assert drawn == pytest.approx(_solid_angle(vertices), rel=1e-2)
+    assert drawn == pytest.approx(_solid_angle(vertices), rel=5e-3)
 
 
 @pytest.mark.parametrize("dec_deg", [90.0, 89.5, -89.0, -90.0])
