@@ -91,8 +91,8 @@ _DATE: _Kind = (TIMESTAMP(precision=3), "char", "*", "timestamp")
 _UUID: _Kind = (sa.Uuid(), "char", "36", "uuid")
 # Text in STC-S: no client or validator takes both this xtype and an array of numbers (DALI 1.1 §3.3.7).
 _REGION: _Kind = (sa.Text(), "char", "*", "adql:REGION")
-_SPOLY: _Kind = (SPoly(), "double", "*", "polygon")
-_SPOINT: _Kind = (SPoint(), "double", "2", "point")
+_SPOLY: _Kind = (SPoly("public"), "double", "*", "polygon")
+_SPOINT: _Kind = (SPoint("public"), "double", "2", "point")
 
 _NOT_NULL = frozenset({"calib_level", "obs_collection", "obs_id", "obs_publisher_did"})
 _SECONDARY = frozenset(

@@ -13,6 +13,8 @@ __all__ = [
     "MappingError",
     "TemplateError",
     "UnsupportedRegistryError",
+    "ViewExistsError",
+    "ViewMissingError",
     "WhereError",
 ]
 
@@ -144,3 +146,47 @@ class MappingError(TapdbError):
         self.problem = problem
         self.remedy = remedy
         super().__init__(str(ConfigProblem(problem, remedy, path)))
+
+
+class ViewExistsError(TapdbError):
+    """A view that is to be made is there already.
+
+    Parameters
+    ----------
+    schema, name
+        Name of the view.
+    """
+
+    def __init__(self, schema: str, name: str) -> None:
+        self.schema = schema
+        self.name = name
+        super().__init__(
+            f"the view {schema}.{name} is there already; make it anew with tapdb obscore refresh, or take another "
+            "name: key view in section tapdb of the configuration"
+        )
+
+
+class ViewMissingError(TapdbError):
+    """A view that is to be worked on cannot be told.
+
+    Parameters
+    ----------
+    asked
+        Name of the view, None if none was given.
+    found
+        Names of the views that there are.
+    """
+
+    def __init__(self, asked: str | None, found: tuple[str, ...]) -> None:
+        self.asked = asked
+        self.found = found
+        what = f"there is no ObsCore view {asked}" if asked else "no single ObsCore view"
+        listed = ", ".join(found) if found else "none"
+        super().__init__(
+            f"{what}; this database has {listed}\n"
+            + (
+                "Name one of them."
+                if found
+                else "Make one: tapdb obscore create -c CONFIG, or alembic upgrade head."
+            )
+        )

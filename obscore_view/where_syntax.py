@@ -45,7 +45,7 @@ _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "OVERLAPS"})
 _COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">=", "OVERLAPS"})
 _SUMS = frozenset({"+", "-"})
 _PRODUCTS = frozenset({"*", "/", "%"})
-_IN_LIST = "write literals, ranges and binds"
+_IN_LIST = frozenset({"name", "bind", "number", "text", "time", "range"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,15 @@ class _Parser:
         return Pair(first, second, position)
 
     def _value_of_list(self) -> Node:
-        node = self._signed()
-        inner = node.operand if isinstance(node, Unary) else node
-        if isinstance(inner, Pair | Binary | Unary) or (node is not inner and not isinstance(inner, Number)):
-            raise WhereError(self._expression, node.position, "found an expression in a list", _IN_LIST)
-        return node
+        if self._at(_SUMS):
+            sign = self._advance()
+            if self.token.kind != "number":
+                raise self._unexpected("a number behind the sign")
+            return Unary(sign.text, self._simple(), sign.position)
+        qualified = self.token.kind == "name" and "." in self.token.text
+        if qualified or self.token.kind not in _IN_LIST:
+            raise self._unexpected("a literal, a range or a bind")
+        return self._simple()
 
     def _arguments(self) -> tuple[Node, ...]:
         if self._at({")"}):

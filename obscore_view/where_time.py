@@ -10,7 +10,7 @@ from astropy.time import Time
 from astropy.utils.exceptions import AstropyWarning
 from erfa import ErfaWarning  # type: ignore[import-untyped]
 
-__all__ = ["date_tai_ns", "parse_time_tai_ns", "tai_ns", "utc_of_tai_ns"]
+__all__ = ["as_tai_ns", "parse_time_tai_ns", "tai_ns", "utc_of_tai_ns"]
 
 _NS_PER_DAY = 86_400_000_000_000
 _EPOCH = Time("1970-01-01", scale="tai")
@@ -57,10 +57,28 @@ def parse_time_tai_ns(text: str) -> int:
         raise ValueError(f"{text} is no time of format {form} with scale {scale}") from None
 
 
-def date_tai_ns(date: dt.date) -> int:
-    """Return a date, or a time, in TAI nanoseconds; without zone it is UTC, without time its midnight."""
-    time = date if isinstance(date, dt.datetime) else dt.datetime.combine(date, dt.time(), dt.UTC)
-    return tai_ns(Time(time, scale="utc"))
+def as_tai_ns(time: object) -> int:
+    """Return a time in TAI nanoseconds.
+
+    Parameters
+    ----------
+    time
+        A time of astropy, a `datetime.datetime` (UTC if it has no zone) or a date (its midnight in UTC).
+
+    Raises
+    ------
+    TypeError
+        Raised if it is something else.
+    """
+    match time:
+        case Time():
+            return tai_ns(time)
+        case dt.datetime():
+            return tai_ns(Time(time, scale="utc"))
+        case dt.date():
+            return tai_ns(Time(dt.datetime.combine(time, dt.time(), dt.UTC), scale="utc"))
+        case _:
+            raise TypeError(f"expected a time, found {time!r}")
 
 
 def tai_ns(time: Time) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -236,16 +235,16 @@ class Values:
                 return Value("string", sa.literal(value, sa.Text()), position)
             case UUID():
                 return Value("uuid", sa.literal(value, sa.Uuid()), position)
-            case dt.date():
-                from obscore_view.where_time import date_tai_ns  # noqa: PLC0415 - astropy is slow to load
-
-                return _time(date_tai_ns(value), position)
             case list() | tuple() | set() | frozenset():
                 raise self.error(position, "found a bind with several values", "use it in the list of IN")
             case _:
-                raise self.error(
-                    position, f"found a bind with the value {value!r}", "use numbers, text or times"
-                )
+                from obscore_view.where_time import as_tai_ns  # noqa: PLC0415 - astropy is slow to load
+
+                try:
+                    return _time(as_tai_ns(value), position)
+                except TypeError as error:
+                    problem = f"found a bind with the value {value!r}"
+                    raise self.error(position, problem, "use numbers, text or times") from error
 
     def _timespan(self, first: Value, second: Value, position: int) -> Value:
         ends: list[sa.ColumnElement[Any]] = []

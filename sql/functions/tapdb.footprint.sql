@@ -5,11 +5,11 @@
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
 -- No row for whatever is not an encoded ConvexPolygon.
--- requires: schemas/tapdb, functions/tapdb.le_float8, functions/tapdb.s_region
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.s_region
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.footprint(
+CREATE FUNCTION tapdb.footprint(
   region text,
   OUT s_ra double precision, OUT s_dec double precision, OUT s_fov double precision, OUT s_region text, OUT pgs_region public.spoly
 ) RETURNS SETOF record
@@ -63,4 +63,6 @@ BEGIN
   RETURN NEXT;
 END
 $$;
+ALTER FUNCTION tapdb.footprint(text) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.footprint(text) IS 'Bounding circle (degrees, ICRS), STC-S text and pg_sphere polygon of a Butler region; no row if it is not an encoded ConvexPolygon.';
+GRANT EXECUTE ON FUNCTION tapdb.footprint(text) TO PUBLIC;

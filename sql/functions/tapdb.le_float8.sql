@@ -3,11 +3,11 @@
 -- so that no arithmetic on the result can overflow or underflow (PostgreSQL raises for both).
 -- Not STRICT and without FROM on purpose: either would keep PostgreSQL from inlining the body (6 to 30 times slower).
 -- `<<` and `|` bind equally in PostgreSQL, hence the parentheses.
--- requires: schemas/tapdb
+-- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
 DROP FUNCTION IF EXISTS tapdb.le_float8(bytea, integer);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.le_float8(b bytea, o integer) RETURNS double precision
+CREATE FUNCTION tapdb.le_float8(b bytea, o integer) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 5
 AS $$
 SELECT CASE WHEN (get_byte(b, o + 7) & 127) BETWEEN 59 AND 63 THEN
@@ -18,4 +18,6 @@ SELECT CASE WHEN (get_byte(b, o + 7) & 127) BETWEEN 59 AND 63 THEN
   WHEN (get_byte(b, o + 7) & 127) < 59 THEN 0::double precision
   ELSE 'NaN'::double precision END
 $$;
+ALTER FUNCTION tapdb.le_float8(bytea, integer) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.le_float8(bytea, integer) IS 'Little-endian IEEE 754 double at a byte offset, for values below 2 in magnitude; NaN for any other.';
+GRANT EXECUTE ON FUNCTION tapdb.le_float8(bytea, integer) TO PUBLIC;

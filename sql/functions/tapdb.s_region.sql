@@ -1,11 +1,11 @@
 -- ObsCore s_region of a Butler region: STC-S 'POLYGON ICRS lon lat ...' in degrees with six decimals.
 -- The text is the one that daf_butler's DefaultSpatialObsCorePlugin writes, Python's '-0.000000' included.
 -- NULL, never an error, for whatever is not an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
--- requires: schemas/tapdb, functions/tapdb.le_float8
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8
 -- drop
 DROP FUNCTION IF EXISTS tapdb.s_region(text);
 -- create
-CREATE OR REPLACE FUNCTION tapdb.s_region(region text) RETURNS text
+CREATE FUNCTION tapdb.s_region(region text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 200
 AS $$
 DECLARE
@@ -36,4 +36,6 @@ BEGIN
   RETURN stcs;
 END
 $$;
+ALTER FUNCTION tapdb.s_region(text) OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.s_region(text) IS 'STC-S polygon (ICRS, degrees) of a Butler region; NULL if it is not an encoded ConvexPolygon.';
+GRANT EXECUTE ON FUNCTION tapdb.s_region(text) TO PUBLIC;

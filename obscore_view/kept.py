@@ -1,0 +1,157 @@
+"""Tables that are kept equal to a SELECT over Butler's tables, by triggers, in the transaction of each change.
+
+The view reads them where decoding regions or computing times at every query would be slow, and where PostgreSQL
+needs an index and statistics. They are derived: dropped and filled again whenever a view is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from obscore_view.footprint import FOOTPRINT_COLUMNS, decoded_select, footprint_key
+from obscore_view.mapping import Mapping
+from obscore_view.observation import OBSERVATIONS, field_name, observation_select
+from obscore_view.snapshot import Registry
+
+__all__ = [
+    "SCHEMA",
+    "KeptTable",
+    "Watch",
+    "kept_footprint",
+    "kept_observation",
+    "kept_tables",
+    "shown_regions",
+]
+
+SCHEMA = "tapdb"
+_MAX_IDENTIFIER = 63
+_LONGEST_SUFFIX = len("_truncate")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A table of Butler's whose changes change a kept table.
+
+    Attributes
+    ----------
+    table
+        Name of Butler's table.
+    columns
+        Pairs of a column of the kept table and the column of Butler's table that it equals in rows concerned.
+    """
+
+    table: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """A table and the SELECT that it is kept equal to.
+
+    Attributes
+    ----------
+    name
+        Name in schema ``tapdb``; the SELECT is there too, as a view with ``_source`` behind the name.
+    select
+        What the table holds.
+    key
+        Primary key.
+    indexed
+        Columns with a B-tree index of their own.
+    polygon
+        Column with a pg_sphere polygon and a GiST index, if there is one.
+    watches
+        Butler's tables that it is made from.
+    """
+
+    name: str
+    select: sa.Select[Any]
+    key: tuple[str, ...]
+    indexed: tuple[str, ...]
+    polygon: str | None
+    watches: tuple[Watch, ...]
+
+    @property
+    def table(self) -> sa.TableClause:
+        """The table, for a query."""
+        columns = (sa.column(column.name, column.type) for column in self.select.selected_columns)
+        return sa.table(self.name, *columns, schema=SCHEMA)
+
+    @property
+    def source(self) -> str:
+        """Name of the view that the table is kept equal to, in schema ``tapdb``."""
+        return f"{self.name}_source"
+
+    def trigger(self, event: str) -> str:
+        """Return the name of the triggers that see to the table after an event such as ``insert``."""
+        return f"{self.name}_{event}"
+
+
+def kept_footprint(registry: Registry, element: str) -> KeptTable:
+    """Return the table of the decoded regions of an element; all views over a registry share it."""
+    key = footprint_key(registry, element)
+    return KeptTable(
+        name=_shorten(f"{registry.schema}_{element}_footprint"),
+        select=decoded_select(registry, element),
+        key=key,
+        indexed=(),
+        polygon=FOOTPRINT_COLUMNS[-1],
+        watches=(Watch(element, tuple((name, name) for name in key)),),
+    )
+
+
+def kept_observation(mapping: Mapping, element: str) -> KeptTable:
+    """Return the table of what one view takes of visits or exposures."""
+    key = ("instrument", "id")
+    watches = [
+        Watch(element, tuple((name, name) for name in key)),
+        Watch("physical_filter", (("instrument", "instrument"), ("physical_filter", "name"))),
+    ]
+    select = observation_select(mapping, element)
+    columns = select.selected_columns.keys()
+    if "visit" in columns:
+        watches.append(Watch("visit_definition", (("instrument", "instrument"), ("id", "exposure"))))
+    names = [name for name in ("t_min", field_name(("name",)), field_name(("obs_id",))) if name in columns]
+    config = mapping.config
+    return KeptTable(
+        name=_shorten(f"{config.view_schema}_{config.view_name}_{element}"),
+        select=select,
+        key=key,
+        indexed=tuple(names) + (("visit",) if "visit" in columns else ()),
+        polygon=None,
+        watches=tuple(watches),
+    )
+
+
+def kept_tables(mapping: Mapping) -> tuple[KeptTable, ...]:
+    """Return all tables that a view reads; none if it is to leave Butler's tables untouched."""
+    if mapping.config.tapdb.geometry != "table":
+        return ()
+    groups = [place.group for one in mapping.dataset_types for place in one.places]
+    dimensions = frozenset[str]().union(*(group.dimensions for group in groups))
+    regions = shown_regions(mapping)
+    footprints = [kept_footprint(mapping.registry, element) for element in regions]
+    observations = [kept_observation(mapping, element) for element in OBSERVATIONS if element in dimensions]
+    return (*footprints, *observations)
+
+
+def shown_regions(mapping: Mapping) -> tuple[str, ...]:
+    """Return the elements whose regions a view shows; an exposure shows that of its visit."""
+    groups = [place.group for one in mapping.dataset_types for place in one.places]
+    found = {group.region_element for group in groups if "exposure" not in group.dimensions}
+    for group in groups:
+        if "exposure" in group.dimensions:
+            found.add("visit_detector_region" if "detector" in group.dimensions else "visit")
+    return tuple(sorted(filter(None, found)))
+
+
+def _shorten(name: str) -> str:
+    """Return a name that PostgreSQL will not cut, also with a suffix."""
+    if len(name) + _LONGEST_SUFFIX <= _MAX_IDENTIFIER:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _MAX_IDENTIFIER - _LONGEST_SUFFIX - 9]}_{digest}"

@@ -1,0 +1,141 @@
+"""Which datasets a view publishes: those in RUN collections by name, in one TAGGED collection, or found first in a chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from obscore_view.mapping import Mapping
+from obscore_view.observation import butler_table
+from obscore_view.regex import to_postgres
+from obscore_view.relations import Relations
+
+__all__ = ["MANY_RUNS", "Membership", "membership", "ranks_name", "ranks_select"]
+
+MANY_RUNS = 256
+"""Number of RUN collections in a registry from which collections are joined instead of listed.
+
+A list of few collections is planned fastest and lets PostgreSQL use Butler's unique index on (dataset type,
+collection, data ID); of many, each row would be compared with the whole list.
+"""
+
+_RUN, _TAGGED = 1, 2
+"""Types of collections that have rows in tags tables (``CollectionType`` of daf_butler)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a branch tells the datasets that it publishes.
+
+    Attributes
+    ----------
+    conditions
+        Conditions on the branch's rows.
+    run
+        Name of a dataset's RUN collection.
+    """
+
+    conditions: tuple[sa.ColumnElement[bool], ...]
+    run: sa.ColumnElement[Any]
+
+
+def membership(mapping: Mapping, relations: Relations) -> Membership:
+    """Return how a branch tells the datasets that it publishes; what that needs is joined.
+
+    A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each of
+    the rules takes one of them.
+    """
+    rule = mapping.config.collection_rule
+    if rule.kind == "run-regex":
+        return _by_run(mapping, relations)
+    tags, keys = relations.tags, mapping.registry.collection_key
+    mine = tags.c[keys.tags_column]
+    run = _name_of(mapping, relations.dataset().c[keys.run_column])
+    if rule.kind == "tagged":
+        collection = butler_table(mapping.registry, "collection").alias("c")
+        tagged = sa.select(collection.c[keys.column]).where(
+            collection.c.type == _TAGGED, collection.c.name == rule.names[0]
+        )
+        return Membership((mine == tagged.scalar_subquery(),), run)
+    ranks = _ranks(mapping)
+    rank, earlier = ranks.alias("k"), ranks.alias("k0")
+    relations.source = relations.source.join(rank, rank.c.collection == mine)
+    other = butler_table(mapping.registry, relations.place.tags_table).alias("t0")
+    same = [other.c[name] == tags.c[name] for name in ("dataset_type_id", *relations.place.group.required)]
+    found_earlier = (
+        sa.exists()
+        .select_from(other.join(earlier, earlier.c.collection == other.c[keys.tags_column]))
+        .where(*same, earlier.c.rank < rank.c.rank)
+    )
+    return Membership((~found_earlier,), run)
+
+
+def ranks_name(mapping: Mapping) -> str:
+    """Return the name, in schema ``tapdb``, of the view that `ranks_select` is made into."""
+    return f"{mapping.config.view_schema}_{mapping.config.view_name}_collections"
+
+
+def ranks_select(mapping: Mapping) -> sa.Select[Any]:
+    """Return the collections of a find-first search in their order: columns ``collection`` and ``rank``.
+
+    CHAINED collections are followed depth first; the first place of a collection counts.
+    """
+    registry, names = mapping.registry, mapping.config.collection_rule.names
+    keys = registry.collection_key
+    collection = butler_table(registry, "collection").alias("c")
+    chain = butler_table(registry, "collection_chain").alias("ch")
+    place = sa.case({name: number for number, name in enumerate(names)}, value=collection.c.name)
+    start = sa.select(
+        collection.c[keys.column].label("collection"),
+        postgresql.array([sa.cast(place, sa.Integer())]).label("path"),
+    ).where(collection.c.name.in_(names))
+    walk = start.cte("walk", recursive=True)
+    walk = walk.union_all(
+        sa.select(chain.c.child, walk.c.path.op("||")(sa.cast(chain.c.position, sa.Integer()))).where(
+            chain.c.parent == walk.c.collection
+        )
+    )
+    first = (
+        sa.select(walk.c.collection, sa.func.min(walk.c.path).label("path"))
+        .group_by(walk.c.collection)
+        .subquery("first")
+    )
+    searched = butler_table(registry, "collection").alias("s")
+    return (
+        sa.select(first.c.collection, sa.func.row_number().over(order_by=first.c.path).label("rank"))
+        .join(searched, searched.c[keys.column] == first.c.collection)
+        .where(searched.c.type.in_((_RUN, _TAGGED)))
+    )
+
+
+def _by_run(mapping: Mapping, relations: Relations) -> Membership:
+    keys = mapping.registry.collection_key
+    mine = relations.tags.c[keys.tags_column]
+    run = butler_table(mapping.registry, "collection").alias("c")
+    published = [run.c.type == _RUN]
+    if names := mapping.config.collection_rule.names:
+        published.append(sa.or_(*(run.c.name.op("~")(to_postgres(name)) for name in names)))
+    if mapping.registry.runs > MANY_RUNS:
+        relations.source = relations.source.join(run, run.c[keys.column] == mine)
+        return Membership(tuple(published), run.c.name)
+    listed = sa.func.array(
+        sa.select(run.c[keys.column]).where(*published).scalar_subquery(), type_=sa.ARRAY(mine.type)
+    )
+    return Membership((mine == sa.any_(listed),), _name_of(mapping, mine))
+
+
+def _name_of(mapping: Mapping, collection: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    keys = mapping.registry.collection_key
+    if keys.column == "name":
+        return sa.cast(collection, sa.Text())
+    named = butler_table(mapping.registry, "collection").alias("cn")
+    return sa.select(named.c.name).where(named.c[keys.column] == collection).scalar_subquery()
+
+
+def _ranks(mapping: Mapping) -> sa.TableClause:
+    return sa.table(
+        ranks_name(mapping), sa.column("collection"), sa.column("rank", sa.BigInteger()), schema="tapdb"
+    )

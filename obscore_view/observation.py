@@ -1,0 +1,181 @@
+"""What ObsCore takes of a visit or an exposure: one SELECT over Butler's records, with times, filter and wavelengths.
+
+The view either reads this SELECT as it stands, or a table that is kept equal to it (`obscore_view.kept`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import INT8RANGE
+
+from obscore_view.errors import MappingError
+from obscore_view.mapping import Mapping
+from obscore_view.snapshot import Registry
+
+__all__ = ["OBSERVATIONS", "butler_table", "field_name", "observation_select", "record_field", "wavelength"]
+
+OBSERVATIONS = ("visit", "exposure")
+"""Elements that stand for a pointing of the telescope at a time."""
+
+_tapdb = sa.func.tapdb
+_TEXT_TYPES = ("text", "character")
+
+
+def butler_table(registry: Registry, name: str) -> sa.TableClause:
+    """Return a table of the registry with the columns that it really has.
+
+    Raises
+    ------
+    MappingError
+        Raised if there is no such table: a dimension such as ``band`` or ``healpix9`` has none.
+    """
+    columns = registry.columns.get(name)
+    if columns is None:
+        raise MappingError(
+            f"records[{name}]", f'schema "{registry.schema}" has no table "{name}"', "take another field"
+        )
+    return sa.table(
+        name, *(sa.column(column, _type_of(kind)) for column, kind in columns.items()), schema=registry.schema
+    )
+
+
+def field_name(path: tuple[str, ...]) -> str:
+    """Return the column that holds a field of a record as format strings write it: ``record_timespan_begin_utc_isot``."""
+    return "_".join(("record", *path))
+
+
+def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -> sa.ColumnElement[Any]:
+    """Return a field of a dimension record.
+
+    Parameters
+    ----------
+    relation
+        Butler's table of the element.
+    element
+        Name of the element, for the error.
+    path
+        The field and what is taken of it. Of a timespan that is ``begin`` or ``end``, ``utc``, and ``isot`` (text,
+        six decimals) or ``mjd`` (days).
+
+    Raises
+    ------
+    MappingError
+        Raised if the table has no such column or the path is none of the above.
+    """
+    where = f"records[{element}].{'.'.join(path)}"
+    if path[0] == "timespan" and "timespan" in relation.c:
+        bound = {"begin": sa.func.lower, "end": sa.func.upper}.get(path[1] if len(path) > 1 else "")
+        form = {("utc", "isot"): _tapdb.utc_isot, ("utc", "mjd"): _tapdb.utc_mjd}.get(path[2:])
+        if bound is None or form is None:
+            raise MappingError(
+                where, "of a timespan only .begin or .end, .utc, and .isot or .mjd can be taken"
+            )
+        result = form(bound(relation.c.timespan))
+        return sa.type_coerce(result, sa.Text() if path[-1] == "isot" else sa.Double())
+    name = "id" if path == (element,) and element not in relation.c else path[0]
+    if len(path) > 1 or name not in relation.c:
+        known = ", ".join(column for column in relation.c if column != "region")
+        raise MappingError(where, f"there is no such field; {element} has {known}")
+    return relation.c[name]
+
+
+def wavelength(
+    mapping: Mapping, bound: int, physical_filter: sa.ColumnElement[Any] | None, band: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    """Return the shortest (``bound`` 0) or longest (1) wavelength in metres.
+
+    The pair of a physical filter wins over that of its band as a whole, NULLs included.
+    """
+    ranges = {
+        key: sa.literal(pair[bound], sa.Double()) if pair[bound] is not None else sa.null()
+        for key, pair in mapping.config.spectral_ranges.items()
+    }
+    if not ranges:
+        return sa.cast(sa.null(), sa.Double())
+    result: sa.ColumnElement[Any] = sa.case(ranges, value=band)
+    if physical_filter is not None:
+        result = sa.case(ranges, value=physical_filter, else_=result)
+    return sa.cast(result, sa.Double())
+
+
+def observation_select(mapping: Mapping, element: str) -> sa.Select[Any]:
+    """Return the SELECT of all visits or exposures.
+
+    Its columns are the element's key (``instrument``, ``id``), ``visit`` for exposures (the lowest visit that
+    the exposure belongs to), ``physical_filter``, ``band``, ``em_min`` and ``em_max`` (m), ``target_name``,
+    ``exposure_time`` (s), ``t_min`` and ``t_max`` (UTC, MJD), ``day_obs``, and the fields that format strings
+    refer to.
+    """
+    registry = mapping.registry
+    record = butler_table(registry, element).alias("r")
+    filters = butler_table(registry, "physical_filter").alias("pf")
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        "instrument": sa.cast(record.c.instrument, sa.Text()),
+        "id": record.c.id,
+    }
+    source: sa.FromClause = record.outerjoin(
+        filters,
+        sa.and_(filters.c.instrument == record.c.instrument, filters.c.name == record.c.physical_filter),
+    )
+    if element == "exposure" and "visit_definition" in registry.columns:
+        definition = butler_table(registry, "visit_definition").alias("d")
+        source = source.outerjoin(definition, _first_visit(registry, record, definition))
+        columns["visit"] = definition.c.visit
+    columns |= {
+        "physical_filter": sa.cast(record.c.physical_filter, sa.Text()),
+        "band": sa.cast(filters.c.band, sa.Text()),
+        "em_min": wavelength(mapping, 0, record.c.physical_filter, filters.c.band),
+        "em_max": wavelength(mapping, 1, record.c.physical_filter, filters.c.band),
+        "target_name": sa.cast(record.c.target_name, sa.Text()),
+        "exposure_time": record.c.exposure_time,
+        "t_min": sa.type_coerce(_tapdb.utc_mjd(sa.func.lower(record.c.timespan)), sa.Double()),
+        "t_max": sa.type_coerce(_tapdb.utc_mjd(sa.func.upper(record.c.timespan)), sa.Double()),
+    }
+    for implied in ("day_obs", "group"):
+        if implied in record.c:
+            columns[implied] = record.c[implied]
+    for path in mapping.record_fields.get(element, ()):
+        value = record_field(record, element, path)
+        if isinstance(value.type, sa.Text) and path[0] != "timespan":
+            # Python writes a NULL so; written here and not in the view, so that an index on the column can be used.
+            value = sa.func.coalesce(sa.cast(value, sa.Text()), sa.literal("None", sa.Text()))
+        columns[field_name(path)] = value
+    return sa.select(*(value.label(name) for name, value in columns.items())).select_from(source)
+
+
+def _first_visit(
+    registry: Registry, record: sa.FromClause, definition: sa.FromClause
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a visit definition is the first of an exposure, so that there is one at most."""
+    earlier = butler_table(registry, "visit_definition").alias("d0")
+    order = [name for name in ("visit", "visit_system") if name in definition.c]
+    is_earlier = sa.tuple_(*(earlier.c[name] for name in order)) < sa.tuple_(
+        *(definition.c[name] for name in order)
+    )
+    return sa.and_(
+        definition.c.instrument == record.c.instrument,
+        definition.c.exposure == record.c.id,
+        ~sa.exists().where(
+            earlier.c.instrument == definition.c.instrument,
+            earlier.c.exposure == definition.c.exposure,
+            is_earlier,
+        ),
+    )
+
+
+def _type_of(kind: str) -> sa.types.TypeEngine[Any]:
+    if kind.startswith(_TEXT_TYPES):
+        return sa.Text()
+    known: dict[str, sa.types.TypeEngine[Any]] = {
+        "bigint": sa.BigInteger(),
+        "smallint": sa.SmallInteger(),
+        "integer": sa.Integer(),
+        "double precision": sa.Double(),
+        "boolean": sa.Boolean(),
+        "uuid": sa.Uuid(),
+        "int8range": INT8RANGE(),
+        "timestamp without time zone": sa.DateTime(),
+    }
+    return known.get(kind, sa.types.NullType())

@@ -1,0 +1,186 @@
+"""Reading a Butler registry: managers, dimension universe, dataset types and the tables as they really are."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import sqlalchemy as sa
+
+from obscore_view.errors import UnsupportedRegistryError
+from obscore_view.snapshot import DatasetType, Manager, Registry
+from obscore_view.universe import Universe, parse_universe
+from tapdb.errors import MissingRegistryError
+
+__all__ = ["SUPPORTED_MANAGERS", "find_registry", "read_registry"]
+
+SUPPORTED_MANAGERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "datasets": (
+        ("ByDimensionsDatasetRecordStorageManagerUUID", "1.0.0"),
+        ("ByDimensionsDatasetRecordStorageManagerUUID", "2.0.0"),
+    ),
+    "collections": (("SynthIntKeyCollectionManager", "2.0.0"), ("NameKeyCollectionManager", "2.0.0")),
+    "dimensions": (
+        ("StaticDimensionRecordStorageManager", "6.0.0"),
+        ("StaticDimensionRecordStorageManager", "6.0.1"),
+        ("StaticDimensionRecordStorageManager", "6.0.2"),
+    ),
+}
+"""Classes and schema versions of Butler's managers whose tables the view knows."""
+
+_tables = sa.table("tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema")
+_columns = sa.table(
+    "columns",
+    *map(sa.column, ("table_schema", "table_name", "column_name", "data_type", "character_maximum_length")),
+    sa.column("ordinal_position"),
+    schema="information_schema",
+)
+
+
+def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
+    """Return the schema with a Butler registry: the given one if there is a registry in it, or the only one.
+
+    Raises
+    ------
+    MissingRegistryError
+        Raised if there is none, or more than one and none was given.
+    """
+    is_registry = _tables.c.table_name == "butler_attributes"
+    query = sa.select(_tables.c.table_schema).where(is_registry).order_by(_tables.c.table_schema)
+    found = list(connection.scalars(query))
+    what = "readable Butler registry (a table butler_attributes)"
+    listed = "this database has " + (f"registries in {', '.join(found)}" if found else "none")
+    if schema is not None:
+        if schema in found:
+            return schema
+        raise MissingRegistryError(
+            f'{what} in schema "{schema}"',
+            listed,
+            "Name another one: -x registry_schema=NAME, or --registry-schema.",
+        )
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise MissingRegistryError(
+            f"{what} in any schema",
+            listed,
+            "Connect to the database that a Butler repository was made in, as a user who may read it; "
+            "-x obscore=off migrates without the ObsCore view.",
+        )
+    raise MissingRegistryError(
+        f"single {what}", listed, "Choose one: -x registry_schema=NAME, or --registry-schema NAME."
+    )
+
+
+def read_registry(connection: sa.Connection, schema: str | None = None) -> Registry:
+    """Return what an ObsCore view depends on of a Butler registry.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the registry.
+    schema
+        Database schema of the registry. By default the only one in the database.
+
+    Raises
+    ------
+    MissingRegistryError
+        Raised if there is no registry, or more than one and none was given.
+    UnsupportedRegistryError
+        Raised if the registry's managers or dimension universe are not among those that are supported.
+    """
+    schema = find_registry(connection, schema)
+    columns = _read_columns(connection, schema)
+    attributes = _read_attributes(connection, schema)
+    universe = parse_universe(json.loads(attributes["config:dimensions.json"]))
+    return Registry(
+        schema=schema,
+        universe=universe,
+        managers=_read_managers(attributes),
+        dataset_types=_read_dataset_types(connection, schema, universe),
+        columns=columns,
+        datastore_tables=tuple(
+            sorted(
+                table
+                for table in _read_opaque(connection, schema, columns)
+                if {"dataset_id", "component", "file_size"} <= columns.get(table, {}).keys()
+            )
+        ),
+        runs=_count_runs(connection, schema),
+    )
+
+
+def _count_runs(connection: sa.Connection, schema: str) -> int:
+    run = sa.table("run", schema=schema)
+    return connection.scalar(sa.select(sa.func.count()).select_from(run)) or 0
+
+
+def _read_columns(connection: sa.Connection, schema: str) -> dict[str, dict[str, str]]:
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    query = (
+        sa.select(_columns)
+        .where(_columns.c.table_schema == schema)
+        .order_by(_columns.c.table_name, _columns.c.ordinal_position)
+    )
+    for row in connection.execute(query):
+        length = f"({row.character_maximum_length})" if row.character_maximum_length else ""
+        found[row.table_name][row.column_name] = f"{row.data_type}{length}"
+    return dict(found)
+
+
+def _read_attributes(connection: sa.Connection, schema: str) -> dict[str, str]:
+    attributes = sa.table("butler_attributes", sa.column("name"), sa.column("value"), schema=schema)
+    found = {row.name: row.value for row in connection.execute(sa.select(attributes))}
+    if "config:dimensions.json" not in found:
+        raise UnsupportedRegistryError(
+            f'attributes in schema "{schema}"',
+            "no config:dimensions.json",
+            "repositories that Butler.makeRepo finished",
+        )
+    return found
+
+
+def _read_managers(attributes: dict[str, str]) -> dict[str, Manager]:
+    prefix = "config:registry.managers."
+    managers = {}
+    for name, cls in attributes.items():
+        if name.startswith(prefix):
+            role = name.removeprefix(prefix)
+            managers[role] = Manager(role, cls.rpartition(".")[2], attributes.get(f"version:{cls}", ""))
+    for role, supported in SUPPORTED_MANAGERS.items():
+        manager = managers.get(role)
+        if manager is None or (manager.cls, manager.version) not in supported:
+            found = "none" if manager is None else f"{manager.cls} {manager.version}"
+            raise UnsupportedRegistryError(
+                f"{role} manager", found, ", ".join(f"{cls} {version}" for cls, version in supported)
+            )
+    return managers
+
+
+def _read_dataset_types(connection: sa.Connection, schema: str, universe: Universe) -> dict[str, DatasetType]:
+    types = sa.table(
+        "dataset_type",
+        *map(sa.column, ("id", "name", "dimensions_key", "tag_association_table")),
+        schema=schema,
+    )
+    definition = sa.table(
+        "dimension_graph_definition",
+        *map(sa.column, ("dimension_graph_id", "dimension_name")),
+        schema=schema,
+    )
+    groups: defaultdict[int, set[str]] = defaultdict(set)
+    for row in connection.execute(sa.select(definition)):
+        groups[row.dimension_graph_id].add(row.dimension_name)
+    found = {}
+    for row in connection.execute(sa.select(types).order_by(types.c.name)):
+        required = universe.conform(groups[row.dimensions_key]).required
+        found[row.name] = DatasetType(row.id, row.name, required, row.tag_association_table)
+    return found
+
+
+def _read_opaque(connection: sa.Connection, schema: str, columns: dict[str, dict[str, str]]) -> list[str]:
+    """Return the tables that datastores have registered."""
+    if "opaque_meta" not in columns:
+        return []
+    meta = sa.table("opaque_meta", sa.column("table_name"), schema=schema)
+    return list(connection.scalars(sa.select(meta.c.table_name)))

@@ -1,0 +1,144 @@
+"""Butler's dimension universe, as far as a view needs it: which dimensions imply which, what has a region or a time.
+
+The universe is read from the registry itself (``config:dimensions.json`` in ``butler_attributes``), so that the
+view follows what the repository was made with and daf_butler need not be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from obscore_view.errors import UnsupportedRegistryError
+
+__all__ = ["SUPPORTED_VERSIONS", "DimensionGroup", "Element", "Universe", "parse_universe"]
+
+SUPPORTED_VERSIONS = range(1, 9)
+"""Versions of the ``daf_butler`` universe for which the view is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A dimension, or a combination of dimensions with a table of its own such as ``visit_detector_region``.
+
+    Attributes
+    ----------
+    name
+        Name, which is its table's too.
+    key
+        Name of its own key column (``id`` or ``name``); None for a combination.
+    required
+        Dimensions that identify a record, in the order of the universe; a dimension's own name included.
+    implied
+        Dimensions whose values a record gives.
+    """
+
+    name: str
+    key: str | None
+    required: tuple[str, ...]
+    implied: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionGroup:
+    """The dimensions of a dataset type.
+
+    Attributes
+    ----------
+    required
+        Dimensions with a column in the tags table.
+    dimensions
+        These and all that they imply.
+    region_element
+        Element with the region of such datasets, None if there is none or more than one (a warp lies on a
+        patch and in a visit).
+    timespan_element
+        Likewise for the time.
+    """
+
+    required: tuple[str, ...]
+    dimensions: frozenset[str]
+    region_element: str | None
+    timespan_element: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """All dimensions of a repository."""
+
+    version: int
+    elements: Mapping[str, Element]
+    spatial: tuple[tuple[str, ...], ...]
+    temporal: tuple[tuple[str, ...], ...]
+
+    def conform(self, required: Iterable[str]) -> DimensionGroup:
+        """Return the group with the given required dimensions and all that they imply."""
+        names = set(required)
+        while more := {one for name in names for one in self._close(name)} - names:
+            names |= more
+        present = frozenset(
+            name
+            for name, element in self.elements.items()
+            if name in names or names.issuperset(element.required)
+        )
+        return DimensionGroup(
+            required=tuple(name for name in self.elements if name in set(required)),
+            dimensions=frozenset(names),
+            region_element=_choose(self.spatial, present),
+            timespan_element=_choose(self.temporal, present),
+        )
+
+    def _close(self, name: str) -> set[str]:
+        element = self.elements.get(name)
+        return set() if element is None else {*element.required, *element.implied}
+
+
+def parse_universe(definition: Mapping[str, Any]) -> Universe:
+    """Return the universe that a registry's ``config:dimensions.json`` defines.
+
+    Raises
+    ------
+    UnsupportedRegistryError
+        Raised if it is not one of the supported versions of daf_butler's own universe.
+    """
+    namespace, version = definition.get("namespace", "daf_butler"), definition.get("version")
+    if namespace != "daf_butler" or version not in SUPPORTED_VERSIONS:
+        raise UnsupportedRegistryError(
+            "dimension universe",
+            f"{namespace} version {version}",
+            f"daf_butler versions {SUPPORTED_VERSIONS[0]} to {SUPPORTED_VERSIONS[-1]}",
+        )
+    elements: dict[str, Element] = {}
+    raw = definition["elements"]
+    for name in raw:
+        _add(name, raw, elements)
+    topology = definition.get("topology", {})
+    return Universe(
+        version=version,
+        elements=elements,
+        spatial=tuple(tuple(family) for family in topology.get("spatial", {}).values()),
+        temporal=tuple(tuple(family) for family in topology.get("temporal", {}).values()),
+    )
+
+
+def _add(name: str, raw: Mapping[str, Any], elements: dict[str, Element]) -> None:
+    if name in elements:
+        return
+    given = raw[name]
+    required: dict[str, None] = {}
+    for other in given.get("requires", ()):
+        _add(other, raw, elements)
+        required.update(dict.fromkeys(elements[other].required))
+    keys = given.get("keys") or ()
+    if keys:
+        required[name] = None
+    elements[name] = Element(
+        name, keys[0]["name"] if keys else None, tuple(required), tuple(given.get("implies", ()))
+    )
+
+
+def _choose(families: tuple[tuple[str, ...], ...], present: frozenset[str]) -> str | None:
+    found = [next((name for name in family if name in present), None) for family in families]
+    named = [name for name in found if name is not None]
+    return named[0] if len(named) == 1 else None
