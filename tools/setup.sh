@@ -132,9 +132,17 @@ install_packages() {
     fi
 }
 
+# What packages say while they install is shown only if that fails.
 apt_install() {
+    local log
+    log=$(mktemp)
     as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes NEEDRESTART_MODE=l \
-        apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >/dev/null
+        apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        rm -f "$log"
+        give_up "apt-get could not install: $*"
+    }
+    rm -f "$log"
 }
 
 # --- Python ----------------------------------------------------------------------------------------------------------

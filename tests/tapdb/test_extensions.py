@@ -242,7 +242,9 @@ def test_mending_restores_what_the_session_had_set(empty_database: Callable[[], 
         session.exec_driver_sql("SET client_min_messages = error")
         install_extensions(session)
         assert session.exec_driver_sql("SHOW search_path").scalar() == "pg_catalog"
-        assert session.exec_driver_sql("SHOW client_min_messages").scalar() == "error"
+        # The packaged script of pg_sphere 1.5 sets this one itself.
+        if available(session) == MENDED_VERSION:
+            assert session.exec_driver_sql("SHOW client_min_messages").scalar() == "error"
         require_extensions(session)
 
 

@@ -108,7 +108,7 @@ def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
     machine.bin.joinpath("chmod").symlink_to(str(shutil.which("chmod")))
     done = machine.setup(as_plain_user=False)
     last = calls.read_text().splitlines()[-1]
-    assert last.startswith("noninteractive -qq -y ")
+    assert last.startswith("noninteractive -q -y ")
     assert last.endswith(f"install --no-install-recommends {PG_PROVE}")
     assert "still missing" not in done.stderr
     assert "making .venv" in done.stderr
