@@ -4,7 +4,13 @@ from adql.dialect import RUBIN, STRICT, Dialect
 from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
 from adql.limits import Limits
 from adql.nodes import Column, Function, Identifier, Node, Query, Table
+from adql.compiled import CompiledQuery, Server
+from adql.metadata import ColumnMetadata, Metadata, TableMetadata, UserFunction
 from adql.parser import parse
+from adql.postgres import to_postgres
+from adql.published import metadata_from_rows
+from adql.types import OutputColumn
+from adql.validate import validate
 from adql.walk import columns, functions, tables, transform, walk
 
 __all__ = [
@@ -16,17 +22,27 @@ __all__ = [
     "AdqlSyntaxError",
     "AdqlTypeError",
     "Column",
+    "ColumnMetadata",
+    "CompiledQuery",
     "Dialect",
     "Function",
     "Identifier",
     "Limits",
+    "Metadata",
     "Node",
+    "OutputColumn",
     "Query",
+    "Server",
     "Table",
+    "TableMetadata",
+    "UserFunction",
     "columns",
     "functions",
+    "metadata_from_rows",
     "parse",
     "tables",
+    "to_postgres",
     "transform",
+    "validate",
     "walk",
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adql.metadata import UserFunction
+from adql.types import ValueType
+
 __all__ = ["RUBIN", "STRICT", "Dialect", "dialect_named"]
 
 
@@ -23,16 +26,35 @@ class Dialect:
         ``CASE WHEN ... THEN ... ELSE ... END``, which DaCHS and CADC accept.
     scalar_subqueries
         A subquery with one column as a value, which CADC accepts.
+    functions
+        User-defined functions that come with the dialect.
     """
 
     name: str
     function_words_as_names: bool = False
     case_expressions: bool = False
     scalar_subqueries: bool = False
+    functions: tuple[UserFunction, ...] = ()
 
+
+# Qserv's scisql functions, which Rubin's tutorials use. A flux that is not positive has no magnitude: NULL, not an error.
+_SCISQL = (
+    UserFunction(
+        "scisql_nanojanskyToAbMag",
+        ("numeric",),
+        ValueType("numeric", "double", unit="mag"),
+        ("(31.4 - 2.5 * log(CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision)))"),
+    ),
+    UserFunction(
+        "scisql_nanojanskyToAbMagSigma",
+        ("numeric", "numeric"),
+        ValueType("numeric", "double", unit="mag"),
+        ("(2.5 / ln(10.0) * ", 1, " / CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision))"),
+    ),
+)
 
 STRICT = Dialect(name="strict")
-RUBIN = Dialect(name="rubin", function_words_as_names=True)
+RUBIN = Dialect(name="rubin", function_words_as_names=True, functions=_SCISQL)
 
 _DIALECTS = {dialect.name: dialect for dialect in (STRICT, RUBIN)}
 

@@ -28,6 +28,10 @@ class Limits:
         Operators in one chain, such as ``a + b + c`` or ``x = 1 OR x = 2``.
     max_vertices
         Vertices of one polygon.
+    max_tables
+        Tables and common table expressions that a query names, each time that it does.
+    max_columns
+        Output columns, those of subqueries and of ``SELECT *`` included; PostgreSQL itself takes 1,664 of one SELECT.
     max_rows
         Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow shows.
         `None` sets no limit of its own.
@@ -40,6 +44,8 @@ class Limits:
     max_subqueries: int = 20
     max_operators: int = 2_000
     max_vertices: int = 1_000
+    max_tables: int = 100
+    max_columns: int = 10_000
     max_rows: int | None = None
 
 

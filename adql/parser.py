@@ -81,7 +81,7 @@ class _QueryParser(FromParser):
             self.index += 1
         if self.kinds[self.index] != END:
             raise self.unexpected("the end of the query")
-        return replace(query, common_tables=common_tables, text=self.tokens.text)
+        return replace(query, common_tables=common_tables, text=self.tokens.text, dialect=self.dialect)
 
     def subquery(self) -> Query:
         """Read <table_subquery>."""

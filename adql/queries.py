@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adql.dialect import STRICT, Dialect
 from adql.values import Condition, Expression, Identifier, Node
 
 if TYPE_CHECKING:
-    from adql.metadata import TableOrigin
-    from adql.types import OutputColumn
+    from adql.metadata import ColumnMetadata, TableOrigin
 
 __all__ = [
     "AllColumns",
@@ -104,7 +104,7 @@ class Select(Node):
     where: Condition | None = None
     group_by: tuple[Expression, ...] = ()
     having: Condition | None = None
-    columns: tuple[OutputColumn, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+    columns: tuple[ColumnMetadata, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,6 @@ class CommonTable(Node):
 
     name: Identifier
     query: Query
-    origin: TableOrigin | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +141,5 @@ class Query(Node):
     offset: int | None = None
     common_tables: tuple[CommonTable, ...] = ()
     text: str | None = field(default=None, kw_only=True, compare=False, repr=False)
+    dialect: Dialect = field(default=STRICT, kw_only=True, compare=False, repr=False)
+    columns: tuple[ColumnMetadata, ...] = field(default=(), kw_only=True, compare=False, repr=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from adql.words import FUNCTIONS
 
 if TYPE_CHECKING:
-    from adql.metadata import ColumnOrigin
+    from adql.metadata import ColumnOrigin, UserFunction
     from adql.queries import Query
     from adql.types import ValueType
 
@@ -154,6 +154,7 @@ class Function(Expression):
 
     name: str
     arguments: tuple[Expression, ...]
+    definition: UserFunction | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def kind(self) -> str:  # type: ignore[override]

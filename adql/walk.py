@@ -14,7 +14,7 @@ from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Ta
 __all__ = ["children", "columns", "depth", "functions", "tables", "transform", "walk"]
 
 _N = TypeVar("_N", bound=Node)
-_NOT_CHILDREN = frozenset(("at", "type", "origin", "columns", "text"))
+_NOT_CHILDREN = frozenset(("at", "columns", "definition", "dialect", "origin", "text", "type"))
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 

@@ -1,0 +1,141 @@
+"""The check of conditions: both sides of a comparison can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+from adql.check_values import ValueCheck
+from adql.errors import AdqlTypeError
+from adql.nodes import (
+    And,
+    Between,
+    Comparison,
+    Condition,
+    Exists,
+    Expression,
+    In,
+    IsNull,
+    Like,
+    Node,
+    Not,
+    Or,
+    Query,
+)
+from adql.problems import fitted, type_of
+from adql.scope import Scope
+from adql.types import GEOMETRIES, ValueType, common_family
+
+__all__ = ["ConditionCheck"]
+
+_TEXTUAL = frozenset(("string", "region", "uuid", "any"))
+_HINTS = {
+    ("numeric", "string"): "use CAST, or write the number without quotes",
+    ("string", "numeric"): "use CAST, or write the text in single quotes",
+    ("time", "numeric"): "use CAST('...' AS TIMESTAMP)",
+    ("time", "string"): "write YYYY-MM-DDThh:mm:ss",
+    ("boolean", "string"): "compare with 1 or 0",
+}
+_NAMES = {
+    "numeric": "a number",
+    "string": "text",
+    "time": "a timestamp",
+    "boolean": "a boolean",
+    "uuid": "a UUID",
+}
+
+
+class ConditionCheck(ValueCheck):
+    """Checks conditions."""
+
+    __slots__ = ()
+
+    def condition(self, node: Condition, scope: Scope) -> Condition:
+        """Return a condition with its names resolved and its types known."""
+        return _CHECKS[type(node)](self, node, scope)
+
+    def _comparison(self, node: Comparison, scope: Scope) -> Comparison:
+        left = self.value(node.left, scope)
+        right = self.value(node.right, scope)
+        left, right = fitted(left, type_of(right)), fitted(right, type_of(left))
+        family = self._comparable(type_of(left), type_of(right), node)
+        if family in GEOMETRIES and family != "region" and node.operator not in ("=", "<>"):
+            raise self.problem(AdqlTypeError, "geometries have no order", node=node)
+        return Comparison(left, node.operator, right, at=node.at)
+
+    def _between(self, node: Between, scope: Scope) -> Between:
+        operand = self.value(node.operand, scope)
+        known = type_of(operand)
+        low = fitted(self.value(node.low, scope), known)
+        high = fitted(self.value(node.high, scope), known)
+        operand = fitted(operand, type_of(low))
+        for bound in (low, high):
+            self._comparable(type_of(operand), type_of(bound), node)
+        return Between(operand, low, high, node.negated, at=node.at)
+
+    def _in(self, node: In, scope: Scope) -> In:
+        operand = self.value(node.operand, scope)
+        if isinstance(node.choices, Query):
+            query, types = self.subquery(node.choices, scope)
+            if len(types) != 1:
+                raise self.problem(
+                    AdqlTypeError, f"the subquery after IN must have one column, not {len(types)}", node=node
+                )
+            operand = fitted(operand, types[0])
+            self._comparable(type_of(operand), types[0], node)
+            return In(operand, query, node.negated, at=node.at)
+        choices: tuple[Expression, ...] = tuple(map(self.value, node.choices, repeat(scope)))
+        operand = fitted(operand, type_of(choices[0]))
+        known = type_of(operand)
+        choices = tuple(map(fitted, choices, repeat(known)))
+        for family in {type_of(choice).family: type_of(choice) for choice in choices}.values():
+            self._comparable(known, family, node)
+        return In(operand, choices, node.negated, at=node.at)
+
+    def _like(self, node: Like, scope: Scope) -> Like:
+        operand = self.value(node.operand, scope)
+        pattern = self.value(node.pattern, scope)
+        for side in (operand, pattern):
+            if type_of(side).family not in _TEXTUAL:
+                raise self.problem(AdqlTypeError, f"{node.operator} compares character strings", node=node)
+        return Like(operand, pattern, node.operator, node.negated, at=node.at)
+
+    def _is_null(self, node: IsNull, scope: Scope) -> IsNull:
+        return IsNull(self.value(node.operand, scope), node.negated, at=node.at)
+
+    def _exists(self, node: Exists, scope: Scope) -> Exists:
+        query, _ = self.subquery(node.query, scope)
+        return Exists(query, at=node.at)
+
+    def _not(self, node: Not, scope: Scope) -> Not:
+        return Not(self.condition(node.operand, scope), at=node.at)
+
+    def _and(self, node: And, scope: Scope) -> And:
+        return And(tuple(map(self.condition, node.operands, repeat(scope))), at=node.at)
+
+    def _or(self, node: Or, scope: Scope) -> Or:
+        return Or(tuple(map(self.condition, node.operands, repeat(scope))), at=node.at)
+
+    def _comparable(self, left: ValueType, right: ValueType, node: Node) -> str:
+        family = common_family(left, right)
+        # A timestamp and text have a family in common only if the text is a literal that is a date.
+        if family is None or (family == "time" and "string" in (left.family, right.family)):
+            one, other = sorted((left.family, right.family))
+            names = " and ".join(_NAMES.get(name, name) for name in (left.family, right.family))
+            hint = _HINTS.get((one, other)) or _HINTS.get((other, one)) or ""
+            raise self.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
+        return family
+
+
+_CHECKS: dict[type, Callable[[ConditionCheck, Any, Scope], Condition]] = {
+    Comparison: ConditionCheck._comparison,
+    Between: ConditionCheck._between,
+    In: ConditionCheck._in,
+    Like: ConditionCheck._like,
+    IsNull: ConditionCheck._is_null,
+    Exists: ConditionCheck._exists,
+    Not: ConditionCheck._not,
+    And: ConditionCheck._and,
+    Or: ConditionCheck._or,
+}

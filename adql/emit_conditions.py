@@ -1,0 +1,278 @@
+"""Conditions in PostgreSQL, each in the form that an index can serve."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from adql.constants import constant_value
+from adql.emit_geometry import LONGEST_REPEATED
+from adql.emit_values import ValueEmitter
+from adql.emitter import call, cast, joined
+from adql.nodes import (
+    And,
+    Between,
+    Column,
+    Comparison,
+    Condition,
+    Exists,
+    Expression,
+    Function,
+    In,
+    IsNull,
+    Like,
+    Not,
+    Number,
+    Or,
+    Query,
+    Sign,
+    String,
+)
+from adql.problems import type_of
+from adql.walk import walk
+
+__all__ = ["ConditionEmitter"]
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_LARGEST_RADIUS = 90.0
+_ARRAYS = {"int": "bigint", "long": "bigint", "double": "double precision"}
+
+
+class ConditionEmitter(ValueEmitter):
+    """Writes conditions."""
+
+    __slots__ = ()
+
+    def condition(self, node: Condition) -> str:
+        """Return a condition as SQL."""
+        return _EMITTERS[type(node)](self, node)
+
+    def relation(self, node: Function) -> str:
+        """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve."""
+        first, second = node.arguments
+        points = [type_of(argument).family == "point" for argument in node.arguments]
+        if points == [False, True]:
+            # INTERSECTS with a point is CONTAINS with the point first (REC 4.2.17).
+            first, second = second, first
+        elif node.name == "INTERSECTS" and points == [False, False]:
+            return self._overlap(first, second)
+        if all(points):
+            return joined("=", self.geometry(first), self.geometry(second))
+        circle = self.circle_of(second) if any(points) else None
+        if circle is None:
+            return joined("<@", self.geometry(first), self.geometry(second))
+        return self._within(first, *circle)
+
+    def _overlap(self, first: Expression, second: Expression) -> str:
+        if isinstance(second, Column) and not isinstance(first, Column):
+            # One order of operands only, so that the selectivity of one operator matters.
+            first, second = second, first
+        return joined("&&", self.geometry(first), self.geometry(second))
+
+    def _within(self, point: Expression, centre: Expression, radius: Expression) -> str:
+        """Return that a point lies within a circle; the point that has the index comes first."""
+        value = constant_value(radius)
+        if value is not None and value > _LARGEST_RADIUS:
+            # pgSphere has no circle as large as that.
+            distance = self.distance(self.geometry(point), self.geometry(centre))
+            return joined("<=", distance, self.degrees(radius))
+        first, second = self._ranked(point, centre, radius)
+        return self._in_circle(self.geometry(first), self.geometry(second), self.degrees(radius))
+
+    def _in_circle(self, point: str, centre: str, radius: str) -> str:
+        radians = call("radians", radius)
+        if self.server.has_dwithin:
+            return call("spoint_dwithin", point, centre, radians)
+        return joined("<@", point, call("scircle", centre, radians))
+
+    def _ranked(
+        self, point: Expression, centre: Expression, radius: Expression
+    ) -> tuple[Expression, Expression]:
+        if self.index_rank(centre) > self.index_rank(point) and not _relations(radius) & _relations(centre):
+            return centre, point
+        return point, centre
+
+    def _comparison(self, node: Comparison) -> str:
+        left, sign, right = node.left, node.operator, node.right
+        if isinstance(right, Function):
+            left, sign, right = right, _MIRRORED[sign], left
+        if isinstance(left, Function):
+            special = None
+            if left.name in ("CONTAINS", "INTERSECTS"):
+                special = self._relation_compared(left, sign, right)
+            elif left.name == "DISTANCE" and sign in ("<", "<="):
+                special = self._near(left, right, lambda distance, limit: joined(sign, distance, limit))
+            if special is not None:
+                return special
+        return joined(node.operator, *self._sides((node.left, node.right)))
+
+    def _relation_compared(self, left: Function, sign: str, right: Expression) -> str | None:
+        """Return ``CONTAINS(...) = 1`` and its relatives; `None` if the other side is not a constant."""
+        value = constant_value(right)
+        if value is None:
+            return None
+        true, false = _COMPARE[sign](1, value), _COMPARE[sign](0, value)
+        if true == false:
+            return None
+        relation = self.relation(left)
+        return relation if true else "(NOT " + relation + ")"
+
+    def _near(self, node: Function, limit: Expression, exactly: Callable[[str, str], str]) -> str | None:
+        """Return a distance that is less than a limit: a circle for the index, and the exact comparison.
+
+        pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too large.
+        """
+        point, centre = node.arguments
+        value = constant_value(limit)
+        if value is not None:
+            if not 0 <= value <= _LARGEST_RADIUS:
+                return None
+        elif not _relations(limit) or _relations(limit) >= _relations(node):
+            # A radius that changes with the row that is looked for serves no index.
+            return None
+        first, second = self._ranked(point, centre, limit)
+        start = len(self.parameters)
+        one, other = self.geometry(first), self.geometry(second)
+        radius = self.degrees(limit)
+        if len(one) + len(other) + len(radius) > LONGEST_REPEATED:
+            del self.parameters[start:], self.parameter_types[start:]
+            return None
+        # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong answer.
+        circle = radius if value is not None else call("GREATEST", radius, "0")
+        return joined("AND", self._in_circle(one, other, circle), exactly(self.distance(one, other), radius))
+
+    def _sides(self, nodes: Iterable[Expression]) -> list[str]:
+        """Return values that are compared with one another."""
+        operands = tuple(nodes)
+        families = {type_of(operand).family for operand in operands} - {"null", "any"}
+        if len(families) > 1:
+            if families == {"boolean", "numeric"}:
+                return list(map(self.numeric, operands))
+            if families <= {"string", "region", "uuid"}:
+                return list(map(self.text_of, operands))
+        # Beside a column of text a bare parameter takes its type; with a cast, an index on a char(n) column would be lost.
+        column = any(
+            isinstance(operand, Column) and type_of(operand).family == "string" for operand in operands
+        )
+        return [
+            self.constant(operand.value, "text")
+            if column and isinstance(operand, String)
+            else self.geometry(operand)
+            if type_of(operand).family in ("point", "circle", "polygon")
+            else self.sql(operand)
+            for operand in operands
+        ]
+
+    def _between(self, node: Between) -> str:
+        operand, high = node.operand, node.high
+        if isinstance(operand, Function) and operand.name == "DISTANCE" and not node.negated:
+            low = node.low
+            special = self._near(
+                operand, high, lambda distance, limit: _between_sql(distance, False, self.sql(low), limit)
+            )
+            if special is not None:
+                return special
+        text, *bounds = self._sides((operand, node.low, high))
+        return _between_sql(text, node.negated, *bounds)
+
+    def _in(self, node: In) -> str:
+        word = " NOT IN (" if node.negated else " IN ("
+        if isinstance(node.choices, Query):
+            return "(" + self.sql(node.operand) + word + self.subquery(node.choices) + "))"
+        values = self._list(node)
+        if values is not None:
+            operand = self.sql(node.operand)
+            test = (
+                joined("<>", operand, call("ALL", values))
+                if node.negated
+                else joined("=", operand, call("ANY", values))
+            )
+            return test
+        text, *choices = self._sides((node.operand, *node.choices))
+        return "(" + text + word + ", ".join(choices) + "))"
+
+    def _list(self, node: In) -> str | None:
+        """Return a list of literals as one parameter, so that lists of all lengths are one text to the server."""
+        choices = node.choices
+        assert isinstance(choices, tuple)  # noqa: S101  a subquery has been dealt with
+        if self.inline or len(choices) == 1:
+            return None
+        known = type_of(node.operand)
+        if known.family == "string" and all(isinstance(choice, String) for choice in choices):
+            texts = [choice.value for choice in choices if isinstance(choice, String)]
+            return self.typed_constant(texts, "text[]")
+        if known.family != "numeric":
+            return None
+        numbers = [_literal(choice) for choice in choices]
+        if None in numbers:
+            return None
+        widest = "double precision" if any(isinstance(number, float) for number in numbers) else "bigint"
+        values = [float(number) if widest != "bigint" else number for number in numbers if number is not None]
+        return self.typed_constant(values, widest + "[]")
+
+    def _like(self, node: Like) -> str:
+        operand = self.text_of(node.operand)
+        word = " NOT " + node.operator + " " if node.negated else " " + node.operator + " "
+        if isinstance(node.pattern, String):
+            # A backslash is an ordinary character in ADQL, and PostgreSQL's escape character.
+            pattern = self.constant(node.pattern.value.replace("\\", "\\\\"), "text")
+            return "(" + operand + word + pattern + ")"
+        return "(" + operand + word + self.text_of(node.pattern) + " ESCAPE '')"
+
+    def _is_null(self, node: IsNull) -> str:
+        word = " IS NOT NULL)" if node.negated else " IS NULL)"
+        operand = node.operand
+        stored = isinstance(operand, Column) or type_of(operand).family not in ("point", "circle", "polygon")
+        return "(" + (self.sql(operand) if stored else self.geometry(operand)) + word
+
+    def _exists(self, node: Exists) -> str:
+        return "EXISTS (" + self.subquery(node.query) + ")"
+
+    def _not(self, node: Not) -> str:
+        return "(NOT " + self.condition(node.operand) + ")"
+
+    def _and(self, node: And) -> str:
+        return joined("AND", *map(self.condition, node.operands))
+
+    def _or(self, node: Or) -> str:
+        return joined("OR", *map(self.condition, node.operands))
+
+
+def _between_sql(text: str, negated: bool, low: str, high: str) -> str:
+    return "(" + text + (" NOT BETWEEN " if negated else " BETWEEN ") + low + " AND " + high + ")"
+
+
+def _relations(node: Expression) -> set[str]:
+    columns = (column for column in walk(node) if isinstance(column, Column))
+    return {column.origin.relation.alias for column in columns if column.origin is not None}
+
+
+def _literal(node: Expression) -> int | float | None:
+    negative = isinstance(node, Sign) and node.operator == "-"
+    number = node.operand if isinstance(node, Sign) else node
+    if not isinstance(number, Number):
+        return None
+    value = float(number.text) if type_of(number).datatype == "double" else int(number.text)
+    return -value if negative else value
+
+
+_EMITTERS: dict[type, Callable[[ConditionEmitter, Any], str]] = {
+    Comparison: ConditionEmitter._comparison,
+    Between: ConditionEmitter._between,
+    In: ConditionEmitter._in,
+    Like: ConditionEmitter._like,
+    IsNull: ConditionEmitter._is_null,
+    Exists: ConditionEmitter._exists,
+    Not: ConditionEmitter._not,
+    And: ConditionEmitter._and,
+    Or: ConditionEmitter._or,
+}

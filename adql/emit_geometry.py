@@ -1,0 +1,283 @@
+"""Geometries in pgSphere: degrees become radians, and the form is the one that an index serves.
+
+An index on ``spoint(radians(ra), radians(dec))`` is used only by an expression of the same form that stands to the left
+of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
+"""
+
+from __future__ import annotations
+
+from adql.constants import constant_value
+from adql.emitter import Emitter, call, cast, joined, quote_identifier
+from adql.errors import AdqlLimitError, AdqlTypeError
+from adql.metadata import ColumnOrigin
+from adql.nodes import Column, Expression, Function
+from adql.problems import type_of
+from adql.sphere import Vertices, clean_vertices, polygon_problem, polygon_text
+from adql.types import POINT
+from adql.walk import walk
+
+__all__ = ["LONGEST_REPEATED", "GeometryEmitter"]
+
+# What stands in the SQL several times must be short, or nesting would square its length.
+LONGEST_REPEATED = 2_000
+
+_POINT_SIZE = 2
+_LARGEST_RADIUS = 90.0
+
+
+class GeometryEmitter(Emitter):
+    """Writes geometries."""
+
+    __slots__ = ()
+
+    def column_sql(self, origin: ColumnOrigin, sql_name: str) -> str:
+        """Return a column of a relation."""
+        return quote_identifier(origin.relation.alias) + "." + quote_identifier(sql_name)
+
+    def degrees(self, node: Expression) -> str:
+        """Return a number of degrees; a constant is folded, so that all positions are one shape."""
+        value = constant_value(node)
+        return self.numeric(node) if value is None else self.constant(value, "double precision")
+
+    def geometry(self, node: Expression) -> str:
+        """Return a geometry as a value of pgSphere's types."""
+        if isinstance(node, Function):
+            name = node.name
+            if name == "POINT":
+                return self._point(node)
+            if name == "CIRCLE":
+                return self._circle(node)
+            if name in ("BOX", "POLYGON"):
+                return self._polygon(node)
+            if name == "CENTROID":
+                return self._centroid(node)
+        if isinstance(node, Column) and type_of(node).family == "region":
+            return self._hidden(node, "region")
+        return self.sql(node)
+
+    def circle_of(self, node: Expression) -> tuple[Expression, Expression] | None:
+        """Return centre and radius of a CIRCLE; `None` for a circle that is stored."""
+        if not isinstance(node, Function) or node.name != "CIRCLE":
+            return None
+        *place, radius = node.arguments
+        centre = place[0] if len(place) == 1 else Function("POINT", tuple(place), at=node.at, type=POINT)
+        return centre, radius
+
+    def area(self, node: Expression) -> str:
+        """Return the area of a geometry in square degrees."""
+        if type_of(node).family == "point":
+            return cast("0", "double precision")
+        return call("degrees", call("degrees", call("area", self.geometry(node))))
+
+    def coordinate(self, node: Expression, number: int) -> str:
+        """Return longitude (0) or latitude (1) of a point, in degrees."""
+        if isinstance(node, Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
+            return cast(self.numeric(node.arguments[number]), "double precision")
+        return call("degrees", call(("long", "lat")[number], self.geometry(node)))
+
+    def distance(self, first: str, second: str) -> str:
+        """Return the distance of two points in degrees."""
+        return call("degrees", first + " <-> " + second)
+
+    def as_array(self, node: Expression) -> str:
+        """Return a geometry as DALI's array of degrees."""
+        family = type_of(node).family
+        if family == "polygon":
+            return self._polygon_array(node)
+        geometry = self.geometry(node)
+        centre = geometry if family == "point" else call("center", geometry)
+        parts = [call("degrees", call("long", centre)), call("degrees", call("lat", centre))]
+        if family == "circle":
+            parts.append(call("degrees", call("radius", geometry)))
+        nothing = cast("ARRAY[" + ", ".join(["NULL"] * len(parts)) + "]", "double precision[]")
+        return call("NULLIF", "ARRAY[" + ", ".join(parts) + "]", nothing)
+
+    def index_rank(self, node: Expression) -> int:
+        """Return how likely a point has an index: a catalogue before a subquery, before an upload, before a constant."""
+        columns = [column for column in walk(node) if isinstance(column, Column)]
+        if not columns:
+            return 0
+        plain = isinstance(node, Column) or (
+            isinstance(node, Function) and all(isinstance(of, Column) for of in node.arguments)
+        )
+        ranks = [1]
+        for column in columns:
+            origin = column.origin
+            table = None if origin is None else origin.relation.table
+            if plain and table is not None and not table.is_upload:
+                ranks.append(4 if origin is not None and origin.column.indexed else 3)
+            elif plain and origin is not None and table is None:
+                ranks.append(2)
+        return max(ranks)
+
+    def _point(self, node: Function) -> str:
+        stored = self._stored_position(node)
+        if stored is not None:
+            return stored
+        longitude, latitude = node.arguments
+        return call(
+            "spoint", call("radians", self.degrees(longitude)), call("radians", self.degrees(latitude))
+        )
+
+    def _stored_position(self, node: Function) -> str | None:
+        longitude, latitude = node.arguments
+        if not isinstance(longitude, Column) or not isinstance(latitude, Column):
+            return None
+        one, other = longitude.origin, latitude.origin
+        if one is None or other is None or one.relation is not other.relation or one.others or other.others:
+            return None
+        for position in () if one.relation.table is None else one.relation.table.positions:
+            if (position.longitude, position.latitude) == (one.column.name, other.column.name):
+                return self.column_sql(one, position.sql_name)
+        return None
+
+    def _circle(self, node: Function) -> str:
+        parts = self.circle_of(node)
+        assert parts is not None  # noqa: S101  it is a CIRCLE
+        centre, radius = parts
+        value = constant_value(radius)
+        if value is not None and value > _LARGEST_RADIUS:
+            raise self.problem(
+                AdqlTypeError,
+                f"a circle of {value:g} degrees is larger than half of the sky",
+                "use DISTANCE, or NOT and the rest of the sky",
+                node=node,
+            )
+        return call("scircle", self.geometry(centre), call("radians", self.degrees(radius)))
+
+    def _centroid(self, node: Function) -> str:
+        of = node.arguments[0]
+        family = type_of(of).family
+        if family == "point":
+            return self.geometry(of)
+        if family == "circle":
+            return call("center", self.geometry(of))
+        if isinstance(of, Function) and of.name == "BOX":
+            place = of.arguments[:-2]
+            return (
+                self.geometry(place[0])
+                if len(place) == 1
+                else self._point(Function("POINT", place, at=of.at, type=POINT))
+            )
+        if isinstance(of, Column) and family == "region":
+            return self._hidden(of, "center")
+        raise self.problem(AdqlTypeError, "the database cannot compute the centroid of a polygon", node=node)
+
+    def _hidden(self, node: Column, what: str) -> str:
+        origin = node.origin
+        if origin is not None and not origin.others:
+            column = origin.column
+            sql_name = column.region_column if what == "region" else column.center_column
+            if sql_name is not None:
+                return self.column_sql(origin, sql_name)
+        raise self.problem(
+            AdqlTypeError,
+            f"{node} is text here: the database holds no geometry for it",
+            "name the column of the table itself, not of a DISTINCT, grouped or combined subquery",
+            node=node,
+        )
+
+    def _polygon(self, node: Function) -> str:
+        vertices = self._constant_vertices(node)
+        if vertices is not None:
+            return cast(self.constant(polygon_text(vertices), "text"), "spoly")
+        numbers, points = self._parts(node)
+        if self.server.has_polygon_of_points:
+            inside = points or [call("radians", number) for number in numbers]
+            return call("spoly", "ARRAY[" + ", ".join(inside) + "]")
+        # 1.2.0 makes a polygon of text alone. Each vertex stands in it once.
+        if points:
+            texts = [cast(point, "text") for point in points]
+        else:
+            radians = [cast(call("radians", number), "text") for number in numbers]
+            texts = [
+                joined("||", "'('", lon, "','", lat, "')'")
+                for lon, lat in zip(radians[::2], radians[1::2], strict=True)
+            ]
+        pieces = ["'{'", texts[0]]
+        for text in texts[1:]:
+            pieces += ("','", text)
+        return cast(joined("||", *pieces, "'}'"), "spoly")
+
+    def _polygon_array(self, node: Expression) -> str:
+        if isinstance(node, Function) and node.name in ("BOX", "POLYGON"):
+            vertices = self._constant_vertices(node)
+            if vertices is not None:
+                flat = [number for vertex in vertices for number in vertex]
+                return self.typed_constant(flat, "double precision[]")
+        text = call("translate", cast(self.geometry(node), "text"), "'{}() '", "''")
+        # pgSphere 1.2.0 gives no access to a vertex but through the text of the polygon.
+        return (
+            "(SELECT array_agg(degrees(CAST(v AS double precision)) ORDER BY n) FROM unnest(string_to_array("
+            + text
+            + ", ',')) WITH ORDINALITY AS u (v, n))"
+        )
+
+    def _parts(self, node: Function) -> tuple[list[str], list[str]]:
+        """Return the vertices of a polygon as numbers in degrees, or as points."""
+        arguments = node.arguments
+        if node.name == "BOX":
+            return self._box_corners(node), []
+        if type_of(arguments[0]).family == "point":
+            return [], [self.geometry(argument) for argument in arguments]
+        return [self.degrees(argument) for argument in arguments], []
+
+    def _constant_vertices(self, node: Function) -> Vertices | None:
+        numbers = [constant_value(number) for number in _coordinates(node)]
+        if not numbers or None in numbers:
+            return None
+        known = [number for number in numbers if number is not None]
+        if node.name == "BOX":
+            known = _corners(*known)
+            if max(map(abs, known[1::2])) > 90:  # noqa: PLR2004  a pole
+                raise self.problem(
+                    AdqlTypeError, "the box reaches over a pole", "use POLYGON or CIRCLE", node=node
+                )
+        if len(known) > 2 * self.limits.max_vertices:
+            raise self.problem(
+                AdqlLimitError, f"a polygon has more than {self.limits.max_vertices} vertices", node=node
+            )
+        vertices = clean_vertices(list(zip(known[::2], known[1::2], strict=True)))
+        problem = polygon_problem(vertices)
+        if problem is not None:
+            raise self.problem(AdqlTypeError, problem, node=node)
+        return vertices
+
+    def _double(self, node: Expression) -> str:
+        value = constant_value(node)
+        type_ = "double precision"
+        return cast(self.numeric(node), type_) if value is None else self.typed_constant(value, type_)
+
+    def _box_corners(self, node: Function) -> list[str]:
+        *place, width, height = node.arguments
+        if len(place) == 1:
+            longitude, latitude = (self.coordinate(place[0], number) for number in (0, 1))
+        else:
+            longitude, latitude = map(self._double, place)
+        half_width, half_height = (joined("/", self._double(size), "2") for size in (width, height))
+        if len(longitude) + len(latitude) + len(half_width) + len(half_height) > LONGEST_REPEATED:
+            # Each stands in several corners: boxes inside of boxes would grow without bound.
+            raise self.problem(AdqlLimitError, "the arguments of BOX are too long", node=node)
+        west, east = joined("-", longitude, half_width), joined("+", longitude, half_width)
+        south = call("GREATEST", joined("-", latitude, half_height), "-90.0")
+        north = call("LEAST", joined("+", latitude, half_height), "90.0")
+        return [west, south, east, south, east, north, west, north]
+
+
+def _coordinates(node: Function) -> list[Expression]:
+    """Return the numbers of a polygon or box; empty if a vertex is a point that is not written as two numbers."""
+    numbers: list[Expression] = []
+    for argument in node.arguments:
+        if isinstance(argument, Function) and argument.name == "POINT":
+            numbers += argument.arguments
+        elif type_of(argument).family == "point":
+            return []
+        else:
+            numbers.append(argument)
+    return numbers
+
+
+def _corners(longitude: float, latitude: float, width: float, height: float) -> list[float]:
+    west, east = longitude - width / 2, longitude + width / 2
+    south, north = latitude - height / 2, latitude + height / 2
+    return [west, south, east, south, east, north, west, north]

@@ -1,0 +1,70 @@
+"""GROUP BY and aggregates: which values a grouped SELECT may show (SQL-92 7.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import fields
+
+from adql.nodes import Aggregate, Column, Node, Query
+from adql.walk import children
+
+__all__ = ["Interner"]
+
+_IGNORED = frozenset(("at", "columns", "definition", "dialect", "origin", "text", "type"))
+
+
+class Interner:
+    """Gives equal parts of a query the same number, so that each node is compared once however deep it lies.
+
+    Parameters
+    ----------
+    groups
+        The checked terms of GROUP BY.
+    """
+
+    __slots__ = ("_groups", "_numbers", "_only_columns")
+
+    def __init__(self, groups: Iterable[Node]) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        terms = tuple(groups)
+        self._only_columns = all(isinstance(term, Column) for term in terms)
+        self._groups = {self._number(term) for term in terms}
+
+    def ungrouped_column(self, node: Node) -> Column | None:
+        """Return a column that has more than one value in a group; `None` if there is none."""
+        waiting = [node]
+        numbers: dict[int, int] = {}
+        if not self._only_columns:
+            self._number(node, numbers)
+        while waiting:
+            current = waiting.pop()
+            # What a subquery does is left to the database: it may name columns of several queries.
+            if isinstance(current, (Aggregate, Query)):
+                continue
+            if isinstance(current, Column):
+                if self._number(current) not in self._groups:
+                    return current
+                continue
+            if numbers.get(id(current)) in self._groups:
+                continue
+            waiting.extend(children(current))
+        return None
+
+    def _number(self, node: Node, numbers: dict[int, int] | None = None) -> int:
+        parts: list[Hashable] = [type(node).__name__]
+        for field in fields(node):
+            if field.name in _IGNORED:
+                continue
+            value = getattr(node, field.name)
+            if isinstance(value, Node):
+                parts.append(self._number(value, numbers))
+            elif isinstance(value, tuple):
+                parts.append(
+                    tuple([self._number(item, numbers) if isinstance(item, Node) else item for item in value])
+                )
+            else:
+                parts.append(value)
+        number = self._numbers.setdefault(tuple(parts), len(self._numbers))
+        if numbers is not None:
+            numbers[id(node)] = number
+        return number

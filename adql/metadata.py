@@ -1,0 +1,282 @@
+"""The tables, columns and functions that a service publishes: all that a query can name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from adql.types import ValueType
+from adql.values import Identifier
+from adql.words import RESERVED_WORDS
+
+__all__ = [
+    "ColumnMetadata",
+    "ColumnOrigin",
+    "Metadata",
+    "Position",
+    "TableMetadata",
+    "TableOrigin",
+    "UserFunction",
+    "columns_by_name",
+    "hidden_name",
+    "identifier_of",
+    "names_match",
+    "split_name",
+]
+
+_REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ColumnsByName = Mapping[str, tuple["ColumnMetadata", ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnMetadata:
+    """A published column, or an output column of a subquery.
+
+    Parameters
+    ----------
+    name
+        Name in TAP_SCHEMA, without double quotes.
+    type
+        Type, unit, UCD and utype.
+    sql_name
+        Name in the database.
+    indexed
+        Whether TAP_SCHEMA says that the column has an index.
+    region_column
+        Column of type ``spoly`` beside this one that holds what a text such as ``s_region`` says. It is used where the
+        column is the argument of a geometrical function, and never shown.
+    center_column
+        Column of type ``spoint`` that holds the centre of that region.
+    """
+
+    name: str
+    type: ValueType
+    sql_name: str
+    indexed: bool = False
+    region_column: str | None = None
+    center_column: str | None = None
+    identifier: Identifier = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identifier", identifier_of(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Two columns of a table whose point is stored, so that ``POINT(longitude, latitude)`` can use its index.
+
+    Parameters
+    ----------
+    longitude, latitude
+        Names of the columns in TAP_SCHEMA, in degrees.
+    sql_name
+        Name of the column of type ``spoint`` in the database.
+    """
+
+    longitude: str
+    latitude: str
+    sql_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableMetadata:
+    """A published table or an uploaded one.
+
+    Parameters
+    ----------
+    name
+        Parts of its name in TAP_SCHEMA without double quotes, such as ``("dp1", "Object")``.
+    columns
+        Its columns, in the order of ``SELECT *``.
+    sql_schema, sql_name
+        Name in the database.
+    is_upload
+        Whether a user brought it: small, without an index, and so the side that drives a crossmatch.
+    positions
+        Points that are stored beside their coordinates.
+    """
+
+    name: tuple[str, ...]
+    columns: tuple[ColumnMetadata, ...]
+    sql_schema: str | None
+    sql_name: str
+    is_upload: bool = False
+    positions: tuple[Position, ...] = ()
+    columns_by_name: _ColumnsByName = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns_by_name", columns_by_name(self.columns))
+
+
+@dataclass(frozen=True, slots=True)
+class UserFunction:
+    """A function that the service offers beside those of the language.
+
+    Parameters
+    ----------
+    name
+        Name in queries; case does not matter.
+    arguments
+        Family of each argument, as in `ValueType`.
+    returns
+        Type of the result.
+    sql
+        What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument stands there
+        exactly once, so that the length of the SQL follows the length of the query.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    returns: ValueType
+    sql: tuple[str | int, ...]
+
+    def __post_init__(self) -> None:
+        if sorted(part for part in self.sql if isinstance(part, int)) != list(range(len(self.arguments))):
+            raise ValueError(f"the SQL of {self.name} must hold each of its arguments once")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """All that a service publishes.
+
+    Parameters
+    ----------
+    tables
+        Published tables.
+    functions
+        User-defined functions.
+    """
+
+    tables: tuple[TableMetadata, ...]
+    functions: tuple[UserFunction, ...] = ()
+    _by_name: Mapping[str, tuple[TableMetadata, ...]] = field(init=False, compare=False, repr=False)
+    _functions: Mapping[str, UserFunction] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, list[TableMetadata]] = {}
+        for table in self.tables:
+            by_name.setdefault(table.name[-1].lower(), []).append(table)
+        object.__setattr__(
+            self, "_by_name", MappingProxyType({name: tuple(of) for name, of in by_name.items()})
+        )
+        functions = {function.name.lower(): function for function in self.functions}
+        object.__setattr__(self, "_functions", MappingProxyType(functions))
+
+    def find_tables(self, name: tuple[Identifier, ...]) -> tuple[TableMetadata, ...]:
+        """Return the tables that a name can mean: usually one.
+
+        A name without its schema means any table of that name.
+        """
+        found = self._by_name.get(name[-1].text.lower(), ())
+        return tuple(table for table in found if names_match(name, table.name))
+
+    def find_function(self, name: str) -> UserFunction | None:
+        """Return the user-defined function of that name."""
+        return self._functions.get(name.lower())
+
+    def with_tables(self, tables: Iterable[TableMetadata]) -> Metadata:
+        """Return the same service with more tables, such as the uploads of one request."""
+        return Metadata((*self.tables, *tables), self.functions)
+
+
+@dataclass(frozen=True, slots=True)
+class TableOrigin:
+    """Which relation a table of a query is.
+
+    Parameters
+    ----------
+    alias
+        Name of the relation in the SQL.
+    table
+        The published table; `None` for a subquery or common table expression.
+    sql_name
+        Name of a common table expression in the SQL.
+    qualifier
+        What stands before its columns in the checked query.
+    """
+
+    alias: str
+    table: TableMetadata | None = None
+    sql_name: str = ""
+    qualifier: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOrigin:
+    """Which column of which relation a column of a query is.
+
+    Parameters
+    ----------
+    relation
+        The relation; of several that USING joined, the one whose value is taken.
+    column
+        The column there.
+    others
+        With ``FULL JOIN ... USING``, columns whose value stands in where this one is NULL.
+    """
+
+    relation: TableOrigin
+    column: ColumnMetadata
+    others: tuple[ColumnOrigin, ...] = ()
+
+
+def columns_by_name(columns: Iterable[ColumnMetadata]) -> _ColumnsByName:
+    """Return columns by their names in lower case; two names may differ in case alone."""
+    by_name: dict[str, list[ColumnMetadata]] = {}
+    for column in columns:
+        by_name.setdefault(column.name.lower(), []).append(column)
+    return MappingProxyType({name: tuple(of) for name, of in by_name.items()})
+
+
+def hidden_name(number: int, what: str) -> str:
+    """Return the name of a column that a subquery carries beside its output columns.
+
+    Parameters
+    ----------
+    number
+        Number of the output column that it belongs to, from 1.
+    what
+        ``region`` or ``center``.
+    """
+    return f"#{number} {what}"
+
+
+def identifier_of(name: str) -> Identifier:
+    """Return a published name as it has to be written in a query, in double quotes if it needs them."""
+    return Identifier(name, quoted=not _REGULAR.fullmatch(name) or name.upper() in RESERVED_WORDS)
+
+
+def names_match(written: tuple[Identifier, ...], published: tuple[str, ...]) -> bool:
+    """Return whether a name in a query means a published one; parts left out at the front do not matter."""
+    if len(written) > len(published):
+        return False
+    return all(
+        name.text == full if name.quoted else name.text.lower() == full.lower()
+        for name, full in zip(reversed(written), reversed(published), strict=False)
+    )
+
+
+def split_name(name: str) -> tuple[str, ...]:
+    """Return the parts of a name in TAP_SCHEMA, without their double quotes.
+
+    Examples
+    --------
+    >>> split_name('dp1."Object"')
+    ('dp1', 'Object')
+    """
+    parts = []
+    rest = name.strip()
+    while rest:
+        if rest.startswith('"'):
+            end = 1
+            while (end := rest.find('"', end)) != -1 and rest[end + 1 : end + 2] == '"':
+                end += 2
+            end = len(rest) if end == -1 else end
+            parts.append(rest[1:end].replace('""', '"'))
+            rest = rest[end + 1 :].removeprefix(".")
+        else:
+            part, _, rest = rest.partition(".")
+            parts.append(part)
+    return tuple(parts)

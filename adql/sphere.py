@@ -1,0 +1,104 @@
+"""Spherical geometry of constants: polygons are checked here, so that the server need not refuse them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+__all__ = ["Vertices", "clean_vertices", "polygon_problem", "polygon_text"]
+
+Vertices = list[tuple[float, float]]
+
+_Vector = tuple[float, float, float]
+
+# pgSphere takes what differs by less than a nanoradian for the same.
+_EPSILON = 1e-9
+# Comparing all sides with all others takes the square of their number; the server does it for larger polygons.
+_MOST_COMPARED = 64
+
+
+def clean_vertices(vertices: Vertices) -> Vertices:
+    """Return the vertices of a polygon without repeated ones and without the one that closes it.
+
+    Parameters
+    ----------
+    vertices
+        Longitude and latitude in degrees.
+    """
+    kept: Vertices = []
+    for vertex in vertices:
+        if not kept or not _same(kept[-1], vertex):
+            kept.append(vertex)
+    while len(kept) > 1 and _same(kept[0], kept[-1]):
+        kept.pop()
+    return kept
+
+
+def polygon_problem(vertices: Vertices) -> str | None:
+    """Return why pgSphere would refuse a polygon; `None` if it would not.
+
+    Parameters
+    ----------
+    vertices
+        Cleaned vertices, in degrees.
+    """
+    if len(vertices) < 3:  # noqa: PLR2004  a triangle
+        return "a polygon needs three different vertices"
+    vectors = [_vector(*vertex) for vertex in vertices]
+    centre = _centre(vectors)
+    if max(map(abs, centre)) < _EPSILON or any(_dot(centre, vector) <= 0 for vector in vectors):
+        return "a polygon must be smaller than half of the sky"
+    if len(vectors) <= _MOST_COMPARED and _crosses_itself(vectors):
+        return "the sides of the polygon cross one another"
+    return None
+
+
+def polygon_text(vertices: Vertices) -> str:
+    """Return a polygon as pgSphere reads it, in radians."""
+    return "{" + ",".join(f"({math.radians(lon)!r},{math.radians(lat)!r})" for lon, lat in vertices) + "}"
+
+
+def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return math.dist(_vector(*one), _vector(*other)) < _EPSILON
+
+
+def _vector(longitude: float, latitude: float) -> _Vector:
+    lon, lat = math.radians(longitude), math.radians(latitude)
+    return math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
+
+
+def _dot(one: _Vector, other: _Vector) -> float:
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+
+
+def _cross(one: _Vector, other: _Vector) -> _Vector:
+    return (
+        one[1] * other[2] - one[2] * other[1],
+        one[2] * other[0] - one[0] * other[2],
+        one[0] * other[1] - one[1] * other[0],
+    )
+
+
+def _centre(vectors: Sequence[_Vector]) -> _Vector:
+    # As pgSphere does: the middle of the box around the vertices.
+    lows = [min(axis) for axis in zip(*vectors, strict=True)]
+    highs = [max(axis) for axis in zip(*vectors, strict=True)]
+    return (lows[0] + highs[0]) / 2, (lows[1] + highs[1]) / 2, (lows[2] + highs[2]) / 2
+
+
+def _crosses_itself(vectors: Sequence[_Vector]) -> bool:
+    sides = [(start, end, _cross(start, end)) for start, end in pairwise((*vectors, vectors[0]))]
+    count = len(sides)
+    for first in range(count):
+        start, end, normal = sides[first]
+        for second in range(first + 2, count):
+            if first == 0 and second == count - 1:
+                continue
+            other_start, other_end, other_normal = sides[second]
+            if (
+                _dot(normal, other_start) * _dot(normal, other_end) < 0
+                and _dot(other_normal, start) * _dot(other_normal, end) < 0
+            ):
+                return True
+    return False

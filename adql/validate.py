@@ -1,0 +1,249 @@
+"""The check of a whole query against what a service publishes (REC 2.2, 4.5, 4.6), and `validate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from adql.check_from import CommonRelation
+from adql.check_order import OrderCheck
+from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
+from adql.limits import DEFAULT_LIMITS, Limits
+from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, hidden_name
+from adql.nodes import (
+    AllColumns,
+    Column,
+    CommonTable,
+    Expression,
+    Identifier,
+    Node,
+    Number,
+    Ordering,
+    Output,
+    Query,
+    Select,
+    SetOperation,
+)
+from adql.problems import type_of
+from adql.scope import Scope, did_you_mean, same_name
+from adql.types import GEOMETRIES, ValueType, common_type, without_meaning
+from adql.walk import transform
+
+__all__ = ["validate"]
+
+_Columns = tuple[ColumnMetadata, ...]
+_SetOperand = Select | SetOperation | Query
+_NOT_ORDERED = (GEOMETRIES - {"region"}) | {"array", "binary"}
+
+
+def validate(query: Query, metadata: Metadata, *, limits: Limits = DEFAULT_LIMITS) -> Query:
+    """Return a query in which every name is a published one and every value has a type.
+
+    ``SELECT *`` is written out, columns carry their table, USING and NATURAL are conditions, REGION and CAST to a
+    geometry are the geometry; the result prints as ADQL that means the same.
+
+    Parameters
+    ----------
+    query
+        What `parse` returned, or a rewriter made of it.
+    metadata
+        What the service publishes, uploads included.
+    limits
+        How many tables and columns a query may have.
+
+    Raises
+    ------
+    AdqlNameError
+        A table, column or function is not published, or a name is ambiguous.
+    AdqlTypeError
+        A value has a type, unit or range that cannot stand where it stands.
+    AdqlLimitError
+        The query names too many tables or columns.
+    """
+    functions = {function.name.lower(): function for function in query.dialect.functions}
+    try:
+        checked, _ = _QueryCheck(query.text, metadata, functions, limits).whole(query)
+    except RecursionError:
+        raise AdqlLimitError("the query is nested too deep for the program that reads it") from None
+    return checked
+
+
+class _QueryCheck(OrderCheck):
+    __slots__ = ("column_count",)
+
+    def whole(self, query: Query) -> tuple[Query, _Columns]:
+        """Check the main query, with its common table expressions."""
+        self.column_count = 0
+        tables = []
+        for number, table in enumerate(query.common_tables):
+            if any(same_name(table.name, known.name) for known in self.common):
+                raise self.problem(AdqlNameError, f'WITH names "{table.name.text[:64]}" twice', node=table)
+            checked, columns = self.nested_query(table.query, None)
+            # A name of our own: one of the query may be too long, or that of a relation in the database.
+            common = CommonRelation(table.name, f"with_{number + 1}", columns)
+            self.common.append(common)
+            tables.append(CommonTable(table.name, checked, at=table.at))
+        checked, columns = self.nested_query(query, None)
+        return replace(checked, common_tables=tuple(tables), text=query.text, dialect=query.dialect), columns
+
+    def nested_query(self, query: Query, parent: Scope | None) -> tuple[Query, _Columns]:
+        body, columns, scope = self._body(query.body, parent)
+        order_by = tuple(self.ordering(term, body, columns, scope) for term in query.order_by)
+        return Query(body, order_by, query.offset, at=query.at, columns=columns), columns
+
+    def subquery(self, query: Query, scope: Scope) -> tuple[Query, tuple[ValueType, ...]]:
+        checked, columns = self.nested_query(query, scope)
+        return checked, tuple(column.type for column in columns)
+
+    def _body(self, body: _SetOperand, parent: Scope | None) -> tuple[_SetOperand, _Columns, Scope | None]:
+        if isinstance(body, Select):
+            return self._select(body, parent)
+        if isinstance(body, SetOperation):
+            operation, columns = self._set_operation(body, parent)
+            return operation, columns, None
+        query, columns = self.nested_query(body, parent)
+        return query, columns, None
+
+    def _set_operation(self, node: SetOperation, parent: Scope | None) -> tuple[SetOperation, _Columns]:
+        first, columns, _ = self._body(node.first, parent)
+        types = [column.type for column in columns]
+        steps = []
+        for step in node.steps:
+            operand, others, _ = self._body(step.query, parent)
+            if len(others) != len(columns):
+                raise self.problem(
+                    AdqlTypeError,
+                    f"the operands of {step.operator} have {len(columns)} and {len(others)} columns",
+                    node=step,
+                )
+            for number, other in enumerate(others):
+                common = common_type((types[number], other.type))
+                if common is None:
+                    raise self.problem(
+                        AdqlTypeError,
+                        f"column {number + 1} has different types in the operands of {step.operator}",
+                        "use CAST",
+                        node=step,
+                    )
+                types[number] = common
+            steps.append(replace(step, query=operand))
+        merged = tuple(
+            replace(column, type=type_, region_column=None, center_column=None)
+            for column, type_ in zip(columns, types, strict=True)
+        )
+        return SetOperation(first, tuple(steps), at=node.at), merged
+
+    def _select(self, node: Select, parent: Scope | None) -> tuple[Select, _Columns, Scope]:
+        scope = Scope(parent)
+        tables = []
+        for table in node.tables:
+            checked, relations = self.relations_of(table, scope)
+            scope.items.append(relations)
+            tables.append(checked)
+        self.check_aliases(scope, node)
+        scope.place = "WHERE"
+        where = None if node.where is None else self.condition(node.where, scope)
+        scope.place = "GROUP BY"
+        group_by = tuple(self._group(term, node, scope) for term in node.group_by)
+        scope.place = "SELECT"
+        items = tuple(output for item in node.items for output in self._outputs(item, scope))
+        scope.place = "HAVING"
+        having = None if node.having is None else self.condition(node.having, scope)
+        select = Select(items, tuple(tables), node.quantifier, node.top, where, group_by, having, at=node.at)
+        if group_by or having is not None or scope.has_aggregates:
+            scope.has_aggregates = True
+            shown: list[Node] = [item.expression for item in items]
+            self.check_grouped(shown if having is None else [*shown, having], group_by)
+        scope.outputs = items
+        columns = _columns_of(items, shadows=not (scope.has_aggregates or node.quantifier == "DISTINCT"))
+        return replace(select, columns=columns), columns, scope
+
+    def _outputs(self, item: Output | AllColumns, scope: Scope) -> tuple[Output, ...]:
+        outputs: tuple[Output, ...]
+        if isinstance(item, Output):
+            outputs = (Output(self.value(item.expression, scope), item.alias, at=item.at),)
+        else:
+            columns = self._all_columns(item, scope)
+            outputs = tuple(Output(self.bound(origin, item.at), at=item.at) for origin in columns)
+        self.column_count += len(outputs)
+        if self.column_count > self.limits.max_columns:
+            raise self.problem(
+                AdqlLimitError, f"the query has more than {self.limits.max_columns} output columns", node=item
+            )
+        return outputs
+
+    def _all_columns(self, item: AllColumns, scope: Scope) -> list[ColumnOrigin]:
+        if not item.table:
+            return [origin for part in scope.items for origin in part.columns()]
+        matching = scope.matching(item.table)
+        if len(matching) == 1:
+            return matching[0].columns()
+        name = ".".join(part.text for part in item.table)[:64]
+        if matching:
+            raise self.problem(AdqlNameError, f"table {name} is ambiguous", "give it an alias", node=item)
+        known = (relation.origin.qualifier[-1].text for relation in scope.relations())
+        raise self.problem(
+            AdqlNameError, f"no table of this query is called {name}", did_you_mean(name, known), node=item
+        )
+
+    def _group(self, term: Expression, select: Select, scope: Scope) -> Expression:
+        alias = self._aliased(term, select, scope)
+        checked = self.value(term if alias is None else alias, scope)
+        self.check_order(type_of(checked), term)
+        return checked
+
+    def _aliased(self, term: Expression, select: Select, scope: Scope) -> Expression | None:
+        """Return the output that a term names, if no column has that name."""
+        if not isinstance(term, Column) or term.table or scope.find(term.name, ()):
+            return None
+        named = [item for item in select.items if isinstance(item, Output) and item.alias is not None]
+        found = [item.expression for item in named if item.alias and same_name(item.alias, term.name)]
+        return found[0] if len(found) == 1 else None
+
+
+def _columns_of(items: tuple[Output, ...], *, shadows: bool) -> _Columns:
+    """Return the output columns of a SELECT; their names in the SQL differ even where their names do not."""
+    used: set[str] = set()
+    columns = []
+    for number, item in enumerate(items, 1):
+        expression = item.expression
+        type_ = type_of(expression)
+        region = center = None
+        if isinstance(expression, Column):
+            origin = expression.origin
+            if origin is not None and shadows and not origin.others:
+                region, center = origin.column.region_column, origin.column.center_column
+        elif type_.ucd or type_.utype or type_.description:
+            type_ = without_meaning(type_, type_.unit)
+        name = _output_name(item, number)
+        sql_name = _free_name(name, used)
+        used.add(sql_name)
+        columns.append(
+            ColumnMetadata(
+                name=name,
+                type=type_,
+                sql_name=sql_name,
+                region_column=hidden_name(number, "region") if region else None,
+                center_column=hidden_name(number, "center") if center else None,
+            )
+        )
+    return tuple(columns)
+
+
+def _free_name(name: str, used: set[str]) -> str:
+    free = name
+    number = 1
+    # PostgreSQL cuts names off after 63 bytes; "#" keeps the names of hidden columns apart.
+    while free in used or len(free.encode()) > 63 or free.startswith("#"):  # noqa: PLR2004
+        number += 1
+        free = f"{name[:12].lstrip('#')}_{number}"
+    return free
+
+
+def _output_name(item: Output, number: int) -> str:
+    if item.alias is not None:
+        return item.alias.text
+    expression = item.expression
+    if isinstance(expression, Column):
+        return expression.name.text
+    name = getattr(expression, "name", "")
+    return name.lower() if isinstance(name, str) and name else f"column_{number}"
