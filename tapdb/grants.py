@@ -81,8 +81,8 @@ def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> Non
     now = read_grants(connection)
     remade = [name for name in before if name in now and now[name].oid != before[name].oid]
     for name in remade:
-        columns = _columns(connection, name)
-        had = {grant for grant in before[name].grants if grant.column in columns}
+        columns = _columns(connection, now[name].oid)
+        had = {grant for grant in before[name].grants if grant.column is None or grant.column in columns}
         for grant in sorted(now[name].grants - had, key=repr):
             frame = sql.SQL("REVOKE {what} ON {thing} FROM {grantee}")
             execute_composed(connection, _statement(frame, name, grant))
@@ -92,13 +92,12 @@ def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> Non
             execute_composed(connection, _statement(frame, name, grant) + option)
 
 
-def _columns(connection: sa.Connection, name: Name) -> frozenset[str | None]:
-    """Return what a grant can be on: `None` for the whole, and each column."""
-    schema, relation = name
-    if relation is None:
-        return frozenset({None})
-    columns = sa.inspect(connection).get_columns(relation, schema=schema)
-    return frozenset({None, *(column["name"] for column in columns)})
+def _columns(connection: sa.Connection, oid: int) -> frozenset[str]:
+    attribute = sa.table(
+        "pg_attribute", *map(sa.column, ("attrelid", "attname", "attisdropped")), schema="pg_catalog"
+    )
+    of_relation = (attribute.c.attrelid == oid) & ~attribute.c.attisdropped
+    return frozenset(connection.scalars(sa.select(attribute.c.attname).where(of_relation)))
 
 
 def _statement(frame: sql.SQL, name: Name, grant: Grant) -> sql.Composed:

@@ -11,8 +11,8 @@ from tapdb.sql_text import execute_text
 
 GRANTS = """
 CREATE ROLE "tapdb test ""it"" role";
-CREATE TABLE public.t (a int, b int);
-CREATE VIEW public.v AS SELECT a, b FROM public.t;
+CREATE TABLE public.t (a int, b int, p public.spoint);
+CREATE VIEW public.v AS SELECT a, b, p FROM public.t;
 CREATE VIEW public.bare AS SELECT a, b FROM public.t;
 GRANT SELECT, INSERT ON public.v TO "tapdb test ""it"" role" WITH GRANT OPTION;
 GRANT SELECT (a), UPDATE (b) ON public.v TO "tapdb test ""it"" role";
@@ -29,7 +29,7 @@ def granted(connection: sa.Connection) -> sa.Connection:
 
 def test_a_relation_that_was_made_again_gets_what_it_had(granted: sa.Connection) -> None:
     before, catalog = read_grants(granted), describe(granted, ["public"])
-    execute_text(granted, "DROP VIEW public.v; CREATE VIEW public.v AS SELECT a, b FROM public.t")
+    execute_text(granted, "DROP VIEW public.v; CREATE VIEW public.v AS SELECT a, b, p FROM public.t")
     assert diff(catalog, describe(granted, ["public"])) != ()
     restore_grants(granted, before)
     assert diff(catalog, describe(granted, ["public"])) == ()
