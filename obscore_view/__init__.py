@@ -1,6 +1,7 @@
 """ObsCore as a live view over a Butler registry: a dataset is searchable in the transaction that stored it.
 
-``read_registry -> build_mapping -> build_select -> create_view``; `check_view` tells whether a view still fits.
+``read_registry -> build_mapping -> build_select -> create_view``; `check_view` tells whether a view still
+fits.
 """
 
 from __future__ import annotations

@@ -45,13 +45,14 @@ def branch_select(
     columns
         Columns of the view.
     constants
-        Instead of the dataset type's constants: columns to join, for the form of the view that joins the mapping
-        table.
+        Instead of the dataset type's constants: columns to join, for the form of the view that joins the
+        mapping table.
 
     Raises
     ------
     MappingError
-        Raised if ``obs_id``, ``access_url`` or ``obs_publisher_did`` refer to something that the datasets lack.
+        Raised if ``obs_id``, ``access_url`` or ``obs_publisher_did`` refer to something that the datasets
+        lack.
     """
     relations = Relations(mapping, place)
     member = membership(mapping, relations)
@@ -94,8 +95,8 @@ def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Value
         if text is None:
             raise MappingError(
                 f"dataset_types.{dataset_type.name}",
-                f'{column} "{template.text}" refers to {missing_reference(template, relations, values)}, which datasets with '
-                f"dimensions {', '.join(relations.place.group.required)} lack",
+                f'{column} "{template.text}" refers to {missing_reference(template, relations, values)}, '
+                f"which datasets with dimensions {', '.join(relations.place.group.required)} lack",
                 "take it out of the format string",
             )
         row[column] = text
@@ -105,7 +106,7 @@ def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Value
 
 
 def _extra(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
-    """Return the extra columns; one whose format string refers to something that the datasets lack is left out."""
+    """Return the extra columns but those whose format strings refer to something that the datasets lack."""
     made = {name: _value(column, relations, values) for name, column in dataset_type.extra_columns.items()}
     return {name: value for name, value in made.items() if value is not None}
 
@@ -121,14 +122,14 @@ def _value(column: ExtraColumn, relations: Relations, values: Values) -> sa.Colu
         if not hasattr(part, "text") and part.spec is None:
             value = field_value(part, relations, values)
             if value is not None and isinstance(value.type, sa.Integer | sa.Double):
-                return sa.cast(value, wanted)
+                return value != 0 if isinstance(wanted, sa.Boolean) else sa.cast(value, wanted)
     text = template_text(template, relations, values)
     if text is None or isinstance(wanted, sa.Text):
         return text
     # int("None") would stop Butler's ingest; here it is NULL.
     number = sa.func.nullif(text, "None")
     if isinstance(wanted, sa.Boolean):
-        return sa.cast(sa.cast(number, sa.Integer()), sa.Boolean())
+        return sa.cast(number, sa.Integer()) != 0
     return sa.cast(number, wanted)
 
 
@@ -172,9 +173,8 @@ def _times(mapping: Mapping, relations: Relations) -> Values:
         found |= {name: observation.c[name] for name in ("t_min", "t_max")}
     elif element is not None and mapping.registry.has_column(element, "timespan"):
         for name, bound in (("t_min", "begin"), ("t_max", "end")):
-            value = relations.record(element, ("timespan", bound, "utc", "mjd"))
-            assert value is not None, "a group has its own timespan element"
-            found[name] = value
+            if (value := relations.record(element, ("timespan", bound, "utc", "mjd"))) is not None:
+                found[name] = value
     config = mapping.config.tapdb
     if config.obs_release_date is not None:
         found["obs_release_date"] = sa.literal(config.obs_release_date)
@@ -214,11 +214,13 @@ def _place_on_sky(mapping: Mapping, relations: Relations) -> Values:
 
 
 def _size(mapping: Mapping, relations: Relations) -> sa.ColumnElement[Any]:
-    """Return the size of a dataset's files in kilobytes, rounded up; NULL if no datastore has any."""
+    """Return the size of a dataset's files in kB, rounded up; NULL if no datastore knows it (Butler: -1)."""
     sizes = []
     for name in mapping.config.tapdb.datastore_tables or mapping.registry.datastore_tables:
         files = butler_table(mapping.registry, name).alias("f")
-        kilobytes = sa.func.ceil(sa.func.sum(files.c.file_size) / sa.literal_column("1000.0"))
+        kilobytes = sa.func.ceil(
+            sa.func.sum(sa.func.nullif(files.c.file_size, -1)) / sa.literal_column("1000.0")
+        )
         sizes.append(
             sa.select(kilobytes).where(files.c.dataset_id == relations.tags.c.dataset_id).scalar_subquery()
         )

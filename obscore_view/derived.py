@@ -1,4 +1,4 @@
-"""The ObsCore views as derived objects: a migration takes them away before and makes them again after itself."""
+"""The ObsCore views as derived objects: a migration takes them away first and makes them again at its end."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class ObsCoreViews:
         """Make the views again that there were, and one more if a configuration is given or there was none.
 
         Options: ``obscore_config``, a file, in place of the recorded configuration of the view of that name;
-        ``registry_schema``; ``geometry``, in place of what the configuration says. Without a configuration the first view is
-        made from that of Butler's own live table, if the registry has one.
+        ``registry_schema``; ``geometry``, in place of what the configuration says. Without a configuration
+        the first view is made from that of Butler's own live table, if the registry has one.
 
         Raises
         ------
@@ -67,8 +67,8 @@ class ObsCoreViews:
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""
         return (
-            "The ObsCore view is generated from the registry. Before this script: tapdb obscore drop --all. After it: "
-            "tapdb obscore create -c CONFIG, or the SQL that tapdb obscore plan -c CONFIG prints."
+            "The ObsCore view is generated from the registry. Before this script: tapdb obscore drop --all. "
+            "After it: tapdb obscore create -c CONFIG, or the SQL that tapdb obscore plan -c CONFIG prints."
         )
 
 
@@ -80,7 +80,8 @@ def _live_config(connection: sa.Connection, schema: str | None) -> str:
     if found is None:
         problem = ConfigProblem(
             f'no ObsCore configuration was given, and the registry in schema "{schema}" records none',
-            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; -x obscore=off migrates without a view",
+            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; "
+            "-x obscore=off migrates without a view",
         )
         raise ConfigError([problem])
     return yaml.safe_dump(json.loads(found), sort_keys=False, allow_unicode=True)

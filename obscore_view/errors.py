@@ -161,8 +161,8 @@ class ViewExistsError(TapdbError):
         self.schema = schema
         self.name = name
         super().__init__(
-            f"the view {schema}.{name} is there already; make it anew with tapdb obscore refresh, or take another "
-            "name: key view in section tapdb of the configuration"
+            f"the view {schema}.{name} is there already; make it anew with tapdb obscore refresh, or take "
+            "another name: key view in section tapdb of the configuration"
         )
 
 

@@ -1,4 +1,4 @@
-"""Where on the sky a record of Butler's is: one SELECT over the regions of visits, detectors, tracts or patches.
+"""Where on the sky records are: one SELECT over the regions of visits, detectors, tracts or patches.
 
 The view either reads this SELECT as it stands, or a table that is kept equal to it (`obscore_view.kept`).
 """
@@ -16,13 +16,13 @@ from tapdb.pgsphere import SPoly
 __all__ = ["FOOTPRINT_COLUMNS", "decoded_select", "footprint_key", "lazy_select"]
 
 FOOTPRINT_COLUMNS = ("s_ra", "s_dec", "s_fov", "outline", "pgs_region")
-"""What is kept of a region: the bounding circle (degrees, ICRS), the vertices as text, the pg_sphere polygon."""
+"""What is kept of a region: bounding circle (degrees, ICRS), vertices as text, pg_sphere polygon."""
 
 _STCS_PREFIX_LENGTH = len("POLYGON ICRS ")
 
 
 def footprint_key(registry: Registry, element: str) -> tuple[str, ...]:
-    """Return the key columns of Butler's table of an element, such as ``("skymap", "tract", "id")`` for patch."""
+    """Return the key columns of Butler's table of an element: ``("skymap", "tract", "id")`` for patch."""
     found = registry.universe.elements[element]
     return tuple(found.key if name == element and found.key else name for name in found.required)
 
@@ -51,13 +51,15 @@ def decoded_select(registry: Registry, element: str) -> sa.Select[Any]:
 
 
 def lazy_select(registry: Registry, element: str) -> sa.Select[Any]:
-    """Return the SELECT with one function call a column, which PostgreSQL makes only for columns that are asked for.
+    """Return the SELECT with a function call for each column, made only for columns that are asked for.
 
     The polygon is the expression that an index over Butler's table has.
     """
     record = butler_table(registry, element).alias("r")
     functions = sa.func.tapdb
-    circle = sa.type_coerce(functions.bounding_circle(record.c.region), sa.ARRAY(sa.Double()))
+    circle: sa.ColumnElement[Any] = sa.type_coerce(
+        functions.bounding_circle(record.c.region), sa.ARRAY(sa.Double())
+    )
     return sa.select(
         *_key(registry, element, record),
         *(circle[number].label(name) for number, name in enumerate(("s_ra", "s_dec", "s_fov"), start=1)),

@@ -1,7 +1,7 @@
-"""Tables that are kept equal to a SELECT over Butler's tables, by triggers, in the transaction of each change.
+"""Tables kept equal to a SELECT over Butler's tables, by triggers, in the transaction of each change.
 
-The view reads them where decoding regions or computing times at every query would be slow, and where PostgreSQL
-needs an index and statistics. They are derived: dropped and filled again whenever a view is made.
+The view reads them where decoding regions or computing times at every query would be slow, and where
+PostgreSQL needs an index and statistics. They are derived: dropped and filled again whenever a view is made.
 """
 
 from __future__ import annotations

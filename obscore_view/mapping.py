@@ -1,4 +1,4 @@
-"""The dataset-type mapping: what each configured dataset type is in ObsCore's words, and where its datasets are.
+"""The dataset-type mapping: what each dataset type is in ObsCore's words, and where its datasets are.
 
 This is the table that a human reviews: `obscore_view.view` stores it as ``tapdb.dataset_type_mapping``, and
 `obscore_view.statement` turns it into the view.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from obscore_view.config import ExtraColumnConfig, ExtraColumnType, ObsCoreConfig, WhereBind
 from obscore_view.config_sections import Constant
@@ -108,8 +108,8 @@ class Mapping:
 def build_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
     """Return the configured dataset types with the tables of the registry that hold them.
 
-    A dataset type that is not registered is kept, with a warning in the log: its datasets appear by themselves
-    once it is registered in a dimension group that the registry has already.
+    A dataset type that is not registered is kept, with a warning in the log: its datasets appear by
+    themselves once it is registered in a dimension group that the registry has already.
     """
     return Mapping(config, registry, tuple(_map(name, config, registry) for name in config.dataset_types))
 
@@ -145,7 +145,9 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
         constraints=config.constraints_of(name),
     )
     if registered is not None:
-        places = (Place(registered.tags_table, registry.universe.conform(registered.required)),)
+        places: tuple[Place, ...] = (
+            Place(registered.tags_table, registry.universe.conform(registered.required)),
+        )
     else:
         places = _candidates(dataset_type, registry)
         _LOG.warning(
@@ -154,10 +156,7 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
             registry.schema,
             "" if places else ", and none of the registry's dimension groups fits it: refresh the view then",
         )
-    return DatasetTypeMapping(
-        **{field: getattr(dataset_type, field) for field in dataset_type.__slots__ if field != "places"},
-        places=places,
-    )
+    return replace(dataset_type, places=places)
 
 
 def _candidates(dataset_type: DatasetTypeMapping, registry: Registry) -> tuple[Place, ...]:

@@ -1,4 +1,4 @@
-"""Which datasets a view publishes: those in RUN collections by name, in one TAGGED collection, or found first in a chain."""
+"""Which datasets a view publishes: in RUN collections by name, in a TAGGED one, or found first in a chain."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Membership:
 def membership(mapping: Mapping, relations: Relations) -> Membership:
     """Return how a branch tells the datasets that it publishes; what that needs is joined.
 
-    A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each of
-    the rules takes one of them.
+    A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each
+    of the rules takes one of them.
     """
     rule = mapping.config.collection_rule
     if rule.kind == "run-regex":

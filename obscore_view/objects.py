@@ -1,4 +1,4 @@
-"""What a view consists of in the database, by name: recorded when it is made, so that it can be taken away whatever has changed."""
+"""Names of all that a view consists of: recorded when it is made, to be taken away whatever has changed."""
 
 from __future__ import annotations
 

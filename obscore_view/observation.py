@@ -1,4 +1,4 @@
-"""What ObsCore takes of a visit or an exposure: one SELECT over Butler's records, with times, filter and wavelengths.
+"""What ObsCore takes of a visit or an exposure: one SELECT, with times, filter and wavelengths.
 
 The view either reads this SELECT as it stands, or a table that is kept equal to it (`obscore_view.kept`).
 """
@@ -42,7 +42,7 @@ def butler_table(registry: Registry, name: str) -> sa.TableClause:
 
 
 def field_name(path: tuple[str, ...]) -> str:
-    """Return the column that holds a field of a record as format strings write it: ``record_timespan_begin_utc_isot``."""
+    """Return the column with a field of a record for format strings: ``record_timespan_begin_utc_isot``."""
     return "_".join(("record", *path))
 
 
@@ -56,8 +56,8 @@ def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -
     element
         Name of the element, for the error.
     path
-        The field and what is taken of it. Of a timespan that is ``begin`` or ``end``, ``utc``, and ``isot`` (text,
-        six decimals) or ``mjd`` (days).
+        The field and what is taken of it. Of a timespan that is ``begin`` or ``end``, ``utc``, and ``isot``
+        (text, six decimals) or ``mjd`` (days).
 
     Raises
     ------
@@ -67,7 +67,8 @@ def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -
     where = f"records[{element}].{'.'.join(path)}"
     if path[0] == "timespan" and "timespan" in relation.c:
         bound = {"begin": sa.func.lower, "end": sa.func.upper}.get(path[1] if len(path) > 1 else "")
-        form = {("utc", "isot"): _tapdb.utc_isot, ("utc", "mjd"): _tapdb.utc_mjd}.get(path[2:])
+        forms = {"utc.isot": _tapdb.utc_isot, "utc.mjd": _tapdb.utc_mjd}
+        form = forms.get(".".join(path[2:]))
         if bound is None or form is None:
             raise MappingError(
                 where, "of a timespan only .begin or .end, .utc, and .isot or .mjd can be taken"
@@ -76,7 +77,7 @@ def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -
         return sa.type_coerce(result, sa.Text() if path[-1] == "isot" else sa.Double())
     name = "id" if path == (element,) and element not in relation.c else path[0]
     if len(path) > 1 or name not in relation.c:
-        known = ", ".join(column for column in relation.c if column != "region")
+        known = ", ".join(column.name for column in relation.c if column.name != "region")
         raise MappingError(where, f"there is no such field; {element} has {known}")
     return relation.c[name]
 
@@ -139,7 +140,8 @@ def observation_select(mapping: Mapping, element: str) -> sa.Select[Any]:
     for path in mapping.record_fields.get(element, ()):
         value = record_field(record, element, path)
         if isinstance(value.type, sa.Text) and path[0] != "timespan":
-            # Python writes a NULL so; written here and not in the view, so that an index on the column can be used.
+            # Python writes a NULL so; written here and not in the view, so that an index on the column can
+            # be used.
             value = sa.func.coalesce(sa.cast(value, sa.Text()), sa.literal("None", sa.Text()))
         columns[field_name(path)] = value
     return sa.select(*(value.label(name) for name, value in columns.items())).select_from(source)
@@ -148,7 +150,7 @@ def observation_select(mapping: Mapping, element: str) -> sa.Select[Any]:
 def _first_visit(
     registry: Registry, record: sa.FromClause, definition: sa.FromClause
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a visit definition is the first of an exposure, so that there is one at most."""
+    """Return the condition that a visit definition is the first of an exposure; there is one at most."""
     earlier = butler_table(registry, "visit_definition").alias("d0")
     order = [name for name in ("visit", "visit_system") if name in definition.c]
     is_earlier = sa.tuple_(*(earlier.c[name] for name in order)) < sa.tuple_(

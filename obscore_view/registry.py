@@ -1,4 +1,4 @@
-"""Reading a Butler registry: managers, dimension universe, dataset types and the tables as they really are."""
+"""Reading a Butler registry: managers, dimension universe, dataset types, tables as they really are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
     """
     is_registry = _tables.c.table_name == "butler_attributes"
     query = sa.select(_tables.c.table_schema).where(is_registry).order_by(_tables.c.table_schema)
-    found = list(connection.scalars(query))
+    found: list[str] = list(connection.scalars(query))
     what = "readable Butler registry (a table butler_attributes)"
     listed = "this database has " + (f"registries in {', '.join(found)}" if found else "none")
     if schema is not None:

@@ -16,7 +16,9 @@ __all__ = ["restriction"]
 def restriction(
     dataset_type: DatasetTypeMapping, relations: Relations, run: sa.ColumnElement[str]
 ) -> list[sa.ColumnElement[bool]]:
-    """Return the condition that the configuration sets on datasets of a type, if any; what it needs is joined.
+    """Return the condition that the configuration sets on datasets of a type, if any.
+
+    What it needs is joined.
 
     Raises
     ------

@@ -1,10 +1,11 @@
-"""The SQL that makes a view and all that it stands on, or takes it away: statements in order, nothing executed."""
+"""The SQL that makes a view and all that it stands on, or takes it away; nothing is executed here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -49,10 +50,11 @@ class Script:
 def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     """Return a query as text with its constants written into it.
 
-    A style of parameters in which neither ``%`` nor ``:`` is doubled: the text goes to the server as it stands.
+    A style of parameters in which neither ``%`` nor ``:`` is doubled: the text goes to the server as it
+    stands.
     """
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))  # type: ignore[arg-type]
+    return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
 
 
 def create_script(mapping: Mapping, *, existing: frozenset[str] = frozenset()) -> Script:
@@ -95,7 +97,9 @@ def create_script(mapping: Mapping, *, existing: frozenset[str] = frozenset()) -
 
 
 def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[str] = frozenset()) -> Script:
-    """Return the statements that take a view away with all that was made for it, but for the grants on the registry.
+    """Return the statements that take a view away with all that was made for it.
+
+    Grants on the registry are left.
 
     Never with CASCADE: what others have built on the view stops it.
 
@@ -200,12 +204,12 @@ def _region_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
 def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
     """Return the indexes by which a dataset is found from its obs_publisher_did.
 
-    Hash indexes hold four bytes of each identifier, however long it is. A page takes 407 of them: filled to 85 % on
-    average, hardly a bucket overflows.
+    Hash indexes hold four bytes of each identifier, however long it is. A page takes 407 of them: filled to
+    85 % on average, hardly a bucket overflows.
     """
     for table, text in did_tables(mapping).items():
         uuid = sa.cast(sa.column("dataset_id", sa.Uuid()), sa.Text())
-        parts = [
+        parts: list[sa.ColumnElement[Any]] = [
             sa.literal(part.text, sa.Text()) if isinstance(part, Literal) else uuid
             for part in parse_template(text).parts
         ]

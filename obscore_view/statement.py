@@ -1,4 +1,4 @@
-"""The view as one SELECT: a UNION ALL with a branch for each dataset type, the mapping's constants written into it."""
+"""The view as one SELECT: a UNION ALL with a branch for each dataset type, constants written into it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _FIRST_EXTRA_INDEX = 2000
 def view_columns(mapping: Mapping) -> tuple[ObsCoreColumn, ...]:
     """Return the columns of the view in their order.
 
-    These are all that ObsCore 1.1 demands, those optional ones that the configuration or the registry fills, the
-    configuration's extra columns, and the pg_sphere values and UUIDs that services and joins need.
+    These are all that ObsCore 1.1 demands, those optional ones that the configuration or the registry
+    fills, the configuration's extra columns, and the pg_sphere values and UUIDs that services and joins need.
     """
     config = mapping.config
     extra: dict[str, ObsCoreColumn] = {}

@@ -1,4 +1,4 @@
-"""What is recorded of each view: ``tapdb.view_definition`` and ``tapdb.dataset_type_mapping``, read and written."""
+"""What is recorded of each view, in ``tapdb.view_definition`` and ``tapdb.dataset_type_mapping``."""
 
 from __future__ import annotations
 

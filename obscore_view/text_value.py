@@ -26,7 +26,7 @@ from obscore_view.template import (
 __all__ = ["Values", "field_value", "missing_reference", "template_text"]
 
 Values = dict[str, sa.ColumnElement[Any]]
-"""What is known by name when a format string is filled: ``id``, ``run``, ``dataset_type`` and columns set before."""
+"""What is known by name when a string is filled: ``id``, ``run``, ``dataset_type``, columns set before."""
 
 
 def field_value(field: Field, relations: Relations, values: Values) -> sa.ColumnElement[Any] | None:
@@ -51,7 +51,7 @@ def field_value(field: Field, relations: Relations, values: Values) -> sa.Column
 
 
 def missing_reference(template: Template, relations: Relations, values: Values) -> str | None:
-    """Return what a format string refers to and the datasets lack (Python's KeyError), None if there is nothing."""
+    """Return what a format string refers to and the datasets lack (Python's KeyError); None if nothing."""
     for part in template.parts:
         if isinstance(part, Field) and field_value(part, relations, values) is None:
             return str(part.reference)
@@ -118,6 +118,7 @@ def _formatted(value: sa.ColumnElement[Any], spec: FormatSpec, template: Templat
             f"the format :{spec.text} cannot be written in SQL",
             "use :d, :03d, :.2f, :s, :>8 or :<8",
         )
+    text: sa.ColumnElement[Any]
     if kind == "f":
         text = sa.cast(
             sa.func.round(sa.cast(value, sa.Numeric()), 6 if spec.precision is None else spec.precision),

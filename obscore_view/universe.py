@@ -1,7 +1,7 @@
-"""Butler's dimension universe, as far as a view needs it: which dimensions imply which, what has a region or a time.
+"""Butler's dimension universe: which dimensions imply which, what has a region or a time.
 
-The universe is read from the registry itself (``config:dimensions.json`` in ``butler_attributes``), so that the
-view follows what the repository was made with and daf_butler need not be installed.
+The universe is read from the registry itself (``config:dimensions.json`` in ``butler_attributes``), so that
+the view follows what the repository was made with and daf_butler need not be installed.
 """
 
 from __future__ import annotations
@@ -83,11 +83,16 @@ class Universe:
             if name in names or names.issuperset(element.required)
         )
         return DimensionGroup(
-            required=tuple(name for name in self.elements if name in set(required)),
+            required=tuple(sorted(set(required), key=self._order)),
             dimensions=frozenset(names),
             region_element=_choose(self.spatial, present),
             timespan_element=_choose(self.temporal, present),
         )
+
+    def _order(self, name: str) -> tuple[int, str]:
+        # Pixels of the sky (htm7, healpix9) are dimensions without a place among the elements.
+        names = list(self.elements)
+        return (names.index(name) if name in self.elements else len(names), name)
 
     def _close(self, name: str) -> set[str]:
         element = self.elements.get(name)
@@ -102,7 +107,7 @@ def parse_universe(definition: Mapping[str, Any]) -> Universe:
     UnsupportedRegistryError
         Raised if it is not one of the supported versions of daf_butler's own universe.
     """
-    namespace, version = definition.get("namespace", "daf_butler"), definition.get("version")
+    namespace, version = definition.get("namespace", "daf_butler"), int(definition.get("version", 0))
     if namespace != "daf_butler" or version not in SUPPORTED_VERSIONS:
         raise UnsupportedRegistryError(
             "dimension universe",

@@ -1,4 +1,4 @@
-"""Making a view, taking it away, making it anew: each in the caller's transaction, so that it happens whole or not at all."""
+"""Making a view, taking it away, making it anew: each in the caller's transaction, whole or not at all."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def create_view(
     Parameters
     ----------
     connection
-        Connection in a transaction, of a user who owns the registry's tables and is a member of ``tapdb_owner``.
+        Connection in a transaction, of a user who owns the registry's tables and is a member of
+        ``tapdb_owner``.
     config
         Configuration.
     registry_schema
@@ -97,8 +98,8 @@ def create_view(
         sa.select(sa.func.tapdb.set_region_selectivity("eqsel"))
     ):
         _LOG.warning(
-            "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, with "
-            "SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
+            "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, "
+            "with SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
         )
     return mapping
 

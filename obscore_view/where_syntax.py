@@ -189,7 +189,12 @@ class _Parser:
         qualified = self.token.kind == "name" and "." in self.token.text
         if qualified or self.token.kind not in _IN_LIST:
             raise self._unexpected("a literal, a range or a bind")
-        return self._simple()
+        node = self._simple()
+        if isinstance(node, Call) and node.function != "UUID":
+            raise WhereError(
+                self._expression, node.position, f"found {node.function}(...)", "UUID('...') is allowed"
+            )
+        return node
 
     def _arguments(self) -> tuple[Node, ...]:
         if self._at({")"}):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from astropy.time import Time
 from astropy.utils.exceptions import AstropyWarning
@@ -52,9 +54,11 @@ def parse_time_tai_ns(text: str) -> int:
     if found["mjd"] is not None:
         value = float(value)
     try:
-        return tai_ns(Time(value, format=form, scale=scale))
+        with _far_future():
+            time = Time(value, format=form, scale=scale)
     except ValueError:
         raise ValueError(f"{text} is no time of format {form} with scale {scale}") from None
+    return tai_ns(time)
 
 
 def as_tai_ns(time: object) -> int:
@@ -83,10 +87,7 @@ def as_tai_ns(time: object) -> int:
 
 def tai_ns(time: Time) -> int:
     """Return a time in TAI nanoseconds, cut to the years 1970 to 2099 as Butler does."""
-    with warnings.catch_warnings():
-        # Times in the future are "dubious years" to ERFA, for want of leap seconds.
-        warnings.simplefilter("ignore", category=AstropyWarning)
-        warnings.simplefilter("ignore", category=ErfaWarning)
+    with _far_future():
         tai = min(max(time.tai, _EPOCH), _END)
         elapsed = tai - _EPOCH
     whole, rest = divmod(elapsed.jd1, 1)
@@ -97,10 +98,18 @@ def utc_of_tai_ns(ns: int) -> dt.datetime:
     """Return TAI nanoseconds as UTC without zone, to the microsecond."""
     days, rest = divmod(ns, _NS_PER_DAY)
     time = Time(_EPOCH.jd1 + days, _EPOCH.jd2 + rest / _NS_PER_DAY, format="jd", scale="tai")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=ErfaWarning)
+    with _far_future():
         utc: dt.datetime = time.utc.to_datetime()
     return utc
+
+
+@contextmanager
+def _far_future() -> Iterator[None]:
+    """Take times in the future without a warning: "dubious years" to ERFA, which lacks leap seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=AstropyWarning)
+        warnings.simplefilter("ignore", category=ErfaWarning)
+        yield
 
 
 def _form(found: re.Match[str]) -> str:
