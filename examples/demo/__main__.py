@@ -19,11 +19,14 @@ from lsst.daf.butler import Butler
 from examples.lsstcam import (
     OBSCORE_CONFIG,
     SMALL,
+    Content,
     Pointing,
     Repository,
-    ingest_visit,
+    define_visits,
+    ingest_raws,
     make_repository,
     next_pointing,
+    process_visit,
     replace_region,
 )
 from examples.lsstcam.records import detector_region_records
@@ -38,32 +41,39 @@ from .votable import read_back, write_votable
 __all__ = ["main"]
 
 _SCHEMA = "butler"
-_OUTPUT = Path("demo-output")
 _CONTENT = replace(SMALL, edges=False)
 
 
-def main() -> None:
-    """Run the demonstration in the database that the environment names."""
+def main(content: Content = _CONTENT, output: Path = Path("demo-output")) -> None:
+    """Run the demonstration in the database that the environment names.
+
+    Parameters
+    ----------
+    content
+        What the repository holds.
+    output
+        Directory for the files that are written; made if missing.
+    """
     stage = Stage()
     url = database_url()
     engine = create_engine(url)
     with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
-        repository = _make_repository(stage, url, Path(folder) / "repository")
+        repository = _make_repository(stage, url, Path(folder) / "repository", content)
         _upgrade(stage)
         _ask_questions(stage, engine)
         with repository.butler(writeable=True) as butler:
             _look_up(stage, engine, butler)
             late = _ingest_one_more_visit(stage, engine, butler, repository)
             _replace_a_region(stage, engine, butler, late)
-        _write_files(stage, engine)
+        _write_files(stage, engine, output)
     engine.dispose()
     _sum_up(stage)
 
 
-def _make_repository(stage: Stage, url: sa.URL, root: Path) -> Repository:
+def _make_repository(stage: Stage, url: sa.URL, root: Path, content: Content) -> Repository:
     with stage.step("1. A Butler repository, made with daf_butler"):
-        repository = make_repository(url, root, schema=_SCHEMA, content=_CONTENT)
-        visits, detectors, tracts = map(len, (_CONTENT.pointings, _CONTENT.detector_ids, _CONTENT.tracts))
+        repository = make_repository(url, root, schema=_SCHEMA, content=content)
+        visits, detectors, tracts = map(len, (content.pointings, content.detector_ids, content.tracts))
         stage.say(
             f"{visits} visits, {detectors} detectors each, {tracts} tracts, at RA 0 and both poles too."
         )
@@ -96,9 +106,7 @@ def _look_up(stage: Stage, engine: sa.Engine, butler: Butler) -> None:
         answer = ask(engine, "by_did", did=did)
         stage.show(answer)
         parsed = Butler.parse_dataset_uri(str(answer.column("obs_publisher_did")[0]))
-        stage.say(
-            f"Butler finds by it, in repository {parsed.label!r}: {butler.get_dataset(parsed.dataset_id)}"
-        )
+        stage.say(f"In repository {parsed.label!r} Butler finds {butler.get_dataset(parsed.dataset_id)}")
 
 
 def _ingest_one_more_visit(
@@ -107,12 +115,18 @@ def _ingest_one_more_visit(
     with stage.step("5. One more visit is ingested with daf_butler"):
         late = next_pointing(repository.content, 0.9, 1.2)
         with butler.transaction():
-            ingest_visit(butler, repository, late)
+            ingest_raws(butler, repository, late)
             before = ask(engine, "by_visit", visit=late.id)
             stage.say(
                 f"Until it commits, another session sees {len(before.rows)} datasets of visit {late.id}."
             )
-        stage.say("As soon as it has committed:")
+        stage.say("As soon as it has committed, the raws are there; where they lie is not known yet:")
+        stage.show(ask(engine, "by_visit", visit=late.id))
+        define_visits(butler, repository, [late])
+        process_visit(butler, repository, late)
+        stage.say(
+            "The visit is defined and processed. The raws have regions now, without a second look at them:"
+        )
         stage.show(ask(engine, "by_visit", visit=late.id))
     return late
 
@@ -129,17 +143,16 @@ def _replace_a_region(stage: Stage, engine: sa.Engine, butler: Butler, pointing:
         stage.show(ask(engine, "by_dataset", dataset_id=image.id))
 
 
-def _write_files(stage: Stage, engine: sa.Engine) -> None:
+def _write_files(stage: Stage, engine: sa.Engine, output: Path) -> None:
     with stage.step("7. Files"):
-        _OUTPUT.mkdir(exist_ok=True)
+        output.mkdir(exist_ok=True)
         answer = ask(engine, "everything")
-        write_votable(answer, _OUTPUT / "obscore.vot")
-        table = read_back(_OUTPUT / "obscore.vot")
-        stage.say(f"{_OUTPUT}/obscore.vot: {len(table):,} rows, {len(table.columns)} columns, valid VOTable")
+        write_votable(answer, output / "obscore.vot")
+        table = read_back(output / "obscore.vot")
+        stage.say(f"{output}/obscore.vot: {len(table):,} rows, {len(table.columns)} columns, valid VOTable")
         outlines = zip(answer.column("s_region"), answer.column("dataproduct_subtype"), strict=True)
-        footprints = [parse_region(region, subtype) for region, subtype in outlines]
-        draw_sky(footprints, _OUTPUT / "footprints.png")
-        stage.say(f"{_OUTPUT}/footprints.png: {len(footprints):,} footprints on the sky")
+        drawn = draw_sky([parse_region(region, kind) for region, kind in outlines], output / "footprints.png")
+        stage.say(f"{output}/footprints.png: {drawn:,} footprints on the sky")
 
 
 def _sum_up(stage: Stage) -> None:

@@ -22,7 +22,7 @@ class Answer:
     Attributes
     ----------
     purpose
-        What the query is for, in words.
+        What the query is for, in words, and the values of its parameters.
     elapsed_ms
         Time from the question to the last row, in milliseconds.
     """
@@ -50,6 +50,7 @@ def ask(engine: sa.Engine, query: str, **parameters: object) -> Answer:
     """
     text = (_QUERIES / f"{query}.sql").read_text()
     purpose = text.partition("\n")[0].removeprefix("-- ")
+    asked = ", ".join(f"{name} = {value}" for name, value in parameters.items())
     with engine.begin() as connection:
         connection.execute(sa.text("SET LOCAL ROLE tapdb_reader"))
         begin = time.perf_counter()
@@ -57,4 +58,4 @@ def ask(engine: sa.Engine, query: str, **parameters: object) -> Answer:
         columns = tuple(result.keys())
         rows = tuple(tuple(row) for row in result)
         elapsed_ms = (time.perf_counter() - begin) * 1000.0
-    return Answer(purpose, columns, rows, elapsed_ms)
+    return Answer(f"{purpose}: {asked}" if asked else purpose, columns, rows, elapsed_ms)

@@ -53,8 +53,8 @@ def parse_region(s_region: str, subtype: str) -> Footprint:
     )
 
 
-def draw_sky(footprints: Sequence[Footprint], path: Path) -> None:
-    """Draw footprints, coloured by kind of product, and write a PNG.
+def draw_sky(footprints: Sequence[Footprint], path: Path) -> int:
+    """Draw the footprints of images, coloured by kind of product, write a PNG and return how many there are.
 
     Parameters
     ----------
@@ -87,6 +87,7 @@ def draw_sky(footprints: Sequence[Footprint], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"path.simplify": False}):
         figure.savefig(path, dpi=130)
+    return sum(counts.values())
 
 
 def _add(axes: Axes, polygons: Sequence[Points], kind: str, *, width: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import votable
-from astropy.io.votable.tree import Field, Info, Resource, TableElement, VOTableFile
+from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, TimeSys, VOTableFile
 from astropy.table import Table
 
 from obscore_view.columns import ObsCoreColumn, find_column
@@ -19,14 +19,25 @@ from .ask import Answer
 
 __all__ = ["read_back", "write_votable"]
 
+_SPACE, _TIME = "icrs", "utc"
+_SYSTEMS = {"s_ra": _SPACE, "s_dec": _SPACE, "s_region": _SPACE, "t_min": _TIME, "t_max": _TIME}
+
 
 def write_votable(answer: Answer, path: Path) -> None:
-    """Write the standard columns of an answer as VOTable 1.4, BINARY2."""
+    """Write the standard columns of an answer as VOTable 1.4 (BINARY2) with coordinate and time systems."""
     wanted = [(name, column) for name in answer.columns if (column := _published(name)) is not None]
     document = VOTableFile(version="1.4")
     resource = Resource(type="results")
     document.resources.append(resource)
     resource.infos.append(Info(name="QUERY_STATUS", value="OK"))
+    resource.coordinate_systems.append(CooSys(ID=_SPACE, system="ICRS"))
+    # astropy warns of TIMESYS unless it is told that VOTable 1.4 knows it.
+    since_1_4 = {"version_1_4_or_later": True}
+    resource.time_systems.append(
+        TimeSys(
+            ID=_TIME, timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER", config=since_1_4
+        )
+    )
     table = TableElement(document, name="ObsCore")
     resource.tables.append(table)
     table.fields.extend(_field(document, column) for _, column in wanted)
@@ -70,6 +81,7 @@ def _field(document: VOTableFile, column: ObsCoreColumn) -> Field:
         unit=column.unit,
         ucd=column.ucd,
         utype=column.utype,
+        ref=_SYSTEMS.get(column.name),
     )
     field.description = column.description
     return field

@@ -1,4 +1,5 @@
--- Where a dataset lies on the sky: :dataset_id, its UUID.
-SELECT dataproduct_subtype, obs_id, s_ra, s_dec, s_region
+-- Where a dataset lies on the sky
+-- :dataset_id  its UUID
+SELECT obs_id, s_ra, s_dec, s_region
 FROM ivoa.obscore
 WHERE registry_dataset_id = :dataset_id;

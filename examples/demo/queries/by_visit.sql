@@ -1,4 +1,5 @@
--- What there is of a visit: :visit.
+-- What there is of a visit
+-- :visit
 SELECT dataproduct_subtype, count(*) AS datasets, count(s_region) AS with_region, min(t_min) AS t_min
 FROM ivoa.obscore
 WHERE lsst_visit = :visit
