@@ -129,6 +129,18 @@ _WRONG = [
     ),
     (with_keys("indices: {a: [t_min, t_mx]}"), r'indices.a: no such column "t_mx"; did you mean "t_max"\?$'),
     (
+        with_keys("where: {where: visit = }"),
+        r'^t.yaml:10:9: where.where: expression "visit =", character 8: found the end, expected a name, a literal',
+    ),
+    (
+        with_keys("dataset_type_constraints: {raw: [{where: visit > 1}, {where: 'visit = :x'}]}"),
+        r'^t.yaml:10:55: dataset_type_constraints.raw\[1\].where: found the bind ":x", which has no value; give it',
+    ),
+    (
+        with_keys("where: {where: visit > one, bind: {oen: 1}}"),
+        r"^t.yaml:10:36: where.bind.oen: no such name in the expression; use it there, or remove it$",
+    ),
+    (
         with_keys("tapdb: {view: ObsCore}"),
         r'tapdb.view: found "ObsCore"; write schema.name, as in ivoa.ObsCore$',
     ),
