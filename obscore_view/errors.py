@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tapdb.errors import TapdbError
+from tapdb.errors import DatabaseNotReadyError, TapdbError
 
 __all__ = [
     "ConfigError",
     "ConfigProblem",
     "MappingError",
+    "NotMigratedError",
     "TemplateError",
     "UnsupportedRegistryError",
     "ViewExistsError",
@@ -146,6 +147,16 @@ class MappingError(TapdbError):
         self.problem = problem
         self.remedy = remedy
         super().__init__(str(ConfigProblem(problem, remedy, path)))
+
+
+class NotMigratedError(DatabaseNotReadyError):
+    """The database lacks the roles, tables and functions of tapdb."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this database lacks the roles, tables and functions that an ObsCore view stands on\n"
+            "Make them: alembic upgrade head (with -x obscore=off if the view is to be made later)."
+        )
 
 
 class ViewExistsError(TapdbError):

@@ -8,32 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping
 from obscore_view.objects import OwnObjects
+from obscore_view.script import Script
+from obscore_view.stored_tables import view_definition
 from obscore_view.template import Template
 from tapdb import __version__
 
-__all__ = ["StoredView", "forget_view", "read_stored_views", "record_view"]
-
-_definitions = sa.table(
-    "view_definition",
-    *map(sa.column, ("view_schema", "view_name", "registry_schema", "config_yaml", "config_sha256")),
-    sa.column("fingerprint", JSONB()),
-    *map(sa.column, ("geometry_mode", "software_version", "created_at")),
-    schema="tapdb",
-)
-_mapping = sa.table(
-    "dataset_type_mapping",
-    *map(sa.column, ("view_schema", "view_name", "dataset_type", "registered")),
-    sa.column("dimensions", sa.ARRAY(sa.Text())),
-    *map(sa.column, ("dataproduct_type", "dataproduct_subtype", "calib_level", "o_ucd", "access_format")),
-    *map(sa.column, ("obs_collection", "facility_name", "s_xel1", "s_xel2")),
-    *map(sa.column, ("obs_id_fmt", "access_url_fmt", "obs_publisher_did_fmt")),
-    sa.column("extra_columns", JSONB()),
-    schema="tapdb",
-)
+__all__ = ["StoredView", "forget_script", "read_stored_views", "record_script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +37,8 @@ class StoredView:
         What the registry was like when the view was made (`Registry.fingerprint`).
     objects
         What the view consists of.
+    software_version
+        Version of tapdb that made it.
     """
 
     schema: str
@@ -60,13 +47,14 @@ class StoredView:
     config_yaml: str
     fingerprint: MappingABC[str, Any]
     objects: OwnObjects
+    software_version: str
 
 
 def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
     """Return what is recorded of all views, by name; nothing if the database has no tables of tapdb."""
     if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
         return ()
-    query = sa.select(_definitions).order_by(_definitions.c.view_schema, _definitions.c.view_name)
+    query = sa.select(view_definition).order_by(view_definition.c.view_schema, view_definition.c.view_name)
     return tuple(
         StoredView(
             row.view_schema,
@@ -75,37 +63,47 @@ def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
             row.config_yaml,
             row.fingerprint["registry"],
             OwnObjects.from_json(row.fingerprint["objects"]),
+            row.software_version,
         )
         for row in connection.execute(query)
     )
 
 
-def record_view(connection: sa.Connection, mapping: Mapping, config_yaml: str, objects: OwnObjects) -> None:
-    """Record a view that was just made, and its dataset-type mapping."""
+def record_script(mapping: Mapping, config_yaml: str, objects: OwnObjects) -> Script:
+    """Return the statements that record a view which was just made, and its dataset-type mapping."""
     config, registry = mapping.config, mapping.registry
     name = {"view_schema": config.view_schema, "view_name": config.view_name}
-    connection.execute(
-        sa.insert(_definitions).values(
-            **name,
-            registry_schema=registry.schema,
-            config_yaml=config_yaml,
-            config_sha256=hashlib.sha256(config_yaml.encode()).hexdigest(),
-            fingerprint={"registry": registry.fingerprint(objects.granted), "objects": objects.to_json()},
-            geometry_mode=config.tapdb.geometry,
-            software_version=__version__,
-        )
+    definition = {
+        **name,
+        "registry_schema": registry.schema,
+        "config_yaml": config_yaml,
+        "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
+        "fingerprint": {"registry": registry.fingerprint(objects.granted), "objects": objects.to_json()},
+        "geometry_mode": config.tapdb.geometry,
+        "software_version": __version__,
+    }
+    rows = [name | _row(dataset_type, mapping) for dataset_type in mapping.dataset_types]
+    return Script(
+        (_insert("view_definition", definition), *(_insert("dataset_type_mapping", row) for row in rows))
     )
-    for dataset_type in mapping.dataset_types:
-        connection.execute(sa.insert(_mapping).values(**name, **_row(dataset_type, mapping)))
 
 
-def forget_view(connection: sa.Connection, view: StoredView) -> None:
-    """Delete what is recorded of a view."""
-    connection.execute(
-        sa.delete(_definitions).where(
-            _definitions.c.view_schema == view.schema, _definitions.c.view_name == view.name
-        )
+def forget_script(view: StoredView) -> Script:
+    """Return the statement that deletes what is recorded of a view."""
+    statement = sql.SQL("DELETE FROM {} WHERE view_schema = {} AND view_name = {}").format(
+        sql.Identifier("tapdb", "view_definition"), sql.Literal(view.schema), sql.Literal(view.name)
     )
+    return Script((statement.as_string(None),))
+
+
+def _insert(table: str, row: MappingABC[str, Any]) -> str:
+    values = (Jsonb(value) if isinstance(value, dict) else value for value in row.values())
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier("tapdb", table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Literal, values)),
+    )
+    return statement.as_string(None)
 
 
 def _row(dataset_type: DatasetTypeMapping, mapping: Mapping) -> dict[str, Any]:

@@ -6,42 +6,33 @@ import logging
 from collections.abc import Callable
 
 import sqlalchemy as sa
-import yaml
-from psycopg import sql
 
+from obscore_view.changes import Change, plan_creation, plan_refresh, plan_removal
 from obscore_view.config import ObsCoreConfig, parse_config
-from obscore_view.errors import ViewExistsError, ViewMissingError
-from obscore_view.mapping import Mapping, build_mapping
-from obscore_view.objects import own_objects
-from obscore_view.registry import read_registry
-from obscore_view.script import Script, butler_tables, create_script, drop_script
-from obscore_view.store import StoredView, forget_view, read_stored_views, record_view
+from obscore_view.errors import NotMigratedError, ViewExistsError, ViewMissingError
+from obscore_view.estimators import lost_estimators
+from obscore_view.mapping import Mapping
+from obscore_view.script import Script
+from obscore_view.store import StoredView, read_stored_views
+from tapdb import __version__
 from tapdb.extensions import require_extensions
-from tapdb.sql_text import execute_composed, execute_text
+from tapdb.sql_text import execute_text
 
-__all__ = ["create_view", "drop_view", "find_stored_view", "plan_view", "refresh_view", "stored_config"]
+__all__ = [
+    "Progress",
+    "create_view",
+    "drop_view",
+    "find_stored_view",
+    "refresh_view",
+    "reusable_footprints",
+    "run_script",
+    "stored_config",
+]
 
 _LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 """Told the number of a statement, the number of all, and the statement, before it is run."""
-
-_STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", "tapdb"})
-_OWNER, _READER = sql.Identifier("tapdb_owner"), sql.Identifier("tapdb_reader")
-
-
-def plan_view(
-    connection: sa.Connection, config: ObsCoreConfig, *, registry_schema: str | None = None
-) -> Mapping:
-    """Return the configuration matched with the registry in the database; nothing is changed.
-
-    Raises
-    ------
-    MissingRegistryError, UnsupportedRegistryError
-        Raised if there is no registry, or one that is not supported.
-    """
-    registry = read_registry(connection, registry_schema or config.tapdb.registry_schema)
-    return build_mapping(config, registry)
 
 
 def create_view(
@@ -80,28 +71,19 @@ def create_view(
     ------
     ViewExistsError
         Raised if there is such a view already.
+    NotMigratedError
+        Raised if the database lacks the tables and functions that views stand on.
     MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
         Raised if the database or the configuration will not do.
     """
     require_extensions(connection)
-    mapping = plan_view(connection, config, registry_schema=registry_schema)
+    _require_records(connection)
     stored = read_stored_views(connection)
     if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
         raise ViewExistsError(config.view_schema, config.view_name)
-    shared = frozenset(name for one in stored for _, name in one.objects.footprints)
-    script = create_script(mapping, existing=shared)
-    _make_schema(connection, config.view_schema)
-    run_script(connection, script, progress)
-    objects = own_objects(mapping, butler_tables(mapping))
-    record_view(connection, mapping, config_yaml or _as_yaml(config), objects)
-    if config.tapdb.geometry == "table" and not connection.scalar(
-        sa.select(sa.func.tapdb.set_region_selectivity("eqsel"))
-    ):
-        _LOG.warning(
-            "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, "
-            "with SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
-        )
-    return mapping
+    change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
+    _make(connection, change, progress)
+    return change.mapping
 
 
 def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
@@ -116,19 +98,7 @@ def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: b
     keep_footprints
         Whether the decoded regions stay and go on being kept, for a view that is made again at once.
     """
-    others = [
-        one for one in read_stored_views(connection) if (one.schema, one.name) != (view.schema, view.name)
-    ]
-    spared = {name for one in others for _, name in one.objects.footprints}
-    if keep_footprints:
-        spared |= {name for _, name in view.objects.footprints}
-    run_script(connection, drop_script(view.objects, view.registry_schema, spared=frozenset(spared)))
-    forget_view(connection, view)
-    if not any(one.registry_schema == view.registry_schema for one in others):
-        _revoke_on_registry(connection, view)
-    if not others:
-        connection.scalar(sa.select(sa.func.tapdb.set_region_selectivity("contsel")))
-    _drop_schema(connection, view.schema, others)
+    run_script(connection, plan_removal(connection, view, keep_footprints=keep_footprints))
 
 
 def refresh_view(
@@ -162,23 +132,15 @@ def refresh_view(
     """
     if config is None:
         config, config_yaml = stored_config(view), view.config_yaml
-    reuse = not rebuild_footprints and config.tapdb.geometry == "table"
-    drop_view(connection, view, keep_footprints=reuse)
-    if not reuse:
-        return create_view(
-            connection,
-            config,
-            registry_schema=view.registry_schema,
-            config_yaml=config_yaml,
-            progress=progress,
-        )
-    mapping = plan_view(connection, config, registry_schema=view.registry_schema)
-    objects = own_objects(mapping, butler_tables(mapping))
-    kept = frozenset(name for _, name in view.objects.footprints)
-    _make_schema(connection, config.view_schema)
-    run_script(connection, create_script(mapping, existing=kept), progress)
-    record_view(connection, mapping, config_yaml or _as_yaml(config), objects)
-    return mapping
+    reuse = not rebuild_footprints and reusable_footprints(view, config)
+    change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
+    _make(connection, change, progress)
+    return change.mapping
+
+
+def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
+    """Return whether decoded regions may outlive a view that is made anew: same software, same mode."""
+    return view.software_version == __version__ and config.tapdb.geometry == "table"
 
 
 def find_stored_view(connection: sa.Connection, name: str | None = None) -> StoredView:
@@ -210,46 +172,15 @@ def run_script(connection: sa.Connection, script: Script, progress: Progress | N
         execute_text(connection, statement)
 
 
-def _as_yaml(config: ObsCoreConfig) -> str:
-    return yaml.safe_dump(
-        config.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True
-    )
+def _make(connection: sa.Connection, change: Change, progress: Progress | None) -> None:
+    run_script(connection, change.script, progress)
+    if change.mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
+        _LOG.warning(
+            "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, by "
+            "SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
+        )
 
 
-def _make_schema(connection: sa.Connection, schema: str) -> None:
-    if (
-        schema in _STANDARD_SCHEMAS
-        or connection.scalar(sa.select(sa.func.to_regnamespace(schema))) is not None
-    ):
-        return
-    name = sql.Identifier(schema)
-    execute_composed(connection, sql.SQL("CREATE SCHEMA {}").format(name))
-    execute_composed(connection, sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, _OWNER))
-    execute_composed(connection, sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name, _READER))
-
-
-def _drop_schema(connection: sa.Connection, schema: str, others: list[StoredView]) -> None:
-    """Drop a schema that was made for a view, unless something else is in it."""
-    if schema in _STANDARD_SCHEMAS or any(one.schema == schema for one in others):
-        return
-    relations = sa.table("pg_class", sa.column("relnamespace"), schema="pg_catalog")
-    namespaces = sa.table(
-        "pg_namespace", *map(sa.column, ("oid", "nspname", "nspowner")), schema="pg_catalog"
-    )
-    ours = sa.select(namespaces.c.oid).where(
-        namespaces.c.nspname == schema,
-        namespaces.c.nspowner == sa.func.to_regrole("tapdb_owner"),
-        ~sa.exists().where(relations.c.relnamespace == namespaces.c.oid),
-    )
-    if connection.scalar(ours) is not None:
-        execute_composed(connection, sql.SQL("DROP SCHEMA {}").format(sql.Identifier(schema)))
-
-
-def _revoke_on_registry(connection: sa.Connection, view: StoredView) -> None:
-    schema = sql.Identifier(view.registry_schema)
-    for table in view.objects.granted:
-        name = sql.Identifier(view.registry_schema, table)
-        if connection.scalar(sa.select(sa.func.to_regclass(name.as_string(None)))) is not None:
-            execute_composed(connection, sql.SQL("REVOKE SELECT ON {} FROM {}").format(name, _OWNER))
-    if connection.scalar(sa.select(sa.func.to_regnamespace(schema.as_string(None)))) is not None:
-        execute_composed(connection, sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {}").format(schema, _OWNER))
+def _require_records(connection: sa.Connection) -> None:
+    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
+        raise NotMigratedError
