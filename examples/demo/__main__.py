@@ -31,6 +31,7 @@ from examples.lsstcam import (
 )
 from examples.lsstcam.records import detector_region_records
 from tapdb.engine import create_engine
+from tapdb.errors import SettingsError, TapdbError
 from tapdb.settings import database_url
 
 from .ask import ask
@@ -53,10 +54,27 @@ def main(content: Content = _CONTENT, output: Path = Path("demo-output")) -> Non
         What the repository holds.
     output
         Directory for the files that are written; made if missing.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the database holds a schema of the repository's name already.
     """
-    stage = Stage()
     url = database_url()
     engine = create_engine(url)
+    try:
+        _demonstrate(Stage(), engine, url, content, output)
+    finally:
+        engine.dispose()
+
+
+def _demonstrate(stage: Stage, engine: sa.Engine, url: sa.URL, content: Content, output: Path) -> None:
+    if sa.inspect(engine).has_schema(_SCHEMA):
+        raise SettingsError(
+            "a database for the demonstration",
+            f"this one has a schema {_SCHEMA} already",
+            "give it an empty one, as `tapdb ephemeral -- python -m examples.demo` does",
+        )
     with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
         repository = _make_repository(stage, url, Path(folder) / "repository", content)
         _upgrade(stage)
@@ -66,7 +84,6 @@ def main(content: Content = _CONTENT, output: Path = Path("demo-output")) -> Non
             late = _ingest_one_more_visit(stage, engine, butler, repository)
             _replace_a_region(stage, engine, butler, late)
         _write_files(stage, engine, output)
-    engine.dispose()
     _sum_up(stage)
 
 
@@ -163,4 +180,8 @@ def _sum_up(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TapdbError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

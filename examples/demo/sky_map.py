@@ -33,7 +33,7 @@ _FILL: Mapping[str, float] = {
 }
 _GRID: Mapping[str, Any] = {"color": "#cccccc", "linewidth": 0.6, "zorder": 0}
 _SMALL: Mapping[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
-_CLOSE_UPS = (("North pole", 0.0, 90.0, 3.6), ("RA 0°, Dec 0°", 0.0, 0.0, 2.6))
+_CLOSE_UPS = (("North pole", 0.0, 90.0, 3.3), ("RA 0°, Dec 0°", 0.0, 0.0, 3.3))
 
 
 @dataclass(frozen=True, slots=True)

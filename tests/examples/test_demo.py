@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from examples.demo.__main__ import main
 from examples.demo.votable import read_back
 from examples.lsstcam import TINY
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, create_engine
+from tapdb.errors import SettingsError
 from tapdb.server_environment import client_environment
 
 _COMPARED = ("registry_dataset_id", "obs_id", "t_min", "s_region")
@@ -43,3 +44,17 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
         assert (written["t_min"] == t_min) if t_min is not None else written["t_min"].mask
     assert str(table["s_ra"].unit) == "deg"
     assert table["t_min"].meta["ucd"] == "time.start;obs.exposure"
+
+
+def test_the_demonstration_leaves_a_database_alone_that_holds_a_repository(
+    database_url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in client_environment(database_url).items():
+        monkeypatch.setenv(name, value)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE SCHEMA butler"))
+    engine.dispose()
+    with pytest.raises(SettingsError, match="schema butler already"):
+        main(TINY, tmp_path)
+    assert not list(tmp_path.iterdir())
