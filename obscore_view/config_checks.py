@@ -9,18 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
 from obscore_view.config_model import CollectionType, ObsCoreConfig
 from obscore_view.config_problems import Finding, did_you_mean
+from obscore_view.config_restrictions import find_where_problems
 from obscore_view.config_sections import (
     DatasetTypeConfig,
     ExtraColumnConfig,
     ExtraColumnValue,
     TapdbOptions,
-    WhereBind,
 )
 from obscore_view.errors import ConfigError
 from obscore_view.regex import to_postgres
 from obscore_view.template import Column, parse_template
-from obscore_view.where_syntax import parse_where
-from obscore_view.where_tree import Bind, Name, walk
 
 __all__ = ["find_problems", "find_warnings"]
 
@@ -80,8 +78,7 @@ def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
                 f"found {low} m to {high} m",
                 "write [shortest, longest] wavelength in metres",
             )
-    for path, where in _restrictions(config):
-        yield from _where(path, where)
+    yield from find_where_problems(config)
     for name in config.dataset_type_constraints:
         if name not in config.dataset_types:
             path = ("dataset_type_constraints", name)
@@ -124,33 +121,6 @@ def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[
     else:
         if not obs_id and Column("obs_id") in template.references:
             yield path, "found the key obs_id, which this format string is to fill itself", "use other keys"
-
-
-def _restrictions(config: ObsCoreConfig) -> Iterator[tuple[Path, WhereBind]]:
-    yield ("where",), config.where
-    for name, constraints in config.dataset_type_constraints.items():
-        for index, constraint in enumerate(constraints):
-            yield ("dataset_type_constraints", name, index), constraint
-
-
-def _where(path: Path, where: WhereBind) -> Iterator[Finding]:
-    try:
-        tree = parse_where(where.where)
-    except ConfigError as error:
-        yield from (((*path, "where"), problem.problem, problem.remedy) for problem in error.problems)
-        return
-    nodes = [node for node in (walk(tree) if tree else ()) if isinstance(node, Bind | Name)]
-    for node in nodes:
-        if isinstance(node, Bind) and node.name not in where.bind:
-            yield (
-                (*path, "where"),
-                f'found the bind ":{node.name}", which has no value',
-                "give it one in bind",
-            )
-    used = {node.name for node in nodes}
-    for name in where.bind:
-        if name not in used:
-            yield (*path, "bind", name), "no such name in the expression", "use it there, or remove it"
 
 
 def _collections(config: ObsCoreConfig) -> Iterator[Finding]:

@@ -137,6 +137,10 @@ _WRONG = [
         r'^t.yaml:10:55: dataset_type_constraints.raw\[1\].where: found the bind ":x", which has no value; give it',
     ),
     (
+        with_keys("where: {where: visit.timespan.begin > T'2026-31-01'}"),
+        r"^t.yaml:10:9: where.where: found T'2026-31-01'; 2026-31-01 is no time of format iso with scale utc$",
+    ),
+    (
         with_keys("where: {where: visit > one, bind: {oen: 1}}"),
         r"^t.yaml:10:36: where.bind.oen: no such name in the expression; use it there, or remove it$",
     ),
