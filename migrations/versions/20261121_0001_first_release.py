@@ -34,6 +34,7 @@ OBJECTS = (
     ("tables/tapdb.dataset_type_mapping", 1),
     ("functions/tapdb.s_region", 1),
     ("functions/tapdb.utc_isot", 1),
+    ("functions/tapdb.utc_mjd_to_2016", 1),
     ("functions/tapdb.utc_mjd", 1),
     ("functions/tapdb.footprint", 1),
     ("functions/tapdb.bounding_circle", 1),
