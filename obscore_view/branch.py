@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from obscore_view.columns import DATASET_ID_COLUMN, ObsCoreColumn
-from obscore_view.config import ExtraColumnType
+from obscore_view.columns import DATASET_ID_COLUMN
+from obscore_view.config import ColumnTemplate, ExtraColumnType
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping, Place
 from obscore_view.membership import membership
 from obscore_view.observation import butler_table, wavelength
 from obscore_view.relations import Relations
 from obscore_view.restriction import restriction
+from obscore_view.stored_tables import dataset_type_mapping
 from obscore_view.template import Template, parse_template
 from obscore_view.text_value import Values, field_value, missing_reference, template_text
 
-__all__ = ["branch_select"]
+__all__ = ["OUTLINE", "Branch", "build_branch"]
 
 _SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
     ExtraColumnType.bool: sa.Boolean(),
@@ -26,27 +27,44 @@ _SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
     ExtraColumnType.float: sa.Double(),
     ExtraColumnType.string: sa.Text(),
 }
-_STCS_PREFIX = "POLYGON ICRS "
+OUTLINE = "outline"
+"""Name of the column with the vertices of ``s_region``, without what is the same for all."""
 
 
-def branch_select(
-    mapping: Mapping,
-    dataset_type: DatasetTypeMapping,
-    place: Place,
-    columns: Sequence[ObsCoreColumn],
-    constants: Values | None = None,
-) -> sa.Select[Any]:
-    """Return the SELECT of the datasets of one type, with the given columns in their order and types.
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The datasets of one type, before they are put beside the others.
+
+    Attributes
+    ----------
+    row
+        Expression of each column that is not NULL; `OUTLINE` stands for ``s_region``.
+    source
+        What the expressions refer to, joined.
+    conditions
+        Which rows of it are published datasets.
+    dataset_id
+        UUID of the dataset.
+    """
+
+    row: Values
+    source: sa.FromClause
+    conditions: tuple[sa.ColumnElement[bool], ...]
+    dataset_id: sa.ColumnElement[Any]
+
+
+def build_branch(
+    mapping: Mapping, dataset_type: DatasetTypeMapping, place: Place, *, joined: bool = False
+) -> Branch:
+    """Return the branch of a dataset type.
 
     Parameters
     ----------
     mapping, dataset_type, place
         What to select, and the tags table to select it from.
-    columns
-        Columns of the view.
-    constants
-        Instead of the dataset type's constants: columns to join, for the form of the view that joins the
-        mapping table.
+    joined
+        Whether ``tapdb.dataset_type_mapping`` is joined for the dataset type's constants, instead of their
+        being written into the statement.
 
     Raises
     ------
@@ -56,10 +74,10 @@ def branch_select(
     """
     relations = Relations(mapping, place)
     member = membership(mapping, relations)
-    values: Values = {
+    constants = {
         name: sa.literal(value) for name, value in dataset_type.constants.items() if value is not None
     }
-    values |= constants or {}
+    values: Values = _joined_constants(mapping, dataset_type, relations) if joined else dict(constants)
     values |= {
         "id": relations.tags.c.dataset_id,
         "run": member.run,
@@ -70,18 +88,29 @@ def branch_select(
     row |= _from_registry(mapping, relations, row)
     for name, value in mapping.config.tapdb.columns.items():
         if name not in row:
-            filled = parse_template(value.template) if hasattr(value, "template") else value
+            filled = parse_template(value.template) if isinstance(value, ColumnTemplate) else value
             if (made := _value(ExtraColumn(filled, None), relations, values)) is not None:
                 row[name] = made
     types = butler_table(mapping.registry, "dataset_type")
     type_id = sa.select(types.c.id).where(types.c.name == dataset_type.name).scalar_subquery()
     conditions = [relations.tags.c.dataset_type_id == type_id, *member.conditions]
     conditions += restriction(dataset_type, relations, member.run)
-    return (
-        sa.select(*(sa.cast(row.get(one.name, sa.null()), one.sql_type).label(one.name) for one in columns))
-        .select_from(relations.source)
-        .where(*conditions)
+    return Branch(row, relations.source, tuple(conditions), relations.tags.c.dataset_id)
+
+
+def _joined_constants(mapping: Mapping, dataset_type: DatasetTypeMapping, relations: Relations) -> Values:
+    """Return the dataset type's constants as columns of the mapping table, joined."""
+    stored = dataset_type_mapping.alias("m")
+    config = mapping.config
+    relations.source = relations.source.join(
+        stored,
+        sa.and_(
+            stored.c.view_schema == config.view_schema,
+            stored.c.view_name == config.view_name,
+            stored.c.dataset_type == dataset_type.name,
+        ),
     )
+    return {name: stored.c[name] for name in dataset_type.constants}
 
 
 def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
@@ -202,14 +231,13 @@ def _place_on_sky(mapping: Mapping, relations: Relations) -> Values:
     footprint = relations.footprint()
     if footprint is None:
         return {}
-    region, centre = mapping.config.pgsphere_columns
+    region, _ = mapping.config.pgsphere_columns
     return {
         "s_ra": footprint.c.s_ra,
         "s_dec": footprint.c.s_dec,
         "s_fov": footprint.c.s_fov,
-        "s_region": sa.literal(_STCS_PREFIX, sa.Text()).concat(footprint.c.outline),
+        OUTLINE: footprint.c.outline,
         region: footprint.c.pgs_region,
-        centre: sa.func.public.spoint(sa.func.radians(footprint.c.s_ra), sa.func.radians(footprint.c.s_dec)),
     }
 
 

@@ -1,4 +1,4 @@
-"""The view as one SELECT: a UNION ALL with a branch for each dataset type, constants written into it."""
+"""The view as one SELECT, and its columns: a branch for each dataset type, constants written into it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from obscore_view.branch import branch_select
+from obscore_view.branch import build_branch
 from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
 from obscore_view.config import ExtraColumnConfig, ExtraColumnType
 from obscore_view.config_sections import Constant
+from obscore_view.layers import layer
 from obscore_view.mapping import Mapping
 
 __all__ = ["build_select", "view_columns"]
@@ -50,25 +51,28 @@ def view_columns(mapping: Mapping) -> tuple[ObsCoreColumn, ...]:
     return (*plain, *(one for name, one in extra.items() if name not in standard), *technical)
 
 
-def build_select(mapping: Mapping) -> sa.CompoundSelect[Any] | sa.Select[Any]:
+def build_select(mapping: Mapping, *, joined: bool = False) -> sa.Select[Any]:
     """Return the whole SELECT of the view.
+
+    Parameters
+    ----------
+    mapping
+        What the view is made from.
+    joined
+        Whether constants come from ``tapdb.dataset_type_mapping`` instead of being written into the
+        statement: the same rows, only slower.
 
     Raises
     ------
     MappingError
         Raised if the configuration asks for something that the registry does not have.
     """
-    columns = view_columns(mapping)
     branches = [
-        branch_select(mapping, dataset_type, place, columns)
+        build_branch(mapping, dataset_type, place, joined=joined)
         for dataset_type in mapping.dataset_types
         for place in dataset_type.places
     ]
-    if not branches:
-        # Nothing is registered yet: a view with the right columns and no rows.
-        nothing = (sa.cast(sa.null(), one.sql_type).label(one.name) for one in columns)
-        return sa.select(*nothing).where(sa.false())
-    return branches[0] if len(branches) == 1 else sa.union_all(*branches)
+    return layer(view_columns(mapping), branches, centre=mapping.config.pgsphere_columns[1])
 
 
 def _extra_column(name: str, value: ExtraColumnConfig | Constant, index: int) -> ObsCoreColumn:
