@@ -77,7 +77,7 @@ def freeze_sources(names: tuple[str, ...], *, replace_newest: bool, dry_run: boo
         newest = newest_version(source.name)
         if not dry_run:
             freeze(source, replace_newest=replace_newest)
-        if not replace_newest:
+        if newest == 0 or not replace_newest:
             click.echo(f'op.set_object_version("{source.name}", new={newest + 1}, old={newest or None})')
 
 

@@ -25,6 +25,7 @@ OBJECTS = (
     ("schemas/tapdb", 1),
     ("grants/tapdb_reader", 1),
     ("tables/tapdb.view_definition", 1),
+    ("functions/tapdb.dataset_uuid", 1),
     ("functions/tapdb.keep_rows", 1),
     ("functions/tapdb.le_float8", 1),
     ("functions/tapdb.mjd_timestamp", 1),
@@ -35,8 +36,8 @@ OBJECTS = (
     ("functions/tapdb.s_region", 1),
     ("functions/tapdb.utc_isot", 1),
     ("functions/tapdb.utc_mjd_to_2016", 1),
-    ("functions/tapdb.utc_mjd", 1),
     ("functions/tapdb.footprint", 1),
+    ("functions/tapdb.utc_mjd", 1),
     ("functions/tapdb.bounding_circle", 1),
     ("functions/tapdb.pgs_region", 1),
 )

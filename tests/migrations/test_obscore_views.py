@@ -123,7 +123,8 @@ def test_who_owns_the_registry_and_may_make_roles_can_migrate_and_the_reader_rea
             BEGIN
               EXECUTE format('GRANT CREATE ON DATABASE %I TO tapdb_test_dba', current_database());
               ALTER SCHEMA plain OWNER TO tapdb_test_dba;
-              FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = 'plain'::regnamespace AND relkind = 'r'
+              FOR relation IN
+                SELECT oid FROM pg_class WHERE relnamespace = 'plain'::regnamespace AND relkind = 'r'
               LOOP
                 EXECUTE format('ALTER TABLE %s OWNER TO tapdb_test_dba', relation);
               END LOOP;

@@ -109,6 +109,12 @@ def test_freeze_can_write_over_a_version_that_nobody_has(folders: Path) -> None:
     assert run("check").exit_code == 0
 
 
+def test_freeze_prints_the_line_for_a_source_that_is_new_in_any_case(folders: Path) -> None:
+    shutil.copy(folders / "sql" / f"{IVOA}.sql", folders / "sql" / "schemas" / "embargo.sql")
+    printed = run("freeze", "--replace-newest").stdout
+    assert printed == 'op.set_object_version("schemas/embargo", new=1, old=None)\n'
+
+
 def test_a_source_that_does_not_exist_is_a_usage_error(folders: Path) -> None:
     result = run("freeze", "functions/tapdb.nothing")
     assert result.exit_code == 2
