@@ -57,7 +57,7 @@ def lazy_select(registry: Registry, element: str) -> sa.Select[Any]:
     """
     record = butler_table(registry, element).alias("r")
     functions = sa.func.tapdb
-    circle = functions.bounding_circle(record.c.region, type_=sa.ARRAY(sa.Double()))
+    circle: Any = functions.bounding_circle(record.c.region, type_=sa.ARRAY(sa.Double()))
     return sa.select(
         *_key(registry, element, record),
         *(circle[number].label(name) for number, name in enumerate(("s_ra", "s_dec", "s_fov"), start=1)),

@@ -108,14 +108,14 @@ def _moved(
 ) -> sa.ColumnElement[Any]:
     """Return an expression over another column in the place of one."""
 
-    def replace(part: Any, **_: Any) -> Any:
+    def replace(part: visitors.ExternallyTraversible, **_: Any) -> visitors.ExternallyTraversible | None:
         return new if part is old else None
 
-    return visitors.replacement_traverse(expression, {}, replace)  # type: ignore[arg-type]
+    return visitors.replacement_traverse(expression, {}, replace)
 
 
 def _cast(value: sa.ColumnElement[Any], column: ObsCoreColumn) -> sa.ColumnElement[Any]:
-    """Return a value in a column's type, so that no branch decides it; a cast that it has already is enough."""
+    """Return a value in a column's type, so that no branch decides it; one cast is enough."""
     while isinstance(value, sa.Cast) and isinstance(value.type, type(column.sql_type)):
         value = value.clause
     return sa.cast(value, column.sql_type)
