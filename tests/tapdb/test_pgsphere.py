@@ -109,6 +109,11 @@ def test_columns_are_made_and_recognized_by_reflection(connection: sa.Connection
     )
     assert connection.execute(sa.select(table)).all() == [(footprint, Point(10.5, 20.5)), (None, None)]
 
+    # daf_butler makes its own types known to all dialects of the process, once its plug-in is loaded.
+    dialect: Any = connection.dialect
+    dialect.ischema_names = {
+        name: kind for name, kind in dialect.ischema_names.items() if not name.startswith("sp")
+    }
     with pytest.warns(sa.exc.SAWarning, match="Did not recognize type 'sp(oly|oint)'"):
         sa.inspect(connection).get_columns("footprint")
     recognize_types(connection.dialect)
