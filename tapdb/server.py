@@ -30,6 +30,7 @@ DEFAULT_SERVER_SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum_naptime": "10min",
+    "checkpoint_timeout": "30min",
     # Compiling costs more than most queries over a view of many branches take.
     "jit": "off",
     "max_connections": "100",

@@ -110,13 +110,11 @@ def template_database(server: Server, _name_of_database: Callable[[], str]) -> I
     """Return the name of a database that has both extensions and that nobody is connected to."""
     name = _name_of_database()
     url = create_database(server.url(), name, template="template0")
-    try:
-        with checked_connection(url) as session:
-            install_extensions(session)
-            session.commit()
-        yield name
-    finally:
-        drop_database(server.url(), name)
+    with checked_connection(url) as session:
+        install_extensions(session)
+        session.commit()
+    yield name
+    _drop_at_end_of_session(server, [name])
 
 
 @pytest.fixture(scope="session")
@@ -124,13 +122,18 @@ def clone_for_session(
     server: Server, _name_of_database: Callable[[], str]
 ) -> Iterator[Callable[[str], sa.URL]]:
     """Return a function that copies a template database; the copies live until the session ends."""
-    yield from _cloner(server, _name_of_database)
+    made: list[str] = []
+    yield _cloner(server, _name_of_database, made)
+    _drop_at_end_of_session(server, made)
 
 
 @pytest.fixture
 def clone_database(server: Server, _name_of_database: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
     """Return a function that copies a template database; the copies are dropped after the test."""
-    yield from _cloner(server, _name_of_database)
+    made: list[str] = []
+    yield _cloner(server, _name_of_database, made)
+    for name in made:
+        drop_database(server.url(), name)
 
 
 @pytest.fixture
@@ -146,14 +149,19 @@ def connection(database_url: sa.URL) -> Iterator[sa.Connection]:
         yield session
 
 
-def _cloner(server: Server, new_name: Callable[[], str]) -> Iterator[Callable[[str], sa.URL]]:
-    made: list[str] = []
+def _cloner(server: Server, new_name: Callable[[], str], made: list[str]) -> Callable[[str], sa.URL]:
+    """Return a function that copies a template database and adds the name of the copy to a list."""
 
     def clone(template: str) -> sa.URL:
         name = new_name()
         made.append(name)
         return create_database(server.url(), name, template=template)
 
-    yield clone
-    for name in made:
-        drop_database(server.url(), name)
+    return clone
+
+
+def _drop_at_end_of_session(server: Server, names: list[str]) -> None:
+    """Drop databases of a server that lives on: each drop is a checkpoint, and a private server ends anyway."""
+    if isinstance(server, GivenServer):
+        for name in names:
+            drop_database(server.url(), name)
