@@ -6,7 +6,9 @@ fits.
 
 from __future__ import annotations
 
+from obscore_view.check import check_view
 from obscore_view.config import ObsCoreConfig, parse_config, read_config
+from obscore_view.identifiers import data_id, parse_did
 from obscore_view.mapping import Mapping, build_mapping
 from obscore_view.registry import read_registry
 from obscore_view.snapshot import Registry
@@ -19,9 +21,12 @@ __all__ = [
     "Registry",
     "build_mapping",
     "build_select",
+    "check_view",
     "create_view",
+    "data_id",
     "drop_view",
     "parse_config",
+    "parse_did",
     "read_config",
     "read_registry",
     "refresh_view",

@@ -78,7 +78,8 @@ def plan_creation(
         Raised if the database or the configuration will not do.
     """
     mapping = plan_view(connection, config, registry_schema=registry_schema)
-    others = read_stored_views(connection)
+    me = (config.view_schema, config.view_name)
+    others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
     shared = kept | {name for one in others for _, name in one.objects.footprints}
     statements = [] if schema_stays else _make_schema(connection, config.view_schema)
     objects = own_objects(mapping, butler_tables(mapping))

@@ -56,13 +56,8 @@ def _manager(manager: MappingABC[str, str] | None) -> str:
 def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
     registry = mapping.registry
     before = {name: _dataset_type(one) for name, one in then["dataset_types"].items()}
-    known = all(name in registry.universe.elements for one in before.values() for name in one.required)
-    old = build_mapping(mapping.config, replace(registry, dataset_types=before)) if known else None
-    shown = (
-        {}
-        if old is None
-        else {one.name: {place.tags_table for place in one.places} for one in old.dataset_types}
-    )
+    old = build_mapping(mapping.config, replace(registry, dataset_types=before))
+    shown = {one.name: {place.tags_table for place in one.places} for one in old.dataset_types}
     for now in mapping.dataset_types:
         name, was, is_now = (
             f"dataset type {now.name}",
@@ -73,7 +68,7 @@ def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Fin
             if change := _change(was, is_now):
                 yield Finding("drift", name, change, REFRESH)
             continue
-        missing = sorted({place.tags_table for place in now.places} - shown.get(now.name, set()))
+        missing = sorted({place.tags_table for place in now.places} - shown[now.name])
         if is_now is None:
             yield Finding("notice", name, "is configured and not registered: it has no rows yet")
         if missing and is_now is not None:

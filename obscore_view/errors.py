@@ -10,9 +10,11 @@ from tapdb.errors import DatabaseNotReadyError, TapdbError
 __all__ = [
     "ConfigError",
     "ConfigProblem",
+    "IdentifierError",
     "MappingError",
     "NotMigratedError",
     "TemplateError",
+    "UnknownDatasetError",
     "UnsupportedRegistryError",
     "ViewExistsError",
     "ViewMissingError",
@@ -105,6 +107,46 @@ class WhereError(ConfigError):
         self.position = position
         where = f'expression "{expression}", character {position + 1}'
         super().__init__([ConfigProblem(f"{where}: {problem}", remedy)])
+
+
+class IdentifierError(TapdbError, ValueError):
+    """A text is no identifier of a Butler dataset.
+
+    Parameters
+    ----------
+    identifier
+        The text.
+    problem
+        What is wrong with it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, identifier: str, problem: str) -> None:
+        self.identifier = identifier
+        self.problem = problem
+        super().__init__(
+            f'"{identifier}" is no dataset identifier: {problem}; write '
+            "ivo://AUTHORITY/PATH?repo=LABEL&id=UUID or butler://LABEL/UUID"
+        )
+
+
+class UnknownDatasetError(TapdbError, LookupError):
+    """No registry under the published views has a dataset.
+
+    Parameters
+    ----------
+    identifier
+        Identifier of the dataset.
+    schemas
+        Schemas of the registries that were asked.
+    """
+
+    def __init__(self, identifier: str, schemas: tuple[str, ...]) -> None:
+        self.identifier = identifier
+        self.schemas = schemas
+        asked = f"the registries in {', '.join(schemas)}" if schemas else "no registry, as there is no view"
+        super().__init__(f"dataset {identifier} is not known; asked: {asked}")
 
 
 class UnsupportedRegistryError(TapdbError):

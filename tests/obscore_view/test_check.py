@@ -1,0 +1,427 @@
+"""Whether `check_view` finds each way in which a view and its registry can come apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from lsst.daf.butler import DatasetType
+
+from examples.lsstcam import Pair, ingest_visit, next_pointing
+from obscore_view import parse_config
+from obscore_view.check import Finding, check_view
+from obscore_view.membership import MANY_RUNS
+from obscore_view.store import read_stored_views
+from obscore_view.view import find_stored_view, refresh_view
+from tapdb.engine import create_engine
+from tapdb.sql_text import execute_text
+from tests.plugins.view_fixtures import view_config_text
+
+VIEW = "ivoa.obscore"
+NOT_REGISTERED = """\
+  later_image:
+    dataproduct_type: image
+    calib_level: 2
+    obs_id_fmt: "{visit}-{detector}"
+"""
+
+
+@pytest.fixture
+def engine(view_pair: Pair) -> Iterator[sa.Engine]:
+    engine = create_engine(view_pair.url)
+    yield engine
+    engine.dispose()
+
+
+def check(
+    engine: sa.Engine, *, view: str = VIEW, deep: bool = False, text: str | None = None
+) -> tuple[Finding, ...]:
+    with engine.connect() as connection:
+        stored = find_stored_view(connection, view)
+        config = None if text is None else parse_config(text)
+        return check_view(connection, stored, config, deep=deep)
+
+
+def change(engine: sa.Engine, text: str) -> None:
+    with engine.begin() as connection:
+        execute_text(connection, text)
+
+
+def check_after(
+    connection: sa.Connection, statement: str, *, view: str = VIEW, deep: bool = False
+) -> tuple[Finding, ...]:
+    """Return the findings after a change that is undone with the test."""
+    execute_text(connection, statement)
+    return check_view(connection, find_stored_view(connection, view), deep=deep)
+
+
+def only(findings: tuple[Finding, ...]) -> Finding:
+    assert len(findings) == 1, [str(one) for one in findings]
+    return findings[0]
+
+
+def refresh_with(engine: sa.Engine, text: str) -> None:
+    with engine.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, VIEW), parse_config(text), config_yaml=text)
+
+
+def text_with_later_image() -> str:
+    return view_config_text().replace("dataset_types:\n", f"dataset_types:\n{NOT_REGISTERED}")
+
+
+def dataset_type(butler_pair: Pair, name: str, *dimensions: str) -> DatasetType:
+    with butler_pair.plain.butler() as butler:
+        return DatasetType(name, dimensions, "StructuredDataDict", universe=butler.dimensions)
+
+
+def test_views_that_were_just_made_have_no_findings(view_connection_readonly: sa.Connection) -> None:
+    views = read_stored_views(view_connection_readonly)
+    assert len(views) == 4
+    for view in views:
+        assert check_view(view_connection_readonly, view, deep=True) == ()
+
+
+def test_what_butler_ingests_and_deletes_is_no_drift(view_pair: Pair, engine: sa.Engine) -> None:
+    pointing = next_pointing(view_pair.plain.content, 10.0, -20.0)
+    with view_pair.plain.butler(writeable=True) as butler:
+        ingest_visit(butler, view_pair.plain, pointing)
+        found = butler.query_datasets("raw", collections="*", find_first=False)
+        butler.pruneDatasets(found[:3], disassociate=True, unstore=True, purge=True)
+    assert check(engine, deep=True) == ()
+
+
+def test_a_dataset_type_that_was_removed_and_registered_again_is_drift(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    with view_pair.plain.butler(writeable=True) as butler:
+        butler.pruneDatasets(
+            butler.query_datasets("exposure_thumbnail", collections="*", find_first=False),
+            disassociate=True,
+            unstore=True,
+            purge=True,
+        )
+        removed = butler.get_dataset_type("exposure_thumbnail")
+        butler.registry.removeDatasetType("exposure_thumbnail")
+        gone = only(check(engine))
+        butler.registry.registerDatasetType(removed)
+    assert (gone.severity, gone.what) == ("drift", "dataset type exposure_thumbnail")
+    assert "was removed from the registry" in gone.detail
+    again = only(check(engine))
+    assert (again.severity, again.what) == ("drift", "dataset type exposure_thumbnail")
+    assert "registered again" in again.detail
+    with engine.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, VIEW))
+    assert check(engine) == ()
+
+
+def test_a_dataset_type_with_other_dimensions_has_moved_to_another_tags_table(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    with view_pair.plain.butler(writeable=True) as butler:
+        found = butler.query_datasets("exposure_thumbnail", collections="*", find_first=False)
+        butler.pruneDatasets(found, disassociate=True, unstore=True, purge=True)
+        butler.registry.removeDatasetType("exposure_thumbnail")
+        butler.registry.registerDatasetType(
+            DatasetType(
+                "exposure_thumbnail",
+                ("exposure", "detector"),
+                "StructuredDataDict",
+                universe=butler.dimensions,
+            )
+        )
+    moved = only(check(engine))
+    assert moved.severity == "drift"
+    assert "has other dimensions" in moved.detail
+    assert "moved from tags table dataset_tags_" in moved.detail
+
+
+def test_a_configured_type_registered_in_a_known_dimension_group_is_a_notice(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    refresh_with(engine, text_with_later_image())
+    before = only(check(engine))
+    assert (before.severity, before.what) == ("notice", "dataset type later_image")
+    with view_pair.plain.butler(writeable=True) as butler:
+        butler.registry.registerDatasetType(dataset_type(view_pair, "later_image", "visit", "detector"))
+    after = only(check(engine))
+    assert after.severity == "notice"
+    assert "its datasets are in the view" in after.detail
+
+
+def test_a_configured_type_registered_in_a_new_dimension_group_is_drift(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    refresh_with(engine, text_with_later_image())
+    with view_pair.plain.butler(writeable=True) as butler:
+        butler.registry.registerDatasetType(
+            dataset_type(view_pair, "later_image", "visit", "detector", "healpix7")
+        )
+    finding = only(check(engine))
+    assert (finding.severity, finding.what) == ("drift", "dataset type later_image")
+    assert "in a dimension group that the view does not read" in finding.detail
+
+
+def test_a_new_dimension_group_that_a_configured_type_could_be_in_is_drift(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    refresh_with(engine, text_with_later_image())
+    with view_pair.plain.butler(writeable=True) as butler:
+        butler.registry.registerDatasetType(
+            dataset_type(view_pair, "unrelated", "visit", "detector", "healpix7")
+        )
+    findings = check(engine)
+    assert [one.severity for one in findings] == ["drift", "notice"]
+    assert "tags tables that are new" in findings[0].detail
+
+
+def test_a_new_dimension_group_that_no_configured_type_is_in_is_no_drift(
+    view_pair: Pair, engine: sa.Engine
+) -> None:
+    with view_pair.plain.butler(writeable=True) as butler:
+        butler.registry.registerDatasetType(dataset_type(view_pair, "unrelated", "visit", "healpix7"))
+    assert check(engine) == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "what", "detail"),
+    [
+        (
+            "ALTER TABLE plain.exposure ALTER COLUMN seq_start TYPE numeric",
+            "column plain.exposure.seq_start",
+            "was bigint, is numeric",
+        ),
+        (
+            "ALTER TABLE plain.detector RENAME COLUMN purpose TO used_for",
+            "column plain.detector.purpose",
+            "is not there any more",
+        ),
+        (
+            """
+            UPDATE plain.butler_attributes SET value = replace(value, '"version": 8', '"version": 7')
+            WHERE name = 'config:dimensions.json'
+            """,
+            "dimension universe",
+            "was version 8, is version 7",
+        ),
+        (
+            """
+            UPDATE plain.butler_attributes SET value = '1.0.0'
+            WHERE name LIKE 'version:%ByDimensionsDatasetRecordStorageManagerUUID'
+            """,
+            "datasets manager",
+            "is ByDimensionsDatasetRecordStorageManagerUUID 1.0.0",
+        ),
+        (
+            """
+            UPDATE plain.butler_attributes SET value = '9.0.0'
+            WHERE name LIKE 'version:%StaticDimensionRecordStorageManager'
+            """,
+            "registry in schema plain",
+            "9.0.0",
+        ),
+        (
+            "DELETE FROM plain.opaque_meta",
+            "tables of the datastores",
+            "were file_datastore_records; are none",
+        ),
+        (
+            "UPDATE tapdb.view_definition SET software_version = '0.0.1'",
+            "view ivoa.obscore",
+            "was made by tapdb 0.0.1",
+        ),
+    ],
+)
+def test_what_has_changed_in_the_registry_is_named(
+    view_connection_readonly: sa.Connection, statement: str, what: str, detail: str
+) -> None:
+    finding = only(check_after(view_connection_readonly, statement))
+    assert (finding.severity, finding.what) == ("drift", what)
+    assert detail in finding.detail
+
+
+def test_a_registry_that_has_moved_to_another_schema_is_drift(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    findings = check_after(view_connection_readonly, "ALTER SCHEMA plain RENAME TO renamed")
+    assert "registry in schema plain" in {one.what for one in findings if one.severity == "drift"}
+
+
+def test_another_configuration_is_drift_and_its_comments_are_not(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    view = find_stored_view(view_connection_readonly, VIEW)
+    text = view_config_text(VIEW, geometry="table")
+    same, other = text + "# a comment\n", text.replace("facility_name: Rubin-LSST", "facility_name: Rubin")
+    assert check_view(view_connection_readonly, view, parse_config(same)) == ()
+    assert only(check_view(view_connection_readonly, view, parse_config(other))).what == "configuration"
+
+
+@pytest.mark.parametrize(
+    ("statement", "view", "severity", "what", "detail"),
+    [
+        ("DROP VIEW ivoa.obscore", VIEW, "drift", "view ivoa.obscore", "missing"),
+        (
+            "DROP INDEX plain.tapdb_by_index_obscore_visit",
+            "by_index.obscore",
+            "drift",
+            "index plain.tapdb_by_index_obscore_visit",
+            "missing",
+        ),
+        (
+            "DROP TRIGGER plain_visit_footprint_insert ON plain.visit",
+            VIEW,
+            "drift",
+            "trigger plain_visit_footprint_insert on plain.visit",
+            "missing",
+        ),
+        (
+            "ALTER TABLE plain.visit DISABLE TRIGGER plain_visit_footprint_update",
+            VIEW,
+            "drift",
+            "trigger plain_visit_footprint_update on plain.visit",
+            "disabled",
+        ),
+        (
+            "ALTER TABLE plain.visit ENABLE REPLICA TRIGGER plain_visit_footprint_update",
+            VIEW,
+            "drift",
+            "trigger plain_visit_footprint_update on plain.visit",
+            "replica",
+        ),
+        (
+            "ALTER TABLE tapdb.plain_visit_footprint DROP CONSTRAINT plain_visit_footprint_pkey",
+            VIEW,
+            "drift",
+            "table tapdb.plain_visit_footprint",
+            "no primary key",
+        ),
+        ("REVOKE SELECT ON plain.dataset FROM tapdb_owner", VIEW, "drift", "table plain.dataset", "read by"),
+        (
+            "SELECT tapdb.set_region_selectivity('contsel')",
+            VIEW,
+            "performance",
+            "operators of pg_sphere",
+            "&&",
+        ),
+        (
+            "ALTER TABLE tapdb.plain_visit_footprint ALTER pgs_region RESET (n_distinct)",
+            VIEW,
+            "performance",
+            "table tapdb.plain_visit_footprint",
+            "n_distinct",
+        ),
+        (
+            "DROP INDEX tapdb.plain_visit_footprint_pgs_region_idx",
+            VIEW,
+            "performance",
+            "table tapdb.plain_visit_footprint",
+            "no GiST index",
+        ),
+        (
+            "UPDATE pg_class SET reltuples = -1 WHERE oid = 'tapdb.plain_visit_footprint'::regclass",
+            VIEW,
+            "performance",
+            "table tapdb.plain_visit_footprint",
+            "never analysed",
+        ),
+    ],
+)
+def test_what_is_missing_or_does_not_work_is_named(
+    view_connection_readonly: sa.Connection, statement: str, view: str, severity: str, what: str, detail: str
+) -> None:
+    finding = only(check_after(view_connection_readonly, statement, view=view))
+    assert (finding.severity, finding.what) == (severity, what)
+    assert detail in finding.detail
+
+
+def test_a_kept_table_and_its_source_that_are_gone_are_drift(view_connection_readonly: sa.Connection) -> None:
+    dropped = "DROP VIEW tapdb.plain_visit_footprint_source"
+    source = "view tapdb.plain_visit_footprint_source"
+    assert only(check_after(view_connection_readonly, dropped)).what == source
+    dropped = "DROP TABLE tapdb.plain_visit_footprint CASCADE"
+    assert {one.what for one in check_after(view_connection_readonly, dropped)} == {
+        "view ivoa.obscore",
+        source,
+        "table tapdb.plain_visit_footprint",
+    }
+
+
+def test_rows_lost_from_and_left_in_a_kept_table_are_found_by_their_keys(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    statement = """
+        DELETE FROM tapdb.plain_visit_footprint WHERE id = (SELECT min(id) FROM tapdb.plain_visit_footprint);
+        UPDATE tapdb.plain_visit_footprint SET id = -id
+        WHERE id = (SELECT max(id) FROM tapdb.plain_visit_footprint)
+        """
+    for deep in (False, True):
+        finding = only(check_after(view_connection_readonly, "" if deep else statement, deep=deep))
+        assert (finding.severity, finding.what) == ("drift", "table tapdb.plain_visit_footprint")
+        assert finding.detail == "lacks 2 rows and has 1 rows too many"
+        assert "--rebuild-footprints" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("table", "statement"),
+    [
+        (
+            "tapdb.ivoa_obscore_visit",
+            """
+            UPDATE tapdb.ivoa_obscore_visit SET t_min = t_min + 1
+            WHERE id = (SELECT min(id) FROM tapdb.ivoa_obscore_visit WHERE t_min IS NOT NULL)
+            """,
+        ),
+        (
+            "tapdb.plain_visit_footprint",
+            """
+            UPDATE tapdb.plain_visit_footprint SET pgs_region = '{(0,0),(0.1,0),(0,0.1)}'
+            WHERE id = (SELECT min(id) FROM tapdb.plain_visit_footprint)
+            """,
+        ),
+    ],
+)
+def test_other_values_in_a_kept_table_are_found_by_a_deep_check_alone(
+    view_connection_readonly: sa.Connection, table: str, statement: str
+) -> None:
+    assert check_after(view_connection_readonly, statement) == ()
+    finding = only(check_after(view_connection_readonly, "", deep=True))
+    assert finding.what == f"table {table}"
+    assert finding.detail == "has 1 rows with other values"
+
+
+def test_a_refresh_mends_what_a_check_has_found(engine: sa.Engine) -> None:
+    change(
+        engine,
+        "DELETE FROM tapdb.plain_visit_footprint; DELETE FROM tapdb.ivoa_obscore_visit; "
+        "ALTER TABLE plain.visit DISABLE TRIGGER ALL; DROP VIEW ivoa.obscore",
+    )
+    assert len(check(engine)) > 5
+    with engine.begin() as connection:
+        for view in read_stored_views(connection):
+            refresh_view(connection, view, rebuild_footprints=True)
+    assert check(engine, deep=True) == ()
+
+
+def test_run_collections_that_became_many_are_a_matter_of_speed(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    connection = view_connection_readonly
+    statement = """
+        WITH made AS (
+          INSERT INTO plain.collection (name, type)
+          SELECT 'other/run-' || n, 1 FROM generate_series(1, {many}) n RETURNING collection_id
+        )
+        INSERT INTO plain.run (collection_id) SELECT collection_id FROM made
+        """
+    finding = only(check_after(connection, statement.replace("{many}", str(MANY_RUNS))))
+    assert finding.severity == "performance"
+    assert "RUN collections" in finding.detail
+    refresh_view(connection, find_stored_view(connection, VIEW))
+    assert check_view(connection, find_stored_view(connection, VIEW)) == ()
+
+
+def test_a_check_needs_no_more_than_to_read(view_pair_readonly: Pair) -> None:
+    engine = create_engine(view_pair_readonly.url, read_only=True)
+    assert check(engine, deep=True) == ()
+    engine.dispose()
