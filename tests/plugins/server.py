@@ -161,7 +161,7 @@ def _cloner(server: Server, new_name: Callable[[], str], made: list[str]) -> Cal
 
 
 def _drop_at_end_of_session(server: Server, names: list[str]) -> None:
-    """Drop databases of a server that lives on: each drop is a checkpoint, and a private server ends anyway."""
+    """Drop databases of a server that lives on; a private one goes with all that it has."""
     if isinstance(server, GivenServer):
         for name in names:
             drop_database(server.url(), name)
