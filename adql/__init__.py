@@ -1,11 +1,11 @@
-"""ADQL 2.1: parse strictly, explain errors, translate to indexable PostgreSQL. Pure: no database, no files."""
+"""ADQL 2.1: parse strictly, explain errors, translate to indexable PostgreSQL. Pure: no database."""
 
+from adql.compiled import CompiledQuery, Server
 from adql.dialect import RUBIN, STRICT, Dialect
 from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
 from adql.limits import Limits
-from adql.nodes import Column, Function, Identifier, Node, Query, Table
-from adql.compiled import CompiledQuery, Server
 from adql.metadata import ColumnMetadata, Metadata, TableMetadata, UserFunction
+from adql.nodes import Column, Function, Identifier, Node, Query, Table
 from adql.parser import parse
 from adql.postgres import to_postgres
 from adql.published import metadata_from_rows

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import repeat
-from typing import Any
+from typing import ClassVar
 
 from adql.check_values import ValueCheck
 from adql.errors import AdqlTypeError
@@ -53,7 +53,7 @@ class ConditionCheck(ValueCheck):
 
     def condition(self, node: Condition, scope: Scope) -> Condition:
         """Return a condition with its names resolved and its types known."""
-        return _CHECKS[type(node)](self, node, scope)
+        return self._condition_checks[type(node)](self, node, scope)
 
     def _comparison(self, node: Comparison, scope: Scope) -> Comparison:
         left = self.value(node.left, scope)
@@ -127,15 +127,14 @@ class ConditionCheck(ValueCheck):
             raise self.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
         return family
 
-
-_CHECKS: dict[type, Callable[[ConditionCheck, Any, Scope], Condition]] = {
-    Comparison: ConditionCheck._comparison,
-    Between: ConditionCheck._between,
-    In: ConditionCheck._in,
-    Like: ConditionCheck._like,
-    IsNull: ConditionCheck._is_null,
-    Exists: ConditionCheck._exists,
-    Not: ConditionCheck._not,
-    And: ConditionCheck._and,
-    Or: ConditionCheck._or,
-}
+    _condition_checks: ClassVar[Mapping[type, Callable[..., Condition]]] = {
+        Comparison: _comparison,
+        Between: _between,
+        In: _in,
+        Like: _like,
+        IsNull: _is_null,
+        Exists: _exists,
+        Not: _not,
+        And: _and,
+        Or: _or,
+    }

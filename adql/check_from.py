@@ -1,4 +1,4 @@
-"""The check of FROM: published tables, subqueries and joins become the relations of a scope (REC 2.2.1, 2.2.2)."""
+"""The check of FROM: tables, subqueries and joins become the relations of a scope (REC 2.2.1, 2.2.2)."""
 
 from __future__ import annotations
 
@@ -200,8 +200,8 @@ class FromCheck(ConditionCheck):
     ) -> tuple[Condition | None, dict[str, ColumnOrigin]]:
         """Return the condition that USING or NATURAL stands for, and the columns that they merge.
 
-        The SQL never says USING or NATURAL: published names can differ in case from those of the database, and hidden
-        columns must not take part.
+        The SQL never says USING or NATURAL: published names can differ in case from those of the database,
+        and hidden columns must not take part.
         """
         if join.natural:
             known = {origin.column.name.lower() for origin in right.columns()}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import repeat
+from typing import ClassVar
 
 from adql.check_geometry import GeometryCheck
 from adql.errors import AdqlNameError, AdqlTypeError
 from adql.metadata import Metadata, UserFunction
-from adql.nodes import Cast, Expression, Function, Null, Number, Sign, String
+from adql.nodes import Cast, Expression, Function, Number, Sign, String
 from adql.problems import fitted, type_of
 from adql.scope import Scope, did_you_mean
 from adql.types import (
-    ANY,
     CIRCLE,
     DOUBLE,
     GEOMETRIES,
@@ -99,7 +99,7 @@ class FunctionCheck(GeometryCheck):
         form = FUNCTIONS.get(node.name)
         if form is None:
             return self._user_defined(node, arguments)
-        return _CHECKS[form.shape](self, node, arguments)
+        return self._function_checks[form.shape](self, node, arguments)
 
     def cast(self, node: Cast, scope: Scope) -> Expression:
         """Return a CAST, if the one type can become the other."""
@@ -222,7 +222,8 @@ class FunctionCheck(GeometryCheck):
             ):
                 raise self.problem(
                     AdqlTypeError,
-                    f"argument {number + 1} of {function.name} must be {_called(family)}, not {_called(given)}",
+                    f"argument {number + 1} of {function.name} must be {_called(family)}, "
+                    f"not {_called(given)}",
                     node=node,
                 )
         given_arguments = tuple(
@@ -237,6 +238,24 @@ class FunctionCheck(GeometryCheck):
         known = [*FUNCTIONS, *AGGREGATES, *(of.name for of in self.metadata.functions), *self.functions]
         hint = f"in ADQL it is {synonym}" if synonym else did_you_mean(node.name, known)
         return self.problem(AdqlNameError, f'this service has no function "{name}"', hint, node=node)
+
+    _function_checks: ClassVar[Mapping[str, Callable[..., Function]]] = {
+        "numbers": _mathematical,
+        "rand": _mathematical,
+        "round": _round,
+        "texts": _texts,
+        "coalesce": _coalesce,
+        "in_unit": _in_unit,
+        "one_geometry": GeometryCheck.measure,
+        "two_geometries": GeometryCheck.relation,
+        "one_point": GeometryCheck.coordinate,
+        "distance": GeometryCheck.distance,
+        "point": GeometryCheck.shape,
+        "circle": GeometryCheck.shape,
+        "box": GeometryCheck.shape,
+        "polygon": GeometryCheck.polygon,
+        "region": GeometryCheck.region,
+    }
 
 
 def _call(node: Function, arguments: tuple[Expression, ...], type_: ValueType) -> Function:
@@ -259,23 +278,3 @@ def _called(family: str) -> str:
         "null": "NULL",
         "geometry": "a geometry",
     }.get(family, "any value")
-
-
-_Check = Callable[[FunctionCheck, Function, tuple[Expression, ...]], Function]
-_CHECKS: dict[str, _Check] = {
-    "numbers": FunctionCheck._mathematical,
-    "rand": FunctionCheck._mathematical,
-    "round": FunctionCheck._round,
-    "texts": FunctionCheck._texts,
-    "coalesce": FunctionCheck._coalesce,
-    "in_unit": FunctionCheck._in_unit,
-    "one_geometry": FunctionCheck.measure,
-    "two_geometries": FunctionCheck.relation,
-    "one_point": FunctionCheck.coordinate,
-    "distance": FunctionCheck.distance,
-    "point": FunctionCheck.shape,
-    "circle": FunctionCheck.shape,
-    "box": FunctionCheck.shape,
-    "polygon": FunctionCheck.polygon,
-    "region": FunctionCheck.region,
-}

@@ -1,8 +1,7 @@
-"""The check of geometries (REC 4.2): types, coordinate systems, and the ranges of coordinates that a query fixes."""
+"""The check of geometries (REC 4.2): types, coordinate systems, and coordinates that a query fixes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from adql.constants import constant_value
@@ -10,7 +9,7 @@ from adql.errors import AdqlTypeError
 from adql.nodes import Cast, Expression, Function, Node, Null, Number, Sign, String
 from adql.problems import Problems, type_of
 from adql.regions import RegionError, check_coordinate_system, numbers_of, read_region
-from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, TEXT, ValueType, without_meaning
+from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, TEXT, without_meaning
 
 __all__ = ["GeometryCheck"]
 

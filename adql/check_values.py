@@ -1,12 +1,12 @@
-"""The check of values: columns found in the relations of the query, literals typed, numbers kept apart from text."""
+"""The check of values: columns are found, literals get a type, numbers are kept apart from text."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import repeat
-from typing import Any
+from typing import ClassVar
 
 from adql.check_functions import FunctionCheck
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
@@ -48,7 +48,7 @@ class ValueCheck(FunctionCheck):
 
     def value(self, node: Expression, scope: Scope) -> Expression:
         """Return a value with its names resolved and its types known."""
-        return _CHECKS[type(node)](self, node, scope)
+        return self._value_checks[type(node)](self, node, scope)
 
     def condition(self, node: Condition, scope: Scope) -> Condition:
         """Return a condition with its names resolved and its types known."""
@@ -58,7 +58,7 @@ class ValueCheck(FunctionCheck):
         """Return a checked subquery and the types of its columns."""
         raise NotImplementedError
 
-    def _number(self, node: Number, scope: Scope) -> Number:
+    def _number(self, node: Number, _scope: Scope) -> Number:
         text = node.text
         if text.isdigit():
             digits = text.lstrip("0")
@@ -70,10 +70,10 @@ class ValueCheck(FunctionCheck):
             raise self.problem(AdqlTypeError, "the number is too large for double precision", node=node)
         return Number(text, at=node.at, type=DOUBLE)
 
-    def _string(self, node: String, scope: Scope) -> String:
+    def _string(self, node: String, _scope: Scope) -> String:
         return String(node.value, at=node.at, type=TEXT)
 
-    def _null(self, node: Null, scope: Scope) -> Null:
+    def _null(self, node: Null, _scope: Scope) -> Null:
         return Null(at=node.at, type=NULL)
 
     def column(self, node: Column, scope: Scope) -> Column:
@@ -211,6 +211,21 @@ class ValueCheck(FunctionCheck):
             raise self.problem(AdqlTypeError, "only numbers can be computed with", node=node)
         return node
 
+    _value_checks: ClassVar[Mapping[type, Callable[..., Expression]]] = {
+        Number: _number,
+        String: _string,
+        Null: _null,
+        Column: column,
+        Sign: _sign,
+        Arithmetic: _arithmetic,
+        Concatenation: _concatenation,
+        Function: FunctionCheck.function,
+        Aggregate: _aggregate,
+        Cast: FunctionCheck.cast,
+        Case: _case,
+        ScalarQuery: _scalar_query,
+    }
+
 
 def _same_unit(type_: ValueType) -> ValueType:
     return without_meaning(type_, type_.unit)
@@ -239,19 +254,3 @@ def _product_unit(types: tuple[ValueType, ...], operators: tuple[str, ...]) -> s
 
 def _place(operand: Expression, node: Expression) -> Expression:
     return operand if operand.at >= 0 else node
-
-
-_CHECKS: dict[type, Callable[[ValueCheck, Any, Scope], Expression]] = {
-    Number: ValueCheck._number,
-    String: ValueCheck._string,
-    Null: ValueCheck._null,
-    Column: ValueCheck.column,
-    Sign: ValueCheck._sign,
-    Arithmetic: ValueCheck._arithmetic,
-    Concatenation: ValueCheck._concatenation,
-    Function: FunctionCheck.function,
-    Aggregate: ValueCheck._aggregate,
-    Cast: FunctionCheck.cast,
-    Case: ValueCheck._case,
-    ScalarQuery: ValueCheck._scalar_query,
-}

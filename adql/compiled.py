@@ -48,10 +48,11 @@ class CompiledQuery:
     parameters
         Their values.
     parameter_types
-        Their types in PostgreSQL, such as ``double precision`` or ``text``. Sending them with these types lets the server
-        keep one prepared statement, and one plan, for all queries of the same shape.
+        Their types in PostgreSQL, such as ``double precision`` or ``text``. Sending them with these types
+        lets the server keep one prepared statement, and one plan, for all queries of the same shape.
     columns
-        The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array of degrees.
+        The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
+        of degrees.
     """
 
     sql: str

@@ -12,6 +12,8 @@ from adql.words import FUNCTION_WORDS, RESERVED_WORDS
 
 __all__ = ["Cursor"]
 
+_BIGINT_DIGITS = 19
+
 
 class Cursor:
     """What every part of the parser does with tokens.
@@ -109,8 +111,8 @@ class Cursor:
         if self.kinds[index] != NUMBER or not value.isdigit():
             raise self.unexpected(f"an unsigned integer for {what}")
         digits = value.lstrip("0") or "0"
-        # 19 digits hold every bigint; Python refuses to convert thousands of them.
-        if len(digits) > 19 or int(digits) >= 2**63:
+        # Python refuses to convert thousands of digits.
+        if len(digits) > _BIGINT_DIGITS or int(digits) >= 2**63:
             raise self.error(f"{what} is too large", kind=AdqlLimitError)
         self.index = index + 1
         return int(digits)

@@ -19,9 +19,9 @@ class Dialect:
     name
         How the command line calls it.
     function_words_as_names
-        A word that is reserved only as the name of a function (``distance``, ``area``) is a name where no parenthesis
-        follows: Rubin's tutorials write ``DISTANCE(...) AS distance``. It stands in the tree as a delimited identifier in
-        lower case, so that the printed query is strict ADQL.
+        A word that is reserved only as the name of a function (``distance``, ``area``) is a name where no
+        parenthesis follows: Rubin's tutorials write ``DISTANCE(...) AS distance``. It stands in the tree as
+        a delimited identifier in lower case, so that the printed query is strict ADQL.
     case_expressions
         ``CASE WHEN ... THEN ... ELSE ... END``, which DaCHS and CADC accept.
     scalar_subqueries
@@ -37,7 +37,8 @@ class Dialect:
     functions: tuple[UserFunction, ...] = ()
 
 
-# Qserv's scisql functions, which Rubin's tutorials use. A flux that is not positive has no magnitude: NULL, not an error.
+# Qserv's scisql functions, which Rubin's tutorials use. A flux that is not positive has no magnitude: NULL,
+# not an error.
 _SCISQL = (
     UserFunction(
         "scisql_nanojanskyToAbMag",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
 from adql.constants import constant_value
 from adql.emit_geometry import LONGEST_REPEATED
 from adql.emit_values import ValueEmitter
-from adql.emitter import call, cast, joined
+from adql.emitter import call, joined
 from adql.nodes import (
     And,
     Between,
@@ -54,7 +54,7 @@ class ConditionEmitter(ValueEmitter):
 
     def condition(self, node: Condition) -> str:
         """Return a condition as SQL."""
-        return _EMITTERS[type(node)](self, node)
+        return self._condition_emitters[type(node)](self, node)
 
     def relation(self, node: Function) -> str:
         """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve."""
@@ -129,7 +129,8 @@ class ConditionEmitter(ValueEmitter):
     def _near(self, node: Function, limit: Expression, exactly: Callable[[str, str], str]) -> str | None:
         """Return a distance that is less than a limit: a circle for the index, and the exact comparison.
 
-        pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too large.
+        pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too
+        large.
         """
         point, centre = node.arguments
         value = constant_value(limit)
@@ -146,7 +147,8 @@ class ConditionEmitter(ValueEmitter):
         if len(one) + len(other) + len(radius) > LONGEST_REPEATED:
             del self.parameters[start:], self.parameter_types[start:]
             return None
-        # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong answer.
+        # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
+        # answer.
         circle = radius if value is not None else call("GREATEST", radius, "0")
         return joined("AND", self._in_circle(one, other, circle), exactly(self.distance(one, other), radius))
 
@@ -159,7 +161,8 @@ class ConditionEmitter(ValueEmitter):
                 return list(map(self.numeric, operands))
             if families <= {"string", "region", "uuid"}:
                 return list(map(self.text_of, operands))
-        # Beside a column of text a bare parameter takes its type; with a cast, an index on a char(n) column would be lost.
+        # Beside a column of text a bare parameter takes its type; with a cast, an index on a char(n) column
+        # would be lost.
         column = any(
             isinstance(operand, Column) and type_of(operand).family == "string" for operand in operands
         )
@@ -177,12 +180,12 @@ class ConditionEmitter(ValueEmitter):
         if isinstance(operand, Function) and operand.name == "DISTANCE" and not node.negated:
             low = node.low
             special = self._near(
-                operand, high, lambda distance, limit: _between_sql(distance, False, self.sql(low), limit)
+                operand, high, lambda distance, limit: _between_sql(distance, self.sql(low), limit)
             )
             if special is not None:
                 return special
         text, *bounds = self._sides((operand, node.low, high))
-        return _between_sql(text, node.negated, *bounds)
+        return _between_sql(text, *bounds, negated=node.negated)
 
     def _in(self, node: In) -> str:
         word = " NOT IN (" if node.negated else " IN ("
@@ -191,17 +194,14 @@ class ConditionEmitter(ValueEmitter):
         values = self._list(node)
         if values is not None:
             operand = self.sql(node.operand)
-            test = (
-                joined("<>", operand, call("ALL", values))
-                if node.negated
-                else joined("=", operand, call("ANY", values))
-            )
-            return test
+            if node.negated:
+                return joined("<>", operand, call("ALL", values))
+            return joined("=", operand, call("ANY", values))
         text, *choices = self._sides((node.operand, *node.choices))
         return "(" + text + word + ", ".join(choices) + "))"
 
     def _list(self, node: In) -> str | None:
-        """Return a list of literals as one parameter, so that lists of all lengths are one text to the server."""
+        """Return a list of literals as one parameter: lists of all lengths are one text to the server."""
         choices = node.choices
         assert isinstance(choices, tuple)  # noqa: S101  a subquery has been dealt with
         if self.inline or len(choices) == 1:
@@ -246,8 +246,20 @@ class ConditionEmitter(ValueEmitter):
     def _or(self, node: Or) -> str:
         return joined("OR", *map(self.condition, node.operands))
 
+    _condition_emitters: ClassVar[Mapping[type, Callable[..., str]]] = {
+        Comparison: _comparison,
+        Between: _between,
+        In: _in,
+        Like: _like,
+        IsNull: _is_null,
+        Exists: _exists,
+        Not: _not,
+        And: _and,
+        Or: _or,
+    }
 
-def _between_sql(text: str, negated: bool, low: str, high: str) -> str:
+
+def _between_sql(text: str, low: str, high: str, *, negated: bool = False) -> str:
     return "(" + text + (" NOT BETWEEN " if negated else " BETWEEN ") + low + " AND " + high + ")"
 
 
@@ -263,16 +275,3 @@ def _literal(node: Expression) -> int | float | None:
         return None
     value = float(number.text) if type_of(number).datatype == "double" else int(number.text)
     return -value if negative else value
-
-
-_EMITTERS: dict[type, Callable[[ConditionEmitter, Any], str]] = {
-    Comparison: ConditionEmitter._comparison,
-    Between: ConditionEmitter._between,
-    In: ConditionEmitter._in,
-    Like: ConditionEmitter._like,
-    IsNull: ConditionEmitter._is_null,
-    Exists: ConditionEmitter._exists,
-    Not: ConditionEmitter._not,
-    And: ConditionEmitter._and,
-    Or: ConditionEmitter._or,
-}

@@ -1,7 +1,7 @@
 """Geometries in pgSphere: degrees become radians, and the form is the one that an index serves.
 
-An index on ``spoint(radians(ra), radians(dec))`` is used only by an expression of the same form that stands to the left
-of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
+An index on ``spoint(radians(ra), radians(dec))`` is used only by an expression of the same form that stands
+to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ __all__ = ["LONGEST_REPEATED", "GeometryEmitter"]
 # What stands in the SQL several times must be short, or nesting would square its length.
 LONGEST_REPEATED = 2_000
 
+# pgSphere 1.2.0 gives no access to a vertex but through the text of the polygon, in radians.
+_VERTICES_OF = (
+    "(SELECT array_agg(degrees(CAST(v AS double precision)) ORDER BY n) FROM unnest(string_to_array("
+)
+_IN_DEGREES = ", ',')) WITH ORDINALITY AS u (v, n))"
 _POINT_SIZE = 2
 _LARGEST_RADIUS = 90.0
 
@@ -93,7 +98,7 @@ class GeometryEmitter(Emitter):
         return call("NULLIF", "ARRAY[" + ", ".join(parts) + "]", nothing)
 
     def index_rank(self, node: Expression) -> int:
-        """Return how likely a point has an index: a catalogue before a subquery, before an upload, before a constant."""
+        """Return how likely a point has an index: catalogue, subquery, upload, constant."""
         columns = [column for column in walk(node) if isinstance(column, Column)]
         if not columns:
             return 0
@@ -206,12 +211,7 @@ class GeometryEmitter(Emitter):
                 flat = [number for vertex in vertices for number in vertex]
                 return self.typed_constant(flat, "double precision[]")
         text = call("translate", cast(self.geometry(node), "text"), "'{}() '", "''")
-        # pgSphere 1.2.0 gives no access to a vertex but through the text of the polygon.
-        return (
-            "(SELECT array_agg(degrees(CAST(v AS double precision)) ORDER BY n) FROM unnest(string_to_array("
-            + text
-            + ", ',')) WITH ORDINALITY AS u (v, n))"
-        )
+        return _VERTICES_OF + text + _IN_DEGREES
 
     def _parts(self, node: Function) -> tuple[list[str], list[str]]:
         """Return the vertices of a polygon as numbers in degrees, or as points."""
@@ -265,7 +265,7 @@ class GeometryEmitter(Emitter):
 
 
 def _coordinates(node: Function) -> list[Expression]:
-    """Return the numbers of a polygon or box; empty if a vertex is a point that is not written as two numbers."""
+    """Return the numbers of a polygon or box; empty if a vertex is a point that is not two numbers."""
     numbers: list[Expression] = []
     for argument in node.arguments:
         if isinstance(argument, Function) and argument.name == "POINT":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from adql.emit_geometry import GeometryEmitter
 from adql.emitter import call, cast, joined
@@ -35,7 +35,9 @@ _NAMES = {
         for name in ("ABS", "ACOS", "ASIN", "ATAN", "ATAN2", "COS", "COT", "DEGREES", "EXP")
     },
     **{name: name.lower() for name in ("FLOOR", "PI", "POWER", "RADIANS", "SIN", "SQRT", "TAN")},
-    **{"CEILING": "ceil", "LOG": "ln", "LOG10": "log"},
+    "CEILING": "ceil",
+    "LOG": "ln",
+    "LOG10": "log",
 }
 _CAST_TYPES = {
     "SMALLINT": "smallint",
@@ -55,7 +57,7 @@ class ValueEmitter(GeometryEmitter):
 
     def sql(self, node: Expression) -> str:
         """Return a value as SQL."""
-        return _EMITTERS[type(node)](self, node)
+        return self._value_emitters[type(node)](self, node)
 
     def condition(self, node: Condition) -> str:
         """Return a condition as SQL."""
@@ -103,7 +105,7 @@ class ValueEmitter(GeometryEmitter):
             return "".join(arguments[part] if isinstance(part, int) else part for part in node.definition.sql)
         if name in _NAMES:
             return call(_NAMES[name], *map(self.numeric, node.arguments))
-        special = _FUNCTIONS.get(name)
+        special = self._function_emitters.get(name)
         return self.geometry(node) if special is None else special(self, node)
 
     def _modulo(self, node: Function) -> str:
@@ -119,13 +121,14 @@ class ValueEmitter(GeometryEmitter):
         return cast(call(function, self._exact(node.arguments[0]), *places), _DOUBLE)
 
     def _exact(self, node: Expression) -> str:
-        # PostgreSQL has round, trunc and mod for numeric alone. From real it takes six digits, from double fifteen.
+        # PostgreSQL has round, trunc and mod for numeric alone. From real it takes six digits, from double
+        # fifteen.
         text = self.numeric(node)
         if type_of(node).datatype == "float":
             text = cast(text, _DOUBLE)
         return cast(text, "numeric")
 
-    def _random(self, node: Function) -> str:
+    def _random(self, _node: Function) -> str:
         return call("random")
 
     def _change_case(self, node: Function) -> str:
@@ -147,7 +150,7 @@ class ValueEmitter(GeometryEmitter):
     def _coordinate(self, node: Function) -> str:
         return self.coordinate(node.arguments[0], 0 if node.name == "COORD1" else 1)
 
-    def _coordinate_system(self, node: Function) -> str:
+    def _coordinate_system(self, _node: Function) -> str:
         return cast("'ICRS'", "text")
 
     def _distance(self, node: Function) -> str:
@@ -181,7 +184,13 @@ class ValueEmitter(GeometryEmitter):
                 return cast(self.text_of(operand), "text")
             type_ = "character" if node.target == "CHAR" else "character varying"
             return cast(self.text_of(operand), type_ + "(" + str(node.length) + ")")
-        return cast(self.numeric(operand), _CAST_TYPES[node.target])
+        text = self.numeric(operand)
+        # A literal that is a date has become a timestamp already.
+        return (
+            text
+            if isinstance(operand, String) and type_of(operand).family == "time"
+            else cast(text, _CAST_TYPES[node.target])
+        )
 
     def _case(self, node: Case) -> str:
         parts = ["CASE"]
@@ -197,38 +206,38 @@ class ValueEmitter(GeometryEmitter):
     def _scalar_query(self, node: ScalarQuery) -> str:
         return "(" + self.subquery(node.query) + ")"
 
-    def _null(self, node: Null) -> str:
+    def _null(self, _node: Null) -> str:
         return "NULL"
 
+    _function_emitters: ClassVar[Mapping[str, Callable[..., str]]] = {
+        "MOD": _modulo,
+        "ROUND": _round,
+        "TRUNCATE": _round,
+        "RAND": _random,
+        "LOWER": _change_case,
+        "UPPER": _change_case,
+        "COALESCE": _coalesce,
+        "IN_UNIT": _in_unit,
+        "AREA": _area,
+        "COORD1": _coordinate,
+        "COORD2": _coordinate,
+        "COORDSYS": _coordinate_system,
+        "DISTANCE": _distance,
+        "CONTAINS": _relation_as_number,
+        "INTERSECTS": _relation_as_number,
+    }
 
-_FUNCTIONS: dict[str, Callable[[ValueEmitter, Function], str]] = {
-    "MOD": ValueEmitter._modulo,
-    "ROUND": ValueEmitter._round,
-    "TRUNCATE": ValueEmitter._round,
-    "RAND": ValueEmitter._random,
-    "LOWER": ValueEmitter._change_case,
-    "UPPER": ValueEmitter._change_case,
-    "COALESCE": ValueEmitter._coalesce,
-    "IN_UNIT": ValueEmitter._in_unit,
-    "AREA": ValueEmitter._area,
-    "COORD1": ValueEmitter._coordinate,
-    "COORD2": ValueEmitter._coordinate,
-    "COORDSYS": ValueEmitter._coordinate_system,
-    "DISTANCE": ValueEmitter._distance,
-    "CONTAINS": ValueEmitter._relation_as_number,
-    "INTERSECTS": ValueEmitter._relation_as_number,
-}
-_EMITTERS: dict[type, Callable[[ValueEmitter, Any], str]] = {
-    Number: ValueEmitter.number,
-    String: ValueEmitter.string,
-    Null: ValueEmitter._null,
-    Column: ValueEmitter.column,
-    Sign: ValueEmitter._sign,
-    Arithmetic: ValueEmitter._arithmetic,
-    Concatenation: ValueEmitter._concatenation,
-    Function: ValueEmitter._function,
-    Aggregate: ValueEmitter._aggregate,
-    Cast: ValueEmitter._cast,
-    Case: ValueEmitter._case,
-    ScalarQuery: ValueEmitter._scalar_query,
-}
+    _value_emitters: ClassVar[Mapping[type, Callable[..., str]]] = {
+        Number: GeometryEmitter.number,
+        String: GeometryEmitter.string,
+        Null: _null,
+        Column: column,
+        Sign: _sign,
+        Arithmetic: _arithmetic,
+        Concatenation: _concatenation,
+        Function: _function,
+        Aggregate: _aggregate,
+        Cast: _cast,
+        Case: _case,
+        ScalarQuery: _scalar_query,
+    }

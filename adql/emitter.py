@@ -1,4 +1,4 @@
-"""Pieces of SQL: names, constants and calls. Everything that reaches the server is put together here, from the tree."""
+"""Pieces of SQL: names, constants and calls, from which all that reaches the server is put together."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Emitter(Problems):
 
     def constant(self, value: Parameter, type_: str) -> str:
         """Return a constant of a context that determines its type: a bare parameter, or a literal."""
-        if self.inline and not isinstance(value, list):
-            return quote_literal(value) if isinstance(value, str) else repr(value)
+        if self.inline:
+            return _literal(value)
         self.parameters.append(value)
         self.parameter_types.append(type_)
         return "$" + str(len(self.parameters))
@@ -108,3 +108,9 @@ class Emitter(Problems):
         if family == "time":
             return call("to_char", text, "'YYYY-MM-DD\"T\"HH24:MI:SS.MS'")
         return text if family in ("string", "region") else cast(text, "text")
+
+
+def _literal(value: Parameter) -> str:
+    if isinstance(value, list):
+        return "ARRAY[" + ", ".join(map(_literal, value)) + "]"
+    return quote_literal(value) if isinstance(value, str) else repr(value)

@@ -6,7 +6,8 @@ from tapdb.errors import TapdbError
 
 __all__ = ["AdqlError", "AdqlLimitError", "AdqlNameError", "AdqlSyntaxError", "AdqlTypeError"]
 
-# A longer source line is shown as a window around the caret: some programs send a query as one line of many kilobytes.
+# A longer source line is shown as a window around the caret: some programs send a query as one line of many
+# kilobytes.
 _WINDOW = 100
 
 
@@ -45,7 +46,8 @@ class AdqlError(TapdbError, ValueError):
             before = text[:start]
             self.line = before.count("\n") + before.count("\r") - before.count("\r\n") + 1
             self.column = offset - start + 1
-            # Not splitlines(): it also breaks at characters such as U+2028, which are ordinary ones inside a literal.
+            # Not splitlines(): it also breaks at characters such as U+2028, which are ordinary ones inside
+            # a literal.
             self.source_line = text[start : start + len(text)].replace("\r", "\n").partition("\n")[0]
         super().__init__(self._message())
 

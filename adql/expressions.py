@@ -1,7 +1,7 @@
 """The parser of computed values and of conditions (REC 2.2.3 and appendix A).
 
-A parenthesis can open a value or a condition; which one shows only after it has been read. So one set of rules reads
-both, and each place asks for the sort of thing that it needs.
+A parenthesis can open a value or a condition; which one shows only after it has been read. So one set of
+rules reads both, and each place asks for the sort of thing that it needs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from adql.values import (
 __all__ = ["ExpressionParser"]
 
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
+_NUMERIC = frozenset(("numeric", "any"))
 _PREDICATE_WORDS = frozenset(("BETWEEN", "IN", "LIKE", "ILIKE", "NOT", "IS"))
 _LOGICAL = frozenset(("AND", "OR"))
 _ADDITIVE = frozenset(("+", "-"))
@@ -116,7 +117,7 @@ class ExpressionParser(PrimaryParser):
             self.expect("AND")
             return Between(operand, low, self.value(), negated, at=at)
         if word == "IN":
-            return self._in(operand, negated, at)
+            return self._in(operand, at, negated=negated)
         if word in ("LIKE", "ILIKE"):
             self._check_text(operand, start, at - negated, word)
             begin = self.index
@@ -137,7 +138,7 @@ class ExpressionParser(PrimaryParser):
         self.index += 1
         return IsNull(operand, negated, at=at)
 
-    def _in(self, operand: Expression, negated: bool, at: int) -> In:
+    def _in(self, operand: Expression, at: int, *, negated: bool) -> In:
         opening = self.index
         if self.kinds[opening] != "(":
             raise self.unexpected("'('")
@@ -225,7 +226,7 @@ class ExpressionParser(PrimaryParser):
         return Concatenation(tuple(operands), at=start)
 
     def _check_text(self, operand: Expression, start: int, end: int, operator: str) -> None:
-        """Refuse what is no <character_factor>: a geometry, or a computed number that is not in parentheses."""
+        """Refuse what is no <character_factor>: a geometry, or a computed number without parentheses."""
         if operand.kind in ("point", "region"):
             raise self.error(f"a geometry cannot stand beside {operator}", at=start, kind=AdqlTypeError)
         if operand.kind == "null":
@@ -245,7 +246,7 @@ class ExpressionParser(PrimaryParser):
 
     def _as_number(self, node: Expression | Condition, start: int) -> Expression:
         kind = node.kind
-        if kind == "numeric" or kind == "any":
+        if kind in _NUMERIC:
             return node  # type: ignore[return-value]
         what = {"null": "NULL", "string": "a character string", "condition": "a condition"}.get(
             kind, "a geometry"

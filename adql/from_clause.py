@@ -24,6 +24,7 @@ class FromParser(ExpressionParser):
         raise NotImplementedError
 
     def alias(self, what: str) -> Identifier | None:
+        """Read ``[AS] name`` if it is there; `what` says in a message which name is meant."""
         if self.kinds[self.index] == "AS":
             self.index += 1
             return self.identifier(what)
@@ -32,6 +33,7 @@ class FromParser(ExpressionParser):
         return None
 
     def table_reference(self, first: TableReference | None = None) -> TableReference:
+        """Read one item of FROM; `first` is its first table if that has been read already."""
         at = self.index
         if first is None:
             first = self._table()

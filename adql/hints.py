@@ -74,7 +74,7 @@ def describe_token(tokens: Tokens, index: int) -> str:
 
 
 def hint_for_token(tokens: Tokens, index: int) -> str:
-    """Return what to write instead of a token that cannot stand where it stands; empty if there is no advice."""
+    """Return what to write instead of a token that cannot stand where it stands, if there is advice."""
     kind = tokens.kinds[index]
     value = tokens.values[index]
     before = tokens.values[index - 1].upper() if index else ""

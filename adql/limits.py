@@ -20,8 +20,8 @@ class Limits:
     max_nesting
         Parentheses inside parentheses.
     max_depth
-        Nodes of the tree below one another. Parentheses that mean nothing add none; the most that one pair adds is
-        three or four.
+        Nodes of the tree below one another. Parentheses that mean nothing add none; the most that one pair
+        adds is three or four.
     max_subqueries
         Subqueries inside subqueries; each costs several levels of the tree.
     max_operators
@@ -31,10 +31,11 @@ class Limits:
     max_tables
         Tables and common table expressions that a query names, each time that it does.
     max_columns
-        Output columns, those of subqueries and of ``SELECT *`` included; PostgreSQL itself takes 1,664 of one SELECT.
+        Output columns, those of subqueries and of ``SELECT *`` included; PostgreSQL itself takes 1,664 of
+        one SELECT.
     max_rows
-        Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow shows.
-        `None` sets no limit of its own.
+        Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow
+        shows. `None` sets no limit of its own.
     """
 
     max_bytes: int = 1_000_000

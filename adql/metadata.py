@@ -45,8 +45,8 @@ class ColumnMetadata:
     indexed
         Whether TAP_SCHEMA says that the column has an index.
     region_column
-        Column of type ``spoly`` beside this one that holds what a text such as ``s_region`` says. It is used where the
-        column is the argument of a geometrical function, and never shown.
+        Column of type ``spoly`` beside this one that holds what a text such as ``s_region`` says. It is
+        used where the column is the argument of a geometrical function, and never shown.
     center_column
         Column of type ``spoint`` that holds the centre of that region.
     """
@@ -123,8 +123,8 @@ class UserFunction:
     returns
         Type of the result.
     sql
-        What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument stands there
-        exactly once, so that the length of the SQL follows the length of the query.
+        What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument
+        stands there exactly once, so that the length of the SQL follows the length of the query.
     """
 
     name: str

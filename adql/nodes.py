@@ -1,9 +1,11 @@
 """The tree of an ADQL query: frozen values that compare by content and print as ADQL.
 
-Chains (`a + b - c`, `x AND y AND z`, `q UNION r EXCEPT s`, `t JOIN u JOIN v`) are one node with many operands, not a nest
-of pairs, so that the depth of a tree follows the parentheses of the query and never its length.
+Chains (`a + b - c`, `x AND y AND z`, `q UNION r EXCEPT s`, `t JOIN u JOIN v`) are one node with many
+operands, not a nest of pairs, so that the depth of a tree follows the parentheses of the query and never
+its length.
 
-`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.validate` found out.
+`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.validate`
+found out.
 """
 
 from __future__ import annotations

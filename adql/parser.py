@@ -25,6 +25,8 @@ from adql.walk import depth
 __all__ = ["parse"]
 
 _NAMES = (NAME, QUOTED)
+_AFTER_COLUMN = frozenset((",", "FROM"))
+_TABLE_PARTS = 3
 _SetOperand = Select | SetOperation | Query
 
 
@@ -51,18 +53,19 @@ def parse(text: str, *, dialect: Dialect = STRICT, limits: Limits = DEFAULT_LIMI
 
     Examples
     --------
-    >>> query = parse("SELECT TOP 3 ra FROM dp1.Object WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(62, -37, 0.1))")
+    >>> query = parse("SELECT TOP 3 ra FROM t WHERE 1=CONTAINS(POINT(ra, dec), CIRCLE(62, -37, 0.1))")
     >>> query.body.top
     3
     >>> print(query)
-    SELECT TOP 3 ra FROM dp1.Object WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(62, -37, 0.1))
+    SELECT TOP 3 ra FROM t WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(62, -37, 0.1))
     """
     try:
         query = _QueryParser(read_tokens(text, limits), dialect, limits).query()
     except RecursionError:
         # Only a caller that has used up most of Python's stack gets here: the limits bound the depth.
         raise AdqlLimitError("the query is nested too deep for the program that reads it") from None
-    # Each level of the tree comes from a parenthesis, three or four from one at most: most queries need no count.
+    # Each level of the tree comes from a parenthesis, three or four from one at most: most queries need no
+    # count.
     if text.count("(") * 4 > limits.max_depth - 10 and depth(query) > limits.max_depth:
         raise AdqlLimitError(f"the query is nested more than {limits.max_depth} levels deep")
     return query
@@ -219,7 +222,7 @@ class _QueryParser(FromParser):
         kind = kinds[at]
         if kind in _NAMES:
             following = kinds[at + 1]
-            if kind == NAME and (following == "," or following == "FROM"):
+            if kind == NAME and following in _AFTER_COLUMN:
                 self.index = at + 1
                 return Output(Column(Identifier(self.values[at]), at=at), at=at)
             if following == ".":
@@ -238,7 +241,7 @@ class _QueryParser(FromParser):
         names = [self.identifier("a table name")]
         self.expect(".")
         while self.kinds[self.index] != "*":
-            if len(names) == 3:
+            if len(names) == _TABLE_PARTS:
                 raise self.error("a table name has at most three parts: catalogue, schema and table")
             names.append(self.identifier("a table name"))
             self.expect(".")

@@ -62,10 +62,10 @@ def to_postgres(
     --------
     >>> from adql import parse
     >>> from adql.published import metadata_from_rows
-    >>> table = {"table_name": "dp1.Object"}
-    >>> columns = [{"table_name": "dp1.Object", "column_name": name, "datatype": "double"} for name in ("ra", "dec")]
-    >>> metadata = metadata_from_rows([table], columns)
-    >>> compiled = to_postgres(parse("SELECT ra FROM dp1.Object WHERE DISTANCE(ra, dec, 62, -37) < 0.1"), metadata)
+    >>> columns = [{"table_name": "s.t", "column_name": name, "datatype": "double"} for name in ("ra", "dec")]
+    >>> metadata = metadata_from_rows([{"table_name": "s.t"}], columns)
+    >>> query = parse("SELECT ra FROM s.t WHERE DISTANCE(ra, dec, 62, -37) < 0.1")
+    >>> compiled = to_postgres(query, metadata)
     >>> compiled.parameters
     (62.0, -37.0, 0.1)
     """
@@ -104,7 +104,8 @@ class _QueryEmitter(ConditionEmitter):
         limit = None
         if isinstance(body, Select):
             inline = self.inline
-            # What GROUP BY and ORDER BY compute must be recognised in the select list; a parameter equals no other one.
+            # What GROUP BY and ORDER BY compute must be recognised in the select list; a parameter equals
+            # no other one.
             computed = any(not isinstance(term.expression, (Number, Column)) for term in query.order_by)
             fixed = computed and (bool(body.group_by) or body.quantifier == "DISTINCT")
             text = self._select(body, outermost=outermost, fixed=fixed)
@@ -116,7 +117,7 @@ class _QueryEmitter(ConditionEmitter):
             text = (
                 self._operand(body, outermost=outermost)
                 if isinstance(body, Query)
-                else self._set(body, outermost)
+                else self._set(body, outermost=outermost)
             )
             order_by = ", ".join(map(self._ordering, query.order_by))
         if outermost and self.limits.max_rows is not None:
@@ -135,7 +136,7 @@ class _QueryEmitter(ConditionEmitter):
         text = expression.text if isinstance(expression, Number) else self.sql(expression)
         return text + (" DESC" if term.descending else "")
 
-    def _set(self, node: SetOperation, outermost: bool) -> str:
+    def _set(self, node: SetOperation, *, outermost: bool) -> str:
         parts = [self._operand(node.first, outermost=outermost)]
         for step in node.steps:
             parts.append(step.operator + " ALL" if step.keep_duplicates else step.operator)
@@ -147,12 +148,12 @@ class _QueryEmitter(ConditionEmitter):
             text = self._select(node, outermost=outermost, fixed=False)
             return text if node.top is None else "(" + text + " LIMIT " + str(node.top) + ")"
         if isinstance(node, SetOperation):
-            return "(" + self._set(node, outermost) + ")"
+            return "(" + self._set(node, outermost=outermost) + ")"
         # An operand is not the whole result: MAXREC does not bound it.
-        text = self._operand_query(node, outermost)
+        text = self._operand_query(node, outermost=outermost)
         return "(" + text + ")"
 
-    def _operand_query(self, node: Query, outermost: bool) -> str:
+    def _operand_query(self, node: Query, *, outermost: bool) -> str:
         limits, self.limits = self.limits, DEFAULT_LIMITS
         text = self._query(node, outermost=outermost)
         self.limits = limits

@@ -1,4 +1,4 @@
-"""The parser of single values: literals, columns, functions, and what stands in parentheses (REC appendix A)."""
+"""The parser of single values: literals, columns, functions, parentheses (REC appendix A)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from adql.words import AGGREGATES, CAST_TARGETS, FUNCTIONS
 
 __all__ = ["PrimaryParser"]
 
+_COLUMN_PARTS = 4
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -51,7 +52,7 @@ class PrimaryParser(Cursor):
         """Read a query in parentheses; the opening one is next."""
         raise NotImplementedError
 
-    def primary(self) -> Expression | Condition:
+    def primary(self) -> Expression | Condition:  # noqa: C901, PLR0911  one method: few frames a level
         """Read one value, or a condition in parentheses."""
         index = self.index
         kind = self.kinds[index]
@@ -110,7 +111,7 @@ class PrimaryParser(Cursor):
     def _qualified_column(self, first: Identifier, index: int) -> Column:
         names = [first]
         while self.kinds[self.index] == ".":
-            if len(names) == 4:
+            if len(names) == _COLUMN_PARTS:
                 raise self.error("a column name has at most four parts: catalogue, schema, table and column")
             self.index += 1
             names.append(self.identifier("a column name"))
@@ -145,7 +146,7 @@ class PrimaryParser(Cursor):
         raise self.unexpected("a value")
 
     def _arguments(self) -> tuple[Expression, ...]:
-        """Read values with commas between them, up to the closing parenthesis; the opening one has been read."""
+        """Read values with commas between them, up to the closing parenthesis."""
         if self.kinds[self.index] == ")":
             self.index += 1
             return ()

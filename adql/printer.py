@@ -52,7 +52,8 @@ def _unless(kinds: tuple[type, ...], node: nodes.Node) -> str:
     return _parenthesised(node) if isinstance(node, kinds) else to_adql(node)
 
 
-# -- values ----------------------------------------------------------------------------------------------------------
+# -- values
+# ----------------------------------------------------------------------------------------------------------
 
 # A sign or a computed value is no <numeric_primary>; a concatenation is no <character_factor>.
 _COMPUTED = (nodes.Sign, nodes.Arithmetic, nodes.Concatenation)
@@ -121,21 +122,22 @@ def _case(node: nodes.Case) -> str:
     return " ".join((*parts, "END"))
 
 
-# -- conditions ------------------------------------------------------------------------------------------------------
+# -- conditions
+# ------------------------------------------------------------------------------------------------------
 
 
 def _comparison(node: nodes.Comparison) -> str:
     return " ".join((to_adql(node.left), node.operator, to_adql(node.right)))
 
 
-def _not(negated: bool, word: str) -> str:
+def _not(word: str, *, negated: bool) -> str:
     return " NOT " + word + " " if negated else " " + word + " "
 
 
 def _between(node: nodes.Between) -> str:
     return (
         to_adql(node.operand)
-        + _not(node.negated, "BETWEEN")
+        + _not("BETWEEN", negated=node.negated)
         + to_adql(node.low)
         + " AND "
         + to_adql(node.high)
@@ -144,11 +146,13 @@ def _between(node: nodes.Between) -> str:
 
 def _in(node: nodes.In) -> str:
     choices = to_adql(node.choices) if isinstance(node.choices, nodes.Query) else _list(node.choices)
-    return to_adql(node.operand) + _not(node.negated, "IN") + "(" + choices + ")"
+    return to_adql(node.operand) + _not("IN", negated=node.negated) + "(" + choices + ")"
 
 
 def _like(node: nodes.Like) -> str:
-    return _like_operand(node.operand) + _not(node.negated, node.operator) + _like_operand(node.pattern)
+    return (
+        _like_operand(node.operand) + _not(node.operator, negated=node.negated) + _like_operand(node.pattern)
+    )
 
 
 def _is_null(node: nodes.IsNull) -> str:
@@ -167,7 +171,8 @@ def _or(node: nodes.Or) -> str:
     return " OR ".join(_unless((nodes.Or,), operand) for operand in node.operands)
 
 
-# -- queries ---------------------------------------------------------------------------------------------------------
+# -- queries
+# ---------------------------------------------------------------------------------------------------------
 
 
 def _all_columns(node: nodes.AllColumns) -> str:
@@ -216,14 +221,14 @@ def _select(node: nodes.Select) -> str:
 
 def _set_operation(node: nodes.SetOperation) -> str:
     intersection = node.steps[0].operator == "INTERSECT"
-    parts = [_set_operand(node.first, intersection)]
+    parts = [_set_operand(node.first, intersection=intersection)]
     for step in node.steps:
         parts.append(step.operator + " ALL" if step.keep_duplicates else step.operator)
-        parts.append(_set_operand(step.query, intersection))
+        parts.append(_set_operand(step.query, intersection=intersection))
     return " ".join(parts)
 
 
-def _set_operand(node: nodes.Node, intersection: bool) -> str:
+def _set_operand(node: nodes.Node, *, intersection: bool) -> str:
     if isinstance(node, nodes.SetOperation):
         # INTERSECT binds tighter than UNION and EXCEPT (REC 4.6.6).
         bare = not intersection and node.steps[0].operator == "INTERSECT"
@@ -246,7 +251,7 @@ def _query(node: nodes.Query) -> str:
 _PRINTERS: dict[type, _Print] = {
     nodes.Number: lambda node: node.text,
     nodes.String: lambda node: literal_to_adql(node.value),
-    nodes.Null: lambda node: "NULL",
+    nodes.Null: lambda _: "NULL",
     nodes.Column: _column,
     nodes.Sign: _sign,
     nodes.Arithmetic: _arithmetic,

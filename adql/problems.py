@@ -1,4 +1,4 @@
-"""What all checks of a query share: how they say what is wrong, and how a literal takes the type of its neighbour."""
+"""What all checks share: how they say what is wrong, and how a literal takes the type of its neighbour."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def fitted(node: Expression, other: ValueType) -> Expression:
 
 
 def _fitted_number(node: Number, other: ValueType) -> Number:
-    # The type of the column, not the spelling of the literal, says how it is sent: `x > 5` and `x > 5.5` are one text
-    # to the server, with one plan.
+    # The type of the column, not the spelling of the literal, says how it is sent: `x > 5` and `x > 5.5`
+    # are one text to the server, with one plan.
     if not other.is_integer:
         return node if node.type is DOUBLE else Number(node.text, at=node.at, type=DOUBLE)
     return Number(node.text, at=node.at, type=LONG) if type_of(node).is_integer else node

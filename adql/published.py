@@ -30,14 +30,15 @@ def metadata_from_rows(
     Parameters
     ----------
     tables
-        Rows with ``table_name``; ``sql_schema`` and ``sql_name`` may say what the table is called in the database.
+        Rows with ``table_name``; ``sql_schema`` and ``sql_name`` may say what the table is called in the
+        database.
     columns
-        Rows with ``table_name``, ``column_name``, ``datatype`` and, if known, ``arraysize``, ``xtype``, ``unit``,
-        ``ucd``, ``utype``, ``description``, ``indexed`` and ``column_index``.
+        Rows with ``table_name``, ``column_name``, ``datatype`` and, if known, ``arraysize``, ``xtype``,
+        ``unit``, ``ucd``, ``utype``, ``description``, ``indexed`` and ``column_index``.
     database
-        What exists: column names by table, by schema. Published names are looked up in it without regard to case;
-        without it, a name in the database is spelled as it is published. It also tells which tables have the hidden
-        columns of ObsCore, ``pgs_region`` and ``pgs_center``.
+        What exists: column names by table, by schema. Published names are looked up in it without regard to
+        case; without it, a name in the database is spelled as it is published. It also tells which tables
+        have the hidden columns of ObsCore, ``pgs_region`` and ``pgs_center``.
     functions
         User-defined functions of the service.
     """

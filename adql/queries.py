@@ -134,7 +134,7 @@ class CommonTable(Node):
 
 @dataclass(frozen=True, slots=True)
 class Query(Node):
-    """A whole query, a subquery, or an operand in parentheses; `text` is what it was read from, if anything."""
+    """A whole query, a subquery, or an operand in parentheses; `text` is what it was read from."""
 
     body: Select | SetOperation | Query
     order_by: tuple[Ordering, ...] = ()

@@ -1,4 +1,4 @@
-"""Geometries that are written in a string: the part of STC-S that REGION takes, and DALI's lists of numbers."""
+"""Geometries written in a string: the part of STC-S that REGION takes, and DALI's lists of numbers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from adql.constants import is_number
 
 __all__ = ["RegionError", "check_coordinate_system", "numbers_of", "read_region"]
 
-# Frames that are ICRS to the precision of the sky positions here; a coordinate system may also name a reference
-# position and a flavour, which make no difference to a direction.
+# Frames that are ICRS to the precision of the sky positions here; a coordinate system may also name a
+# reference position and a flavour, which make no difference to a direction.
 _FRAMES = frozenset(("ICRS", "FK5", "J2000"))
 _POSITIONS = frozenset(
-    ("GEOCENTER", "BARYCENTER", "HELIOCENTER", "TOPOCENTER", "GALACTIC_CENTER", "EMBARYCENTER", "MOON")
-    + ("LSR", "LSRK", "LSRD", "RELOCATABLE", "UNKNOWNREFPOS")
+    (
+        *("GEOCENTER", "BARYCENTER", "HELIOCENTER", "TOPOCENTER", "GALACTIC_CENTER", "EMBARYCENTER", "MOON"),
+        *("LSR", "LSRK", "LSRD", "RELOCATABLE", "UNKNOWNREFPOS"),
+    )
 )
 _FLAVOURS = frozenset(("SPHERICAL2", "SPHERICAL", "UNITSPHERE", "CARTESIAN2", "CARTESIAN3"))
 _SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON": "POLYGON"}

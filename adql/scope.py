@@ -1,4 +1,4 @@
-"""Which names a query can use at a place: the relations of FROM, what joins make of them, and enclosing queries."""
+"""Which names a query can use at a place: the relations of FROM, joined ones, and enclosing queries."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Relation:
         return [ColumnOrigin(self.origin, column) for column in self._columns]
 
     def answers(self, qualifier: tuple[Identifier, ...]) -> bool:
-        """Return whether the names before a column can mean this relation; an alias hides the table's name."""
+        """Return whether a qualifier can mean this relation; an alias hides the table's name."""
         if self.alias is None:
             return names_match(qualifier, self.name)
         return len(qualifier) == 1 and same_name(qualifier[0], self.alias)
@@ -148,7 +148,7 @@ class Scope:
         self.outputs: tuple[Output, ...] = ()
 
     def free_alias(self, wanted: str) -> str:
-        """Return a name for a relation in the SQL that hides no relation of this query or of an enclosing one."""
+        """Return a name for a relation in the SQL that hides no relation that is visible here."""
         alias = wanted
         number = 1
         while self._knows_alias(alias) or len(alias.encode()) > 63:  # noqa: PLR2004  PostgreSQL cuts longer names off
@@ -191,7 +191,7 @@ class Scope:
 
 
 def same_name(one: Identifier, other: Identifier) -> bool:
-    """Return whether two names in a query are the same: by letters if both are delimited, else without case."""
+    """Return whether two names in a query are the same; case counts if both are delimited."""
     if one.quoted and other.quoted:
         return one.text == other.text
     return one.text.lower() == other.text.lower()

@@ -14,7 +14,8 @@ _Vector = tuple[float, float, float]
 
 # pgSphere takes what differs by less than a nanoradian for the same.
 _EPSILON = 1e-9
-# Comparing all sides with all others takes the square of their number; the server does it for larger polygons.
+# Comparing all sides with all others takes the square of their number; the server does it for larger
+# polygons.
 _MOST_COMPARED = 64
 
 

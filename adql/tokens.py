@@ -1,7 +1,8 @@
 """Text to tokens: one pass of one regular expression, nothing dropped, nothing repaired.
 
-A token is two strings: what was written, and its kind. Kinds are the sign or the reserved word itself (in upper case), or
-`NAME`, `QUOTED`, `NUMBER`, `STRING`, `END` and `BAD`. Positions are found again when an error needs one.
+A token is two strings: what was written, and its kind. Kinds are the sign or the reserved word itself (in
+upper case), or `NAME`, `QUOTED`, `NUMBER`, `STRING`, `END` and `BAD`. Positions are found again when an
+error needs one.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ STRING = "string literal"
 END = "end of the query"
 BAD = "character"
 
-# Every quantifier is possessive and every character belongs to some token, so that the time is linear and no character is
-# skipped. A number takes the letters, digits and points that follow it, an unclosed quote the rest of the text: both are
-# refused where they are read, with the whole of it in the message.
+# Every quantifier is possessive and every character belongs to some token, so that the time is linear and
+# no character is skipped. A number takes the letters, digits and points that follow it, an unclosed quote
+# the rest of the text: both are refused where they are read, with the whole of it in the message.
 _TOKEN = re.compile(
     r"""
-    (?: [ \t\r\n]++ | --[^\r\n]*+ )*+                                   # separators (REC 2.1.9, 2.1.10)
+    (?: [ \t\r\n]++ | --[^\r\n]*+ )*+              # separators (REC 2.1.9, 2.1.10)
     (
-      [A-Za-z][A-Za-z0-9_]*+                                            # word (REC 2.1.5)
-    | (?: [0-9]++ (?: \.[0-9]*+ )? | \.[0-9]++ ) (?: [eE][+-]?[0-9]++ )? [A-Za-z0-9_.]*+   # number (REC 2.1.8)
-    | '[^']*+ (?: ''[^']*+ )*+ '?                                       # string literal (REC 2.1.8)
-    | "[^"]*+ (?: ""[^"]*+ )*+ "?                                       # delimited identifier (REC 2.1.6)
-    | <> | <= | >= | != | \|\|                                          # two-character signs
-    | [^ \t\r\n]                                                        # one-character signs, and what is no token
+      [A-Za-z][A-Za-z0-9_]*+                       # word (REC 2.1.5)
+    | (?: [0-9]++ (?: \.[0-9]*+ )? | \.[0-9]++ )   # number (REC 2.1.8)
+      (?: [eE][+-]?[0-9]++ )?
+      [A-Za-z0-9_.]*+
+    | '[^']*+ (?: ''[^']*+ )*+ '?                  # string literal (REC 2.1.8)
+    | "[^"]*+ (?: ""[^"]*+ )*+ "?                  # delimited identifier (REC 2.1.6)
+    | <> | <= | >= | != | \|\|                     # two-character signs
+    | [^ \t\r\n]                                   # one-character signs, and what is no token
     | \Z
     )
     """,
@@ -102,7 +105,8 @@ def read_tokens(text: str, limits: Limits) -> Tokens:
     if size <= limits.max_tokens:
         values = _TOKEN.findall(text)
     else:
-        # findall cannot be stopped: a megabyte of parentheses would be cut up to the end before it is refused.
+        # findall cannot be stopped: a megabyte of parentheses would be cut up to the end before it is
+        # refused.
         values = [match[1] for match in islice(_TOKEN.finditer(text), limits.max_tokens + 2)]
         if len(values) > limits.max_tokens + 1 and values[limits.max_tokens]:
             raise AdqlLimitError(

@@ -1,4 +1,4 @@
-"""The types of values (REC section 3): what TAP_SCHEMA says of a column, and what follows for a computed value."""
+"""The types of values (REC 3): what TAP_SCHEMA says of a column, and what follows for a computed value."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class ValueType:
     Parameters
     ----------
     family
-        What may be done with it: ``numeric``, ``string``, ``boolean``, ``time``, ``uuid``, ``point``, ``circle``,
-        ``polygon``, ``region`` (text that stands for a region), ``array``, ``binary``, ``null``, or ``any`` if nothing
-        is known.
+        What may be done with it: ``numeric``, ``string``, ``boolean``, ``time``, ``uuid``, ``point``,
+        ``circle``, ``polygon``, ``region`` (text that stands for a region), ``array``, ``binary``,
+        ``null``, or ``any`` if nothing is known.
     datatype, arraysize, xtype
         Type in VOTable.
     unit
@@ -165,12 +165,12 @@ def value_type(
 
 
 def without_meaning(type_: ValueType, unit: str | None = None) -> ValueType:
-    """Return a type without the UCD, utype and description of the column that it came from, in another unit."""
+    """Return a type in a unit, without the UCD, utype and description of the column that it came from."""
     return replace(type_, unit=unit, ucd=None, utype=None, description=None)
 
 
 def promote(types: Iterable[ValueType]) -> ValueType:
-    """Return the type of a sum: the widest of the numbers, never narrower than int; double if one is unknown."""
+    """Return the type of a sum: the widest of its terms, at least int; double if one is unknown."""
     width = 2
     for type_ in types:
         # A boolean column counts as 0 or 1.

@@ -1,7 +1,7 @@
 """Units as VOUnits writes them, and the factor between two of them: what IN_UNIT needs (REC 4.9.1).
 
-A table of factors to SI and seventy lines of parser, because astropy takes half a second to import and milliseconds
-for a unit; the tests compare every unit with astropy's.
+A table of factors to SI and seventy lines of parser, because astropy takes half a second to import and
+milliseconds for a unit; the tests compare every unit with astropy's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Unit:
     factor
         How many of the base units it is.
     dimensions
-        Powers of the base units (m, kg, s, A, K, mol, cd, rad, and those that have no other, such as pix and mag).
+        Powers of the base units (m, kg, s, A, K, mol, cd, rad, and those that have no other, such as pix
+        and mag).
     """
 
     factor: float
@@ -40,19 +41,25 @@ class Unit:
 
 
 _PREFIXES = {
-    **{
-        "da": 1e1,
-        "h": 1e2,
-        "k": 1e3,
-        "M": 1e6,
-        "G": 1e9,
-        "T": 1e12,
-        "P": 1e15,
-        "E": 1e18,
-        "Z": 1e21,
-        "Y": 1e24,
-    },
-    **{"d": 1e-1, "c": 1e-2, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18, "z": 1e-21},
+    "da": 1e1,
+    "h": 1e2,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "Z": 1e21,
+    "Y": 1e24,
+    "d": 1e-1,
+    "c": 1e-2,
+    "m": 1e-3,
+    "u": 1e-6,
+    "n": 1e-9,
+    "p": 1e-12,
+    "f": 1e-15,
+    "a": 1e-18,
+    "z": 1e-21,
     "y": 1e-24,
 }
 _AU = 149_597_870_700.0

@@ -14,10 +14,7 @@ from adql.nodes import (
     Column,
     CommonTable,
     Expression,
-    Identifier,
     Node,
-    Number,
-    Ordering,
     Output,
     Query,
     Select,
@@ -26,7 +23,6 @@ from adql.nodes import (
 from adql.problems import type_of
 from adql.scope import Scope, did_you_mean, same_name
 from adql.types import GEOMETRIES, ValueType, common_type, without_meaning
-from adql.walk import transform
 
 __all__ = ["validate"]
 
@@ -38,8 +34,8 @@ _NOT_ORDERED = (GEOMETRIES - {"region"}) | {"array", "binary"}
 def validate(query: Query, metadata: Metadata, *, limits: Limits = DEFAULT_LIMITS) -> Query:
     """Return a query in which every name is a published one and every value has a type.
 
-    ``SELECT *`` is written out, columns carry their table, USING and NATURAL are conditions, REGION and CAST to a
-    geometry are the geometry; the result prints as ADQL that means the same.
+    ``SELECT *`` is written out, columns carry their table, USING and NATURAL are conditions, REGION and
+    CAST to a geometry are the geometry; the result prints as ADQL that means the same.
 
     Parameters
     ----------

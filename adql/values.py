@@ -66,8 +66,7 @@ class Node:
     at: int = field(default=-1, kw_only=True, compare=False, repr=False)
 
     def __str__(self) -> str:
-        # Here and not above: the printer knows the nodes.
-        from adql.printer import to_adql
+        from adql.printer import to_adql  # noqa: PLC0415  the printer knows the nodes, not they it
 
         return to_adql(self)
 
@@ -130,7 +129,7 @@ class Sign(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic(Expression):
-    """A chain of ``+`` and ``-``, or of ``*`` and ``/``, evaluated from the left; one operator less than operands."""
+    """A chain of ``+`` and ``-``, or of ``*`` and ``/``, from the left; one operator less than operands."""
 
     kind: ClassVar[str] = "numeric"
     operands: tuple[Expression, ...]

@@ -69,11 +69,14 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
     >>> from dataclasses import replace
     >>> from adql import Identifier, parse
     >>> def upper(node):
-    ...     return replace(node, name=Identifier(node.name.text.upper())) if isinstance(node, Column) else node
+    ...     if not isinstance(node, Column):
+    ...         return node
+    ...     return replace(node, name=Identifier(node.name.text.upper()))
     >>> print(transform(parse("SELECT ra FROM t WHERE dec > 0"), upper))
     SELECT RA FROM t WHERE DEC > 0
     """
-    # A rule may put a node of another sort in place of this one; that the result fits its place is the rule's promise.
+    # A rule may put a node of another sort in place of this one; that the result fits its place is the
+    # rule's promise.
     return _transformed(node, rule)  # type: ignore[return-value]
 
 
@@ -88,7 +91,8 @@ def tables(query: Query) -> tuple[Table, ...]:
     Examples
     --------
     >>> from adql import parse
-    >>> [str(table) for table in tables(parse("WITH a AS (SELECT x FROM t) SELECT x FROM a JOIN u ON a.x = u.x"))]
+    >>> query = parse("WITH a AS (SELECT x FROM t) SELECT x FROM a JOIN u ON a.x = u.x")
+    >>> [str(table) for table in tables(query)]
     ['t', 'u']
     """
     found: list[Table] = []
