@@ -70,12 +70,22 @@ def take_turn(connection: sa.Connection) -> None:
 
     Sets the lock timeout of the transaction: nobody queues behind who waits here, so that this wait may be
     longer.
+
+    Raises
+    ------
+    LockTimeoutError
+        Raised if the other migration has not ended after ten minutes.
     """
     if connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(MIGRATION_LOCK))):
         return
     _log.warning("another session is migrating this database; waiting until it is done")
     set_lock_timeout(connection, TURN_PATIENCE_MS)
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    try:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    except sa.exc.DBAPIError as error:
+        if is_lock_timeout(error.orig):
+            raise LockTimeoutError(TURN_PATIENCE_MS, "while it waited for another migration", ()) from error
+        raise
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:

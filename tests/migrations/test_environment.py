@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 
+from tapdb import locks
 from tapdb.catalog import Catalog, describe
 from tapdb.databases import create_database, drop_database
 from tapdb.engine import create_engine
@@ -259,6 +260,17 @@ def test_a_migration_waits_for_the_one_that_is_under_way(engine: sa.Engine) -> N
         assert not sa.inspect(engine).has_schema("tapdb")
     migration.join(30)
     assert rows(engine, "SELECT version_num FROM tapdb.alembic_version") == [("0001",)]
+
+
+def test_a_turn_that_never_comes_is_given_up(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "TURN_PATIENCE_MS", 200)
+    with engine.connect() as other:
+        other.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        with pytest.raises(
+            CommandError, match=r"no lock within 0\.2 s while it waited for another migration"
+        ):
+            upgrade(engine)
+    assert not sa.inspect(engine).has_schema("tapdb")
 
 
 def test_upgrades_at_the_same_time_all_end_well(engine: sa.Engine, alembic: RunAlembic) -> None:

@@ -1,4 +1,4 @@
--- sha256 224364d957e45da882c151432c44362fe27d1d2d90a2dc5bbf6891274590bc94
+-- sha256 cbf6c00c2086b319e2814424a2870e22776c5429e313172b88b6e37fb0e1f1f5
 -- A double as Python's str() writes it, for format strings of a Butler configuration: 30.0 where PostgreSQL writes 30.
 -- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
@@ -10,7 +10,9 @@ AS $$
 SELECT CASE
   WHEN value::text ~ '[.eNI]' THEN CASE
     WHEN value = 'NaN' THEN 'nan' WHEN value = 'Infinity' THEN 'inf' WHEN value = '-Infinity' THEN '-inf'
-    WHEN abs(value) >= 1e15 AND abs(value) < 1e16 THEN value::numeric::text || '.0'
+    -- By way of text: the cast of a double to numeric keeps 15 digits only.
+    WHEN abs(value) >= 1e15 AND abs(value) < 1e16 THEN
+      value::text::numeric::text || CASE WHEN value = floor(value) THEN '.0' ELSE '' END
     ELSE value::text END
   ELSE value::text || '.0' END
 $$;
