@@ -23,7 +23,17 @@ from tapdb.server import EphemeralServer
 from tapdb.server_environment import client_environment
 from tapdb.settings import DRIVER, parse_url
 
-__all__ = ["GivenServer", "clone_database", "connection", "database_url", "server", "template_database"]
+__all__ = [
+    "GivenServer",
+    "Server",
+    "clone_database",
+    "clone_for_session",
+    "connection",
+    "database_url",
+    "empty_database",
+    "server",
+    "template_database",
+]
 
 _TEMPLATE = "tapdb_template"
 
@@ -132,6 +142,15 @@ def clone_database(server: Server, _name_of_database: Callable[[], str]) -> Iter
     """Return a function that copies a template database; the copies are dropped after the test."""
     made: list[str] = []
     yield _cloner(server, _name_of_database, made)
+    for name in made:
+        drop_database(server.url(), name)
+
+
+@pytest.fixture
+def empty_database(server: Server, _name_of_database: Callable[[], str]) -> Iterator[Callable[[], sa.URL]]:
+    """Return a function that makes a database without any extension; dropped after the test."""
+    made: list[str] = []
+    yield lambda: _cloner(server, _name_of_database, made)("template0")
     for name in made:
         drop_database(server.url(), name)
 

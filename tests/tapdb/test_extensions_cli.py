@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from tapdb.cli import main
-from tapdb.databases import create_database, drop_database
-from tests.plugins.server import Server
 
 
 def extensions(*arguments: str, url: sa.URL) -> Result:
@@ -24,10 +23,8 @@ def test_check_passes_on_a_ready_database(database_url: sa.URL) -> None:
     assert done.stderr == ""
 
 
-def test_what_check_misses_install_brings(server: Server, request: pytest.FixtureRequest) -> None:
-    name = "tapdb_bare"
-    url = create_database(server.url(), name, template="template0")
-    request.addfinalizer(lambda: drop_database(server.url(), name))
+def test_what_check_misses_install_brings(empty_database: Callable[[], sa.URL]) -> None:
+    url = empty_database()
     missing = extensions("check", url=url)
     assert missing.exit_code == 1
     assert missing.stdout == ""

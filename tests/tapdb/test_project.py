@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import os
 import pkgutil
@@ -140,6 +141,11 @@ def test_every_module_says_what_is_public_and_stays_short(name: str) -> None:
     assert all(hasattr(module, public) for public in module.__all__)
     assert module.__file__ is not None
     assert len(Path(module.__file__).read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_example_in_a_docstring_does_what_it_shows(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 def test_every_error_is_in_the_one_tree() -> None:
