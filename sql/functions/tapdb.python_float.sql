@@ -9,7 +9,9 @@ AS $$
 SELECT CASE
   WHEN value::text ~ '[.eNI]' THEN CASE
     WHEN value = 'NaN' THEN 'nan' WHEN value = 'Infinity' THEN 'inf' WHEN value = '-Infinity' THEN '-inf'
-    WHEN abs(value) >= 1e15 AND abs(value) < 1e16 THEN value::numeric::text || '.0'
+    -- By way of text: the cast of a double to numeric keeps 15 digits only.
+    WHEN abs(value) >= 1e15 AND abs(value) < 1e16 THEN
+      value::text::numeric::text || CASE WHEN value = floor(value) THEN '.0' ELSE '' END
     ELSE value::text END
   ELSE value::text || '.0' END
 $$;
