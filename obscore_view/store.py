@@ -18,7 +18,7 @@ from obscore_view.stored_tables import view_definition
 from obscore_view.template import Template
 from tapdb import __version__
 
-__all__ = ["StoredView", "forget_script", "read_stored_views", "record_script"]
+__all__ = ["StoredView", "forget_script", "mapping_rows", "read_stored_views", "record_script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,14 @@ def record_script(mapping: Mapping, config_yaml: str, objects: OwnObjects) -> Sc
         "geometry_mode": config.tapdb.geometry,
         "software_version": __version__,
     }
-    rows = [name | _row(dataset_type, mapping) for dataset_type in mapping.dataset_types]
-    return Script(
-        (_insert("view_definition", definition), *(_insert("dataset_type_mapping", row) for row in rows))
-    )
+    rows = (_insert("dataset_type_mapping", row) for row in mapping_rows(mapping))
+    return Script((_insert("view_definition", definition), *rows))
+
+
+def mapping_rows(mapping: Mapping) -> list[dict[str, Any]]:
+    """Return the rows of ``tapdb.dataset_type_mapping`` for a view."""
+    name = {"view_schema": mapping.config.view_schema, "view_name": mapping.config.view_name}
+    return [name | _row(dataset_type, mapping) for dataset_type in mapping.dataset_types]
 
 
 def forget_script(view: StoredView) -> Script:

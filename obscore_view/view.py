@@ -24,6 +24,7 @@ __all__ = [
     "drop_view",
     "find_stored_view",
     "refresh_view",
+    "require_absence",
     "reusable_footprints",
     "run_script",
     "stored_config",
@@ -77,13 +78,27 @@ def create_view(
         Raised if the database or the configuration will not do.
     """
     require_extensions(connection)
-    _require_records(connection)
-    stored = read_stored_views(connection)
-    if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
-        raise ViewExistsError(config.view_schema, config.view_name)
+    require_absence(connection, config)
     change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
     _make(connection, change, progress)
     return change.mapping
+
+
+def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
+    """Check that a view can be made: the database is migrated, and there is no view of this name.
+
+    Raises
+    ------
+    NotMigratedError
+        Raised if the database lacks the tables and functions that views stand on.
+    ViewExistsError
+        Raised if there is such a view already.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
+        raise NotMigratedError
+    stored = read_stored_views(connection)
+    if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
+        raise ViewExistsError(config.view_schema, config.view_name)
 
 
 def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
@@ -179,8 +194,3 @@ def _make(connection: sa.Connection, change: Change, progress: Progress | None) 
             "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, by "
             "SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
         )
-
-
-def _require_records(connection: sa.Connection) -> None:
-    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
-        raise NotMigratedError

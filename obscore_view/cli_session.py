@@ -1,0 +1,178 @@
+"""What the commands of ``tapdb obscore`` share: options, a configuration, one transaction, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from obscore_view.config import ObsCoreConfig, parse_config, read_config
+from obscore_view.config_options import with_options
+from obscore_view.script import Script
+from obscore_view.view import Progress
+from tapdb.engine import checked_connection
+from tapdb.errors import SettingsError
+from tapdb.locks import LockTimeoutError, is_lock_timeout, lock_holders, set_lock_timeout, take_turn
+from tapdb.refusals import refusals_are_ours
+from tapdb.settings import read_settings
+
+__all__ = [
+    "GivenConfig",
+    "changing",
+    "config_option",
+    "geometry_option",
+    "given_config",
+    "print_script",
+    "progress_bar",
+    "registry_schema_option",
+    "required_config",
+    "view_option",
+]
+
+_LONGEST_STATEMENT = 60
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="ObsCore configuration (YAML), as daf_butler and dax_obscore read it.  [env: TAPDB_OBSCORE_CONFIG]",
+)
+registry_schema_option = click.option(
+    "--registry-schema",
+    metavar="SCHEMA",
+    help="Database schema of the Butler registry; by default what the configuration says, or the only "
+    "registry in the database.  [env: TAPDB_REGISTRY_SCHEMA]",
+)
+view_option = click.option("--view", metavar="SCHEMA.NAME", help="View to work on.")
+geometry_option = click.option(
+    "--geometry",
+    type=click.Choice(["table", "index", "none"]),
+    help="What makes searches by position fast, in place of what the configuration says: a table of regions "
+    "kept by triggers on Butler's tables, indexes on Butler's tables, or nothing.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenConfig:
+    """A configuration that the user named.
+
+    Attributes
+    ----------
+    config
+        The configuration, with options of the command line in it.
+    text
+        Its text, to be recorded.
+    by_option
+        Whether it was named on the command line, not by the environment.
+    """
+
+    config: ObsCoreConfig
+    text: str
+    by_option: bool
+
+    @property
+    def view(self) -> str:
+        """Name of its view, ``schema.name`` in lower case."""
+        return f"{self.config.view_schema}.{self.config.view_name}"
+
+
+def given_config(
+    path: Path | None, *, view: str | None = None, geometry: str | None = None
+) -> GivenConfig | None:
+    """Return the configuration that the command line or else the environment names; None if neither does.
+
+    Raises
+    ------
+    ConfigError
+        Raised if it cannot be used.
+    """
+    chosen = path or read_settings().obscore_config
+    if chosen is None:
+        return None
+    config = read_config(chosen)
+    text = chosen.read_text(encoding="utf-8")
+    changed = with_options(text, view=view, geometry=geometry)
+    if changed != text:
+        config, text = parse_config(changed, source=f"{chosen} with the options of the command line"), changed
+    return GivenConfig(config, text, by_option=path is not None)
+
+
+def required_config(path: Path | None, *, view: str | None, geometry: str | None) -> GivenConfig:
+    """Return the configuration that was named.
+
+    Raises
+    ------
+    SettingsError
+        Raised if none was.
+    ConfigError
+        Raised if it cannot be used.
+    """
+    given = given_config(path, view=view, geometry=geometry)
+    if given is None:
+        raise SettingsError(
+            "-c/--config", "no ObsCore configuration was named", "or set TAPDB_OBSCORE_CONFIG"
+        )
+    return given
+
+
+@contextmanager
+def changing(url: str | None) -> Iterator[sa.Connection]:
+    """Give a connection in one transaction that is committed at the end, one such session at a time.
+
+    Raises
+    ------
+    LockTimeoutError
+        Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
+    DatabaseRefusedError
+        Raised for whatever else the database refuses.
+    """
+    timeout_ms = read_settings().lock_timeout_ms
+    with checked_connection(url, application_name="tapdb obscore") as connection, refusals_are_ours():
+        try:
+            take_turn(connection)
+            set_lock_timeout(connection, timeout_ms)
+            yield connection
+            connection.commit()
+        except sa.exc.DBAPIError as error:
+            connection.rollback()
+            if is_lock_timeout(error.orig):
+                raise LockTimeoutError(timeout_ms, "", lock_holders(connection)) from error
+            raise
+
+
+def print_script(script: Script) -> None:
+    """Print SQL as one transaction with the lock timeout that it would be run with, for psql."""
+    timeout = read_settings().lock_timeout_ms
+    click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {timeout};\n{script}COMMIT;")
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress | None]:
+    """Give what shows the progress of a script on standard error; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(number: int, total: int, statement: str) -> None:
+            line = " ".join(statement.split())[:_LONGEST_STATEMENT].replace("[", "(")
+            bar.update(task, completed=number - 1, total=total, description=line)
+
+        yield show
