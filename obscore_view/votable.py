@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
-from xml.sax.saxutils import XMLGenerator, escape
+from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,6 @@ __all__ = ["write_votable"]
 
 _DATATYPES = {"bool": "boolean", "int32": "int", "int64": "long", "double": "double"}
 _LONGEST_ROWS = 4096
-_TAIL = b"</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>\n"
 
 
 def write_votable(
@@ -34,7 +34,8 @@ def write_votable(
     batches
         Its rows.
     """
-    _write_head(file, name, columns)
+    head, tail = _frame(name, columns)
+    file.write(head)
     rows = 0
     for batch in batches:
         for start in range(0, batch.num_rows, _LONGEST_ROWS):
@@ -43,20 +44,20 @@ def write_votable(
             lines = ("".join(("<TR>", *row, "</TR>\n")) for row in zip(*cells, strict=True))
             file.write("".join(lines).encode())
         rows += batch.num_rows
-    file.write(_TAIL)
+    file.write(tail)
     return rows
 
 
-def _write_head(file: IO[bytes], name: str, columns: Sequence[ExportedColumn]) -> None:
-    """Write what stands before the rows."""
-    writer = XMLGenerator(file, "utf-8", short_empty_elements=True)  # type: ignore[arg-type]  # bytes are fine
-    writer.startDocument()
-    writer.startElement("VOTABLE", {"version": "1.4", "xmlns": "http://www.ivoa.net/xml/VOTable/v1.3"})
-    writer.startElement("RESOURCE", {"type": "results"})
-    _element(writer, "COOSYS", ID="icrs", system="ICRS")
-    _element(writer, "TIMESYS", ID="utc", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER")
-    _element(writer, "INFO", name="QUERY_STATUS", value="OK")
-    writer.startElement("TABLE", {"name": name})
+def _frame(name: str, columns: Sequence[ExportedColumn]) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the rows."""
+    root = Element("VOTABLE", version="1.4", xmlns="http://www.ivoa.net/xml/VOTable/v1.3")
+    resource = SubElement(root, "RESOURCE", type="results")
+    SubElement(resource, "COOSYS", ID="icrs", system="ICRS")
+    SubElement(
+        resource, "TIMESYS", ID="utc", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER"
+    )
+    SubElement(resource, "INFO", {"name": "QUERY_STATUS", "value": "OK"})
+    table = SubElement(resource, "TABLE", {"name": name})
     for column in columns:
         text = str(column.arrow_type) not in _DATATYPES
         facts = {
@@ -69,19 +70,11 @@ def _write_head(file: IO[bytes], name: str, columns: Sequence[ExportedColumn]) -
             "xtype": column.xtype,
             "ref": _system(column),
         }
-        writer.startElement("FIELD", {key: value for key, value in facts.items() if value})
-        writer.startElement("DESCRIPTION", {})
-        writer.characters(column.description)
-        writer.endElement("DESCRIPTION")
-        writer.endElement("FIELD")
-    writer.startElement("DATA", {})
-    writer.startElement("TABLEDATA", {})
-    writer.ignorableWhitespace("\n")
-
-
-def _element(writer: XMLGenerator, name: str, **attributes: str) -> None:
-    writer.startElement(name, attributes)
-    writer.endElement(name)
+        field = SubElement(table, "FIELD", {key: value for key, value in facts.items() if value})
+        SubElement(field, "DESCRIPTION").text = column.description
+    SubElement(SubElement(table, "DATA"), "TABLEDATA").text = "\n"
+    head, mark, tail = tostring(root, encoding="utf-8", xml_declaration=True).rpartition(b"</TABLEDATA>")
+    return head, mark + tail
 
 
 def _system(column: ExportedColumn) -> str:
