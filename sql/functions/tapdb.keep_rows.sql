@@ -2,8 +2,8 @@
 -- Arguments: the kept table; the view that it is to equal; its primary key, separated by commas; then pairs kept_column=butler_column, which say the
 -- rows concerned. Transition tables: changed (new rows, or the rows that were deleted), and before (old rows) on UPDATE. TRUNCATE has none:
 -- everything is made again.
--- Rows are deleted first and made again by a statement of their own, so that the second of two sessions that meet at a row sees what the first
--- has committed (READ COMMITTED, as Butler works).
+-- Rows are deleted, or locked, first and made again by a statement of their own, so that the second of two sessions that meet at a row sees
+-- what the first has committed (READ COMMITTED, as Butler works).
 -- Nothing here may make Butler's own statement fail: an error is a warning, and `tapdb obscore check` finds what is missing.
 -- SECURITY DEFINER, since whoever ingests has no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner
@@ -33,6 +33,9 @@ BEGIN
     EXECUTE format('DELETE FROM %s k USING before c WHERE %s', kept, concerned);
   ELSIF TG_OP = 'DELETE' THEN
     EXECUTE format('DELETE FROM %s k USING changed c WHERE %s', kept, concerned);
+  ELSIF EXISTS (SELECT FROM unnest(pairs) AS pair WHERE split_part(pair, '=', 1) <> split_part(pair, '=', 2)) THEN
+    -- A table other than the one whose key the kept table has: the rows concerned are there already, and not only this session may change them.
+    EXECUTE format('SELECT FROM %s k WHERE EXISTS (SELECT FROM changed c WHERE %s) FOR UPDATE OF k', kept, concerned);
   END IF;
   SELECT string_agg(format('%1$I = EXCLUDED.%1$I', attname), ', ') INTO replaced
   FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped;
