@@ -8,7 +8,7 @@ from adql.hints import describe_token, hint_for_token
 from adql.limits import Limits
 from adql.tokens import NAME, NUMBER, QUOTED, Tokens, offset_of_token
 from adql.values import Identifier
-from adql.words import FUNCTION_WORDS, RESERVED_WORDS
+from adql.words import FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
 
 __all__ = ["Cursor"]
 
@@ -76,11 +76,10 @@ class Cursor:
         if kind in FUNCTION_WORDS and self.dialect.function_words_as_names and self.kinds[index + 1] != "(":
             self.index = index + 1
             return Identifier(self.values[index].lower(), quoted=True)
-        if kind in RESERVED_WORDS:
-            raise self.error(
-                f"{self.values[index]!r} is a reserved word and cannot be {what}",
-                hint_for_token(self.tokens, index) or f'write "{self.values[index]}" in double quotes',
-            )
+        if kind in RESERVED_WORDS and (kind not in STRUCTURE_WORDS or self.kinds[index - 1] == "."):
+            word = self.values[index]
+            reason = "the name of a function" if kind in FUNCTION_WORDS else "a reserved word"
+            raise self.error(f"{word!r} is {reason} and cannot be {what}", f'write "{word}" in double quotes')
         raise self.unexpected(what)
 
     def delimited(self, index: int) -> Identifier:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adql.errors import AdqlTypeError
 from adql.primaries import PrimaryParser
-from adql.tokens import NUMBER, STRING
+from adql.tokens import END, NUMBER, STRING
 from adql.values import (
     And,
     Arithmetic,
@@ -32,6 +32,26 @@ __all__ = ["ExpressionParser"]
 _COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 _NUMERIC = frozenset(("numeric", "any"))
 _PREDICATE_WORDS = frozenset(("BETWEEN", "IN", "LIKE", "ILIKE", "NOT", "IS"))
+_AFTER_CONDITION = frozenset(
+    (
+        *(
+            "AND",
+            "OR",
+            ")",
+            ",",
+            ";",
+            END,
+            "GROUP",
+            "HAVING",
+            "ORDER",
+            "OFFSET",
+            "UNION",
+            "EXCEPT",
+            "INTERSECT",
+        ),
+        *("WHERE", "JOIN", "NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "THEN"),
+    )
+)
 _LOGICAL = frozenset(("AND", "OR"))
 _ADDITIVE = frozenset(("+", "-"))
 _ARITHMETIC = frozenset(("+", "-", "*", "/"))
@@ -256,6 +276,8 @@ class ExpressionParser(PrimaryParser):
     def _as_condition(self, node: Expression | Condition, start: int) -> Condition:
         if node.kind == "condition":
             return node  # type: ignore[return-value]
+        if self.kinds[self.index] not in _AFTER_CONDITION:
+            raise self.unexpected("a comparison")
         hint = (
             "compare it, for example with = 1" if isinstance(node, Function) else "compare it with something"
         )

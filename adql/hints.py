@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adql.tokens import BAD, END, NAME, NUMBER, QUOTED, STRING, Tokens
-from adql.words import FUNCTIONS, RESERVED_WORDS
+from adql.tokens import BAD, END, NAME, NUMBER, STRING, Tokens
+from adql.words import FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
 
 __all__ = ["describe_token", "hint_for_token"]
 
@@ -11,8 +11,8 @@ _LONGEST_SHOWN = 40
 
 # Words that end up where no word can stand, because another dialect gives them a meaning.
 _WORDS = {
-    "LIMIT": "LIMIT is not ADQL: write SELECT TOP n",
-    "FETCH": "FETCH is not ADQL: write SELECT TOP n",
+    "LIMIT": "LIMIT is not ADQL: use TOP",
+    "FETCH": "FETCH is not ADQL: use TOP",
     "ROWS": "write OFFSET n without ROWS",
     "CROSS": "CROSS JOIN is not ADQL: write a comma, or JOIN without a condition",
     "CASE": "CASE is not ADQL",
@@ -76,17 +76,20 @@ def describe_token(tokens: Tokens, index: int) -> str:
 def hint_for_token(tokens: Tokens, index: int) -> str:
     """Return what to write instead of a token that cannot stand where it stands, if there is advice."""
     kind = tokens.kinds[index]
-    value = tokens.values[index]
     before = tokens.values[index - 1].upper() if index else ""
+    if before == ";":
+        return "a request is one query"
     if kind == BAD:
-        return _hint_for_character(value)
+        return _hint_for_character(tokens.values[index])
     if kind == NAME or kind in RESERVED_WORDS:
         return _hint_for_word(tokens, index, before)
     if kind == NUMBER and before in ("LIMIT", "FETCH"):
         return _WORDS[before]
-    if kind in (STRING, QUOTED) and before in ("DATE", "TIME", "TIMESTAMP"):
-        return "write CAST('...' AS TIMESTAMP)"
-    return _hint_for_sign(kind, before)
+    if kind == "/" and tokens.kinds[index + 1] == "*":
+        return "comments start with --"
+    return {"=": "write one =" if before == "=" else "", "(": "write TOP n" if before == "TOP" else ""}.get(
+        kind, ""
+    )
 
 
 def _hint_for_character(character: str) -> str:
@@ -99,26 +102,15 @@ def _hint_for_character(character: str) -> str:
 
 def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
     word = tokens.values[index].upper()
-    if before == "LIMIT":
-        return _WORDS["LIMIT"]
+    following = tokens.kinds[index + 1]
+    if before in ("LIMIT", "RECURSIVE"):
+        return _WORDS[before]
+    if word in ("DATE", "TIME", "TIMESTAMP") and following == STRING:
+        return "write CAST('...' AS TIMESTAMP)"
     if word in _WORDS:
         return _WORDS[word]
-    if word in FUNCTIONS and tokens.kinds[index + 1] != "(":
+    if word in FUNCTION_WORDS and following != "(":
         return "it is the name of a function; in double quotes it is a name"
-    if word in RESERVED_WORDS and (
-        before in (",", ".", "AS", "SELECT", "FROM", "BY") or tokens.kinds[index - 1] == NAME
-    ):
+    if word in RESERVED_WORDS - STRUCTURE_WORDS:
         return "it is a reserved word; in double quotes it is a name"
-    return ""
-
-
-def _hint_for_sign(kind: str, before: str) -> str:
-    if kind == "=" and before == "=":
-        return "write one ="
-    if kind == "*" and before == "/":
-        return "comments start with --"
-    if kind == ";":
-        return "a request is one query"
-    if kind == "(" and before == "TOP":
-        return "write TOP n without parentheses"
     return ""

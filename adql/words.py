@@ -12,6 +12,7 @@ __all__ = [
     "FUNCTION_WORDS",
     "RESERVED_WORDS",
     "SQL_WORDS",
+    "STRUCTURE_WORDS",
     "FunctionForm",
 ]
 
@@ -119,6 +120,42 @@ FUNCTIONS: dict[str, FunctionForm] = {
     **_forms("any", "coalesce", 1, 1_000_000, "4.8.1", "COALESCE"),
     **_forms("numeric", "in_unit", 2, 2, "4.9.1", "IN_UNIT"),
 }
+
+# Words that hold a query together: where one stands that should not, a name is missing.
+STRUCTURE_WORDS = frozenset(
+    (
+        *(
+            "ALL",
+            "AND",
+            "AS",
+            "BETWEEN",
+            "BY",
+            "CROSS",
+            "DISTINCT",
+            "EXCEPT",
+            "EXISTS",
+            "FROM",
+            "FULL",
+            "GROUP",
+        ),
+        *(
+            "HAVING",
+            "ILIKE",
+            "IN",
+            "INNER",
+            "INTERSECT",
+            "INTO",
+            "IS",
+            "JOIN",
+            "LEFT",
+            "LIKE",
+            "NATURAL",
+            "NOT",
+        ),
+        *("NULL", "OFFSET", "ON", "ONLY", "OR", "ORDER", "OUTER", "RIGHT", "SELECT", "SET", "TOP", "UNION"),
+        *("USING", "VALUES", "WHERE", "WITH"),
+    )
+)
 
 # Words that are reserved only because a function has that name.
 FUNCTION_WORDS = frozenset(FUNCTIONS) | AGGREGATES
