@@ -31,15 +31,16 @@ OBJECTS = (
     ("functions/tapdb.mjd_timestamp", 1),
     ("functions/tapdb.python_float", 1),
     ("functions/tapdb.set_region_selectivity", 1),
+    ("functions/tapdb.stcs_vertex", 1),
     ("functions/tapdb.tai_minus_utc", 1),
     ("tables/tapdb.dataset_type_mapping", 1),
+    ("functions/tapdb.footprint", 1),
     ("functions/tapdb.s_region", 1),
     ("functions/tapdb.utc_isot", 1),
     ("functions/tapdb.utc_mjd_to_2016", 1),
-    ("functions/tapdb.footprint", 1),
-    ("functions/tapdb.utc_mjd", 1),
     ("functions/tapdb.bounding_circle", 1),
     ("functions/tapdb.pgs_region", 1),
+    ("functions/tapdb.utc_mjd", 1),
 )
 
 

@@ -5,7 +5,7 @@
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
 -- No row for whatever is not an encoded ConvexPolygon.
--- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.s_region
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);
 -- create
@@ -22,15 +22,19 @@ DECLARE
   vx double precision; vy double precision; vz double precision; nv double precision; a double precision;
   cx double precision := 0; cy double precision := 0; cz double precision := 0; far double precision := 0;
   lon double precision; lat double precision;
-  xs double precision[] := '{}'; i integer;
+  xs double precision[]; i integer := 1;
   outline text := '{';
 BEGIN
-  s_region := tapdb.s_region(region);
-  IF s_region IS NULL THEN RETURN; END IF;
+  -- The same tests as in tapdb.s_region.
+  IF length(region) % 4 <> 0 OR region !~ '^[A-Za-z0-9+/]+={0,2}$' THEN RETURN; END IF;
   b := decode(region, 'base64'); n := length(b);
+  IF n < 73 OR n % 24 <> 1 OR get_byte(b, 0) <> 112 THEN RETURN; END IF;
+  s_region := 'POLYGON ICRS';
   px := tapdb.le_float8(b, n - 24); py := tapdb.le_float8(b, n - 16); pz := tapdb.le_float8(b, n - 8);
   WHILE o < n LOOP
     x := tapdb.le_float8(b, o); y := tapdb.le_float8(b, o + 8); z := tapdb.le_float8(b, o + 16);
+    d := x * x + y * y;
+    IF d + z * z NOT BETWEEN 0.999999 AND 1.000001 THEN RETURN; END IF;
     vx := (py + y) * (z - pz) - (pz + z) * (y - py);
     vy := (pz + z) * (x - px) - (px + x) * (z - pz);
     vz := (px + x) * (y - py) - (py + y) * (x - px);
@@ -39,15 +43,19 @@ BEGIN
       a := atan2(0.5 * nv, px * x + py * y + pz * z) / nv;
       cx := cx + vx * a; cy := cy + vy * a; cz := cz + vz * a;
     END IF;
-    outline := outline || '(' || atan2(y, x) || ',' || atan2(z, sqrt(x * x + y * y)) || '),';
-    xs := xs || ARRAY[x, y, z];
+    lon := atan2(y, x); lat := atan2(z, sqrt(d));
+    outline := outline || '(' || lon::text || ',' || lat::text || '),';
+    lon := degrees(lon); lat := degrees(lat); IF lon < 0 THEN lon := lon + 360; END IF;
+    s_region := s_region || tapdb.stcs_vertex(lon, lat);
+    xs[i] := x; xs[i + 1] := y; xs[i + 2] := z; i := i + 3;
     px := x; py := y; pz := z; o := o + 24;
   END LOOP;
   nv := sqrt(cx * cx + cy * cy + cz * cz);
   IF nv > 0 THEN
     cx := cx / nv; cy := cy / nv; cz := cz / nv; i := 1;
     WHILE i < o / 8 LOOP
-      far := greatest(far, (xs[i] - cx) ^ 2 + (xs[i + 1] - cy) ^ 2 + (xs[i + 2] - cz) ^ 2);
+      x := xs[i] - cx; y := xs[i + 1] - cy; z := xs[i + 2] - cz;
+      far := greatest(far, x * x + y * y + z * z);
       i := i + 3;
     END LOOP;
     lon := degrees(atan2(cy, cx)); IF lon < 0 THEN lon := lon + 360; END IF;

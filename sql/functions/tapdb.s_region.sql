@@ -1,7 +1,7 @@
 -- ObsCore s_region of a Butler region: STC-S 'POLYGON ICRS lon lat ...' in degrees with six decimals.
 -- The text is the one that daf_butler's DefaultSpatialObsCorePlugin writes, Python's '-0.000000' included.
 -- NULL, never an error, for whatever is not an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
--- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.s_region(text);
 -- create
@@ -11,7 +11,7 @@ AS $$
 DECLARE
   b bytea; n integer; o integer := 1;
   x double precision; y double precision; z double precision; d double precision;
-  lon double precision; lat double precision; t text;
+  lon double precision; lat double precision;
   stcs text := 'POLYGON ICRS';
 BEGIN
   -- Everything that decode() would refuse; ':' joins regions in a union that SQL has aggregated, '' is an empty union.
@@ -25,12 +25,7 @@ BEGIN
     IF d + z * z NOT BETWEEN 0.999999 AND 1.000001 THEN RETURN NULL; END IF;
     lon := degrees(atan2(y, x)); lat := degrees(atan2(z, sqrt(d)));
     IF lon < 0 THEN lon := lon + 360; END IF;
-    t := ' ' || round(lon::numeric, 6) || ' ' || round(lat::numeric, 6);
-    IF t LIKE '% 0.000000%' THEN
-      t := ' ' || CASE WHEN lon::text LIKE '-%' THEN '-' ELSE '' END || round(lon::numeric, 6)
-        || ' ' || CASE WHEN lat::text LIKE '-%' AND round(lat::numeric, 6) = 0 THEN '-' ELSE '' END || round(lat::numeric, 6);
-    END IF;
-    stcs := stcs || t;
+    stcs := stcs || tapdb.stcs_vertex(lon, lat);
     o := o + 24;
   END LOOP;
   RETURN stcs;

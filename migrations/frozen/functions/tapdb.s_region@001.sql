@@ -1,8 +1,8 @@
--- sha256 7dfd40f4eafc9b3e81cebf72463163ce2a9792b034e6c0fac35d85f704dd72ad
+-- sha256 c9448b781146a1d5497fe7105c5830b15232086258e5bbf6d5f64e14d9eefed3
 -- ObsCore s_region of a Butler region: STC-S 'POLYGON ICRS lon lat ...' in degrees with six decimals.
 -- The text is the one that daf_butler's DefaultSpatialObsCorePlugin writes, Python's '-0.000000' included.
 -- NULL, never an error, for whatever is not an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
--- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8
+-- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.s_region(text);
 -- create
@@ -12,7 +12,7 @@ AS $$
 DECLARE
   b bytea; n integer; o integer := 1;
   x double precision; y double precision; z double precision; d double precision;
-  lon double precision; lat double precision; t text;
+  lon double precision; lat double precision;
   stcs text := 'POLYGON ICRS';
 BEGIN
   -- Everything that decode() would refuse; ':' joins regions in a union that SQL has aggregated, '' is an empty union.
@@ -26,12 +26,7 @@ BEGIN
     IF d + z * z NOT BETWEEN 0.999999 AND 1.000001 THEN RETURN NULL; END IF;
     lon := degrees(atan2(y, x)); lat := degrees(atan2(z, sqrt(d)));
     IF lon < 0 THEN lon := lon + 360; END IF;
-    t := ' ' || round(lon::numeric, 6) || ' ' || round(lat::numeric, 6);
-    IF t LIKE '% 0.000000%' THEN
-      t := ' ' || CASE WHEN lon::text LIKE '-%' THEN '-' ELSE '' END || round(lon::numeric, 6)
-        || ' ' || CASE WHEN lat::text LIKE '-%' AND round(lat::numeric, 6) = 0 THEN '-' ELSE '' END || round(lat::numeric, 6);
-    END IF;
-    stcs := stcs || t;
+    stcs := stcs || tapdb.stcs_vertex(lon, lat);
     o := o + 24;
   END LOOP;
   RETURN stcs;
