@@ -163,6 +163,9 @@ install_python_packages() {
 
 main() {
     local missing
+    # Two runs at once must not both write to the environment; the lock is on this file.
+    exec 9<tools/setup.sh
+    flock 9
     missing=$(missing_packages)
     if [ -n "$missing" ]; then
         # shellcheck disable=SC2086 # one word for each package
@@ -174,9 +177,6 @@ main() {
         say "making $VENV"
         "$(find_python)" -m venv --clear "$VENV"
     fi
-    # Two runs at once must not both write to the environment.
-    exec 9>"$VENV/.tapdb-setup.lock"
-    flock 9
     [ "$(cat "$STAMP" 2>/dev/null)" = "$(digest)" ] || install_python_packages
 }
 
