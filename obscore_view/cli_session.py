@@ -96,7 +96,8 @@ def given_config(
         Raised if it cannot be used.
     """
     chosen = path or read_settings().obscore_config
-    if chosen is None:
+    if chosen is None or chosen == Path():
+        # A variable that is set to nothing is no path.
         return None
     config = read_config(chosen)
     text = chosen.read_text(encoding="utf-8")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 import yaml
 
+from obscore_view.check import check_view
 from obscore_view.config import ObsCoreConfig, parse_config, read_config
+from obscore_view.config_options import with_options
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.registry import find_registry
 from obscore_view.store import StoredView, read_stored_views
 from obscore_view.view import create_view, drop_view, stored_config
 
 __all__ = ["ObsCoreViews"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A view that is to be."""
+
+    config: ObsCoreConfig
+    text: str
+    registry_schema: str | None
 
 
 class ObsCoreViews:
@@ -44,25 +56,27 @@ class ObsCoreViews:
         MissingRegistryError, UnsupportedRegistryError, MappingError
             Raised if the database will not do.
         """
-        wanted: dict[tuple[str, str], tuple[ObsCoreConfig, str | None, str | None]] = {
-            (one.schema, one.name): (stored_config(one), one.config_yaml, one.registry_schema)
-            for one in self._dropped
-        }
-        schema = options.get("registry_schema")
-        given = options.get("obscore_config")
-        if given:
-            config, text = read_config(given), Path(given).read_text(encoding="utf-8")
-            wanted[config.view_schema, config.view_name] = (config, text, schema)
-        elif not wanted:
-            text = _live_config(connection, schema)
-            config = parse_config(text, source="configuration of Butler's live ObsCore table")
-            wanted[config.view_schema, config.view_name] = (config, text, schema)
-        for config, yaml_text, registry_schema in wanted.values():
-            chosen, recorded = config, yaml_text
-            if mode := options.get("geometry"):
-                recorded = _with_geometry(yaml_text, mode)
-                chosen = parse_config(recorded, source=given or "configuration")
-            create_view(connection, chosen, registry_schema=registry_schema, config_yaml=recorded)
+        for wanted in _wanted(connection, self._dropped, options):
+            create_view(
+                connection,
+                wanted.config,
+                registry_schema=wanted.registry_schema,
+                config_yaml=wanted.text,
+            )
+
+    def is_current(self, connection: sa.Connection, options: MappingABC[str, str]) -> bool:
+        """Return whether the views that there are are those that `create` would make; nothing is changed."""
+        stored = {(one.schema, one.name): one for one in read_stored_views(connection)}
+        if not stored:
+            return False
+        for wanted in _wanted(connection, tuple(stored.values()), options):
+            view = stored.get((wanted.config.view_schema, wanted.config.view_name))
+            if view is None or wanted.registry_schema not in {None, view.registry_schema}:
+                return False
+            findings = check_view(connection, view, wanted.config)
+            if any(one.severity == "drift" for one in findings):
+                return False
+        return True
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""
@@ -70,6 +84,33 @@ class ObsCoreViews:
             "The ObsCore view is generated from the registry. Before this script: tapdb obscore drop --all. "
             "After it: tapdb obscore create -c CONFIG, or the SQL that tapdb obscore plan -c CONFIG prints."
         )
+
+
+def _wanted(
+    connection: sa.Connection, stored: tuple[StoredView, ...], options: MappingABC[str, str]
+) -> tuple[_Wanted, ...]:
+    """Return the views that are to be, given those that there are or were."""
+    wanted = {
+        (one.schema, one.name): _Wanted(stored_config(one), one.config_yaml, one.registry_schema)
+        for one in stored
+    }
+    schema = options.get("registry_schema")
+    given = options.get("obscore_config")
+    if given:
+        config, text = read_config(given), Path(given).read_text(encoding="utf-8")
+        wanted[config.view_schema, config.view_name] = _Wanted(config, text, schema)
+    elif not wanted:
+        text = _live_config(connection, schema)
+        config = parse_config(text, source="configuration of Butler's live ObsCore table")
+        wanted[config.view_schema, config.view_name] = _Wanted(config, text, schema)
+    return tuple(_with_geometry(one, options.get("geometry"), given) for one in wanted.values())
+
+
+def _with_geometry(wanted: _Wanted, mode: str | None, source: str | None) -> _Wanted:
+    if mode is None:
+        return wanted
+    text = with_options(wanted.text, geometry=mode)
+    return replace(wanted, config=parse_config(text, source=source or "configuration"), text=text)
 
 
 def _live_config(connection: sa.Connection, schema: str | None) -> str:
@@ -85,9 +126,3 @@ def _live_config(connection: sa.Connection, schema: str | None) -> str:
         )
         raise ConfigError([problem])
     return yaml.safe_dump(json.loads(found), sort_keys=False, allow_unicode=True)
-
-
-def _with_geometry(text: str | None, mode: str) -> str:
-    content = yaml.safe_load(text or "{}")
-    content.setdefault("tapdb", {})["geometry"] = mode
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
