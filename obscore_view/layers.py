@@ -7,7 +7,7 @@ in all branches (constants, NULLs, text around the dataset's UUID) is therefore 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -108,10 +108,12 @@ def _moved(
 ) -> sa.ColumnElement[Any]:
     """Return an expression over another column in the place of one."""
 
-    def replace(part: visitors.ExternallyTraversible, **_: Any) -> visitors.ExternallyTraversible | None:
+    def replace(part: Any, **_: Any) -> Any:
         return new if part is old else None
 
-    return visitors.replacement_traverse(expression, {}, replace)
+    # SQLAlchemy's type for the function is one that no function can have.
+    moved: sa.ColumnElement[Any] = cast("Any", visitors.replacement_traverse)(expression, {}, replace)
+    return moved
 
 
 def _cast(value: sa.ColumnElement[Any], column: ObsCoreColumn) -> sa.ColumnElement[Any]:

@@ -134,7 +134,9 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
             "calib_level": section.calib_level,
             "o_ucd": section.o_ucd,
             "access_format": section.access_format,
-            "obs_collection": section.obs_collection or config.obs_collection,
+            "obs_collection": config.obs_collection
+            if section.obs_collection is None
+            else section.obs_collection,
             "s_xel1": s_xel[0],
             "s_xel2": s_xel[1],
         },

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetTypeMapping
 from obscore_view.relations import Relations
 from obscore_view.where import build_condition
@@ -24,7 +25,18 @@ def restriction(
     ------
     WhereError
         Raised if an expression cannot be read, or names something that the datasets lack.
+    MappingError
+        Raised if ``extra_dims`` has a dimension that the datasets lack.
     """
+    dimensions = relations.place.group.dimensions
+    for one in dataset_type.constraints:
+        if foreign := sorted(one.extra_dims - dimensions):
+            raise MappingError(
+                f"dataset_types.{dataset_type.name}",
+                f"extra_dims has {', '.join(foreign)}, which datasets with dimensions "
+                f"{', '.join(sorted(dimensions))} lack",
+                "take it out: the view joins no dimensions that a dataset does not have",
+            )
 
     def resolve(name: str) -> sa.ColumnElement[Any]:
         if name in {"run", "collection"}:
