@@ -95,7 +95,7 @@ def test_postgresql_that_is_installed_is_never_upgraded(machine: Machine) -> Non
 
 
 def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
-    """The package manager here brings pg_prove; what comes next fails for want of a lock file."""
+    """The package manager here brings pg_prove; the Python here refuses to make an environment."""
     calls = machine.checkout / "calls"
     machine.provide("sudo", '[ "$1" = -n ] && exit 0; exec "$@"')
     machine.provide("apt-cache", "exit 0")
@@ -105,6 +105,8 @@ def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
         [[ "$*" = -s* || "$*" != *install* ]] || {{ echo '#!/bin/bash' >{machine.bin}/pg_prove; }}
         chmod -f 755 {machine.bin}/pg_prove; exit 0""",
     )
+    machine.bin.joinpath("python3").unlink()
+    machine.provide("python3", f'[ "$1" != -m ] && exec {shutil.which("python3")} "$@"')
     machine.bin.joinpath("chmod").symlink_to(str(shutil.which("chmod")))
     done = machine.setup(as_plain_user=False)
     last = calls.read_text().splitlines()[-1]
