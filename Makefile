@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock
+.PHONY: help setup demo test lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -32,6 +32,9 @@ lint: setup ## Run the static checks
 
 bench: setup ## Measure, and write benchmarks/results
 	@$(BIN)/python -m benchmarks
+
+docs: setup ## Write the generated parts of docs/
+	@$(BIN)/python -m tools.generate_docs
 
 lock: setup ## Write requirements.lock from what is installed in .venv
 	@$(BIN)/python tools/lock.py

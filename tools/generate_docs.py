@@ -1,0 +1,245 @@
+"""Write the generated parts of docs/: what the code itself knows best is taken from it.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the rest of a page is written
+by hand. ``python -m tools.generate_docs`` rewrites what is not current, as ``make docs`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy.dialects import postgresql
+
+from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
+from obscore_view.config_model import ObsCoreConfig
+from obscore_view.config_sections import (
+    ColumnTemplate,
+    DataOrigin,
+    DatasetTypeConfig,
+    ExtraColumnConfig,
+    Section,
+    SpatialPluginConfig,
+    TapdbOptions,
+    WhereBind,
+)
+from tapdb.cli import main as command_line
+from tapdb.settings import Settings
+from tapdb.sql_sources import SqlSource, read_all_current
+
+__all__ = ["CONFIG_SECTIONS", "DOCS", "PARTS", "commands", "generate", "settings_variables"]
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+CONFIG_SECTIONS: dict[str, type[Section]] = {
+    "": ObsCoreConfig,
+    "dataset_types.NAME": DatasetTypeConfig,
+    "extra_columns.NAME": ExtraColumnConfig,
+    "where, dataset_type_constraints.NAME": WhereBind,
+    "spatial_plugins.NAME": SpatialPluginConfig,
+    "origin": DataOrigin,
+    "tapdb": TapdbOptions,
+    "tapdb.columns.NAME": ColumnTemplate,
+}
+"""Sections of an ObsCore configuration by the place in which they stand."""
+
+_RESULTS = DOCS.parent / "benchmarks" / "results" / "obscore.json"
+_PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SIGNATURE = re.compile(r"COMMENT ON FUNCTION (?P<signature>[^;]*?\)) IS '(?P<text>(?:[^']|'')*)'", re.DOTALL)
+_RETURNS = re.compile(r"RETURNS (?P<type>.+?)(?: LANGUAGE|\n)")
+_WIDTH = 100
+
+
+def generate(text: str) -> str:
+    """Return the text of a page with its generated parts made anew.
+
+    Raises
+    ------
+    KeyError
+        Raised if a part has a name that is not in `PARTS`.
+    """
+    return _PART.sub(lambda found: f"{found[1]}{PARTS[found['name']]().strip()}\n{found[3]}", text)
+
+
+def commands(
+    command: click.Command = command_line,
+    path: tuple[str, ...] = ("tapdb",),
+    parent: click.Context | None = None,
+) -> Iterator[tuple[tuple[str, ...], click.Command, click.Context]]:
+    """Yield each command: its words, itself, and the context in which it shows its help."""
+    settings = {**command.context_settings, "max_content_width": _WIDTH, "terminal_width": _WIDTH}
+    context = click.Context(command, info_name=path[-1], parent=parent, **settings)
+    yield path, command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            sub = command.get_command(context, name)
+            assert sub is not None
+            yield from commands(sub, (*path, name), context)
+
+
+def settings_variables() -> dict[str, FieldInfo]:
+    """Return the environment variables that tapdb reads, with what they set."""
+    prefix = Settings.model_config["env_prefix"]
+    return {f"{prefix}{name}".upper(): field for name, field in Settings.model_fields.items()}
+
+
+def _cli() -> str:
+    parts = []
+    for path, _, context in commands():
+        level = "#" * min(len(path) + 1, 4)
+        parts.append(f"{level} `{' '.join(path)}`\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(parts)
+
+
+def _columns() -> str:
+    rows = [
+        (
+            f"`{one.name}`",
+            _sql_type(one),
+            one.unit or "",
+            one.ucd,
+            _utype(one),
+            _presence(one),
+            f"{one.description}.",
+        )
+        for one in OBSCORE_COLUMNS
+    ]
+    return _table(("column", "type", "unit", "UCD", "utype", "in the view", "meaning"), rows)
+
+
+def _sql_type(column: ObsCoreColumn) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(column.sql_type.compile(dialect=dialect)).lower().removeprefix("public.")
+
+
+def _utype(column: ObsCoreColumn) -> str:
+    return (column.utype or "").removeprefix("obscore:")
+
+
+def _presence(column: ObsCoreColumn) -> str:
+    if column.mandatory:
+        return "always"
+    if not column.std or column.name == "dataproduct_subtype":
+        return "always, beside the standard's 30"
+    return "if filled"
+
+
+def _configuration() -> str:
+    parts = []
+    for place, section in CONFIG_SECTIONS.items():
+        title = (
+            f"### `{place}`"
+            if "," not in place
+            else f"### {', '.join(f'`{one}`' for one in place.split(', '))}"
+        )
+        heading = title if place else "### Top level"
+        rows = [
+            (f"`{name}`", _default(field), _plain(field.description or ""))
+            for name, field in section.model_fields.items()
+        ]
+        parts.append(f"{heading}\n\n{_table(('key', 'default', 'meaning'), rows)}")
+    return "\n".join(parts)
+
+
+def _environment() -> str:
+    rows = [
+        (f"`{name}`", "" if field.default is None else f"`{field.default}`", _plain(field.description or ""))
+        for name, field in settings_variables().items()
+    ]
+    return _table(("variable", "default", "meaning"), rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or (isinstance(value, BaseModel | dict | tuple | frozenset | str) and not _shown(value)):
+        return ""
+    return f"`{value}`"
+
+
+def _shown(value: Any) -> bool:
+    return bool(value) and not isinstance(value, BaseModel)
+
+
+def _functions() -> str:
+    found = [_function(source) for source in read_all_current() if source.name.startswith("functions/")]
+    return _table(("function", "returns", "for whom", "what it does"), sorted(found))
+
+
+def _function(source: SqlSource) -> tuple[str, str, str, str]:
+    comment = _SIGNATURE.search(source.create)
+    returns = _RETURNS.search(source.create)
+    assert comment is not None
+    assert returns is not None
+    reader = "everybody" if "TO PUBLIC" in source.create else "tapdb"
+    return f"`{comment['signature']}`", f"`{returns['type']}`", reader, comment["text"].replace("''", "'")
+
+
+def _figures() -> str:
+    if not _RESULTS.exists():
+        return "No results are recorded yet; `make bench` measures and records them."
+    figures: dict[str, float] = json.loads(_RESULTS.read_text(encoding="utf-8"))
+    reaches = import_module("benchmarks.obscore.reach").REACHES
+    rows = [
+        (
+            f"`{one.key}`",
+            one.meaning,
+            f"{figures[one.key]:.3g}",
+            f"{one.limit:g}",
+            _verdict(figures[one.key], one.limit),
+        )
+        for one in reaches
+        if one.key in figures
+    ]
+    return _table(("figure", "what is asked", "measured", "to reach", ""), rows)
+
+
+def _verdict(value: float, limit: float) -> str:
+    return "reached" if value <= limit else "missed"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "cli": _cli,
+    "columns": _columns,
+    "configuration": _configuration,
+    "environment": _environment,
+    "figures": _figures,
+    "functions": _functions,
+}
+"""What makes each part, by its name."""
+
+
+def main() -> int:
+    """Rewrite the pages that are not current, and say which."""
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if (current := generate(text)) != text:
+            page.write_text(current, encoding="utf-8")
+            print(f"Wrote docs/{page.relative_to(DOCS)}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
