@@ -20,6 +20,7 @@ _ARROW_TYPES = {
     "double precision": pa.float64(),
     "uuid": pa.string(),
     "timestamp(3) without time zone": pa.timestamp("ms"),
+    "timestamp without time zone": pa.timestamp("us"),
 }
 """Types of files by PostgreSQL's; columns of other types, pg_sphere's, are left out."""
 

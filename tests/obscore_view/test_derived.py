@@ -50,7 +50,7 @@ def oids(engine: sa.Engine) -> dict[str, int]:
         WHERE c.relnamespace IN ('tapdb'::regnamespace, 'ivoa'::regnamespace) AND c.relkind IN ('r', 'v')
         """
     with engine.connect() as connection:
-        return dict(connection.exec_driver_sql(query).tuples().all())
+        return {row[0]: row[1] for row in connection.exec_driver_sql(query)}
 
 
 def test_an_upgrade_with_nothing_to_do_leaves_views_and_kept_tables_alone(
