@@ -20,12 +20,13 @@ from adql.nodes import (
     Like,
     Node,
     Not,
+    Number,
     Or,
     Query,
 )
 from adql.problems import fitted, type_of
 from adql.scope import Scope
-from adql.types import GEOMETRIES, ValueType, common_family
+from adql.types import DOUBLE, GEOMETRIES, INT, LONG, ValueType, common_family
 
 __all__ = ["ConditionCheck"]
 
@@ -85,6 +86,9 @@ class ConditionCheck(ValueCheck):
             operand = fitted(operand, types[0])
             self._comparable(type_of(operand), types[0], node)
             return In(operand, query, node.negated, at=node.at)
+        known = type_of(operand)
+        if known.family == "numeric" and len(node.choices) > 1 and {Number} == set(map(type, node.choices)):
+            return In(operand, self._numbers(node.choices, known), node.negated, at=node.at)
         choices: tuple[Expression, ...] = tuple(map(self.value, node.choices, repeat(scope)))
         operand = fitted(operand, type_of(choices[0]))
         known = type_of(operand)
@@ -92,6 +96,19 @@ class ConditionCheck(ValueCheck):
         for family in {type_of(choice).family: type_of(choice) for choice in choices}.values():
             self._comparable(known, family, node)
         return In(operand, choices, node.negated, at=node.at)
+
+    def _numbers(self, choices: tuple[Expression, ...], known: ValueType) -> tuple[Expression, ...]:
+        """Return the items of a list of numbers with their types: object ids come by the thousand."""
+        numbers: list[Expression] = []
+        for choice in choices:
+            assert isinstance(choice, Number)  # noqa: S101  the caller has looked
+            number = self.number(choice)
+            if known.is_integer and type_of(number) is INT:
+                number = Number(number.text, at=number.at, type=LONG)
+            elif not known.is_integer:
+                number = Number(number.text, at=number.at, type=DOUBLE)
+            numbers.append(number)
+        return tuple(numbers)
 
     def _like(self, node: Like, scope: Scope) -> Like:
         operand = self.value(node.operand, scope)

@@ -73,7 +73,7 @@ class FromCheck(ConditionCheck):
         How many tables a query may name.
     """
 
-    __slots__ = ("common", "limits", "table_count")
+    __slots__ = ("column_count", "common", "limits", "table_count")
 
     def __init__(
         self, text: str | None, metadata: Metadata, functions: dict[str, UserFunction], limits: Limits
@@ -82,10 +82,19 @@ class FromCheck(ConditionCheck):
         self.limits = limits
         self.common: list[CommonRelation] = []
         self.table_count = 0
+        self.column_count = 0
 
     def nested_query(self, query: Query, parent: Scope | None) -> tuple[Query, tuple[ColumnMetadata, ...]]:
         """Return a checked subquery and its columns."""
         raise NotImplementedError
+
+    def count_columns(self, count: int, node: Node) -> None:
+        """Count columns that the query makes of a few characters, and refuse too many."""
+        self.column_count += count
+        if self.column_count > self.limits.max_columns:
+            raise self.problem(
+                AdqlLimitError, f"the query has more than {self.limits.max_columns} columns", node=node
+            )
 
     def relations_of(self, node: TableReference, scope: Scope) -> tuple[TableReference, Relations]:
         """Return an item of FROM with its names resolved, and the relations that it is."""
@@ -209,6 +218,7 @@ class FromCheck(ConditionCheck):
             names = [Identifier(name) for name in dict.fromkeys(shared) if name in known]
         else:
             names = list(join.using)
+        self.count_columns(4 * len(names), join)
         comparisons: list[Condition] = []
         merged: dict[str, ColumnOrigin] = {}
         for name in names:

@@ -58,7 +58,8 @@ class ValueCheck(FunctionCheck):
         """Return a checked subquery and the types of its columns."""
         raise NotImplementedError
 
-    def _number(self, node: Number, _scope: Scope) -> Number:
+    def number(self, node: Number, _scope: Scope | None = None) -> Number:
+        """Return a number literal with its type: integer, bigint or double precision."""
         text = node.text
         if text.isdigit():
             digits = text.lstrip("0")
@@ -212,7 +213,7 @@ class ValueCheck(FunctionCheck):
         return node
 
     _value_checks: ClassVar[Mapping[type, Callable[..., Expression]]] = {
-        Number: _number,
+        Number: number,
         String: _string,
         Null: _null,
         Column: column,

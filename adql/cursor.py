@@ -116,8 +116,13 @@ class Cursor:
         self.index = index + 1
         return int(digits)
 
+    def check_length(self, length: int, most: int, what: str) -> None:
+        """Refuse a list that has become longer than the limits allow."""
+        if length > most:
+            raise self.error(f"{what} has more than {most} items", kind=AdqlLimitError)
+
     def check_chain(self, length: int, at: int) -> None:
-        """Refuse a chain of more operators than the limits allow."""
+        """Refuse a chain that has become longer than the limits allow."""
         if length - 1 > self.limits.max_operators:
             raise self.error(
                 f"a chain has more than {self.limits.max_operators} operators",

@@ -79,8 +79,7 @@ class AdqlLimitError(AdqlError):
 
 
 def _with_caret(line: str, column: int) -> str:
-    # A tab or control character would move the caret, or the terminal of whoever reads the log.
-    shown = "".join(character if character.isprintable() else " " for character in line)
     start = max(0, column - 1 - _WINDOW // 2)
-    window = shown[start : start + _WINDOW]
+    # A tab or control character would move the caret, or the terminal of whoever reads the log.
+    window = "".join(of if of.isprintable() else " " for of in line[start : start + _WINDOW])
     return f"  {window}\n  {' ' * (column - 1 - start)}^"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adql.errors import AdqlTypeError
 from adql.primaries import PrimaryParser
-from adql.tokens import END, NUMBER, STRING
+from adql.tokens import END, NUMBER
 from adql.values import (
     And,
     Arithmetic,
@@ -23,6 +23,7 @@ from adql.values import (
     IsNull,
     Like,
     Not,
+    Number,
     Or,
     Sign,
 )
@@ -52,6 +53,7 @@ _AFTER_CONDITION = frozenset(
         *("WHERE", "JOIN", "NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "THEN"),
     )
 )
+_LONGEST_INTEGER = 100
 _LOGICAL = frozenset(("AND", "OR"))
 _ADDITIVE = frozenset(("+", "-"))
 _ARITHMETIC = frozenset(("+", "-", "*", "/"))
@@ -88,19 +90,18 @@ class ExpressionParser(PrimaryParser):
             self.index += 1
             here = self.index
             together.append(self._as_condition(self._predicate(), here))
+            self.check_chain(len(together) + len(alternatives), start)
             if kind == "OR":
                 begin = here
             kind = self.kinds[self.index]
         last = self._together(together, begin)
         if not alternatives:
             return last
-        self.check_chain(len(alternatives) + 1, start)
         return Or((*alternatives, last), at=start)
 
     def _together(self, conditions: list[Condition], start: int) -> Condition:
         if len(conditions) == 1:
             return conditions[0]
-        self.check_chain(len(conditions), start)
         return And(tuple(conditions), at=start)
 
     def _predicate(self) -> Expression | Condition:
@@ -168,19 +169,38 @@ class ExpressionParser(PrimaryParser):
         if self.kinds[following] == "SELECT":
             return In(operand, self.subquery(), negated, at=at)
         self.index = opening + 1
-        choices = [self.value()]
-        kinds = self.kinds
-        while kinds[self.index] == ",":
-            self.index += 1
-            # Lists of thousands of object ids are common: their items need no rule but this one.
-            if kinds[self.index] in (NUMBER, STRING) and kinds[self.index + 1] in (",", ")"):
-                choices.append(self.primary())  # type: ignore[arg-type]
-            else:
+        choices = self._integers()
+        if choices is None:
+            choices = [self.value()]
+            while self.kinds[self.index] == ",":
+                self.index += 1
                 choices.append(self.value())
-        if kinds[self.index] != ")":
+        if self.kinds[self.index] != ")":
             raise self.unexpected("',' or ')'")
         self.index += 1
         return In(operand, tuple(choices), negated, at=at)
+
+    def _integers(self) -> list[Expression] | None:
+        """Read a list of integers up to its parenthesis, `None` if the list holds anything else.
+
+        Lists of thousands of object ids are common, and a whole list is faster read than its items.
+        """
+        start = self.index
+        try:
+            end = self.kinds.index(")", start)
+        except ValueError:
+            return None
+        values = self.values[start:end:2]
+        if (
+            not (end - start) % 2
+            or set(self.kinds[start:end:2]) != {NUMBER}
+            or set(self.kinds[start + 1 : end : 2]) - {","}
+            or not "".join(values).isdigit()
+            or max(map(len, values)) > _LONGEST_INTEGER
+        ):
+            return None
+        self.index = end
+        return [Number(text, at=at) for text, at in zip(values, range(start, end, 2), strict=True)]
 
     def _value(self) -> Expression | Condition:
         start = self.index
@@ -219,6 +239,7 @@ class ExpressionParser(PrimaryParser):
                 factors.append(Sign(sign, self._as_number(self.primary(), here + 1), at=here))
             else:
                 factors.append(self._as_number(self.primary(), here))
+            self.check_chain(len(terms) + len(factors), start)
             kind = self.kinds[self.index]
         if kind == "||":
             raise self.error("a computed number cannot be concatenated", "put it in parentheses", at=start)
@@ -228,7 +249,6 @@ class ExpressionParser(PrimaryParser):
     def _chain(self, operands: list[Expression], operators: list[str], at: int) -> Expression:
         if not operators:
             return operands[0]
-        self.check_chain(len(operands), at)
         return Arithmetic(tuple(operands), tuple(operators), at=at)
 
     def _concatenation(self, first: Expression | Condition, start: int) -> Concatenation:

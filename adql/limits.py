@@ -16,7 +16,9 @@ class Limits:
     max_bytes
         Length of the query text in UTF-8.
     max_tokens
-        Words, names, literals and signs in the query.
+        Words, names, literals and signs in the query: enough for a list of ten thousand object ids.
+    max_other_tokens
+        The same without literals and commas, which cost little; enough to select 1,664 columns by name.
     max_nesting
         Parentheses inside parentheses.
     max_depth
@@ -24,6 +26,10 @@ class Limits:
         adds is three or four.
     max_subqueries
         Subqueries inside subqueries; each costs several levels of the tree.
+    max_terms
+        Items of one list (SELECT, GROUP BY, ORDER BY); PostgreSQL takes no more than 1,664.
+    max_arguments
+        Arguments of one function: two for each vertex of the largest polygon.
     max_operators
         Operators in one chain, such as ``a + b + c`` or ``x = 1 OR x = 2``.
     max_vertices
@@ -31,22 +37,25 @@ class Limits:
     max_tables
         Tables and common table expressions that a query names, each time that it does.
     max_columns
-        Output columns, those of subqueries and of ``SELECT *`` included; PostgreSQL itself takes 1,664 of
-        one SELECT.
+        Output columns, those of subqueries and of ``SELECT *`` included; one that USING or NATURAL merges
+        counts four times, because it costs as much.
     max_rows
         Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow
         shows. `None` sets no limit of its own.
     """
 
-    max_bytes: int = 1_000_000
+    max_bytes: int = 500_000
     max_tokens: int = 20_000
+    max_other_tokens: int = 5_000
     max_nesting: int = 100
     max_depth: int = 150
     max_subqueries: int = 20
-    max_operators: int = 2_000
+    max_terms: int = 1_664
+    max_arguments: int = 2_010
+    max_operators: int = 1_500
     max_vertices: int = 1_000
     max_tables: int = 100
-    max_columns: int = 10_000
+    max_columns: int = 5_000
     max_rows: int | None = None
 
 

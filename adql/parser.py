@@ -144,7 +144,7 @@ class _QueryParser(FromParser):
         while self.kinds[self.index] in ("UNION", "EXCEPT"):
             operator, everything, begin = self._set_operator()
             steps.append(SetStep(operator, everything, self._set_term(None), at=begin))
-        self.check_chain(len(steps) + 1, at)
+            self.check_chain(len(steps) + 1, at)
         return SetOperation(left, tuple(steps), at=at)
 
     def _set_term(self, first: Query | None) -> _SetOperand:
@@ -156,7 +156,7 @@ class _QueryParser(FromParser):
         while self.kinds[self.index] == "INTERSECT":
             operator, everything, begin = self._set_operator()
             steps.append(SetStep(operator, everything, self._set_primary(), at=begin))
-        self.check_chain(len(steps) + 1, at)
+            self.check_chain(len(steps) + 1, at)
         return SetOperation(left, tuple(steps), at=at)
 
     def _set_operator(self) -> tuple[str, bool, int]:
@@ -195,6 +195,7 @@ class _QueryParser(FromParser):
         while kinds[self.index] == ",":
             self.index += 1
             items.append(self._item())
+            self.check_length(len(items), self.limits.max_terms, "SELECT")
         if kinds[self.index] != "FROM":
             raise self.unexpected("',' or FROM")
         self.index += 1
@@ -253,6 +254,7 @@ class _QueryParser(FromParser):
         while self.kinds[self.index] == ",":
             self.index += 1
             values.append(self.value())
+            self.check_length(len(values), self.limits.max_terms, "GROUP BY")
         return tuple(values)
 
     def _order_by(self) -> tuple[Ordering, ...]:
@@ -264,6 +266,7 @@ class _QueryParser(FromParser):
             if descending or self.kinds[self.index] == "ASC":
                 self.index += 1
             terms.append(Ordering(expression, descending, at=at))
+            self.check_length(len(terms), self.limits.max_terms, "ORDER BY")
             if self.kinds[self.index] != ",":
                 return tuple(terms)
             self.index += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from adql.cursor import Cursor
-from adql.errors import AdqlTypeError
+from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.forms import argument_problem
 from adql.queries import Query
 from adql.tokens import NAME, NUMBER, QUOTED, STRING
@@ -28,6 +28,7 @@ from adql.words import AGGREGATES, CAST_TARGETS, FUNCTIONS
 __all__ = ["PrimaryParser"]
 
 _COLUMN_PARTS = 4
+_LONGEST_NUMBER = 400
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -91,17 +92,28 @@ class PrimaryParser(Cursor):
     def string(self) -> String:
         """Read a string literal; literals with nothing but separators between them are one (SQL-92)."""
         index = self.index
-        parts = []
-        while self.kinds[self.index] == STRING:
-            value = self.values[self.index]
-            if value.count("'") & 1:
-                raise self.error("a string literal is not closed", "a quote inside it is written ''")
-            parts.append(value[1:-1].replace("''", "'"))
-            self.index += 1
-        return String("".join(parts), at=index)
+        text = self._quoted(index)
+        self.index = index + 1
+        if self.kinds[index + 1] == STRING:
+            parts = [text]
+            while self.kinds[self.index] == STRING:
+                parts.append(self._quoted(self.index))
+                self.index += 1
+            text = "".join(parts)
+        return String(text, at=index)
+
+    def _quoted(self, index: int) -> str:
+        value = self.values[index]
+        if value.count("'") & 1:
+            raise self.error("a string literal is not closed", "a quote inside it is written ''", at=index)
+        return value[1:-1].replace("''", "'")
 
     def _number(self, index: int) -> Number:
         text = self.values[index]
+        if len(text) > _LONGEST_NUMBER:
+            raise self.error(
+                f"a number has more than {_LONGEST_NUMBER} characters", at=index, kind=AdqlLimitError
+            )
         if not text.isdigit() and not _NUMBER.fullmatch(text):
             raise self.error(
                 f"{text[:40]!r} is not a number", "put a space between a number and a word", at=index
@@ -154,6 +166,8 @@ class PrimaryParser(Cursor):
         while self.kinds[self.index] == ",":
             self.index += 1
             arguments.append(self.value())
+            if len(arguments) > self.limits.max_arguments:
+                self.check_length(len(arguments), self.limits.max_arguments, "the list of arguments")
         if self.kinds[self.index] != ")":
             raise self.unexpected("',' or ')'")
         self.index += 1

@@ -117,6 +117,8 @@ def read_tokens(text: str, limits: Limits) -> Tokens:
     values += ("", "")
     kinds = [_KINDS.get(word) or _FIRST.get(word[:1], BAD) for word in map(str.upper, values)]
     tokens = Tokens(text, values, kinds)
+    if len(kinds) > limits.max_other_tokens:
+        _check_other_tokens(kinds, limits.max_other_tokens)
     if text.count("(") > limits.max_nesting:
         _check_nesting(tokens, limits.max_nesting)
     return tokens
@@ -143,6 +145,12 @@ def _bytes(text: str) -> int:
         raise AdqlSyntaxError(
             "half of a surrogate pair is no character", text=text, offset=error.start
         ) from None
+
+
+def _check_other_tokens(kinds: list[str], most: int) -> None:
+    others = len(kinds) - kinds.count(NUMBER) - kinds.count(STRING) - kinds.count(",")
+    if others > most:
+        raise AdqlLimitError(f"the query has more than {most} words and signs beside literals and commas")
 
 
 def _check_nesting(tokens: Tokens, deepest: int) -> None:

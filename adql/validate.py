@@ -64,11 +64,10 @@ def validate(query: Query, metadata: Metadata, *, limits: Limits = DEFAULT_LIMIT
 
 
 class _QueryCheck(OrderCheck):
-    __slots__ = ("column_count",)
+    __slots__ = ()
 
     def whole(self, query: Query) -> tuple[Query, _Columns]:
         """Check the main query, with its common table expressions."""
-        self.column_count = 0
         tables = []
         for number, table in enumerate(query.common_tables):
             if any(same_name(table.name, known.name) for known in self.common):
@@ -142,6 +141,10 @@ class _QueryCheck(OrderCheck):
         group_by = tuple(self._group(term, node, scope) for term in node.group_by)
         scope.place = "SELECT"
         items = tuple(output for item in node.items for output in self._outputs(item, scope))
+        if len(items) > self.limits.max_terms:
+            raise self.problem(
+                AdqlLimitError, f"a SELECT has more than {self.limits.max_terms} columns", node=node
+            )
         scope.place = "HAVING"
         having = None if node.having is None else self.condition(node.having, scope)
         select = Select(items, tuple(tables), node.quantifier, node.top, where, group_by, having, at=node.at)
@@ -156,15 +159,12 @@ class _QueryCheck(OrderCheck):
     def _outputs(self, item: Output | AllColumns, scope: Scope) -> tuple[Output, ...]:
         outputs: tuple[Output, ...]
         if isinstance(item, Output):
+            self.count_columns(1, item)
             outputs = (Output(self.value(item.expression, scope), item.alias, at=item.at),)
         else:
             columns = self._all_columns(item, scope)
+            self.count_columns(len(columns), item)
             outputs = tuple(Output(self.bound(origin, item.at), at=item.at) for origin in columns)
-        self.column_count += len(outputs)
-        if self.column_count > self.limits.max_columns:
-            raise self.problem(
-                AdqlLimitError, f"the query has more than {self.limits.max_columns} output columns", node=item
-            )
         return outputs
 
     def _all_columns(self, item: AllColumns, scope: Scope) -> list[ColumnOrigin]:
@@ -198,7 +198,7 @@ class _QueryCheck(OrderCheck):
 
 def _columns_of(items: tuple[Output, ...], *, shadows: bool) -> _Columns:
     """Return the output columns of a SELECT; their names in the SQL differ even where their names do not."""
-    used: set[str] = set()
+    used: dict[str, int] = {}
     columns = []
     for number, item in enumerate(items, 1):
         expression = item.expression
@@ -211,13 +211,11 @@ def _columns_of(items: tuple[Output, ...], *, shadows: bool) -> _Columns:
         elif type_.ucd or type_.utype or type_.description:
             type_ = without_meaning(type_, type_.unit)
         name = _output_name(item, number)
-        sql_name = _free_name(name, used)
-        used.add(sql_name)
         columns.append(
             ColumnMetadata(
                 name=name,
                 type=type_,
-                sql_name=sql_name,
+                sql_name=_free_name(name, used),
                 region_column=hidden_name(number, "region") if region else None,
                 center_column=hidden_name(number, "center") if center else None,
             )
@@ -225,14 +223,20 @@ def _columns_of(items: tuple[Output, ...], *, shadows: bool) -> _Columns:
     return tuple(columns)
 
 
-def _free_name(name: str, used: set[str]) -> str:
-    free = name
-    number = 1
+def _free_name(name: str, used: dict[str, int]) -> str:
+    """Return a name that no other column has; `used` counts how often each was wanted."""
     # PostgreSQL cuts names off after 63 bytes; "#" keeps the names of hidden columns apart.
-    while free in used or len(free.encode()) > 63 or free.startswith("#"):  # noqa: PLR2004
-        number += 1
-        free = f"{name[:12].lstrip('#')}_{number}"
-    return free
+    plain = len(name.encode()) <= 63 and not name.startswith("#")  # noqa: PLR2004
+    if plain and name not in used:
+        used[name] = 1
+        return name
+    short = name[:12].lstrip("#")
+    while True:
+        used[short] = used.get(short, 0) + 1
+        free = f"{short}_{used[short]}"
+        if free not in used:
+            used[free] = 1
+            return free
 
 
 def _output_name(item: Output, number: int) -> str:
