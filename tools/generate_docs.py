@@ -1,7 +1,7 @@
 """Write the generated parts of docs/: what the code itself knows best is taken from it.
 
-A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the rest of a page is written
-by hand. ``python -m tools.generate_docs`` rewrites what is not current, as ``make docs`` does.
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the rest of a page is
+written by hand. ``python -m tools.generate_docs`` rewrites what is not current, as ``make docs`` does.
 """
 
 from __future__ import annotations
@@ -203,6 +203,12 @@ def _figures() -> str:
     return _table(("figure", "what is asked", "measured", "to reach", ""), rows)
 
 
+def _decisions() -> str:
+    pages = sorted((DOCS / "adr").glob("[0-9]*.md"))
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages]
+    return "".join(f"* [{title}]({page.name})\n" for page, title in zip(pages, titles, strict=True))
+
+
 def _verdict(value: float, limit: float) -> str:
     return "reached" if value <= limit else "missed"
 
@@ -224,6 +230,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "cli": _cli,
     "columns": _columns,
     "configuration": _configuration,
+    "decisions": _decisions,
     "environment": _environment,
     "figures": _figures,
     "functions": _functions,
