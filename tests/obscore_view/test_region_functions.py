@@ -18,7 +18,7 @@ from lsst.daf.butler.registry.obscore.pgsphere import PgSphereObsCorePlugin, PgS
 from lsst.sphgeom import ConvexPolygon, Region, UnitVector3d
 
 from examples.lsstcam import edge_regions
-from tapdb.engine import create_engine
+from tests.plugins.view_fixtures import open_engine
 
 POLYGONS_AT_ONCE = 40
 
@@ -51,10 +51,8 @@ _ALL_FUNCTIONS = sa.text(
 @pytest.fixture(scope="module")
 def functions(migrated_template: str, clone_for_session: Any) -> Iterator[sa.Connection]:
     """Return a connection to a database that has tapdb's functions."""
-    engine = create_engine(clone_for_session(migrated_template))
-    with engine.connect() as connection:
+    with open_engine(clone_for_session(migrated_template)) as engine, engine.connect() as connection:
         yield connection
-    engine.dispose()
 
 
 @st.composite

@@ -15,7 +15,7 @@ from astropy.utils.iers import LeapSeconds
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tapdb.engine import create_engine
+from tests.plugins.view_fixtures import open_engine
 
 _BEGIN_1972_NS = 63_072_010_000_000_000
 _END_2099_NS = 4_102_444_800_000_000_000
@@ -35,10 +35,8 @@ _FLOATS = sa.text(
 @pytest.fixture(scope="module")
 def functions(migrated_template: str, clone_for_session: Any) -> Iterator[sa.Connection]:
     """Return a connection to a database that has tapdb's functions."""
-    engine = create_engine(clone_for_session(migrated_template))
-    with engine.connect() as connection:
+    with open_engine(clone_for_session(migrated_template)) as engine, engine.connect() as connection:
         yield connection
-    engine.dispose()
 
 
 def _leap_seconds() -> list[tuple[int, int]]:

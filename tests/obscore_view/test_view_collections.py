@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 import yaml
-from alembic import command
 from lsst.daf.butler import Butler, CollectionType  # type: ignore[attr-defined]  # public, but in no __all__
 
 from examples.lsstcam import MINI, Pair, Repository, live_rows, make_repository, obscore_config
@@ -30,10 +29,8 @@ from examples.lsstcam.layout import (
     USER_RUN,
 )
 from obscore_view.membership import MANY_RUNS
-from tapdb.engine import create_engine
-from tapdb.migration import alembic_config
 from tests.obscore_view.comparison import ID, differences, rows_of
-from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_engine
 
 VIEW = "chosen.obscore"
 TAGGED_LIVE = "LSSTCam/tagged/published"
@@ -107,8 +104,7 @@ def test_chains_in_chains_with_repetitions_tags_and_calibrations_are_searched_as
         butler.collections.redefine_chain(
             "u/someone/outer", [nested, USER_RUN, DEFAULTS_CHAIN, nested, PROMPT_RUN]
         )
-        engine = create_engine(view_pair.url)
-        with engine.connect() as connection:
+        with open_engine(view_pair.url) as engine, engine.connect() as connection:
             make_test_view(connection, _config_text(collections=["u/someone/outer"]), "plain")
             connection.commit()
             first = _ids(connection)
@@ -119,7 +115,6 @@ def test_chains_in_chains_with_repetitions_tags_and_calibrations_are_searched_as
             changed = _ids(connection)
             assert changed == _found_by_butler(butler, ["u/someone/outer"])
             assert changed != first
-        engine.dispose()
 
 
 @pytest.mark.parametrize("tagged", [TAGGED_GOOD, TAGGED_BEST])
@@ -146,17 +141,18 @@ def tagged_repository(
     repository = make_repository(
         url, tmp_path / "tagged", schema="tagged", obscore_config=config, content=MINI
     )
-    engine = create_engine(url)
-    with engine.begin() as connection:
+    with open_engine(url) as engine, engine.begin() as connection:
         text = yaml.safe_dump(config | {"tapdb": {"view": VIEW}}, sort_keys=False)
         make_test_view(connection, text, "tagged")
-    engine.dispose()
     return repository
 
 
 def test_associate_and_disassociate_are_followed_as_by_the_live_table(tagged_repository: Repository) -> None:
-    engine = create_engine(tagged_repository.url)
-    with tagged_repository.butler(writeable=True) as butler, engine.connect() as connection:
+    with (
+        open_engine(tagged_repository.url) as engine,
+        tagged_repository.butler(writeable=True) as butler,
+        engine.connect() as connection,
+    ):
         butler.collections.register(TAGGED_LIVE, CollectionType.TAGGED)
         # The live manager wants references with dimension records.
         images, summaries = (
@@ -178,7 +174,6 @@ def test_associate_and_disassociate_are_followed_as_by_the_live_table(tagged_rep
         assert seen[0] == {ref.id for ref in (*summaries, *images)}
         assert not {ref.id for ref in images} & seen[1]
         assert seen[2] == seen[3] != seen[1]
-    engine.dispose()
 
 
 def test_a_dataset_in_a_run_and_two_tagged_collections_has_one_row(

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import pyarrow.parquet
 import pytest
-import sqlalchemy as sa
 import yaml
 from lsst.daf.butler import Butler
 from lsst.daf.butler.registry.obscore import RegionTypeWarning
@@ -21,9 +20,8 @@ from lsst.dax.obscore import ExporterConfig, ObscoreExporter
 from examples.lsstcam import Pair, obscore_config
 from examples.lsstcam.edges import edge_cases
 from examples.lsstcam.layout import DEFAULTS_CHAIN, LATISS_RAW_RUN, PROMPT_RUN
-from tapdb.engine import create_engine
 from tests.obscore_view.comparison import ID, differences, rows_of
-from tests.plugins.view_fixtures import make_test_view
+from tests.plugins.view_fixtures import make_test_view, open_engine
 
 VIEW = "exported.obscore"
 # What only Butler's live table, or the database it is in, has a use for.
@@ -68,13 +66,11 @@ def exported(view_pair_readonly: Pair, tmp_path_factory: pytest.TempPathFactory)
         rows[Butler.parse_dataset_uri(row["obs_publisher_did"]).dataset_id].append(row)
     with (folder / "obscore.csv").open() as file:
         lines = list(csv.DictReader(file))
-    engine = create_engine(view_pair_readonly.url)
-    with engine.connect() as connection:
+    with open_engine(view_pair_readonly.url) as engine, engine.connect() as connection:
         text = yaml.safe_dump(config | {"tapdb": {"view": VIEW, "geometry": "none"}}, sort_keys=False)
         make_test_view(connection, text, repository.schema)
         view = rows_of(connection, VIEW)
         connection.rollback()
-    engine.dispose()
     yield Exported(rows, lines, view, view_pair_readonly)
 
 

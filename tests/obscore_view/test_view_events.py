@@ -25,7 +25,6 @@ from examples.lsstcam import (
 from examples.lsstcam.edge_regions import circle, polygon_around_pole
 from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN, RAW_RUN
 from examples.lsstcam.records import detector_region_records, visit_records
-from tapdb.engine import create_engine
 from tests.obscore_view.comparison import (
     differences,
     kept_differences,
@@ -33,7 +32,7 @@ from tests.obscore_view.comparison import (
     rows_of,
     view_differences,
 )
-from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN
+from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN, open_engine
 
 VIEW = VIEWS_OVER_PLAIN["table"]
 _SPATIAL = ("s_ra", "s_dec", "s_fov", "s_region", "pgs_region", "pgs_center")
@@ -63,10 +62,8 @@ class World:
 @pytest.fixture
 def world(view_pair: Pair) -> Iterator[World]:
     """Return repositories under four views, to change at will."""
-    engine = create_engine(view_pair.url)
-    with engine.connect() as session:
+    with open_engine(view_pair.url) as engine, engine.connect() as session:
         yield World(view_pair, engine, session)
-    engine.dispose()
 
 
 @pytest.fixture
@@ -81,7 +78,7 @@ def _of(pointing: Pointing, *more: str) -> tuple[str, ...]:
 
 def _in_transaction(butler: Butler, query: str) -> list[Any]:
     """Return what a query finds in Butler's own open transaction."""
-    database = cast("Any", butler)._registry._db  # noqa: SLF001  # only this session sees it
+    database = cast("Any", butler)._registry._db  # only this session sees it
     with database.query(sa.text(query)) as result:
         return list(result.fetchall())
 

@@ -1,12 +1,13 @@
 """Fixtures with ObsCore views over the real Butler repositories of `butler_fixtures`.
 
-One database has four views: over schema ``plain`` in each of the three geometry modes, and over ``live``, which has
-daf_butler's own live table too.
+One database has four views: over schema ``plain`` in each of the three geometry modes, and over ``live``,
+which has daf_butler's own live table too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ __all__ = [
     "VIEWS_OVER_PLAIN",
     "VIEW_OVER_LIVE",
     "make_test_view",
+    "open_engine",
     "view_config_text",
     "view_connection",
     "view_connection_readonly",
@@ -43,6 +45,16 @@ def view_config_text(view: str = "ivoa.ObsCore", **options: object) -> str:
     return "".join([OBSCORE_CONFIG.read_text(), "tapdb:\n", *lines])
 
 
+@contextmanager
+def open_engine(url: sa.URL) -> Iterator[sa.Engine]:
+    """Return an engine whose connections are closed in any case."""
+    engine = create_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def make_test_view(connection: sa.Connection, text: str, registry_schema: str) -> None:
     """Make the view that a configuration text describes."""
     create_view(connection, parse_config(text), registry_schema=registry_schema, config_yaml=text)
@@ -57,13 +69,11 @@ def view_template(
     """Return a pair with the four views in the template database; connect to it never."""
     assert butler_template.url.database is not None
     url = clone_for_session(butler_template.url.database)
-    engine = create_engine(url)
-    with engine.begin() as connection:
+    with open_engine(url) as engine, engine.begin() as connection:
         command.upgrade(alembic_config(connection, obscore="off"), "head")
         for mode, view in VIEWS_OVER_PLAIN.items():
             make_test_view(connection, view_config_text(view, geometry=mode), "plain")
         make_test_view(connection, view_config_text(VIEW_OVER_LIVE), "live")
-    engine.dispose()
     return butler_template.clone(url, tmp_path_factory.mktemp("butler") / "views")
 
 
@@ -87,9 +97,8 @@ def view_pair(
 
 @pytest.fixture(scope="session")
 def _readonly_engine(view_pair_readonly: Pair) -> Iterator[sa.Engine]:
-    engine = create_engine(view_pair_readonly.url)
-    yield engine
-    engine.dispose()
+    with open_engine(view_pair_readonly.url) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -102,10 +111,8 @@ def view_connection_readonly(_readonly_engine: sa.Engine) -> Iterator[sa.Connect
 @pytest.fixture
 def view_connection(view_pair: Pair) -> Iterator[sa.Connection]:
     """Return a connection to the database of `view_pair`."""
-    engine = create_engine(view_pair.url)
-    with engine.connect() as connection:
+    with open_engine(view_pair.url) as engine, engine.connect() as connection:
         yield connection
-    engine.dispose()
 
 
 def _clone(
