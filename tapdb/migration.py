@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,10 +92,12 @@ def run() -> None:
     Raises
     ------
     CommandError
-        Raised for every error of ours and of the database: Alembic prints it as one message. The cause is
-        the error itself.
+        Raised for every error of ours and of the database; the cause is the error itself.
+    SystemExit
+        Raised instead on the command line, after the message was printed, with the exit code of the error:
+        Alembic's own would be 255.
     """
-    with _one_message():
+    with _one_message(context.config):
         options = _read_options(context.config)
         if context.is_offline_mode():
             _write_script(options)
@@ -257,10 +260,13 @@ def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
 
 
 @contextmanager
-def _one_message() -> Iterator[None]:
-    """Turn errors of ours and of the database into Alembic's, which it prints without a traceback."""
+def _one_message(config: Config) -> Iterator[None]:
+    """Turn errors of ours and of the database into one message, without a traceback."""
     try:
         with refusals_are_ours():
             yield
     except TapdbError as error:
-        raise CommandError(str(error)) from error
+        if config.cmd_opts is None:
+            raise CommandError(str(error)) from error
+        sys.stderr.write(f"Error: {error}\n")
+        raise SystemExit(error.exit_code) from error

@@ -116,3 +116,17 @@ def test_a_database_without_a_view_is_not_current(migrated_database: sa.URL) -> 
     with engine.connect() as connection:
         assert not ObsCoreViews().is_current(connection, {})
     engine.dispose()
+
+
+def test_alembic_ends_with_the_exit_code_of_the_error_and_its_message_alone(
+    engine: sa.Engine, alembic: RunAlembic, config: Path
+) -> None:
+    missing = alembic(engine.url, "-x", f"obscore_config={config}", "upgrade", "head")
+    assert missing.returncode == 1
+    assert "\nError: no single readable Butler registry" in missing.stderr
+    config.write_text(config.read_text() + "unknown: 1\n")
+    options = ("-x", f"obscore_config={config}", "-x", "registry_schema=plain")
+    wrong = alembic(engine.url, *options, "upgrade", "head")
+    assert wrong.returncode == 2
+    assert f"Error: {config}:" in wrong.stderr
+    assert "Traceback" not in missing.stderr + wrong.stderr
