@@ -7,17 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import sqlalchemy as sa
 import yaml
 from psycopg import sql
 
 from obscore_view.config import ObsCoreConfig
-from obscore_view.kept import SCHEMA
+from obscore_view.kept import SCHEMA, kept_tables
 from obscore_view.mapping import Mapping, build_mapping
 from obscore_view.objects import own_objects
 from obscore_view.registry import read_registry
-from obscore_view.script import OWNER, READER, Script, butler_tables, create_script, drop_script
+from obscore_view.script import (
+    OWNER,
+    READER,
+    Script,
+    butler_tables,
+    create_script,
+    drop_script,
+    refill_script,
+)
 from obscore_view.store import StoredView, forget_script, read_stored_views, record_script
 
 __all__ = ["Change", "plan_creation", "plan_refresh", "plan_removal", "plan_view"]
@@ -176,7 +185,14 @@ def plan_refresh(
         schema_stays=same_schema,
         kept=frozenset(mine if keep_footprints else mine & theirs),
     )
-    return Change(change.mapping, Script((*removal.statements, *change.script.statements)))
+    shared = (
+        [] if keep_footprints else [one for one in kept_tables(change.mapping) if one.name in mine & theirs]
+    )
+    refills = (refill_script(one, view.registry_schema).statements for one in shared)
+    return Change(
+        change.mapping,
+        Script((*removal.statements, *chain.from_iterable(refills), *change.script.statements)),
+    )
 
 
 def _selectivity(estimator: str) -> sql.Composable:

@@ -56,6 +56,7 @@ def check_performance(
     return (
         *_estimates(connection, config),
         *_statistics(view, _relations(connection)),
+        *_extended_statistics(connection, view),
         *_collections(connection, view, config, runs),
     )
 
@@ -139,6 +140,14 @@ def _statistics(view: StoredView, relations: Relations) -> Iterator[Finding]:
             yield Finding("performance", what, "has lost the option n_distinct of its polygons", remedy)
         if not found.has_polygon_index:
             yield Finding("performance", what, "has no GiST index on its polygons", _REBUILD)
+
+
+def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    rows = execute_query(connection, read_query("check.statistics"))
+    found = {(row.schema, row.name) for row in rows}
+    for schema, name in view.objects.statistics:
+        if (schema, name) not in found:
+            yield Finding("performance", f"statistics {schema}.{name}", "are missing", REFRESH)
 
 
 def _collections(

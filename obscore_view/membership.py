@@ -15,11 +15,12 @@ from obscore_view.relations import Relations
 
 __all__ = ["MANY_RUNS", "Membership", "membership", "ranks_name", "ranks_select"]
 
-MANY_RUNS = 256
+MANY_RUNS = 16
 """Number of RUN collections in a registry from which collections are joined instead of listed.
 
 A list of few collections is planned fastest and lets PostgreSQL use Butler's unique index on (dataset type,
-collection, data ID); of many, each row would be compared with the whole list.
+collection, data ID), with one probe for each collection of the list. The planner takes the list for 10 long,
+however long it is.
 """
 
 _RUN, _TAGGED = 1, 2

@@ -11,12 +11,24 @@ from obscore_view.mapping import Mapping
 from obscore_view.membership import ranks_name
 from obscore_view.template import DatasetId
 
-__all__ = ["EVENTS", "OwnObjects", "did_index", "did_tables", "own_objects", "region_index"]
+__all__ = [
+    "EVENTS",
+    "OwnObjects",
+    "did_index",
+    "did_tables",
+    "own_objects",
+    "region_index",
+    "region_keys",
+    "statistics_name",
+]
 
 EVENTS = ("insert", "update", "delete", "truncate")
 """What a trigger on one of Butler's tables answers to."""
 
 Name = tuple[str, str]
+
+_MOST_COLUMNS = 8
+"""Largest number of columns that PostgreSQL's statistics can be over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class OwnObjects:
         Butler's table and name of each trigger on it.
     indexes
         Names of indexes on Butler's tables.
+    statistics
+        Schema and name of each set of statistics over columns of Butler's tables.
     granted
         Butler's tables that tapdb's owner may read.
     """
@@ -43,6 +57,7 @@ class OwnObjects:
     tables: tuple[Name, ...]
     footprints: tuple[Name, ...]
     triggers: tuple[Name, ...]
+    statistics: tuple[Name, ...]
     indexes: tuple[str, ...]
     granted: tuple[str, ...]
 
@@ -52,9 +67,10 @@ class OwnObjects:
 
     @classmethod
     def from_json(cls, content: MappingABC[str, Any]) -> OwnObjects:
-        """Return the names that `to_json` gave."""
+        """Return the names that `to_json` gave; older software recorded fewer kinds."""
         pairs = {
-            name: tuple((first, second) for first, second in content[name]) for name in cls.__slots__[:4]
+            name: tuple((first, second) for first, second in content.get(name, ()))
+            for name in cls.__slots__[:5]
         }
         return cls(**pairs, indexes=tuple(content["indexes"]), granted=tuple(content["granted"]))
 
@@ -79,9 +95,30 @@ def own_objects(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
         triggers=tuple(
             (watch.table, name) for one in kept for watch in one.watches for name in _triggers(one)
         ),
+        statistics=tuple((SCHEMA, statistics_name(mapping, table)) for table in region_keys(mapping)),
         indexes=tuple(indexes),
         granted=granted,
     )
+
+
+def region_keys(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    """Return the columns of tags tables by which regions are joined, by table, where these are several.
+
+    PostgreSQL takes such columns for independent of each other unless it is told to look.
+    """
+    if mapping.config.tapdb.geometry != "table":
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for place in (place for one in mapping.dataset_types for place in one.places):
+        group = place.group
+        if len(group.required) > 1 and ("exposure" in group.dimensions or group.region_element is not None):
+            found[place.tags_table] = group.required[:_MOST_COLUMNS]
+    return dict(sorted(found.items()))
+
+
+def statistics_name(mapping: Mapping, table: str) -> str:
+    """Return the name, in schema ``tapdb``, of the statistics over columns of a tags table."""
+    return f"{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
 
 
 def did_tables(mapping: Mapping) -> dict[str, str]:

@@ -15,11 +15,18 @@ from obscore_view.columns import ObsCoreColumn
 from obscore_view.kept import SCHEMA, KeptTable, Watch, kept_tables, shown_regions
 from obscore_view.mapping import Mapping
 from obscore_view.membership import ranks_name, ranks_select
-from obscore_view.objects import OwnObjects, did_index, did_tables, region_index
+from obscore_view.objects import (
+    OwnObjects,
+    did_index,
+    did_tables,
+    region_index,
+    region_keys,
+    statistics_name,
+)
 from obscore_view.statement import build_select, view_columns
 from obscore_view.template import Literal, parse_template
 
-__all__ = ["Script", "butler_tables", "create_script", "drop_script", "render"]
+__all__ = ["Script", "butler_tables", "create_script", "drop_script", "refill_script", "render"]
 
 OWNER = sql.Identifier("tapdb_owner")
 READER = sql.Identifier("tapdb_reader")
@@ -89,6 +96,7 @@ def create_script(mapping: Mapping, *, existing: frozenset[str] = frozenset()) -
         parts += _region_indexes(mapping)
     if config.tapdb.geometry != "none":
         parts += _identifier_indexes(mapping)
+    parts += _statistics(mapping)
     parts.append(sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping))))
     parts.append(sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER))
     parts.append(sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER))
@@ -128,8 +136,41 @@ def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[
         if name not in spared:
             parts.append(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, name)))
     parts += [
+        sql.SQL("DROP STATISTICS IF EXISTS {}").format(sql.Identifier(schema, name))
+        for schema, name in objects.statistics
+    ]
+    parts += [
         sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(registry_schema, name))
         for name in objects.indexes
+    ]
+    return Script(tuple(part.as_string(None) for part in parts))
+
+
+def refill_script(kept: KeptTable, registry_schema: str) -> Script:
+    """Return the statements that make the rows and triggers of a kept table anew; others may go on using it.
+
+    Parameters
+    ----------
+    kept
+        The table.
+    registry_schema
+        Schema of the registry.
+    """
+    table, source = sql.Identifier(SCHEMA, kept.name), sql.Identifier(SCHEMA, kept.source)
+    key = sql.SQL(", ").join(map(sql.Identifier, kept.key))
+    parts: list[sql.Composable] = []
+    for watch in kept.watches:
+        parts += [
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
+                sql.Identifier(kept.trigger(event)), sql.Identifier(registry_schema, watch.table)
+            )
+            for event in _TIMINGS
+        ]
+        parts += _triggers(kept, watch, registry_schema)
+    parts += [
+        sql.SQL("DELETE FROM {}").format(table),
+        sql.SQL("INSERT INTO {} SELECT * FROM {} ORDER BY {}").format(table, source, key),
+        sql.SQL("ANALYZE {}").format(table),
     ]
     return Script(tuple(part.as_string(None) for part in parts))
 
@@ -204,8 +245,7 @@ def _region_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
 def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
     """Return the indexes by which a dataset is found from its obs_publisher_did.
 
-    Hash indexes hold four bytes of each identifier, however long it is. A page takes 407 of them: filled to
-    85 % on average, hardly a bucket overflows.
+    Hash indexes: they hold four bytes of each identifier, however long it is.
     """
     for table, text in did_tables(mapping).items():
         uuid = sa.cast(sa.column("dataset_id", sa.Uuid()), sa.Text())
@@ -214,11 +254,25 @@ def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
             for part in parse_template(text).parts
         ]
         expression = reduce(lambda left, right: left.concat(right), parts)
-        yield sql.SQL("CREATE INDEX {} ON {} USING hash (({})) WITH (fillfactor = 85)").format(
+        yield sql.SQL("CREATE INDEX {} ON {} USING hash (({}))").format(
             sql.Identifier(did_index(mapping, table)),
             sql.Identifier(mapping.registry.schema, table),
             render(expression),
         )
+
+
+def _statistics(mapping: Mapping) -> Iterable[sql.Composable]:
+    """Return the statistics that tell the planner how many regions there are to be joined with datasets.
+
+    Without them it takes keys to repeat where hardly one does, and memoizes a million misses.
+    """
+    for table, columns in region_keys(mapping).items():
+        name = sql.Identifier(SCHEMA, statistics_name(mapping, table))
+        tags = sql.Identifier(mapping.registry.schema, table)
+        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+        yield sql.SQL("CREATE STATISTICS {} (ndistinct) ON {} FROM {}").format(name, listed, tags)
+        yield sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, OWNER)
+        yield sql.SQL("ANALYZE {}").format(tags)
 
 
 def _comments(

@@ -16,6 +16,7 @@ from obscore_view.script import Script
 from obscore_view.store import StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.extensions import require_extensions
+from tapdb.grants import read_grants, restore_grants
 from tapdb.sql_text import execute_text
 
 __all__ = [
@@ -127,6 +128,8 @@ def refresh_view(
 ) -> Mapping:
     """Make a view anew from the registry as it is now; readers see the old view until the transaction ends.
 
+    Grants on the view, those that others gave and those that they took back, stay as they are.
+
     Parameters
     ----------
     connection
@@ -149,7 +152,9 @@ def refresh_view(
         config, config_yaml = stored_config(view), view.config_yaml
     reuse = not rebuild_footprints and reusable_footprints(view, config)
     change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
+    grants = read_grants(connection)
     _make(connection, change, progress)
+    restore_grants(connection, grants)
     return change.mapping
 
 
