@@ -6,12 +6,14 @@ written by hand. ``python -m tools.generate_docs`` rewrites what is not current,
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -35,7 +37,10 @@ from tapdb.cli import main as command_line
 from tapdb.settings import Settings
 from tapdb.sql_sources import SqlSource, read_all_current
 
-__all__ = ["CONFIG_SECTIONS", "DOCS", "PARTS", "commands", "generate", "settings_variables"]
+__all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]
+
+PACKAGES = ("obscore_view", "adql")
+"""Packages whose exported names are for users."""
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -203,6 +208,23 @@ def _figures() -> str:
     return _table(("figure", "what is asked", "measured", "to reach", ""), rows)
 
 
+def _api() -> str:
+    parts = []
+    for package in map(import_module, PACKAGES):
+        public = [name for name in package.__all__ if not name.startswith("__")]
+        rows = [(f"`{name}`", _summary(getattr(package, name))) for name in public]
+        parts.append(
+            f"## `{package.__name__}`\n\n{_summary(package)}\n\n{_table(('name', 'what it is'), rows)}"
+        )
+    return "\n".join(parts)
+
+
+def _summary(thing: Any) -> str:
+    if not isinstance(thing, type | ModuleType) and not callable(thing):
+        return f"A value of {type(thing).__name__}."
+    return _plain((inspect.getdoc(thing) or "").partition("\n\n")[0])
+
+
 def _decisions() -> str:
     pages = sorted((DOCS / "adr").glob("[0-9]*.md"))
     titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages]
@@ -227,6 +249,7 @@ def _plain(text: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "api": _api,
     "cli": _cli,
     "columns": _columns,
     "configuration": _configuration,
