@@ -135,7 +135,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def make_base(server: EphemeralServer, root: Path, content: Content) -> Repository:
-    """Return a repository with its live table, all ingested through daf_butler; its database is to be copied."""
+    """Return a repository with its live table, ingested through daf_butler; its database is to be copied."""
     url = create_database(server.url(), "base")
     engine = create_engine(url)
     with engine.begin() as connection:

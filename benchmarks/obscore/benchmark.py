@@ -44,12 +44,14 @@ class Effort(argparse.Namespace):
     ----------
     fast, slow, scans
         Repetitions of queries that take milliseconds, tenths of seconds, and of whole scans.
-    rounds, live_rounds
-        Rounds of ingest, without and with daf_butler's live table.
+    rounds, live_rounds, geometry_rounds
+        Rounds of ingest, of those with daf_butler's live table too, and with each way of searching regions.
     exports
         Repetitions of exports.
     regions
         Regions to decode.
+    chips
+        Detectors in ingest.
     """
 
     fast: int = 40
@@ -57,8 +59,10 @@ class Effort(argparse.Namespace):
     scans: int = 3
     rounds: int = 30
     live_rounds: int = 4
+    geometry_rounds: int = 10
     exports: int = 3
     regions: int = 100_000
+    chips: int = CHIPS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,7 +79,9 @@ def main(arguments: Sequence[str]) -> int:
         visits[list(visits)[-1]] = options.visits
     effort = Effort()
     if options.quick:
-        effort = Effort(fast=5, slow=3, scans=2, rounds=2, live_rounds=1, exports=1, regions=2_000)
+        effort = Effort(
+            fast=5, slow=3, scans=2, rounds=2, live_rounds=1, geometry_rounds=2, exports=1, regions=2_000
+        )
     started = time.perf_counter()
     figures = run(visits, effort, options.output / "plans" if options.plans else None)
     path = write_results("obscore", figures, options.output)
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(
     visits: dict[str, int], effort: Effort, plans: Path | None = None, content: Content = CONTENT
 ) -> dict[str, float]:
-    """Return all figures: plain names for the largest archive, and with its name behind for each archive.
+    """Return all figures: plain names for the largest archive, and names with the size behind for each.
 
     Parameters
     ----------
@@ -127,13 +133,17 @@ def run(
         figures |= measure_export(small, large, root, effort.exports)
         sides = ingest_sides(large, root)
         with step(f"ingest, {effort.rounds} rounds"):
-            figures |= _ingest_figures(measure_ingest(sides, effort.rounds, live_rounds=effort.live_rounds))
-        figures |= measure_geometry(middle, root, repetitions=effort.slow, rounds=max(2, effort.rounds // 3))
+            figures |= _ingest_figures(
+                measure_ingest(sides, effort.rounds, live_rounds=effort.live_rounds, chips=effort.chips)
+            )
+        figures |= measure_geometry(
+            middle, root, repetitions=effort.slow, rounds=effort.geometry_rounds, chips=effort.chips
+        )
     return figures
 
 
 def visits_of(size: str) -> int:
-    """Return how many visits give about so many rows, such as ``1.1M``: each has images, one in eleven raws."""
+    """Return how many visits give about so many rows, such as ``1.1M``; one in eleven has raws."""
     number = float(size[:-1]) * _UNITS[size[-1]] if size[-1] in _UNITS else float(size)
     return max(1, round(number / (CHIPS * 1.094)))
 

@@ -10,22 +10,21 @@ import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from statistics import median
-from threading import Thread
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 import yaml
 from lsst.daf.butler import Butler
 from lsst.dax.obscore import ExporterConfig, ObscoreExporter
-from pyarrow import csv
 
-from benchmarks.obscore.archive import CONFIG, Archive, connect, step
+from benchmarks.obscore.archive import CONFIG, Archive, step
 from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN, RAW_RUN, SECOND_RUN
 from examples.lsstcam.pair import clone_repository
+from obscore_view.export import export_view
+from tapdb.engine import create_engine
 
-__all__ = ["export_dax_obscore", "export_view", "measure_export"]
+__all__ = ["export_dax_obscore", "export_ours", "measure_export"]
 
 _URL = "TAPDB_URL"
 
@@ -67,17 +66,12 @@ def measure_export(small: Archive, large: Archive, root: Path, repetitions: int)
     return figures
 
 
-def export_view(url: sa.URL, path: Path) -> None:
-    """Export the view: COPY as CSV, read in blocks, written as Parquet."""
-    read_end, write_end = os.pipe()
-    source = Thread(target=_copy_csv, args=(url, write_end))
-    source.start()
-    options = csv.ConvertOptions(column_types=_column_types(url), strings_can_be_null=True)
-    with os.fdopen(read_end, "rb") as pipe, csv.open_csv(pipe, convert_options=options) as reader:
-        with pq.ParquetWriter(path, reader.schema, compression="snappy") as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-    source.join()
+def export_ours(url: sa.URL, path: Path) -> None:
+    """Export the view."""
+    engine = create_engine(url)
+    with engine.connect() as connection, path.open("wb") as file:
+        export_view(connection, "ivoa.ObsCore", file)
+    engine.dispose()
 
 
 def export_dax_obscore(root: str, path: Path) -> None:
@@ -108,34 +102,12 @@ def _run(which: str, url: sa.URL, path: Path, rows: int, *, repository: str = ""
     return figures["seconds"] / exported * 1e6, figures["peak_mb"]
 
 
-def _column_types(url: sa.URL) -> dict[str, pa.DataType]:
-    kinds = {
-        "double precision": pa.float64(),
-        "bigint": pa.int64(),
-        "integer": pa.int32(),
-        "smallint": pa.int16(),
-    }
-    with connect(url) as connection:
-        found = connection.execute(
-            """SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
-               WHERE attrelid = 'ivoa.obscore'::regclass AND attnum > 0"""
-        ).fetchall()
-    return {name: kinds.get(kind, pa.string()) for name, kind in found}
-
-
-def _copy_csv(url: sa.URL, write_end: int) -> None:
-    with connect(url) as connection, os.fdopen(write_end, "wb") as pipe, connection.cursor() as cursor:
-        with cursor.copy("COPY (SELECT * FROM ivoa.obscore) TO STDOUT (FORMAT csv, HEADER)") as copy:
-            for block in copy:
-                pipe.write(block)
-
-
 def _main(which: str, path: str, repository: str) -> None:
     started, before = time.perf_counter(), _peak_mb()
     if which == "dax":
         export_dax_obscore(repository, Path(path))
     else:
-        export_view(sa.make_url(os.environ[_URL]), Path(path))
+        export_ours(sa.make_url(os.environ[_URL]), Path(path))
     seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb() - before}))
 

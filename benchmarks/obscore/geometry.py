@@ -18,8 +18,10 @@ MODES = ("table", "index", "none")
 _CONES = ("cone_typed", "cone_all", "cone_all_prepared")
 
 
-def measure_geometry(archive: Archive, root: Path, *, repetitions: int, rounds: int) -> dict[str, float]:
-    """Return cones (ms), define-visits (with / without) and bytes added for each way, on copies of an archive."""
+def measure_geometry(
+    archive: Archive, root: Path, *, repetitions: int, rounds: int, chips: int
+) -> dict[str, float]:
+    """Return cones (ms), define-visits (with / without) and bytes for each way, on copies of an archive."""
     figures: dict[str, float] = {}
     with step("a copy without the view"):
         bare = copy_archive(archive.repository, "geometry_bare", root)
@@ -43,7 +45,9 @@ def measure_geometry(archive: Archive, root: Path, *, repetitions: int, rounds: 
             without = copy_archive(bare, f"geometry_{mode}_without", root)
             for one in (with_view, without):
                 remove_live_table(one)
-            ingest = measure_ingest({"with": with_view, "without": without}, rounds, live_rounds=0)
+            ingest = measure_ingest(
+                {"with": with_view, "without": without}, rounds, live_rounds=0, chips=chips
+            )
             figures[f"geometry_{mode}_define_visits_ratio"] = ingest.figures("with", "without")[
                 "define_visits_ratio"
             ]

@@ -60,8 +60,10 @@ def remove_live_table(repository: Repository) -> None:
     config.dumpToUri(settings)
 
 
-def measure_ingest(sides: dict[str, Repository], rounds: int, *, live_rounds: int) -> Stopwatch:
-    """Return times of ingesting raws, defining their visits and ingesting visit images, by side, per record in ms.
+def measure_ingest(
+    sides: dict[str, Repository], rounds: int, *, live_rounds: int, chips: int = CHIPS
+) -> Stopwatch:
+    """Return times of ingesting raws, defining their visits and ingesting visit images, by side.
 
     Each round ingests the same two new exposures on each side, and another side is the first; a live table
     is waited for in some rounds only.
@@ -74,14 +76,15 @@ def measure_ingest(sides: dict[str, Repository], rounds: int, *, live_rounds: in
         names = order[number % 2 :] + order[: number % 2]
         for name in [*names, *(["live"] if number <= live_rounds and "live" in butlers else [])]:
             # The first round fills Butler's caches.
-            _ingest(butlers[name], pointings, watch if number else Stopwatch(), name)
+            _ingest(butlers[name], pointings, watch if number else Stopwatch(), name, range(chips))
     for butler in butlers.values():
         butler.close()
     return watch
 
 
-def _ingest(butler: Butler, pointings: Sequence[Pointing], watch: Stopwatch, side: str) -> None:
-    chips = range(CHIPS)
+def _ingest(
+    butler: Butler, pointings: Sequence[Pointing], watch: Stopwatch, side: str, chips: Sequence[int]
+) -> None:
     insert_records(butler, exposure_records(pointings))
     batches = [list(visit_records([pointing], chips)) for pointing in pointings]
     for dimension, dataset_type, run in (("exposure", "raw", RAW_RUN), ("visit", "visit_image", FIRST_RUN)):

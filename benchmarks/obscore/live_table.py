@@ -31,7 +31,8 @@ def live_columns(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return dict(
         connection.execute(
             """SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
-               WHERE attrelid = 'butler.obscore'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+               WHERE attrelid = 'butler.obscore'::regclass AND attnum > 0 AND NOT attisdropped
+               ORDER BY attnum"""
         ).fetchall()
     )
 

@@ -72,7 +72,7 @@ class Question:
         return [self.radius_deg if name == "radius" else sample[name] for name in self.names]
 
     def text(self, relation: sql.Composable, columns: sql.Composable, sample: Sample) -> sql.Composed:
-        """Return the SQL text about one side: with parameters if it is to be prepared, else with the values."""
+        """Return the SQL text about one side: with parameters if it is to be prepared, else with values."""
         if self.prepared:
             places: list[sql.Composable] = [sql.SQL(_PARAMETERS[number]) for number in range(len(self.names))]
         else:

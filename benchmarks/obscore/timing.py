@@ -86,7 +86,7 @@ def ask_all(
 
 
 def scan_ms(url: sa.URL, repetitions: int, watch: Stopwatch) -> None:
-    """Note what count(*) takes, and COPY of all rows, with the live table's columns and with each side's own."""
+    """Note the times of count(*) and of COPY of all rows: the live table's columns, and each side's own."""
     with connect(url) as connection:
         columns = sql.SQL(", ").join(map(sql.Identifier, live_columns(connection)))
         count, copy = sql.SQL("SELECT count(*) FROM {}"), sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT")
