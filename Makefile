@@ -31,7 +31,7 @@ lint: setup ## Run the static checks
 	exit $$failed
 
 bench: setup ## Measure, and write benchmarks/results
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks && $(MAKE) docs
 
 docs: setup ## Write the generated parts of docs/
 	@$(BIN)/python -m tools.generate_docs

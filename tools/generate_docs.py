@@ -57,6 +57,7 @@ CONFIG_SECTIONS: dict[str, type[Section]] = {
 """Sections of an ObsCore configuration by the place in which they stand."""
 
 _RESULTS = DOCS.parent / "benchmarks" / "results" / "obscore.json"
+_GROWTH = "![How times grow with the number of rows](images/obscore-growth.png)"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SIGNATURE = re.compile(r"COMMENT ON FUNCTION (?P<signature>[^;]*?\)) IS '(?P<text>(?:[^']|'')*)'", re.DOTALL)
 _RETURNS = re.compile(r"RETURNS (?P<type>.+?)(?: LANGUAGE|\n)")
@@ -205,7 +206,8 @@ def _figures() -> str:
         for one in reaches
         if one.key in figures
     ]
-    return _table(("figure", "what is asked", "measured", "to reach", ""), rows)
+    table = _table(("figure", "what is asked", "measured", "to reach", ""), rows)
+    return f"{table}\n{_GROWTH}" if (DOCS / "images" / "obscore-growth.png").exists() else table
 
 
 def _api() -> str:

@@ -20,6 +20,7 @@ from tapdb.extensions import install_extensions
 from tapdb.server import EphemeralServer
 from tests.docs.pages import ROOT, anchors, blocks, links, pages, run_block, runnable
 from tests.tapdb.test_project import modules
+from tools import generate_docs
 from tools.generate_docs import CONFIG_SECTIONS, DOCS, PACKAGES, PARTS, commands, generate, settings_variables
 
 _REMOTE = ("https://", "http://", "mailto:")
@@ -104,6 +105,20 @@ def test_generated_parts_are_current(page: Path) -> None:
 def test_every_generated_part_is_in_a_page() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
     assert set(re.findall(r"<!-- generated: ([a-z-]+) -->", text)) == set(PARTS)
+
+
+def test_figures_of_a_benchmark_are_shown_with_what_they_were_to_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "obscore.json"
+    results.write_text('{"uuid_ratio": 12.345, "did_ratio": 0.001, "rows": 1100000}')
+    monkeypatch.setattr(generate_docs, "_RESULTS", results)
+    text = generate("<!-- generated: figures -->\n<!-- end -->\n")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert [row.split(" | ")[2:] for row in rows] == [
+        ["12.3", "10", "missed |"],
+        ["0.001", "0.02", "reached |"],
+    ]
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in commands()], ids=" ".join)
