@@ -10,8 +10,6 @@ from adql.walk import children
 
 __all__ = ["Interner"]
 
-_IGNORED = frozenset(("at", "columns", "definition", "dialect", "origin", "text", "type"))
-
 
 class Interner:
     """Gives equal parts of a query the same number, so that each node is compared once however deep it lies.
@@ -53,7 +51,7 @@ class Interner:
     def _number(self, node: Node, numbers: dict[int, int] | None = None) -> int:
         parts: list[Hashable] = [type(node).__name__]
         for field in fields(node):
-            if field.name in _IGNORED:
+            if not field.compare:
                 continue
             value = getattr(node, field.name)
             if isinstance(value, Node):

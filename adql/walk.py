@@ -14,7 +14,6 @@ from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Ta
 __all__ = ["children", "columns", "depth", "functions", "tables", "transform", "walk"]
 
 _N = TypeVar("_N", bound=Node)
-_NOT_CHILDREN = frozenset(("at", "columns", "definition", "dialect", "origin", "text", "type"))
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
@@ -150,6 +149,6 @@ def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
 def _fields_of(kind: type) -> tuple[str, ...]:
     names = _FIELDS.get(kind)
     if names is None:
-        names = tuple(field.name for field in fields(kind) if field.name not in _NOT_CHILDREN)
+        names = tuple(field.name for field in fields(kind) if field.compare)
         _FIELDS[kind] = names
     return names

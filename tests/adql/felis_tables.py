@@ -1,4 +1,4 @@
-"""TAP_SCHEMA rows and PostgreSQL tables of Rubin's published schemas, both made from their Felis descriptions."""
+"""TAP_SCHEMA rows and PostgreSQL tables of Rubin's published schemas, made from their Felis descriptions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 @cache
-def _schema(resource: str) -> Schema:
+def _schema(resource: str) -> Any:
     return Schema.from_uri(f"resource://lsst.sdm.schemas/{resource}.yaml", context={"id_generation": True})
 
 
@@ -86,7 +86,7 @@ def create_tables(connection: psycopg.Connection[Any], *resources: str) -> None:
         schema = _schema(resource)
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema.name)))
         for table in schema.tables:
-            columns = [
+            columns: list[sql.Composable] = [
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_TYPES[str(column.datatype)][3]))
                 for column in table.columns
             ]

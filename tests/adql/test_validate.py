@@ -1,0 +1,289 @@
+"""The check against published metadata: names resolved, types known, everything else refused."""
+
+# Queries are the subject here; none of these texts is run.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from adql import AdqlError, AdqlLimitError, Limits, Metadata, Query, nodes, parse, validate
+from adql.types import ValueType
+from tests.adql.published_tables import METADATA
+from tests.adql.queries import BadQuery, bad_queries
+from tests.adql.trees import queries
+
+
+def checked(text: str) -> Query:
+    """Return a query that has been checked against the small service."""
+    return validate(parse(text), METADATA)
+
+
+def types_of(text: str) -> list[ValueType]:
+    """Return the types of the output columns of a query."""
+    return [column.type for column in checked(text).columns]
+
+
+@pytest.mark.parametrize("bad", bad_queries("semantic_errors.txt"), ids=lambda bad: bad.text[:80])
+def test_what_is_not_published_or_does_not_fit_is_refused_with_a_reason(bad: BadQuery) -> None:
+    query = parse(bad.text)
+    with pytest.raises(AdqlError) as caught:
+        validate(query, METADATA)
+    assert type(caught.value) is bad.error
+    assert bad.fragment in f"{caught.value.problem}: {caught.value.hint}"
+    assert caught.value.column is not None
+
+
+def test_names_are_resolved_to_what_is_published() -> None:
+    assert str(checked("SELECT OBJECTID, o.COORD_RA FROM CAT.object AS o")) == (
+        "SELECT o.objectId, o.coord_ra FROM cat.Object AS o"
+    )
+    assert str(checked("SELECT obs_id FROM obscore")) == "SELECT ivoa.ObsCore.obs_id FROM ivoa.ObsCore"
+
+
+def test_all_columns_are_written_out_and_hidden_ones_are_not_among_them() -> None:
+    assert str(checked("SELECT * FROM ivoa.ObsCore AS o")) == (
+        "SELECT o.obs_id, o.s_ra, o.s_dec, o.s_region, o.t_min FROM ivoa.ObsCore AS o"
+    )
+    assert str(checked("SELECT b.*, a.band FROM cat.Object AS a, other.Object AS b")) == (
+        "SELECT b.objectId, b.note, a.band FROM cat.Object AS a, other.Object AS b"
+    )
+
+
+def test_a_reserved_word_is_published_and_written_in_double_quotes() -> None:
+    assert str(checked('SELECT "size" FROM cat.Object AS o')) == 'SELECT o."size" FROM cat.Object AS o'
+
+
+def test_double_quotes_choose_between_names_that_differ_in_case() -> None:
+    (column,) = checked('SELECT "Kind" FROM spelling.Kinds').columns
+    assert column.name == "Kind"
+
+
+def test_a_common_table_expression_shadows_a_published_table() -> None:
+    query = checked("WITH ObsCore AS (SELECT band FROM cat.Object) SELECT * FROM obscore")
+    assert [column.name for column in query.columns] == ["band"]
+    # With its schema it is the published table again.
+    query = checked("WITH ObsCore AS (SELECT band FROM cat.Object) SELECT * FROM ivoa.obscore")
+    assert query.columns[0].name == "obs_id"
+
+
+def test_a_subquery_sees_the_columns_of_the_query_around_it() -> None:
+    text = (
+        "SELECT band FROM cat.Object AS o "
+        "WHERE EXISTS (SELECT 1 FROM cat.Source AS s WHERE s.objectId = o.objectId)"
+    )
+    assert str(checked(text)).endswith("WHERE s.objectId = o.objectId)")
+    inner = "SELECT o.band FROM cat.Object AS o WHERE o.objectId IN (SELECT objectId FROM cat.Source AS o)"
+    assert "(SELECT o.objectId FROM cat.Source AS o)" in str(checked(inner))
+
+
+def test_using_becomes_a_condition_and_its_columns_one_column() -> None:
+    query = checked("SELECT objectId, note FROM cat.Source AS s JOIN other.Object AS o USING (objectId)")
+    assert str(query) == (
+        "SELECT s.objectId, o.note FROM cat.Source AS s JOIN other.Object AS o ON s.objectId = o.objectId"
+    )
+
+
+def test_all_columns_of_a_natural_join_are_the_merged_ones_first() -> None:
+    query = checked("SELECT * FROM other.Object NATURAL JOIN cat.Source")
+    assert [column.name for column in query.columns] == [
+        *("objectId", "note", "sourceId", "ra", "dec", "psfFlux", "band")
+    ]
+
+
+def test_the_merged_column_of_a_right_join_is_the_right_one() -> None:
+    query = checked("SELECT objectId FROM cat.Source AS s RIGHT JOIN other.Object AS o USING (objectId)")
+    assert str(query).startswith("SELECT o.objectId FROM")
+
+
+def test_order_by_a_name_or_number_means_the_output_column() -> None:
+    query = checked("SELECT coord_ra AS x, coord_dec AS coord_ra FROM cat.Object ORDER BY coord_ra, 1 DESC")
+    assert str(query).endswith("ORDER BY 2, 1 DESC")
+
+
+def test_order_by_an_expression_may_use_an_output_name() -> None:
+    query = checked("SELECT psfFlux / psfFluxErr AS snr FROM cat.Object AS o ORDER BY ABS(snr) DESC")
+    assert str(query).endswith("ORDER BY ABS(o.psfFlux / o.psfFluxErr) DESC")
+
+
+def test_group_by_may_use_an_output_name_unless_a_column_is_called_so() -> None:
+    query = checked("SELECT ROUND(coord_ra, 1) AS cell, COUNT(*) FROM cat.Object AS o GROUP BY cell")
+    assert str(query).endswith("GROUP BY ROUND(o.coord_ra, 1)")
+    with pytest.raises(AdqlError, match="must stand in GROUP BY"):
+        checked("SELECT ROUND(coord_ra, 1) AS band FROM cat.Object GROUP BY band")
+
+
+def test_a_grouped_value_may_be_part_of_what_is_shown() -> None:
+    checked(
+        "SELECT 10 * ROUND(coord_ra, 1) + COUNT(*), band FROM cat.Object GROUP BY ROUND(coord_ra, 1), band"
+    )
+
+
+def test_the_checked_query_means_the_same_when_it_is_checked_again() -> None:
+    for text in (
+        "SELECT * FROM cat.Source NATURAL JOIN other.Object",
+        "SELECT DISTANCE(coord_ra, coord_dec, 1, 2) AS d FROM cat.Object WHERE band = 'r' ORDER BY d",
+        "WITH a AS (SELECT REGION('CIRCLE ICRS 1 2 3') AS c FROM cat.Object) SELECT * FROM a",
+        "SELECT name FROM cat.Object WHERE objectId = '12' AND epoch > '2024-01-01' AND detect_isPrimary = 1",
+    ):
+        once = checked(text)
+        assert validate(once, METADATA) == once
+        assert validate(parse(str(once)), METADATA) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("psfFlux", "float nJy phot.flux"),
+        ("coord_ra", "double deg pos.eq.ra;meta.main"),
+        ("-coord_ra", "double deg None"),
+        ("coord_ra + 1", "double deg None"),
+        ("coord_ra + coord_dec", "double deg None"),
+        ("coord_ra + psfFlux", "double None None"),
+        ("psfFlux / psfFluxErr", "double (nJy)/(nJy) None"),
+        ("psfFlux * 2", "double nJy None"),
+        ("flux_count + 1", "int None None"),
+        ("objectId + 1", "long None None"),
+        ("flux_count * 1.5", "double None None"),
+        ("detect_isPrimary + 1", "int None None"),
+        ("ABS(flux_count)", "int None None"),
+        ("ROUND(coord_ra, 2)", "double deg None"),
+        ("MOD(objectId, 10)", "double None None"),
+        ("RADIANS(coord_ra)", "double rad None"),
+        ("MAX(coord_ra)", "double deg None"),
+        ("COUNT(*)", "long None None"),
+        ("SUM(flux_count)", "long None None"),
+        ("SUM(psfFlux)", "double nJy None"),
+        ("AVG(flux_count)", "double None None"),
+        ("IN_UNIT(psfFlux, 'mJy')", "double mJy None"),
+        ("IN_UNIT(coord_ra + coord_dec, 'rad')", "double rad None"),
+        ("CAST(coord_ra AS REAL)", "float None None"),
+        ("COALESCE(psfFlux, 0)", "double nJy None"),
+        ("COALESCE(NULL, 1)", "long None None"),
+        ("DISTANCE(pos, pos)", "double deg None"),
+        ("AREA(footprint)", "double deg**2 None"),
+        ("tap_double(coord_ra)", "double None None"),
+        ("1", "int None None"),
+        ("3000000000", "long None None"),
+        ("99999999999999999999", "double None None"),
+        ("1.5", "double None None"),
+    ],
+)
+def test_the_type_and_unit_of_a_value_follow_from_what_it_is_made_of(text: str, expected: str) -> None:
+    (type_,) = types_of(f"SELECT {text} AS v FROM cat.Object")
+    assert f"{type_.datatype} {type_.unit} {type_.ucd}" == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "arraysize"),
+    [
+        ("POINT(1, 2)", "point", "2"),
+        ("CIRCLE(1, 2, 3)", "circle", "3"),
+        ("BOX(1, 2, 3, 4)", "polygon", "*"),
+        ("CENTROID(cone)", "point", "2"),
+        ("REGION('POLYGON 1 2 3 4 5 2')", "polygon", "*"),
+        ("CAST('1 2' AS POINT)", "point", "2"),
+        ("name || 'a'", "string", "*"),
+        ("CAST(objectId AS VARCHAR(20))", "string", "20*"),
+        ("CAST(objectId AS CHAR(20))", "string", "20"),
+        ("CAST('2024-01-01' AS TIMESTAMP)", "time", "*"),
+        ("LOWER(name)", "string", "*"),
+    ],
+)
+def test_other_values_have_the_types_of_dali(text: str, family: str, arraysize: str) -> None:
+    (type_,) = types_of(f"SELECT {text} AS v FROM cat.Object")
+    assert (type_.family, type_.arraysize) == (family, arraysize)
+
+
+def test_the_columns_of_a_set_operation_are_described_by_the_left_operand() -> None:
+    (column,) = checked(
+        "SELECT coord_ra AS x FROM cat.Object UNION SELECT flux_count FROM cat.Object"
+    ).columns
+    assert (column.name, column.type.datatype, column.type.unit, column.type.ucd) == (
+        *("x", "double", "deg", "pos.eq.ra;meta.main"),
+    )
+
+
+def test_columns_without_a_name_get_one() -> None:
+    query = checked("SELECT COUNT(*), 1 + 1, 'a', MAX(objectId), coord_ra FROM cat.Object GROUP BY coord_ra")
+    assert [column.name for column in query.columns] == ["count", "column_2", "column_3", "max", "coord_ra"]
+
+
+def test_columns_of_the_same_name_have_different_names_in_the_sql() -> None:
+    query = checked(
+        "SELECT a.objectId, b.objectId, 1 AS objectId_2, 2 AS objectId FROM cat.Object AS a, cat.Source AS b"
+    )
+    assert [column.name for column in query.columns] == ["objectId", "objectId", "objectId_2", "objectId"]
+    assert len({column.sql_name for column in query.columns}) == 4
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["'2024-01-01'", "'2024-01-01T12:30:00'", "'2024-01-01T12:30:00.123Z'", "'2024-01-01 12:30:00'"],
+)
+def test_a_literal_in_dali_form_can_be_compared_with_a_timestamp(literal: str) -> None:
+    checked(
+        f"SELECT objectId FROM cat.Object WHERE epoch >= {literal} AND epoch BETWEEN {literal} AND {literal}"
+    )
+
+
+def test_a_literal_that_is_a_number_can_be_compared_with_a_number() -> None:
+    assert str(checked("SELECT o.objectId FROM cat.Object AS o WHERE o.objectId IN ('1', '-2')")).endswith(
+        "IN (1, -2)"
+    )
+
+
+@pytest.mark.parametrize("literal", ["1", "0", "'true'", "'T'", "'false'"])
+def test_a_boolean_column_can_be_compared_with_one_zero_and_words_for_them(literal: str) -> None:
+    checked(f"SELECT objectId FROM cat.Object WHERE detect_isPrimary = {literal}")
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["", "ICRS", "icrs", "FK5", "J2000", "ICRS GEOCENTER", "J2000 BARYCENTER SPHERICAL2", "TOPOCENTER"],
+)
+def test_frames_that_are_icrs_to_within_the_precision_are_accepted(system: str) -> None:
+    checked(f"SELECT POINT('{system}', 1, 2) FROM cat.Object")
+
+
+def test_the_longitude_may_be_negative_as_it_only_wraps_around() -> None:
+    checked("SELECT CIRCLE(-3.0, 4.0, 10.0) FROM cat.Object")
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("SELECT 1 FROM cat.Object AS a, cat.Object AS b, cat.Object AS c", Limits(max_tables=2)),
+        ("SELECT * FROM cat.Object", Limits(max_columns=10)),
+        ("SELECT * FROM cat.Object", Limits(max_terms=10)),
+        ("SELECT 1 FROM cat.Object NATURAL JOIN cat.Source", Limits(max_columns=5)),
+        ("SELECT 1 FROM (SELECT * FROM cat.Object) AS q", Limits(max_columns=15)),
+    ],
+)
+def test_limits_hold_for_what_a_short_query_expands_to(text: str, limits: Limits) -> None:
+    checked(text)
+    with pytest.raises(AdqlLimitError):
+        validate(parse(text), METADATA, limits=limits)
+
+
+def test_a_tree_that_was_not_parsed_is_checked_too_and_its_errors_have_no_place() -> None:
+    tree = nodes.Query(
+        nodes.Select(
+            (nodes.Output(nodes.Column(nodes.Identifier("nosuch"))),),
+            (nodes.Table((nodes.Identifier("cat"), nodes.Identifier("Source"))),),
+        )
+    )
+    with pytest.raises(AdqlError, match="there is no column nosuch") as caught:
+        validate(tree, METADATA)
+    assert caught.value.line is None
+
+
+@given(queries())
+@settings(max_examples=100)
+def test_any_tree_is_checked_or_refused(query: Query) -> None:
+    for metadata in (METADATA, Metadata(())):
+        try:
+            validate(query, metadata)
+        except AdqlError:
+            continue
