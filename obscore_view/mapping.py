@@ -163,23 +163,26 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
 
 def _candidates(dataset_type: DatasetTypeMapping, registry: Registry) -> tuple[Place, ...]:
     """Return the tags tables whose dimensions can fill the format strings that may not fail."""
-    needed: set[str] = set()
+    needed: dict[Reference, None] = {}
     for template in (dataset_type.obs_id, dataset_type.access_url, dataset_type.obs_publisher_did):
-        for reference in template.references if template is not None else ():
-            if isinstance(reference, DimensionKey):
-                needed.add(reference.name)
-            elif isinstance(reference, RecordField):
-                needed.update(registry.universe.elements[reference.element].required)
+        needed |= dict.fromkeys(template.references if template is not None else ())
     return tuple(
         Place(table, group)
         for table, group in registry.groups.items()
-        if all(_has(group, dimension) for dimension in needed)
+        if all(_has(group, reference, registry) for reference in needed)
     )
 
 
-def _has(group: DimensionGroup, dimension: str) -> bool:
-    # Butler lets {visit} stand for the exposure where there is no visit.
-    return dimension in group.dimensions or (dimension == "visit" and "exposure" in group.dimensions)
+def _has(group: DimensionGroup, reference: Reference, registry: Registry) -> bool:
+    match reference:
+        case DimensionKey(name):
+            # Butler lets {visit} stand for the exposure where there is no visit, but has no record of it.
+            return name in group.dimensions or (name == "visit" and "exposure" in group.dimensions)
+        case RecordField(element):
+            found = registry.universe.elements.get(element)
+            return found is not None and group.dimensions.issuperset(found.required)
+        case _:
+            return True
 
 
 def _template(text: str | None) -> Template | None:
