@@ -28,10 +28,12 @@ from obscore_view.script import (
     refill_script,
 )
 from obscore_view.store import StoredView, forget_script, read_stored_views, record_script
+from tapdb.grants import grant_statements, read_grants
 
 __all__ = ["Change", "plan_creation", "plan_refresh", "plan_removal", "plan_view"]
 
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
+_READER_NAME = "tapdb_reader"
 _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
 
 
@@ -191,8 +193,29 @@ def plan_refresh(
     refills = (refill_script(one, view.registry_schema).statements for one in shared)
     return Change(
         change.mapping,
-        Script((*removal.statements, *chain.from_iterable(refills), *change.script.statements)),
+        Script(
+            (
+                *removal.statements,
+                *chain.from_iterable(refills),
+                *change.script.statements,
+                *_grants_as_before(connection, view, change.mapping),
+            )
+        ),
     )
+
+
+def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Mapping) -> list[str]:
+    """Return what gives a view that is made anew just the grants that it had, the reader's own too."""
+    wanted = own_objects(mapping, butler_tables(mapping))
+    names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
+    before = read_grants(connection)
+    statements: list[sql.Composable] = []
+    for name in sorted(names & before.keys()):
+        if not any(grant.grantee == _READER_NAME for grant in before[name].grants):
+            relation = sql.Identifier(*name)
+            statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
+        statements += grant_statements(name, before[name].grants)
+    return _as_text(statements)
 
 
 def _selectivity(estimator: str) -> sql.Composable:

@@ -13,7 +13,7 @@ from psycopg import sql
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_composed, execute_query
 
-__all__ = ["Grant", "Grants", "read_grants", "restore_grants"]
+__all__ = ["Grant", "Grants", "grant_statements", "read_grants", "restore_grants"]
 
 _PRIVILEGES = {
     "USAGE": sql.SQL("USAGE"),
@@ -86,10 +86,16 @@ def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> Non
         for grant in sorted(now[name].grants - had, key=repr):
             frame = sql.SQL("REVOKE {what} ON {thing} FROM {grantee}")
             execute_composed(connection, _statement(frame, name, grant))
-        for grant in sorted(had - now[name].grants, key=repr):
-            frame = sql.SQL("GRANT {what} ON {thing} TO {grantee}")
-            option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
-            execute_composed(connection, _statement(frame, name, grant) + option)
+        for statement in grant_statements(name, frozenset(had) - now[name].grants):
+            execute_composed(connection, statement)
+
+
+def grant_statements(name: Name, grants: frozenset[Grant]) -> tuple[sql.Composed, ...]:
+    """Return the statements that give grants on a schema, table or view."""
+    frame = sql.SQL("GRANT {what} ON {thing} TO {grantee}")
+    option = sql.SQL(" WITH GRANT OPTION")
+    statements = ((grant, _statement(frame, name, grant)) for grant in sorted(grants, key=repr))
+    return tuple(text + option if grant.grantable else text for grant, text in statements)
 
 
 def _columns(connection: sa.Connection, oid: int) -> frozenset[str]:

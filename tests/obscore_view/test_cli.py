@@ -27,6 +27,11 @@ from tests.plugins.view_fixtures import view_config_text
 
 NEW = "fresh.ObsCore"
 MORE = "dataset_types:\n  more:\n    dataproduct_type: image\n    calib_level: 1\n    obs_id_fmt: '{visit}'\n"
+GRANTS = """
+REVOKE SELECT ON ivoa.obscore FROM tapdb_reader;
+GRANT SELECT (obs_id) ON ivoa.obscore TO pg_monitor WITH GRANT OPTION;
+GRANT SELECT ON tapdb.ivoa_obscore_visit TO pg_monitor;
+"""
 
 
 @pytest.fixture
@@ -131,6 +136,9 @@ def test_what_is_printed_changes_nothing_until_psql_runs_it_and_then_does_the_sa
     clone_database: Callable[[str], sa.URL], view_template: Pair, config: Path, arguments: tuple[str, ...]
 ) -> None:
     printed, real = (create_engine(clone_database(str(view_template.url.database))) for _ in range(2))
+    for engine in (printed, real):
+        with engine.begin() as connection:
+            execute_text(connection, GRANTS)
     texts = [str(config) if one == "CONFIG" else one for one in arguments]
     before = catalog(printed), records(printed)
     script = done(run(printed.url, *texts)).stdout
