@@ -83,13 +83,14 @@ def build_branch(
         "run": member.run,
         "dataset_type": sa.literal(dataset_type.name),
     }
-    row = values | _named(dataset_type, relations, values)
-    row |= _extra(dataset_type, relations, values)
+    known = values | _absent(dataset_type)
+    row = values | _named(dataset_type, relations, known)
+    row |= _extra(dataset_type, relations, known)
     row |= _from_registry(mapping, relations, row)
     for name, value in mapping.config.tapdb.columns.items():
         if name not in row:
             filled = parse_template(value.template) if isinstance(value, ColumnTemplate) else value
-            if (made := _value(ExtraColumn(filled, None), relations, values)) is not None:
+            if (made := _value(ExtraColumn(filled, None), relations, known)) is not None:
                 row[name] = made
     types = butler_table(mapping.registry, "dataset_type")
     type_id = sa.select(types.c.id).where(types.c.name == dataset_type.name).scalar_subquery()
@@ -111,6 +112,18 @@ def _joined_constants(mapping: Mapping, dataset_type: DatasetTypeMapping, relati
         ),
     )
     return {name: stored.c[name] for name in dataset_type.constants}
+
+
+def _absent(dataset_type: DatasetTypeMapping) -> Values:
+    """Return constants that the configuration leaves out, as Python writes them in a format string.
+
+    The numbers of pixels are not among them: without them they are no key at all.
+    """
+    return {
+        name: sa.literal("None")
+        for name, value in dataset_type.constants.items()
+        if value is None and not name.startswith("s_xel")
+    }
 
 
 def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
