@@ -25,6 +25,7 @@ from benchmarks.obscore.ingest import ingest_sides, measure_ingest
 from benchmarks.obscore.plans import write_plans
 from benchmarks.obscore.questions import FAST, SLOW, draw_samples
 from benchmarks.obscore.reach import REACHES
+from benchmarks.obscore.runs import measure_runs
 from benchmarks.obscore.timing import Stopwatch, ask_all, planning_ms, scan_ms
 from benchmarks.results_file import RESULTS, print_table, say, write_results
 from examples.lsstcam import Content
@@ -136,6 +137,7 @@ def run(
             figures |= _ingest_figures(
                 measure_ingest(sides, effort.rounds, live_rounds=effort.live_rounds, chips=effort.chips)
             )
+        figures |= measure_runs(middle, repetitions=effort.slow)
         figures |= measure_geometry(
             middle, root, repetitions=effort.slow, rounds=effort.geometry_rounds, chips=effort.chips
         )

@@ -1,0 +1,49 @@
+"""A registry with many RUN collections, as real ones have: views made before they came and after."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from benchmarks.obscore.archive import SCHEMA, Archive, connect, copy_database, downgrade, step, upgrade
+from benchmarks.obscore.questions import FAST, draw_samples
+from benchmarks.obscore.timing import Stopwatch, ask_all
+
+__all__ = ["MANY", "measure_runs"]
+
+MANY = 1000
+"""RUN collections to add; all are published, none has datasets."""
+
+_ASKED = ("cone_typed_prepared", "cone_all", "cone_all_prepared", "cone_wide_prepared", "uuid_prepared")
+
+
+def measure_runs(archive: Archive, *, repetitions: int, runs: int = MANY) -> dict[str, float]:
+    """Return view and live times (ms) and their ratios, on a copy of an archive.
+
+    Names begin with ``late_runs_`` for a view that was made before the collections came, and with
+    ``many_runs_`` for one that was made after.
+    """
+    figures: dict[str, float] = {}
+    with step(f"{runs} more RUN collections"):
+        url = copy_database(archive.url, "many_runs")
+        with connect(url) as connection:
+            connection.execute(
+                sql.SQL(
+                    "INSERT INTO {schema}.collection (collection_id, name, type) "
+                    "SELECT m.last + n, 'LSSTCam/runs/nightly/' || n, 1 "
+                    "FROM (SELECT max(collection_id) AS last FROM {schema}.collection) m, "
+                    "generate_series(1, {runs}) n"
+                ).format(schema=sql.Identifier(SCHEMA), runs=sql.Literal(runs))
+            )
+            connection.execute("VACUUM ANALYZE")
+            samples = draw_samples(connection, repetitions, seed=7)
+        questions = [one for one in FAST if one.key in _ASKED]
+        for when in ("late_runs", "many_runs"):
+            if when == "many_runs":
+                downgrade(url)
+                upgrade(url)
+                with connect(url) as connection:
+                    connection.execute("VACUUM ANALYZE")
+            watch = Stopwatch()
+            ask_all(url, questions, samples, watch)
+            figures |= {f"{when}_{key}": value for key, value in watch.figures().items()}
+    return figures
