@@ -16,7 +16,7 @@ from obscore_view.store import read_stored_views
 from obscore_view.view import find_stored_view, refresh_view
 from tapdb.engine import create_engine
 from tapdb.sql_text import execute_text
-from tests.plugins.view_fixtures import view_config_text
+from tests.plugins.view_fixtures import make_test_view, view_config_text
 
 VIEW = "ivoa.obscore"
 NOT_REGISTERED = """\
@@ -335,6 +335,12 @@ def test_what_is_missing_or_does_not_work_is_named(
     assert detail in finding.detail
 
 
+def test_statistics_that_are_missing_are_a_matter_of_speed(view_connection_readonly: sa.Connection) -> None:
+    schema, name = find_stored_view(view_connection_readonly, VIEW).objects.statistics[0]
+    finding = only(check_after(view_connection_readonly, f'DROP STATISTICS "{schema}"."{name}"'))
+    assert (finding.severity, finding.what) == ("performance", f"statistics {schema}.{name}")
+
+
 def test_a_kept_table_and_its_source_that_are_gone_are_drift(view_connection_readonly: sa.Connection) -> None:
     dropped = "DROP VIEW tapdb.plain_visit_footprint_source"
     source = "view tapdb.plain_visit_footprint_source"
@@ -401,6 +407,23 @@ def test_a_refresh_mends_what_a_check_has_found(engine: sa.Engine) -> None:
         for view in read_stored_views(connection):
             refresh_view(connection, view, rebuild_footprints=True)
     assert check(engine, deep=True) == ()
+
+
+def test_a_refresh_mends_a_kept_table_that_another_view_needs_too(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    connection = view_connection_readonly
+    make_test_view(connection, view_config_text("second.obscore"), "plain")
+    statement = """
+        DELETE FROM tapdb.plain_visit_footprint;
+        DROP TRIGGER plain_visit_footprint_update ON plain.visit
+        """
+    found = {one.what for one in check_after(connection, statement)}
+    assert "table tapdb.plain_visit_footprint" in found
+    assert len(found) == 2
+    refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)
+    for view in (VIEW, "second.obscore"):
+        assert check_view(connection, find_stored_view(connection, view), deep=True) == ()
 
 
 def test_run_collections_that_became_many_are_a_matter_of_speed(
