@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -57,7 +58,7 @@ def run_page(
     create_database(docs_server.url("postgres"), _DATABASE, template=_TEMPLATE)
     environment = docs_server.environment(_DATABASE)
     environment |= {
-        "PATH": f"{ROOT / '.venv' / 'bin'}:{environment['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
         "HOME": str(tmp_path),
         "COLUMNS": "110",
         "NO_COLOR": "1",
@@ -204,6 +205,15 @@ def test_decisions_are_named_by_a_number_of_their_own_and_a_title() -> None:
     assert len(numbers) == len(set(numbers))
     for path in found:
         assert path.read_text(encoding="utf-8").startswith(f"# {int(path.name[:4])}. "), path.name
+
+
+def test_every_module_that_contributors_are_sent_to_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines() if line.startswith("|"))
+    named = re.findall(r"`([\w/.*]+\.(?:py|sql))`", table)
+    assert len(named) > 20
+    places = (ROOT, ROOT / "obscore_view")
+    assert [one for one in named if not any(list(place.glob(one)) for place in places)] == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
