@@ -28,10 +28,11 @@ def measure_runs(archive: Archive, *, repetitions: int, runs: int = MANY) -> dic
         with connect(url) as connection:
             connection.execute(
                 sql.SQL(
-                    "INSERT INTO {schema}.collection (collection_id, name, type) "
+                    "WITH made AS (INSERT INTO {schema}.collection (collection_id, name, type) "
                     "SELECT m.last + n, 'LSSTCam/runs/nightly/' || n, 1 "
                     "FROM (SELECT max(collection_id) AS last FROM {schema}.collection) m, "
-                    "generate_series(1, {runs}) n"
+                    "generate_series(1, {runs}) n RETURNING collection_id) "
+                    "INSERT INTO {schema}.run (collection_id) SELECT collection_id FROM made"
                 ).format(schema=sql.Identifier(SCHEMA), runs=sql.Literal(runs))
             )
             connection.execute("VACUUM ANALYZE")
