@@ -1,4 +1,4 @@
-"""How rows of ObsCore are compared: text as it is, angles and times as exact as arithmetic is, polygons by pg_sphere."""
+"""How rows of ObsCore are compared: text exactly, angles and times to rounding, polygons by pg_sphere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rows_of(connection: sa.Connection, relation: str, *conditions: str) -> dict[
 def differences(
     expected: Rows, found: Rows, *, columns: Iterable[str] | None = None, ids: Iterable[UUID] | None = None
 ) -> list[str]:
-    """Return each difference between two sets of rows in words; pg_sphere values are left to `polygon_differences`.
+    """Return the differences between two sets of rows in words; polygons are for `polygon_differences`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def polygon_differences(connection: sa.Connection, expected: str, found: str) ->
 
 
 def kept_differences(connection: sa.Connection) -> dict[str, int]:
-    """Return how many rows each kept table and the view that it is to equal have alone; {} if all are equal."""
+    """Return how many rows kept tables and their sources have alone, by table; {} if all are equal."""
     stored = connection.execute(
         sa.text(
             "SELECT DISTINCT t.value ->> 0, t.value ->> 1 FROM tapdb.view_definition d, "
@@ -148,9 +148,9 @@ def _same(name: str, left: Any, right: Any, dec_deg: float | None) -> bool:
     if name == "s_ra":
         # On the sky: at a pole every right ascension is the same place.
         apart = abs((left - right + 180.0) % 360.0 - 180.0) * math.cos(math.radians(dec_deg or 0.0))
-        return 0.0 <= right < 360.0 and apart <= ANGLE_TOLERANCE_DEG
+        return bool(0.0 <= right < 360.0 and apart <= ANGLE_TOLERANCE_DEG)
     if name in _ANGLES:
-        return abs(left - right) <= ANGLE_TOLERANCE_DEG
+        return bool(abs(left - right) <= ANGLE_TOLERANCE_DEG)
     if name in _TIMES:
-        return abs(left - right) <= TIME_TOLERANCE_ULP * math.ulp(left)
-    return left == right
+        return bool(abs(left - right) <= TIME_TOLERANCE_ULP * math.ulp(left))
+    return bool(left == right)

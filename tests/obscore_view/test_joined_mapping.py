@@ -1,4 +1,4 @@
-"""The form of the view that joins tapdb.dataset_type_mapping has the rows of the form with constants in it."""
+"""The form of the view that joins tapdb.dataset_type_mapping has the rows of the form with constants."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ def test_the_joined_form_follows_the_table(view_connection_readonly: sa.Connecti
 
 def test_the_table_says_what_a_dba_has_to_know(view_connection_readonly: sa.Connection) -> None:
     query = sa.text(
-        "SELECT dataset_type, registered, dimensions, calib_level, obs_id_fmt, obs_collection, extra_columns -> 'pol_xel' "
-        "FROM tapdb.dataset_type_mapping WHERE view_schema = 'ivoa' AND view_name = 'obscore' ORDER BY dataset_type"
+        "SELECT dataset_type, registered, dimensions, calib_level, obs_id_fmt, obs_collection, "
+        "extra_columns -> 'pol_xel' FROM tapdb.dataset_type_mapping "
+        "WHERE view_schema = 'ivoa' AND view_name = 'obscore' ORDER BY dataset_type"
     )
     rows = view_connection_readonly.execute(query).all()
     assert len(rows) == 14

@@ -1,4 +1,4 @@
-"""The SQL functions that decode regions against lsst.sphgeom and daf_butler's own plug-ins; garbage never raises."""
+"""SQL functions that decode regions against lsst.sphgeom and daf_butler's plug-ins; garbage never raises."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.plugins.view_fixtures import open_engine
 
 POLYGONS_AT_ONCE = 40
 
-# The smaller a polygon, the less its bounding circle is determined: at 1e-5 deg the unit vectors of two vertices have half of
-# their digits in common. Diameter of the circle and how far two ways of computing it may be apart, both in degrees.
+# The smaller a polygon, the less its bounding circle is determined: at 1e-5 deg the unit vectors of two
+# vertices have half of their digits in common. Diameter of the circle, and how far apart two results may be.
 _TOLERANCES_DEG = ((0.1, 1e-9), (1e-2, 1e-8), (1e-3, 1e-7), (1e-4, 1e-6), (0.0, 1e-5))
 
 _DECODED = sa.text(
@@ -31,7 +31,8 @@ _DECODED = sa.text(
     SELECT f.s_ra, f.s_dec, f.s_fov, f.s_region, tapdb.s_region(r.region) AS alone,
       tapdb.bounding_circle(r.region) AS circle, f.pgs_region IS NULL AS refused,
       f.pgs_region = CASE WHEN f.pgs_region IS NOT NULL THEN r.polygon::spoly END AS same_polygon,
-      coalesce(f.pgs_region = tapdb.pgs_region(r.region), f.pgs_region IS NULL AND tapdb.pgs_region(r.region) IS NULL) AS same_alone,
+      coalesce(f.pgs_region = tapdb.pgs_region(r.region),
+        f.pgs_region IS NULL AND tapdb.pgs_region(r.region) IS NULL) AS same_alone,
       spoint(radians(f.s_ra), radians(f.s_dec)) <-> r.centre::spoint AS centre_off_rad
     FROM unnest(CAST(:regions AS text[]), CAST(:polygons AS text[]), CAST(:centres AS text[]))
       WITH ORDINALITY AS r(region, polygon, centre, place)
@@ -41,7 +42,8 @@ _DECODED = sa.text(
 )
 _ALL_FUNCTIONS = sa.text(
     """
-    SELECT count(*), count(tapdb.s_region(r.region)), count(tapdb.pgs_region(r.region)), count(tapdb.bounding_circle(r.region)),
+    SELECT count(*), count(tapdb.s_region(r.region)), count(tapdb.pgs_region(r.region)),
+      count(tapdb.bounding_circle(r.region)),
       (SELECT count(*) FROM unnest(CAST(:regions AS text[])) AS q(region), LATERAL tapdb.footprint(q.region))
     FROM unnest(CAST(:regions AS text[])) AS r(region)
     """
@@ -57,7 +59,7 @@ def functions(migrated_template: str, clone_for_session: Any) -> Iterator[sa.Con
 
 @st.composite
 def polygons(draw: st.DrawFn) -> ConvexPolygon:
-    """Draw the convex hull of points around a centre: 3 to 17 vertices, 1e-5 to 89 deg, often at a pole or at RA 0."""
+    """Draw a polygon of 3 to 17 vertices, 1e-5 to 89 deg around a centre, often at a pole or at RA 0."""
     lon = draw(st.sampled_from([0.0, 90.0, 180.0, 359.9999]) | st.floats(0.0, 360.0, exclude_max=True))
     lat = draw(st.sampled_from([-90.0, 0.0, 90.0, 89.9999]) | st.floats(-90.0, 90.0))
     radius_deg = math.exp(draw(st.floats(math.log(1e-5), math.log(89.0))))
@@ -85,7 +87,7 @@ def _encoded(region: Region) -> str:
 
 
 def _butlers_own(polygon: ConvexPolygon) -> SimpleNamespace:
-    """Return what daf_butler's plug-ins store of a polygon, pg_sphere values as the text sent to the server."""
+    """Return what daf_butler's plug-ins store of a polygon; pg_sphere values as the text for the server."""
     default = DefaultSpatialObsCorePlugin(name="default", config={}).make_records(polygon)
     sphere = PgSphereObsCorePlugin(name="pgsphere", config={}).make_records(polygon)
     assert default is not None

@@ -27,8 +27,8 @@ _TIMES = sa.text(
     "FROM unnest(CAST(:times AS bigint[])) WITH ORDINALITY AS t(ns, place) ORDER BY place"
 )
 _FLOATS = sa.text(
-    "SELECT tapdb.python_float(x) FROM unnest(CAST(:numbers AS double precision[])) WITH ORDINALITY AS t(x, place) "
-    "ORDER BY place"
+    "SELECT tapdb.python_float(x) FROM unnest(CAST(:numbers AS double precision[])) "
+    "WITH ORDINALITY AS t(x, place) ORDER BY place"
 )
 
 
@@ -160,7 +160,8 @@ _NUMBERS = st.floats() | _ANY_DOUBLE | st.integers(-(2**60), 2**60).map(float)
 def test_a_number_is_written_as_python_writes_it(functions: sa.Connection, numbers: list[float]) -> None:
     found = functions.scalars(_FLOATS, {"numbers": numbers}).all()
     for number, text in zip(numbers, found, strict=True):
-        # Beyond 2^53 a decimal can lie right between two doubles: PostgreSQL writes 9.999999999999999e+22, Python 1e+23.
+        # Beyond 2^53 a decimal can lie right between two doubles: Python writes 1e+23, PostgreSQL
+        # 9.999999999999999e+22.
         if abs(number) > _EXACT and math.isfinite(number):
             assert float(text) == number
         else:

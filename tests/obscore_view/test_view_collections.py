@@ -93,7 +93,7 @@ def test_find_first_is_what_query_datasets_finds_first(
         assert expected < everything or collections[0] == TAGGED_GOOD
 
 
-def test_chains_in_chains_with_repetitions_tags_and_calibrations_are_searched_as_butler_does(
+def test_chains_in_chains_with_tags_and_calibrations_are_searched_as_butler_does(
     view_pair: Pair,
 ) -> None:
     nested = "u/someone/nested"
@@ -135,7 +135,7 @@ def test_a_tagged_view_has_what_is_in_the_collection(
 def tagged_repository(
     clone_database: Callable[[str], sa.URL], migrated_template: str, tmp_path: Path
 ) -> Repository:
-    """Return a repository whose live table follows one TAGGED collection, with a view of the same configuration."""
+    """Return a repository whose live table follows one TAGGED collection, and a view that does so too."""
     config = obscore_config() | {"collection_type": "TAGGED", "collections": [TAGGED_LIVE]}
     url = clone_database(migrated_template)
     repository = make_repository(
@@ -214,7 +214,8 @@ def test_a_registry_with_many_runs_gives_the_same_rows(view_connection_readonly:
     connection.execute(
         sa.text(
             "WITH made AS (INSERT INTO plain.collection (collection_id, name, type) "
-            "SELECT 1000000 + n, 'LSSTCam/runs/many/' || n, 1 FROM generate_series(1, :count) n RETURNING collection_id) "
+            "SELECT 1000000 + n, 'LSSTCam/runs/many/' || n, 1 FROM generate_series(1, :count) n "
+            "RETURNING collection_id) "
             "INSERT INTO plain.run (collection_id) SELECT collection_id FROM made"
         ),
         {"count": 2 * MANY_RUNS},

@@ -1,11 +1,11 @@
-"""The view equals what dax_obscore exports, except where the exporter is wrong: each of these is a test of its own."""
+"""The view equals what dax_obscore exports, except where the exporter is wrong: each a test of its own."""
 
 from __future__ import annotations
 
 import csv
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -49,7 +49,7 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def exported(view_pair_readonly: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(view_pair_readonly: Pair, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Run the exporter on the repository with a live table, and make a view with the same configuration."""
     folder = tmp_path_factory.mktemp("exported")
     config = {name: value for name, value in obscore_config().items() if name not in _LIVE_ONLY}
@@ -71,7 +71,7 @@ def exported(view_pair_readonly: Pair, tmp_path_factory: pytest.TempPathFactory)
         make_test_view(connection, text, repository.schema)
         view = rows_of(connection, VIEW)
         connection.rollback()
-    yield Exported(rows, lines, view, view_pair_readonly)
+    return Exported(rows, lines, view, view_pair_readonly)
 
 
 def test_every_dataset_that_is_exported_once_is_in_the_view_with_the_same_values(exported: Exported) -> None:

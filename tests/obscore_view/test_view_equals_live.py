@@ -95,10 +95,10 @@ def test_one_corrupt_value_in_the_live_table_is_noticed(
     view_connection_readonly: sa.Connection, corruption: str
 ) -> None:
     """A negative control: a comparison that cannot fail says nothing."""
-    one = "(SELECT registry_dataset_id FROM live.obscore WHERE lsst_detector = 90 AND s_region IS NOT NULL LIMIT 1)"
-    view_connection_readonly.execute(
-        sa.text(f"UPDATE live.obscore SET {corruption} WHERE registry_dataset_id = {one}")  # noqa: S608
-    )
+    with_region = "lsst_detector = 90 AND s_region IS NOT NULL"
+    one = f"SELECT registry_dataset_id FROM live.obscore WHERE {with_region} LIMIT 1"  # noqa: S608
+    change = f"UPDATE live.obscore SET {corruption} WHERE registry_dataset_id = ({one})"  # noqa: S608
+    view_connection_readonly.execute(sa.text(change))
     live, view = (rows_of(view_connection_readonly, name) for name in (LIVE, VIEW_OVER_LIVE))
     assert len(differences(live, view)) == 1
 
@@ -108,10 +108,10 @@ def test_one_corrupt_polygon_one_missing_and_one_superfluous_row_are_noticed(
 ) -> None:
     """A negative control of the other comparisons."""
     connection = view_connection_readonly
-    change = "UPDATE live.obscore SET {} WHERE lsst_detector = 90 AND dataproduct_subtype = 'lsst.difference_image'"
+    images = "lsst_detector = 90 AND dataproduct_subtype = 'lsst.difference_image'"
     for column, value in (("pgs_region", "'{(0,0),(0.1,0),(0,0.1)}'"), ("pgs_center", "NULL")):
         with connection.begin_nested() as savepoint:
-            connection.execute(sa.text(change.format(f"{column} = {value}")))
+            connection.execute(sa.text(f"UPDATE live.obscore SET {column} = {value} WHERE {images}"))  # noqa: S608
             assert polygon_differences(connection, LIVE, VIEW_OVER_LIVE)
             savepoint.rollback()
     connection.execute(sa.text("DELETE FROM live.obscore WHERE dataproduct_subtype = 'lsst.night_report'"))
@@ -186,7 +186,7 @@ def test_a_timespan_that_has_no_bound_makes_null(
     has_t_min: bool,  # noqa: FBT001
     has_t_max: bool,  # noqa: FBT001
 ) -> None:
-    """Of empty timespans, and of raws whose title has a time, daf_butler raises: these are written down here."""
+    """Of empty timespans, and of raws with a time in their title, daf_butler raises: written down here."""
     for row in _rows(view_connection_readonly, butler, view_pair_readonly, case):
         assert (row["t_min"] is not None, row["t_max"] is not None) == (has_t_min, has_t_max)
         assert row["t_exptime"] == 30.0

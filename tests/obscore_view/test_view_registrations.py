@@ -1,4 +1,4 @@
-"""Registries that have not all that the configuration names: nothing at all, or a dataset type that is yet to come."""
+"""Registries without all that the configuration names: nothing at all, or a dataset type yet to come."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_it_appears_by_itself_once_registered_in_a_dimension_group_that_is_there
     after = rows_of(connection, VIEW)
     assert after.keys() - before.keys() == {ref.id for ref in refs}
     (row,) = (after[ref.id] for ref in refs)
-    assert row["obs_id"] == obs_id.format(**known, run=SECOND_RUN, records={"visit": _Named(butler, known)})
+    assert row["obs_id"] == obs_id.format(**known, run=SECOND_RUN, records={"visit": _Named(known)})
     assert row["dataproduct_subtype"] == "lsst.template_image"
     assert (row["s_region"] is None) == (dimensions == ())
     # A refreshed view has it in one place only, and the same.
@@ -123,7 +123,7 @@ def test_it_appears_by_itself_once_registered_in_a_dimension_group_that_is_there
 class _Named:
     """Stand-in for the visit's record in a format string of Python's."""
 
-    def __init__(self, butler: Butler, known: dict[str, object]) -> None:
+    def __init__(self, known: dict[str, object]) -> None:
         self.name = f"MC_O_{str(known['visit'])[:8]}_{str(known['visit'])[8:].zfill(6)}"
 
 

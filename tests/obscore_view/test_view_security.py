@@ -1,4 +1,4 @@
-"""Who may do what: readers see the views only, Butler's writers need no right on tapdb, a dump has all that a view needs."""
+"""Readers see the views only, Butler's writers need no right on tapdb, a dump has all that a view needs."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def writers_repository(view_pair: Pair, tmp_path: Path) -> Iterator[Repository]:
                 connection, sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(PASSWORD))
             )
             for grant in ("SCHEMA plain", "ALL TABLES IN SCHEMA plain", "ALL SEQUENCES IN SCHEMA plain"):
-                what = sql.SQL(grant)  # type: ignore[arg-type]
+                what = sql.SQL(grant)
                 execute_composed(connection, sql.SQL("GRANT ALL ON {} TO {}").format(what, role))
         url = view_pair.url.set(username=name, password=PASSWORD)
         yield clone_repository(view_pair.plain, url, tmp_path / "writer")
@@ -126,9 +126,12 @@ def test_that_writer_really_has_no_right_on_tapdb(writers_repository: Repository
     for relation in ("tapdb.plain_visit_detector_region_footprint", "tapdb.view_definition", "ivoa.obscore"):
         schema, _, name = relation.partition(".")
         query = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema))
-        with open_engine(writers_repository.url) as engine, engine.connect() as connection:
-            with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-                connection.execute(query)
+        with (
+            open_engine(writers_repository.url) as engine,
+            engine.connect() as connection,
+            pytest.raises(sa.exc.ProgrammingError, match="permission denied"),
+        ):
+            connection.execute(query)
 
 
 def _run(url: sa.URL, *command: str) -> None:
@@ -148,7 +151,7 @@ def test_a_dump_restored_elsewhere_has_the_same_rows_and_goes_on_following(
     expected = {view: rows_of(view_connection, view) for view in ALL_VIEWS}
     restored = clone_database(template_database)
     _run(view_pair.url, "pg_dump", "--format=custom", f"--file={tmp_path / 'dump'}")
-    # The extensions are there already: making them again is the one thing that a restore may not be able to do.
+    # The extensions are there already: making them again is what a restore may not be able to do.
     contents = subprocess.run(
         ["pg_restore", "--list", str(tmp_path / "dump")], capture_output=True, text=True, check=True
     ).stdout
