@@ -35,10 +35,10 @@ def measure_geometry(
             with connect(repository.url) as connection:
                 connection.execute("VACUUM ANALYZE")
                 samples = draw_samples(connection, repetitions, seed=3)
-            # Without an index each cone decodes every region: two are enough to know.
-            some = samples[:2] if mode == "none" else samples
-            ask_all(repository.url, [one for one in FAST if one.key in _CONES], some, watch)
-            figures |= {f"geometry_{mode}_{key}_ms": watch.median(key, "view") for key in _CONES}
+            # Without an index a cone decodes every region: one cone is enough to know, and to wait for.
+            keys, some = (_CONES[:1], samples[:1]) if mode == "none" else (_CONES, samples)
+            ask_all(repository.url, [one for one in FAST if one.key in keys], some, watch)
+            figures |= {f"geometry_{mode}_{key}_ms": watch.median(key, "view") for key in keys}
             figures[f"geometry_{mode}_bytes"] = float(size.total)
             figures[f"geometry_{mode}_storage_ratio"] = size.total / archive.bytes_live
             with_view = copy_archive(repository, f"geometry_{mode}_with", root)
