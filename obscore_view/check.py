@@ -51,7 +51,7 @@ def check_view(
     else:
         found += compare_registry(view.fingerprint, mapping)
         found += check_rows(connection, view, mapping, deep=deep)
-        found += check_performance(connection, view, stored, runs=mapping.registry.runs)
+        found += check_performance(connection, view, stored)
     order = ("drift", "performance", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
 

@@ -11,7 +11,6 @@ from obscore_view.check_registry import REFRESH
 from obscore_view.config import ObsCoreConfig
 from obscore_view.estimators import lost_estimators
 from obscore_view.finding import Finding
-from obscore_view.membership import MANY_RUNS
 from obscore_view.store import StoredView
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
@@ -38,7 +37,7 @@ def check_objects(connection: sa.Connection, view: StoredView) -> tuple[Finding,
 
 
 def check_performance(
-    connection: sa.Connection, view: StoredView, config: ObsCoreConfig, *, runs: int
+    connection: sa.Connection, view: StoredView, config: ObsCoreConfig
 ) -> tuple[Finding, ...]:
     """Return what makes a view slower than it could be.
 
@@ -50,14 +49,11 @@ def check_performance(
         The view.
     config
         Its configuration.
-    runs
-        Number of RUN collections in the registry.
     """
     return (
         *_estimates(connection, config),
         *_statistics(view, _relations(connection)),
         *_extended_statistics(connection, view),
-        *_collections(connection, view, config, runs),
     )
 
 
@@ -148,16 +144,3 @@ def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterato
     for schema, name in view.objects.statistics:
         if (schema, name) not in found:
             yield Finding("performance", f"statistics {schema}.{name}", "are missing", REFRESH)
-
-
-def _collections(
-    connection: sa.Connection, view: StoredView, config: ObsCoreConfig, runs: int
-) -> Iterator[Finding]:
-    """Return whether the view lists RUN collections that have become too many for a list."""
-    if config.collection_rule.kind != "run-regex" or runs <= MANY_RUNS:
-        return
-    oid = sa.func.to_regclass(sa.func.format("%I.%I", view.schema, view.name))
-    text = connection.scalar(sa.select(sa.func.pg_get_viewdef(oid))) or ""
-    if "ANY (ARRAY( SELECT" in text:
-        detail = f"the registry has {runs} RUN collections, more than are fast in a list ({MANY_RUNS})"
-        yield Finding("performance", f"view {view.schema}.{view.name}", detail, REFRESH)

@@ -13,15 +13,7 @@ from obscore_view.observation import butler_table
 from obscore_view.regex import to_postgres
 from obscore_view.relations import Relations
 
-__all__ = ["MANY_RUNS", "Membership", "membership", "ranks_name", "ranks_select"]
-
-MANY_RUNS = 16
-"""Number of RUN collections in a registry from which collections are joined instead of listed.
-
-A list of few collections is planned fastest and lets PostgreSQL use Butler's unique index on (dataset type,
-collection, data ID), with one probe for each collection of the list. The planner takes the list for 10 long,
-however long it is.
-"""
+__all__ = ["Membership", "membership", "ranks_name", "ranks_select"]
 
 _RUN, _TAGGED = 1, 2
 """Types of collections that have rows in tags tables (``CollectionType`` of daf_butler)."""
@@ -119,13 +111,10 @@ def _by_run(mapping: Mapping, relations: Relations) -> Membership:
     published = [run.c.type == _RUN]
     if names := mapping.config.collection_rule.names:
         published.append(sa.or_(*(run.c.name.op("~")(to_postgres(name)) for name in names)))
-    if mapping.registry.runs > MANY_RUNS:
-        relations.source = relations.source.join(run, run.c[keys.column] == mine)
-        return Membership(tuple(published), run.c.name)
-    listed = sa.func.array(
-        sa.select(run.c[keys.column]).where(*published).scalar_subquery(), type_=sa.ARRAY(mine.type)
-    )
-    return Membership((mine == sa.any_(listed),), _name_of(mapping, mine))
+    # A join, not a list: of a list every element would be looked up for every region, and a repository gets
+    # new RUN collections each night.
+    relations.source = relations.source.join(run, run.c[keys.column] == mine)
+    return Membership(tuple(published), run.c.name)
 
 
 def _name_of(mapping: Mapping, collection: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -106,13 +106,7 @@ def read_registry(connection: sa.Connection, schema: str | None = None) -> Regis
                 if {"dataset_id", "component", "file_size"} <= columns.get(table, {}).keys()
             )
         ),
-        runs=_count_runs(connection, schema),
     )
-
-
-def _count_runs(connection: sa.Connection, schema: str) -> int:
-    run = sa.table("run", schema=schema)
-    return connection.scalar(sa.select(sa.func.count()).select_from(run)) or 0
 
 
 def _read_columns(connection: sa.Connection, schema: str) -> dict[str, dict[str, str]]:

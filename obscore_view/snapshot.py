@@ -81,8 +81,6 @@ class Registry:
         Type of every column of every table, by table and column.
     datastore_tables
         Tables with the files of the datastores.
-    runs
-        Number of RUN collections; it grows every night and is no part of what a view depends on.
     """
 
     schema: str
@@ -91,7 +89,6 @@ class Registry:
     dataset_types: Mapping[str, DatasetType]
     columns: Mapping[str, Mapping[str, str]]
     datastore_tables: tuple[str, ...]
-    runs: int
 
     @property
     def collection_key(self) -> CollectionKey:

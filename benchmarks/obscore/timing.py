@@ -68,6 +68,8 @@ def ask_all(
     rows: dict[str, int] = defaultdict(int)
     with connect(url) as connection, connect(url) as preparing:
         preparing.execute("SET plan_cache_mode = force_generic_plan")
+        # None, as on the other connection, would forbid preparing altogether.
+        preparing.prepare_threshold = 1_000_000
         cursors = {False: connection.cursor(), True: psycopg.RawCursor(preparing)}
         columns = sql.SQL(", ").join(map(sql.Identifier, live_columns(connection)))
         for question in questions:
@@ -82,6 +84,11 @@ def ask_all(
                 watch.add(question.key, side, started)
             assert found["view"] == found["live"], (question.key, found)
             rows[question.key] += found["view"]
+        prepared = preparing.execute(
+            "SELECT bool_and(generic_plans > 0) FROM pg_prepared_statements"
+        ).fetchone()
+        wanted = any(question.prepared for question in questions)
+        assert prepared == (wanted or None,), "statements were not prepared"
     return dict(rows)
 
 

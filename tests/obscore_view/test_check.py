@@ -11,7 +11,6 @@ from lsst.daf.butler import DatasetType
 from examples.lsstcam import Pair, ingest_visit, next_pointing
 from obscore_view import parse_config
 from obscore_view.check import Finding, check_view
-from obscore_view.membership import MANY_RUNS
 from obscore_view.store import read_stored_views
 from obscore_view.view import find_stored_view, refresh_view
 from tapdb.engine import create_engine
@@ -424,24 +423,6 @@ def test_a_refresh_mends_a_kept_table_that_another_view_needs_too(
     refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)
     for view in (VIEW, "second.obscore"):
         assert check_view(connection, find_stored_view(connection, view), deep=True) == ()
-
-
-def test_run_collections_that_became_many_are_a_matter_of_speed(
-    view_connection_readonly: sa.Connection,
-) -> None:
-    connection = view_connection_readonly
-    statement = """
-        WITH made AS (
-          INSERT INTO plain.collection (collection_id, name, type)
-          SELECT 100000 + n, 'other/run-' || n, 1 FROM generate_series(1, {many}) n RETURNING collection_id
-        )
-        INSERT INTO plain.run (collection_id) SELECT collection_id FROM made
-        """
-    finding = only(check_after(connection, statement.replace("{many}", str(MANY_RUNS))))
-    assert finding.severity == "performance"
-    assert "RUN collections" in finding.detail
-    refresh_view(connection, find_stored_view(connection, VIEW))
-    assert check_view(connection, find_stored_view(connection, VIEW)) == ()
 
 
 def test_a_check_needs_no_more_than_to_read(view_pair_readonly: Pair) -> None:

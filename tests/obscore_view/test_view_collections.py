@@ -28,7 +28,6 @@ from examples.lsstcam.layout import (
     TAGGED_GOOD,
     USER_RUN,
 )
-from obscore_view.membership import MANY_RUNS
 from tests.obscore_view.comparison import ID, differences, rows_of
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_engine
 
@@ -218,7 +217,7 @@ def test_a_registry_with_many_runs_gives_the_same_rows(view_connection_readonly:
             "RETURNING collection_id) "
             "INSERT INTO plain.run (collection_id) SELECT collection_id FROM made"
         ),
-        {"count": 2 * MANY_RUNS},
+        {"count": 1000},
     )
     text = _config_text(**{name: obscore_config()[name] for name in _NOT_FOR_EXPORTERS})
     with _view(connection, text):
