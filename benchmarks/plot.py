@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.results_file import RESULTS, read_results, say
 
@@ -56,6 +57,7 @@ def plot_growth(figures: Mapping[str, float], path: Path) -> None:
         for side, (label, style) in _SIDES.items():
             panel.loglog(rows, [figures[f"{key}_{side}_ms_{name}"] for _, name in sizes], style, label=label)
         panel.set_title(title, fontsize=10)
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.grid(visible=True, which="major", alpha=0.3)
     for panel in panels[:, 0]:
         panel.set_ylabel("ms, median")
