@@ -35,22 +35,9 @@ _NUMERIC = frozenset(("numeric", "any"))
 _PREDICATE_WORDS = frozenset(("BETWEEN", "IN", "LIKE", "ILIKE", "NOT", "IS"))
 _AFTER_CONDITION = frozenset(
     (
-        *(
-            "AND",
-            "OR",
-            ")",
-            ",",
-            ";",
-            END,
-            "GROUP",
-            "HAVING",
-            "ORDER",
-            "OFFSET",
-            "UNION",
-            "EXCEPT",
-            "INTERSECT",
-        ),
-        *("WHERE", "JOIN", "NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "THEN"),
+        *("AND", "OR", ")", ",", ";", END, "THEN"),
+        *("GROUP", "HAVING", "ORDER", "OFFSET", "UNION", "EXCEPT", "INTERSECT"),
+        *("WHERE", "JOIN", "NATURAL", "INNER", "LEFT", "RIGHT", "FULL"),
     )
 )
 _LONGEST_INTEGER = 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adql.constants import is_number
+from tapdb.errors import TapdbError
 
 __all__ = ["RegionError", "check_coordinate_system", "numbers_of", "read_region"]
 
@@ -21,7 +22,7 @@ _FLAVOURS = frozenset(("SPHERICAL2", "SPHERICAL", "UNITSPHERE", "CARTESIAN2", "C
 _SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON": "POLYGON"}
 
 
-class RegionError(ValueError):
+class RegionError(TapdbError, ValueError):
     """A string describes no geometry that can be searched."""
 
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from tapdb.errors import TapdbError
+
 __all__ = ["Unit", "UnitError", "conversion_factor", "read_unit"]
 
 _LONGEST = 200
 _LARGEST_POWER = 50
 
 
-class UnitError(ValueError):
+class UnitError(TapdbError, ValueError):
     """A unit cannot be read, or not be turned into another one."""
 
 

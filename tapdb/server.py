@@ -68,8 +68,10 @@ class EphemeralServer:
 
     Examples
     --------
-    >>> with EphemeralServer() as server, sa.create_engine(server.url()).connect() as connection:
-    ...     connection.scalar(sa.text("SHOW timezone"))
+    >>> with EphemeralServer() as server:
+    ...     engine = sa.create_engine(server.url(), poolclass=sa.NullPool)
+    ...     with engine.connect() as connection:
+    ...         connection.scalar(sa.text("SHOW timezone"))
     'UTC'
     """
 
