@@ -57,7 +57,9 @@ def _table(row: _Row, columns: list[_Row], database: _Names | None) -> TableMeta
     if database is not None and schema is not None:
         schema = _spelling(schema, database)
         table = _spelling(table, database.get(schema, {}))
-        existing = {column.lower(): column for column in database.get(schema, {}).get(table, ())}
+        spellings = tuple(database.get(schema, {}).get(table, ()))
+        # Two columns may differ in case alone: the exact spelling comes first.
+        existing = {of.lower(): of for of in spellings} | dict(zip(spellings, spellings, strict=True))
     columns = sorted(columns, key=_position)
     return TableMetadata(
         name=name,
@@ -87,7 +89,7 @@ def _column(row: _Row, existing: Mapping[str, str]) -> ColumnMetadata:
             utype=row.get("utype"),
             description=row.get("description"),
         ),
-        sql_name=row.get("sql_name") or existing.get(name.lower(), name),
+        sql_name=row.get("sql_name") or existing.get(name, existing.get(name.lower(), name)),
         indexed=bool(row.get("indexed")),
         region_column=region,
         center_column=center,

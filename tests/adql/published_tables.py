@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
 from adql import ColumnMetadata, Metadata, TableMetadata, UserFunction, metadata_from_rows
 from adql.types import ValueType, value_type
 
-__all__ = ["METADATA", "UPLOAD"]
+__all__ = ["METADATA", "UPLOAD", "create_published_tables"]
+
+_SQL_TYPES = {
+    "point": "spoint",
+    "polygon": "spoly",
+    "circle": "scircle",
+    "timestamp": "timestamp",
+    "uuid": "uuid",
+    "boolean": "boolean",
+    "short": "smallint",
+    "int": "integer",
+    "long": "bigint",
+    "float": "real",
+    "double": "double precision",
+    "char": "text",
+}
 
 _COLUMNS = {
     "cat.Object": (
@@ -84,3 +104,31 @@ UPLOAD = TableMetadata(
 )
 
 METADATA: Metadata = _PUBLISHED.with_tables([UPLOAD])
+
+
+def create_published_tables(connection: psycopg.Connection[Any]) -> None:
+    """Create the tables of the service, empty, with the hidden columns of ObsCore."""
+    for table in METADATA.tables:
+        schema = sql.Identifier(table.sql_schema or "public")
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+        columns = [(column.sql_name, _sql_type(column)) for column in table.columns]
+        if table.name[-1] == "ObsCore":
+            columns += [("pgs_region", "spoly"), ("pgs_center", "spoint")]
+        connection.execute(
+            sql.SQL("CREATE TABLE {}.{} ({})").format(
+                schema,
+                sql.Identifier(table.sql_name),
+                sql.SQL(", ").join(
+                    sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_)) for name, type_ in columns
+                ),
+            )
+        )
+
+
+def _sql_type(column: ColumnMetadata) -> str:
+    known = column.type
+    if known.family == "array":
+        return "double precision[]"
+    if column.name == "band":
+        return "character(1)"
+    return _SQL_TYPES.get(known.xtype or "") or _SQL_TYPES[known.datatype]

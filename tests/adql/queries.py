@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from adql import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
 
-__all__ = ["BadQuery", "bad_queries", "good_queries", "identified"]
+__all__ = ["BadQuery", "bad_queries", "good_queries", "queries_by_section"]
 
 _DATA = Path(__file__).parent / "data"
 _ERRORS = {
@@ -44,9 +42,9 @@ def bad_queries(name: str) -> list[BadQuery]:
     return found
 
 
-def identified(name: str) -> list[object]:
-    """Return the queries of a list as parameters of a test, named after section and query."""
-    return [pytest.param(line, id=f"{section} {line}"[:100]) for section, line in _lines(name)]
+def queries_by_section(name: str) -> list[tuple[str, str]]:
+    """Return the queries of a list, each with the section that it stands in."""
+    return list(_lines(name))
 
 
 def _lines(name: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,47 @@
+"""Databases in which translated queries are explained and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from tests.adql.felis_tables import create_tables
+from tests.adql.published_tables import create_published_tables
+
+Connection = psycopg.Connection[Any]
+
+
+def _connect(url: sa.URL) -> Connection:
+    target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(target, autocommit=True, cursor_factory=psycopg.RawCursor)
+
+
+@pytest.fixture(scope="session")
+def rubin_database(
+    clone_for_session: Callable[[str], sa.URL], template_database: str
+) -> Iterator[Connection]:
+    """Return a connection to a database with the empty tables of DP1, DP0.2, the PPDB and ObsCore."""
+    with _connect(clone_for_session(template_database)) as connection:
+        create_tables(connection, "dp1", "dp02_dc2", "ppdb", "ivoa_obscore")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def small_database(
+    clone_for_session: Callable[[str], sa.URL], template_database: str
+) -> Iterator[Connection]:
+    """Return a connection to a database with the tables of the small service."""
+    with _connect(clone_for_session(template_database)) as connection:
+        create_published_tables(connection)
+        yield connection
+
+
+@pytest.fixture
+def new_database(database_url: sa.URL) -> Iterator[Connection]:
+    """Return a connection to a database of a test's own, with pgSphere."""
+    with _connect(database_url) as connection:
+        yield connection
