@@ -181,8 +181,11 @@ def _angles_deg(text: str, type_name: str) -> list[float]:
             f"{type_name} from pgSphere: found {text!r}, which is neither in radians nor in degrees; "
             "run set_sphere_output('RAD') in this session"
         )
+    # One unit holds for the whole text: pgSphere 1.5 prints a circle's radius in degrees without the "d".
+    in_degrees = any(number.endswith("d") for number in numbers)
+    values = (float(number.removesuffix("d")) for number in numbers)
     # Unrounded, the pole would come back as 90.0000000000002.
-    return [round(float(n[:-1]) if n.endswith("d") else math.degrees(float(n)), 12) for n in numbers]
+    return [round(value if in_degrees else math.degrees(value), 12) for value in values]
 
 
 def _require(what: str, found: float, allowed: str, holds: object) -> None:

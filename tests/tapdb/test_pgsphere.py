@@ -91,6 +91,14 @@ def test_output_in_degrees_is_read_as_well(connection: sa.Connection) -> None:
         assert connection.scalar(sa.select(sa.bindparam("value", value, kind))) == value
 
 
+@pytest.mark.parametrize("printed", ["<(12d , 34d) , 0.5d>", "<(12d, 34d) , 0.5>"])
+def test_the_radius_of_a_circle_in_degrees_is_read_as_each_release_prints_it(
+    connection: sa.Connection, printed: str
+) -> None:
+    read = SCircle().result_processor(connection.dialect, None)
+    assert read(printed) == Circle(Point(12, 34), 0.5)
+
+
 def test_output_in_hours_is_refused_and_the_error_says_what_to_run(connection: sa.Connection) -> None:
     connection.exec_driver_sql("SELECT set_sphere_output('HMS')")
     with pytest.raises(ValueError, match=r"spoint from pgSphere: found .*h.*set_sphere_output\('RAD'\)"):
