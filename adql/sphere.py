@@ -44,7 +44,7 @@ def polygon_problem(vertices: Vertices) -> str | None:
     vertices
         Cleaned vertices, in degrees.
     """
-    if len(vertices) < 3:  # noqa: PLR2004  a triangle
+    if len({(round(lon % 360, 7), round(lat, 7)) for lon, lat in vertices}) < 3:  # noqa: PLR2004  a triangle
         return "a polygon needs three different vertices"
     vectors = [_vector(*vertex) for vertex in vertices]
     centre = _centre(vectors)
