@@ -38,10 +38,3 @@ def small_database(
     with _connect(clone_for_session(template_database)) as connection:
         create_published_tables(connection)
         yield connection
-
-
-@pytest.fixture
-def new_database(database_url: sa.URL) -> Iterator[Connection]:
-    """Return a connection to a database of a test's own, with pgSphere."""
-    with _connect(database_url) as connection:
-        yield connection

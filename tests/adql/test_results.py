@@ -1,0 +1,185 @@
+"""What translated queries return: the same with parameters and inline, and what ADQL means."""
+
+# Queries are the subject here: texts of ADQL, never run as they are.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from adql import RUBIN, Limits, Server, parse, to_postgres
+from tests.adql.published_tables import METADATA, create_published_tables
+from tests.adql.queries import good_queries
+
+Connection = psycopg.Connection[Any]
+Rows = list[tuple[Any, ...]]
+
+ROWS = Path(__file__).parent / "data" / "small_rows.sql"
+
+
+@pytest.fixture(scope="module")
+def filled_database(
+    clone_for_session: Callable[[str], sa.URL], template_database: str
+) -> Iterator[Connection]:
+    """Return a connection to a database with a few rows."""
+    url = clone_for_session(template_database).set(drivername="postgresql")
+    with psycopg.connect(
+        url.render_as_string(hide_password=False), autocommit=True, cursor_factory=psycopg.RawCursor
+    ) as connection:
+        create_published_tables(connection)
+        psycopg.ClientCursor(connection).execute(ROWS.read_bytes())
+        yield connection
+
+
+@pytest.fixture
+def database(filled_database: Connection) -> Iterator[Connection]:
+    """Return that connection in a transaction that is rolled back."""
+    with filled_database.transaction(force_rollback=True):
+        yield filled_database
+
+
+def rows(database: Connection, text: str, limits: Limits | None = None) -> Rows:
+    """Return the rows of a query, which are the same with parameters and without."""
+    query = parse(text, dialect=RUBIN)
+    found = []
+    for server in (Server(), Server(inline=True)):
+        compiled = to_postgres(query, METADATA, limits or Limits(), server=server)
+        found.append(database.execute(compiled.sql, compiled.parameters).fetchall())
+    assert found[0] == found[1]
+    return found[0]
+
+
+def value(database: Connection, expression: str, where: str = "objectId = 1") -> Any:
+    """Return one value of one row."""
+    ((only,),) = rows(database, f"SELECT {expression} AS v FROM cat.Object WHERE {where}")
+    return only
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("10 - 3 - 2", 5),
+        ("100 / 10 / 5", 2),
+        ("-flux_count", -3),
+        ("- coord_ra", -10.0),
+        ("coord_ra - -1", 11.0),
+        ("ABS(-3)", 3.0),
+        ("CEILING(1.2)", 2.0),
+        ("FLOOR(-1.2)", -2.0),
+        ("ROUND(2.5)", 3.0),
+        ("ROUND(-2.5)", -3.0),
+        ("ROUND(1234.567, 2)", 1234.57),
+        ("ROUND(1234.567, -2)", 1200.0),
+        ("TRUNCATE(-1.9)", -1.0),
+        ("TRUNCATE(1234.567, 1)", 1234.5),
+        ("TRUNCATE(1299, -2)", 1200.0),
+        ("MOD(7, 3)", 1.0),
+        ("MOD(-7, 3)", -1.0),
+        ("MOD(7.5, 2)", 1.5),
+        ("MOD(9007199254740993, 10)", 3.0),
+        ("POWER(2, 10)", 1024.0),
+        ("LOG(EXP(2))", 2.0),
+        ("LOG10(1000)", 3.0),
+        ("SQRT(16)", 4.0),
+        ("DEGREES(PI())", 180.0),
+        ("ATAN2(1, 1)", math.pi / 4),
+        ("COT(RADIANS(45))", 1.0),
+        ("COALESCE(NULL, NULL, 5)", 5),
+        ("COALESCE(psfFlux, -1)", 100.0),
+        ("CAST(2.6 AS INTEGER)", 3),
+        ("CAST('12' AS BIGINT)", 12),
+        ("CAST(1 AS VARCHAR)", "1"),
+        ("CAST('abcdef' AS VARCHAR(3))", "abc"),
+        ("CAST('ab' AS CHAR(4))", "ab  "),
+        ("UPPER('aB') || LOWER('cD')", "ABcd"),
+        ("name || '-' || objectId", "alpha-1"),
+        ("'a' || 1", "a1"),
+        ("'it''s'", "it's"),
+        (r"'back\slash'", r"back\slash"),
+        ("detect_isPrimary + 1", 2),
+        ("CAST(detect_isPrimary AS INTEGER)", 1),
+        ("CAST(detect_isPrimary AS DOUBLE PRECISION)", 1.0),
+        ("detect_isPrimary", True),
+        ("CAST(epoch AS VARCHAR)", "2024-01-01T12:00:00.000"),
+        ("epoch", datetime(2024, 1, 1, 12)),  # noqa: DTZ001  timestamps of DALI have no zone
+        ("3000000000 + 1", 3000000001),
+        ("NULL", None),
+        ("tap_double(coord_ra + 1)", 22.0),
+        ("tap_label(name, 5)", "alpha5"),
+        ("IN_UNIT(coord_ra, 'arcmin')", 600.0),
+        ("IN_UNIT(psfFlux, 'Jy')", 1e-7),
+    ],
+)
+def test_a_value_is_what_adql_says(expression: str, expected: object, database: Connection) -> None:
+    found = value(database, expression)
+    assert found == (pytest.approx(expected, rel=1e-14) if isinstance(expected, float) else expected)
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize("line", good_queries("results.txt"))
+def test_a_query_returns_what_adql_says(line: str, database: Connection) -> None:
+    expected, _, text = line.partition(" | ")
+    assert rows(database, text) == ast.literal_eval(expected)
+
+
+def test_a_subquery_does_not_capture_the_alias_of_the_query_around_it(database: Connection) -> None:
+    # Both tables are called Object, and the inner one would hide the outer one in the SQL.
+    text = (
+        "SELECT objectId FROM cat.Object WHERE EXISTS"
+        " (SELECT 1 FROM other.Object WHERE other.Object.objectId = cat.Object.objectId)"
+    )
+    assert rows(database, text) == [(1,)]
+
+
+def test_one_row_more_than_maxrec_is_returned_so_that_the_overflow_shows(database: Connection) -> None:
+    assert len(rows(database, "SELECT objectId FROM cat.Object", Limits(max_rows=2))) == 3
+    assert len(rows(database, "SELECT TOP 1 objectId FROM cat.Object", Limits(max_rows=2))) == 1
+
+
+def test_magnitudes_are_those_of_astropy_and_a_flux_that_is_not_positive_has_none(
+    database: Connection,
+) -> None:
+    text = (
+        "SELECT objectId, scisql_nanojanskyToAbMag(psfFlux),"
+        " scisql_nanojanskyToAbMagSigma(psfFlux, psfFluxErr) FROM cat.Object ORDER BY 1"
+    )
+    first, negative, third, null = rows(database, text)
+    for row, flux, error in ((first, 100, 10), (third, 2.5, 0.5)):
+        assert math.isclose(row[1], (flux * u.nJy).to_value(u.ABmag), abs_tol=1e-6)
+        assert math.isclose(row[2], 2.5 / math.log(10) * error / flux, rel_tol=1e-6)
+    assert negative[1:] == null[1:] == (None, None)
+
+
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_a_literal_that_is_written_out_means_the_same_under_each_setting_of_the_server(
+    setting: str, database: Connection
+) -> None:
+    database.execute(f"SET standard_conforming_strings = {setting}")
+    database.execute("SET escape_string_warning = off")
+    for literal in (r"a\b", r"\'", "it's", "\\", r"\\x41", "%s"):
+        written = literal.replace("'", "''")
+        query = parse(f"SELECT '{written}' AS v FROM cat.Object WHERE objectId = 1")
+        compiled = to_postgres(query, METADATA, server=Server(inline=True))
+        cursor = psycopg.ClientCursor(database)
+        assert cursor.execute(compiled.sql.encode()).fetchone() == (literal,)
+
+
+def test_sums_of_single_precision_are_added_up_in_double_precision(database: Connection) -> None:
+    database.execute(
+        'INSERT INTO cat."Object" ("objectId", "psfFlux", band)'
+        " SELECT 100 + i, 0.1, 'z' FROM generate_series(1, 100000) AS i"
+    )
+    ((total,),) = rows(database, "SELECT SUM(psfFlux) AS s FROM cat.Object WHERE band = 'z'")
+    assert math.isclose(total, 100_000 * 0.10000000149011612, rel_tol=1e-12)
