@@ -1,0 +1,1 @@
+"""``tapdb query``: where ADQL meets a database. `adql` itself knows none."""

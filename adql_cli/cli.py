@@ -1,0 +1,91 @@
+"""``tapdb query``: parse, translate, explain and run ADQL."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from adql import CompiledQuery, Limits, Query, to_postgres, validate
+from adql_cli.cli_output import FORMATS, output_stream, show_tree, write_result
+from adql_cli.cli_session import Service, output_option, takes_query, takes_service, timeout_option
+from adql_cli.execute import explain_query, run_query
+
+__all__ = ["query"]
+
+
+@click.group()
+def query() -> None:
+    """Parse, translate, explain and run ADQL 2.1.
+
+    QUERY is the text of one query, or - to read it from standard input. Exit status: 0 if all went well, 1 if
+    the query cannot be used or failed, 2 if an option cannot be used.
+    """
+
+
+@query.command("parse")
+@takes_query
+@click.option("--tree", is_flag=True, help="Show the tree in place of the query.")
+def parse_command(parsed: Query, *, tree: bool) -> None:
+    """Print QUERY as strict ADQL on one line, or say what is wrong with it."""
+    click.echo(show_tree(parsed) if tree else str(parsed))
+
+
+@query.command()
+@takes_query
+@takes_service
+@click.option("--inline", is_flag=True, help="Write constants into the SQL, so that psql can run it.")
+@click.option(
+    "--adql", "as_adql", is_flag=True, help="Print the checked query as ADQL, all names written out."
+)
+@click.option("--format", "form", type=click.Choice(["sql", "json"]), default="sql", show_default=True)
+@output_option
+def translate(
+    parsed: Query, *, service: Service, output: str, form: str, inline: bool, as_adql: bool
+) -> None:
+    """Print the SQL that QUERY becomes for PostgreSQL with pgSphere; nothing is run."""
+    metadata, server = service.read(inline=inline)
+    if as_adql:
+        shown = str(validate(parsed, metadata))
+    else:
+        compiled = to_postgres(parsed, metadata, Limits(max_rows=service.max_rows), server=server)
+        shown = json.dumps(asdict(compiled), indent=2) if form == "json" else _commented(compiled)
+    with output_stream(output) as stream:
+        stream.write(f"{shown}\n".encode())
+
+
+@query.command()
+@takes_query
+@takes_service
+@timeout_option
+@click.option("--analyze", is_flag=True, help="Run the query, and show real times and rows.")
+def explain(parsed: Query, *, service: Service, timeout: int, analyze: bool) -> None:
+    """Print how the database would run QUERY."""
+    with service.connect() as connection:
+        compiled = service.compile(parsed, connection)
+        click.echo(explain_query(connection, compiled, analyze=analyze, timeout_ms=1000 * timeout))
+
+
+@query.command()
+@takes_query
+@takes_service
+@timeout_option
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@output_option
+def run(parsed: Query, *, service: Service, timeout: int, output: str, form: str) -> None:
+    """Run QUERY and print its rows."""
+    with service.connect() as connection:
+        compiled = service.compile(parsed, connection)
+        result = run_query(connection, compiled, max_rows=service.max_rows, timeout_ms=1000 * timeout)
+    with output_stream(output) as stream:
+        write_result(result, form, stream)
+    if result.overflow:
+        click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
+
+
+def _commented(compiled: CompiledQuery) -> str:
+    parameters = zip(compiled.parameters, compiled.parameter_types, strict=True)
+    comments = [f"-- ${number} = {value!r} ({type_})" for number, (value, type_) in enumerate(parameters, 1)]
+    # A line feed in a string would end the comment.
+    return "\n".join([*(comment.replace("\n", "\\n") for comment in comments), compiled.sql])

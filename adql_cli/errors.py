@@ -1,0 +1,52 @@
+"""What can go wrong between a translated query and the database."""
+
+from __future__ import annotations
+
+from tapdb.errors import DatabaseNotReadyError, TapdbError
+
+__all__ = ["MissingTapSchemaError", "QueryFailedError"]
+
+_POLYGON = "a line segment overlaps or polygon too large"
+_HINTS = {
+    "57014": "the query took longer than the time limit",
+    "22012": "something is divided by zero",
+    "2201E": "a logarithm needs a positive number",
+    "2201F": "a power or root has no value there",
+    "22003": "a number is out of range",
+}
+
+
+class MissingTapSchemaError(DatabaseNotReadyError):
+    """The database does not say what it publishes.
+
+    Parameters
+    ----------
+    found
+        What is there instead.
+    """
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(
+            f"TAP_SCHEMA does not say what the database publishes: {found}\n"
+            "Fill tap_schema.tables and tap_schema.columns, or name Felis files with --felis."
+        )
+
+
+class QueryFailedError(TapdbError):
+    """The database could not finish a query that was translated without complaint.
+
+    Parameters
+    ----------
+    message
+        What the database said, one line.
+    sqlstate
+        Its five-character code, if it gave one.
+    """
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        self.sqlstate = sqlstate
+        hint = _HINTS.get(sqlstate or "")
+        if _POLYGON in message:
+            hint = "the sides of a polygon cross, or it is larger than half of the sky"
+        super().__init__(f"the query failed: {message}" + (f" ({hint})" if hint else ""))
