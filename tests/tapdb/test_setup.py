@@ -111,6 +111,8 @@ def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
     done = machine.setup(as_plain_user=False)
     last = calls.read_text().splitlines()[-1]
     assert last.startswith("noninteractive -q -y ")
-    assert last.endswith(f"install --no-install-recommends {PG_PROVE}")
+    # A machine whose python is not the distribution's lacks that too.
+    assert " install --no-install-recommends " in last
+    assert last.split()[-1] == PG_PROVE
     assert "still missing" not in done.stderr
     assert "making .venv" in done.stderr
