@@ -1,0 +1,261 @@
+"""``tapdb query``: every command, on a real database with a TAP_SCHEMA."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from astropy.io.votable import parse_single_table
+from click.testing import CliRunner, Result
+
+from adql import CompiledQuery, OutputColumn, parse, to_postgres
+from adql_cli.errors import MissingTapSchemaError, QueryFailedError
+from adql_cli.execute import read_server, run_query
+from adql_cli.published import read_felis, read_metadata
+from tapdb.cli import main
+from tapdb.engine import checked_connection
+from tapdb.errors import SettingsError
+from tests.adql.published_tables import METADATA, create_published_tables
+
+ROWS = Path(__file__).parent.parent / "adql" / "data" / "small_rows.sql"
+TAP_SCHEMA = Path(__file__).parent / "tap_schema.sql"
+CONE = "SELECT objectId, coord_ra FROM cat.Object WHERE DISTANCE(coord_ra, coord_dec, 10, 0) < 0.5"
+
+
+@pytest.fixture(scope="module")
+def service_url(clone_for_session: Callable[[str], sa.URL], template_database: str) -> sa.URL:
+    """Return the URL of a database whose TAP_SCHEMA publishes the small service."""
+    url = clone_for_session(template_database)
+    target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(target, autocommit=True) as connection:
+        create_published_tables(connection)
+        connection.execute(ROWS.read_bytes())
+        connection.execute(TAP_SCHEMA.read_bytes())
+        for table in METADATA.tables[:5]:
+            name = ".".join(table.name)
+            connection.execute("INSERT INTO tap_schema.tables VALUES (%s)", (name,))
+            for index, column in enumerate(table.columns):
+                known = column.type
+                connection.execute(
+                    "INSERT INTO tap_schema.columns VALUES (%s, %s, %s, %s, %s, %s, %s, NULL, %s, 0, %s)",
+                    (
+                        *(name, column.name, known.datatype, known.arraysize, known.xtype, known.unit),
+                        *(known.ucd, f"the column {column.name}", index),
+                    ),
+                )
+    return url
+
+
+@pytest.fixture
+def tapdb(service_url: sa.URL) -> Callable[..., Result]:
+    """Return a function that runs ``tapdb query``."""
+    text = service_url.render_as_string(hide_password=False)
+
+    def run(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner(env={"TAPDB_URL": text}).invoke(main, ["query", *arguments], input=stdin)
+
+    return run
+
+
+def done(result: Result) -> str:
+    """Return the output of a command that went well."""
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_parse_prints_strict_adql_on_one_line(tapdb: Callable[..., Result]) -> None:
+    assert done(tapdb("parse", "select  x\nfrom t -- all")) == "SELECT x FROM t\n"
+    assert done(tapdb("parse", "-", stdin="select x from t")) == "SELECT x FROM t\n"
+    text = "SELECT DISTANCE(a, b) AS distance FROM t"
+    assert done(tapdb("parse", "--dialect", "rubin", text)) == 'SELECT DISTANCE(a, b) AS "distance" FROM t\n'
+
+
+def test_parse_reads_a_file_and_shows_the_tree(tapdb: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "query.adql"
+    file.write_text("SELECT x + 1 FROM t")
+    lines = done(tapdb("parse", "--file", str(file), "--tree")).splitlines()
+    assert [line.split()[0] for line in lines] == [
+        *("Query", "Select", "Output", "Arithmetic", "Column", "Number", "Table")
+    ]
+
+
+def test_an_error_of_a_query_goes_to_standard_error_with_its_place(tapdb: Callable[..., Result]) -> None:
+    result = tapdb("parse", "SELECT x FROM t LIMIT 5")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "LIMIT is not ADQL: use TOP\n  SELECT x FROM t LIMIT 5\n                        ^" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("parse",), ("parse", "SELECT x FROM t", "--file", __file__)])
+def test_a_query_must_be_given_once(arguments: tuple[str, ...], tapdb: Callable[..., Result]) -> None:
+    assert tapdb(*arguments).exit_code == 2
+
+
+def test_translate_prints_the_sql_with_its_parameters(tapdb: Callable[..., Result]) -> None:
+    lines = done(tapdb("translate", CONE)).splitlines()
+    assert lines[:3] == [
+        "-- $1 = 10.0 (double precision)",
+        "-- $2 = 0.0 (double precision)",
+        "-- $3 = 0.5 (double precision)",
+    ]
+    assert lines[3].startswith('SELECT "Object"."objectId" AS "objectId"')
+    assert lines[3].endswith(" LIMIT 10001")
+
+
+def test_translate_writes_constants_into_the_sql_for_psql(
+    tapdb: Callable[..., Result], service_url: sa.URL, tmp_path: Path
+) -> None:
+    file = tmp_path / "query.sql"
+    assert done(tapdb("translate", CONE, "--inline", "--output", str(file))) == ""
+    with checked_connection(service_url, read_only=True) as connection:
+        assert [row[0] for row in connection.exec_driver_sql(file.read_text())] == [1]
+
+
+def test_translate_shows_the_checked_query_and_json(tapdb: Callable[..., Result]) -> None:
+    assert done(tapdb("translate", "--adql", "SELECT * FROM other.object AS o")) == (
+        "SELECT o.objectId, o.note FROM other.Object AS o\n"
+    )
+    shown = json.loads(done(tapdb("translate", "--format", "json", CONE)))
+    assert shown["parameters"] == [10.0, 0.0, 0.5]
+    assert [column["name"] for column in shown["columns"]] == ["objectId", "coord_ra"]
+
+
+def test_translate_needs_no_database_for_felis_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPDB_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    arguments = ["query", "translate", "--felis", "resource://lsst.sdm.schemas/dp1.yaml"]
+    result = CliRunner().invoke(main, [*arguments, "SELECT visit FROM dp1.Visit WHERE band = 'g'"])
+    assert '"dp1"."Visit"' in done(result)
+
+
+def test_explain_shows_a_plan(tapdb: Callable[..., Result]) -> None:
+    assert "Seq Scan on" in done(tapdb("explain", CONE))
+    assert "actual time" in done(tapdb("explain", "--analyze", CONE))
+
+
+def test_run_prints_a_table(tapdb: Callable[..., Result]) -> None:
+    shown = done(tapdb("run", "SELECT objectId, name FROM cat.Object ORDER BY objectId"))
+    assert "objectId" in shown
+    assert "be%ta" in shown
+
+
+def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
+    text = "SELECT objectId, epoch, pos, name FROM cat.Object WHERE objectId < 3 ORDER BY objectId"
+    rows = list(csv.reader(io.StringIO(done(tapdb("run", "--format", "csv", text)))))
+    assert rows[0] == ["objectId", "epoch", "pos", "name"]
+    assert rows[1] == ["1", "2024-01-01T12:00:00", "[0.0, 0.0]", "alpha"]
+    shown = json.loads(done(tapdb("run", "--format", "json", text)))
+    assert shown["columns"][0] == {
+        "name": "objectId",
+        "datatype": "long",
+        "ucd": "meta.id;meta.main",
+        "description": "the column objectId",
+    }
+    assert shown["rows"][0] == [1, "2024-01-01T12:00:00", [0.0, 0.0], "alpha"]
+    assert not shown["overflow"]
+
+
+def test_run_writes_a_votable_that_astropy_reads(tapdb: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "result.vot"
+    text = "SELECT * FROM cat.Object ORDER BY objectId"
+    assert done(tapdb("run", "--format", "votable", "-o", str(file), text)) == ""
+    table = parse_single_table(file)
+    fields = {field.name: field for field in table.fields}
+    assert (fields["coord_ra"].unit, fields["coord_ra"].ucd) == ("deg", "pos.eq.ra;meta.main")
+    assert (fields["epoch"].xtype, fields["pos"].xtype, fields["pos"].arraysize) == (
+        "timestamp",
+        "point",
+        "2",
+    )
+    assert list(table.array["objectId"]) == [1, 2, 3, 4]
+    assert list(table.array["coord_ra"].mask) == [False, False, False, True]
+    assert str(table.array["epoch"][0]) == "2024-01-01T12:00:00"
+    assert list(table.array["pos"][2]) == pytest.approx([57.29577951308232] * 2)
+
+
+def test_more_rows_than_maxrec_are_cut_off_and_said_so(tapdb: Callable[..., Result], tmp_path: Path) -> None:
+    result = tapdb("run", "--maxrec", "2", "--format", "csv", "SELECT objectId FROM cat.Object")
+    assert len(result.stdout.splitlines()) == 3
+    assert "more than 2 rows" in result.stderr
+    file = tmp_path / "result.vot"
+    done(
+        tapdb(
+            "run", "--maxrec", "2", "--format", "votable", "-o", str(file), "SELECT objectId FROM cat.Object"
+        )
+    )
+    assert b"OVERFLOW" in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT 1 / 0 FROM cat.Object", "something is divided by zero"),
+        ("SELECT LOG(psfFlux) FROM cat.Object", "a logarithm needs a positive number"),
+        ("SELECT CAST(name AS INTEGER) FROM cat.Object", "invalid input syntax for type integer"),
+        ("SELECT POLYGON(coord_ra, 0, coord_ra, 0, 1, 1) FROM cat.Object", "the query failed"),
+        ("SELECT nosuch FROM cat.Object", "there is no column nosuch"),
+    ],
+)
+def test_a_query_that_fails_says_why(text: str, message: str, tapdb: Callable[..., Result]) -> None:
+    result = tapdb("run", text)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_query_is_stopped_at_its_time_limit(service_url: sa.URL) -> None:
+    slow = CompiledQuery("SELECT pg_sleep(30)", (), (), (OutputColumn("x", "int"),))
+    with (
+        checked_connection(service_url, read_only=True) as connection,
+        pytest.raises(QueryFailedError, match="took longer than the time limit") as caught,
+    ):
+        run_query(connection, slow, max_rows=1, timeout_ms=100)
+    assert caught.value.sqlstate == "57014"
+
+
+def test_nothing_can_be_changed_even_by_sql_of_another_origin(service_url: sa.URL) -> None:
+    bad = CompiledQuery('DELETE FROM cat."Object" RETURNING 1', (), (), (OutputColumn("x", "int"),))
+    with checked_connection(service_url) as connection, pytest.raises(QueryFailedError, match="read-only"):
+        run_query(connection, bad, max_rows=1)
+
+
+def test_queries_of_one_shape_share_one_prepared_statement(service_url: sa.URL, tapdb: Any) -> None:
+    with checked_connection(service_url, read_only=True) as connection:
+        metadata, server = read_metadata(connection), read_server(connection)
+        driver: Any = connection.connection.driver_connection
+        driver.prepare_threshold = 0
+        for number in (1, 70000, 5_000_000_000):
+            query = parse(f"SELECT band FROM cat.Object WHERE objectId = {number} AND coord_ra > {number}")  # noqa: S608
+            run_query(connection, to_postgres(query, metadata, server=server), max_rows=5)
+        found = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars()
+        assert len([statement for statement in found if '"Object"' in statement]) == 1
+
+
+def test_a_database_without_tap_schema_says_what_to_do(database_url: sa.URL) -> None:
+    with checked_connection(database_url) as connection:
+        with pytest.raises(MissingTapSchemaError, match="--felis"):
+            read_metadata(connection)
+        connection.rollback()
+        connection.exec_driver_sql(TAP_SCHEMA.read_text())
+        with pytest.raises(MissingTapSchemaError, match="has no rows"):
+            read_metadata(connection)
+
+
+@pytest.mark.parametrize("file", ["nosuch.yaml", "resource://lsst.sdm.schemas/nosuch.yaml"])
+def test_a_felis_file_that_cannot_be_read_is_an_error_of_the_option(file: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be read") as caught:
+        read_felis([file])
+    assert caught.value.exit_code == 2
+
+
+def test_the_hidden_geometry_of_obscore_is_found_in_the_database(tapdb: Callable[..., Result]) -> None:
+    shown = done(
+        tapdb("translate", "SELECT obs_id FROM ivoa.ObsCore WHERE CONTAINS(POINT(1, 2), s_region) = 1")
+    )
+    assert '<@ "ObsCore"."pgs_region"' in shown
