@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,13 +107,11 @@ def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
         chmod -f 755 {machine.bin}/pg_prove; exit 0""",
     )
     machine.bin.joinpath("python3").unlink()
-    machine.provide("python3", f'[ "$1" != -m ] && exec {shutil.which("python3")} "$@"')
+    machine.provide("python3", f'[ "$1" != -m ] && exec {sys.executable} "$@"')
     machine.bin.joinpath("chmod").symlink_to(str(shutil.which("chmod")))
     done = machine.setup(as_plain_user=False)
     last = calls.read_text().splitlines()[-1]
     assert last.startswith("noninteractive -q -y ")
-    # A machine whose python is not the distribution's lacks that too.
-    assert " install --no-install-recommends " in last
-    assert last.split()[-1] == PG_PROVE
+    assert last.endswith(f"install --no-install-recommends {PG_PROVE}")
     assert "still missing" not in done.stderr
     assert "making .venv" in done.stderr
