@@ -9,6 +9,7 @@ from importlib import import_module
 __all__ = ["BENCHMARKS", "main"]
 
 BENCHMARKS = {
+    "adql": "benchmarks.adql",
     "obscore": "benchmarks.obscore.benchmark",
     "plot": "benchmarks.plot",
 }
