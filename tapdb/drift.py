@@ -25,7 +25,7 @@ SCHEMAS = ("ivoa", "ppdb", "tap_schema", "tapdb")
 """Schemas that tapdb makes."""
 
 _OUR_GRANTS = ("grant to PUBLIC", "grant to tapdb_owner", "grant to tapdb_reader")
-_KINDS = {"table": "tables", "schema": "schemas", "default": "grants"}
+_KINDS = {"table": "tables", "view": "views", "schema": "schemas", "default": "grants"}
 
 
 def find_drift(

@@ -35,7 +35,7 @@ __all__ = [
     "sql_folder",
 ]
 
-KINDS = ("roles", "schemas", "tables", "functions", "grants")
+KINDS = ("roles", "schemas", "tables", "views", "functions", "grants")
 """Folders of ``sql/`` whose files are sources; ``extensions`` and ``queries`` make nothing that is ours."""
 
 _DIGEST_LINE = re.compile(r"-- sha256 ([0-9a-f]{64})")

@@ -1,0 +1,13 @@
+-- sha256 37c31b58a40c35c3710692e1283cc9963e043a75a76203d3f180214f3fef8a7b
+-- Columns of foreign keys under the names and with the further columns that OpenCADC's TAP reads (cadc-tap-schema 1.2.13).
+-- requires: tables/tap_schema.key_columns, roles/tapdb_reader
+-- drop
+DROP VIEW IF EXISTS tap_schema.key_columns11;
+-- create
+CREATE VIEW tap_schema.key_columns11 AS
+SELECT key_id, from_column, target_column
+FROM tap_schema.key_columns;
+ALTER VIEW tap_schema.key_columns11 OWNER TO tapdb_owner;
+COMMENT ON VIEW tap_schema.key_columns11 IS 'Columns of foreign keys for OpenCADC';
+REVOKE ALL ON TABLE tap_schema.key_columns11 FROM PUBLIC;
+GRANT SELECT ON TABLE tap_schema.key_columns11 TO tapdb_reader;
