@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import ClassVar
 
 from adql.check_values import ValueCheck
-from adql.errors import AdqlTypeError
+from adql.errors import AdqlError, AdqlTypeError
 from adql.nodes import (
     And,
     Between,
@@ -37,7 +37,11 @@ _HINTS = {
     ("time", "numeric"): "use CAST('...' AS TIMESTAMP)",
     ("time", "string"): "write YYYY-MM-DDThh:mm:ss",
     ("boolean", "string"): "compare with 1 or 0",
+    ("boolean", "numeric"): "use CAST",
+    ("string", "uuid"): "use CAST",
 }
+# The database can take a value for another type, but not the rows of a subquery.
+_ROWS_NOT_CAST = frozenset((("numeric", "boolean"), ("string", "uuid"), ("region", "uuid")))
 _NAMES = {
     "numeric": "a number",
     "string": "text",
@@ -84,7 +88,10 @@ class ConditionCheck(ValueCheck):
                     AdqlTypeError, f"the subquery after IN must have one column, not {len(types)}", node=node
                 )
             operand = fitted(operand, types[0])
-            self._comparable(type_of(operand), types[0], node)
+            known = type_of(operand)
+            self._comparable(known, types[0], node)
+            if (known.family, types[0].family) in _ROWS_NOT_CAST:
+                raise self._different(known, types[0], node)
             return In(operand, query, node.negated, at=node.at)
         known = type_of(operand)
         if known.family == "numeric" and len(node.choices) > 1 and {Number} == set(map(type, node.choices)):
@@ -138,11 +145,14 @@ class ConditionCheck(ValueCheck):
         family = common_family(left, right)
         # A timestamp and text have a family in common only if the text is a literal that is a date.
         if family is None or (family == "time" and "string" in (left.family, right.family)):
-            one, other = sorted((left.family, right.family))
-            names = " and ".join(_NAMES.get(name, name) for name in (left.family, right.family))
-            hint = _HINTS.get((one, other)) or _HINTS.get((other, one)) or ""
-            raise self.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
+            raise self._different(left, right, node)
         return family
+
+    def _different(self, left: ValueType, right: ValueType, node: Node) -> AdqlError:
+        one, other = sorted((left.family, right.family))
+        names = " and ".join(_NAMES.get(name, name) for name in (left.family, right.family))
+        hint = _HINTS.get((one, other)) or _HINTS.get((other, one)) or ""
+        return self.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
 
     _condition_checks: ClassVar[Mapping[type, Callable[..., Condition]]] = {
         Comparison: _comparison,

@@ -30,6 +30,7 @@ from adql.nodes import (
     Table,
     TableReference,
 )
+from adql.nulls import as_relation
 from adql.scope import JoinedRelations, Relation, Relations, Scope, did_you_mean, same_name
 from adql.types import common_family
 
@@ -176,6 +177,7 @@ class FromCheck(ConditionCheck):
     def _derived(self, node: DerivedTable, scope: Scope) -> tuple[DerivedTable, Relation]:
         # A subquery in FROM sees the enclosing queries, but not its neighbours: ADQL has no LATERAL.
         query, columns = self.nested_query(node.query, scope.parent)
+        columns = as_relation(columns)
         origin = TableOrigin(scope.free_alias(node.alias.text), qualifier=(node.alias,))
         relation = Relation(origin, (node.alias.text,), node.alias, columns, columns_by_name(columns))
         return DerivedTable(query, node.alias, at=node.at, origin=origin), relation
@@ -226,7 +228,10 @@ class FromCheck(ConditionCheck):
             other = self._only(right.find(name), name, "after", join)
             if common_family(one.column.type, other.column.type) is None:
                 raise self.problem(
-                    AdqlTypeError, f'the columns "{name.text}" have different types', node=join
+                    AdqlTypeError,
+                    f'the columns "{name.text[:64]}" cannot be compared',
+                    "write the condition after ON",
+                    node=join,
                 )
             comparisons.append(
                 Comparison(self.bound(one, join.at), "=", self.bound(other, join.at), at=join.at)

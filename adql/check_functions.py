@@ -178,6 +178,10 @@ class FunctionCheck(GeometryCheck):
 
     def _coalesce(self, node: Function, arguments: tuple[Expression, ...]) -> Function:
         known = common_type(map(type_of, arguments))
+        if known is None:
+            # Literals become what the others are, as in a comparison.
+            others = [type_of(of) for of in arguments if not isinstance(of, (Number, String, Sign))]
+            known = common_type(others)
         if known is not None:
             arguments = tuple(map(fitted, arguments, repeat(known)))
             known = common_type(map(type_of, arguments))

@@ -9,6 +9,7 @@ from adql.errors import AdqlNameError, AdqlTypeError
 from adql.grouping import Interner
 from adql.metadata import ColumnMetadata
 from adql.nodes import Column, Expression, Identifier, Node, Number, Ordering, Query, Select, SetOperation
+from adql.nulls import textual_null
 from adql.problems import type_of
 from adql.scope import Scope
 from adql.types import GEOMETRIES, ValueType
@@ -32,9 +33,9 @@ class OrderCheck(FromCheck):
                 AdqlTypeError, "rows cannot be ordered or grouped by a geometry or an array", node=node
             )
 
-    def check_grouped(self, parts: Iterable[Node], groups: tuple[Expression, ...]) -> None:
+    def check_grouped(self, parts: Iterable[Node], groups: tuple[Expression, ...], scope: Scope) -> None:
         """Refuse a column that has several values in a group."""
-        interner = Interner(groups)
+        interner = Interner(groups, scope.aliases)
         for part in parts:
             column = interner.ungrouped_column(part)
             if column is not None:
@@ -73,10 +74,10 @@ class OrderCheck(FromCheck):
         checked = self._with_outputs(node, named, scope)
         self.check_order(type_of(checked), node)
         if scope.has_aggregates:
-            self.check_grouped((checked,), body.group_by)
+            self.check_grouped((checked,), body.group_by, scope)
         if body.quantifier == "DISTINCT" and checked not in {item.expression for item in scope.outputs}:
             raise self.problem(AdqlTypeError, "SELECT DISTINCT is ordered only by what it selects", node=term)
-        return Ordering(checked, term.descending, at=term.at)
+        return Ordering(textual_null(checked), term.descending, at=term.at)
 
     def _with_outputs(self, node: Expression, named: dict[str, Expression], scope: Scope) -> Expression:
         def output(part: Node) -> Node:

@@ -32,6 +32,7 @@ from adql.printer import to_adql
 from adql.problems import fitted, type_of
 from adql.scope import Scope, did_you_mean
 from adql.types import DOUBLE, INT, LONG, NULL, TEXT, ValueType, common_type, promote, without_meaning
+from adql.walk import walk
 
 __all__ = ["ValueCheck"]
 
@@ -39,6 +40,7 @@ _NUMERIC = frozenset(("numeric", "boolean", "any"))
 _TEXTUAL = frozenset(("string", "region", "uuid", "time", "numeric", "any"))
 _ORDERED = frozenset(("string", "region", "uuid", "time", "numeric", "boolean", "any", "null"))
 _LONGEST_SHOWN = 64
+_LARGEST_LONG = 2**63 - 1
 
 
 class ValueCheck(FunctionCheck):
@@ -65,7 +67,7 @@ class ValueCheck(FunctionCheck):
             digits = text.lstrip("0")
             if len(digits) < 10:  # noqa: PLR2004  fits an integer
                 return Number(text, at=node.at, type=INT)
-            if len(digits) < 19:  # noqa: PLR2004  fits a bigint
+            if len(digits) < 20 and int(digits) <= _LARGEST_LONG:  # noqa: PLR2004  fits a bigint
                 return Number(text, at=node.at, type=LONG)
         if math.isinf(float(text)):
             raise self.problem(AdqlTypeError, "the number is too large for double precision", node=node)
@@ -166,6 +168,7 @@ class ValueCheck(FunctionCheck):
         place, scope.place = scope.place, node.name
         argument = self.value(node.argument, scope)
         scope.place = place
+        self._check_own_columns(node, argument, scope)
         known = type_of(argument)
         if node.name in ("MIN", "MAX"):
             type_ = INT if known.family == "boolean" else known
@@ -180,6 +183,16 @@ class ValueCheck(FunctionCheck):
             integral = node.name == "SUM" and (known.is_integer or known.family == "boolean")
             type_ = without_meaning(LONG if integral else DOUBLE, known.unit)
         return Aggregate(node.name, argument, node.quantifier, at=node.at, type=type_)
+
+    def _check_own_columns(self, node: Aggregate, argument: Expression, scope: Scope) -> None:
+        if scope.parent is None:
+            return
+        origins = [part.origin for part in walk(argument) if isinstance(part, Column)]
+        if origins and not any(of is not None and of.relation.alias in scope.aliases for of in origins):
+            # SQL-92 6.5 makes it an aggregate of the enclosing query, which cannot stand here.
+            raise self.problem(
+                AdqlTypeError, f"{node.name} has only columns of the enclosing query", node=node
+            )
 
     def _case(self, node: Case, scope: Scope) -> Case:
         operand = None if node.operand is None else self.value(node.operand, scope)

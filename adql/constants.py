@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date
 
 from adql.nodes import Arithmetic, Expression, Number, Sign
 
@@ -42,8 +43,14 @@ def is_number(text: str) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Return whether a string is a timestamp as DALI writes it."""
-    return _DATE.fullmatch(text) is not None
+    """Return whether a string is a timestamp as DALI writes it, of a day that the calendar has."""
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
 
 
 def is_uuid(text: str) -> bool:

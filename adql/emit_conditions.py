@@ -44,7 +44,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _LARGEST_RADIUS = 90.0
-_ARRAYS = {"int": "bigint", "long": "bigint", "double": "double precision"}
+_PAIR = 2
+_TEXT_ROWS = (("uuid", "string"), ("uuid", "region"))
 
 
 class ConditionEmitter(ValueEmitter):
@@ -162,10 +163,9 @@ class ConditionEmitter(ValueEmitter):
             if families <= {"string", "region", "uuid"}:
                 return list(map(self.text_of, operands))
         # Beside a column of text a bare parameter takes its type; with a cast, an index on a char(n) column
-        # would be lost.
-        column = any(
-            isinstance(operand, Column) and type_of(operand).family == "string" for operand in operands
-        )
+        # would be lost. Of several that a literal is compared with, each would give it another type.
+        first = operands[:1] if len(operands) != _PAIR else operands
+        column = any(isinstance(operand, Column) and type_of(operand).family == "string" for operand in first)
         return [
             self.constant(operand.value, "text")
             if column and isinstance(operand, String)
@@ -190,7 +190,8 @@ class ConditionEmitter(ValueEmitter):
     def _in(self, node: In) -> str:
         word = " NOT IN (" if node.negated else " IN ("
         if isinstance(node.choices, Query):
-            return "(" + self.sql(node.operand) + word + self.subquery(node.choices) + "))"
+            operand = self._beside_rows(node.operand, node.choices)
+            return "(" + operand + word + self.subquery(node.choices) + "))"
         values = self._list(node)
         if values is not None:
             operand = self.sql(node.operand)
@@ -199,6 +200,13 @@ class ConditionEmitter(ValueEmitter):
             return joined("=", operand, call("ANY", values))
         text, *choices = self._sides((node.operand, *node.choices))
         return "(" + text + word + ", ".join(choices) + "))"
+
+    def _beside_rows(self, operand: Expression, query: Query) -> str:
+        """Return a value in the type of the rows that it is compared with."""
+        families = (type_of(operand).family, query.columns[0].type.family)
+        if families == ("boolean", "numeric"):
+            return self.numeric(operand)
+        return self.text_of(operand) if families in _TEXT_ROWS else self.sql(operand)
 
     def _list(self, node: In) -> str | None:
         """Return a list of literals as one parameter: lists of all lengths are one text to the server."""

@@ -56,7 +56,7 @@ class GeometryEmitter(Emitter):
                 return self._polygon(node)
             if name == "CENTROID":
                 return self._centroid(node)
-        if isinstance(node, Column) and type_of(node).family == "region":
+        if type_of(node).family == "region":
             return self._hidden(node, "region")
         return self.sql(node)
 
@@ -71,7 +71,8 @@ class GeometryEmitter(Emitter):
     def area(self, node: Expression) -> str:
         """Return the area of a geometry in square degrees."""
         if type_of(node).family == "point":
-            return cast("0", "double precision")
+            zero = cast("0", "double precision")
+            return "CASE WHEN " + self.geometry(node) + " IS NOT NULL THEN " + zero + " END"
         return call("degrees", call("degrees", call("area", self.geometry(node))))
 
     def coordinate(self, node: Expression, number: int) -> str:
@@ -164,12 +165,12 @@ class GeometryEmitter(Emitter):
                 if len(place) == 1
                 else self._point(Function("POINT", place, at=of.at, type=POINT))
             )
-        if isinstance(of, Column) and family == "region":
+        if family == "region":
             return self._hidden(of, "center")
         raise self.problem(AdqlTypeError, "the database cannot compute the centroid of a polygon", node=node)
 
-    def _hidden(self, node: Column, what: str) -> str:
-        origin = node.origin
+    def _hidden(self, node: Expression, what: str) -> str:
+        origin = node.origin if isinstance(node, Column) else None
         if origin is not None and not origin.others:
             column = origin.column
             sql_name = column.region_column if what == "region" else column.center_column

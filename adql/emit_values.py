@@ -48,6 +48,17 @@ _CAST_TYPES = {
     "TIMESTAMP": "timestamp",
 }
 _DOUBLE = "double precision"
+_NULL_TYPES = {
+    "short": "smallint",
+    "int": "integer",
+    "long": "bigint",
+    "float": "real",
+    "double": _DOUBLE,
+    "string": "text",
+    "boolean": "boolean",
+    "time": "timestamp",
+    "uuid": "uuid",
+}
 
 
 class ValueEmitter(GeometryEmitter):
@@ -172,7 +183,11 @@ class ValueEmitter(GeometryEmitter):
             # sum(real) adds up in single precision.
             text = cast(text, _DOUBLE)
         quantifier = node.quantifier + " " if node.quantifier else ""
-        result = name + "(" + quantifier + text + ")"
+        order = ""
+        if self.server.exact_sums and name in ("sum", "avg") and known.datatype in ("float", "double"):
+            # Equal values are interchangeable: no key is needed for an order that is always the same.
+            order = " ORDER BY " + text
+        result = name + "(" + quantifier + text + order + ")"
         if name == "avg" and known.datatype not in ("float", "double"):
             return cast(result, _DOUBLE)
         return cast(result, "bigint") if name == "sum" and known.datatype == "long" else result
@@ -206,8 +221,10 @@ class ValueEmitter(GeometryEmitter):
     def _scalar_query(self, node: ScalarQuery) -> str:
         return "(" + self.subquery(node.query) + ")"
 
-    def _null(self, _node: Null) -> str:
-        return "NULL"
+    def _null(self, node: Null) -> str:
+        known = type_of(node)
+        type_ = _NULL_TYPES.get(known.datatype if known.family == "numeric" else known.family)
+        return "NULL" if type_ is None else cast("NULL", type_)
 
     _function_emitters: ClassVar[Mapping[str, Callable[..., str]]] = {
         "MOD": _modulo,

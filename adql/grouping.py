@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 
 from adql.nodes import Aggregate, Column, Node, Query
@@ -18,11 +19,15 @@ class Interner:
     ----------
     groups
         The checked terms of GROUP BY.
+    aliases
+        Relations of the grouped SELECT, by their names in the SQL. A column of an enclosing query has one
+        value in every group.
     """
 
-    __slots__ = ("_groups", "_numbers", "_only_columns")
+    __slots__ = ("_aliases", "_groups", "_numbers", "_only_columns")
 
-    def __init__(self, groups: Iterable[Node]) -> None:
+    def __init__(self, groups: Iterable[Node], aliases: AbstractSet[str]) -> None:
+        self._aliases = aliases
         self._numbers: dict[Hashable, int] = {}
         terms = tuple(groups)
         self._only_columns = all(isinstance(term, Column) for term in terms)
@@ -40,6 +45,8 @@ class Interner:
             if isinstance(current, (Aggregate, Query)):
                 continue
             if isinstance(current, Column):
+                if current.origin is not None and current.origin.relation.alias not in self._aliases:
+                    continue
                 if self._number(current) not in self._groups:
                     return current
                 continue

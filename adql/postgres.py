@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import Enum, auto
+
 from adql.compiled import CompiledQuery, Server
 from adql.emit_conditions import ConditionEmitter
 from adql.emitter import quote_identifier
@@ -31,6 +34,17 @@ __all__ = ["to_postgres"]
 
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _SetOperand = Select | SetOperation | Query
+
+
+class _Use(Enum):
+    """What the rows of a query are for."""
+
+    RESULT = auto()
+    """To be sent: geometries become arrays of degrees."""
+    RELATION = auto()
+    """To be read by another query: hidden geometry goes with the columns that it belongs to."""
+    VALUES = auto()
+    """To be compared or combined: exactly the columns that the query names."""
 
 
 def to_postgres(
@@ -89,17 +103,17 @@ class _QueryEmitter(ConditionEmitter):
     def whole(self, query: Query) -> str:
         """Return the main query, with its common table expressions."""
         tables = [
-            quote_identifier(f"with_{number}") + " AS (" + self.subquery(table.query) + ")"
+            quote_identifier(f"with_{number}") + " AS (" + self._query(table.query, _Use.RELATION) + ")"
             for number, table in enumerate(query.common_tables, 1)
         ]
-        text = self._query(query, outermost=True)
+        text = self._query(query, _Use.RESULT)
         return "WITH " + ", ".join(tables) + " " + text if tables else text
 
     def subquery(self, query: Query) -> str:
-        """Return a subquery as SQL, without parentheses."""
-        return self._query(query, outermost=False)
+        """Return a subquery after IN or EXISTS, or one that is a value, as SQL without parentheses."""
+        return self._query(query, _Use.VALUES)
 
-    def _query(self, query: Query, *, outermost: bool) -> str:
+    def _query(self, query: Query, use: _Use) -> str:
         body = query.body
         limit = None
         if isinstance(body, Select):
@@ -108,19 +122,15 @@ class _QueryEmitter(ConditionEmitter):
             # no other one.
             computed = any(not isinstance(term.expression, (Number, Column)) for term in query.order_by)
             fixed = computed and (bool(body.group_by) or body.quantifier == "DISTINCT")
-            text = self._select(body, outermost=outermost, fixed=fixed)
+            text = self._select(body, use, fixed=fixed)
             limit = body.top
             self.inline = inline or fixed or _groups_by_values(body)
             order_by = ", ".join(map(self._ordering, query.order_by))
             self.inline = inline
         else:
-            text = (
-                self._operand(body, outermost=outermost)
-                if isinstance(body, Query)
-                else self._set(body, outermost=outermost)
-            )
+            text = self._reordered(body, use) if isinstance(body, Query) else self._set(body, use)
             order_by = ", ".join(map(self._ordering, query.order_by))
-        if outermost and self.limits.max_rows is not None:
+        if use is _Use.RESULT and self.limits.max_rows is not None:
             limit = self.limits.max_rows + 1 if limit is None else min(limit, self.limits.max_rows + 1)
         if order_by:
             text += " ORDER BY " + order_by
@@ -136,42 +146,50 @@ class _QueryEmitter(ConditionEmitter):
         text = expression.text if isinstance(expression, Number) else self.sql(expression)
         return text + (" DESC" if term.descending else "")
 
-    def _set(self, node: SetOperation, *, outermost: bool) -> str:
-        parts = [self._operand(node.first, outermost=outermost)]
+    def _reordered(self, query: Query, use: _Use) -> str:
+        # PostgreSQL would take the ORDER BY, LIMIT and OFFSET inside of bare parentheses for the ones around
+        # them.
+        inner = "(" + self._unlimited(query, use) + ")"
+        return " ".join(("SELECT * FROM", inner, "AS", quote_identifier("ordered")))
+
+    def _set(self, node: SetOperation, use: _Use) -> str:
+        use = _Use.RESULT if use is _Use.RESULT else _Use.VALUES
+        parts = [self._operand(node.first, use)]
         for step in node.steps:
             parts.append(step.operator + " ALL" if step.keep_duplicates else step.operator)
-            parts.append(self._operand(step.query, outermost=outermost))
+            parts.append(self._operand(step.query, use))
         return " ".join(parts)
 
-    def _operand(self, node: _SetOperand, *, outermost: bool) -> str:
+    def _operand(self, node: _SetOperand, use: _Use) -> str:
         if isinstance(node, Select):
-            text = self._select(node, outermost=outermost, fixed=False)
+            text = self._select(node, use, fixed=False)
             return text if node.top is None else "(" + text + " LIMIT " + str(node.top) + ")"
         if isinstance(node, SetOperation):
-            return "(" + self._set(node, outermost=outermost) + ")"
-        # An operand is not the whole result: MAXREC does not bound it.
-        text = self._operand_query(node, outermost=outermost)
-        return "(" + text + ")"
+            return "(" + self._set(node, use) + ")"
+        return "(" + self._unlimited(node, use) + ")"
 
-    def _operand_query(self, node: Query, *, outermost: bool) -> str:
-        limits, self.limits = self.limits, DEFAULT_LIMITS
-        text = self._query(node, outermost=outermost)
+    def _unlimited(self, query: Query, use: _Use) -> str:
+        """Return a part of a query, which MAXREC does not bound."""
+        limits, self.limits = self.limits, replace(self.limits, max_rows=None)
+        text = self._query(query, use)
         self.limits = limits
         return text
 
-    def _select(self, node: Select, *, outermost: bool, fixed: bool) -> str:
+    def _select(self, node: Select, use: _Use, *, fixed: bool) -> str:
         inline = self.inline
         self.inline = inline or fixed or _groups_by_values(node)
         parts = ["SELECT"]
         if node.quantifier == "DISTINCT":
             parts.append("DISTINCT")
-        items = []
+        items: list[str] = []
+        hidden: list[str] = []
         for item, column in zip(node.items, node.columns, strict=True):
             assert isinstance(item, Output)  # noqa: S101  the query has been checked
-            items.append(self._item(item.expression, column, outermost=outermost))
-            if not outermost:
-                items += self._hidden_items(item.expression, column)
-        parts.append(", ".join(items))
+            items.append(self._item(item.expression, column, use))
+            if use is _Use.RELATION:
+                hidden += self._hidden_items(item.expression, column)
+        # Hidden ones last: ORDER BY counts columns from the first.
+        parts.append(", ".join([*items, *hidden]))
         group_by = ", ".join(map(self.sql, node.group_by))
         having = "" if node.having is None else self.condition(node.having)
         self.inline = inline
@@ -184,9 +202,9 @@ class _QueryEmitter(ConditionEmitter):
             parts += ("HAVING", having)
         return " ".join(parts)
 
-    def _item(self, expression: Expression, column: ColumnMetadata, *, outermost: bool) -> str:
+    def _item(self, expression: Expression, column: ColumnMetadata, use: _Use) -> str:
         if type_of(expression).family in _GEOMETRIES:
-            text = self.as_array(expression) if outermost else self.geometry(expression)
+            text = self.as_array(expression) if use is _Use.RESULT else self.geometry(expression)
         else:
             text = self.sql(expression)
         return text + " AS " + quote_identifier(column.sql_name)
@@ -213,7 +231,7 @@ class _QueryEmitter(ConditionEmitter):
         origin = node.origin
         assert origin is not None  # noqa: S101  the query has been checked
         if isinstance(node, DerivedTable):
-            text = "(" + self.subquery(node.query) + ")"
+            text = "(" + self._query(node.query, _Use.RELATION) + ")"
         elif origin.table is None:
             text = quote_identifier(origin.sql_name)
         else:

@@ -202,9 +202,10 @@ def common_type(types: Iterable[ValueType]) -> ValueType | None:
 
     The first of the types gives unit, UCD and utype (REC 4.6).
     """
-    known = [type_ for type_ in types if type_.family not in ("null", "any")]
+    given = list(types)
+    known = [type_ for type_ in given if type_.family not in ("null", "any")]
     if not known:
-        return ANY
+        return NULL if all(type_.family == "null" for type_ in given) else ANY
     first = known[0]
     families = {type_.family for type_ in known}
     if len(families) > 1:

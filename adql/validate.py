@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from adql.check_from import CommonRelation
@@ -20,6 +21,7 @@ from adql.nodes import (
     Select,
     SetOperation,
 )
+from adql.nulls import as_relation, textual_null, typed_nulls
 from adql.problems import type_of
 from adql.scope import Scope, did_you_mean, same_name
 from adql.types import GEOMETRIES, ValueType, common_type, without_meaning
@@ -28,7 +30,7 @@ __all__ = ["validate"]
 
 _Columns = tuple[ColumnMetadata, ...]
 _SetOperand = Select | SetOperation | Query
-_NOT_ORDERED = (GEOMETRIES - {"region"}) | {"array", "binary"}
+_SHAPES = GEOMETRIES - {"region"}
 
 
 def validate(query: Query, metadata: Metadata, *, limits: Limits = DEFAULT_LIMITS) -> Query:
@@ -73,37 +75,48 @@ class _QueryCheck(OrderCheck):
             if any(same_name(table.name, known.name) for known in self.common):
                 raise self.problem(AdqlNameError, f'WITH names "{table.name.text[:64]}" twice', node=table)
             checked, columns = self.nested_query(table.query, None)
+            columns = as_relation(columns)
             # A name of our own: one of the query may be too long, or that of a relation in the database.
             common = CommonRelation(table.name, f"with_{number + 1}", columns)
             self.common.append(common)
             tables.append(CommonTable(table.name, checked, at=table.at))
-        checked, columns = self.nested_query(query, None)
+        checked, columns = self.nested_query(query, None, is_result=True)
         return replace(checked, common_tables=tuple(tables), text=query.text, dialect=query.dialect), columns
 
-    def nested_query(self, query: Query, parent: Scope | None) -> tuple[Query, _Columns]:
-        body, columns, scope = self._body(query.body, parent)
+    def nested_query(
+        self, query: Query, parent: Scope | None, *, is_result: bool = False
+    ) -> tuple[Query, _Columns]:
+        body, columns, scope = self._body(query.body, parent, is_result=is_result)
+        grouped = scope is None or scope.has_aggregates
         order_by = tuple(self.ordering(term, body, columns, scope) for term in query.order_by)
+        if scope is not None and scope.has_aggregates and not grouped:
+            # An aggregate in ORDER BY alone makes one group of all rows.
+            self.check_grouped((item.expression for item in scope.outputs), (), scope)
         return Query(body, order_by, query.offset, at=query.at, columns=columns), columns
 
     def subquery(self, query: Query, scope: Scope) -> tuple[Query, tuple[ValueType, ...]]:
         checked, columns = self.nested_query(query, scope)
-        return checked, tuple(column.type for column in columns)
+        return checked, tuple(column.type for column in as_relation(columns))
 
-    def _body(self, body: _SetOperand, parent: Scope | None) -> tuple[_SetOperand, _Columns, Scope | None]:
+    def _body(
+        self, body: _SetOperand, parent: Scope | None, *, is_result: bool
+    ) -> tuple[_SetOperand, _Columns, Scope | None]:
         if isinstance(body, Select):
-            return self._select(body, parent)
+            return self._select(body, parent, is_result=is_result)
         if isinstance(body, SetOperation):
-            operation, columns = self._set_operation(body, parent)
+            operation, columns = self._set_operation(body, parent, is_result=is_result)
             return operation, columns, None
-        query, columns = self.nested_query(body, parent)
+        query, columns = self.nested_query(body, parent, is_result=is_result)
         return query, columns, None
 
-    def _set_operation(self, node: SetOperation, parent: Scope | None) -> tuple[SetOperation, _Columns]:
-        first, columns, _ = self._body(node.first, parent)
+    def _set_operation(
+        self, node: SetOperation, parent: Scope | None, *, is_result: bool
+    ) -> tuple[SetOperation, _Columns]:
+        first, columns, _ = self._body(node.first, parent, is_result=is_result)
         types = [column.type for column in columns]
         steps = []
         for step in node.steps:
-            operand, others, _ = self._body(step.query, parent)
+            operand, others, _ = self._body(step.query, parent, is_result=is_result)
             if len(others) != len(columns):
                 raise self.problem(
                     AdqlTypeError,
@@ -121,13 +134,29 @@ class _QueryCheck(OrderCheck):
                     )
                 types[number] = common
             steps.append(replace(step, query=operand))
+            if not step.keep_duplicates and not is_result:
+                self._check_distinct(types, step)
+        first = typed_nulls(first, types)
+        steps = [replace(step, query=typed_nulls(step.query, types)) for step in steps]
         merged = tuple(
             replace(column, type=type_, region_column=None, center_column=None)
             for column, type_ in zip(columns, types, strict=True)
         )
         return SetOperation(first, tuple(steps), at=node.at), merged
 
-    def _select(self, node: Select, parent: Scope | None) -> tuple[Select, _Columns, Scope]:
+    def _check_distinct(self, types: Iterable[ValueType], node: Node) -> None:
+        # A result has arrays in their place, which can be compared.
+        if any(type_.family in _SHAPES for type_ in types):
+            raise self.problem(
+                AdqlTypeError,
+                "rows of a subquery cannot be told apart by a geometry",
+                "use ALL, or select the geometry in the outer query",
+                node=node,
+            )
+
+    def _select(
+        self, node: Select, parent: Scope | None, *, is_result: bool
+    ) -> tuple[Select, _Columns, Scope]:
         scope = Scope(parent)
         tables = []
         for table in node.tables:
@@ -151,7 +180,9 @@ class _QueryCheck(OrderCheck):
         if group_by or having is not None or scope.has_aggregates:
             scope.has_aggregates = True
             shown: list[Node] = [item.expression for item in items]
-            self.check_grouped(shown if having is None else [*shown, having], group_by)
+            self.check_grouped(shown if having is None else [*shown, having], group_by, scope)
+        if node.quantifier == "DISTINCT" and not is_result:
+            self._check_distinct((type_of(item.expression) for item in items), node)
         scope.outputs = items
         columns = _columns_of(items, shadows=not (scope.has_aggregates or node.quantifier == "DISTINCT"))
         return replace(select, columns=columns), columns, scope
@@ -185,7 +216,7 @@ class _QueryCheck(OrderCheck):
         alias = self._aliased(term, select, scope)
         checked = self.value(term if alias is None else alias, scope)
         self.check_order(type_of(checked), term)
-        return checked
+        return textual_null(checked)
 
     def _aliased(self, term: Expression, select: Select, scope: Scope) -> Expression | None:
         """Return the output that a term names, if no column has that name."""

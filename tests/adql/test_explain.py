@@ -223,3 +223,18 @@ def test_newer_functions_of_pgsphere_are_used_only_when_the_server_has_them(
     is_new = version >= (1, 4, 0)
     assert ("spoint_dwithin(" in to_postgres(parse(cone), METADATA, server=server).sql) == is_new
     assert ("spoly(ARRAY[" in to_postgres(parse(polygon), METADATA, server=server).sql) == is_new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT AREA(COALESCE(s_region, s_region)) FROM ivoa.ObsCore",
+        "SELECT AREA(q.s_region) FROM (SELECT DISTINCT s_region FROM ivoa.ObsCore) AS q",
+        "SELECT AREA(q.s_region) FROM (SELECT MAX(s_region) AS s_region FROM ivoa.ObsCore) AS q",
+        "SELECT AREA(s_region) FROM ivoa.ObsCore AS a FULL JOIN ivoa.ObsCore AS b USING (s_region)",
+        "SELECT AREA(r) FROM (SELECT s_region r FROM obscore UNION ALL SELECT s_region FROM obscore) q",
+    ],
+)
+def test_text_is_no_region_where_the_database_has_no_geometry_beside_it(text: str) -> None:
+    with pytest.raises(AdqlTypeError, match="holds no geometry for it"):
+        to_postgres(parse(text), METADATA)
