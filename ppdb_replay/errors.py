@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from tapdb.errors import TapdbError
+from tapdb.errors import DatabaseNotReadyError, TapdbError
 
-__all__ = ["ClockValueMissingError", "PpdbError"]
+__all__ = [
+    "ClockValueMissingError",
+    "FelisSchemaError",
+    "PpdbError",
+    "PpdbNotReadyError",
+    "SnapshotTimeError",
+    "VersioningError",
+]
 
 
 class PpdbError(TapdbError):
@@ -26,3 +33,76 @@ class ClockValueMissingError(PpdbError, ValueError):
             f"{function}() has the value that it had when the query first ran, and a snapshot number alone "
             "does not tell it: give a Snapshot with its time"
         )
+
+
+class FelisSchemaError(PpdbError):
+    """A Felis schema cannot be made into the tables of a PPDB.
+
+    Parameters
+    ----------
+    source
+        Where the schema was to be read from.
+    problem
+        What is wrong with it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        self.problem = problem
+        super().__init__(f"Felis schema {source}: {problem}; name the schema of an APDB, such as apdb.yaml")
+
+
+class PpdbNotReadyError(PpdbError, DatabaseNotReadyError):
+    """The database lacks something that versioning stands on.
+
+    Parameters
+    ----------
+    problem
+        What it lacks.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}\n{remedy}")
+
+
+class VersioningError(PpdbError):
+    """Versioning cannot be installed, taken away or changed as asked.
+
+    Parameters
+    ----------
+    table
+        Table that is concerned.
+    problem
+        What stands in the way.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, table: str, problem: str, remedy: str) -> None:
+        self.table = table
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"table {table}: {problem}; {remedy}")
+
+
+class SnapshotTimeError(PpdbError, ValueError):
+    """A time cannot be resolved to a snapshot.
+
+    Parameters
+    ----------
+    t_mjd_tai
+        The time, MJD, TAI.
+    problem
+        Why not, and what to ask instead.
+    """
+
+    def __init__(self, t_mjd_tai: float, problem: str) -> None:
+        self.t_mjd_tai = t_mjd_tai
+        self.problem = problem
+        super().__init__(f"no snapshot for MJD {t_mjd_tai!r} (TAI): {problem}")

@@ -21,7 +21,7 @@ from tapdb.sql_text import execute_composed, execute_text
 
 __all__ = ["SCHEMAS", "expected_catalog", "find_drift", "source_name"]
 
-SCHEMAS = ("ivoa", "ppdb", "tap_schema", "tapdb")
+SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "tap_schema", "tapdb")
 """Schemas that tapdb makes."""
 
 _OUR_GRANTS = ("grant to PUBLIC", "grant to tapdb_owner", "grant to tapdb_reader")

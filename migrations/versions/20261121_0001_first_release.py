@@ -56,6 +56,22 @@ OBJECTS = (
     ("tables/tap_schema.key_columns", 1),
     ("views/tap_schema.keys11", 1),
     ("views/tap_schema.key_columns11", 1),
+    ("functions/ppdb_history.advance", 1),
+    ("functions/ppdb_history.enter", 1),
+    ("functions/ppdb_history.keep_versions", 1),
+    ("functions/ppdb_history.lock_clock", 1),
+    ("functions/ppdb_history.refuse", 1),
+    ("functions/ppdb_history.snapshot_at", 1),
+    ("functions/ppdb_history.snapshot_digest", 1),
+    ("functions/ppdb_history.stamp", 1),
+    ("functions/ppdb_history.writing", 1),
+    ("schemas/ppdb_history", 1),
+    ("tables/ppdb_history.clock", 1),
+    ("tables/ppdb_history.snapshot", 1),
+    ("tables/ppdb_history.snapshot_table", 1),
+    ("tables/ppdb_history.versioned_column", 1),
+    ("tables/ppdb_history.versioned_table", 1),
+    ("functions/tapdb.mjd_tai", 1),
 )
 
 

@@ -1,9 +1,9 @@
--- sha256 b9deaa1e03c6cef24e031945836648221354e37677cc6a975115f2efcfd83406
--- What the reader may do: use the three published schemas and read whatever tapdb_owner has or will have in them.
--- requires: roles/tapdb_owner, roles/tapdb_reader, schemas/ivoa, schemas/tap_schema, schemas/ppdb
+-- sha256 83fdf355738af43ce759e2ea43ccc855c6508229d4de30f4b5b87cad513d7f24
+-- What the reader may do: use the published schemas and read whatever tapdb_owner has or will have in them.
+-- requires: roles/tapdb_owner, roles/tapdb_reader, schemas/ivoa, schemas/tap_schema, schemas/ppdb, schemas/ppdb_history
 -- drop
-ALTER DEFAULT PRIVILEGES FOR ROLE tapdb_owner IN SCHEMA ivoa, tap_schema, ppdb REVOKE SELECT ON TABLES FROM tapdb_reader;
-REVOKE USAGE ON SCHEMA ivoa, tap_schema, ppdb FROM tapdb_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE tapdb_owner IN SCHEMA ivoa, tap_schema, ppdb, ppdb_history REVOKE SELECT ON TABLES FROM tapdb_reader;
+REVOKE USAGE ON SCHEMA ivoa, tap_schema, ppdb, ppdb_history FROM tapdb_reader;
 DO $$
 DECLARE
   relation regclass;
@@ -11,15 +11,15 @@ BEGIN
   FOR relation IN
     SELECT c.oid FROM pg_catalog.pg_class c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relowner = 'tapdb_owner'::regrole
-      AND c.relnamespace::regnamespace::text IN ('ivoa', 'tap_schema', 'ppdb')
+      AND c.relnamespace::regnamespace::text IN ('ivoa', 'tap_schema', 'ppdb', 'ppdb_history')
   LOOP
     EXECUTE format('REVOKE SELECT ON TABLE %s FROM tapdb_reader', relation);
   END LOOP;
 END
 $$;
 -- create
-GRANT USAGE ON SCHEMA ivoa, tap_schema, ppdb TO tapdb_reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE tapdb_owner IN SCHEMA ivoa, tap_schema, ppdb GRANT SELECT ON TABLES TO tapdb_reader;
+GRANT USAGE ON SCHEMA ivoa, tap_schema, ppdb, ppdb_history TO tapdb_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE tapdb_owner IN SCHEMA ivoa, tap_schema, ppdb, ppdb_history GRANT SELECT ON TABLES TO tapdb_reader;
 DO $$
 DECLARE
   relation regclass;
@@ -27,7 +27,7 @@ BEGIN
   FOR relation IN
     SELECT c.oid FROM pg_catalog.pg_class c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relowner = 'tapdb_owner'::regrole
-      AND c.relnamespace::regnamespace::text IN ('ivoa', 'tap_schema', 'ppdb')
+      AND c.relnamespace::regnamespace::text IN ('ivoa', 'tap_schema', 'ppdb', 'ppdb_history')
   LOOP
     EXECUTE format('GRANT SELECT ON TABLE %s TO tapdb_reader', relation);
   END LOOP;

@@ -1,0 +1,24 @@
+-- sha256 795f701e7361cb039ec525037c0dd0184d52757cd88ff5c323c1b55fcd3a32f1
+-- One row a snapshot: a committed transaction that changed versioned rows.
+-- requires: tables/ppdb_history.clock
+-- drop
+DROP TABLE IF EXISTS ppdb_history.snapshot;
+-- create
+CREATE TABLE ppdb_history.snapshot (
+  snapshot_id bigint NOT NULL,
+  t_mjd_tai double precision NOT NULL,
+  parent_digest bytea NOT NULL,
+  writer text NOT NULL DEFAULT session_user,
+  CONSTRAINT snapshot_pkey PRIMARY KEY (snapshot_id),
+  CONSTRAINT snapshot_t_mjd_tai_key UNIQUE (t_mjd_tai)
+);
+ALTER TABLE ppdb_history.snapshot OWNER TO tapdb_owner;
+COMMENT ON TABLE ppdb_history.snapshot IS 'Snapshots of the PPDB: one row for each transaction that changed versioned rows, in the order of commits.';
+COMMENT ON COLUMN ppdb_history.snapshot.snapshot_id IS 'Number of the snapshot; without gaps.';
+COMMENT ON COLUMN ppdb_history.snapshot.t_mjd_tai IS 'When its writer held the clock, MJD, TAI; strictly increasing with snapshot_id.';
+COMMENT ON COLUMN ppdb_history.snapshot.parent_digest IS 'Digest (SHA-256) of the snapshot before, which holds that of the one before it, and so on.';
+COMMENT ON COLUMN ppdb_history.snapshot.writer IS 'Role that wrote.';
+REVOKE ALL ON TABLE ppdb_history.snapshot FROM PUBLIC;
+GRANT SELECT ON TABLE ppdb_history.snapshot TO tapdb_reader;
+INSERT INTO ppdb_history.snapshot (snapshot_id, t_mjd_tai, parent_digest, writer)
+SELECT snapshot_id, t_mjd_tai, sha256(''), '' FROM ppdb_history.clock;

@@ -1,0 +1,78 @@
+"""The clock of the PPDB: which snapshot is the newest one, and which one was it at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
+from ppdb_replay.snapshot import Snapshot
+
+__all__ = ["read_snapshot", "snapshot_at"]
+
+
+def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
+    """Return the newest snapshot that the transaction of a connection sees.
+
+    In a transaction that is ``REPEATABLE READ`` all of its queries see the tables in this very snapshot; in
+    one that is ``READ COMMITTED`` the next query may see a later one already.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock.
+    """
+    try:
+        row = connection.execute("SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock").fetchone()
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
+        ) from error
+    if row is None:
+        raise PpdbNotReadyError(
+            "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
+        )
+    return _snapshot(row)
+
+
+def snapshot_at(connection: psycopg.Connection[Any], t_mjd_tai: float) -> Snapshot:
+    """Return the snapshot that was the newest one at a time: the last one that is not later.
+
+    A time after the newest snapshot is asked for under the lock of the clock: whoever writes at that moment
+    is waited for, since it may be about to commit a snapshot of an earlier time.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``. If the time is later than the newest
+        snapshot, its transaction has to be ``READ COMMITTED`` and allowed to write.
+    t_mjd_tai
+        Time, MJD, TAI.
+
+    Raises
+    ------
+    SnapshotTimeError
+        Raised if the time is in the future, before the first snapshot, no number, or cannot be decided in a
+        transaction of this kind.
+    """
+    query = "SELECT snapshot_id, t_mjd_tai FROM ppdb_history.snapshot_at(%s)"
+    try:
+        row = connection.execute(query, [t_mjd_tai]).fetchone()
+    except (errors.DatetimeFieldOverflow, errors.ObjectNotInPrerequisiteState) as error:
+        hint = error.diag.message_hint or ""
+        raise SnapshotTimeError(t_mjd_tai, f"{error.diag.message_primary}. {hint}") from error
+    if row is None or row[0] is None:
+        raise SnapshotTimeError(t_mjd_tai, "it is before the first snapshot")
+    return _snapshot(row)
+
+
+def _snapshot(row: tuple[Any, ...]) -> Snapshot:
+    snapshot_id, t_mjd_tai = row
+    return Snapshot(snapshot_id, t_mjd_tai)

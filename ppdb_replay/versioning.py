@@ -1,0 +1,178 @@
+"""The SQL by which all versions of a table's rows are kept from now on; nothing is executed here.
+
+The table itself becomes the partition of the current rows of a relation in ``ppdb_history`` that holds all
+versions. Nothing is copied, and a query on the table reads what it always read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from ppdb_replay.current_table import CurrentTable
+from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.table_script import position_index
+
+__all__ = ["HISTORY", "closed_name", "install_statements", "trigger_names", "trigger_statements"]
+
+HISTORY = "ppdb_history"
+"""Database schema of the versions."""
+
+_OWNER = sql.Identifier("tapdb_owner")
+_READER = sql.Identifier("tapdb_reader")
+
+_TRIGGERS = {
+    "tapdb_enter": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.enter()",
+    "tapdb_stamp": "BEFORE UPDATE ON {table} FOR EACH ROW "
+    "WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) EXECUTE FUNCTION ppdb_history.stamp()",
+    "tapdb_inserted": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS come FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_updated": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS gone NEW TABLE AS come "
+    "FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_deleted": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({use_delete})",
+}
+_CLOSED_TRIGGERS = {
+    "tapdb_guard": "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
+}
+_PARENT_TRIGGERS = {
+    "tapdb_guard": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({use_current})",
+}
+
+
+def closed_name(table: str) -> str:
+    """Return the name, in ``ppdb_history``, of the table with the versions of a table that have ended."""
+    return f"{table}_closed"
+
+
+def trigger_names() -> tuple[str, ...]:
+    """Return the names of the triggers on a versioned table."""
+    return tuple(_TRIGGERS)
+
+
+def install_statements(table: CurrentTable) -> tuple[str, ...]:
+    """Return the statements that make a table versioned, to be run after ``ppdb_history.advance()``.
+
+    Parameters
+    ----------
+    table
+        The table; it has a primary key and no column ``snap_from`` or ``snap_to``.
+    """
+    return tuple(part.as_string() for part in _install(table))
+
+
+def trigger_statements(table: CurrentTable, columns_now: Sequence[str]) -> tuple[sql.Composed, ...]:
+    """Return the statements that make the triggers on a versioned table.
+
+    Parameters
+    ----------
+    table
+        The table.
+    columns_now
+        Names of the columns that it has now; the table has those too that it had once.
+    """
+    current = sql.Identifier(table.schema, table.name)
+    lists = (_listed(columns_now), _listed(table.column_names), _listed(table.key))
+    arguments = (table.name, *(one.as_string() for one in lists))
+    return tuple(_triggers(current, _TRIGGERS, arguments, f"{table.schema}.{table.name}"))
+
+
+def _install(table: CurrentTable) -> Iterable[sql.Composable]:
+    current = sql.Identifier(table.schema, table.name)
+    parent = sql.Identifier(HISTORY, table.name)
+    closed = sql.Identifier(HISTORY, closed_name(table.name))
+    end = sql.Literal(CURRENT)
+    # A default that does not change within a statement is stored once for all rows that are there.
+    yield sql.SQL(
+        "ALTER TABLE {} ADD COLUMN snap_from bigint NOT NULL DEFAULT ppdb_history.writing(), "
+        "ADD COLUMN snap_to bigint NOT NULL DEFAULT {}"
+    ).format(current, end)
+    yield sql.SQL("CREATE TABLE {} (LIKE {}) PARTITION BY RANGE (snap_to)").format(parent, current)
+    yield sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM (MINVALUE) TO ({})").format(
+        closed, parent, end
+    )
+    yield sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO (MAXVALUE)").format(
+        parent, current, end
+    )
+    for columns in (table.key, *table.indexes):
+        yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, _listed(columns))
+    if table.has_position:
+        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position", "snap_to")
+    # Ended versions lie in the order in which they ended.
+    yield sql.SQL("CREATE INDEX ON {} USING brin (snap_to) WITH (pages_per_range = 16)").format(closed)
+    made = f"{table.name}_snap_from"
+    yield sql.SQL("CREATE INDEX {} ON {} USING brin (snap_from)").format(sql.Identifier(made), current)
+    for relation in (parent, closed):
+        yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
+        yield sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _READER)
+    yield from _comments(table, parent, closed)
+    yield from trigger_statements(table, table.column_names)
+    yield from _triggers(closed, _CLOSED_TRIGGERS, (), f"{table.schema}.{table.name}")
+    yield from _triggers(parent, _PARENT_TRIGGERS, (), f"{table.schema}.{table.name}")
+    yield from _catalogue(table, made)
+    yield sql.SQL("ANALYZE {}").format(parent)
+
+
+def _triggers(
+    relation: sql.Composable, frames: dict[str, str], arguments: Sequence[str], published: str
+) -> Iterable[sql.Composed]:
+    for name, frame in frames.items():
+        yield sql.SQL("CREATE TRIGGER {} {}").format(
+            sql.Identifier(name),
+            sql.SQL(frame).format(
+                table=relation,
+                arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
+                use_delete=sql.Literal(f"DELETE keeps the versions of {published}."),
+                use_current=sql.Literal(f"Write to {published}."),
+                leave_alone=sql.Literal(f"Write to {published}: what ends there is kept here."),
+            ),
+        )
+        # ALWAYS: a session that replicates (session_replication_role) must not pass by it.
+        yield sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(relation, sql.Identifier(name))
+
+
+def _comments(
+    table: CurrentTable, parent: sql.Composable, closed: sql.Composable
+) -> Iterable[sql.Composable]:
+    for relation, about in (
+        (parent, f"All versions of the rows of {table.schema}.{table.name}."),
+        (closed, f"Versions of the rows of {table.schema}.{table.name} that have ended."),
+    ):
+        yield sql.SQL("COMMENT ON TABLE {} IS {}").format(relation, sql.Literal(about))
+    for relation in (parent, sql.Identifier(table.schema, table.name)):
+        for column, about in (
+            ("snap_from", "Snapshot from which the row is visible."),
+            ("snap_to", f"First snapshot in which the row is not visible any more; {CURRENT} if it is."),
+        ):
+            yield sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                relation, sql.Identifier(column), sql.Literal(about)
+            )
+
+
+def _catalogue(table: CurrentTable, made: str) -> Iterable[sql.Composable]:
+    yield sql.SQL(
+        "INSERT INTO ppdb_history.versioned_table (table_name, table_schema, key_columns, from_snapshot, "
+        "made_indexes) VALUES ({}, {}, {}, ppdb_history.writing(), {})"
+    ).format(*map(sql.Literal, (table.name, table.schema, list(table.key), [made])))
+    for ordinal, column in enumerate(table.columns, start=1):
+        yield sql.SQL(
+            "INSERT INTO ppdb_history.versioned_column (table_name, column_name, ordinal, data_type, "
+            "snap_from) VALUES ({}, {}, {}, {}, ppdb_history.writing())"
+        ).format(*map(sql.Literal, (table.name, column.name, ordinal, column.data_type)))
+    # What the table holds already is what this snapshot begins with.
+    yield sql.SQL(
+        "INSERT INTO ppdb_history.snapshot_table (snapshot_id, table_name, begun, begun_digest, ended, "
+        "ended_digest) SELECT ppdb_history.writing(), {}, count(*), coalesce(bit_xor(('x' || "
+        "encode(sha256(record_send(ROW({}))), 'hex'))::bit(256)), nothing), 0, nothing "
+        "FROM (SELECT repeat('0', 256)::bit(256)) zero (nothing) LEFT JOIN {} ON true GROUP BY nothing"
+    ).format(sql.Literal(table.name), _listed(table.column_names), sql.Identifier(table.schema, table.name))
+
+
+def _listed(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
