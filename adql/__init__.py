@@ -11,7 +11,7 @@ from adql.postgres import to_postgres
 from adql.published import metadata_from_rows
 from adql.types import OutputColumn
 from adql.validate import validate
-from adql.walk import columns, functions, tables, transform, walk
+from adql.walk import columns, functions, replace_children, tables, transform, walk
 
 __all__ = [
     "RUBIN",
@@ -40,6 +40,7 @@ __all__ = [
     "functions",
     "metadata_from_rows",
     "parse",
+    "replace_children",
     "tables",
     "to_postgres",
     "transform",

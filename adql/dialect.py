@@ -45,12 +45,14 @@ _SCISQL = (
         ("numeric",),
         ValueType("numeric", "double", unit="mag"),
         ("(31.4 - 2.5 * log(CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision)))"),
+        is_pure=True,
     ),
     UserFunction(
         "scisql_nanojanskyToAbMagSigma",
         ("numeric", "numeric"),
         ValueType("numeric", "double", unit="mag"),
         ("(2.5 / ln(10.0) * ", 1, " / CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision))"),
+        is_pure=True,
     ),
 )
 

@@ -73,11 +73,15 @@ class Position:
         Names of the columns in TAP_SCHEMA, in degrees.
     sql_name
         Name of the column of type ``spoint`` in the database.
+    region
+        Name of a column of type ``spoly`` in whose regions the points lie, where there is one: a search for
+        points then uses the index on the regions.
     """
 
     longitude: str
     latitude: str
     sql_name: str
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,9 @@ class TableMetadata:
         Whether a user brought it: small, without an index, and so the side that drives a crossmatch.
     positions
         Points that are stored beside their coordinates.
+    by_full_name
+        Whether only its whole name means it. So a table of old versions can be called as the table whose
+        versions they are: a name without a schema means the other one.
     """
 
     name: tuple[str, ...]
@@ -104,6 +111,7 @@ class TableMetadata:
     sql_name: str
     is_upload: bool = False
     positions: tuple[Position, ...] = ()
+    by_full_name: bool = False
     columns_by_name: _ColumnsByName = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,12 +133,15 @@ class UserFunction:
     sql
         What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument
         stands there exactly once, so that the length of the SQL follows the length of the query.
+    is_pure
+        Whether the result is known to depend on the arguments alone, always and everywhere.
     """
 
     name: str
     arguments: tuple[str, ...]
     returns: ValueType
     sql: tuple[str | int, ...]
+    is_pure: bool = False
 
     def __post_init__(self) -> None:
         if sorted(part for part in self.sql if isinstance(part, int)) != list(range(len(self.arguments))):
@@ -167,10 +178,14 @@ class Metadata:
     def find_tables(self, name: tuple[Identifier, ...]) -> tuple[TableMetadata, ...]:
         """Return the tables that a name can mean: usually one.
 
-        A name without its schema means any table of that name.
+        A name without its schema means any table of that name, but for those that want their whole name.
         """
         found = self._by_name.get(name[-1].text.lower(), ())
-        return tuple(table for table in found if names_match(name, table.name))
+        return tuple(
+            table
+            for table in found
+            if names_match(name, table.name) and not (table.by_full_name and len(name) < len(table.name))
+        )
 
     def find_function(self, name: str) -> UserFunction | None:
         """Return the user-defined function of that name."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
 
-__all__ = ["children", "columns", "depth", "functions", "tables", "transform", "walk"]
+__all__ = ["children", "columns", "depth", "functions", "replace_children", "tables", "transform", "walk"]
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -79,6 +79,30 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
     return _transformed(node, rule)  # type: ignore[return-value]
 
 
+def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
+    """Return a node with something else in the place of each node that it holds directly.
+
+    Parameters
+    ----------
+    node
+        It stays as it is, and is returned itself if nothing changes.
+    change
+        Returns what stands in place of a child; called in the order of the query.
+    """
+    changes: dict[str, object] = {}
+    for name in _fields_of(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            new: object = change(value)
+            if new is not value:
+                changes[name] = new
+        elif isinstance(value, tuple):
+            items = tuple([change(item) if isinstance(item, Node) else item for item in value])
+            if any(new is not old for new, old in zip(items, value, strict=True)):
+                changes[name] = items
+    return replace(node, **changes) if changes else node  # type: ignore[arg-type]
+
+
 def tables(query: Query) -> tuple[Table, ...]:
     """Return the tables that a query reads, each time that it names them, without common table expressions.
 
@@ -132,18 +156,7 @@ def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
 
 
 def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
-    changes: dict[str, object] = {}
-    for name in _fields_of(type(node)):
-        value = getattr(node, name)
-        if isinstance(value, Node):
-            new: object = _transformed(value, rule)
-            if new is not value:
-                changes[name] = new
-        elif isinstance(value, tuple):
-            items = tuple(_transformed(item, rule) if isinstance(item, Node) else item for item in value)
-            if any(new is not old for new, old in zip(items, value, strict=True)):
-                changes[name] = items
-    return rule(replace(node, **changes) if changes else node)  # type: ignore[arg-type]
+    return rule(replace_children(node, lambda child: _transformed(child, rule)))
 
 
 def _fields_of(kind: type) -> tuple[str, ...]:
