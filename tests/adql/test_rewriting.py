@@ -84,8 +84,8 @@ def test_exact_sums_do_not_depend_on_the_order_of_rows(small_database: Connectio
                 results.append(sorted(rows))
     assert found[True][0] == found[True][1] == found[True][2]
     assert found[False][0] != found[False][1]
-    for exact, plain in zip(found[True][0], found[False][0], strict=True):
-        assert exact == pytest.approx(plain, rel=1e-12)
+    for ordered, plain in zip(found[True][0], found[False][0], strict=True):
+        assert ordered == pytest.approx(plain, rel=1e-12)
 
 
 def test_sums_of_whole_numbers_need_no_order() -> None:
