@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
-from adql.constants import constant_value
-from adql.emit_geometry import LONGEST_REPEATED
-from adql.emit_values import ValueEmitter
+from adql.emit_relations import RelationEmitter
 from adql.emitter import call, joined
 from adql.nodes import (
     And,
@@ -30,25 +27,15 @@ from adql.nodes import (
     String,
 )
 from adql.problems import type_of
-from adql.walk import walk
 
 __all__ = ["ConditionEmitter"]
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_LARGEST_RADIUS = 90.0
 _PAIR = 2
 _TEXT_ROWS = (("uuid", "string"), ("uuid", "region"))
 
 
-class ConditionEmitter(ValueEmitter):
+class ConditionEmitter(RelationEmitter):
     """Writes conditions."""
 
     __slots__ = ()
@@ -57,51 +44,6 @@ class ConditionEmitter(ValueEmitter):
         """Return a condition as SQL."""
         return self._condition_emitters[type(node)](self, node)
 
-    def relation(self, node: Function) -> str:
-        """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve."""
-        first, second = node.arguments
-        points = [type_of(argument).family == "point" for argument in node.arguments]
-        if points == [False, True]:
-            # INTERSECTS with a point is CONTAINS with the point first (REC 4.2.17).
-            first, second = second, first
-        elif node.name == "INTERSECTS" and points == [False, False]:
-            return self._overlap(first, second)
-        if all(points):
-            return joined("=", self.geometry(first), self.geometry(second))
-        circle = self.circle_of(second) if any(points) else None
-        if circle is None:
-            return joined("<@", self.geometry(first), self.geometry(second))
-        return self._within(first, *circle)
-
-    def _overlap(self, first: Expression, second: Expression) -> str:
-        if isinstance(second, Column) and not isinstance(first, Column):
-            # One order of operands only, so that the selectivity of one operator matters.
-            first, second = second, first
-        return joined("&&", self.geometry(first), self.geometry(second))
-
-    def _within(self, point: Expression, centre: Expression, radius: Expression) -> str:
-        """Return that a point lies within a circle; the point that has the index comes first."""
-        value = constant_value(radius)
-        if value is not None and value > _LARGEST_RADIUS:
-            # pgSphere has no circle as large as that.
-            distance = self.distance(self.geometry(point), self.geometry(centre))
-            return joined("<=", distance, self.degrees(radius))
-        first, second = self._ranked(point, centre, radius)
-        return self._in_circle(self.geometry(first), self.geometry(second), self.degrees(radius))
-
-    def _in_circle(self, point: str, centre: str, radius: str) -> str:
-        radians = call("radians", radius)
-        if self.server.has_dwithin:
-            return call("spoint_dwithin", point, centre, radians)
-        return joined("<@", point, call("scircle", centre, radians))
-
-    def _ranked(
-        self, point: Expression, centre: Expression, radius: Expression
-    ) -> tuple[Expression, Expression]:
-        if self.index_rank(centre) > self.index_rank(point) and not _relations(radius) & _relations(centre):
-            return centre, point
-        return point, centre
-
     def _comparison(self, node: Comparison) -> str:
         left, sign, right = node.left, node.operator, node.right
         if isinstance(right, Function):
@@ -109,49 +51,12 @@ class ConditionEmitter(ValueEmitter):
         if isinstance(left, Function):
             special = None
             if left.name in ("CONTAINS", "INTERSECTS"):
-                special = self._relation_compared(left, sign, right)
+                special = self.relation_compared(left, sign, right)
             elif left.name == "DISTANCE" and sign in ("<", "<="):
-                special = self._near(left, right, lambda distance, limit: joined(sign, distance, limit))
+                special = self.near(left, right, lambda distance, limit: joined(sign, distance, limit))
             if special is not None:
                 return special
         return joined(node.operator, *self._sides((node.left, node.right)))
-
-    def _relation_compared(self, left: Function, sign: str, right: Expression) -> str | None:
-        """Return ``CONTAINS(...) = 1`` and its relatives; `None` if the other side is not a constant."""
-        value = constant_value(right)
-        if value is None:
-            return None
-        true, false = _COMPARE[sign](1, value), _COMPARE[sign](0, value)
-        if true == false:
-            return None
-        relation = self.relation(left)
-        return relation if true else "(NOT " + relation + ")"
-
-    def _near(self, node: Function, limit: Expression, exactly: Callable[[str, str], str]) -> str | None:
-        """Return a distance that is less than a limit: a circle for the index, and the exact comparison.
-
-        pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too
-        large.
-        """
-        point, centre = node.arguments
-        value = constant_value(limit)
-        if value is not None:
-            if not 0 <= value <= _LARGEST_RADIUS:
-                return None
-        elif not _relations(limit) or _relations(limit) >= _relations(node):
-            # A radius that changes with the row that is looked for serves no index.
-            return None
-        first, second = self._ranked(point, centre, limit)
-        start = len(self.parameters)
-        one, other = self.geometry(first), self.geometry(second)
-        radius = self.degrees(limit)
-        if len(one) + len(other) + len(radius) > LONGEST_REPEATED:
-            del self.parameters[start:], self.parameter_types[start:]
-            return None
-        # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
-        # answer.
-        circle = radius if value is not None else call("GREATEST", radius, "0")
-        return joined("AND", self._in_circle(one, other, circle), exactly(self.distance(one, other), radius))
 
     def _sides(self, nodes: Iterable[Expression]) -> list[str]:
         """Return values that are compared with one another."""
@@ -179,7 +84,7 @@ class ConditionEmitter(ValueEmitter):
         operand, high = node.operand, node.high
         if isinstance(operand, Function) and operand.name == "DISTANCE" and not node.negated:
             low = node.low
-            special = self._near(
+            special = self.near(
                 operand, high, lambda distance, limit: _between_sql(distance, self.sql(low), limit)
             )
             if special is not None:
@@ -269,11 +174,6 @@ class ConditionEmitter(ValueEmitter):
 
 def _between_sql(text: str, low: str, high: str, *, negated: bool = False) -> str:
     return "(" + text + (" NOT BETWEEN " if negated else " BETWEEN ") + low + " AND " + high + ")"
-
-
-def _relations(node: Expression) -> set[str]:
-    columns = (column for column in walk(node) if isinstance(column, Column))
-    return {column.origin.relation.alias for column in columns if column.origin is not None}
 
 
 def _literal(node: Expression) -> int | float | None:

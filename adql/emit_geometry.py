@@ -9,7 +9,7 @@ from __future__ import annotations
 from adql.constants import constant_value
 from adql.emitter import Emitter, call, cast, joined, quote_identifier
 from adql.errors import AdqlLimitError, AdqlTypeError
-from adql.metadata import ColumnOrigin
+from adql.metadata import ColumnOrigin, Position
 from adql.nodes import Column, Expression, Function
 from adql.problems import type_of
 from adql.sphere import Vertices, clean_vertices, polygon_problem, polygon_text
@@ -117,25 +117,24 @@ class GeometryEmitter(Emitter):
         return max(ranks)
 
     def _point(self, node: Function) -> str:
-        stored = self._stored_position(node)
+        stored = _stored_position(node)
         if stored is not None:
-            return stored
+            return self.column_sql(stored[0], stored[1].sql_name)
         longitude, latitude = node.arguments
         return call(
             "spoint", call("radians", self.degrees(longitude)), call("radians", self.degrees(latitude))
         )
 
-    def _stored_position(self, node: Function) -> str | None:
-        longitude, latitude = node.arguments
-        if not isinstance(longitude, Column) or not isinstance(latitude, Column):
+    def covering_region(self, node: Expression) -> str | None:
+        """Return the stored region in which a stored position lies, if it is known that it does."""
+        found = None
+        if isinstance(node, Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
+            found = _stored_position(node)
+        elif isinstance(node, Function) and node.name == "CENTROID":
+            found = _stored_centre(node.arguments[0])
+        if found is None or found[1].region is None:
             return None
-        one, other = longitude.origin, latitude.origin
-        if one is None or other is None or one.relation is not other.relation or one.others or other.others:
-            return None
-        for position in () if one.relation.table is None else one.relation.table.positions:
-            if (position.longitude, position.latitude) == (one.column.name, other.column.name):
-                return self.column_sql(one, position.sql_name)
-        return None
+        return self.column_sql(found[0], found[1].region)
 
     def _circle(self, node: Function) -> str:
         parts = self.circle_of(node)
@@ -263,6 +262,34 @@ class GeometryEmitter(Emitter):
         south = call("GREATEST", joined("-", latitude, half_height), "-90.0")
         north = call("LEAST", joined("+", latitude, half_height), "90.0")
         return [west, south, east, south, east, north, west, north]
+
+
+def _stored_position(node: Function) -> tuple[ColumnOrigin, Position] | None:
+    longitude, latitude = node.arguments
+    if not isinstance(longitude, Column) or not isinstance(latitude, Column):
+        return None
+    one, other = longitude.origin, latitude.origin
+    if one is None or other is None or one.relation is not other.relation or one.others or other.others:
+        return None
+    for position in _positions_of(one):
+        if (position.longitude, position.latitude) == (one.column.name, other.column.name):
+            return one, position
+    return None
+
+
+def _stored_centre(node: Expression) -> tuple[ColumnOrigin, Position] | None:
+    origin = node.origin if isinstance(node, Column) else None
+    if origin is None or origin.others:
+        return None
+    columns = (origin.column.center_column, origin.column.region_column)
+    for position in _positions_of(origin):
+        if (position.sql_name, position.region) == columns:
+            return origin, position
+    return None
+
+
+def _positions_of(origin: ColumnOrigin) -> tuple[Position, ...]:
+    return () if origin.relation.table is None else origin.relation.table.positions
 
 
 def _coordinates(node: Function) -> list[Expression]:

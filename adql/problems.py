@@ -98,4 +98,7 @@ def _fitted_string(node: String, other: ValueType) -> Expression:
 
 
 def _number_type(digits: str) -> ValueType:
-    return LONG if digits.lstrip("+-").isdigit() and len(digits) < 19 else DOUBLE  # noqa: PLR2004  fits a bigint
+    plain = digits.lstrip("+-")
+    significant = plain.lstrip("0") or "0"
+    fits = plain.isdigit() and len(significant) < 20 and int(significant) < 2**63  # noqa: PLR2004  a bigint
+    return LONG if fits else DOUBLE
