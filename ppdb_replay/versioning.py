@@ -104,8 +104,7 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
         yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, _listed(columns))
     if table.has_position:
         yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position", "snap_to")
-    # Ended versions lie in the order in which they ended.
-    yield sql.SQL("CREATE INDEX ON {} USING brin (snap_to) WITH (pages_per_range = 16)").format(closed)
+    yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
     made = f"{table.name}_snap_from"
     yield sql.SQL("CREATE INDEX {} ON {} USING brin (snap_from)").format(sql.Identifier(made), current)
     for relation in (parent, closed):

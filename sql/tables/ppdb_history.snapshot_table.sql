@@ -19,6 +19,6 @@ COMMENT ON COLUMN ppdb_history.snapshot_table.table_name IS 'Versioned table.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.begun IS 'Number of versions that are visible from this snapshot on.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.begun_digest IS 'Exclusive or of the SHA-256 of each of them, in the columns that the table had then.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.ended IS 'Number of versions that were visible up to the snapshot before.';
-COMMENT ON COLUMN ppdb_history.snapshot_table.ended_digest IS 'Exclusive or of the SHA-256 of each of them, with the snapshot in which it began.';
+COMMENT ON COLUMN ppdb_history.snapshot_table.ended_digest IS 'Exclusive or of the SHA-256 of the key of each of them and the snapshot in which it began.';
 REVOKE ALL ON TABLE ppdb_history.snapshot_table FROM PUBLIC;
 GRANT SELECT ON TABLE ppdb_history.snapshot_table TO tapdb_reader;

@@ -1,10 +1,11 @@
--- sha256 6c972426cf15b3ac33302f5f5f2fc701cb3649bc4ea9bba5df260fda4ab2b708
+-- sha256 ee4ed06dc5ecd9930cd8d5427768d948cbdd3bdb436299f99d660b99625ca305
 -- Trigger function, AFTER INSERT, UPDATE or DELETE, FOR EACH STATEMENT, on the current rows: keeps the versions that the statement ended, and notes how many
 -- versions began and ended, with their digests. Arguments: the table's name; the columns that it has now; all columns that it ever had; its key (lists of
 -- quoted names). Transition tables: gone (old rows; on UPDATE and DELETE) and come (new rows; on INSERT and UPDATE).
 -- A version that began in this same snapshot was never seen: it is not kept, and what was noted of it is taken back (exclusive or is its own inverse).
 -- A row that was written as it was has kept its snap_from (see ppdb_history.stamp), is among both come and gone, and counts as neither.
--- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine.
+-- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine; of a version that ended, of its key and of the
+-- snapshot in which it began, under which its values have been noted.
 -- SECURITY DEFINER, since whoever writes current rows has no rights on the versions.
 -- requires: functions/ppdb_history.advance, tables/ppdb_history.snapshot_table
 -- drop
@@ -19,21 +20,22 @@ DECLARE
   columns_now CONSTANT text := TG_ARGV[1];
   columns_ever CONSTANT text := TG_ARGV[2];
   key CONSTANT text := TG_ARGV[3];
-  digest CONSTANT text := $sql$coalesce(bit_xor(('x' || encode(sha256(record_send(ROW(%s))), 'hex'))::bit(256)), $2)$sql$;
+  digest CONSTANT text := $sql$bit_xor(('x' || encode(sha256(record_send(ROW(%s))), 'hex'))::bit(256))$sql$;
   own CONSTANT bigint := ppdb_history.lock_clock();
   nothing CONSTANT bit(256) := repeat('0', 256)::bit(256);
+  all_count bigint := 0;
   come_count bigint := 0;
-  come_digest bit(256) := nothing;
+  come_digest bit(256);
   back_count bigint := 0;
-  back_digest bit(256) := nothing;
+  back_digest bit(256);
   end_count bigint := 0;
-  end_digest bit(256) := nothing;
+  end_digest bit(256);
   unchanged text := '';
 BEGIN
   IF TG_OP <> 'DELETE' THEN
-    EXECUTE format('SELECT count(*), %s FROM come WHERE snap_from = $1', format(digest, columns_now))
-    INTO come_count, come_digest USING own, nothing;
-    IF TG_OP = 'INSERT' AND come_count <> (SELECT count(*) FROM come) THEN
+    EXECUTE format('SELECT count(*), count(*) FILTER (WHERE snap_from = $1), %s FILTER (WHERE snap_from = $1) FROM come', format(digest, columns_now))
+    INTO all_count, come_count, come_digest USING own;
+    IF TG_OP = 'INSERT' AND come_count <> all_count THEN
       RAISE EXCEPTION 'snap_from of rows in %.% was given by hand; this transaction writes snapshot %', TG_TABLE_SCHEMA, TG_TABLE_NAME, own
         USING ERRCODE = 'generated_always', HINT = 'Leave the columns snap_from and snap_to out: they are filled in.';
     END IF;
@@ -44,22 +46,22 @@ BEGIN
       INTO unchanged FROM unnest(string_to_array(key, ', ')) part;
     END IF;
     EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', format(digest, columns_now))
-    INTO back_count, back_digest USING own, nothing;
+    INTO back_count, back_digest USING own;
     EXECUTE format(
       'WITH ended AS (
         INSERT INTO ppdb_history.%I (%s, snap_from, snap_to)
         SELECT %2$s, snap_from, $1 FROM gone WHERE snap_from < $1 %s
-        RETURNING *
+        RETURNING snap_from, %s
       )
-      SELECT count(*), %s FROM ended', name || '_closed', columns_ever, unchanged, format(digest, 'snap_from, ' || columns_now))
-    INTO end_count, end_digest USING own, nothing;
+      SELECT count(*), %s FROM ended', name || '_closed', columns_ever, unchanged, key, format(digest, 'snap_from, ' || key))
+    INTO end_count, end_digest USING own;
   END IF;
   IF come_count + back_count + end_count = 0 THEN
     RETURN NULL;
   END IF;
   PERFORM ppdb_history.advance();
   INSERT INTO ppdb_history.snapshot_table AS noted (snapshot_id, table_name, begun, begun_digest, ended, ended_digest)
-  VALUES (own, name, come_count - back_count, come_digest # back_digest, end_count, end_digest)
+  VALUES (own, name, come_count - back_count, coalesce(come_digest, nothing) # coalesce(back_digest, nothing), end_count, coalesce(end_digest, nothing))
   ON CONFLICT (snapshot_id, table_name) DO UPDATE
   SET begun = noted.begun + EXCLUDED.begun, begun_digest = noted.begun_digest # EXCLUDED.begun_digest,
     ended = noted.ended + EXCLUDED.ended, ended_digest = noted.ended_digest # EXCLUDED.ended_digest;

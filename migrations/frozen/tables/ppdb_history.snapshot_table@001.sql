@@ -1,4 +1,4 @@
--- sha256 1bc719e1fbb4b600a3a9face9461901f9fc6bd073401748ec9c7b1a597f2045d
+-- sha256 ae6bfbd3f79cf6358b28ec7a80884a04ecb0d6b8852f1e36f5352424ad1bf8e3
 -- What each snapshot wrote in each table: how many versions began and ended with it, and the digests of these rows.
 -- requires: tables/ppdb_history.snapshot, tables/ppdb_history.versioned_table
 -- drop
@@ -20,6 +20,6 @@ COMMENT ON COLUMN ppdb_history.snapshot_table.table_name IS 'Versioned table.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.begun IS 'Number of versions that are visible from this snapshot on.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.begun_digest IS 'Exclusive or of the SHA-256 of each of them, in the columns that the table had then.';
 COMMENT ON COLUMN ppdb_history.snapshot_table.ended IS 'Number of versions that were visible up to the snapshot before.';
-COMMENT ON COLUMN ppdb_history.snapshot_table.ended_digest IS 'Exclusive or of the SHA-256 of each of them, with the snapshot in which it began.';
+COMMENT ON COLUMN ppdb_history.snapshot_table.ended_digest IS 'Exclusive or of the SHA-256 of the key of each of them and the snapshot in which it began.';
 REVOKE ALL ON TABLE ppdb_history.snapshot_table FROM PUBLIC;
 GRANT SELECT ON TABLE ppdb_history.snapshot_table TO tapdb_reader;
