@@ -15,8 +15,8 @@ from adql.metadata import (
     TableOrigin,
     UserFunction,
     columns_by_name,
-    identifier_of,
 )
+from adql.names import identifier_of
 from adql.nodes import (
     And,
     Comparison,

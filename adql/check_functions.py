@@ -1,4 +1,4 @@
-"""The check of functions: those of the language, those of the service, and casts (REC 2.3, 4.2 to 4.9)."""
+"""The check of functions: those of the language and those of the service (REC 2.3, 4.2 to 4.4, 4.8, 4.9)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import ClassVar
 
-from adql.check_geometry import GeometryCheck
+from adql.check_casts import CastCheck
+from adql.constants import constant_value
 from adql.errors import AdqlNameError, AdqlTypeError
 from adql.metadata import Metadata, UserFunction
-from adql.nodes import Cast, Expression, Function, Number, Sign, String
-from adql.problems import fitted, type_of
+from adql.nodes import Expression, Function, Number, Sign, String
+from adql.problems import called, fitted, type_of
 from adql.scope import Scope, did_you_mean
 from adql.types import (
-    CIRCLE,
     DOUBLE,
-    GEOMETRIES,
-    INT,
-    LONG,
-    POINT,
-    POLYGON,
     TEXT,
-    TIMESTAMP,
     ValueType,
     common_type,
     promote,
     without_meaning,
 )
+from adql.unit_inference import power_unit
 from adql.units import UnitError, conversion_factor
 from adql.words import AGGREGATES, FUNCTIONS
 
@@ -49,31 +44,13 @@ _SYNONYMS = {
     "ucase": "UPPER",
     "uppercase": "UPPER",
 }
-_CAST_TYPES = {
-    "SMALLINT": ValueType("numeric", "short"),
-    "INTEGER": INT,
-    "BIGINT": LONG,
-    "REAL": ValueType("numeric", "float"),
-    "DOUBLE": DOUBLE,
-    "TIMESTAMP": TIMESTAMP,
-    "POINT": POINT,
-    "CIRCLE": CIRCLE,
-    "POLYGON": POLYGON,
-}
-# Families that CAST accepts by target (REC table 6); a geometry is made from text alone.
-_CAST_SOURCES = {
-    "numeric": frozenset(("numeric", "boolean", "string")),
-    "string": frozenset(("numeric", "boolean", "string", "time", "uuid", "region")),
-    "time": frozenset(("string", "time")),
-}
 _ANGLES = {"RADIANS": "rad", "DEGREES": "deg", "ACOS": "rad", "ASIN": "rad", "ATAN": "rad", "ATAN2": "rad"}
 _KEEP_UNIT = frozenset(("ABS", "CEILING", "FLOOR", "MOD", "ROUND", "TRUNCATE"))
 _NUMERIC = frozenset(("numeric", "boolean", "any"))
 _LONGEST_NAME = 64
-_LONGEST_TEXT = 10_485_760
 
 
-class FunctionCheck(GeometryCheck):
+class FunctionCheck(CastCheck):
     """Checks calls.
 
     Parameters
@@ -101,34 +78,6 @@ class FunctionCheck(GeometryCheck):
             return self._user_defined(node, arguments)
         return self._function_checks[form.shape](self, node, arguments)
 
-    def cast(self, node: Cast, scope: Scope) -> Expression:
-        """Return a CAST, if the one type can become the other."""
-        operand = self.value(node.operand, scope)
-        source = type_of(operand).family
-        target = _CAST_TYPES.get(node.target)
-        if target is None:
-            if node.length is not None and not 1 <= node.length <= _LONGEST_TEXT:
-                raise self.problem(
-                    AdqlTypeError, f"a character string has 1 to {_LONGEST_TEXT} characters", node=node
-                )
-            size = (
-                None if node.length is None else str(node.length) + ("*" if node.target == "VARCHAR" else "")
-            )
-            target = ValueType("string", "char", "*" if size is None else size)
-        if target.family in GEOMETRIES:
-            return self.serialised(node, operand)
-        if source not in (*_CAST_SOURCES[target.family], "null", "any"):
-            raise self.problem(AdqlTypeError, f"{_called(source)} cannot be cast to {node.target}", node=node)
-        if target is TIMESTAMP and isinstance(operand, String):
-            operand = fitted(operand, TIMESTAMP)
-            if type_of(operand).family != "time":
-                raise self.problem(
-                    AdqlTypeError,
-                    "a timestamp is written YYYY-MM-DD or YYYY-MM-DDThh:mm:ss[.sss][Z]",
-                    node=node.operand,
-                )
-        return Cast(operand, node.target, node.length, at=node.at, type=target)
-
     def numbers(self, node: Function, arguments: tuple[Expression, ...]) -> tuple[Expression, ...]:
         """Return arguments that must all be numbers, literals as double precision."""
         for number, argument in enumerate(arguments):
@@ -136,7 +85,7 @@ class FunctionCheck(GeometryCheck):
             if family not in _NUMERIC:
                 raise self.problem(
                     AdqlTypeError,
-                    f"argument {number + 1} of {node.name} must be a number, not {_called(family)}",
+                    f"argument {number + 1} of {node.name} must be a number, not {called(family)}",
                     node=argument if argument.at >= 0 else node,
                 )
         return tuple(map(fitted, arguments, repeat(DOUBLE)))
@@ -152,6 +101,10 @@ class FunctionCheck(GeometryCheck):
             unit = type_of(arguments[0]).unit
             if node.name == "ABS":
                 type_ = promote((type_of(given[0]),))
+        elif node.name == "SQRT":
+            unit = power_unit(type_of(arguments[0]).unit, 0.5)
+        elif node.name == "POWER":
+            unit = power_unit(type_of(arguments[0]).unit, constant_value(arguments[1]) or 0)
         return _call(node, given, type_ if unit is None else without_meaning(type_, unit))
 
     def _round(self, node: Function, arguments: tuple[Expression, ...]) -> Function:
@@ -171,7 +124,7 @@ class FunctionCheck(GeometryCheck):
         if family not in ("string", "region", "uuid", "any"):
             raise self.problem(
                 AdqlTypeError,
-                f"the argument of {node.name} must be a character string, not {_called(family)}",
+                f"the argument of {node.name} must be a character string, not {called(family)}",
                 node=node,
             )
         return _call(node, arguments, TEXT)
@@ -226,8 +179,7 @@ class FunctionCheck(GeometryCheck):
             ):
                 raise self.problem(
                     AdqlTypeError,
-                    f"argument {number + 1} of {function.name} must be {_called(family)}, "
-                    f"not {_called(given)}",
+                    f"argument {number + 1} of {function.name} must be {called(family)}, not {called(given)}",
                     node=node,
                 )
         given_arguments = tuple(
@@ -250,35 +202,17 @@ class FunctionCheck(GeometryCheck):
         "texts": _texts,
         "coalesce": _coalesce,
         "in_unit": _in_unit,
-        "one_geometry": GeometryCheck.measure,
-        "two_geometries": GeometryCheck.relation,
-        "one_point": GeometryCheck.coordinate,
-        "distance": GeometryCheck.distance,
-        "point": GeometryCheck.shape,
-        "circle": GeometryCheck.shape,
-        "box": GeometryCheck.shape,
-        "polygon": GeometryCheck.polygon,
-        "region": GeometryCheck.region,
+        "one_geometry": CastCheck.measure,
+        "two_geometries": CastCheck.relation,
+        "one_point": CastCheck.coordinate,
+        "distance": CastCheck.distance,
+        "point": CastCheck.shape,
+        "circle": CastCheck.shape,
+        "box": CastCheck.shape,
+        "polygon": CastCheck.polygon,
+        "region": CastCheck.region,
     }
 
 
 def _call(node: Function, arguments: tuple[Expression, ...], type_: ValueType) -> Function:
     return Function(node.name, arguments, at=node.at, type=type_)
-
-
-def _called(family: str) -> str:
-    return {
-        "numeric": "a number",
-        "string": "a character string",
-        "boolean": "a boolean",
-        "time": "a timestamp",
-        "uuid": "a UUID",
-        "point": "a point",
-        "circle": "a circle",
-        "polygon": "a polygon",
-        "region": "a region",
-        "array": "an array",
-        "binary": "binary data",
-        "null": "NULL",
-        "geometry": "a geometry",
-    }.get(family, "any value")

@@ -32,6 +32,7 @@ from adql.printer import to_adql
 from adql.problems import fitted, type_of
 from adql.scope import Scope, did_you_mean
 from adql.types import DOUBLE, INT, LONG, NULL, TEXT, ValueType, common_type, promote, without_meaning
+from adql.unit_inference import product_unit, sum_unit
 from adql.walk import walk
 
 __all__ = ["ValueCheck"]
@@ -140,7 +141,10 @@ class ValueCheck(FunctionCheck):
         operands = tuple(map(self._numeric, map(self.value, node.operands, repeat(scope))))
         types = tuple(map(type_of, operands))
         type_ = promote(types)
-        unit = _sum_unit(operands) if node.operators[0] in "+-" else _product_unit(types, node.operators)
+        if node.operators[0] in "+-":
+            unit = _sum_of_units(operands)
+        else:
+            unit = product_unit([known.unit for known in types], node.operators)
         return Arithmetic(
             operands, node.operators, at=node.at, type=type_ if unit is None else without_meaning(type_, unit)
         )
@@ -245,25 +249,11 @@ def _same_unit(type_: ValueType) -> ValueType:
     return without_meaning(type_, type_.unit)
 
 
-def _sum_unit(operands: tuple[Expression, ...]) -> str | None:
+def _sum_of_units(operands: tuple[Expression, ...]) -> str | None:
     # A literal takes the unit of what it is added to (REC 4.9.1, the last example but one).
     units = {type_of(operand).unit for operand in operands if not isinstance(operand, (Number, Sign))}
     units |= {type_of(operand).unit for operand in operands if isinstance(operand, Sign)} - {None}
-    return units.pop() if len(units) == 1 else None
-
-
-def _product_unit(types: tuple[ValueType, ...], operators: tuple[str, ...]) -> str | None:
-    text = types[0].unit
-    for operator, type_ in zip(operators, types[1:], strict=True):
-        if type_.unit is None:
-            continue
-        if text is None:
-            text = type_.unit if operator == "*" else "(" + type_.unit + ")**-1"
-        else:
-            text = "(" + text + ")" + ("." if operator == "*" else "/") + "(" + type_.unit + ")"
-        if len(text) > _LONGEST_SHOWN:
-            return None
-    return text
+    return sum_unit(units)
 
 
 def _place(operand: Expression, node: Expression) -> Expression:

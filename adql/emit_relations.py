@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 
 from adql.constants import constant_value
-from adql.emit_geometry import LONGEST_REPEATED
+from adql.emit_polygons import LONGEST_REPEATED
 from adql.emit_values import ValueEmitter
 from adql.emitter import call, joined
 from adql.nodes import Column, Expression, Function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adql.expressions import ExpressionParser
+from adql.predicates import PredicateParser
 from adql.queries import DerivedTable, Join, JoinedTable, Query, Table, TableReference
 from adql.tokens import NAME, QUOTED
 from adql.values import Identifier
@@ -14,7 +14,7 @@ _SET_WORDS = ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET", ")")
 _NAMES = (NAME, QUOTED)
 
 
-class FromParser(ExpressionParser):
+class FromParser(PredicateParser):
     """Reads <table_reference>."""
 
     __slots__ = ()

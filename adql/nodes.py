@@ -10,6 +10,17 @@ found out.
 
 from __future__ import annotations
 
+from adql.conditions import (
+    And,
+    Between,
+    Comparison,
+    Exists,
+    In,
+    IsNull,
+    Like,
+    Not,
+    Or,
+)
 from adql.queries import (
     AllColumns,
     CommonTable,
@@ -27,27 +38,18 @@ from adql.queries import (
 )
 from adql.values import (
     Aggregate,
-    And,
     Arithmetic,
-    Between,
     Case,
     Cast,
     Column,
-    Comparison,
     Concatenation,
     Condition,
-    Exists,
     Expression,
     Function,
     Identifier,
-    In,
-    IsNull,
-    Like,
     Node,
-    Not,
     Null,
     Number,
-    Or,
     ScalarQuery,
     Sign,
     String,

@@ -11,7 +11,7 @@ from adql.scope import Scope
 from adql.tokens import offset_of_token
 from adql.types import BOOLEAN, DOUBLE, LONG, TIMESTAMP, ValueType
 
-__all__ = ["Problems", "fitted", "type_of"]
+__all__ = ["Problems", "called", "fitted", "type_of"]
 
 _TRUE = frozenset(("1", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "f", "false", "n", "no"))
@@ -47,6 +47,25 @@ def type_of(node: Expression) -> ValueType:
     if node.type is None:
         raise TypeError(f"{node!r} has not been checked")
     return node.type
+
+
+def called(family: str) -> str:
+    """Return how a message calls a value of a family of types."""
+    return {
+        "numeric": "a number",
+        "string": "a character string",
+        "boolean": "a boolean",
+        "time": "a timestamp",
+        "uuid": "a UUID",
+        "point": "a point",
+        "circle": "a circle",
+        "polygon": "a polygon",
+        "region": "a region",
+        "array": "an array",
+        "binary": "binary data",
+        "null": "NULL",
+        "geometry": "a geometry",
+    }.get(family, "any value")
 
 
 def fitted(node: Expression, other: ValueType) -> Expression:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adql.metadata import ColumnMetadata, Metadata, Position, TableMetadata, UserFunction, split_name
+from adql.metadata import ColumnMetadata, Metadata, Position, TableMetadata, UserFunction
+from adql.names import split_name
 from adql.types import value_type
 
 __all__ = ["metadata_from_rows"]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Protocol
 
-from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, names_match
+from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
+from adql.names import names_match
 from adql.queries import Output
 from adql.values import Identifier
 

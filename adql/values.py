@@ -14,27 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregate",
-    "And",
     "Arithmetic",
-    "Between",
     "Case",
     "Cast",
     "Column",
-    "Comparison",
     "Concatenation",
     "Condition",
-    "Exists",
     "Expression",
     "Function",
     "Identifier",
-    "In",
-    "IsNull",
-    "Like",
     "Node",
-    "Not",
     "Null",
     "Number",
-    "Or",
     "ScalarQuery",
     "Sign",
     "String",
@@ -210,77 +201,3 @@ class ScalarQuery(Expression):
     """A subquery as a value, an option of the dialect."""
 
     query: Query
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison(Condition):
-    """``left = right`` and its relatives; ``!=`` is kept as ``<>``."""
-
-    left: Expression
-    operator: str
-    right: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Between(Condition):
-    """``operand [NOT] BETWEEN low AND high``."""
-
-    operand: Expression
-    low: Expression
-    high: Expression
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class In(Condition):
-    """``operand [NOT] IN (...)``, a list of values or a subquery."""
-
-    operand: Expression
-    choices: tuple[Expression, ...] | Query
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Like(Condition):
-    """``operand [NOT] LIKE pattern`` or ``ILIKE``."""
-
-    operand: Expression
-    pattern: Expression
-    operator: str = "LIKE"
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IsNull(Condition):
-    """``operand IS [NOT] NULL``."""
-
-    operand: Expression
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Exists(Condition):
-    """``EXISTS (subquery)``."""
-
-    query: Query
-
-
-@dataclass(frozen=True, slots=True)
-class Not(Condition):
-    """``NOT condition``."""
-
-    operand: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class And(Condition):
-    """All of two or more conditions."""
-
-    operands: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Or(Condition):
-    """Any of two or more conditions."""
-
-    operands: tuple[Condition, ...]

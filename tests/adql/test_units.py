@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adql.units import _PREFIXES, _UNITS, UnitError, conversion_factor, read_unit
+from adql.unit_table import PREFIXES, UNITS
+from adql.units import UnitError, conversion_factor, read_unit
 
 _BASES = [u.m, u.kg, u.s, u.A, u.K, u.mol, u.cd, u.rad]
 _OWN = [u.photon, u.ct, u.adu, u.electron, u.pix, u.beam, u.chan, u.bin, u.vox, u.mag, u.bit]
@@ -24,12 +25,12 @@ def astropy_factor(text: str) -> float:
 
 
 # astropy rounds the debye to 3.33333e-30 C m, and VOUnits has no au and no electron.
-@pytest.mark.parametrize("name", sorted(_UNITS.keys() - {"D", "au", "electron"}))
+@pytest.mark.parametrize("name", sorted(UNITS.keys() - {"D", "au", "electron"}))
 def test_a_unit_is_as_large_as_astropy_says(name: str) -> None:
     assert math.isclose(read_unit(name).factor, astropy_factor(name), rel_tol=1e-9)
 
 
-@pytest.mark.parametrize("prefix", sorted(_PREFIXES))
+@pytest.mark.parametrize("prefix", sorted(PREFIXES))
 @pytest.mark.parametrize("name", ["m", "Jy", "eV", "s", "pc"])
 def test_a_prefix_means_what_astropy_says(prefix: str, name: str) -> None:
     assert math.isclose(read_unit(prefix + name).factor, astropy_factor(prefix + name), rel_tol=1e-9)

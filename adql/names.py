@@ -1,0 +1,51 @@
+"""Names as a service publishes them, and as a query has to write them."""
+
+from __future__ import annotations
+
+import re
+
+from adql.values import Identifier
+from adql.words import RESERVED_WORDS
+
+__all__ = ["identifier_of", "names_match", "split_name"]
+
+_REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def identifier_of(name: str) -> Identifier:
+    """Return a published name as it has to be written in a query, in double quotes if it needs them."""
+    return Identifier(name, quoted=not _REGULAR.fullmatch(name) or name.upper() in RESERVED_WORDS)
+
+
+def names_match(written: tuple[Identifier, ...], published: tuple[str, ...]) -> bool:
+    """Return whether a name in a query means a published one; parts left out at the front do not matter."""
+    if len(written) > len(published):
+        return False
+    return all(
+        name.text == full if name.quoted else name.text.lower() == full.lower()
+        for name, full in zip(reversed(written), reversed(published), strict=False)
+    )
+
+
+def split_name(name: str) -> tuple[str, ...]:
+    """Return the parts of a name in TAP_SCHEMA, without their double quotes.
+
+    Examples
+    --------
+    >>> split_name('dp1."Object"')
+    ('dp1', 'Object')
+    """
+    parts = []
+    rest = name.strip()
+    while rest:
+        if rest.startswith('"'):
+            end = 1
+            while (end := rest.find('"', end)) != -1 and rest[end + 1 : end + 2] == '"':
+                end += 2
+            end = len(rest) if end == -1 else end
+            parts.append(rest[1:end].replace('""', '"'))
+            rest = rest[end + 1 :].removeprefix(".")
+        else:
+            part, _, rest = rest.partition(".")
+            parts.append(part)
+    return tuple(parts)
