@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,9 +39,9 @@ class Survey:
 
     Attributes
     ----------
-    apdb, config
-        The database, and what `ApdbReplica.from_config` needs; ``config.save(path)`` writes it to a file. The
-        URL in it has no password: ``PGPASSWORD`` or ``.pgpass`` give it.
+    apdb, replica, config
+        The database, what replication reads of it, and its configuration; ``config.save(path)`` writes it to
+        a file. The URL in it has no password: ``PGPASSWORD`` or ``.pgpass`` give it.
     object_ids
         The DiaObject of each object of the population; 0 where it was not seen yet.
     histories
@@ -54,6 +55,7 @@ class Survey:
     """
 
     apdb: ApdbSql
+    replica: ApdbReplica
     config: ApdbSqlConfig
     population: Population
     rng: np.random.Generator
@@ -69,11 +71,6 @@ class Survey:
     attributed: set[int] = field(default_factory=set)
     closed: set[int] = field(default_factory=set)
     now_mjd_tai: float = 0.0
-
-    @property
-    def replica(self) -> ApdbReplica:
-        """Return what replication reads."""
-        return ApdbReplica.from_config(self.config)
 
     def table(self, table: ApdbTables) -> Table:
         """Return the definition of a table."""
@@ -109,8 +106,10 @@ def make_apdb(
         namespace=namespace,
         drop=True,
     )
+    apdb = ApdbSql(config)
     survey = Survey(
-        apdb=ApdbSql(config),
+        apdb=apdb,
+        replica=apdb.get_replica(),
         config=config,
         population=make_population(objects, asteroids, seed),
         rng=np.random.default_rng(seed),
@@ -140,9 +139,11 @@ def store_visit(survey: Survey, visit: Visit | None = None) -> Visit:
         survey.table(ApdbTables.DiaObject), {one.object_id: survey.histories[one.object_id] for one in found}
     )
     sources = source_catalog(survey.table(ApdbTables.DiaSource), found, survey.rng)
-    survey.apdb.store(
-        tai(visit.processed_mjd_tai), objects, sources, _forced(survey, visit, forced_at, measured)
-    )
+    forced = _forced(survey, visit, forced_at, measured)
+    with warnings.catch_warnings():
+        # How dax_apdb uses pandas is not ours to mend.
+        warnings.filterwarnings("ignore", message="The inplace keyword")
+        survey.apdb.store(tai(visit.processed_mjd_tai), objects, sources, forced)
     # What is stored late does not set the clock back.
     survey.now_mjd_tai = max(survey.now_mjd_tai, visit.processed_mjd_tai)
     return visit
