@@ -10,6 +10,7 @@ from ppdb_replay.current_table import CurrentTable, read_tables
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
 from ppdb_replay.schema import PUBLISHED, PpdbSchema, read_schema
 from ppdb_replay.table_script import table_statements
+from ppdb_replay.versioned_table import require_clock
 from ppdb_replay.versioning import install_statements
 from tapdb.extensions import require_extensions
 from tapdb.sql_text import execute_text
@@ -90,10 +91,7 @@ def plan_install(
     VersioningError
         Raised if a table cannot be versioned.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("ppdb_history.clock"))) is None:
-        raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
-        )
+    require_clock(connection)
     known = read_tables(connection, schema)
     wanted = [name for name in PUBLISHED if name in known] if tables is None else list(tables)
     missing = [name for name in wanted if name not in known]

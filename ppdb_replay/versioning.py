@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from ppdb_replay.current_table import CurrentTable
+from ppdb_replay.row_digest import listed, rows_digest
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.table_script import position_index
 
@@ -78,7 +79,7 @@ def trigger_statements(table: CurrentTable, columns_now: Sequence[str]) -> tuple
         Names of the columns that it has now; the table has those too that it had once.
     """
     current = sql.Identifier(table.schema, table.name)
-    lists = (_listed(columns_now), _listed(table.column_names), _listed(table.key))
+    lists = (listed(columns_now), listed(table.column_names), listed(table.key))
     arguments = (table.name, *(one.as_string() for one in lists))
     return tuple(_triggers(current, _TRIGGERS, arguments, f"{table.schema}.{table.name}"))
 
@@ -101,7 +102,7 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
         parent, current, end
     )
     for columns in (table.key, *table.indexes):
-        yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, _listed(columns))
+        yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, listed(columns))
     if table.has_position:
         yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position", "snap_to")
     yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
@@ -167,11 +168,10 @@ def _catalogue(table: CurrentTable, made: str) -> Iterable[sql.Composable]:
     # What the table holds already is what this snapshot begins with.
     yield sql.SQL(
         "INSERT INTO ppdb_history.snapshot_table (snapshot_id, table_name, begun, begun_digest, ended, "
-        "ended_digest) SELECT ppdb_history.writing(), {}, count(*), coalesce(bit_xor(('x' || "
-        "encode(sha256(record_send(ROW({}))), 'hex'))::bit(256)), nothing), 0, nothing "
-        "FROM (SELECT repeat('0', 256)::bit(256)) zero (nothing) LEFT JOIN {} ON true GROUP BY nothing"
-    ).format(sql.Literal(table.name), _listed(table.column_names), sql.Identifier(table.schema, table.name))
-
-
-def _listed(names: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+        "ended_digest) SELECT ppdb_history.writing(), {}, count(*), "
+        "coalesce({}, repeat('0', 256)::bit(256)), 0, repeat('0', 256)::bit(256) FROM {}"
+    ).format(
+        sql.Literal(table.name),
+        rows_digest([sql.Identifier(column) for column in table.column_names]),
+        sql.Identifier(table.schema, table.name),
+    )

@@ -1,0 +1,1 @@
+"""The PPDB whose every state is kept, side by side with the same tables that hold the latest rows only."""

@@ -1,0 +1,210 @@
+"""``python -m benchmarks ppdb``: versioned tables side by side with tables of the latest rows, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from psycopg import sql
+
+from benchmarks.obscore.archive import SERVER_SETTINGS, connect, step
+from benchmarks.obscore.timing import Stopwatch
+from benchmarks.ppdb.questions import (
+    FAST,
+    SLOW,
+    Question,
+    Relations,
+    Sample,
+    draw_samples,
+    relations_as_of,
+    relations_of,
+)
+from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
+from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
+from ppdb_replay.clock import read_snapshot
+from ppdb_replay.install import create_tables, install
+from tapdb.databases import create_database
+from tapdb.engine import create_engine
+from tapdb.extensions import install_extensions
+from tapdb.migration import alembic_config
+from tapdb.server import EphemeralServer
+
+__all__ = ["REACHES", "main", "run"]
+
+REACHES = (
+    Reach("by_id_ratio", 1.5, "versions of one object, as of a snapshot / latest rows"),
+    Reach("cone_ratio", 1.3, "cone of 0.5 deg"),
+    Reach("lightcurve_ratio", 1.3, "light curves of the objects in a cone"),
+    Reach("lightcurve_ids_ratio", 1.3, "light curves of 100 objects"),
+    Reach("source_scan_ratio", 1.5, "aggregate over all sources"),
+    Reach("object_scan_ratio", 2, "aggregate over all objects"),
+    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the largest of the medians"),
+    Reach("ingest_ratio", 1.25, "a night's transaction, COPY and updates"),
+    Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
+)
+"""What is to be reached with 2 million versions of objects and 10 million sources."""
+
+AGES = {"": 1.0, "_99": 0.99, "_50": 0.5, "_10": 0.1}
+"""Suffix of figures, and the part of the history after which they ask."""
+
+_SEED = 20_261_121
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, write the figures, print them beside what is to be reached."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks ppdb", description=__doc__)
+    parser.add_argument(
+        "--objects", type=int, default=400_000, help="objects; each has 5 versions, 25 sources"
+    )
+    parser.add_argument("--nights", type=int, default=100, help="transactions in which they arrive")
+    parser.add_argument("--fast", type=int, default=60, help="repetitions of short queries")
+    parser.add_argument("--slow", type=int, default=5, help="repetitions of scans")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for ppdb.json")
+    parser.add_argument("--plans", action="store_true", help="write EXPLAIN ANALYZE of all queries too")
+    options = parser.parse_args(arguments)
+    stream = Stream(options.objects, nights=options.nights)
+    plans = options.output / "plans" if options.plans else None
+    figures = run(stream, fast=options.fast, slow=options.slow, plans=plans)
+    path = write_results("ppdb", figures, options.output)
+    print_table(figures, REACHES)
+    say(str(path))
+    return 0
+
+
+def run(stream: Stream, *, fast: int, slow: int, plans: Path | None = None) -> dict[str, float]:
+    """Return all figures.
+
+    Parameters
+    ----------
+    stream
+        What is written.
+    fast, slow
+        Repetitions of short queries, and of scans.
+    plans
+        Folder for plans, if they are wanted.
+    """
+    watch = Stopwatch()
+    with EphemeralServer(settings=SERVER_SETTINGS) as server:
+        url = create_database(server.url(), "ppdb")
+        _make(url)
+        with connect(url) as connection:
+            with step(f"{stream.nights} nights written to both sides"):
+                for _ in write_nights(connection, stream, watch):
+                    pass
+            for table in ("DiaObject", "DiaSource"):
+                for schema in (*SIDES.values(), "ppdb_history"):
+                    connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(schema, table)))
+            figures = watch.figures("versioned", "latest")
+            figures["ingest_rows"] = float(stream.objects_a_night + stream.sources_a_night)
+            figures |= _storage(connection)
+            samples = draw_samples(stream, fast, _SEED)
+            newest = read_snapshot(connection).snapshot_id
+            if plans is not None:
+                _write_plans(connection, samples[0], newest, plans)
+            with step("questions asked"):
+                figures |= _ask(connection, newest, samples, slow)
+    return figures
+
+
+def _make(url: sa.URL) -> None:
+    """Make both sides, empty."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        install_extensions(connection)
+        command.upgrade(alembic_config(connection, obscore="off", ppdb="off"), "head")
+        connection.execute(sa.text("CREATE SCHEMA latest"))
+        create_tables(connection, schema="latest")
+        create_tables(connection)
+        install(connection)
+    engine.dispose()
+    with connect(url) as connection:
+        make_stage(connection)
+
+
+def _storage(connection: psycopg.Connection[Any]) -> dict[str, float]:
+    """Return the bytes of all versions and of the latest rows, and how many rows there are."""
+    figures: dict[str, float] = {}
+    relations = {
+        "versioned": (("ppdb", ""), ("ppdb_history", "_closed")),
+        "latest": (("latest", ""),),
+    }
+    for side, places in relations.items():
+        for table in ("DiaObject", "DiaSource"):
+            for schema, suffix in places:
+                name = sql.Identifier(schema, table + suffix)
+                query = "SELECT pg_total_relation_size({}::regclass), (SELECT count(*) FROM {})"
+                text = sql.SQL(query).format(sql.Literal(name.as_string()), name)
+                row = connection.execute(text).fetchone()
+                assert row is not None
+                size, rows = row
+                figures[f"{side}_bytes"] = figures.get(f"{side}_bytes", 0) + size
+                figures[f"{table}_{side}_rows"] = figures.get(f"{table}_{side}_rows", 0) + rows
+    figures["storage_ratio"] = figures["versioned_bytes"] / figures["latest_bytes"]
+    return figures
+
+
+def _ask(
+    connection: psycopg.Connection[Any], newest: int, samples: Sequence[Sample], slow: int
+) -> dict[str, float]:
+    """Return the figures of everything that is asked."""
+    watch = Stopwatch()
+    sides: dict[str, Relations] = {
+        "latest": relations_of("latest"),
+        "current": relations_of("ppdb"),
+        **{
+            f"as_of{suffix}": relations_as_of(1 + round((newest - 1) * part)) for suffix, part in AGES.items()
+        },
+    }
+    random = Random(_SEED)
+    asked = [(one, sample) for one in FAST for sample in samples]
+    asked += [(one, samples[0]) for one in SLOW for _ in range(slow)]
+    for question in (*FAST, *SLOW):
+        for relations in sides.values():
+            _timed(connection, question, relations, samples[-1])
+    for question, sample in asked:
+        rows: dict[str, int] = {}
+        for side in random.sample(sorted(sides), len(sides)):
+            started, rows[side] = _timed(connection, question, sides[side], sample)
+            watch.add(question.key, side, started)
+        assert rows["latest"] == rows["current"] == rows["as_of"], (question.key, rows)
+    figures: dict[str, float] = {}
+    for question in (*FAST, *SLOW):
+        latest = watch.median(question.key, "latest")
+        figures[f"{question.key}_latest_ms"] = latest
+        figures[f"{question.key}_current_ratio"] = watch.median(question.key, "current") / latest
+        for suffix in AGES:
+            figures[f"{question.key}_ratio{suffix}"] = watch.median(question.key, f"as_of{suffix}") / latest
+    figures["current_ratio"] = max(figures[f"{one.key}_current_ratio"] for one in (*FAST, *SLOW))
+    return figures
+
+
+def _timed(
+    connection: psycopg.Connection[Any], question: Question, relations: Relations, sample: Sample
+) -> tuple[float, int]:
+    text = question.text(relations, sample).as_bytes(None)
+    started = time.perf_counter()
+    rows = connection.execute(text).fetchall()
+    return started, len(rows)
+
+
+def _write_plans(connection: psycopg.Connection[Any], sample: Sample, newest: int, folder: Path) -> None:
+    """Write ``EXPLAIN (ANALYZE, BUFFERS)`` of each question to text files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = {
+        "latest": relations_of("latest"),
+        "current": relations_of("ppdb"),
+        "as_of": relations_as_of(newest),
+        "as_of_50": relations_as_of(newest // 2),
+    }
+    for question in (*FAST, *SLOW):
+        for side, relations in sides.items():
+            text = sql.SQL("EXPLAIN (ANALYZE, BUFFERS) {}").format(question.text(relations, sample))
+            rows = connection.execute(text).fetchall()
+            (folder / f"{question.key}-{side}.txt").write_text("\n".join(row[0] for row in rows) + "\n")
