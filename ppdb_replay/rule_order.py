@@ -1,0 +1,210 @@
+"""The rule that orders rows completely: which of them TOP takes is no longer left to the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from adql import Column, Node, Query, replace_children
+from adql.metadata import identifier_of
+from adql.nodes import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
+from adql.walk import children
+from ppdb_replay.relations import Body, Relation, Shown, Surroundings
+from ppdb_replay.version_catalog import VersionCatalog
+
+__all__ = ["has_complete_order", "order_rows"]
+
+
+def order_rows(query: Query, catalog: VersionCatalog, *, whole_result: bool = True) -> Query:
+    """Return a query whose rows come in an order that leaves nothing open.
+
+    Wherever TOP or OFFSET takes some rows of several, and for the result if it is asked for, ORDER BY gets
+    what it lacks: the keys of all tables, the terms of GROUP BY, or the numbers of all output columns after
+    DISTINCT, after set operations and over subqueries. What the query says itself comes first.
+
+    Parameters
+    ----------
+    query
+        A whole query.
+    catalog
+        The tables with their keys.
+    whole_result
+        Whether the result is ordered even if nothing takes a part of it.
+    """
+    ordered, _ = _order(query, catalog, whole_result=whole_result)
+    return ordered
+
+
+def has_complete_order(query: Query, catalog: VersionCatalog, *, whole_result: bool = False) -> bool:
+    """Return whether `order_rows` leaves nothing open: that fails for want of columns with an order.
+
+    Parameters
+    ----------
+    query, catalog, whole_result
+        As in `order_rows`.
+    """
+    _, is_complete = _order(query, catalog, whole_result=whole_result)
+    return is_complete
+
+
+def _order(query: Query, catalog: VersionCatalog, *, whole_result: bool) -> tuple[Query, bool]:
+    surroundings = Surroundings(catalog)
+    orderer = _Orderer(surroundings)
+    common: list[CommonTable] = []
+    for table in query.common_tables:
+        common.append(replace(table, query=orderer.query(table.query, needed=False)))
+        surroundings = surroundings.with_common_table(table.name, surroundings.shown(table.query))
+        orderer.surroundings = surroundings
+    ordered = orderer.query(replace(query, common_tables=()), needed=whole_result)
+    return replace(ordered, common_tables=tuple(common)), orderer.is_complete
+
+
+class _Orderer:
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.is_complete = True
+
+    def query(self, node: Query, *, needed: bool) -> Query:
+        node = replace_children(node, self._part)
+        body = node.body
+        if not (needed or node.offset is not None or (isinstance(body, Select) and body.top is not None)):
+            return node
+        if isinstance(body, Query) and not node.order_by:
+            # What stands in parentheses keeps its order.
+            return replace(node, body=self.query(body, needed=True))
+        return replace(node, order_by=(*node.order_by, *self._missing(body, node.order_by)))
+
+    def _part(self, node: Node) -> Node:
+        if isinstance(node, Query):
+            return self.query(node, needed=False)
+        return replace_children(node, self._operand if isinstance(node, SetOperation) else self._part)
+
+    def _operand(self, node: Node) -> Node:
+        if isinstance(node, SetStep):
+            return replace_children(node, self._operand)
+        new = self._part(node)
+        if not isinstance(new, Select) or new.top is None:
+            return new
+        terms = self._missing(new, ())
+        return Query(new, terms, at=new.at) if terms else new
+
+    def _missing(self, body: Body, given: tuple[Ordering, ...]) -> tuple[Ordering, ...]:
+        """Return what an ORDER BY lacks."""
+        result = self.surroundings.shown(body)
+        if not isinstance(body, Select) or body.quantifier == "DISTINCT":
+            return self._numbers(result, given)
+        if body.group_by:
+            return tuple(self._groups(body, result or (), given))
+        if _has_aggregate(body):
+            # One row.
+            return ()
+        relations = tuple(self.surroundings.relations(body.tables))
+        if all(relation.key for relation in relations):
+            return tuple(self._keys(relations, result, given))
+        return self._numbers(result, given)
+
+    def _numbers(self, result: tuple[Shown, ...] | None, given: tuple[Ordering, ...]) -> tuple[Ordering, ...]:
+        """Return the numbers of the output columns: rows that are equal in all of them are the same row."""
+        if result is None or not all(column.is_ordered for column in result):
+            self.is_complete = False
+        result = result or ()
+        covered = {_position(term.expression, result) for term in given}
+        return tuple(
+            Ordering(Number(str(number)))
+            for number, column in enumerate(result, 1)
+            if column.is_ordered and number not in covered
+        )
+
+    def _groups(
+        self, select: Select, result: tuple[Shown, ...], given: tuple[Ordering, ...]
+    ) -> Iterator[Ordering]:
+        """Yield the terms of GROUP BY: no two groups have the same."""
+        positions = {_position(term.expression, result) for term in given}
+        for term in select.group_by:
+            number = next((i for i, column in enumerate(result, 1) if column.expression == term), None)
+            if isinstance(term, Column) and not term.table:
+                named = _position(term, result)
+                having = [of for of in self.surroundings.relations(select.tables) if of.has(term.name)]
+                if number is None and named is not None:
+                    # ORDER BY takes the name for that of the output, GROUP BY for that of a column.
+                    if not having:
+                        number = named
+                    else:
+                        term = replace(term, table=having[0].qualifier)  # noqa: PLW2901  still the same column
+            if number not in positions and all(term != of.expression for of in given):
+                yield Ordering(term if number is None else Number(str(number)))
+
+    def _keys(
+        self,
+        relations: tuple[Relation, ...],
+        result: tuple[Shown, ...] | None,
+        given: tuple[Ordering, ...],
+    ) -> Iterator[Ordering]:
+        """Yield the keys of all relations: together they tell the rows of a join apart."""
+        shown = result or ()
+        ordered = [_meant(term.expression, shown) for term in given]
+        for relation in relations:
+            for name in relation.key:
+                if any(_is_column(expression, relation, name, relations) for expression in ordered):
+                    continue
+                found = (
+                    number
+                    for number, column in enumerate(shown, 1)
+                    if _is_column(column.expression, relation, name, relations)
+                )
+                number = next(found, None)
+                if number is not None:
+                    yield Ordering(Number(str(number)))
+                    continue
+                written = identifier_of(name)
+                alone = result is not None and [of for of in relations if of.has(written)] == [relation]
+                hidden = any(
+                    column.name.lower() == name.lower() and column.expression is not None for column in shown
+                )
+                # ADQL 2.0 orders by names without a table alone.
+                qualifier = () if alone and not hidden else relation.qualifier
+                yield Ordering(Column(written, qualifier))
+
+
+def _position(expression: Expression, result: tuple[Shown, ...]) -> int | None:
+    """Return the number of the output column that a term of ORDER BY means, if it means one."""
+    if isinstance(expression, Number) and expression.text.isdigit():
+        return int(expression.text)
+    if isinstance(expression, Column) and not expression.table:
+        name = expression.name.text.lower()
+        named = [number for number, column in enumerate(result, 1) if column.name.lower() == name]
+        if named:
+            return named[0]
+    return next((number for number, column in enumerate(result, 1) if column.expression == expression), None)
+
+
+def _meant(expression: Expression, result: tuple[Shown, ...]) -> Expression:
+    """Return what a term of ORDER BY orders by, as far as the select list tells."""
+    position = _position(expression, result)
+    if position is None or not 1 <= position <= len(result):
+        return expression
+    column = result[position - 1]
+    # A column that * stands for has no expression of its own: its name is enough.
+    return Column(identifier_of(column.name)) if column.expression is None else column.expression
+
+
+def _is_column(
+    expression: Expression | None, relation: Relation, name: str, relations: tuple[Relation, ...]
+) -> bool:
+    """Return whether a value is a column of one of several relations."""
+    if not isinstance(expression, Column) or expression.name.text.lower() != name.lower():
+        return False
+    if expression.table:
+        return relation.answers(expression.table)
+    return [of for of in relations if of.has(expression.name)] == [relation]
+
+
+def _has_aggregate(select: Select) -> bool:
+    waiting: list[Node] = [*select.items, *([] if select.having is None else [select.having])]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Aggregate):
+            return True
+        if not isinstance(node, Query):
+            waiting.extend(children(node))
+    return select.having is not None
