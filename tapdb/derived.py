@@ -7,8 +7,9 @@ revision and creates them after the last, in its own transaction, so that reader
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +17,9 @@ import sqlalchemy as sa
 
 __all__ = [
     "GROUP",
+    "LAST",
     "DerivedObjects",
+    "Following",
     "SelfChecking",
     "create_derived",
     "drop_derived",
@@ -25,6 +28,9 @@ __all__ = [
 ]
 
 GROUP = "tapdb.derived"
+
+LAST = frozenset({"*"})
+"""Value of `Following.after`: all others, less those that say so themselves."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +60,23 @@ class SelfChecking(Protocol):
         """Return whether `DerivedObjects.create` would make just what is there; nothing is changed."""
 
 
+@runtime_checkable
+class Following(Protocol):
+    """Derived objects that are made from what others make.
+
+    Attributes
+    ----------
+    after
+        Names of those that have to be made before, and dropped after; `LAST` for all.
+    """
+
+    after: Collection[str]
+
+
 def load_derived(options: Mapping[str, str]) -> dict[str, DerivedObjects]:
     """Return the derived objects of all installed packages by name, in the order of names.
+
+    Those that follow others (`Following`) come after these.
 
     Parameters
     ----------
@@ -65,8 +86,9 @@ def load_derived(options: Mapping[str, str]) -> dict[str, DerivedObjects]:
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     wanted = [found[name] for name in sorted(found) if options.get(name) != "off"]
-    loaded = ((entry.name, entry.load()) for entry in wanted)
-    return {name: thing() if isinstance(thing, type) else thing for name, thing in loaded}
+    things = ((entry.name, entry.load()) for entry in wanted)
+    loaded = {name: thing() if isinstance(thing, type) else thing for name, thing in things}
+    return {name: loaded[name] for name in _in_order(loaded)}
 
 
 def without_current(
@@ -96,6 +118,20 @@ def create_derived(
         _log.info("making the derived objects of %s", name)
         with _noted(f"while it was to make the derived objects of {name}"):
             objects.create(connection, options)
+
+
+def _in_order(loaded: Mapping[str, DerivedObjects]) -> Iterator[str]:
+    """Yield the names, each after those that its objects follow."""
+    after = {
+        name: frozenset(thing.after) if isinstance(thing, Following) else frozenset()
+        for name, thing in loaded.items()
+    }
+    others = [name for name, names in after.items() if names != LAST]
+    needed = {
+        name: [one for one in (others if names == LAST else names) if one in loaded]
+        for name, names in after.items()
+    }
+    yield from TopologicalSorter(needed).static_order()
 
 
 @contextmanager

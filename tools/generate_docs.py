@@ -39,7 +39,7 @@ from tapdb.sql_sources import SqlSource, read_all_current
 
 __all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]
 
-PACKAGES = ("obscore_view", "adql")
+PACKAGES = ("obscore_view", "adql", "tap_schema")
 """Packages whose exported names are for users."""
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -1,4 +1,4 @@
--- sha256 25bebddad26f6f4e9c3f1a8e281cf4f2a72d476791a00b9eee23b50ef84a889e
+-- sha256 1bbf6dab9b7f163893526b5cb4fe7ecb24153f8a8ee13b17a4dc0a2202d51cb7
 -- Published columns under the names and with the further columns that OpenCADC's TAP reads (cadc-tap-schema 1.2.13).
 -- column_id is the ID of the FIELD in VOTable, which DataLink descriptors refer to: letters, digits, _, - and . alone.
 -- requires: tables/tap_schema.columns, roles/tapdb_reader
@@ -12,5 +12,24 @@ SELECT table_name, column_name, utype, ucd, unit, description, datatype, arraysi
 FROM tap_schema.columns;
 ALTER VIEW tap_schema.columns11 OWNER TO tapdb_owner;
 COMMENT ON VIEW tap_schema.columns11 IS 'Published columns for OpenCADC, with the IDs of their FIELDs in VOTable';
+COMMENT ON COLUMN tap_schema.columns11.table_name IS 'Table that the column belongs to';
+COMMENT ON COLUMN tap_schema.columns11.column_name IS 'Name of the column, as a query has to write it';
+COMMENT ON COLUMN tap_schema.columns11.utype IS 'Place of the column in a data model';
+COMMENT ON COLUMN tap_schema.columns11.ucd IS 'Kind of the quantity (UCD1+)';
+COMMENT ON COLUMN tap_schema.columns11.unit IS 'Unit of the values (VOUnits)';
+COMMENT ON COLUMN tap_schema.columns11.description IS 'What the column holds';
+COMMENT ON COLUMN tap_schema.columns11.datatype IS 'Type in VOTable';
+COMMENT ON COLUMN tap_schema.columns11.arraysize IS 'Number of elements in VOTable; empty for a single one';
+COMMENT ON COLUMN tap_schema.columns11.xtype IS 'What the values are beyond their type, such as timestamp or polygon (DALI)';
+COMMENT ON COLUMN tap_schema.columns11."size" IS 'Deprecated: the number in arraysize, if it is one';
+COMMENT ON COLUMN tap_schema.columns11.principal IS '1 if the column is shown by default, else 0';
+COMMENT ON COLUMN tap_schema.columns11.indexed IS '1 if conditions on the column can use an index, else 0';
+COMMENT ON COLUMN tap_schema.columns11.std IS '1 if a standard defines the column, else 0';
+COMMENT ON COLUMN tap_schema.columns11.column_index IS 'Recommended order of the columns of a table';
+COMMENT ON COLUMN tap_schema.columns11.column_id IS 'ID of the FIELD in VOTable, to which DataLink descriptors refer';
+COMMENT ON COLUMN tap_schema.columns11.owner_id IS 'Owner, for OpenCADC: nobody';
+COMMENT ON COLUMN tap_schema.columns11.read_anon IS '1: everybody may read it, for OpenCADC';
+COMMENT ON COLUMN tap_schema.columns11.read_only_group IS 'Group that may read, for OpenCADC: none';
+COMMENT ON COLUMN tap_schema.columns11.read_write_group IS 'Group that may write, for OpenCADC: none';
 REVOKE ALL ON TABLE tap_schema.columns11 FROM PUBLIC;
 GRANT SELECT ON TABLE tap_schema.columns11 TO tapdb_reader;

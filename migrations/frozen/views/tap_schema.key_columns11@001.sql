@@ -1,4 +1,4 @@
--- sha256 37c31b58a40c35c3710692e1283cc9963e043a75a76203d3f180214f3fef8a7b
+-- sha256 18f88d37d5e8e78daf60a52b639f6c853a2a5ca58b618d9f228bcf6181402c22
 -- Columns of foreign keys under the names and with the further columns that OpenCADC's TAP reads (cadc-tap-schema 1.2.13).
 -- requires: tables/tap_schema.key_columns, roles/tapdb_reader
 -- drop
@@ -9,5 +9,8 @@ SELECT key_id, from_column, target_column
 FROM tap_schema.key_columns;
 ALTER VIEW tap_schema.key_columns11 OWNER TO tapdb_owner;
 COMMENT ON VIEW tap_schema.key_columns11 IS 'Columns of foreign keys for OpenCADC';
+COMMENT ON COLUMN tap_schema.key_columns11.key_id IS 'Key that the pair belongs to';
+COMMENT ON COLUMN tap_schema.key_columns11.from_column IS 'Column of the table that refers to another one';
+COMMENT ON COLUMN tap_schema.key_columns11.target_column IS 'Column of the table that is referred to';
 REVOKE ALL ON TABLE tap_schema.key_columns11 FROM PUBLIC;
 GRANT SELECT ON TABLE tap_schema.key_columns11 TO tapdb_reader;

@@ -1,4 +1,4 @@
--- sha256 68372d4224da5ff5de092d654e5d1c1c5271e8195a6ee0c07db194591e54eb62
+-- sha256 dcd814d400ca5d0a1380ef92bce733e57f0fe2480755ed6a47f97a76bab9fbbc
 -- Foreign keys under the names and with the further columns that OpenCADC's TAP reads (cadc-tap-schema 1.2.13).
 -- requires: tables/tap_schema.keys, roles/tapdb_reader
 -- drop
@@ -9,5 +9,10 @@ SELECT key_id, from_table, target_table, utype, description
 FROM tap_schema.keys;
 ALTER VIEW tap_schema.keys11 OWNER TO tapdb_owner;
 COMMENT ON VIEW tap_schema.keys11 IS 'Foreign keys for OpenCADC';
+COMMENT ON COLUMN tap_schema.keys11.key_id IS 'Identifier of the key';
+COMMENT ON COLUMN tap_schema.keys11.from_table IS 'Table that refers to another one';
+COMMENT ON COLUMN tap_schema.keys11.target_table IS 'Table that is referred to';
+COMMENT ON COLUMN tap_schema.keys11.utype IS 'Place of the key in a data model';
+COMMENT ON COLUMN tap_schema.keys11.description IS 'What the key means';
 REVOKE ALL ON TABLE tap_schema.keys11 FROM PUBLIC;
 GRANT SELECT ON TABLE tap_schema.keys11 TO tapdb_reader;

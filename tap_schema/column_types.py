@@ -1,0 +1,125 @@
+"""Types of PostgreSQL in VOTable's words (VOTable 1.5 section 2.1, DALI 1.1 section 3.3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tap_schema.catalog import LiveColumn
+
+__all__ = ["VOTableType", "is_same_family", "merged_type", "type_problem", "votable_type"]
+
+
+class VOTableType(NamedTuple):
+    """A type as TAP_SCHEMA says it."""
+
+    datatype: str
+    arraysize: str | None = None
+    xtype: str | None = None
+
+    def __str__(self) -> str:
+        array = f"[{self.arraysize}]" if self.arraysize else ""
+        return f"{self.datatype}{array}" + (f" xtype {self.xtype}" if self.xtype else "")
+
+
+_TEXT = VOTableType("char", "*")
+_TIMESTAMP = VOTableType("char", "*", "timestamp")
+_TYPES = {
+    "bool": VOTableType("boolean"),
+    "int2": VOTableType("short"),
+    "int4": VOTableType("int"),
+    "int8": VOTableType("long"),
+    "oid": VOTableType("long"),
+    "float4": VOTableType("float"),
+    "float8": VOTableType("double"),
+    "numeric": VOTableType("double"),
+    "text": _TEXT,
+    "varchar": _TEXT,
+    "bpchar": _TEXT,
+    "name": VOTableType("char", "63*"),
+    "uuid": VOTableType("char", "36", "uuid"),
+    "timestamp": _TIMESTAMP,
+    "timestamptz": _TIMESTAMP,
+    "date": VOTableType("char", "10"),
+    "json": _TEXT,
+    "jsonb": _TEXT,
+    "bytea": VOTableType("unsignedByte", "*"),
+    "spoint": VOTableType("double", "2", "point"),
+    "scircle": VOTableType("double", "3", "circle"),
+    "spoly": VOTableType("double", "*", "polygon"),
+}
+
+# What PostgreSQL has one type for and VOTable two: here a description decides.
+_REFINED = frozenset({("char", "unicodeChar"), ("short", "unsignedByte")})
+
+_FAMILIES = (frozenset({"unsignedByte", "short", "int", "long"}), frozenset({"float", "double"}))
+
+
+def votable_type(column: LiveColumn) -> VOTableType | None:
+    """Return the type of a column in VOTable; `None` if VOTable has none for it.
+
+    An array of texts or of arrays has no type in one dimension.
+    """
+    if column.type_kind == "e":
+        return None if column.is_array else _TEXT
+    known = _TYPES.get(column.type)
+    if known is None:
+        return None
+    if column.is_array:
+        return known._replace(arraysize="*") if known.arraysize is None else None
+    if column.length is not None and column.type in {"varchar", "bpchar"}:
+        return known._replace(arraysize=_text_size(column.length, variable=column.type == "varchar"))
+    if column.type == "bpchar":
+        return known._replace(arraysize=None)
+    return known
+
+
+def is_same_family(one: str, other: str) -> bool:
+    """Return whether two datatypes hold numbers of one kind, in another width: clients read both."""
+    return any({one, other} <= family for family in _FAMILIES)
+
+
+def merged_type(
+    live: VOTableType, datatype: str | None, arraysize: str | None, xtype: str | None
+) -> VOTableType:
+    """Return the type to publish: the live one, with what only a description can know.
+
+    Parameters
+    ----------
+    live
+        Type that the database has.
+    datatype, arraysize, xtype
+        Type that is described; `None` for a datatype that is not.
+    """
+    if datatype is None:
+        return live
+    if (live.datatype, datatype) in _REFINED:
+        live = live._replace(datatype=datatype)
+    same_shape = datatype == live.datatype and (arraysize is None) == (live.arraysize is None)
+    return live._replace(xtype=xtype) if live.xtype is None and xtype and same_shape else live
+
+
+def type_problem(
+    live: VOTableType, datatype: str | None, arraysize: str | None, xtype: str | None
+) -> VOTableType | None:
+    """Return the described type if the database has another one, else `None`.
+
+    A length is compared only if the database knows one: text and bytes without a length may be described
+    with one.
+    """
+    if datatype is None:
+        return None
+    described = VOTableType(datatype, arraysize, xtype)
+    if datatype != live.datatype and (live.datatype, datatype) not in _REFINED:
+        return described
+    if (arraysize is None) != (live.arraysize is None):
+        return described
+    if live.arraysize not in {None, "*"} and arraysize not in {live.arraysize, "*"}:
+        return described
+    return described if live.xtype is not None and xtype is not None and xtype != live.xtype else None
+
+
+def _text_size(length: int, *, variable: bool) -> str | None:
+    """Return the arraysize of a text; one character is no array (VOTable 1.3, erratum 3)."""
+    if length == 1:
+        return None
+    return f"{length}*" if variable else str(length)

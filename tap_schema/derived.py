@@ -1,0 +1,48 @@
+"""TAP_SCHEMA as a derived object: at the end of a migration it describes what there then is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from tap_schema.assemble import assemble
+from tap_schema.publish import publish
+from tap_schema.stored import has_tap_schema
+from tapdb.derived import LAST
+
+__all__ = ["PublishedDescription"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class PublishedDescription:
+    """The rows of TAP_SCHEMA, which follow whatever a migration and other derived objects have made."""
+
+    after = LAST
+
+    def drop(self, connection: sa.Connection) -> None:
+        """Leave the rows as they are: nothing that is dropped depends on them."""
+
+    def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Publish what there is; with no difference nothing is written.
+
+        Raises
+        ------
+        DescriptionError
+            Raised if a Felis file that a package names cannot be used.
+        UnpublishableError, PublicationError
+            Raised if the rows cannot be published.
+        """
+        if not has_tap_schema(connection):
+            # After a downgrade to a version that had no such tables.
+            return
+        generated = assemble(connection)
+        for finding in generated.findings:
+            _LOG.log(logging.WARNING if finding.severity == "error" else logging.DEBUG, "%s", finding)
+        publish(connection, generated.rows, comment="alembic")
+
+    def describe_offline(self) -> str:
+        """Return what a DBA has to run when the migration is a script."""
+        return "TAP_SCHEMA is made from what the database holds. After this script: tapdb tap-schema publish."

@@ -1,0 +1,256 @@
+"""Felis files as descriptions: what Rubin's schemas mean, with the line on which each part stands.
+
+Felis' own model needs ten seconds for what lsst-sdm-schemas ships, forgets the lines, and is under the GPL;
+it is the oracle of the tests, and not needed at run time.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from tap_schema.errors import DescriptionError, DescriptionProblem
+from tap_schema.felis_columns import COLUMN_KEYS, OVERRIDES, column_description
+from tap_schema.felis_keys import FoundTable, key_descriptions
+from tap_schema.felis_nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
+from tapdb.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
+
+__all__ = ["read_felis"]
+
+_SCHEMA_KEYS = frozenset(
+    {"name", "@id", "id", "description", "votable:utype", "version", "resources", "tables"}
+)
+_TABLE_KEYS = frozenset(
+    {
+        *("name", "@id", "id", "description", "votable:utype", "primaryKey", "tap:table_index"),
+        *("mysql:engine", "mysql:charset", "columnRefs", "columns", "columnGroups", "constraints", "indexes"),
+    }
+)
+_REFERENCE_KEYS = frozenset({"ref_name", "overrides"})
+
+_RawTables = dict[str, dict[str, Values]]
+
+
+def read_felis(sources: Iterable[str | FelisSource]) -> tuple[SchemaDescription, ...]:
+    """Return what Felis files describe, one description a file.
+
+    Parameters
+    ----------
+    sources
+        Paths, resources such as ``resource://lsst.sdm.schemas/dp1.yaml``, or what a package says of one.
+
+    Raises
+    ------
+    DescriptionError
+        Raised for all that is wrong in the files, with file and line.
+    """
+    reader = _Reader()
+    problems: list[DescriptionProblem] = []
+    found = []
+    # A hundred thousand small objects, none of them in a circle: looking for garbage only takes time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for source in sources:
+            given = source if isinstance(source, FelisSource) else FelisSource(uri=source)
+            try:
+                found.append(_adapted(reader.schema(given.uri), given))
+            except DescriptionError as error:
+                problems += error.problems
+    finally:
+        if collecting:
+            gc.enable()
+    if problems:
+        raise DescriptionError(problems)
+    return tuple(found)
+
+
+class _Reader:
+    """Reads files, each of them once however many refer to it."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[YamlFile, Values]] = {}
+        self._tables: dict[str, _RawTables] = {}
+
+    def schema(self, uri: str) -> SchemaDescription:
+        """Return the description in one file."""
+        file, values = self._file(uri)
+        name = values.values.get("name")
+        if not isinstance(name, str) or not name:
+            file.problem(
+                values.line, "", "the schema has no name", "write name: and its name in the database"
+            )
+            name = ""
+        if "tables" not in values.values:
+            file.problem(values.line, name, "the schema has no tables", "write tables: and a list")
+        tables = self._described_tables(file, values, name)
+        if file.problems:
+            raise DescriptionError(file.problems)
+        return SchemaDescription(
+            name=name,
+            tables=tables,
+            description=values.values.get("description") or None,
+            utype=values.values.get("votable:utype") or None,
+            place=file.place(values.line),
+        )
+
+    def _file(self, uri: str) -> tuple[YamlFile, Values]:
+        if uri not in self._files:
+            file = read_yaml_file(uri)
+            self._files[uri] = file, file.mapping(file.root, "", _SCHEMA_KEYS)
+        return self._files[uri]
+
+    def _described_tables(self, file: YamlFile, schema: Values, name: str) -> tuple[TableDescription, ...]:
+        found: list[FoundTable] = []
+        for node in file.sequence(schema.values.get("tables"), name):
+            values = file.mapping(node, name, _TABLE_KEYS)
+            table = values.values.get("name")
+            if not isinstance(table, str) or not table:
+                file.problem(values.line, name, "a table has no name", "give it one")
+                continue
+            if any(table == other.name for other in found):
+                file.problem(values.line, f"{name}.{table}", "the table is described twice", "keep one")
+                continue
+            own = f"{name}.{table}"
+            columns = [
+                *self._own_columns(file, values, own),
+                *self._referenced_columns(file, schema, values, own),
+            ]
+            found.append(FoundTable(table, values, _unique(file, columns, own)))
+        keys = key_descriptions(file, name, found)
+        return tuple(
+            TableDescription(
+                name=one.name,
+                columns=tuple(column for _, column in one.columns),
+                keys=keys[one.name],
+                description=one.values.values.get("description") or None,
+                utype=one.values.values.get("votable:utype") or None,
+                index=_index(one.values),
+                place=file.place(one.values.line),
+            )
+            for one in found
+        )
+
+    def _own_columns(
+        self, file: YamlFile, table: Values, what: str
+    ) -> Iterable[tuple[str, ColumnDescription]]:
+        for node in file.sequence(table.values.get("columns"), what):
+            values = file.mapping(node, what, COLUMN_KEYS)
+            column = column_description(file, values.values, values.line, what)
+            if column is not None:
+                identifier = values.values.get("@id") or f"#{table.values['name']}.{column.name}"
+                yield identifier, column
+
+    def _referenced_columns(
+        self, file: YamlFile, schema: Values, table: Values, what: str
+    ) -> Iterable[tuple[str, ColumnDescription]]:
+        """Return the columns that a table takes over from those of other files."""
+        references = table.values.get("columnRefs")
+        if references is None:
+            return
+        identifier = table.values.get("@id") or f"#{table.values['name']}"
+        resources = file.mapping(schema.values.get("resources"), what, None).values
+        for resource, tables in file.mapping(references, what, None).values.items():
+            others = self._resource_tables(file, resources, resource, what, table.line)
+            for other, columns in file.mapping(tables, what, None).values.items():
+                if others and other not in others:
+                    file.problem(table.line, what, f"there is no table {other} in {resource}")
+                elif others:
+                    for name, values in self._references(file, columns, others[other], what):
+                        column = column_description(file, values.values, values.line, what)
+                        if column is not None:
+                            yield f"{identifier}.{name}", column
+
+    def _references(
+        self, file: YamlFile, columns: Any, others: dict[str, Values], what: str
+    ) -> Iterable[tuple[str, Values]]:
+        if not isinstance(columns, yaml.MappingNode):
+            return
+        for key, node in columns.value:
+            name, line = key.value, key.start_mark.line + 1
+            change = scalar(node)
+            given = file.mapping(node, f"{what}.{name}", _REFERENCE_KEYS).values if change else {}
+            wanted = given.get("ref_name") or name
+            if wanted not in others:
+                file.problem(
+                    line, f"{what}.{name}", f"there is no column {wanted} to refer to", "check ref_name"
+                )
+                continue
+            overrides = (
+                file.mapping(given.get("overrides"), f"{what}.{name}", OVERRIDES).values if given else {}
+            )
+            yield name, Values(line, others[wanted].values | overrides | {"name": name})
+
+    def _resource_tables(
+        self, file: YamlFile, resources: dict[str, Any], name: str, what: str, line: int
+    ) -> _RawTables:
+        """Return the columns of another file, as they stand there, by table."""
+        node = resources.get(name)
+        if node is None:
+            file.problem(line, what, f"there is no resource {name}", "name its file under resources:")
+            return {}
+        uri = file.mapping(node, what, frozenset({"uri"})).values.get("uri")
+        if not isinstance(uri, str):
+            file.problem(line, what, f"resource {name} has no uri", "write uri: and its file")
+            return {}
+        uri = join_uri(file.uri, uri)
+        if uri not in self._tables:
+            self._tables[uri] = self._raw_tables(uri)
+        return self._tables[uri]
+
+    def _raw_tables(self, uri: str) -> _RawTables:
+        file, schema = self._file(uri)
+        found: _RawTables = {}
+        for node in file.sequence(schema.values.get("tables"), uri):
+            table = file.mapping(node, uri, _TABLE_KEYS)
+            columns = [
+                file.mapping(column, uri, COLUMN_KEYS)
+                for column in file.sequence(table.values.get("columns"), uri)
+            ]
+            found[str(table.values.get("name"))] = {str(one.values.get("name")): one for one in columns}
+        return found
+
+
+def _unique(
+    file: YamlFile, columns: list[tuple[str, ColumnDescription]], what: str
+) -> tuple[tuple[str, ColumnDescription], ...]:
+    seen: dict[str, ColumnDescription] = {}
+    for _, column in columns:
+        if column.name in seen:
+            line = column.place.line if column.place is not None else 0
+            file.problem(line, f"{what}.{column.name}", "the column is described twice", "keep one of them")
+        seen[column.name] = column
+    return tuple(columns)
+
+
+def _index(values: Values) -> int | None:
+    found = values.values.get("tap:table_index")
+    return found if isinstance(found, int) else None
+
+
+def _adapted(schema: SchemaDescription, source: FelisSource) -> SchemaDescription:
+    """Return a description as a package that names the file wants it."""
+    tables = schema.tables
+    if source.hidden or source.columns:
+        tables = tuple(
+            replace(table, hidden=source.hidden, columns=(*table.columns, *source.columns))
+            for table in tables
+        )
+    name = source.schema or schema.name
+    if name != schema.name:
+        tables = tuple(
+            replace(table, keys=tuple(replace(key, target_schema=name) for key in table.keys))
+            for table in tables
+        )
+    return replace(
+        schema,
+        name=name,
+        tables=tables,
+        description=source.description or schema.description,
+        index=source.index,
+        only_described=source.only_described,
+    )

@@ -1,0 +1,173 @@
+"""Columns of a Felis file as descriptions: types in VOTable, units, UCDs, flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tap_schema.felis_nodes import YamlFile
+from tapdb.descriptions import ColumnDescription
+
+__all__ = ["COLUMN_KEYS", "OVERRIDES", "FelisType", "column_description", "felis_type"]
+
+
+@dataclass(frozen=True, slots=True)
+class FelisType:
+    """A type of Felis in VOTable's words.
+
+    Attributes
+    ----------
+    datatype
+        Type in VOTable.
+    sized
+        Whether a length must be given.
+    variable
+        Whether values may be shorter than the length.
+    xtype
+        Extended type (DALI).
+    unbounded
+        Whether values have any length.
+    """
+
+    datatype: str
+    sized: bool = False
+    variable: bool = True
+    xtype: str | None = None
+    unbounded: bool = False
+
+
+_TYPES = {
+    "boolean": FelisType("boolean"),
+    "byte": FelisType("unsignedByte"),
+    "short": FelisType("short"),
+    "int": FelisType("int"),
+    "long": FelisType("long"),
+    "float": FelisType("float"),
+    "double": FelisType("double"),
+    "char": FelisType("char", sized=True, variable=False),
+    "string": FelisType("char", sized=True),
+    "unicode": FelisType("unicodeChar", sized=True),
+    "text": FelisType("char", unbounded=True),
+    "binary": FelisType("unsignedByte", sized=True),
+    "timestamp": FelisType("char", unbounded=True, xtype="timestamp"),
+}
+
+# The names that Felis' own model has for the keys of its files are accepted there, too.
+_ALIASES = {
+    "id": "@id",
+    "ivoa_ucd": "ivoa:ucd",
+    "ivoa_unit": "ivoa:unit",
+    "fits_tunit": "fits:tunit",
+    "tap_column_index": "tap:column_index",
+    "tap_principal": "tap:principal",
+    "tap_std": "tap:std",
+    "votable_arraysize": "votable:arraysize",
+    "votable_datatype": "votable:datatype",
+    "votable_utype": "votable:utype",
+    "votable_xtype": "votable:xtype",
+    "mysql_datatype": "mysql:datatype",
+    "postgresql_datatype": "postgresql:datatype",
+}
+COLUMN_KEYS = frozenset(
+    {
+        *("name", "description", "datatype", "length", "precision", "nullable", "value", "autoincrement"),
+        *_ALIASES,
+        *_ALIASES.values(),
+    }
+)
+"""What a column may say of itself."""
+
+OVERRIDES = frozenset(
+    {
+        *("datatype", "length", "description", "nullable"),
+        *("tap:principal", "tap:column_index", "tap_principal", "tap_column_index"),
+    }
+)
+"""What a reference to a column of another file may change."""
+
+
+def felis_type(name: object) -> FelisType | None:
+    """Return a type by its name in Felis."""
+    return _TYPES.get(name) if isinstance(name, str) else None
+
+
+def column_description(
+    file: YamlFile, values: Mapping[str, Any], line: int, what: str
+) -> ColumnDescription | None:
+    """Return what a column is described to be; `None`, and a problem is noted, if it cannot be used.
+
+    Parameters
+    ----------
+    file
+        File in which the column stands.
+    values
+        What it says of itself.
+    line
+        Line of its first key.
+    what
+        Name of its table, for problems.
+    """
+    get = values.get
+    name = get("name")
+    if not isinstance(name, str) or not name:
+        file.problem(line, what, "a column has no name", "give it one")
+        return None
+    kind = felis_type(get("datatype"))
+    if kind is None:
+        problem = "has no datatype" if get("datatype") is None else f"has the datatype {get('datatype')}"
+        file.problem(line, f"{what}.{name}", problem, f"write one of {', '.join(_TYPES)}")
+        return None
+    length = get("length")
+    if kind.sized and (not isinstance(length, int) or length < 1):
+        problem = f"datatype {get('datatype')} needs a length"
+        file.problem(line, f"{what}.{name}", problem, "add length: and a number from 1")
+        return None
+    unit = _unit(file, values, line, f"{what}.{name}")
+    return ColumnDescription(
+        name=name,
+        datatype=_text(values, "votable:datatype") or kind.datatype,
+        arraysize=_text(values, "votable:arraysize") or _arraysize(kind, length),
+        xtype=_text(values, "votable:xtype") or kind.xtype,
+        unit=unit,
+        ucd=_text(values, "ivoa:ucd"),
+        utype=_text(values, "votable:utype"),
+        description=get("description") or None,
+        principal=bool(_number(file, values, "tap:principal", line, f"{what}.{name}")),
+        std=bool(_number(file, values, "tap:std", line, f"{what}.{name}")),
+        index=_number(file, values, "tap:column_index", line, f"{what}.{name}"),
+        place=file.place(line),
+    )
+
+
+def _arraysize(kind: FelisType, length: object) -> str | None:
+    """Return the arraysize of a type; a single character is no array (VOTable 1.3, erratum 3)."""
+    if kind.unbounded:
+        return "*"
+    if not kind.sized or length == 1:
+        return None
+    return f"{length}*" if kind.variable else str(length)
+
+
+def _unit(file: YamlFile, values: Mapping[str, Any], line: int, what: str) -> str | None:
+    ivoa, fits = _text(values, "ivoa:unit"), _text(values, "fits:tunit")
+    if ivoa and fits:
+        file.problem(line, what, "has ivoa:unit and fits:tunit", "keep ivoa:unit")
+    return ivoa or fits
+
+
+def _text(values: Mapping[str, Any], key: str) -> str | None:
+    found = values.get(key)
+    if found is None:
+        found = values.get(key.replace(":", "_"))
+    return None if found is None or found == "" else str(found)
+
+
+def _number(file: YamlFile, values: Mapping[str, Any], key: str, line: int, what: str) -> int | None:
+    found = values.get(key)
+    if found is None:
+        found = values.get(key.replace(":", "_"))
+    if found is None or isinstance(found, int):
+        return found
+    file.problem(line, what, f"{key} is {found!r}", "write a whole number")
+    return None

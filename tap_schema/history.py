@@ -1,0 +1,165 @@
+"""What was published before: the record of publications, and going back to one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from tap_schema.diff import Changes, TableChanges, apply_changes
+from tap_schema.errors import TapSchemaMissingError, UnknownGenerationError
+from tap_schema.publish import Publication, plan_publication, publish
+from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows
+from tap_schema.stored import has_tap_schema, read_rows
+
+__all__ = ["Generation", "plan_rollback", "read_generations", "rollback", "rows_at"]
+
+_GENERATION = sa.table(
+    "generation",
+    *(
+        sa.column(name)
+        for name in (
+            *("generation", "published_at", "digest", "generator", "comment"),
+            *("row_count", "inserted", "updated", "deleted"),
+        )
+    ),
+    schema="tap_schema",
+)
+_UNDO = sa.table("tap_schema_undo", sa.column("generation"), sa.column("undo"), schema="tapdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One publication that changed something.
+
+    Attributes
+    ----------
+    generation
+        Its number, from 1.
+    published_at
+        When (UTC).
+    digest
+        SHA-256 of all rows that were then in force.
+    generator
+        Program that published.
+    comment
+        Why.
+    row_count
+        Number of rows that were then in force.
+    inserted, updated, deleted
+        Number of rows that it changed.
+    """
+
+    generation: int
+    published_at: datetime
+    digest: str
+    generator: str
+    comment: str | None
+    row_count: int
+    inserted: int
+    updated: int
+    deleted: int
+
+
+def read_generations(connection: sa.Connection) -> tuple[Generation, ...]:
+    """Return the record of all publications, newest first.
+
+    Raises
+    ------
+    TapSchemaMissingError
+        Raised if the database has no tables for TAP_SCHEMA.
+    """
+    if not has_tap_schema(connection):
+        raise TapSchemaMissingError("there is no table tap_schema.generation")
+    query = sa.select(_GENERATION).order_by(_GENERATION.c.generation.desc())
+    return tuple(Generation(*row) for row in connection.execute(query))
+
+
+def rows_at(connection: sa.Connection, generation: int) -> TapSchemaRows:
+    """Return the rows that were in force after a publication; 0 is before the first.
+
+    Raises
+    ------
+    UnknownGenerationError
+        Raised if there was no such publication.
+    TapSchemaMissingError
+        Raised if the database has no tables for TAP_SCHEMA.
+    """
+    rows = read_rows(connection)
+    known = [one.generation for one in read_generations(connection)]
+    if generation not in {*known, 0}:
+        raise UnknownGenerationError(generation, known)
+    query = sa.select(_UNDO.c.undo).where(_UNDO.c.generation > generation).order_by(_UNDO.c.generation.desc())
+    for undo in connection.scalars(query):
+        rows = apply_changes(rows, _changes(undo))
+    return rows
+
+
+def rollback(connection: sa.Connection, *, to: int | None = None) -> Publication:
+    """Publish again what was in force after an earlier publication; the record goes on.
+
+    Parameters
+    ----------
+    connection
+        Connection of a member of ``tapdb_owner``; the caller commits.
+    to
+        Number of the publication; `None` for the one before the last.
+
+    Raises
+    ------
+    UnknownGenerationError
+        Raised if there was no such publication.
+    TapSchemaMissingError, UnpublishableError, PublicationError
+        As for `tap_schema.publish.publish`, if a table of then is gone for instance.
+    """
+    number = _wanted(connection, to)
+    return publish(connection, rows_at(connection, number), comment=_comment(number))
+
+
+def plan_rollback(connection: sa.Connection, *, to: int | None = None) -> Publication:
+    """Return what `rollback` would change, and the SQL that would do it.
+
+    Raises
+    ------
+    UnknownGenerationError
+        Raised if there was no such publication.
+    TapSchemaMissingError
+        Raised if the database has no tables for TAP_SCHEMA.
+    """
+    number = _wanted(connection, to)
+    return plan_publication(connection, rows_at(connection, number), comment=_comment(number))
+
+
+def _wanted(connection: sa.Connection, to: int | None) -> int:
+    if to is not None:
+        return to
+    known = [one.generation for one in read_generations(connection)]
+    if not known:
+        raise UnknownGenerationError(None, known)
+    return known[1] if len(known) > 1 else 0
+
+
+def _comment(generation: int) -> str:
+    return f"rollback to generation {generation}"
+
+
+def _changes(undo: dict[str, dict[str, list[list[object]]]]) -> Changes:
+    """Return recorded changes back."""
+    return Changes(
+        {
+            name: TableChanges(
+                inserted=tuple(map(ROW_TYPES[name]._make, table["restore"])),
+                updated=(),
+                deleted=tuple(_bare_row(name, key) for key in table["remove"]),
+            )
+            for name, table in undo.items()
+        }
+    )
+
+
+def _bare_row(name: str, key: list[object]) -> Row:
+    """Return a row of which nothing but the key is known."""
+    given = dict(zip(KEYS[name], key, strict=True))
+    row: Row = ROW_TYPES[name]._make(given.get(column) for column in ROW_TYPES[name]._fields)
+    return row

@@ -1,0 +1,52 @@
+"""Names in TAP_SCHEMA: spelled as a query has to write them (TAP 1.1 section 4, ADQL 2.1 §2.1.4)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from adql.names import identifier_of
+
+__all__ = ["column_id", "published_name", "published_names"]
+
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def published_name(name: str) -> str:
+    """Return a name as a query has to write it: in double quotes if it is no regular identifier of ADQL.
+
+    Examples
+    --------
+    >>> published_name("diaObjectId"), published_name("size"), published_name("a b")
+    ('diaObjectId', '"size"', '"a b"')
+    """
+    return _delimited(name) if identifier_of(name).quoted else name
+
+
+def published_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the published names of columns of one table, or of tables of one schema, by their own.
+
+    Names that differ in case alone are all delimited: without quotes they would be one.
+    """
+    names = tuple(names)
+    count = Counter(name.lower() for name in names)
+    return {name: published_name(name) if count[name.lower()] == 1 else _delimited(name) for name in names}
+
+
+def column_id(table_name: str, column_name: str) -> str:
+    """Return the ID that a column has as FIELD of a VOTable, to which DataLink descriptors refer.
+
+    The view ``tap_schema.columns11`` computes the same.
+
+    Examples
+    --------
+    >>> column_id('dp1."Object"', "objectId")
+    'dp1_Object_objectId'
+    """
+    plain = f"{table_name.replace('.', '_')}_{column_name}".replace('"', "")
+    return _NOT_IN_ID.sub("_", plain)
+
+
+def _delimited(name: str) -> str:
+    return f'"{name.replace(chr(34), chr(34) * 2)}"'

@@ -1,0 +1,188 @@
+"""The rows of TAP_SCHEMA, table by table (TAP 1.1 section 4), and those of our own tables beside them.
+
+Rows are named tuples: there are tens of thousands of them, and telling old ones from new ones is a matter of
+sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+__all__ = [
+    "KEYS",
+    "ROW_TYPES",
+    "ColumnRow",
+    "KeyColumnRow",
+    "KeyRow",
+    "ParameterRow",
+    "Row",
+    "SchemaRow",
+    "ServiceRow",
+    "TableRow",
+    "TapSchemaRows",
+    "key_of",
+]
+
+
+class SchemaRow(NamedTuple):
+    """A row of ``tap_schema.schemas``."""
+
+    schema_name: str
+    utype: str | None
+    description: str | None
+    schema_index: int | None
+
+
+class TableRow(NamedTuple):
+    """A row of ``tap_schema.tables``."""
+
+    schema_name: str
+    table_name: str
+    table_type: str
+    utype: str | None
+    description: str | None
+    table_index: int | None
+
+
+class ColumnRow(NamedTuple):
+    """A row of ``tap_schema.columns``, less ``size``, which the database computes."""
+
+    table_name: str
+    column_name: str
+    datatype: str
+    arraysize: str | None
+    xtype: str | None
+    description: str | None
+    utype: str | None
+    unit: str | None
+    ucd: str | None
+    indexed: int
+    principal: int
+    std: int
+    column_index: int | None
+
+
+class KeyRow(NamedTuple):
+    """A row of ``tap_schema.keys``."""
+
+    key_id: str
+    from_table: str
+    target_table: str
+    description: str | None
+    utype: str | None
+
+
+class KeyColumnRow(NamedTuple):
+    """A row of ``tap_schema.key_columns``."""
+
+    key_id: str
+    from_column: str
+    target_column: str
+
+
+class ServiceRow(NamedTuple):
+    """A row of ``tap_schema.datalink_service``."""
+
+    service_id: str
+    table_name: str
+    access_url: str
+    standard_id: str | None
+    resource_identifier: str | None
+    content_type: str | None
+    description: str | None
+
+
+class ParameterRow(NamedTuple):
+    """A row of ``tap_schema.datalink_parameter``."""
+
+    service_id: str
+    parameter_name: str
+    table_name: str | None
+    column_name: str | None
+    value: str | None
+    datatype: str
+    arraysize: str | None
+    xtype: str | None
+    unit: str | None
+    ucd: str | None
+    description: str | None
+    parameter_index: int | None
+
+
+Row = SchemaRow | TableRow | ColumnRow | KeyRow | KeyColumnRow | ServiceRow | ParameterRow
+
+ROW_TYPES: Mapping[str, type[Any]] = {
+    "schemas": SchemaRow,
+    "tables": TableRow,
+    "columns": ColumnRow,
+    "keys": KeyRow,
+    "key_columns": KeyColumnRow,
+    "datalink_service": ServiceRow,
+    "datalink_parameter": ParameterRow,
+}
+"""Type of the rows of each table, those that are referred to first."""
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "schemas": ("schema_name",),
+    "tables": ("table_name",),
+    "columns": ("table_name", "column_name"),
+    "keys": ("key_id",),
+    "key_columns": ("key_id", "from_column"),
+    "datalink_service": ("service_id",),
+    "datalink_parameter": ("service_id", "parameter_name"),
+}
+"""Primary key of each table."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapSchemaRows:
+    """All rows of a TAP_SCHEMA; the attributes are its tables.
+
+    Attributes
+    ----------
+    schemas, tables, columns, keys, key_columns
+        Rows of the five tables of the standard.
+    datalink_service, datalink_parameter
+        Rows of our own tables beside them.
+    """
+
+    schemas: tuple[SchemaRow, ...] = ()
+    tables: tuple[TableRow, ...] = ()
+    columns: tuple[ColumnRow, ...] = ()
+    keys: tuple[KeyRow, ...] = ()
+    key_columns: tuple[KeyColumnRow, ...] = ()
+    datalink_service: tuple[ServiceRow, ...] = ()
+    datalink_parameter: tuple[ParameterRow, ...] = ()
+
+    def by_table(self) -> dict[str, tuple[Row, ...]]:
+        """Return the rows of each table by its name, those that are referred to first."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __len__(self) -> int:
+        """Return the number of all rows."""
+        return sum(map(len, self.by_table().values()))
+
+    def columns_by_table(self) -> dict[str, list[ColumnRow]]:
+        """Return the columns of each table in their order."""
+        found: dict[str, list[ColumnRow]] = {table.table_name: [] for table in self.tables}
+        for column in self.columns:
+            found.setdefault(column.table_name, []).append(column)
+        return found
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all rows, hexadecimal; their order does not matter."""
+        whole = hashlib.sha256()
+        for name, rows in self.by_table().items():
+            lines = sorted(json.dumps(row, ensure_ascii=False) for row in rows)
+            whole.update("\n".join([name, *lines, ""]).encode())
+        return whole.hexdigest()
+
+
+def key_of(table: str, row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the primary key of a row of a table."""
+    names = ROW_TYPES[table]._fields
+    return tuple(row[names.index(name)] for name in KEYS[table])

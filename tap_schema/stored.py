@@ -1,0 +1,159 @@
+"""Rows that are published: read from the database, and read as descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from adql.names import split_name
+from tap_schema.errors import TapSchemaMissingError
+from tap_schema.rows import ROW_TYPES, ColumnRow, Row, TapSchemaRows
+from tapdb.descriptions import ColumnDescription, KeyDescription, SchemaDescription, TableDescription
+from tapdb.service_descriptions import ParameterDescription, ServiceDescription
+
+__all__ = ["described_by_rows", "has_tap_schema", "read_rows", "services_of_rows", "stored_table"]
+
+SCHEMA = "tap_schema"
+
+
+def stored_table(name: str) -> sa.TableClause:
+    """Return a table of TAP_SCHEMA with the columns that are written."""
+    return sa.table(name, *(sa.column(column) for column in ROW_TYPES[name]._fields), schema=SCHEMA)
+
+
+def has_tap_schema(connection: sa.Connection) -> bool:
+    """Return whether the database has the tables of TAP_SCHEMA."""
+    return connection.scalar(sa.select(sa.func.to_regclass(f"{SCHEMA}.generation"))) is not None
+
+
+def read_rows(connection: sa.Connection) -> TapSchemaRows:
+    """Return all rows that are published.
+
+    Raises
+    ------
+    TapSchemaMissingError
+        Raised if the database has no tables for them.
+    """
+    if not has_tap_schema(connection):
+        raise TapSchemaMissingError("there is no table tap_schema.generation")
+    found: dict[str, tuple[Row, ...]] = {}
+    for name, row_type in ROW_TYPES.items():
+        table = stored_table(name)
+        result = connection.execute(sa.select(table).order_by(*_order(table)))
+        found[name] = tuple(map(row_type._make, result))
+    return TapSchemaRows(**found)  # type: ignore[arg-type]  # each table has rows of its own type
+
+
+def described_by_rows(rows: TapSchemaRows) -> tuple[SchemaDescription, ...]:
+    """Return what published rows say of their tables, so that they can be published again."""
+    columns = rows.columns_by_table()
+    keys = _keys(rows)
+    tables: dict[str, list[TableDescription]] = {row.schema_name: [] for row in rows.schemas}
+    for row in rows.tables:
+        tables[row.schema_name].append(
+            TableDescription(
+                name=split_name(row.table_name)[-1],
+                columns=tuple(map(_column, columns[row.table_name])),
+                keys=tuple(keys.get(row.table_name, ())),
+                description=row.description,
+                utype=row.utype,
+                index=row.table_index,
+            )
+        )
+    return tuple(
+        SchemaDescription(
+            name=split_name(row.schema_name)[-1],
+            tables=tuple(tables[row.schema_name]),
+            description=row.description,
+            utype=row.utype,
+            index=row.schema_index,
+        )
+        for row in rows.schemas
+    )
+
+
+def services_of_rows(rows: TapSchemaRows) -> tuple[ServiceDescription, ...]:
+    """Return the services that are published."""
+    parameters: dict[str, list[ParameterDescription]] = {}
+    for row in sorted(rows.datalink_parameter, key=lambda row: row.parameter_index or 0):
+        parameters.setdefault(row.service_id, []).append(
+            ParameterDescription(
+                name=row.parameter_name,
+                column=split_name(row.column_name)[-1] if row.column_name else None,
+                value=row.value,
+                datatype=row.datatype,
+                arraysize=row.arraysize,
+                xtype=row.xtype,
+                unit=row.unit,
+                ucd=row.ucd,
+                description=row.description,
+            )
+        )
+    return tuple(
+        ServiceDescription(
+            id=row.service_id,
+            schema=split_name(row.table_name)[0],
+            table=split_name(row.table_name)[-1],
+            access_url=row.access_url,
+            standard_id=row.standard_id,
+            resource_identifier=row.resource_identifier,
+            content_type=row.content_type,
+            description=row.description,
+            parameters=tuple(parameters.get(row.service_id, ())),
+        )
+        for row in rows.datalink_service
+    )
+
+
+def _order(table: sa.TableClause) -> list[sa.ColumnElement[object]]:
+    """Return the order in which rows are to be listed (TAP 1.1 section 4)."""
+    order = {
+        "schemas": ("schema_index", "schema_name"),
+        "tables": ("schema_name", "table_index", "table_name"),
+        "columns": ("table_name", "column_index", "column_name"),
+    }
+    return [table.c[name] for name in order.get(table.name, tuple(table.c.keys())[:2])]
+
+
+def _column(row: ColumnRow) -> ColumnDescription:
+    return ColumnDescription(
+        name=split_name(row.column_name)[-1],
+        datatype=row.datatype,
+        arraysize=row.arraysize,
+        xtype=row.xtype,
+        unit=row.unit,
+        ucd=row.ucd,
+        utype=row.utype,
+        description=row.description,
+        principal=bool(row.principal),
+        std=bool(row.std),
+        index=row.column_index,
+    )
+
+
+def _keys(rows: TapSchemaRows) -> dict[str, list[KeyDescription]]:
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in rows.key_columns:
+        pairs.setdefault(row.key_id, []).append(
+            (split_name(row.from_column)[-1], split_name(row.target_column)[-1])
+        )
+    found: dict[str, list[KeyDescription]] = {}
+    for key in rows.keys:
+        target = split_name(key.target_table)
+        found.setdefault(key.from_table, []).append(
+            KeyDescription(
+                name=key.key_id.removeprefix(f"{key.from_table}."),
+                columns=_side(pairs.get(key.key_id, ()), 0),
+                target_schema=target[0],
+                target_table=target[-1],
+                target_columns=_side(pairs.get(key.key_id, ()), 1),
+                description=key.description,
+                utype=key.utype,
+            )
+        )
+    return found
+
+
+def _side(pairs: Iterable[tuple[str, str]], side: int) -> tuple[str, ...]:
+    return tuple(pair[side] for pair in pairs)

@@ -1,0 +1,216 @@
+"""What tables and columns mean: descriptions that each job gives of what it makes, for TAP_SCHEMA.
+
+A package offers them under the entry-point group ``tapdb.descriptions``: a function that looks into a
+database and describes what is there of its own. What exists, and of which type it is, the database says
+itself; a description adds what a database does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from tapdb.place import Place
+from tapdb.service_descriptions import ServiceDescription
+
+__all__ = [
+    "GROUP",
+    "ColumnDescription",
+    "Describer",
+    "FelisSource",
+    "KeyDescription",
+    "SchemaDescription",
+    "TableDescription",
+    "load_describers",
+]
+
+GROUP = "tapdb.descriptions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDescription:
+    """What a column means.
+
+    Attributes
+    ----------
+    name
+        Name as it is to be published; case does not matter for finding the column in the database.
+    datatype, arraysize, xtype
+        Type in VOTable that the column should have; `None` for a datatype that only the database knows.
+    unit
+        VOUnits string.
+    ucd
+        UCD1+ words.
+    utype
+        Place in a data model.
+    description
+        Meaning, one sentence.
+    principal, std
+        Flags of TAP_SCHEMA: shown by default; defined by a standard.
+    index
+        Order within the table; `None` for the order of the descriptions.
+    searched_by
+        Column of the same relation that conditions on this one are answered by, such as the polygon beside
+        a region in text; this one counts as indexed if that one is.
+    place
+        Where this description stands.
+    """
+
+    name: str
+    datatype: str | None = None
+    arraysize: str | None = None
+    xtype: str | None = None
+    unit: str | None = None
+    ucd: str | None = None
+    utype: str | None = None
+    description: str | None = None
+    principal: bool = False
+    std: bool = False
+    index: int | None = None
+    searched_by: str | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDescription:
+    """A foreign key that tables have by their meaning, whether the database enforces it or not.
+
+    Attributes
+    ----------
+    name
+        Name of the key, unique within its schema.
+    columns
+        Columns of the table that the key is described with.
+    target_schema, target_table, target_columns
+        What they refer to.
+    description
+        Meaning.
+    utype
+        Place in a data model.
+    place
+        Where this description stands.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    target_schema: str
+    target_table: str
+    target_columns: tuple[str, ...]
+    description: str | None = None
+    utype: str | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDescription:
+    """What a table or view means.
+
+    Attributes
+    ----------
+    name
+        Name as it is to be published, without its schema.
+    columns
+        Its columns.
+    keys
+        Foreign keys from it.
+    description
+        Meaning.
+    utype
+        Data model of the table.
+    index
+        Order within the schema; `None` for the order of the descriptions.
+    hidden
+        Names of columns in the database that are not to be published.
+    place
+        Where this description stands.
+    """
+
+    name: str
+    columns: tuple[ColumnDescription, ...] = ()
+    keys: tuple[KeyDescription, ...] = ()
+    description: str | None = None
+    utype: str | None = None
+    index: int | None = None
+    hidden: frozenset[str] = frozenset()
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaDescription:
+    """What a schema means, or a part of its tables: several descriptions may share a schema.
+
+    Attributes
+    ----------
+    name
+        Name of the schema in the database.
+    tables
+        Tables.
+    description
+        Meaning.
+    utype
+        Data model of the schema.
+    index
+        Order among the schemas.
+    only_described
+        Whether tables of the schema that nobody describes stay unpublished.
+    place
+        Where this description stands.
+    """
+
+    name: str
+    tables: tuple[TableDescription, ...] = ()
+    description: str | None = None
+    utype: str | None = None
+    index: int | None = None
+    only_described: bool = False
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FelisSource:
+    """A Felis file that describes tables of a job, and what has to be added to it.
+
+    Attributes
+    ----------
+    uri
+        Path, or resource such as ``resource://lsst.sdm.schemas/ppdb.yaml``.
+    schema
+        Schema in the database, if it is not the one that the file names.
+    description
+        Meaning of the schema, if not that of the file.
+    index
+        Order among the schemas.
+    hidden
+        Names of columns that are not to be published, of all tables.
+    columns
+        Columns that each table has besides those of the file.
+    only_described
+        Whether tables of the schema that nobody describes stay unpublished.
+    """
+
+    uri: str
+    schema: str | None = None
+    description: str | None = None
+    index: int | None = None
+    hidden: frozenset[str] = frozenset()
+    columns: tuple[ColumnDescription, ...] = ()
+    only_described: bool = False
+
+
+class Describer(Protocol):
+    """A function that describes what its package has made in a database."""
+
+    def __call__(
+        self, connection: sa.Connection, /
+    ) -> Iterable[SchemaDescription | FelisSource | ServiceDescription]:
+        """Return descriptions of what is there; nothing if nothing is."""
+
+
+def load_describers() -> dict[str, Describer]:
+    """Return the describing functions of all installed packages by name, in the order of names."""
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {name: found[name].load() for name in sorted(found)}
