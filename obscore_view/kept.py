@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from obscore_view.footprint import FOOTPRINT_COLUMNS, decoded_select, footprint_key
 from obscore_view.mapping import Mapping
 from obscore_view.observation import OBSERVATIONS, field_name, observation_select
+from obscore_view.published import SUMMARY, published_key, published_select
 from obscore_view.snapshot import Registry
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Watch",
     "kept_footprint",
     "kept_observation",
+    "kept_published",
     "kept_tables",
     "shown_regions",
 ]
@@ -66,6 +68,9 @@ class KeptTable:
         Column with a pg_sphere polygon and a GiST index, if there is one.
     watches
         Butler's tables that it is made from.
+    related
+        Whether the columns of the key depend on each other, so that PostgreSQL has to count how many
+        different keys there are; else it takes some to repeat, and memoizes what it will not ask for again.
     """
 
     name: str
@@ -74,6 +79,7 @@ class KeptTable:
     indexed: tuple[str, ...]
     polygon: str | None
     watches: tuple[Watch, ...]
+    related: bool = False
 
     @property
     def table(self) -> sa.TableClause:
@@ -127,6 +133,25 @@ def kept_observation(mapping: Mapping, element: str) -> KeptTable:
     )
 
 
+def kept_published(mapping: Mapping) -> KeptTable:
+    """Return the table of the dataset types and RUN collections that one view publishes."""
+    config, keys = mapping.config, mapping.registry.collection_key
+    key = published_key(mapping)
+    return KeptTable(
+        name=_shorten(f"{config.view_schema}_{config.view_name}_published"),
+        select=published_select(mapping),
+        key=key,
+        indexed=(),
+        polygon=None,
+        watches=(
+            Watch(SUMMARY, tuple((name, name) for name in key)),
+            Watch("collection", ((keys.tags_column, keys.column),)),
+            Watch("dataset_type", (("dataset_type_id", "id"),)),
+        ),
+        related=True,
+    )
+
+
 def kept_tables(mapping: Mapping) -> tuple[KeptTable, ...]:
     """Return all tables that a view reads; none if it is to leave Butler's tables untouched."""
     if mapping.config.tapdb.geometry != "table":
@@ -136,7 +161,8 @@ def kept_tables(mapping: Mapping) -> tuple[KeptTable, ...]:
     regions = shown_regions(mapping)
     footprints = [kept_footprint(mapping.registry, element) for element in regions]
     observations = [kept_observation(mapping, element) for element in OBSERVATIONS if element in dimensions]
-    return (*footprints, *observations)
+    published = [kept_published(mapping)] if mapping.config.collection_rule.kind == "run-regex" else []
+    return (*footprints, *observations, *published)
 
 
 def shown_regions(mapping: Mapping) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import visitors
 
-from obscore_view.branch import OUTLINE, Branch
+from obscore_view.branch import Branch
 from obscore_view.columns import DATASET_ID_COLUMN, ObsCoreColumn
+from obscore_view.dataset_row import OUTLINE
+from obscore_view.expressions import in_type_of, sql_text
 
 __all__ = ["layer"]
 
@@ -34,7 +35,7 @@ def layer(columns: Sequence[ObsCoreColumn], branches: Sequence[Branch], *, centr
         Name of the column with the centre of the region as pg_sphere point.
     """
     if not branches:
-        nothing = (_cast(sa.null(), one).label(one.name) for one in columns)
+        nothing = (in_type_of(one, None).label(one.name) for one in columns)
         return sa.select(*nothing).where(sa.false())
     types = {one.name: one for one in columns}
     derived = {"s_region", centre}
@@ -60,7 +61,7 @@ def _inner(branch: Branch, names: Sequence[str], types: dict[str, ObsCoreColumn]
         sa.select(
             branch.dataset_id.label(DATASET_ID_COLUMN),
             outline.label(OUTLINE),
-            *(_cast(branch.row.get(name, sa.null()), types[name]).label(name) for name in names),
+            *(in_type_of(types[name], branch.row.get(name)).label(name) for name in names),
         )
         .select_from(branch.source)
         .where(*branch.conditions)
@@ -78,8 +79,8 @@ def _common(
 
     The second value is the branch's UUID that the expression has in it.
     """
-    expressions = [_cast(branch.row.get(name, sa.null()), column) for branch in branches]
-    if len({_text(one) for one in expressions}) > 1:
+    expressions = [in_type_of(column, branch.row.get(name)) for branch in branches]
+    if len({sql_text(one) for one in expressions}) > 1:
         return None
     first, dataset_id = expressions[0], branches[0].dataset_id
     for part in visitors.iterate(first):
@@ -97,7 +98,7 @@ def _twins(
     first: dict[tuple[str, ...], str] = {}
     twins: dict[str, str] = {}
     for name in names:
-        key = tuple(_text(_cast(branch.row.get(name, sa.null()), types[name])) for branch in branches)
+        key = tuple(sql_text(in_type_of(types[name], branch.row.get(name))) for branch in branches)
         if (twin := first.setdefault(key, name)) != name:
             twins[name] = twin
     return twins
@@ -114,15 +115,3 @@ def _moved(
     # SQLAlchemy's type for the function is one that no function can have.
     moved: sa.ColumnElement[Any] = cast("Any", visitors.replacement_traverse)(expression, {}, replace)
     return moved
-
-
-def _cast(value: sa.ColumnElement[Any], column: ObsCoreColumn) -> sa.ColumnElement[Any]:
-    """Return a value in a column's type, so that no branch decides it; one cast is enough."""
-    while isinstance(value, sa.Cast) and isinstance(value.type, type(column.sql_type)):
-        value = value.clause
-    return sa.cast(value, column.sql_type)
-
-
-def _text(expression: sa.ColumnElement[Any]) -> str:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))

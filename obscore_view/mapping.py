@@ -95,6 +95,19 @@ class Mapping:
     dataset_types: tuple[DatasetTypeMapping, ...]
 
     @property
+    def branches(self) -> tuple[tuple[Place, tuple[DatasetTypeMapping, ...]], ...]:
+        """The dataset types that one SELECT can find together, each with their tags table.
+
+        They share a tags table, format strings and restrictions: conditions on these can use an index then.
+        """
+        found: dict[object, tuple[Place, tuple[DatasetTypeMapping, ...]]] = {}
+        for one in self.dataset_types:
+            for place in one.places:
+                key = (place.tags_table, one.obs_id, one.obs_publisher_did, repr(one.constraints))
+                found[key] = (place, (*found[key][1], one) if key in found else (one,))
+        return tuple(found.values())
+
+    @property
     def record_fields(self) -> MappingABC[str, tuple[tuple[str, ...], ...]]:
         """Fields of dimension records that format strings refer to, by element."""
         found: dict[str, dict[tuple[str, ...], None]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from obscore_view.mapping import Mapping
 from obscore_view.observation import butler_table
-from obscore_view.regex import to_postgres
+from obscore_view.published import different_constants
 from obscore_view.relations import Relations
 
 __all__ = ["Membership", "membership", "ranks_name", "ranks_select"]
@@ -29,30 +31,44 @@ class Membership:
         Conditions on the branch's rows.
     run
         Name of a dataset's RUN collection.
+    dataset_type
+        Name of a dataset's type.
+    constants
+        ObsCore columns that are the same for all datasets of a type, where they can be read.
     """
 
     conditions: tuple[sa.ColumnElement[bool], ...]
     run: sa.ColumnElement[Any]
+    dataset_type: sa.ColumnElement[Any]
+    constants: MappingABC[str, sa.ColumnElement[Any]]
 
 
-def membership(mapping: Mapping, relations: Relations) -> Membership:
+def membership(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
     """Return how a branch tells the datasets that it publishes; what that needs is joined.
 
     A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each
     of the rules takes one of them.
+
+    Parameters
+    ----------
+    mapping, relations
+        The view, and the branch's relations.
+    dataset_types
+        Names of the dataset types that the branch is for.
     """
     rule = mapping.config.collection_rule
     if rule.kind == "run-regex":
-        return _by_run(mapping, relations)
+        return _by_run(mapping, relations, dataset_types)
     tags, keys = relations.tags, mapping.registry.collection_key
     mine = tags.c[keys.tags_column]
     run = _name_of(mapping, relations.dataset().c[keys.run_column])
+    wanted, name = _of_types(mapping, relations, dataset_types)
     if rule.kind == "tagged":
         collection = butler_table(mapping.registry, "collection").alias("c")
         tagged = sa.select(collection.c[keys.column]).where(
             collection.c.type == _TAGGED, collection.c.name == rule.names[0]
         )
-        return Membership((mine == tagged.scalar_subquery(),), run)
+        return Membership((mine == tagged.scalar_subquery(), wanted), run, name, {})
     ranks = _ranks(mapping)
     rank, earlier = ranks.alias("k"), ranks.alias("k0")
     relations.source = relations.source.join(rank, rank.c.collection == mine)
@@ -63,7 +79,7 @@ def membership(mapping: Mapping, relations: Relations) -> Membership:
         .select_from(other.join(earlier, earlier.c.collection == other.c[keys.tags_column]))
         .where(*same, earlier.c.rank < rank.c.rank)
     )
-    return Membership((~found_earlier,), run)
+    return Membership((~found_earlier, wanted), run, name, {})
 
 
 def ranks_name(mapping: Mapping) -> str:
@@ -104,17 +120,34 @@ def ranks_select(mapping: Mapping) -> sa.Select[Any]:
     )
 
 
-def _by_run(mapping: Mapping, relations: Relations) -> Membership:
-    keys = mapping.registry.collection_key
-    mine = relations.tags.c[keys.tags_column]
-    run = butler_table(mapping.registry, "collection").alias("c")
-    published = [run.c.type == _RUN]
-    if names := mapping.config.collection_rule.names:
-        published.append(sa.or_(*(run.c.name.op("~")(to_postgres(name)) for name in names)))
-    # A join, not a list: of a list every element would be looked up for every region, and a repository gets
-    # new RUN collections each night.
-    relations.source = relations.source.join(run, run.c[keys.column] == mine)
-    return Membership(tuple(published), run.c.name)
+def _by_run(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
+    # A join, not a list of collections: of a list every element would be looked up for every region, and a
+    # repository gets new RUN collections each night.
+    published = relations.published()
+    return Membership(
+        (published.c.dataset_type.in_(dataset_types),),
+        published.c.run,
+        published.c.dataset_type if len(dataset_types) > 1 else sa.literal(dataset_types[0]),
+        {name: published.c[name] for name in different_constants(mapping)},
+    )
+
+
+def _of_types(
+    mapping: Mapping, relations: Relations, dataset_types: Sequence[str]
+) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[Any]]:
+    """Return the condition that a dataset is of one of the types, and the name of its type.
+
+    By name, not by number: a dataset type that is registered again gets another number.
+    """
+    types, number = (
+        butler_table(mapping.registry, "dataset_type").alias("dt"),
+        relations.tags.c.dataset_type_id,
+    )
+    if len(dataset_types) == 1:
+        wanted = sa.select(types.c.id).where(types.c.name == dataset_types[0])
+        return number == wanted.scalar_subquery(), sa.literal(dataset_types[0])
+    relations.source = relations.source.join(types, types.c.id == number)
+    return types.c.name.in_(dataset_types), types.c.name
 
 
 def _name_of(mapping: Mapping, collection: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

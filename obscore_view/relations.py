@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from obscore_view.footprint import footprint_key, lazy_select
-from obscore_view.kept import kept_footprint, kept_observation
+from obscore_view.kept import kept_footprint, kept_observation, kept_published
 from obscore_view.mapping import Mapping, Place
 from obscore_view.observation import OBSERVATIONS, butler_table, field_name, observation_select, record_field
+from obscore_view.published import published_key, published_select
 
 __all__ = ["Relations"]
 
@@ -21,8 +22,8 @@ __all__ = ["Relations"]
 class Relations:
     """The joins of one branch: the tags table and whatever its columns need.
 
-    All joins but the one with the tags table are LEFT JOINs over unique keys, so that no dataset is lost or
-    doubled and PostgreSQL drops those of which no column is asked for.
+    All joins but those that say which datasets are published are LEFT JOINs over unique keys, so that no
+    dataset is lost or doubled and PostgreSQL drops those of which no column is asked for.
     """
 
     def __init__(self, mapping: Mapping, place: Place) -> None:
@@ -124,6 +125,17 @@ class Relations:
         if found is None or not self._group.dimensions.issuperset(found.required):
             return None
         return self._record(element)
+
+    def published(self) -> sa.FromClause:
+        """Return the published dataset types of RUN collections, joined: datasets of others are left out."""
+        published = (
+            kept_published(self._mapping).table.alias("p")
+            if self._kept
+            else published_select(self._mapping).subquery("p")
+        )
+        same = [published.c[name] == self.tags.c[name] for name in published_key(self._mapping)]
+        self.source = self.source.join(published, sa.and_(*same))
+        return published
 
     def _observation(self, element: str) -> sa.FromClause:
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:

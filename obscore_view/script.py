@@ -23,6 +23,7 @@ from obscore_view.objects import (
     region_keys,
     statistics_name,
 )
+from obscore_view.published import SUMMARY
 from obscore_view.statement import build_select, view_columns
 from obscore_view.template import Literal, parse_template
 
@@ -179,7 +180,7 @@ def butler_tables(mapping: Mapping) -> tuple[str, ...]:
     """Return the tables of the registry that the view, its tables or its triggers may read."""
     registry = mapping.registry
     elements = {name for name in registry.universe.elements if name in registry.columns}
-    always = {"collection", "collection_chain", "dataset", "dataset_type", *elements}
+    always = {"collection", "collection_chain", "dataset", "dataset_type", SUMMARY, *elements}
     files = mapping.config.tapdb.datastore_tables or registry.datastore_tables
     tags = {place.tags_table for one in mapping.dataset_types for place in one.places}
     return tuple(sorted({*always, *files, *tags}))
@@ -210,6 +211,9 @@ def _make_kept(kept: KeptTable, registry_schema: str) -> Iterable[sql.Composable
         polygon = sql.Identifier(kept.polygon)
         yield sql.SQL("CREATE INDEX ON {} USING gist ({}) WITH (fillfactor = 100)").format(table, polygon)
         yield sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET (n_distinct = -1)").format(table, polygon)
+    if kept.related:
+        yield sql.SQL("CREATE STATISTICS {} (ndistinct) ON {} FROM {}").format(table, key, table)
+        yield sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(table, OWNER)
     yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, OWNER)
     yield sql.SQL("COMMENT ON TABLE {} IS {}").format(
         table, sql.Literal(f"Kept equal to {SCHEMA}.{kept.source} by triggers.")

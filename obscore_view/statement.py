@@ -67,12 +67,12 @@ def build_select(mapping: Mapping, *, joined: bool = False) -> sa.Select[Any]:
     MappingError
         Raised if the configuration asks for something that the registry does not have.
     """
+    columns = view_columns(mapping)
     branches = [
-        build_branch(mapping, dataset_type, place, joined=joined)
-        for dataset_type in mapping.dataset_types
-        for place in dataset_type.places
+        build_branch(mapping, place, dataset_types, columns, joined=joined)
+        for place, dataset_types in mapping.branches
     ]
-    return layer(view_columns(mapping), branches, centre=mapping.config.pgsphere_columns[1])
+    return layer(columns, branches, centre=mapping.config.pgsphere_columns[1])
 
 
 def _extra_column(name: str, value: ExtraColumnConfig | Constant, index: int) -> ObsCoreColumn:

@@ -27,6 +27,10 @@ BEGIN
     EXECUTE format('INSERT INTO %s SELECT * FROM %s', kept, source);
     RETURN NULL;
   END IF;
+  -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
+  IF NOT EXISTS (SELECT FROM changed) THEN
+    RETURN NULL;
+  END IF;
   SELECT string_agg(format('k.%I = c.%I', split_part(pair, '=', 1), split_part(pair, '=', 2)), ' AND ') INTO concerned
   FROM unnest(pairs) AS pair;
   IF TG_OP = 'UPDATE' THEN

@@ -51,12 +51,14 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(part)
 
 
-def _explained(connection: sa.Connection, view: str, condition: str) -> list[dict[str, Any]]:
+def _explained(
+    connection: sa.Connection, view: str, condition: str, options: str = ""
+) -> list[dict[str, Any]]:
     """Return the nodes of the plan of a search; small tables are no reason to read all of them."""
     connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
     schema, _, name = view.partition(".")
     query = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).where(sa.text(condition))
-    text = f"EXPLAIN (FORMAT JSON) {query}"
+    text = f"EXPLAIN ({options}FORMAT JSON) {query}"
     plan = connection.exec_driver_sql(text).scalar_one()
     loaded = json.loads(plan) if isinstance(plan, str) else plan
     return list(_nodes(loaded[0]["Plan"]))
@@ -128,7 +130,18 @@ def test_a_branch_whose_constants_do_not_fit_is_not_read(view_connection_readonl
     nodes = _explained(view_connection_readonly, TABLE, "dataproduct_subtype = 'lsst.deep_coadd'")
     relations = {node["Relation Name"] for node in nodes if "Relation Name" in node}
     assert "plain_patch_footprint" in relations
-    assert "plain_visit_detector_region_footprint" not in relations
+    assert "ivoa_obscore_exposure" not in relations
+
+
+def test_types_that_share_a_branch_have_no_region_read_if_none_of_them_fits(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    nodes = _explained(
+        view_connection_readonly, TABLE, "dataproduct_subtype = 'lsst.deep_coadd'", "ANALYZE, "
+    )
+    read = {node["Relation Name"]: node["Actual Loops"] for node in nodes if "Relation Name" in node}
+    assert read["plain_visit_detector_region_footprint"] == 0
+    assert read["plain_patch_footprint"] > 0
 
 
 def test_counting_reads_no_region(view_connection_readonly: sa.Connection) -> None:

@@ -1,4 +1,4 @@
--- sha256 2a3ae95eb190b2565b69d174a444cca948d562f6ad2046406dceb23924bdd1ef
+-- sha256 cd0c48f99237c551a8fef964d8c1152a3046eac066b78778c0b8c20c6a24495f
 -- Trigger function, FOR EACH STATEMENT: brings the rows of a kept table that a change of Butler's concerns up to date, in the transaction of the change.
 -- Arguments: the kept table; the view that it is to equal; its primary key, separated by commas; then pairs kept_column=butler_column, which say the
 -- rows concerned. Transition tables: changed (new rows, or the rows that were deleted), and before (old rows) on UPDATE. TRUNCATE has none:
@@ -26,6 +26,10 @@ BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     EXECUTE format('DELETE FROM %s', kept);
     EXECUTE format('INSERT INTO %s SELECT * FROM %s', kept, source);
+    RETURN NULL;
+  END IF;
+  -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
+  IF NOT EXISTS (SELECT FROM changed) THEN
     RETURN NULL;
   END IF;
   SELECT string_agg(format('k.%I = c.%I', split_part(pair, '=', 1), split_part(pair, '=', 2)), ' AND ') INTO concerned
