@@ -112,7 +112,7 @@ def test_a_command_ends_with_the_code_that_a_shell_would_give(
 @pytest.mark.parametrize("name", ["INT", "QUIT", "TERM", "HUP", "USR1", "USR2"])
 def test_every_signal_from_another_process_reaches_the_command(name: str) -> None:
     inner = f'trap "exit 42" {name}; kill -{name} $PPID; while :; do sleep 0.05; done'
-    # What starts the tests may ignore a signal, as nohup does; a shell cannot trap what was ignored before it.
+    # What starts the tests may ignore a signal, as nohup does; a shell cannot trap what was ignored before.
     program = (
         f"import os, signal; signal.signal(signal.SIG{name}, signal.SIG_DFL); "
         "from tapdb.ephemeral_cli import run_command; "
