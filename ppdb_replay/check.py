@@ -102,7 +102,7 @@ def _check_table(
             yield Finding("broken", name, problem, "take the type back, and add a column of a new name")
     arguments = [
         table.name,
-        *(one.as_string() for one in map(listed, (table.columns_now, current.column_names, table.key))),
+        *(one.as_string() for one in map(listed, (table.columns_now, list(expected), table.key))),
     ]
     for trigger in trigger_names():
         yield from _check_trigger(name, trigger, triggers.get((table.schema, table.name, trigger)), arguments)

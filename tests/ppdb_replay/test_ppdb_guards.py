@@ -1,0 +1,243 @@
+"""What would destroy versions is refused, and what passes by the triggers is found by verify and check."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from ppdb_replay.check import check
+from ppdb_replay.verify import Report, verify
+from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
+
+RELATIONS = {
+    "current": sql.Identifier("ppdb", "DiaObject"),
+    "closed": sql.Identifier("ppdb_history", "DiaObject_closed"),
+    "all": sql.Identifier("ppdb_history", "DiaObject"),
+}
+
+
+@pytest.fixture
+def written(ppdb_database: sa.URL) -> sa.URL:
+    """Return a database in which snapshots 2 to 6 wrote two objects, three updates and a deletion."""
+    with connect(ppdb_database, autocommit=True) as connection:
+        for number in (1, 2):
+            insert_object(connection, number)
+        for flux in (1.5, 2.5):
+            connection.execute('UPDATE ppdb."DiaObject" SET "g_psfFluxMean" = %s', [flux])
+        connection.execute('DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 2')
+    return ppdb_database
+
+
+def named(statement: str) -> sql.Composed:
+    """Return a statement on the relations of DiaObject: current rows, ended versions, all of them."""
+    return sql.SQL(statement).format(**RELATIONS)
+
+
+def verified(url: sa.URL, anchors: dict[int, bytes] | None = None) -> Report:
+    with engine_connection(url) as connection:
+        return verify(connection, anchors=anchors)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("TRUNCATE {current}", "DELETE keeps the versions"),
+        ("TRUNCATE {all}", "would destroy versions"),
+        ("TRUNCATE {closed}", "would destroy versions"),
+        ("DELETE FROM {closed}", "would destroy versions"),
+        ("UPDATE {closed} SET ra = 1", "would destroy versions"),
+        ("INSERT INTO {closed} SELECT * FROM {closed}", "would destroy versions"),
+        ("DELETE FROM {all}", "would destroy versions"),
+        ("UPDATE {all} SET ra = 1", "would destroy versions"),
+        ("INSERT INTO {all} SELECT * FROM {closed}", "would destroy versions"),
+        ("UPDATE {current} SET snap_to = 3", "violates partition constraint"),
+        ("INSERT INTO {current} SELECT * FROM {closed}", "violates partition constraint"),
+        ("ALTER TABLE {current} ADD COLUMN extra integer", "cannot add column to a partition"),
+        ("ALTER TABLE {current} DROP COLUMN ra", "cannot drop inherited column"),
+        ("ALTER TABLE {current} ALTER COLUMN ra TYPE real", "cannot alter inherited column"),
+        ("ALTER TABLE {current} RENAME COLUMN ra TO r", "cannot rename inherited column"),
+    ],
+)
+def test_what_would_destroy_versions_is_refused_even_to_a_superuser(
+    written: sa.URL, statement: str, message: str
+) -> None:
+    with connect(written) as connection, pytest.raises(psycopg.Error, match=message):
+        connection.execute(named(statement))
+    assert verified(written).tamperings == ()
+
+
+def test_a_snapshot_given_by_hand_is_refused(written: sa.URL) -> None:
+    with connect(written) as connection:
+        columns = connection.execute(
+            "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal) "
+            "FROM ppdb_history.versioned_column WHERE table_name = 'DiaObject'"
+        ).fetchone()
+        assert columns is not None
+        insert = sql.SQL(
+            "INSERT INTO ppdb.{table} ({columns}, snap_from) SELECT {columns}, 2 FROM ppdb_history.{closed} "
+            'WHERE "diaObjectId" = 2 LIMIT 1'
+        ).format(
+            table=sql.Identifier("DiaObject"),
+            closed=sql.Identifier("DiaObject_closed"),
+            columns=sql.SQL(columns[0]),
+        )
+        with pytest.raises(psycopg.errors.GeneratedAlways, match="was given by hand"):
+            connection.execute(insert)
+
+
+def test_an_update_of_snap_from_makes_a_new_version_like_any_other(written: sa.URL) -> None:
+    with connect(written) as connection:
+        before = newest(connection)
+        rows = history_rows(connection, "DiaObject", before)
+        connection.execute('UPDATE ppdb."DiaObject" SET snap_from = 1')
+        connection.commit()
+        assert newest(connection) == before + 1
+        assert history_rows(connection, "DiaObject", before) == rows
+    assert verified(written).tamperings == ()
+
+
+def test_a_session_that_replicates_does_not_pass_by_the_triggers(written: sa.URL) -> None:
+    with connect(written) as connection:
+        connection.execute("SET session_replication_role = replica")
+        before = newest(connection)
+        connection.execute('UPDATE ppdb."DiaObject" SET ra = 77')
+        connection.commit()
+        assert newest(connection) == before + 1
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            connection.execute('TRUNCATE ppdb."DiaObject"')
+    assert verified(written).tamperings == ()
+
+
+def test_rows_cannot_be_inserted_where_the_triggers_are_disabled(written: sa.URL) -> None:
+    with connect(written) as connection:
+        connection.execute('ALTER TABLE ppdb."DiaObject" DISABLE TRIGGER ALL')
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            insert_object(connection, 9)
+
+
+TAMPERINGS = {
+    "update of a current row": ("UPDATE {current} SET ra = 5", 5, "DiaObject", "some have other values"),
+    "deletion of a current row": ("DELETE FROM {current}", 5, "DiaObject", "of 2 versions that began"),
+    "update of an ended version": (
+        'UPDATE {closed} SET "g_psfFluxMean" = 9 WHERE snap_to = 5',
+        4,
+        "DiaObject",
+        "some have other values",
+    ),
+    "sign of a zero": (
+        "UPDATE {closed} SET ra = ra, \"g_psfFluxMean\" = '-0' WHERE snap_to = 5",
+        4,
+        "DiaObject",
+        "",
+    ),
+    "deletion of an ended version": (
+        'DELETE FROM {closed} WHERE snap_to = 4 AND "diaObjectId" = 2',
+        3,
+        "DiaObject",
+        "of 1 versions that began with it, 0",
+    ),
+    "an end moved": (
+        "UPDATE {closed} SET snap_to = 5 WHERE snap_to = 4",
+        4,
+        "DiaObject",
+        "2 versions that ended",
+    ),
+    "a beginning moved": ("UPDATE {closed} SET snap_from = 3 WHERE snap_from = 2", 2, "DiaObject", "began"),
+    "truncation": ("TRUNCATE {closed}", 2, "DiaObject", "began"),
+    "a note changed": (
+        "UPDATE ppdb_history.snapshot_table SET begun = begun + 1 WHERE snapshot_id = 3",
+        3,
+        None,
+        "not the one that the next snapshot was built on",
+    ),
+    "a time changed": (
+        "UPDATE ppdb_history.snapshot SET t_mjd_tai = t_mjd_tai - 1e-9 WHERE snapshot_id = 4",
+        4,
+        None,
+        "not the one that the next snapshot was built on",
+    ),
+    "a snapshot gone": (
+        "DELETE FROM ppdb_history.snapshot WHERE snapshot_id = 4",
+        5,
+        None,
+        "the snapshot before is 3",
+    ),
+    "the clock set back": ("UPDATE ppdb_history.clock SET snapshot_id = 4", 4, None, "the clock is not at"),
+}
+
+
+@pytest.mark.parametrize(("statement", "snapshot", "table", "problem"), TAMPERINGS.values(), ids=TAMPERINGS)
+def test_tampering_is_found_and_the_first_bad_snapshot_and_table_are_named(
+    written: sa.URL, statement: str, snapshot: int, table: str | None, problem: str
+) -> None:
+    assert verified(written).tamperings == ()
+    with connect(written) as connection:
+        for relation in ("{current}", "{closed}"):
+            connection.execute(named("ALTER TABLE " + relation + " DISABLE TRIGGER ALL"))
+        connection.execute(named(statement))
+        connection.commit()
+    report = verified(written)
+    assert report.tamperings != ()
+    first = report.tamperings[0]
+    assert (first.snapshot_id, first.table) == (snapshot, table), report.tamperings
+    assert problem in first.problem
+
+
+def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written: sa.URL) -> None:
+    published = verified(written)
+    digest = sql.SQL(
+        "(SELECT bit_xor(('x' || encode(sha256(record_send(ROW({}))), 'hex'))::bit(256)) FROM {})"
+    )
+    with connect(written) as connection:
+        connection.execute('ALTER TABLE ppdb."DiaObject" DISABLE TRIGGER ALL')
+        connection.execute('UPDATE ppdb."DiaObject" SET ra = 5')
+        columns = connection.execute(
+            "SELECT column_name FROM ppdb_history.versioned_column "
+            "WHERE table_name = 'DiaObject' ORDER BY ordinal"
+        ).fetchall()
+        rows = digest.format(
+            sql.SQL(", ").join(sql.Identifier(name) for (name,) in columns),
+            sql.SQL("(SELECT * FROM ppdb_history.{} WHERE snap_from = 5) began").format(
+                sql.Identifier("DiaObject")
+            ),
+        )
+        forged = sql.SQL(
+            "UPDATE ppdb_history.snapshot_table SET begun_digest = {} WHERE snapshot_id = 5"
+        ).format(rows)
+        connection.execute(forged)
+        connection.execute(
+            "UPDATE ppdb_history.snapshot SET parent_digest = ppdb_history.snapshot_digest(5) "
+            "WHERE snapshot_id = 6"
+        )
+        connection.commit()
+    assert verified(written).tamperings == ()
+    (found,) = verified(written, {published.snapshot_id: published.digest}).tamperings
+    assert found.snapshot_id == published.snapshot_id
+    assert "as was published" in found.problem
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("ALTER TABLE {current} DISABLE TRIGGER tapdb_updated", "tapdb_updated is disabled"),
+        (
+            "ALTER TABLE {current} ENABLE TRIGGER tapdb_enter",
+            "tapdb_enter is disabled, or not always enabled",
+        ),
+        ("DROP TRIGGER tapdb_stamp ON {current}", "tapdb_stamp is missing"),
+        ("DROP TRIGGER tapdb_guard ON {closed}", "tapdb_guard is missing"),
+        ("ALTER TABLE {all} ADD COLUMN extra integer", "column extra came or went"),
+        ('ALTER TABLE {all} ALTER COLUMN "raErr" TYPE real', "is real, and was double precision"),
+        ("ALTER TABLE {current} ALTER COLUMN snap_from DROP DEFAULT", "has lost its default"),
+        ("ALTER TABLE {all} DETACH PARTITION {current}", "not the part of ppdb_history.DiaObject"),
+    ],
+)
+def test_check_finds_what_is_broken(written: sa.URL, statement: str, problem: str) -> None:
+    with engine_connection(written) as connection:
+        assert check(connection) == ()
+        connection.exec_driver_sql(named(statement).as_string())
+        broken = [one for one in check(connection) if one.severity == "broken"]
+        assert len(broken) == 1
+        assert problem in broken[0].problem
