@@ -32,7 +32,8 @@ _STATEMENTS: tuple[LiteralString, ...] = (
        FROM runs r, {schema}.dataset_type d
        WHERE t.dataset_type_id = d.id AND d.name = 'visit_image' AND r.remainder = t.visit % {runs}
          AND t.collection_id = (
-           SELECT collection_id FROM {schema}.{tags} GROUP BY collection_id ORDER BY count(*) DESC LIMIT 1)""",
+           SELECT collection_id FROM {schema}.{tags}
+           GROUP BY collection_id ORDER BY count(*) DESC LIMIT 1)""",
     """UPDATE {schema}.dataset d SET run_id = t.collection_id
        FROM {schema}.{tags} t JOIN runs USING (collection_id) WHERE t.dataset_id = d.id""",
 )
