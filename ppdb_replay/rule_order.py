@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from adql import Column, Node, Query, replace_children
+from adql import Column, Identifier, Node, Query, replace_children
 from adql.metadata import identifier_of
 from adql.nodes import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
 from adql.walk import children
@@ -119,20 +119,22 @@ class _Orderer:
         self, select: Select, result: tuple[Shown, ...], given: tuple[Ordering, ...]
     ) -> Iterator[Ordering]:
         """Yield the terms of GROUP BY: no two groups have the same."""
-        positions = {_position(term.expression, result) for term in given}
+        relations = tuple(self.surroundings.relations(select.tables))
+        positions = {_position(term.expression, result) for term in given} - {None}
         for term in select.group_by:
             number = next((i for i, column in enumerate(result, 1) if column.expression == term), None)
-            if isinstance(term, Column) and not term.table:
-                named = _position(term, result)
-                having = [of for of in self.surroundings.relations(select.tables) if of.has(term.name)]
-                if number is None and named is not None:
-                    # ORDER BY takes the name for that of the output, GROUP BY for that of a column.
-                    if not having:
-                        number = named
-                    else:
-                        term = replace(term, table=having[0].qualifier)  # noqa: PLW2901  still the same column
-            if number not in positions and all(term != of.expression for of in given):
-                yield Ordering(term if number is None else Number(str(number)))
+            if number is None and isinstance(term, Column) and not term.table:
+                # GROUP BY takes a name for that of a column, if there is one; ORDER BY for that of an output.
+                number = None if any(of.has(term.name) for of in relations) else _position(term, result)
+            key: Expression = term
+            if number is not None:
+                key = Number(str(number))
+            elif isinstance(term, Column):
+                owners = [of for of in relations if not term.table or of.answers(term.table)]
+                owner = next((of for of in owners if of.has(term.name)), owners[0])
+                key = _sort_key(term.name, owner, relations, result)
+            if number not in positions and not any(of.expression in (term, key) for of in given):
+                yield Ordering(key)
 
     def _keys(
         self,
@@ -156,14 +158,25 @@ class _Orderer:
                 if number is not None:
                     yield Ordering(Number(str(number)))
                     continue
-                written = identifier_of(name)
-                alone = result is not None and [of for of in relations if of.has(written)] == [relation]
-                hidden = any(
-                    column.name.lower() == name.lower() and column.expression is not None for column in shown
-                )
-                # ADQL 2.0 orders by names without a table alone.
-                qualifier = () if alone and not hidden else relation.qualifier
-                yield Ordering(Column(written, qualifier))
+                yield Ordering(_sort_key(identifier_of(name), relation, relations, result))
+
+
+def _sort_key(
+    name: Identifier,
+    relation: Relation,
+    relations: tuple[Relation, ...],
+    result: tuple[Shown, ...] | None,
+) -> Column:
+    """Return a column as ORDER BY can name it: without its table, as ADQL 2.0 wants it, if that is clear."""
+    alone = [of for of in relations if of.has(name)] == [relation]
+    if result is None or any(_hides(column, name) for column in result):
+        alone = False
+    return Column(name, () if alone else relation.qualifier)
+
+
+def _hides(column: Shown, name: Identifier) -> bool:
+    """Return whether an output column has a name, and is not simply the column of that name."""
+    return column.name.lower() == name.text.lower() and column.expression is not None
 
 
 def _position(expression: Expression, result: tuple[Shown, ...]) -> int | None:

@@ -136,6 +136,8 @@ def test_every_versioned_table_gets_an_alias_that_nothing_else_has(text: str, ex
         ("SELECT MAX(visit) AS band FROM DiaSource AS s GROUP BY band", "s.band"),
         ("SELECT MOD(visit, 2) AS half FROM DiaSource GROUP BY half", "1"),
         ("SELECT COUNT(*) AS n FROM DiaSource GROUP BY visit, detector ORDER BY n", "n, visit, detector"),
+        ("SELECT COUNT(*) AS n FROM DiaSource GROUP BY visit ORDER BY MAX(detector)", "MAX(detector), visit"),
+        ("SELECT COUNT(*) AS n FROM DiaSource AS s GROUP BY s.visit", "visit"),
         # One row.
         ("SELECT COUNT(*) FROM DiaSource", ""),
         ("SELECT TOP 1 MAX(visit) FROM DiaSource HAVING COUNT(*) > 1", ""),
