@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import yaml
 
 from ppdb_replay.chunk import REPLICATED, Chunk, ChunkData, TableRows
 from ppdb_replay.replication_errors import (
@@ -31,7 +32,10 @@ __all__ = ["list_chunks", "open_apdb", "read_chunk", "read_columns"]
 _PACKAGE = "lsst.dax.apdb"
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]*@")
 _UNIX_EPOCH_MJD = 40_587.0
-_UNUSABLE = (OSError, ValueError, TypeError, LookupError, RuntimeError, sa.exc.InvalidRequestError)
+_UNUSABLE = (
+    *(OSError, ValueError, TypeError, LookupError, RuntimeError),
+    *(yaml.YAMLError, sa.exc.InvalidRequestError),
+)
 
 
 def open_apdb(config: str) -> ApdbReplica:
@@ -64,7 +68,7 @@ def open_apdb(config: str) -> ApdbReplica:
             raise ApdbNotReadableError(
                 _without_user(config),
                 problem,
-                "name the file that `apdb-cli create-sql` wrote, or label:NAME",
+                "name the file that apdb-cli wrote, or label:NAME",
             ) from None
     return opened
 

@@ -1,12 +1,11 @@
-"""Replication: copying the chunks of an APDB into a PPDB, once or as they come."""
+"""Replication: copying the chunks of an APDB into a PPDB."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,20 +20,19 @@ from ppdb_replay.apdb_source import list_chunks, read_chunk, read_columns
 from ppdb_replay.chunk import ChunkData
 from ppdb_replay.chunk_plan import PlannedChunk, Reason, plan_chunks
 from ppdb_replay.chunk_writer import ChunkWriter, CopiedChunk, open_writer, write_chunk
-from ppdb_replay.replication_errors import ApdbUnavailableError, BusyConnectionError
+from ppdb_replay.replication_errors import BusyConnectionError, PpdbRefusedError
 from ppdb_replay.replication_target import find_target
-from tapdb.errors import DatabaseUnavailableError
+from ppdb_replay.stopping import StopRequest
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbReplica
 
-__all__ = ["Progress", "follow", "plan_replication", "replicate"]
+__all__ = ["Progress", "plan_replication", "replicate"]
 
 _LOG = logging.getLogger(__name__)
 
 _SETTLED_S = 3600.0
 _READS = 5
-_LONGEST_PAUSE_S = 60.0
 
 _COPIED = sql.SQL("SELECT apdb_replica_chunk, unique_id FROM {} WHERE apdb_replica_chunk >= {}")
 
@@ -89,9 +87,11 @@ def plan_replication(
         Raised if the APDB was made without replication.
     ApdbUnavailableError
         Raised if the APDB does not answer.
+    PpdbRefusedError
+        Raised if PostgreSQL does not let one read the tables.
     """
     _require_idle(connection)
-    with connection.transaction():
+    with _refusals("to be read"), connection.transaction():
         find_target(connection, schema, read_columns(apdb))
         return _plan(apdb, connection, schema, settle_s)
 
@@ -102,7 +102,7 @@ def replicate(
     *,
     schema: str = "ppdb",
     settle_s: float = 0.0,
-    stop: Event | None = None,
+    stop: StopRequest | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[CopiedChunk, ...]:
     """Copy the chunks of an APDB that are new, late or touched again; return what was done.
@@ -115,7 +115,7 @@ def replicate(
     apdb, connection, schema, settle_s
         As for `plan_replication`.
     stop
-        When it is set, the chunk at hand is finished, and no other begun.
+        When it is requested, the chunk at hand is finished, and no other begun.
     progress
         Called before the first chunk and after each.
 
@@ -131,11 +131,13 @@ def replicate(
         Raised if the APDB was made without replication.
     ApdbUnavailableError
         Raised if the APDB does not answer.
+    PpdbRefusedError
+        Raised if PostgreSQL refuses a chunk or does not let one read or write at all.
     psycopg.OperationalError
-        Raised if the connection to the PPDB is lost; `follow` connects anew.
+        Raised if the connection to the PPDB is lost; `ppdb_replay.replication_service.follow` connects anew.
     """
     _require_idle(connection)
-    with connection.transaction():
+    with _refusals("to be read"), connection.transaction():
         target = find_target(connection, schema, read_columns(apdb))
         planned = _plan(apdb, connection, schema, settle_s)
     copied: list[CopiedChunk] = []
@@ -143,9 +145,10 @@ def replicate(
         progress(Progress(0, len(planned), None))
     if not planned:
         return ()
-    writer = open_writer(connection, target)
+    with _refusals("to be made ready"):
+        writer = open_writer(connection, target)
     for number, one in enumerate(planned, start=1):
-        if stop is not None and stop.is_set():
+        if stop is not None and stop.requested:
             break
         result = _copy(apdb, writer, one)
         if result is not None:
@@ -155,68 +158,15 @@ def replicate(
     return tuple(copied)
 
 
-def follow(
-    open_apdb: Callable[[], ApdbReplica],
-    connect: Callable[[], AbstractContextManager[psycopg.Connection[Any]]],
-    *,
-    stop: Event,
-    interval_s: float,
-    schema: str = "ppdb",
-    settle_s: float = 0.0,
-    progress: Callable[[Progress], None] | None = None,
-) -> int:
-    """Copy chunks as they come, until told to stop; return how many were copied.
-
-    A connection that is lost is made anew, after a pause that grows to a minute.
-
-    Parameters
-    ----------
-    open_apdb, connect
-        Open the APDB and a connection to the PPDB.
-    stop
-        Ends it: the chunk at hand is finished first.
-    interval_s
-        Pause between two looks at the APDB, in seconds.
-    schema, settle_s, progress
-        As for `replicate`.
-
-    Raises
-    ------
-    ReplicationSchemaError
-        Raised if the tables of the PPDB cannot take what the APDB has.
-    UnknownUpdateRecordError
-        Raised if there is an update record of a type that is not known.
-    ApdbNotReadableError
-        Raised if there is no such APDB.
-    """
-    total = 0
-    failures = 0
-
-    def count(one: Progress) -> None:
-        nonlocal total, failures
-        total += one.copied is not None
-        failures = 0
-        if progress is not None:
-            progress(one)
-
-    while not stop.is_set():
-        try:
-            with connect() as connection:
-                apdb = open_apdb()
-                while not stop.is_set():
-                    replicate(apdb, connection, schema=schema, settle_s=settle_s, stop=stop, progress=count)
-                    stop.wait(interval_s)
-        except (
-            ApdbUnavailableError,
-            DatabaseUnavailableError,
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-        ) as error:
-            failures += 1
-            pause = min(2.0 ** (failures - 1), _LONGEST_PAUSE_S)
-            _LOG.warning("replication pauses for %g s: %s", pause, " ".join(str(error).split()))
-            stop.wait(pause)
-    return total
+@contextmanager
+def _refusals(asked: str) -> Iterator[None]:
+    """Turn what PostgreSQL refuses into an error of ours; a lost connection stays what it is."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except psycopg.Error as error:
+        raise PpdbRefusedError(asked, " ".join(str(error).split())) from error
 
 
 def _require_idle(connection: psycopg.Connection[Any]) -> None:
@@ -239,7 +189,8 @@ def _copy(apdb: ApdbReplica, writer: ChunkWriter, planned: PlannedChunk) -> Copi
     begin = perf_counter()
     data = _read(apdb, planned)
     read_s = perf_counter() - begin
-    result = write_chunk(writer, data)
+    with _refusals(f"chunk {planned.chunk.id}"):
+        result = write_chunk(writer, data)
     if result is None:
         _LOG.info("chunk %d was copied by another replicator", planned.chunk.id)
         return None

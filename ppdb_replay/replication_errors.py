@@ -10,6 +10,7 @@ __all__ = [
     "ApdbNotReadableError",
     "ApdbUnavailableError",
     "BusyConnectionError",
+    "PpdbRefusedError",
     "ReplicationPackageError",
     "ReplicationSchemaError",
     "UnknownUpdateRecordError",
@@ -104,6 +105,23 @@ class BusyConnectionError(PpdbError, ValueError):
             "the connection is in a transaction, and replication makes one for each chunk; commit it or roll "
             "it back first (psycopg begins one with any SELECT, unless the connection is set to autocommit)"
         )
+
+
+class PpdbRefusedError(PpdbError):
+    """The PPDB refused what replication asked of it.
+
+    Parameters
+    ----------
+    asked
+        What that was.
+    reason
+        What PostgreSQL said.
+    """
+
+    def __init__(self, asked: str, reason: str) -> None:
+        self.asked = asked
+        self.reason = reason
+        super().__init__(f"the PPDB refused {asked}: {reason}\nChunks that were copied before are there.")
 
 
 class UnknownUpdateRecordError(PpdbError):
