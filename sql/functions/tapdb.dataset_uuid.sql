@@ -16,10 +16,14 @@ RETURN (
       substring(query FROM '&id=([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32})(?:&|$)')::uuid
   END
   FROM (
-    SELECT CASE WHEN did !~* '^(ivo|butler)%3a' THEN did
-      ELSE regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
-        did, '%3a', ':', 'gi'), '%2f', '/', 'gi'), '%3f', '?', 'gi'), '%3d', '=', 'gi'), '%26', '&', 'g'), '%23', '#', 'g')
-      END AS plain
+    SELECT CASE
+      WHEN did !~* '^(ivo|butler)%3a' THEN did
+      -- Control characters, and bytes of characters that no URI may have.
+      WHEN did ~* '%[0189a-f][0-9a-f]' THEN NULL
+      ELSE (
+        SELECT string_agg(coalesce(chr(('x' || lpad(part[1], 8, '0'))::bit(32)::integer), part[2]), '' ORDER BY number)
+        FROM regexp_matches(did, '%([2-7][0-9a-f])|([^%]+|%)', 'gi') WITH ORDINALITY AS found (part, number)
+      ) END AS plain
   ) AS decoded,
   LATERAL (SELECT '&' || substring(plain FROM '\?(.*)$') AS query) AS parts
 );

@@ -84,6 +84,20 @@ def test_an_identifier_may_be_percent_encoded_as_a_whole(
     assert in_sql(view_connection_readonly, encoded) == ID
 
 
+def test_whatever_is_percent_encoded_is_read_and_what_no_identifier_may_have_is_refused(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    every = "".join(f"%{ord(one):02x}" if number > len("ivo") else one for number, one in enumerate(IVO))
+    every = every.replace("ivo:", "ivo%3A")
+    assert parse_did(every) == parse_did(IVO)
+    assert in_sql(view_connection_readonly, every) == ID
+    for wrong in ("%02", "%7f", "%20", "%c3%a9", "%ff"):
+        did = quote(IVO, safe="").replace("repo", f"repo{wrong}")
+        with pytest.raises(IdentifierError):
+            parse_did(did)
+        assert in_sql(view_connection_readonly, did) is None
+
+
 @pytest.mark.parametrize("did", REFUSED)
 def test_what_butler_refuses_is_refused(did: str, view_connection_readonly: sa.Connection) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -174,7 +188,9 @@ def test_the_reader_may_call_the_function_and_a_lookup_uses_an_index(
     rows = connection.execute(sa.text(explain), {"did": IVO})
     plan = "\n".join(rows.scalars())
     assert "dataset_uuid" not in plan
-    assert plan.count(f"Index Cond: (dataset_id = '{ID}'::uuid)") > 5
+    # How often, depends on how many branches this version of PostgreSQL finds empty beforehand.
+    assert f"Index Cond: (dataset_id = '{ID}'::uuid)" in plan
+    assert "Seq Scan on dataset_tags" not in plan
 
 
 def test_a_data_id_is_what_butler_says(

@@ -1,4 +1,4 @@
--- sha256 73d48831bfe75d23a161f19be6fe96e72518cbb1c8708d5375de02beb022c584
+-- sha256 63e0d9f278f79e970f6e6098217f922966e18bfa2659376b835d6781f8751570
 -- UUID of a Butler dataset from its identifier: ivo://AUTHORITY/PATH?repo=LABEL&id=UUID (keys in any order, others allowed) or
 -- butler://LABEL/UUID, as it is or percent-encoded as a whole. NULL for any other text; never an error.
 -- IMMUTABLE: registry_dataset_id = tapdb.dataset_uuid('ivo://...') is a comparison with a constant, which Butler's primary keys find.
@@ -17,10 +17,14 @@ RETURN (
       substring(query FROM '&id=([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32})(?:&|$)')::uuid
   END
   FROM (
-    SELECT CASE WHEN did !~* '^(ivo|butler)%3a' THEN did
-      ELSE regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
-        did, '%3a', ':', 'gi'), '%2f', '/', 'gi'), '%3f', '?', 'gi'), '%3d', '=', 'gi'), '%26', '&', 'g'), '%23', '#', 'g')
-      END AS plain
+    SELECT CASE
+      WHEN did !~* '^(ivo|butler)%3a' THEN did
+      -- Control characters, and bytes of characters that no URI may have.
+      WHEN did ~* '%[0189a-f][0-9a-f]' THEN NULL
+      ELSE (
+        SELECT string_agg(coalesce(chr(('x' || lpad(part[1], 8, '0'))::bit(32)::integer), part[2]), '' ORDER BY number)
+        FROM regexp_matches(did, '%([2-7][0-9a-f])|([^%]+|%)', 'gi') WITH ORDINALITY AS found (part, number)
+      ) END AS plain
   ) AS decoded,
   LATERAL (SELECT '&' || substring(plain FROM '\?(.*)$') AS query) AS parts
 );
