@@ -8,6 +8,7 @@ books. Foreign keys are left out: sources arrive before the objects that they be
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from felis import Schema
@@ -40,6 +41,7 @@ METADATA = "metadata"
 CHUNKS = "PpdbReplicaChunk"
 """Table in which dax_ppdb keeps which chunks of the APDB it has copied."""
 
+_TIMESTAMP = TIMESTAMP(timezone=True)
 _TIMESTAMPS = {
     ("DiaObject", "validityStartMjdTai"): "validityStart",
     ("DiaObject", "validityEndMjdTai"): "validityEnd",
@@ -99,6 +101,8 @@ def read_schema(felis: str = FELIS) -> PpdbSchema:
     for table in schema.tables:
         table.constraints = [one for one in table.constraints if one.type != "ForeignKey"]
     metadata = MetaDataBuilder(schema, apply_schema_to_metadata=False).build()
+    for column in (column for table in metadata.tables.values() for column in table.columns):
+        column.type = _type_of_dax(column.type)
     _add_chunks(metadata)
     version = schema.version if isinstance(schema.version, str) else getattr(schema.version, "current", "")
     return PpdbSchema(str(version), metadata)
@@ -115,7 +119,7 @@ def with_timestamps(schema: PpdbSchema) -> PpdbSchema:
             if old_name is not None:
                 copy = sa.Column(
                     old_name,
-                    TIMESTAMP(precision=6),
+                    _TIMESTAMP,
                     primary_key=column.primary_key,
                     nullable=column.nullable,
                     comment=column.comment,
@@ -124,6 +128,14 @@ def with_timestamps(schema: PpdbSchema) -> PpdbSchema:
         sa.Table(table.name, metadata, *columns, comment=table.comment)
         _copy_constraints(table, metadata.tables[table.name])
     return PpdbSchema("8.0.0", metadata)
+
+
+def _type_of_dax(felis_type: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Return the type that dax_ppdb gives a column, where it is not the one that Felis gives."""
+    if isinstance(felis_type, sa.Float) and not isinstance(felis_type, sa.Double):
+        # Felis leaves the precision of its 32-bit numbers open, which PostgreSQL takes for 64.
+        return sa.REAL()
+    return _TIMESTAMP if isinstance(felis_type, sa.TIMESTAMP) else felis_type
 
 
 def _copy_constraints(table: sa.Table, copy: sa.Table) -> None:
@@ -140,7 +152,6 @@ def _copy_constraints(table: sa.Table, copy: sa.Table) -> None:
 
 def _add_chunks(metadata: sa.MetaData) -> None:
     """Add dax_ppdb's table of the chunks that were replicated."""
-    time = TIMESTAMP(timezone=True)
     sa.Table(
         CHUNKS,
         metadata,
@@ -151,9 +162,11 @@ def _add_chunks(metadata: sa.MetaData) -> None:
             autoincrement=False,
             comment="Number of the chunk in the APDB.",
         ),
-        sa.Column("last_update_time", time, nullable=False, comment="When the chunk was last written there."),
+        sa.Column(
+            "last_update_time", _TIMESTAMP, nullable=False, comment="When the chunk was last written there."
+        ),
         sa.Column("unique_id", sa.Uuid, nullable=False, comment="Changes with each write to the chunk."),
-        sa.Column("replica_time", time, nullable=False, comment="When the chunk was copied."),
+        sa.Column("replica_time", _TIMESTAMP, nullable=False, comment="When the chunk was copied."),
         sa.Index("PpdbInsertId_idx_last_update_time", "last_update_time"),
         sa.Index("PpdbInsertId_idx_replica_time", "replica_time"),
         comment="Chunks of the APDB that were copied into the PPDB.",
