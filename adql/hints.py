@@ -25,6 +25,7 @@ _WORDS = {
     "EXTRACT": "EXTRACT is not ADQL",
     "TRUE": "ADQL has no boolean literals: compare with 1",
     "FALSE": "ADQL has no boolean literals: compare with 0",
+    "ON": "put a join inside of another join in parentheses",
     "RECURSIVE": "recursive common table expressions are not ADQL",
     "OVER": "window functions are not ADQL",
     "WITH": "WITH stands only before the main query",

@@ -26,10 +26,13 @@ def query() -> None:
 
 @query.command("parse")
 @takes_query
-@click.option("--tree", is_flag=True, help="Show the tree in place of the query.")
-def parse_command(parsed: Query, *, tree: bool) -> None:
-    """Print QUERY as strict ADQL on one line, or say what is wrong with it."""
-    click.echo(show_tree(parsed) if tree else str(parsed))
+@click.option("--format", "form", type=click.Choice(["adql", "tree"]), default="adql", show_default=True)
+@output_option
+def parse_command(parsed: Query, *, output: str, form: str) -> None:
+    """Print QUERY as strict ADQL on one line or as a tree, or say what is wrong with it."""
+    shown = show_tree(parsed) if form == "tree" else str(parsed)
+    with output_stream(output) as stream:
+        stream.write(f"{shown}\n".encode())
 
 
 @query.command()
@@ -37,16 +40,18 @@ def parse_command(parsed: Query, *, tree: bool) -> None:
 @takes_service
 @click.option("--inline", is_flag=True, help="Write constants into the SQL, so that psql can run it.")
 @click.option(
-    "--adql", "as_adql", is_flag=True, help="Print the checked query as ADQL, all names written out."
+    "--format",
+    "form",
+    type=click.Choice(["sql", "json", "adql"]),
+    default="sql",
+    show_default=True,
+    help="The SQL; all of it as JSON; or the checked query as ADQL, all names written out.",
 )
-@click.option("--format", "form", type=click.Choice(["sql", "json"]), default="sql", show_default=True)
 @output_option
-def translate(
-    parsed: Query, *, service: Service, output: str, form: str, inline: bool, as_adql: bool
-) -> None:
+def translate(parsed: Query, *, service: Service, output: str, form: str, inline: bool) -> None:
     """Print the SQL that QUERY becomes for PostgreSQL with pgSphere; nothing is run."""
     metadata, server = service.read(inline=inline)
-    if as_adql:
+    if form == "adql":
         shown = str(validate(parsed, metadata))
     else:
         compiled = to_postgres(parsed, metadata, Limits(max_rows=service.max_rows), server=server)
@@ -60,11 +65,17 @@ def translate(
 @takes_service
 @timeout_option
 @click.option("--analyze", is_flag=True, help="Run the query, and show real times and rows.")
-def explain(parsed: Query, *, service: Service, timeout: int, analyze: bool) -> None:
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option
+def explain(parsed: Query, *, service: Service, timeout: int, output: str, form: str, analyze: bool) -> None:
     """Print how the database would run QUERY."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)
-        click.echo(explain_query(connection, compiled, analyze=analyze, timeout_ms=1000 * timeout))
+        plan = explain_query(
+            connection, compiled, analyze=analyze, as_json=form == "json", timeout_ms=1000 * timeout
+        )
+    with output_stream(output) as stream:
+        stream.write(f"{plan}\n".encode())
 
 
 @query.command()

@@ -6,13 +6,15 @@ from tapdb.errors import DatabaseNotReadyError, TapdbError
 
 __all__ = ["MissingTapSchemaError", "QueryFailedError"]
 
-_POLYGON = "a line segment overlaps or polygon too large"
+# What pg_sphere says of a polygon that only the rows made one.
+_POLYGONS = ("a line segment overlaps or polygon too large", "more than two points needed")
 _HINTS = {
     "57014": "the query took longer than the time limit",
     "22012": "something is divided by zero",
     "2201E": "a logarithm needs a positive number",
     "2201F": "a power or root has no value there",
     "22003": "a number is out of range",
+    "0A000": "PostgreSQL can do a FULL JOIN only where columns have to be equal",
 }
 
 
@@ -47,6 +49,6 @@ class QueryFailedError(TapdbError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         self.sqlstate = sqlstate
         hint = _HINTS.get(sqlstate or "")
-        if _POLYGON in message:
-            hint = "the sides of a polygon cross, or it is larger than half of the sky"
+        if any(problem in message for problem in _POLYGONS):
+            hint = "in some row a polygon has less than three vertices, crosses itself or is too large"
         super().__init__(f"the query failed: {message}" + (f" ({hint})" if hint else ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,12 @@ from adql_cli.errors import QueryFailedError
 
 __all__ = ["Result", "explain_query", "read_server", "run_query"]
 
+_EXPLAIN = {
+    (False, False): "EXPLAIN ",
+    (True, False): "EXPLAIN (ANALYZE, BUFFERS) ",
+    (False, True): "EXPLAIN (FORMAT JSON) ",
+    (True, True): "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ",
+}
 _WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "integer": Int4,
     "bigint": Int8,
@@ -87,9 +94,14 @@ def run_query(
 
 
 def explain_query(
-    connection: sa.Connection, compiled: CompiledQuery, *, analyze: bool, timeout_ms: int = 0
+    connection: sa.Connection,
+    compiled: CompiledQuery,
+    *,
+    analyze: bool,
+    as_json: bool = False,
+    timeout_ms: int = 0,
 ) -> str:
-    """Return the plan of a query as text.
+    """Return the plan of a query.
 
     Parameters
     ----------
@@ -99,6 +111,8 @@ def explain_query(
         What `adql.to_postgres` returned.
     analyze
         Whether the query is run, to show real times and rows.
+    as_json
+        Whether the plan is for programs.
     timeout_ms
         Time limit of the statement in milliseconds; 0 for none.
 
@@ -107,8 +121,9 @@ def explain_query(
     QueryFailedError
         Raised if the database stops with an error.
     """
-    words = "EXPLAIN (ANALYZE, BUFFERS) " if analyze else "EXPLAIN "
-    return "\n".join(row[0] for row in _execute(connection, words + compiled.sql, compiled, timeout_ms))
+    words = _EXPLAIN[analyze, as_json]
+    rows = _execute(connection, words + compiled.sql, compiled, timeout_ms)
+    return json.dumps(rows[0][0], indent=1) if as_json else "\n".join(row[0] for row in rows)
 
 
 def _execute(

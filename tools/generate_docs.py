@@ -36,6 +36,7 @@ from obscore_view.config_sections import (
 from tapdb.cli import main as command_line
 from tapdb.settings import Settings
 from tapdb.sql_sources import SqlSource, read_all_current
+from tools import generate_adql
 
 __all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]
 
@@ -251,6 +252,11 @@ def _plain(text: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "adql-dialects": generate_adql.dialects,
+    "adql-figures": generate_adql.figures,
+    "adql-functions": generate_adql.functions,
+    "adql-limits": generate_adql.limits,
+    "adql-words": generate_adql.reserved_words,
     "api": _api,
     "cli": _cli,
     "columns": _columns,

@@ -218,3 +218,19 @@ def test_polygon_takes_columns_as_points_where_they_cannot_be_pairs_of_numbers()
 
 def test_a_function_of_the_language_is_upper_case_in_the_tree_and_a_user_defined_one_is_as_written() -> None:
     assert str(expression("abs(Gavo_Match(x))")) == "ABS(Gavo_Match(x))"
+
+
+def test_a_join_inside_of_a_join_stands_in_parentheses_and_has_no_alias() -> None:
+    for text in (
+        "SELECT x FROM t JOIN u JOIN v ON u.y = v.y ON t.x = u.x",
+        "SELECT q.x FROM (t JOIN u USING (x)) AS q",
+    ):
+        with pytest.raises(AdqlSyntaxError):
+            parse(text)
+    parse("SELECT x FROM t JOIN (u JOIN v ON u.y = v.y) ON t.x = u.x")
+
+
+def test_parentheses_around_a_value_are_forgotten() -> None:
+    assert str(expression("ROUND(x, (2))")) == "ROUND(x, 2)"
+    assert str(expression("POINT(('ICRS'), ((1)), 2)")) == "POINT('ICRS', 1, 2)"
+    assert str(expression("((x))")) == "x"

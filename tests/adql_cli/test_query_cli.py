@@ -80,7 +80,7 @@ def test_parse_prints_strict_adql_on_one_line(tapdb: Callable[..., Result]) -> N
 def test_parse_reads_a_file_and_shows_the_tree(tapdb: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "query.adql"
     file.write_text("SELECT x + 1 FROM t")
-    lines = done(tapdb("parse", "--file", str(file), "--tree")).splitlines()
+    lines = done(tapdb("parse", "--file", str(file), "--format", "tree")).splitlines()
     assert [line.split()[0] for line in lines] == [
         *("Query", "Select", "Output", "Arithmetic", "Column", "Number", "Table")
     ]
@@ -119,7 +119,7 @@ def test_translate_writes_constants_into_the_sql_for_psql(
 
 
 def test_translate_shows_the_checked_query_and_json(tapdb: Callable[..., Result]) -> None:
-    assert done(tapdb("translate", "--adql", "SELECT * FROM other.object AS o")) == (
+    assert done(tapdb("translate", "--format", "adql", "SELECT * FROM other.object AS o")) == (
         "SELECT o.objectId, o.note FROM other.Object AS o\n"
     )
     shown = json.loads(done(tapdb("translate", "--format", "json", CONE)))
@@ -137,6 +137,10 @@ def test_translate_needs_no_database_for_felis_files(monkeypatch: pytest.MonkeyP
 def test_explain_shows_a_plan(tapdb: Callable[..., Result]) -> None:
     assert "Seq Scan on" in done(tapdb("explain", CONE))
     assert "actual time" in done(tapdb("explain", "--analyze", CONE))
+    plan = json.loads(done(tapdb("explain", "--format", "json", CONE)))[0]
+    assert plan["Plan"]["Node Type"] == "Limit"
+    analyzed = json.loads(done(tapdb("explain", "--format", "json", "--analyze", CONE)))[0]
+    assert analyzed["Plan"]["Actual Rows"] == 1
 
 
 def test_run_prints_a_table(tapdb: Callable[..., Result]) -> None:
@@ -198,7 +202,12 @@ def test_more_rows_than_maxrec_are_cut_off_and_said_so(tapdb: Callable[..., Resu
         ("SELECT 1 / 0 FROM cat.Object", "something is divided by zero"),
         ("SELECT LOG(psfFlux) FROM cat.Object", "a logarithm needs a positive number"),
         ("SELECT CAST(name AS INTEGER) FROM cat.Object", "invalid input syntax for type integer"),
-        ("SELECT POLYGON(coord_ra, 0, coord_ra, 0, 1, 1) FROM cat.Object", "the query failed"),
+        ("SELECT POLYGON(coord_ra, 0, coord_ra, 0, 1, 1) FROM cat.Object", "less than three vertices"),
+        ("SELECT POLYGON(coord_ra, 0, 1, 1, 1, 0, 0, 1) FROM cat.Object", "crosses itself"),
+        (
+            "SELECT 1 FROM cat.Object AS a FULL JOIN cat.Source AS b ON a.objectId < b.objectId",
+            "FULL JOIN only where columns have to be equal",
+        ),
         ("SELECT nosuch FROM cat.Object", "there is no column nosuch"),
     ],
 )
