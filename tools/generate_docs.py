@@ -186,9 +186,10 @@ def _function(source: SqlSource) -> tuple[str, str, str, str]:
     comment = _SIGNATURE.search(source.create)
     returns = _RETURNS.search(source.create)
     assert comment is not None
-    assert returns is not None
+    # OUT parameters alone say that it returns a record of them.
+    returned = "record" if returns is None else returns["type"]
     reader = "everybody" if "TO PUBLIC" in source.create else "tapdb"
-    return f"`{comment['signature']}`", f"`{returns['type']}`", reader, comment["text"].replace("''", "'")
+    return f"`{comment['signature']}`", f"`{returned}`", reader, comment["text"].replace("''", "'")
 
 
 def _figures() -> str:
