@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from adql import Column, Identifier, Query, Table
-from adql.metadata import identifier_of, names_match
+from adql.names import identifier_of, names_match
 from adql.nodes import (
     AllColumns,
     DerivedTable,
-    Expression,
     JoinedTable,
     Output,
     Select,
@@ -18,33 +17,13 @@ from adql.nodes import (
     TableReference,
 )
 from adql.scope import same_name
-from adql.types import GEOMETRIES
+from ppdb_replay.shown import Shown
 from ppdb_replay.snapshot_seen import sees_one_version
 from ppdb_replay.version_catalog import SNAP_FROM, VersionCatalog
 
-__all__ = ["Body", "Relation", "Shown", "Surroundings"]
+__all__ = ["Body", "Relation", "Surroundings"]
 
 Body = Select | SetOperation | Query
-_NOT_ORDERED = GEOMETRIES | {"array", "binary", "any"}
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One column of a relation or of a result.
-
-    Parameters
-    ----------
-    name
-        Its name; empty for a computed value without one.
-    expression
-        What it is in the select list; `None` for a column that ``*`` stands for.
-    is_ordered
-        Whether rows can be ordered by it.
-    """
-
-    name: str
-    expression: Expression | None = None
-    is_ordered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +120,13 @@ class Surroundings:
         published = self.catalog.find(table.name)
         if published is None:
             return Relation(tuple(part.text for part in table.name), table.alias, None)
-        shown = tuple(
-            Shown(column.name, is_ordered=column.type.family not in _NOT_ORDERED)
-            for column in published.columns
-        )
         natural, history = self.catalog.versioned(published), self.catalog.versions(published)
         key: tuple[str, ...] = ()
         if natural is not None:
             key = natural.key
-            shown = tuple(column for column in shown if column.name in natural.columns)
         elif history is not None and history.key:
             key = (*history.key, SNAP_FROM)
+        shown = self.catalog.shown(published)
         return Relation(published.name, table.alias, shown, key)
 
     def _key(self, body: Body) -> tuple[str, ...]:

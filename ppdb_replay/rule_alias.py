@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard, TypeVar
 
 from adql import Column, Identifier, Query, Table, replace_children, walk
-from adql.metadata import names_match
+from adql.names import names_match
 from adql.nodes import AllColumns, CommonTable, DerivedTable, Join, JoinedTable, Node, Select, TableReference
 from adql.scope import same_name
 from ppdb_replay.snapshot_seen import snapshot_seen

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from adql import Column, Identifier, Node, Query, replace_children
-from adql.metadata import identifier_of
+from adql.names import identifier_of
 from adql.nodes import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
 from adql.walk import children
-from ppdb_replay.relations import Body, Relation, Shown, Surroundings
+from ppdb_replay.relations import Body, Relation, Surroundings
+from ppdb_replay.shown import Shown
 from ppdb_replay.version_catalog import VersionCatalog
 
 __all__ = ["has_complete_order", "order_rows"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from adql import AdqlNameError, Identifier, Metadata, TableMetadata
-from adql.metadata import identifier_of
+from adql.names import identifier_of
+from ppdb_replay.shown import Shown, shown_columns
 
 __all__ = [
     "PPDB_KEYS",
@@ -126,12 +127,21 @@ class VersionCatalog:
     schema_version: str = ""
     _natural: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
     _history: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
+    _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         natural = {table.name: table for table in self.tables}
         history = {table.history: table for table in self.tables}
         object.__setattr__(self, "_natural", MappingProxyType(natural))
         object.__setattr__(self, "_history", MappingProxyType(history))
+        shown = {}
+        for table in self.metadata.tables:
+            known = natural.get(table.name)
+            columns = shown_columns(table)
+            if known is not None:
+                columns = tuple(column for column in columns if column.name in known.columns)
+            shown[table.name] = columns
+        object.__setattr__(self, "_shown", MappingProxyType(shown))
 
     def find(self, name: tuple[Identifier, ...]) -> TableMetadata | None:
         """Return the published table that a name means, or `None`.
@@ -155,6 +165,10 @@ class VersionCatalog:
     def versions(self, table: TableMetadata) -> VersionedTable | None:
         """Return the versioned table whose history a published table is."""
         return self._history.get(table.name)
+
+    def shown(self, table: TableMetadata) -> tuple[Shown, ...]:
+        """Return the columns that ``SELECT *`` shows of a published table."""
+        return self._shown[table.name]
 
     def find_clock(self, function: str) -> ClockFunction | None:
         """Return what is known of a function that returns the present time."""

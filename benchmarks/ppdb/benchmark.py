@@ -26,6 +26,7 @@ from benchmarks.ppdb.questions import (
     relations_as_of,
     relations_of,
 )
+from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
 from ppdb_replay.clock import read_snapshot
@@ -48,6 +49,7 @@ REACHES = (
     Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the largest of the medians"),
     Reach("ingest_ratio", 1.25, "a night's transaction, COPY and updates"),
     Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
+    *REWRITING_REACHES,
 )
 """What is to be reached with 2 million versions of objects and 10 million sources."""
 
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     stream = Stream(options.objects, nights=options.nights)
     plans = options.output / "plans" if options.plans else None
-    figures = run(stream, fast=options.fast, slow=options.slow, plans=plans)
+    figures = run(stream, fast=options.fast, slow=options.slow, plans=plans) | rewriting_figures()
     path = write_results("ppdb", figures, options.output)
     print_table(figures, REACHES)
     say(str(path))
