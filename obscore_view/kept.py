@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -44,10 +44,15 @@ class Watch:
         Name of Butler's table.
     columns
         Pairs of a column of the kept table and the column of Butler's table that it equals in rows concerned.
+    lock
+        ``alone`` if nobody may add rows to the kept table while the change is not committed, nor change
+        Butler's table while rows that were added are not; ``shared`` if this is a change that adds such rows.
+        Empty where Butler's own foreign keys make one of two sessions wait.
     """
 
     table: str
     columns: tuple[tuple[str, str], ...]
+    lock: Literal["", "shared", "alone"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,9 @@ def kept_observation(mapping: Mapping, element: str) -> KeptTable:
     """Return the table of what one view takes of visits or exposures."""
     key = ("instrument", "id")
     watches = [
-        Watch(element, tuple((name, name) for name in key)),
-        Watch("physical_filter", (("instrument", "instrument"), ("physical_filter", "name"))),
+        Watch(element, tuple((name, name) for name in key), "shared"),
+        # A band that changes is no key: nothing of Butler's makes it wait for a new exposure of the filter.
+        Watch("physical_filter", (("instrument", "instrument"), ("physical_filter", "name")), "alone"),
     ]
     select = observation_select(mapping, element)
     columns = select.selected_columns.keys()

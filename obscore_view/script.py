@@ -226,6 +226,7 @@ def _triggers(kept: KeptTable, watch: Watch, registry_schema: str) -> Iterable[s
         f'"{SCHEMA}"."{kept.name}"',
         f'"{SCHEMA}"."{kept.source}"',
         ", ".join(f'"{column}"' for column in kept.key),
+        watch.lock,
         *(f"{mine}={theirs}" for mine, theirs in watch.columns),
     ]
     for event, timing in _TIMINGS.items():

@@ -121,6 +121,35 @@ def test_two_sessions_that_define_visits_of_one_exposure_leave_the_lowest(
     assert _kept_visit(world, pointing) == lower
 
 
+@pytest.mark.parametrize("first", ["band", "exposure"])
+def test_a_band_that_changes_while_another_session_ingests_is_that_of_the_new_exposures_too(
+    world: World, pointing: Pointing, first: str
+) -> None:
+    band = sa.text("UPDATE plain.physical_filter SET band = 'white' WHERE name = :name")
+    columns = "instrument, day_obs, physical_filter, exposure_time, target_name, timespan, " + '"group"'
+    exposure = sa.text(
+        f"INSERT INTO plain.exposure (id, obs_id, {columns}) "  # noqa: S608  # the names are above
+        f"SELECT :new, 'new', {columns} FROM plain.exposure WHERE id = :id"
+    ).bindparams(new=pointing.id, id=world.plain.content.pointings[0].id)
+    statements = [
+        band.bindparams(name=world.plain.content.pointings[0].physical_filter),
+        exposure,
+    ]
+    if first == "exposure":
+        statements.reverse()
+    with ThreadPoolExecutor(1) as pool, world.engine.connect() as one, world.engine.connect() as other:
+        one.execute(statements[0])
+        process = other.scalar(sa.text("SELECT pg_backend_pid()"))
+        waiting = pool.submit(other.execute, statements[1])
+        wait_until_blocked(world.engine, process)
+        one.commit()
+        waiting.result(timeout=30)
+        other.commit()
+    world.rows()
+    kept = sa.text("SELECT band FROM tapdb.ivoa_obscore_exposure WHERE id = :id")
+    assert world.session.scalar(kept, {"id": pointing.id}) == "white"
+
+
 def _copy_visit(writer: sa.Connection, pointing: Pointing, number: int) -> None:
     columns = "instrument, day_obs, physical_filter, exposure_time, target_name, region, timespan"
     writer.execute(

@@ -1,7 +1,7 @@
--- sha256 cd0c48f99237c551a8fef964d8c1152a3046eac066b78778c0b8c20c6a24495f
+-- sha256 ddd172689214ae2fcca1d2c5594f45eb51d55163aa3b3fd4e4bd3d0d446430df
 -- Trigger function, FOR EACH STATEMENT: brings the rows of a kept table that a change of Butler's concerns up to date, in the transaction of the change.
--- Arguments: the kept table; the view that it is to equal; its primary key, separated by commas; then pairs kept_column=butler_column, which say the
--- rows concerned. Transition tables: changed (new rows, or the rows that were deleted), and before (old rows) on UPDATE. TRUNCATE has none:
+-- Arguments: the kept table; the view that it is to equal; its primary key, separated by commas; shared or alone if the table is to be locked until
+-- the end of the transaction against changes of the other kind, else nothing; then pairs kept_column=butler_column, which say the rows concerned. Transition tables: changed (new rows, or the rows that were deleted), and before (old rows) on UPDATE. TRUNCATE has none:
 -- everything is made again.
 -- Rows are deleted, or locked, first and made again by a statement of their own, so that the second of two sessions that meet at a row sees
 -- what the first has committed (READ COMMITTED, as Butler works).
@@ -19,7 +19,7 @@ DECLARE
   kept CONSTANT regclass := TG_ARGV[0];
   source CONSTANT regclass := TG_ARGV[1];
   key CONSTANT text := TG_ARGV[2];
-  pairs CONSTANT text[] := TG_ARGV[3:];
+  pairs CONSTANT text[] := TG_ARGV[4:];
   concerned text;
   replaced text;
 BEGIN
@@ -31,6 +31,11 @@ BEGIN
   -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
   IF NOT EXISTS (SELECT FROM changed) THEN
     RETURN NULL;
+  END IF;
+  IF TG_ARGV[3] = 'shared' THEN
+    PERFORM pg_advisory_xact_lock_shared('tapdb.keep_rows()'::regprocedure::integer, kept::oid::integer);
+  ELSIF TG_ARGV[3] = 'alone' THEN
+    PERFORM pg_advisory_xact_lock('tapdb.keep_rows()'::regprocedure::integer, kept::oid::integer);
   END IF;
   SELECT string_agg(format('k.%I = c.%I', split_part(pair, '=', 1), split_part(pair, '=', 2)), ' AND ') INTO concerned
   FROM unnest(pairs) AS pair;
