@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
+from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, ObsCoreColumn
 from obscore_view.store import read_stored_views
-from tapdb.descriptions import ColumnDescription, SchemaDescription, TableDescription
+from tapdb.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
 from tapdb.place import Place
 
-__all__ = ["TABLE_UTYPE", "describe"]
+__all__ = ["STANDARD", "TABLE_UTYPE", "describe"]
 
 TABLE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
 """Utype of a table that follows ObsCore 1.1."""
@@ -88,3 +88,15 @@ def _column(column: ObsCoreColumn) -> ColumnDescription:
         searched_by=_SEARCHED_BY.get(column.name),
         place=_PLACE,
     )
+
+
+STANDARD = StandardTable(
+    standard="ObsCore 1.1",
+    schema=_SCHEMA,
+    name=_NAME,
+    columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.std),
+    mandatory=frozenset(one.name for one in OBSCORE_COLUMNS if one.mandatory),
+    not_null=frozenset(one.name for one in OBSCORE_COLUMNS if not one.nullable),
+    values={"calib_level": tuple(CALIB_LEVELS), "dataproduct_type": DATAPRODUCT_TYPES},
+)
+"""The table that ObsCore 1.1 defines."""

@@ -149,6 +149,7 @@ def _supplemented(first: TableDescription, second: TableDescription) -> TableDes
         utype=second.utype or first.utype,
         index=_first((first.index, second.index)),
         hidden=first.hidden | second.hidden,
+        only_described=first.only_described or second.only_described,
     )
 
 

@@ -234,12 +234,15 @@ def _index(values: Values) -> int | None:
 
 def _adapted(schema: SchemaDescription, source: FelisSource) -> SchemaDescription:
     """Return a description as a package that names the file wants it."""
-    tables = schema.tables
-    if source.hidden or source.columns:
-        tables = tuple(
-            replace(table, hidden=source.hidden, columns=(*table.columns, *source.columns))
-            for table in tables
+    tables = tuple(
+        replace(
+            table,
+            hidden=source.hidden,
+            columns=(*table.columns, *source.columns),
+            only_described=source.only_described,
         )
+        for table in schema.tables
+    )
     name = source.schema or schema.name
     if name != schema.name:
         tables = tuple(

@@ -49,9 +49,8 @@ def _rows(
             if description is not None and description.place is not None:
                 places[table.table_name, name] = description.place
     existing = {column.name.lower() for column in table.live.columns}
-    for key, description in described.items():
-        if key not in existing:
-            findings.append(_missing(table, description))
+    if not table.only_published:
+        findings += (_missing(table, one) for key, one in described.items() if key not in existing)
     found.sort(key=lambda pair: pair[0])
     return _numbered([row for _, row in found])
 
@@ -76,11 +75,11 @@ def _row(
         findings.append(_unpublishable(table, column, name, description))
         return None
     if description is None:
-        if table.description is not None and table.description.columns:
+        if table.description is not None and table.description.columns and not table.only_published:
             findings.append(_undescribed(table, name))
         description = _NOTHING
     described = (description.datatype, description.arraysize, description.xtype)
-    if (wanted := type_problem(kind, *described)) is not None:
+    if not table.only_published and (wanted := type_problem(kind, *described)) is not None:
         findings.append(
             Finding(
                 "warning" if is_same_family(wanted.datatype, kind.datatype) else "error",

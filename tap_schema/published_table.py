@@ -29,6 +29,8 @@ class PublishedTable:
         What exists.
     description
         What it means; `None` if nobody says so.
+    only_published
+        Whether it is described by nothing but what is published already, which may be of the past.
     described
         Descriptions of its columns by name in lower case.
     columns
@@ -41,16 +43,18 @@ class PublishedTable:
     index: int
     live: LiveTable
     description: TableDescription | None
+    only_published: bool = False
     described: Mapping[str, ColumnDescription] = field(init=False, repr=False)
     columns: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         described = {one.name.lower(): one for one in self.description.columns} if self.description else {}
         hidden = self.description.hidden if self.description else frozenset()
+        only_described = self.description is not None and self.description.only_described
         spelled = {
             one.name: described[one.name.lower()].name if one.name.lower() in described else one.name
             for one in self.live.columns
-            if one.name not in hidden
+            if one.name not in hidden and not (only_described and one.name.lower() not in described)
         }
         names = published_names(spelled.values())
         object.__setattr__(self, "described", described)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from psycopg import sql
 
@@ -39,7 +41,7 @@ def check_reader(connection: sa.Connection, rows: TapSchemaRows) -> None:
         raise PublicationError(READER, problems)
 
 
-def grant_reading(connection: sa.Connection, tables: list[tuple[str, str]]) -> None:
+def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) -> None:
     """Let the reader's role read tables.
 
     Parameters

@@ -7,8 +7,8 @@ itself; a description adds what a database does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
 
@@ -19,16 +19,22 @@ from tapdb.service_descriptions import ServiceDescription
 
 __all__ = [
     "GROUP",
+    "STANDARDS_GROUP",
     "ColumnDescription",
     "Describer",
     "FelisSource",
     "KeyDescription",
     "SchemaDescription",
+    "StandardTable",
     "TableDescription",
     "load_describers",
+    "load_standards",
 ]
 
 GROUP = "tapdb.descriptions"
+
+STANDARDS_GROUP = "tapdb.standards"
+"""Entry-point group of tables that a standard defines: each is a `StandardTable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +131,8 @@ class TableDescription:
         Order within the schema; `None` for the order of the descriptions.
     hidden
         Names of columns in the database that are not to be published.
+    only_described
+        Whether columns that nobody describes stay unpublished.
     place
         Where this description stands.
     """
@@ -136,6 +144,7 @@ class TableDescription:
     utype: str | None = None
     index: int | None = None
     hidden: frozenset[str] = frozenset()
+    only_described: bool = False
     place: Place | None = None
 
 
@@ -189,7 +198,7 @@ class FelisSource:
     columns
         Columns that each table has besides those of the file.
     only_described
-        Whether tables of the schema that nobody describes stay unpublished.
+        Whether tables of the schema, and columns of its tables, that nobody describes stay unpublished.
     """
 
     uri: str
@@ -199,6 +208,35 @@ class FelisSource:
     hidden: frozenset[str] = frozenset()
     columns: tuple[ColumnDescription, ...] = ()
     only_described: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardTable:
+    """A table that a standard defines: what it must be like wherever it is published.
+
+    Attributes
+    ----------
+    standard
+        Name of the standard, for messages.
+    schema, name
+        Name of the table; case does not matter.
+    columns
+        Columns that it has or may have.
+    mandatory
+        Names of those that it must have.
+    not_null
+        Names of those that are never NULL.
+    values
+        Values that a column may have besides NULL, by name of the column.
+    """
+
+    standard: str
+    schema: str
+    name: str
+    columns: tuple[ColumnDescription, ...]
+    mandatory: frozenset[str]
+    not_null: frozenset[str] = frozenset()
+    values: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
 
 class Describer(Protocol):
@@ -214,3 +252,9 @@ def load_describers() -> dict[str, Describer]:
     """Return the describing functions of all installed packages by name, in the order of names."""
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     return {name: found[name].load() for name in sorted(found)}
+
+
+def load_standards() -> tuple[StandardTable, ...]:
+    """Return the tables of standards that the installed packages know, in the order of their names."""
+    found = {entry.name: entry for entry in entry_points(group=STANDARDS_GROUP)}
+    return tuple(found[name].load() for name in sorted(found))

@@ -1,0 +1,118 @@
+"""Service descriptors in a YAML file: which services take values of which columns of a table.
+
+::
+
+    services:
+    - id: links
+      table: ivoa.ObsCore
+      access_url: /api/datalink/links
+      standard_id: ivo://ivoa.net/std/DataLink#links-1.1
+      content_type: application/x-votable+xml;content=datalink
+      description: Links to a dataset and to what belongs to it
+      parameters:
+      - {name: ID, column: obs_publisher_did}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from adql.names import split_name
+from tap_schema.errors import DescriptionError, DescriptionProblem
+from tap_schema.felis_nodes import YamlFile, read_yaml_file
+from tapdb.service_descriptions import ParameterDescription, ServiceDescription
+
+__all__ = ["read_services"]
+
+_SERVICE = frozenset(
+    {
+        *("id", "table", "access_url", "standard_id", "resource_identifier", "content_type"),
+        *("description", "parameters"),
+    }
+)
+_PARAMETER = frozenset(
+    {*("name", "column", "value", "datatype", "arraysize", "xtype", "unit", "ucd", "description")}
+)
+
+
+def read_services(files: Iterable[str]) -> tuple[ServiceDescription, ...]:
+    """Return the services that YAML files describe.
+
+    Parameters
+    ----------
+    files
+        Paths, or resources such as ``resource://package/services.yaml``.
+
+    Raises
+    ------
+    DescriptionError
+        Raised for all that is wrong in the files, with file and line.
+    """
+    problems: list[DescriptionProblem] = []
+    found: list[ServiceDescription] = []
+    for uri in files:
+        file = read_yaml_file(uri)
+        root = file.mapping(file.root, "", frozenset({"services"}))
+        nodes = file.sequence(root.values.get("services"), "services")
+        found += (one for node in nodes if (one := _service(file, node)) is not None)
+        problems += file.problems
+    if problems:
+        raise DescriptionError(problems)
+    return tuple(found)
+
+
+def _service(file: YamlFile, node: Any) -> ServiceDescription | None:
+    service = file.mapping(node, "services", _SERVICE)
+    values = service.values
+    missing = [name for name in ("id", "table", "access_url") if not isinstance(values.get(name), str)]
+    for name in missing:
+        file.problem(service.line, "services", f"a service has no {name}", f"write {name}:")
+    if missing:
+        return None
+    table = split_name(values["table"])
+    if len(table) != 2:  # noqa: PLR2004 - schema and table
+        file.problem(
+            service.line, values["id"], f"table {values['table']} has no schema", "write schema.table"
+        )
+        return None
+    return ServiceDescription(
+        id=values["id"],
+        schema=table[0],
+        table=table[1],
+        access_url=values["access_url"],
+        standard_id=values.get("standard_id"),
+        resource_identifier=values.get("resource_identifier"),
+        content_type=values.get("content_type"),
+        description=values.get("description"),
+        parameters=tuple(
+            one
+            for entry in file.sequence(values.get("parameters"), values["id"])
+            if (one := _parameter(file, entry, values["id"])) is not None
+        ),
+        place=file.place(service.line),
+    )
+
+
+def _parameter(file: YamlFile, node: Any, service: str) -> ParameterDescription | None:
+    parameter = file.mapping(node, service, _PARAMETER)
+    values = parameter.values
+    if not isinstance(values.get("name"), str):
+        file.problem(parameter.line, service, "a parameter has no name", "write name:")
+        return None
+    if values.get("column") is not None and values.get("value") is not None:
+        what = f"{service}.{values['name']}"
+        file.problem(parameter.line, what, "it has a column and a value", "keep one of them")
+    texts = {name: str(value) for name, value in values.items() if value is not None}
+    return ParameterDescription(
+        name=texts["name"],
+        column=texts.get("column"),
+        value=texts.get("value"),
+        datatype=texts.get("datatype", "char"),
+        arraysize=texts.get("arraysize", "*" if texts.get("datatype", "char") == "char" else None),
+        xtype=texts.get("xtype"),
+        unit=texts.get("unit"),
+        ucd=texts.get("ucd"),
+        description=texts.get("description"),
+        place=file.place(parameter.line),
+    )

@@ -1,0 +1,162 @@
+"""Felis YAML from what is published: a live database as a file that describes it, and makes it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from adql.names import split_name
+from tap_schema.rows import ColumnRow, TableRow, TapSchemaRows
+
+__all__ = ["felis_text"]
+
+_NUMBERS = {
+    "boolean": "boolean",
+    "unsignedByte": "byte",
+    "short": "short",
+    "int": "int",
+    "long": "long",
+    "float": "float",
+    "double": "double",
+}
+_UNBOUNDED = 2**30
+"""Length of what has none, for types that want one."""
+
+
+def felis_text(rows: TapSchemaRows, schema: str) -> str:
+    """Return one published schema as a Felis file.
+
+    Types are Felis' own where it has them. A geometry, and text of a kind that Felis does not know, is text
+    or numbers with the VOTable type beside it.
+
+    Parameters
+    ----------
+    rows
+        Rows of a TAP_SCHEMA.
+    schema
+        Published name of the schema.
+
+    Raises
+    ------
+    LookupError
+        Raised if there is no such schema.
+    """
+    found = next((row for row in rows.schemas if row.schema_name == schema), None)
+    if found is None:
+        raise LookupError(
+            f"there is no schema {schema}; there are {', '.join(r.schema_name for r in rows.schemas)}"
+        )
+    columns = rows.columns_by_table()
+    keys = _keys(rows)
+    document = _given(
+        {
+            "name": split_name(schema)[-1],
+            "description": found.description,
+            "votable:utype": found.utype,
+        }
+    )
+    document["tables"] = [
+        _table(row, columns[row.table_name], keys.get(row.table_name, []))
+        for row in rows.tables
+        if row.schema_name == schema
+    ]
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=110)
+    return f"---\n{text}"
+
+
+def _table(row: TableRow, columns: list[ColumnRow], keys: list[dict[str, Any]]) -> dict[str, Any]:
+    table = _given(
+        {
+            "name": split_name(row.table_name)[-1],
+            "description": row.description,
+            "votable:utype": row.utype,
+            "tap:table_index": row.table_index,
+        }
+    )
+    table["columns"] = [_column(column) for column in columns]
+    if keys:
+        table["constraints"] = keys
+    return table
+
+
+def _column(row: ColumnRow) -> dict[str, Any]:
+    datatype, length, exact = _felis_type(row)
+    return _given(
+        {
+            "name": split_name(row.column_name)[-1],
+            "datatype": datatype,
+            "length": length,
+            "description": row.description,
+            "ivoa:unit": row.unit,
+            "ivoa:ucd": row.ucd,
+            "votable:utype": row.utype,
+            "votable:datatype": None if exact else row.datatype,
+            "votable:arraysize": None if exact else row.arraysize,
+            "votable:xtype": None if row.xtype == "timestamp" and datatype == "timestamp" else row.xtype,
+            "tap:principal": row.principal or None,
+            "tap:std": row.std or None,
+            "tap:column_index": row.column_index,
+        }
+    )
+
+
+def _felis_type(row: ColumnRow) -> tuple[str, int | None, bool]:
+    """Return the datatype and length in Felis, and whether these say all about the type in VOTable."""
+    size = row.arraysize
+    if row.datatype in _NUMBERS and size is None:
+        return _NUMBERS[row.datatype], None, True
+    if row.xtype == "timestamp":
+        return "timestamp", None, size == "*"
+    if row.datatype in {"char", "unicodeChar"}:
+        return _text_type(row.datatype, size)
+    if row.datatype == "unsignedByte":
+        return "binary", _UNBOUNDED, False
+    # An array of numbers, such as a polygon, is text to Felis.
+    return "text", None, False
+
+
+def _text_type(datatype: str, size: str | None) -> tuple[str, int | None, bool]:
+    length = 1 if size is None else None if size == "*" else int(size.rstrip("*"))
+    if datatype == "unicodeChar":
+        return "unicode", _UNBOUNDED if length is None else length, length is not None
+    if length is None:
+        return "text", None, True
+    return ("string" if size is not None and size.endswith("*") else "char"), length, True
+
+
+def _keys(rows: TapSchemaRows) -> dict[str, list[dict[str, Any]]]:
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in rows.key_columns:
+        pairs.setdefault(row.key_id, []).append((row.from_column, row.target_column))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key in rows.keys:
+        own, other = split_name(key.from_table), split_name(key.target_table)
+        if own[0] != other[0]:
+            # Felis knows no key from one schema to another.
+            continue
+        found.setdefault(key.from_table, []).append(
+            _given(
+                {
+                    "name": key.key_id.removeprefix(f"{key.from_table}."),
+                    "@type": "ForeignKey",
+                    "description": key.description,
+                    "votable:utype": key.utype,
+                    "columns": [_identifier(own[-1], column) for column, _ in pairs.get(key.key_id, ())],
+                    "referencedColumns": [
+                        _identifier(other[-1], column) for _, column in pairs.get(key.key_id, ())
+                    ],
+                }
+            )
+        )
+    return found
+
+
+def _identifier(table: str, column: str) -> str:
+    return f"#{table}.{split_name(column)[-1]}"
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

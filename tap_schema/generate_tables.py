@@ -1,0 +1,162 @@
+"""Which tables of a schema are published, under which names and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tap_schema.catalog import LiveTable
+from tap_schema.combine import Descriptions
+from tap_schema.finding import Finding
+from tap_schema.identifiers import published_name, published_names
+from tap_schema.published_table import PublishedTable
+from tap_schema.rows import TableRow
+from tapdb.descriptions import SchemaDescription, TableDescription
+
+__all__ = ["Numbers", "choose_tables", "table_row"]
+
+_RESERVED = 1000
+"""Numbers from which on nothing is numbered: tap_schema itself comes last."""
+
+_Pair = tuple[TableDescription | None, LiveTable]
+
+
+class Numbers:
+    """Numbers for what has none, after those that are taken.
+
+    Parameters
+    ----------
+    taken
+        Numbers that are given.
+    """
+
+    _STEP = 10
+
+    def __init__(self, taken: Iterable[int | None]) -> None:
+        known = (number for number in taken if number is not None and number < _RESERVED)
+        self._last = max(known, default=0)
+
+    def next(self) -> int:
+        """Return the next number."""
+        self._last += self._STEP
+        return self._last
+
+
+def choose_tables(
+    schema: SchemaDescription, name: str, live: list[LiveTable], descriptions: Descriptions
+) -> tuple[list[PublishedTable], list[LiveTable], list[Finding]]:
+    """Return the tables of a schema that are published, those that cannot be read, and what is wrong.
+
+    Parameters
+    ----------
+    schema
+        Description of the schema.
+    name
+        Name of the schema in the database.
+    live
+        Tables that exist in it.
+    descriptions
+        All descriptions.
+    """
+    findings: list[Finding] = []
+    pairs: list[_Pair] = []
+    unreadable: list[LiveTable] = []
+    for description, table in _pairs(schema, name, live, descriptions, findings):
+        if table.readable is False:
+            unreadable.append(table)
+            findings.append(_unreadable(name, description, table))
+        else:
+            pairs.append((description, table))
+    spelled = published_names(_spelling(*pair) for pair in pairs)
+    numbers = Numbers(description.index for description, _ in pairs if description is not None)
+    chosen = []
+    for description, table in pairs:
+        index = description.index if description is not None else None
+        one = PublishedTable(
+            schema=published_name(name),
+            table_name=f"{published_name(name)}.{spelled[_spelling(description, table)]}",
+            index=index if index is not None else numbers.next(),
+            live=table,
+            description=description,
+            only_published=(name.lower(), table.name.lower()) in descriptions.published,
+        )
+        chosen.append(one)
+        if description is None:
+            findings.append(_undescribed(one))
+    chosen.sort(key=lambda one: (one.index, one.table_name))
+    return chosen, unreadable, findings
+
+
+def table_row(one: PublishedTable) -> TableRow:
+    """Return the row of a table."""
+    description = one.description
+    return TableRow(
+        one.schema,
+        one.table_name,
+        "view" if one.live.is_view else "table",
+        description.utype if description is not None else None,
+        (description.description if description is not None else None) or one.live.comment,
+        one.index,
+    )
+
+
+def _pairs(
+    schema: SchemaDescription,
+    name: str,
+    live: list[LiveTable],
+    descriptions: Descriptions,
+    findings: list[Finding],
+) -> Iterator[_Pair]:
+    """Yield the tables that are to be published, described ones first, in the order of the descriptions."""
+    by_name = {table.name.lower(): table for table in live} | {table.name: table for table in live}
+    taken = set()
+    for description in schema.tables:
+        key = description.name.lower()
+        if (table := by_name.get(description.name) or by_name.get(key)) is not None:
+            taken.add(table.name)
+            yield description, table
+        elif (name.lower(), key) not in descriptions.published:
+            findings.append(_missing(name, description))
+    for table in live:
+        hidden = schema.only_described or table.is_partition or table.readable is False
+        if table.name not in taken and not hidden:
+            yield None, table
+
+
+def _spelling(description: TableDescription | None, table: LiveTable) -> str:
+    """Return the name of a table as its description spells it, else as the database does."""
+    return description.name if description is not None else table.name
+
+
+def _missing(schema: str, description: TableDescription) -> Finding:
+    return Finding(
+        "error",
+        "table-missing",
+        f"{schema}.{published_name(description.name)}",
+        "",
+        "the table is described, but the database has none of that name",
+        "make the table, or leave out its description",
+        description.place,
+    )
+
+
+def _unreadable(schema: str, description: TableDescription | None, table: LiveTable) -> Finding:
+    return Finding(
+        "error",
+        "unreadable",
+        f"{schema}.{published_name(_spelling(description, table))}",
+        "",
+        "role tapdb_reader may not read the table, so that it is left out",
+        "grant it USAGE on the schema and SELECT on the table, or publish with --grant",
+        description.place if description is not None else None,
+    )
+
+
+def _undescribed(one: PublishedTable) -> Finding:
+    return Finding(
+        "warning",
+        "table-not-described",
+        one.table_name,
+        "",
+        "nobody describes the table",
+        "describe it, or take SELECT from tapdb_reader if it is not to be published",
+    )
