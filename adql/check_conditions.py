@@ -23,14 +23,17 @@ from adql.nodes import (
     Number,
     Or,
     Query,
+    String,
 )
 from adql.problems import fitted, type_of
 from adql.scope import Scope
-from adql.types import DOUBLE, GEOMETRIES, INT, LONG, ValueType, common_family
+from adql.types import DOUBLE, GEOMETRIES, INT, LONG, TEXT, ValueType, common_family
 
 __all__ = ["ConditionCheck"]
 
 _TEXTUAL = frozenset(("string", "region", "uuid", "any"))
+# A number with fewer digits fits a bigint.
+_SURELY_LONG = 19
 _HINTS = {
     ("numeric", "string"): "use CAST, or write the number without quotes",
     ("string", "numeric"): "use CAST, or write the text in single quotes",
@@ -96,6 +99,9 @@ class ConditionCheck(ValueCheck):
         known = type_of(operand)
         if known.family == "numeric" and len(node.choices) > 1 and {Number} == set(map(type, node.choices)):
             return In(operand, self._numbers(node.choices, known), node.negated, at=node.at)
+        if known.family == "string" and {String} == set(map(type, node.choices)):
+            texts = [String(of.value, at=of.at, type=TEXT) for of in node.choices if isinstance(of, String)]
+            return In(operand, tuple(texts), node.negated, at=node.at)
         choices: tuple[Expression, ...] = tuple(map(self.value, node.choices, repeat(scope)))
         operand = fitted(operand, type_of(choices[0]))
         known = type_of(operand)
@@ -107,8 +113,12 @@ class ConditionCheck(ValueCheck):
     def _numbers(self, choices: tuple[Expression, ...], known: ValueType) -> tuple[Expression, ...]:
         """Return the items of a list of numbers with their types: object ids come by the thousand."""
         numbers: list[Expression] = []
+        common = LONG if known.is_integer else DOUBLE
         for choice in choices:
             assert isinstance(choice, Number)  # noqa: S101  the caller has looked
+            if len(choice.text) < _SURELY_LONG and choice.text.isdigit():
+                numbers.append(Number(choice.text, at=choice.at, type=common))
+                continue
             number = self.number(choice)
             if known.is_integer and type_of(number) is INT:
                 number = Number(number.text, at=number.at, type=LONG)

@@ -27,6 +27,7 @@ from adql.nodes import (
     String,
 )
 from adql.problems import type_of
+from adql.types import DOUBLE
 
 __all__ = ["ConditionEmitter"]
 
@@ -177,9 +178,9 @@ def _between_sql(text: str, low: str, high: str, *, negated: bool = False) -> st
 
 
 def _literal(node: Expression) -> int | float | None:
-    negative = isinstance(node, Sign) and node.operator == "-"
-    number = node.operand if isinstance(node, Sign) else node
-    if not isinstance(number, Number):
+    if isinstance(node, Number):
+        return float(node.text) if node.type is DOUBLE else int(node.text)
+    if not isinstance(node, Sign) or not isinstance(node.operand, Number):
         return None
-    value = float(number.text) if type_of(number).datatype == "double" else int(number.text)
-    return -value if negative else value
+    value = float(node.operand.text) if node.operand.type is DOUBLE else int(node.operand.text)
+    return -value if node.operator == "-" else value
