@@ -9,7 +9,10 @@ __all__ = [
     "FelisSchemaError",
     "PpdbError",
     "PpdbNotReadyError",
+    "ReplayRecordError",
+    "ReplayTransactionError",
     "SnapshotTimeError",
+    "UploadChangedError",
     "VersioningError",
 ]
 
@@ -106,3 +109,59 @@ class SnapshotTimeError(PpdbError, ValueError):
         self.t_mjd_tai = t_mjd_tai
         self.problem = problem
         super().__init__(f"no snapshot for MJD {t_mjd_tai!r} (TAI): {problem}")
+
+
+class ReplayRecordError(PpdbError, ValueError):
+    """A replay record cannot be read.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with it.
+    source
+        Where it came from: a file, or an identifier.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, source: str = "") -> None:
+        self.problem = problem
+        self.source = source
+        where = f" of {source}" if source else ""
+        super().__init__(f"the replay record{where} cannot be used: {problem}")
+
+
+class ReplayTransactionError(PpdbError):
+    """A connection is in a transaction in which two queries can see two snapshots.
+
+    Parameters
+    ----------
+    isolation
+        Its isolation level.
+    """
+
+    def __init__(self, isolation: str) -> None:
+        self.isolation = isolation
+        super().__init__(
+            f"the connection is in a transaction that is {isolation}: the clock and the result could belong to "
+            "different snapshots. End it first, or begin it with REPEATABLE READ."
+        )
+
+
+class UploadChangedError(PpdbError):
+    """An uploaded table is not the one with which a result was made.
+
+    Parameters
+    ----------
+    name
+        Its name in the query.
+    expected, found
+        Its digest in the record, and that of what is there; `None` if there is none.
+    """
+
+    def __init__(self, name: str, expected: str, found: str | None) -> None:
+        self.name = name
+        self.expected = expected
+        self.found = found
+        what = "is not uploaded" if found is None else f"has the digest {found}"
+        super().__init__(f"{name} {what}; the result was made with {expected}. Upload the same table.")
