@@ -52,6 +52,8 @@ class Survey:
         Sources that were withdrawn or belong to a solar system object, objects whose validity has ended.
     now_mjd_tai
         The time that the APDB takes for now.
+    pause_s
+        How much later each update is than the one before, in seconds.
     """
 
     apdb: ApdbSql
@@ -71,6 +73,7 @@ class Survey:
     attributed: set[int] = field(default_factory=set)
     closed: set[int] = field(default_factory=set)
     now_mjd_tai: float = 0.0
+    pause_s: float = 7.0
 
     def table(self, table: ApdbTables) -> Table:
         """Return the definition of a table."""
@@ -85,6 +88,7 @@ def make_apdb(
     namespace: str = "apdb",
     objects: int = 40,
     asteroids: int = 3,
+    chunk_seconds: int = 600,
     seed: int = _SEED,
 ) -> Survey:
     """Create an APDB with replication in a PostgreSQL database, and return the survey that will fill it.
@@ -97,6 +101,8 @@ def make_apdb(
         Database schema of the APDB, made anew.
     objects, asteroids
         How many there are in the field; about two thirds of the objects are bright enough to be detected.
+    chunk_seconds
+        Length of a replica chunk.
     seed
         The same seed gives the same content at every run.
     """
@@ -106,6 +112,7 @@ def make_apdb(
         namespace=namespace,
         drop=True,
     )
+    config.replica_chunk_seconds = chunk_seconds
     apdb = ApdbSql(config)
     survey = Survey(
         apdb=apdb,

@@ -30,7 +30,6 @@ __all__ = [
 
 _FIRST_SSOBJECT_ID = 21_163_620_049_532_976
 _SECONDS_PER_DAY = 86_400.0
-_PAUSE_S = 7.0
 
 
 def update_all_kinds(survey: Survey, *, number: int = 1) -> None:
@@ -148,4 +147,4 @@ def _source_id(one: Detection) -> DiaSourceId:
 
 def _pass_time(survey: Survey) -> None:
     """Let the APDB's clock go on a little: no two updates have one time."""
-    survey.now_mjd_tai += _PAUSE_S / _SECONDS_PER_DAY
+    survey.now_mjd_tai += survey.pause_s / _SECONDS_PER_DAY
