@@ -9,10 +9,9 @@ from typing import Literal
 import sqlalchemy as sa
 
 from ppdb_replay.current_table import CurrentTable, read_tables
-from ppdb_replay.row_digest import listed
 from ppdb_replay.schema import PUBLISHED
+from ppdb_replay.triggers import HISTORY, TRIGGERS, closed_name
 from ppdb_replay.versioned_table import VersionedTable, read_versioned_tables
-from ppdb_replay.versioning import HISTORY, closed_name, trigger_names
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 
@@ -100,12 +99,10 @@ def _check_table(
         if expected[column] != held[column]:
             problem = f"column {column} is {held[column]}, and was {expected[column]}"
             yield Finding("broken", name, problem, "take the type back, and add a column of a new name")
-    arguments = [
-        table.name,
-        *(one.as_string() for one in map(listed, (table.columns_now, list(expected), table.key))),
-    ]
-    for trigger in trigger_names():
-        yield from _check_trigger(name, trigger, triggers.get((table.schema, table.name, trigger)), arguments)
+    for trigger in TRIGGERS:
+        yield from _check_trigger(
+            name, trigger, triggers.get((table.schema, table.name, trigger)), table.trigger_arguments
+        )
     for relation in (table.name, closed_name(table.name)):
         guard = triggers.get((HISTORY, relation, "tapdb_guard"))
         yield from _check_trigger(f"{HISTORY}.{relation}", "tapdb_guard", guard, None)
@@ -123,7 +120,7 @@ def _check_table(
 
 
 def _check_trigger(
-    table: str, name: str, trigger: _Trigger | None, arguments: list[str] | None
+    table: str, name: str, trigger: _Trigger | None, arguments: tuple[str, ...] | None
 ) -> Iterable[Finding]:
     remedy = "take it back from a dump of the schema, then run tapdb ppdb verify"
     if trigger is None:
@@ -134,6 +131,6 @@ def _check_trigger(
     elif (
         arguments is not None
         and trigger.function == "ppdb_history.keep_versions"
-        and list(trigger.arguments) != arguments
+        and tuple(trigger.arguments) != arguments
     ):
         yield Finding("broken", table, f"trigger {name} has other arguments than it was made with", remedy)

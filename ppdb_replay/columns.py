@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.current_table import SYSTEM_COLUMNS, read_tables
+from ppdb_replay.current_table import SYSTEM_COLUMNS
 from ppdb_replay.errors import VersioningError
+from ppdb_replay.triggers import (
+    HISTORY,
+    drop_trigger_statements,
+    trigger_statements,
+)
 from ppdb_replay.versioned_table import VersionedTable, find_versioned_table
-from ppdb_replay.versioning import HISTORY, trigger_names, trigger_statements
 from tapdb.sql_text import execute_composed, execute_query
 
 __all__ = ["add_column", "drop_column"]
@@ -72,7 +74,7 @@ def add_column(
             snapshot=sql.Literal(snapshot),
         ),
     )
-    _renew_triggers(connection, versioned, (*versioned.columns_now, name))
+    _renew_triggers(connection, table)
     return snapshot
 
 
@@ -112,7 +114,7 @@ def drop_column(connection: sa.Connection, table: str, name: str) -> int:
             "UPDATE ppdb_history.versioned_column SET snap_to = {} WHERE table_name = {} AND column_name = {}"
         ).format(sql.Literal(snapshot), sql.Literal(table), sql.Literal(name)),
     )
-    _renew_triggers(connection, versioned, [one for one in versioned.columns_now if one != name])
+    _renew_triggers(connection, table)
     return snapshot
 
 
@@ -143,11 +145,11 @@ def _type_name(connection: sa.Connection, table: str, data_type: str) -> str:
     return str(found)
 
 
-def _renew_triggers(connection: sa.Connection, table: VersionedTable, columns_now: Sequence[str]) -> None:
-    current = read_tables(connection, table.schema)[table.name]
-    relation = sql.Identifier(table.schema, table.name)
-    for name in trigger_names():
-        drop = sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(name), relation)
-        execute_composed(connection, drop)
-    for statement in trigger_statements(current, columns_now):
+def _renew_triggers(connection: sa.Connection, name: str) -> None:
+    """Make the triggers again for the columns that are recorded now."""
+    table = find_versioned_table(connection, name)
+    for statement in (
+        *drop_trigger_statements(table.schema, name),
+        *trigger_statements(table.schema, name, table.trigger_arguments),
+    ):
         execute_composed(connection, statement)

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from felis import Schema
-from felis.metadata import MetaDataBuilder
 from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
@@ -88,6 +86,13 @@ def read_schema(felis: str = FELIS) -> PpdbSchema:
     FelisSchemaError
         Raised if the file cannot be read, or lacks one of the tables that replication writes.
     """
+    try:
+        # Here, since it takes half a second, and only who makes tables needs it.
+        from felis import Schema  # noqa: PLC0415
+        from felis.metadata import MetaDataBuilder  # noqa: PLC0415
+    except ImportError as error:
+        problem = "lsst-felis is not installed: pip install 'tapdb[replication]'"
+        raise FelisSchemaError(felis, problem) from error
     try:
         schema = Schema.from_uri(felis, context={"id_generation": True})
     except (OSError, ValueError, ValidationError) as error:

@@ -10,8 +10,8 @@ from psycopg import sql
 from ppdb_replay.current_table import SYSTEM_COLUMNS
 from ppdb_replay.errors import VersioningError
 from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.triggers import HISTORY, closed_name, drop_trigger_statements
 from ppdb_replay.versioned_table import VersionedTable, find_versioned_table, read_versioned_tables
-from ppdb_replay.versioning import HISTORY, closed_name, trigger_names
 from tapdb.sql_text import execute_query, execute_text
 
 __all__ = ["plan_uninstall", "uninstall", "uninstall_statements"]
@@ -76,8 +76,7 @@ def uninstall_statements(table: VersionedTable) -> tuple[str, ...]:
 def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
     current = sql.Identifier(table.schema, table.name)
     parent = sql.Identifier(HISTORY, table.name)
-    for name in trigger_names():
-        yield sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(name), current)
+    yield from drop_trigger_statements(table.schema, table.name)
     yield sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, current)
     for name in table.made_indexes:
         yield sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(table.schema, name))

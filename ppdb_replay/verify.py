@@ -10,8 +10,8 @@ from psycopg import sql
 
 from ppdb_replay.row_digest import rows_digest
 from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.triggers import HISTORY, closed_name
 from ppdb_replay.versioned_table import VersionedTable, read_versioned_tables
-from ppdb_replay.versioning import HISTORY, closed_name
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
 from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.triggers import trigger_arguments
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 
@@ -16,6 +17,7 @@ __all__ = [
     "VersionedColumn",
     "VersionedTable",
     "find_versioned_table",
+    "has_clock",
     "read_versioned_tables",
     "require_clock",
 ]
@@ -80,11 +82,22 @@ class VersionedTable:
         return tuple(column.name for column in self.columns if column.snap_to == CURRENT)
 
     @property
+    def trigger_arguments(self) -> tuple[str, ...]:
+        """Arguments of the trigger function that keeps its versions."""
+        ever = tuple(column.name for column in self.columns)
+        return trigger_arguments(self.name, columns_now=self.columns_now, columns_ever=ever, key=self.key)
+
+    @property
     def epochs(self) -> tuple[tuple[int, int], ...]:
         """Ranges of snapshots, each from its first to before its second number, in which the columns stay."""
         limits = {limit for one in self.columns for limit in (one.snap_from, one.snap_to)}
         edges = sorted({self.from_snapshot, CURRENT, *limits})
         return tuple(pairwise(edges))
+
+
+def has_clock(connection: sa.Connection) -> bool:
+    """Return whether the database has a clock of snapshots."""
+    return connection.scalar(sa.select(sa.func.to_regclass("ppdb_history.clock"))) is not None
 
 
 def require_clock(connection: sa.Connection) -> None:
@@ -95,7 +108,7 @@ def require_clock(connection: sa.Connection) -> None:
     PpdbNotReadyError
         Raised if not.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("ppdb_history.clock"))) is None:
+    if not has_clock(connection):
         raise PpdbNotReadyError(
             "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
         )

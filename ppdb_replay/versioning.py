@@ -6,7 +6,7 @@ versions. Nothing is copied, and a query on the table reads what it always read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from psycopg import sql
 
@@ -14,47 +14,18 @@ from ppdb_replay.current_table import CurrentTable
 from ppdb_replay.row_digest import listed, rows_digest
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.table_script import position_index
+from ppdb_replay.triggers import (
+    HISTORY,
+    closed_name,
+    guard_statements,
+    trigger_arguments,
+    trigger_statements,
+)
 
-__all__ = ["HISTORY", "closed_name", "install_statements", "trigger_names", "trigger_statements"]
-
-HISTORY = "ppdb_history"
-"""Database schema of the versions."""
+__all__ = ["install_statements"]
 
 _OWNER = sql.Identifier("tapdb_owner")
 _READER = sql.Identifier("tapdb_reader")
-
-_TRIGGERS = {
-    "tapdb_enter": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.enter()",
-    "tapdb_stamp": "BEFORE UPDATE ON {table} FOR EACH ROW "
-    "WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) EXECUTE FUNCTION ppdb_history.stamp()",
-    "tapdb_inserted": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS come FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
-    "tapdb_updated": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS gone NEW TABLE AS come "
-    "FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
-    "tapdb_deleted": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
-    "tapdb_truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.refuse({use_delete})",
-}
-_CLOSED_TRIGGERS = {
-    "tapdb_guard": "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
-}
-_PARENT_TRIGGERS = {
-    "tapdb_guard": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
-    "EXECUTE FUNCTION ppdb_history.refuse({use_current})",
-}
-
-
-def closed_name(table: str) -> str:
-    """Return the name, in ``ppdb_history``, of the table with the versions of a table that have ended."""
-    return f"{table}_closed"
-
-
-def trigger_names() -> tuple[str, ...]:
-    """Return the names of the triggers on a versioned table."""
-    return tuple(_TRIGGERS)
 
 
 def install_statements(table: CurrentTable) -> tuple[str, ...]:
@@ -66,22 +37,6 @@ def install_statements(table: CurrentTable) -> tuple[str, ...]:
         The table; it has a primary key and no column ``snap_from`` or ``snap_to``.
     """
     return tuple(part.as_string() for part in _install(table))
-
-
-def trigger_statements(table: CurrentTable, columns_now: Sequence[str]) -> tuple[sql.Composed, ...]:
-    """Return the statements that make the triggers on a versioned table.
-
-    Parameters
-    ----------
-    table
-        The table.
-    columns_now
-        Names of the columns that it has now; the table has those too that it had once.
-    """
-    current = sql.Identifier(table.schema, table.name)
-    lists = (listed(columns_now), listed(table.column_names), listed(table.key))
-    arguments = (table.name, *(one.as_string() for one in lists))
-    return tuple(_triggers(current, _TRIGGERS, arguments, f"{table.schema}.{table.name}"))
 
 
 def _install(table: CurrentTable) -> Iterable[sql.Composable]:
@@ -112,29 +67,12 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
         yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
         yield sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _READER)
     yield from _comments(table, parent, closed)
-    yield from trigger_statements(table, table.column_names)
-    yield from _triggers(closed, _CLOSED_TRIGGERS, (), f"{table.schema}.{table.name}")
-    yield from _triggers(parent, _PARENT_TRIGGERS, (), f"{table.schema}.{table.name}")
+    names = table.column_names
+    arguments = trigger_arguments(table.name, columns_now=names, columns_ever=names, key=table.key)
+    yield from trigger_statements(table.schema, table.name, arguments)
+    yield from guard_statements(table.schema, table.name)
     yield from _catalogue(table, made)
     yield sql.SQL("ANALYZE {}").format(parent)
-
-
-def _triggers(
-    relation: sql.Composable, frames: dict[str, str], arguments: Sequence[str], published: str
-) -> Iterable[sql.Composed]:
-    for name, frame in frames.items():
-        yield sql.SQL("CREATE TRIGGER {} {}").format(
-            sql.Identifier(name),
-            sql.SQL(frame).format(
-                table=relation,
-                arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
-                use_delete=sql.Literal(f"DELETE keeps the versions of {published}."),
-                use_current=sql.Literal(f"Write to {published}."),
-                leave_alone=sql.Literal(f"Write to {published}: what ends there is kept here."),
-            ),
-        )
-        # ALWAYS: a session that replicates (session_replication_role) must not pass by it.
-        yield sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(relation, sql.Identifier(name))
 
 
 def _comments(

@@ -229,7 +229,7 @@ def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written
         ("DROP TRIGGER tapdb_stamp ON {current}", "tapdb_stamp is missing"),
         ("DROP TRIGGER tapdb_guard ON {closed}", "tapdb_guard is missing"),
         ("ALTER TABLE {all} ADD COLUMN extra integer", "column extra came or went"),
-        ('ALTER TABLE {all} ALTER COLUMN "raErr" TYPE real', "is real, and was double precision"),
+        ('ALTER TABLE {all} ALTER COLUMN "raErr" TYPE numeric', "is numeric, and was real"),
         ("ALTER TABLE {current} ALTER COLUMN snap_from DROP DEFAULT", "has lost its default"),
         ("ALTER TABLE {all} DETACH PARTITION {current}", "not the part of ppdb_history.DiaObject"),
     ],

@@ -1,0 +1,127 @@
+"""The tables of a PPDB in a migration: made if asked for, and their triggers made anew around it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from ppdb_replay.check import check
+from ppdb_replay.current_table import read_tables
+from ppdb_replay.install import create_tables, install
+from ppdb_replay.schema import CHUNKS, FELIS, METADATA, PUBLISHED, PpdbSchema, read_schema, with_timestamps
+from ppdb_replay.triggers import drop_trigger_statements, guard_statements, trigger_statements
+from ppdb_replay.uninstall import uninstall
+from ppdb_replay.versioned_table import VersionedTable, has_clock, read_versioned_tables
+from tapdb.sql_text import execute_composed, execute_query
+
+__all__ = ["OPTION", "PpdbTables"]
+
+OPTION = "ppdb_schema"
+"""Option of a migration: ``current``, ``timestamps``, or the path of a Felis file."""
+
+_SCHEMA = "ppdb"
+_LOG = logging.getLogger(__name__)
+
+
+class PpdbTables:
+    """Versioned tables between the two halves of a migration.
+
+    Tables that hold rows are never dropped, only the triggers on them, which use functions that a migration
+    may replace. Without these functions there are no versions: a downgrade that takes them away is stopped by
+    the tables.
+    """
+
+    def __init__(self) -> None:
+        self._tables: tuple[VersionedTable, ...] = ()
+        self._empty_variant: str | None = None
+
+    def drop(self, connection: sa.Connection) -> None:
+        """Take away the triggers; and our tables altogether, if nothing was ever written to them."""
+        if not has_clock(connection):
+            return
+        tables = read_versioned_tables(connection)
+        self._empty_variant = _unused_variant(connection, tables)
+        if self._empty_variant is not None:
+            _LOG.info("dropping the tables of the PPDB, which are empty")
+            uninstall(connection, discard_history=True)
+            for name in (*PUBLISHED, CHUNKS, METADATA):
+                drop = sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(_SCHEMA, name))
+                execute_composed(connection, drop)
+            return
+        self._tables = tables
+        for table in tables:
+            for statement in drop_trigger_statements(table.schema, table.name, guards=True):
+                execute_composed(connection, statement)
+            _set_default(connection, table, sql.SQL("DROP DEFAULT"))
+
+    def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
+        """Make the triggers again; and the tables, if option ``ppdb_schema`` says from which Felis schema.
+
+        Raises
+        ------
+        FelisSchemaError
+            Raised if the Felis schema cannot be used.
+        VersioningError
+            Raised if tables are there that cannot be versioned.
+        """
+        for table in self._tables:
+            _set_default(connection, table, sql.SQL("SET DEFAULT ppdb_history.writing()"))
+            for statement in (
+                *trigger_statements(table.schema, table.name, table.trigger_arguments),
+                *guard_statements(table.schema, table.name),
+            ):
+                execute_composed(connection, statement)
+        variant = options.get(OPTION, self._empty_variant)
+        if variant is None or not has_clock(connection):
+            return
+        if not read_tables(connection, _SCHEMA).keys() & set(PUBLISHED):
+            create_tables(connection, _schema(variant), schema=_SCHEMA)
+        install(connection, schema=_SCHEMA)
+
+    def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:
+        """Return whether nothing has to be made, and every trigger is in its place."""
+        if not has_clock(connection):
+            return False
+        made = bool(read_versioned_tables(connection)) or OPTION not in options
+        return made and not any(one.severity == "broken" for one in check(connection))
+
+    def describe_offline(self) -> str:
+        """Return what a DBA has to run when the migration is a script."""
+        return (
+            "A script makes no tables of the PPDB: run tapdb ppdb create and tapdb ppdb install after it. "
+            "If there are some, migrate connected instead: their triggers have to be made anew."
+        )
+
+
+def _schema(variant: str) -> PpdbSchema:
+    if variant in {"current", "timestamps"}:
+        found = read_schema(FELIS)
+        return with_timestamps(found) if variant == "timestamps" else found
+    return read_schema(variant)
+
+
+def _unused_variant(connection: sa.Connection, tables: tuple[VersionedTable, ...]) -> str | None:
+    """Return how our tables were made, if they are ours and nothing was ever written to them."""
+    ours = read_tables(connection, _SCHEMA)
+    made = {table.name for table in tables if table.schema == _SCHEMA}
+    owned = [ours[name] for name in (*PUBLISHED, CHUNKS, METADATA) if name in ours]
+    if not made or len(made) < len(tables) or any(table.owner != "tapdb_owner" for table in owned):
+        return None
+    for table in owned:
+        if table.name != METADATA:
+            relation = sql.Identifier(_SCHEMA, table.name)
+            query = sql.SQL("SELECT EXISTS (SELECT FROM {}) AS found").format(relation)
+            if execute_query(connection, query.as_string())[0].found:
+                return None
+    noted = "SELECT EXISTS (SELECT FROM ppdb_history.snapshot_table WHERE begun <> 0 OR ended <> 0) AS found"
+    if execute_query(connection, noted)[0].found:
+        return None
+    return "timestamps" if "validityStart" in ours["DiaObject"].column_names else "current"
+
+
+def _set_default(connection: sa.Connection, table: VersionedTable, change: sql.SQL) -> None:
+    frame = sql.SQL("ALTER TABLE {} ALTER COLUMN snap_from {}")
+    execute_composed(connection, frame.format(sql.Identifier(table.schema, table.name), change))
