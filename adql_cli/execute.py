@@ -131,11 +131,13 @@ def _execute(
 ) -> list[tuple[Any, ...]]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb.engine makes no other
-    # Text of a query cannot change these for what comes after it: they end with the transaction.
+    # These end with the transaction. Timestamps of DALI are UTC, and columns with a time zone are shown and
+    # compared in that of the session.
     for name, value in (
         ("transaction_read_only", "on"),
         ("statement_timeout", str(timeout_ms)),
         ("standard_conforming_strings", "on"),
+        ("TimeZone", "UTC"),
     ):
         connection.execute(sa.select(sa.func.set_config(name, value, True)))  # noqa: FBT003  its third parameter
     parameters = _typed(compiled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ _FILL = {
 def plain_value(value: Any) -> Any:
     """Return a value as DALI writes it: timestamps and UUIDs as text, all else as it is."""
     if isinstance(value, datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(UTC).replace(tzinfo=None)
         return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
     if value is None or isinstance(value, (bool, int, float, str, list)):
         return value

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from astropy.io.votable import parse_single_table
 from click.testing import CliRunner, Result
 
-from adql import CompiledQuery, OutputColumn, parse, to_postgres
+from adql import CompiledQuery, OutputColumn, metadata_from_rows, parse, to_postgres
 from adql_cli.errors import MissingTapSchemaError, QueryFailedError
 from adql_cli.execute import read_server, run_query
 from adql_cli.published import read_felis, read_metadata
+from adql_cli.votable import plain_value
 from tapdb.cli import main
 from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
@@ -268,3 +269,39 @@ def test_the_hidden_geometry_of_obscore_is_found_in_the_database(tapdb: Callable
         tapdb("translate", "SELECT obs_id FROM ivoa.ObsCore WHERE CONTAINS(POINT(1, 2), s_region) = 1")
     )
     assert '<@ "ObsCore"."pgs_region"' in shown
+
+
+def test_timestamps_are_utc_whatever_the_session_and_the_column_say(service_url: sa.URL) -> None:
+    metadata = metadata_from_rows(
+        [{"table_name": "pg_temp.moments"}],
+        [
+            {
+                "table_name": "pg_temp.moments",
+                "column_name": "moment",
+                "datatype": "char",
+                "xtype": "timestamp",
+            }
+        ],
+    )
+    query = parse("SELECT moment, moment || '' FROM moments WHERE moment >= '2025-01-01T12:00:00'")
+    with checked_connection(service_url) as connection:
+        connection.exec_driver_sql("SET TimeZone = 'America/Santiago'")
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE moments (moment timestamptz)")
+        connection.exec_driver_sql("INSERT INTO moments VALUES ('2025-01-01 11:59Z'), ('2025-01-01 12:00Z')")
+        connection.commit()
+        result = run_query(connection, to_postgres(query, metadata), max_rows=5)
+    assert [[plain_value(value) for value in row] for row in result.rows] == [
+        ["2025-01-01T12:00:00", "2025-01-01T12:00:00.000"]
+    ]
+
+
+def test_the_tap_schema_that_migrations_make_can_be_queried(migrated_database: sa.URL) -> None:
+    with checked_connection(migrated_database, read_only=True) as connection:
+        metadata, server = read_metadata(connection), read_server(connection)
+        text = (
+            'SELECT c.column_name, c."size" FROM TAP_SCHEMA.columns AS c JOIN tables USING (table_name)'
+            " WHERE table_name = 'tap_schema.columns' AND std = 1 ORDER BY column_index"
+        )
+        result = run_query(connection, to_postgres(parse(text), metadata, server=server), max_rows=50)
+    assert [name for name, _ in result.rows][:3] == ["table_name", "column_name", "datatype"]
+    assert (result.columns[1].name, result.columns[1].datatype) == ("size", "int")
