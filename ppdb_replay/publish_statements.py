@@ -13,6 +13,14 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ppdb_replay.chunk import REPLICATED
+from ppdb_replay.record_statements import (
+    FIND_VERSIONS,
+    UPDATE_FORCED,
+    UPDATE_OBJECTS,
+    UPDATE_SOURCES,
+    UPDATED,
+    WAITING,
+)
 from ppdb_replay.record_table import RECORDS
 from ppdb_replay.replication_target import Target
 from ppdb_replay.update_record import ASSOCIATIONS, IMPLIED_ORDER, OBJECT_UPDATES, UpdateRecord
@@ -20,6 +28,14 @@ from ppdb_replay.update_record import ASSOCIATIONS, IMPLIED_ORDER, OBJECT_UPDATE
 __all__ = ["PublishStatements", "publish_statements"]
 
 _STAGE = {name: f"tapdb_stage_{name}" for name in (*REPLICATED, RECORDS)}
+
+# By what the planner has to know them.
+_JOINED = {
+    "DiaObject": ("diaObjectId",),
+    "DiaSource": ("diaSourceId",),
+    "DiaForcedSource": ("diaObjectId", "visit", "detector"),
+    RECORDS: ("diaObjectId", "diaSourceId", "update_type"),
+}
 
 # An SQL APDB writes 0 where a source has lost its DiaObject; the schema says that it is NULL then.
 _STAGED_OBJECT = 'nullif(staged."diaObjectId", 0)'
@@ -39,111 +55,6 @@ WHERE staged.update_order <> {implied} OR NOT EXISTS (
   SELECT FROM {records} known WHERE known."diaSourceId" = staged."diaSourceId"
     AND known."ssObjectId" = staged."ssObjectId" AND known.update_type = staged.update_type)
 ON CONFLICT DO NOTHING
-"""
-
-_UPDATED = "(record.update_time_ns + 1000000) / 86400e9::float8 + 40587"
-
-# A record is about the version that was in force when it happened, or about the first if clocks disagree. A
-# millisecond is allowed, since times in nanoseconds come from floating point numbers.
-_FIND_VERSIONS = """
-UPDATE {records} record SET of_version = (
-  SELECT coalesce(
-    max(version.{start}) FILTER (
-      WHERE version.{start} <= {updated}), min(version.{start}))
-  FROM {objects} version WHERE version."diaObjectId" = record."diaObjectId")
-WHERE record.of_version IS NULL AND record.update_type = ANY({object_updates}) AND record."diaObjectId" IN (
-  SELECT "diaObjectId" FROM {stage_objects}
-  UNION SELECT "diaObjectId" FROM {stage_records} WHERE update_type = ANY({object_updates}))
-"""
-
-_UPDATE_OBJECTS = """
-WITH concerned AS (
-  SELECT "diaObjectId" FROM {stage_objects}
-  UNION SELECT "diaObjectId" FROM {stage_records} WHERE update_type = ANY({object_updates})
-), said AS (
-  SELECT "diaObjectId", of_version,
-    (array_agg("nDiaSources" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "nDiaSources" IS NOT NULL))[1] AS number,
-    (array_agg("validityEndMjdTai" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "validityEndMjdTai" IS NOT NULL))[1] AS ended
-  FROM {records} JOIN concerned USING ("diaObjectId")
-  WHERE of_version IS NOT NULL
-  GROUP BY "diaObjectId", of_version
-), wanted AS (
-  SELECT version."diaObjectId", version.{start},
-    coalesce(said.number, version."nDiaSources") AS number,
-    least(coalesce({ended}, version.{end}), lead(version.{start}) OVER (
-      PARTITION BY version."diaObjectId" ORDER BY version.{start})) AS ended
-  FROM {objects} version JOIN concerned USING ("diaObjectId")
-  LEFT JOIN said ON said."diaObjectId" = version."diaObjectId" AND said.of_version = version.{start}
-)
-UPDATE {objects} version SET "nDiaSources" = wanted.number, {end} = wanted.ended
-FROM wanted
-WHERE version."diaObjectId" = wanted."diaObjectId" AND version.{start} = wanted.{start}
-  AND (version."nDiaSources", version.{end}) IS DISTINCT FROM (wanted.number, wanted.ended)
-"""
-
-# A source belongs to a DiaObject or to a solar system object, never to both: the latest record tells.
-_UPDATE_SOURCES = """
-WITH concerned AS (
-  SELECT "diaSourceId" FROM {stage_sources}
-  UNION SELECT "diaSourceId" FROM {stage_records} WHERE "diaSourceId" IS NOT NULL
-), said AS (
-  SELECT "diaSourceId",
-    bool_or(update_type = ANY({associations})) AS associated,
-    (array_agg("newDiaObjectId" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE update_type = ANY({associations})))[1] AS object,
-    (array_agg("ssObjectId" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "ssObjectId" IS NOT NULL))[1] AS ssobject,
-    (array_agg("ssObjectReassocTimeMjdTai" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "ssObjectId" IS NOT NULL))[1] AS reassociated,
-    (array_agg("timeWithdrawnMjdTai" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "timeWithdrawnMjdTai" IS NOT NULL))[1] AS withdrawn
-  FROM {records} JOIN concerned USING ("diaSourceId")
-  GROUP BY "diaSourceId"
-), wanted AS (
-  SELECT source."diaSourceId",
-    CASE WHEN said.associated THEN said.object ELSE source."diaObjectId" END AS object,
-    coalesce(said.ssobject, source."ssObjectId") AS ssobject,
-    coalesce({said_reassociated}, source.{reassociated}) AS reassociated,
-    coalesce({said_withdrawn}, source.{withdrawn}) AS withdrawn
-  FROM {sources} source JOIN said USING ("diaSourceId")
-)
-UPDATE {sources} source SET
-  "diaObjectId" = wanted.object, "ssObjectId" = wanted.ssobject, {reassociated} = wanted.reassociated,
-  {withdrawn} = wanted.withdrawn
-FROM wanted
-WHERE source."diaSourceId" = wanted."diaSourceId"
-  AND (source."diaObjectId", source."ssObjectId", source.{reassociated}, source.{withdrawn})
-  IS DISTINCT FROM (wanted.object, wanted.ssobject, wanted.reassociated, wanted.withdrawn)
-"""
-
-_UPDATE_FORCED = """
-WITH concerned AS (
-  SELECT "diaObjectId", visit, detector::integer FROM {stage_forced}
-  UNION SELECT "diaObjectId", visit, detector FROM {stage_records}
-  WHERE update_type = 'withdraw_diaforcedsource'
-), said AS (
-  SELECT "diaObjectId", visit, detector,
-    (array_agg("timeWithdrawnMjdTai" ORDER BY update_time_ns DESC, update_order DESC))[1] AS withdrawn
-  FROM {records} JOIN concerned USING ("diaObjectId", visit, detector)
-  WHERE update_type = 'withdraw_diaforcedsource'
-  GROUP BY "diaObjectId", visit, detector
-)
-UPDATE {forced} source SET {withdrawn} = {said_withdrawn}
-FROM said
-WHERE source."diaObjectId" = said."diaObjectId" AND source.visit = said.visit
-  AND source.detector = said.detector AND source.{withdrawn} IS DISTINCT FROM {said_withdrawn}
-"""
-
-_WAITING = """
-SELECT count(*) FROM {records} record WHERE apdb_replica_chunk = %(chunk)s AND NOT CASE
-  WHEN update_type = ANY({object_updates}) THEN of_version IS NOT NULL
-  WHEN "diaSourceId" IS NOT NULL
-    THEN EXISTS (SELECT FROM {sources} source WHERE source."diaSourceId" = record."diaSourceId")
-  ELSE EXISTS (SELECT FROM {forced} source WHERE source."diaObjectId" = record."diaObjectId"
-    AND source.visit = record.visit AND source.detector = record.detector)
-END
 """
 
 _BOOK = """
@@ -216,7 +127,11 @@ def publish_statements(target: Target) -> PublishStatements:
         copies={
             name: sql.SQL("COPY {} ({}) FROM STDIN").format(_stage(name), columns[name]) for name in _STAGE
         },
-        analyses=sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(map(_stage, _STAGE))),
+        analyses=sql.SQL("ANALYZE {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("{} ({})").format(_stage(name), _listed(key)) for name, key in _JOINED.items()
+            )
+        ),
         lock=sql.SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
             sql.Literal(f"tapdb publishes in {target.schema}")
         ),
@@ -226,13 +141,13 @@ def publish_statements(target: Target) -> PublishStatements:
             **{name: _insert(target, name, names, columns[name]) for name in REPLICATED},
             RECORDS: sql.SQL(_INSERT_RECORDS).format(columns=columns[RECORDS], **names),
         },
-        find_versions=filled(_FIND_VERSIONS),
+        find_versions=filled(FIND_VERSIONS),
         updates={
-            "DiaObject": filled(_UPDATE_OBJECTS),
-            "DiaSource": filled(_UPDATE_SOURCES),
-            "DiaForcedSource": filled(_UPDATE_FORCED),
+            "DiaObject": filled(UPDATE_OBJECTS),
+            "DiaSource": filled(UPDATE_SOURCES),
+            "DiaForcedSource": filled(UPDATE_FORCED),
         },
-        waiting=filled(_WAITING),
+        waiting=filled(WAITING),
     )
 
 
@@ -252,7 +167,7 @@ def _names(target: Target) -> dict[str, sql.Composable]:
         "implied": sql.Literal(IMPLIED_ORDER),
         "associations": sql.Literal(list(ASSOCIATIONS)),
         "object_updates": sql.Literal(list(OBJECT_UPDATES)),
-        "updated": _moment(_UPDATED, is_mjd=times.is_mjd),
+        "updated": _moment(UPDATED, is_mjd=times.is_mjd),
         "ended": _moment("said.ended", is_mjd=times.is_mjd),
         "said_reassociated": _moment("said.reassociated", is_mjd=times.is_mjd),
         "said_withdrawn": _moment("said.withdrawn", is_mjd=times.is_mjd),
