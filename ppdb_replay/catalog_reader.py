@@ -41,6 +41,7 @@ def read_catalog(
     *,
     published: Metadata | None = None,
     clocks: Iterable[ClockFunction] = (),
+    schema_version: str = "",
 ) -> VersionCatalog:
     """Return the versioned tables of a database with the columns that they had at a snapshot.
 
@@ -55,6 +56,8 @@ def read_catalog(
         versioned tables beyond that is not used.
     clocks
         Functions of the service that return the present time.
+    schema_version
+        What a replay record is to say of the columns.
 
     Raises
     ------
@@ -78,6 +81,7 @@ def read_catalog(
         history_schema=HISTORY_SCHEMA,
         keys={row[1]: tuple(row[2]) for row in rows},
         clocks=clocks,
+        schema_version=schema_version,
     )
 
 

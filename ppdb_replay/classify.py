@@ -11,7 +11,7 @@ from ppdb_replay.relations import Surroundings
 from ppdb_replay.rule_order import has_complete_order, order_rows
 from ppdb_replay.version_catalog import VersionCatalog
 
-__all__ = ["Guarantee", "Level", "classify"]
+__all__ = ["Guarantee", "Level", "classify", "named_tables"]
 
 
 class Level(StrEnum):
@@ -113,7 +113,7 @@ def _functions(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]
 def _tables(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]:
     return [
         (Level.PARTIAL, reason)
-        for table, published in _published(query, catalog)
+        for table, published in named_tables(query, catalog)
         if (reason := _not_versioned(table, published, catalog))
     ]
 
@@ -141,8 +141,16 @@ def _order(query: Query, catalog: VersionCatalog, *, as_written: bool) -> list[t
     return []
 
 
-def _published(query: Query, catalog: VersionCatalog) -> list[tuple[Table, TableMetadata | None]]:
-    """Return the tables that a query names, without common table expressions, and what they are."""
+def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, TableMetadata | None]]:
+    """Return the tables that a query names, without common table expressions, and what they are.
+
+    Parameters
+    ----------
+    query
+        A whole query.
+    catalog
+        The published tables.
+    """
     found: list[tuple[Table, TableMetadata | None]] = []
     surroundings = Surroundings(catalog)
     parts: list[tuple[Node, Identifier | None]] = [(table.query, table.name) for table in query.common_tables]
@@ -161,7 +169,7 @@ def _published(query: Query, catalog: VersionCatalog) -> list[tuple[Table, Table
 def _can_be_checked(query: Query, catalog: VersionCatalog) -> bool:
     """Return whether all tables and functions are known; otherwise nothing is exact anyhow."""
     functions = {function.name.lower() for function in query.dialect.functions}
-    return all(published is not None for _, published in _published(query, catalog)) and all(
+    return all(published is not None for _, published in named_tables(query, catalog)) and all(
         not node.is_user_defined
         or node.name.lower() in functions
         or catalog.metadata.find_function(node.name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ppdb_replay.snapshot import Snapshot
 from tapdb.errors import DatabaseNotReadyError, TapdbError
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ReplayRecordError",
     "ReplayTransactionError",
     "SnapshotTimeError",
+    "SnapshotUnknownError",
     "UploadChangedError",
     "VersioningError",
 ]
@@ -143,8 +145,8 @@ class ReplayTransactionError(PpdbError):
     def __init__(self, isolation: str) -> None:
         self.isolation = isolation
         super().__init__(
-            f"the connection is in a transaction that is {isolation}: the clock and the result could belong to "
-            "different snapshots. End it first, or begin it with REPEATABLE READ."
+            f"the connection is in a transaction that is {isolation}: the clock and the result could belong "
+            "to different snapshots. End it first, or begin it with REPEATABLE READ."
         )
 
 
@@ -165,3 +167,24 @@ class UploadChangedError(PpdbError):
         self.found = found
         what = "is not uploaded" if found is None else f"has the digest {found}"
         super().__init__(f"{name} {what}; the result was made with {expected}. Upload the same table.")
+
+
+class SnapshotUnknownError(PpdbError, LookupError):
+    """A database has not the snapshot of a record: it is another database, or a copy that is too old.
+
+    Parameters
+    ----------
+    snapshot
+        What was asked for.
+    found_t_mjd_tai
+        Time of the snapshot of that number here, MJD, TAI; `None` if there is none.
+    """
+
+    def __init__(self, snapshot: Snapshot, found_t_mjd_tai: float | None) -> None:
+        self.snapshot = snapshot
+        self.found_t_mjd_tai = found_t_mjd_tai
+        wanted = f"snapshot {snapshot.snapshot_id} of MJD {snapshot.t_mjd_tai} (TAI)"
+        found = "there is none" if found_t_mjd_tai is None else f"here it is of MJD {found_t_mjd_tai}"
+        super().__init__(
+            f"{wanted}: {found}. Connect to the database of the record, or to a newer copy of it."
+        )

@@ -31,6 +31,9 @@ class ReplayRecord:
         The same as of the snapshot: plain ADQL.
     snapshot
         What the tables were.
+    snapshot_digest
+        Digest of all versions that the tables had then, hexadecimal, of the chain that ``tapdb ppdb verify``
+        follows; empty if it was not asked for.
     schema_version
         Which columns they had.
     guarantee
@@ -63,6 +66,7 @@ class ReplayRecord:
     digest: str
     columns: tuple[OutputColumn, ...]
     row_count: int
+    snapshot_digest: str = ""
     max_rows: int | None = None
     overflow: bool = False
     uploads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -13,7 +13,7 @@ from ppdb_replay.relations import Body, Relation, Surroundings
 from ppdb_replay.shown import Shown
 from ppdb_replay.version_catalog import VersionCatalog
 
-__all__ = ["has_complete_order", "order_rows"]
+__all__ = ["has_complete_order", "is_column_of", "order_rows"]
 
 
 def order_rows(query: Query, catalog: VersionCatalog, *, whole_result: bool = True) -> Query:
@@ -148,12 +148,12 @@ class _Orderer:
         ordered = [_meant(term.expression, shown) for term in given]
         for relation in relations:
             for name in relation.key:
-                if any(_is_column(expression, relation, name, relations) for expression in ordered):
+                if any(is_column_of(expression, relation, name, relations) for expression in ordered):
                     continue
                 found = (
                     number
                     for number, column in enumerate(shown, 1)
-                    if _is_column(column.expression, relation, name, relations)
+                    if is_column_of(column.expression, relation, name, relations)
                 )
                 number = next(found, None)
                 if number is not None:
@@ -202,10 +202,20 @@ def _meant(expression: Expression, result: tuple[Shown, ...]) -> Expression:
     return Column(identifier_of(column.name)) if column.expression is None else column.expression
 
 
-def _is_column(
+def is_column_of(
     expression: Expression | None, relation: Relation, name: str, relations: tuple[Relation, ...]
 ) -> bool:
-    """Return whether a value is a column of one of several relations."""
+    """Return whether a value is a column of one of several relations.
+
+    Parameters
+    ----------
+    expression
+        The value; `None` is no column.
+    relation, name
+        The relation, and the name of its column.
+    relations
+        All relations of FROM.
+    """
     if not isinstance(expression, Column) or expression.name.text.lower() != name.lower():
         return False
     if expression.table:

@@ -1,0 +1,75 @@
+"""A query is answered, with the record that it takes to get the same answer again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adql import RUBIN, Dialect, Metadata, TableMetadata, parse
+from ppdb_replay.as_of import stable
+from ppdb_replay.catalog_cache import read_clock
+from ppdb_replay.execution import Connection, Result, answer, make_record, one_snapshot, upload_digests
+
+__all__ = ["capture"]
+
+
+def capture(
+    connection: Connection,
+    adql: str,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+    max_rows: int | None = None,
+    exact_sums: bool = False,
+    dialect: Dialect = RUBIN,
+) -> Result:
+    """Return the answer to a natural query and its record, both of one snapshot.
+
+    The query runs with a complete order and, if it asks for the present time, with the time of the snapshot:
+    otherwise as it was sent, on the present tables.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the tables, outside of a transaction or in one that is
+        ``REPEATABLE READ``.
+    adql
+        The query.
+    published
+        What else the service publishes: tables, functions, and units of columns.
+    uploads
+        Tables that came with the request.
+    max_rows
+        MAXREC: so many rows are returned at most.
+    exact_sums
+        Whether floating-point numbers are added up in a fixed order, which makes such sums repeatable.
+    dialect
+        Dialect of ADQL.
+
+    Raises
+    ------
+    AdqlError
+        The query cannot be used.
+    PpdbNotReadyError
+        The database has no versioned tables.
+    ReplayTransactionError
+        The connection is in a transaction of another kind.
+    """
+    query = parse(adql, dialect=dialect)
+    given = tuple(uploads)
+    with one_snapshot(connection):
+        clock = read_clock(connection, published)
+        catalog = clock.catalog.with_tables(given) if given else clock.catalog
+        natural = stable(query, clock.snapshot, catalog)
+        answered = answer(connection, natural, catalog, max_rows=max_rows, exact_sums=exact_sums)
+        digests = upload_digests(connection, query, catalog)
+    record = make_record(
+        query,
+        clock.snapshot,
+        catalog,
+        answered,
+        snapshot_digest=clock.snapshot_digest,
+        uploads=digests,
+        max_rows=max_rows,
+        exact_sums=exact_sums,
+    )
+    return Result(answered.rows, record, record.digest)
