@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from benchmarks.ppdb.questions import (
     relations_as_of,
     relations_of,
 )
+from benchmarks.ppdb.replication import measure_replication
 from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
@@ -87,7 +89,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(stream: Stream, *, fast: int, slow: int, chunks: int, plans: Path | None = None) -> dict[str, float]:
+def run(
+    stream: Stream, *, fast: int, slow: int, chunks: int, apdb_objects: int = 1500, plans: Path | None = None
+) -> dict[str, float]:
     """Return all figures.
 
     Parameters
@@ -97,7 +101,9 @@ def run(stream: Stream, *, fast: int, slow: int, chunks: int, plans: Path | None
     fast, slow
         Repetitions of short queries, and of scans.
     chunks
-        Chunks that are written at the end.
+        Chunks that are written at the end, and chunks that are replicated from an APDB.
+    apdb_objects
+        Objects of that APDB.
     plans
         Folder for plans, if they are wanted.
     """
@@ -123,6 +129,11 @@ def run(stream: Stream, *, fast: int, slow: int, chunks: int, plans: Path | None
                 figures |= _ask(connection, newest, samples, slow)
         with step(f"{chunks} chunks written to both sides"):
             write_chunks(url, stream, chunks, watch)
+        replication = create_database(server.url(), "replication")
+        _make(replication)
+        # dax_apdb writes its configuration without the password.
+        os.environ["PGPASSWORD"] = server.password
+        figures |= measure_replication(replication, SIDES, objects=apdb_objects, chunks=chunks)
     return figures | watch.figures("versioned", "latest")
 
 

@@ -11,7 +11,7 @@ from benchmarks.ppdb.stream import Stream
 
 def test_a_tiny_run_has_every_figure(tmp_path: Path) -> None:
     stream = Stream(objects=60, nights=20)
-    figures = run(stream, fast=2, slow=1, chunks=1, plans=tmp_path / "plans")
+    figures = run(stream, fast=2, slow=1, chunks=2, apdb_objects=60, plans=tmp_path / "plans")
     wanted = {reach.key for reach in REACHES} - {reach.key for reach in REWRITING_REACHES}
     assert wanted <= figures.keys()
     assert {f"{key}_ratio{age}" for key in ("by_id", "object_scan") for age in ("_99", "_50", "_10")} <= set(
