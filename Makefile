@@ -3,13 +3,15 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 WORKERS ?= 2
+DAX_PPDB ?= .venv-dax-ppdb
+PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs lock
+.PHONY: help setup demo test test-dax-ppdb lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## Install what is missing: system packages, .venv, the package
 	@tools/setup.sh
@@ -21,6 +23,12 @@ test: setup ## Run the static checks and all tests
 	@failed=0; $(MAKE) lint || failed=1; \
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
 	exit $$failed
+
+test-dax-ppdb: setup ## Compare with the real dax_ppdb, in an environment of its own (Python 3.12, 700 MB)
+	@test -x $(DAX_PPDB)/bin/python || $(PYTHON_DAX_PPDB) -m venv $(DAX_PPDB)
+	@$(DAX_PPDB)/bin/python -c 'import lsst.dax.ppdb' 2>/dev/null || \
+	$(DAX_PPDB)/bin/pip install --quiet lsst-dax-ppdb psycopg2-binary
+	@TAPDB_DAX_PPDB_PYTHON=$(DAX_PPDB)/bin/python $(BIN)/python -m pytest --quiet tests/ppdb_replay/dax_ppdb_chain.py
 
 lint: setup ## Run the static checks
 	@failed=0; \

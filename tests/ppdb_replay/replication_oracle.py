@@ -5,10 +5,10 @@ Written from the description of the semantics (docs/ppdb-replication.md), with n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from lsst.dax.apdb import ApdbReplica, ApdbUpdateRecord
@@ -99,15 +99,15 @@ def _end_versions(versions: dict[tuple[Any, ...], Row]) -> None:
 
 
 def read_content(
-    connection: psycopg.Connection[Any], schema: str = "ppdb", *, without: Sequence[str] = ()
+    connection: psycopg.Connection[Any], schema: str = "ppdb", *, where: LiteralString = "true", **values: Any
 ) -> Content:
     """Return the rows of the replicated tables of a database, without the columns of their versions."""
     content = {}
     for name, key in KEYS.items():
-        statement = sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, name))
+        statement = sql.SQL("SELECT * FROM {} WHERE {}").format(sql.Identifier(schema, name), sql.SQL(where))
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(statement).fetchall()
-        hidden = {"snap_from", "snap_to", "pixelId", *without}
+            rows = cursor.execute(statement, values).fetchall()
+        hidden = {"snap_from", "snap_to", "pixelId"}
         content[name] = {
             tuple(row[one] for one in key): {
                 column: value for column, value in row.items() if column not in hidden
