@@ -9,7 +9,7 @@ from ppdb_replay.as_of import stable
 from ppdb_replay.catalog_cache import read_clock
 from ppdb_replay.execution import Connection, Result, answer, make_record, one_snapshot, upload_digests
 
-__all__ = ["capture"]
+__all__ = ["Result", "capture"]
 
 
 def capture(

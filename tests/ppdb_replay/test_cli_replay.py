@@ -1,0 +1,143 @@
+"""``tapdb replay``: what a person types to get a result again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from ppdb_replay import ReplayRecord
+from tapdb.cli import main
+from tests.ppdb_replay.changing_ppdb import Connection, change
+
+QUERY = "SELECT TOP 5 diaObjectId, validityStartMjdTai, ra FROM DiaObject WHERE ra > 11"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def ppdb(ppdb_database: sa.URL) -> Iterator[Connection]:
+    """Return a PPDB that has changed."""
+    target = ppdb_database.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(target, autocommit=True) as connection:
+        change(connection, 1)
+        yield connection
+
+
+@pytest.fixture
+def run(ppdb_database: sa.URL, ppdb: Connection) -> Run:
+    """Return a function that runs ``tapdb replay`` on that PPDB."""
+    url = ppdb_database.render_as_string(hide_password=False)
+
+    def invoke(
+        *arguments: str | Path, status: int = 0, database: bool = True, text: str | None = None
+    ) -> Result:
+        options = ["--url", url] if database else []
+        done = CliRunner().invoke(main, ["replay", *map(str, arguments), *options], input=text)
+        assert done.exit_code == status, done.output
+        return done
+
+    return invoke
+
+
+@pytest.fixture
+def record(run: Run, tmp_path: Path) -> Path:
+    """Return the record of a result."""
+    path = tmp_path / "record.json"
+    run("capture", QUERY, "--record", path, "--format", "csv")
+    return path
+
+
+def test_a_result_is_captured_and_comes_again_from_its_record(
+    run: Run, tmp_path: Path, ppdb: Connection
+) -> None:
+    path = tmp_path / "record.json"
+    first = run("capture", "-", "-r", path, "--format", "csv", text=QUERY)
+    assert "exact  snapshot" in first.stderr
+    rows = list(csv.reader(io.StringIO(first.stdout)))
+    assert rows[0] == ["diaObjectId", "validityStartMjdTai", "ra"]
+    assert len(rows) == 6
+    change(ppdb, 2)
+    ppdb.execute('DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = %s', [int(rows[1][0])])
+    again = run("run", path, "--format", "csv")
+    assert again.stdout == first.stdout
+    assert again.stderr.startswith("identical  sha256:")
+    output = tmp_path / "rows.json"
+    run("run", path, "--format", "json", "-o", output)
+    assert json.loads(output.read_text())["columns"] == rows[0]
+    assert rows[1][0] in run("run", path).stdout
+
+
+def test_another_time_has_other_rows(run: Run, record: Path, ppdb: Connection) -> None:
+    ppdb.execute('UPDATE ppdb."DiaObject" SET ra = 11.5')
+    row = ppdb.execute("SELECT t_mjd_tai FROM ppdb_history.clock").fetchone()
+    assert row is not None
+    done = run("run", record, "--at", repr(row[0]), "--format", "json")
+    assert {values[2] for values in json.loads(done.stdout)["rows"]} == {11.5}
+    assert done.stderr.startswith("different")
+    assert "future" in run("run", record, "--at", "99999", status=1).stderr
+
+
+def test_a_result_that_does_not_come_again_is_an_error(run: Run, record: Path) -> None:
+    known = ReplayRecord.from_json(record.read_text())
+    record.write_text(record.read_text().replace(known.digest, "sha256:" + "0" * 64))
+    assert run("run", record, status=1).stderr.startswith("different")
+    assert run("verify", record, status=1).stdout.startswith("different")
+
+
+def test_a_record_is_shown_without_a_database(run: Run, record: Path) -> None:
+    shown = run("show", record, database=False).stdout
+    assert QUERY in shown
+    assert "exact" in shown
+    adql = run("show", record, "--format", "adql", database=False).stdout
+    assert adql.startswith("SELECT TOP 5 diaObjectId")
+    assert "ppdb_history.DiaObject" in adql
+    assert run("show", record, "--format", "json", database=False).stdout == record.read_text()
+
+
+def test_what_has_become_of_rows_is_told(run: Run, record: Path, ppdb: Connection) -> None:
+    assert run("diff", record).stdout == ""
+    first = json.loads(run("run", record, "--format", "json").stdout)["rows"][0]
+    change_one = (
+        'UPDATE ppdb."DiaObject" SET ra = 11.75 WHERE "diaObjectId" = %s AND "validityStartMjdTai" = %s'
+    )
+    ppdb.execute(change_one, first[:2])
+    done = run("diff", record, status=1)
+    assert done.stdout.splitlines() == [f"< {first}", f"> {[*first[:2], 11.75]}"]
+    assert "0 added, 0 removed, 1 changed" in done.stderr
+    found = json.loads(run("diff", record, "--format", "json", status=1).stdout)
+    assert found["key"] == ["diaObjectId", "validityStartMjdTai"]
+    assert found["changed"] == [[first, [*first[:2], 11.75]]]
+    known = ReplayRecord.from_json(record.read_text())
+    assert run("diff", record, "--at", repr(known.snapshot.t_mjd_tai)).stdout == ""
+
+
+def test_many_records_are_verified_at_once(run: Run, record: Path, tmp_path: Path, ppdb: Connection) -> None:
+    other = tmp_path / "other.json"
+    query = "SELECT band, AVG(psfFlux) AS mean FROM DiaSource GROUP BY band"
+    done = run("capture", query, "-r", other, "--exact-sums", "--format", "json")
+    assert "exact  snapshot" in done.stderr
+    change(ppdb, 2)
+    assert run("verify", record, other).stdout.count("identical") == 2
+    found = json.loads(run("verify", record, other, "--format", "json").stdout)
+    assert [one["same_history"] for one in found] == [True, True]
+
+
+def test_a_query_that_cannot_be_exact_says_why(run: Run, tmp_path: Path) -> None:
+    done = run("capture", "SELECT RAND() AS r FROM DiaObject", "-r", tmp_path / "r.json")
+    assert "none  snapshot" in done.stderr
+    assert "RAND() returns another number" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "tapdb-replay-record/1"}'])
+def test_a_file_that_is_no_record_is_refused(content: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(content)
+    assert f"the replay record of {path} cannot be used" in run("show", path, database=False, status=2).stderr
+    assert "cannot be used" in run("run", path, status=2).stderr
