@@ -91,8 +91,12 @@ class FromCheck(ConditionCheck):
 
     def count_columns(self, count: int, node: Node) -> None:
         """Count columns that the query makes of a few characters, and refuse too many."""
+        self.check_column_count(count, node)
         self.column_count += count
-        if self.column_count > self.limits.max_columns:
+
+    def check_column_count(self, more: int, node: Node) -> None:
+        """Refuse more columns than the limits allow."""
+        if self.column_count + more > self.limits.max_columns:
             raise self.problem(
                 AdqlLimitError, f"the query has more than {self.limits.max_columns} columns", node=node
             )

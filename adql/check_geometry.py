@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adql.constants import constant_value
-from adql.errors import AdqlTypeError
+from adql.errors import AdqlLimitError, AdqlTypeError
+from adql.limits import Limits
 from adql.nodes import Cast, Expression, Function, Node, Null, Number, Sign, String
 from adql.problems import Problems, type_of
 from adql.regions import RegionError, check_coordinate_system, numbers_of, read_region
@@ -13,6 +14,8 @@ from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, TEXT, wi
 
 __all__ = ["GeometryCheck"]
 
+# The shape, and the words of a coordinate system.
+_OTHER_WORDS = 5
 _DEGREES = without_meaning(DOUBLE, "deg")
 _SQUARE_DEGREES = without_meaning(DOUBLE, "deg**2")
 _POINTS = frozenset(("point", "any"))
@@ -31,9 +34,16 @@ _SIZES: dict[str, tuple[str, ...]] = {"POINT": (), "CIRCLE": ("radius",), "BOX":
 
 
 class GeometryCheck(Problems):
-    """Checks geometrical functions."""
+    """Checks geometrical functions.
+
+    Attributes
+    ----------
+    limits
+        How many vertices a polygon may have.
+    """
 
     __slots__ = ()
+    limits: Limits
 
     def numbers(self, node: Function, arguments: tuple[Expression, ...]) -> tuple[Expression, ...]:
         """Return arguments that must all be numbers."""
@@ -76,6 +86,7 @@ class GeometryCheck(Problems):
         """Return the geometry that the literal of REGION describes."""
         literal = arguments[0]
         assert isinstance(literal, String)  # noqa: S101  the parser reads nothing else
+        self._check_words(literal, node)
         try:
             name, numbers = read_region(literal.value)
         except RegionError as error:
@@ -130,11 +141,19 @@ class GeometryCheck(Problems):
                 f"use the function {node.target} for columns",
                 node=node,
             )
+        self._check_words(operand, node)
         try:
             numbers = numbers_of(operand.value.split())
         except RegionError as error:
             raise self.problem(AdqlTypeError, str(error), node=operand) from None
         return self._made(node.target, numbers, node)
+
+    def _check_words(self, literal: String, node: Node) -> None:
+        """Refuse a text that is too long for a geometry before each of its words is looked at."""
+        if len(literal.value.split()) > 2 * self.limits.max_vertices + _OTHER_WORDS:
+            raise self.problem(
+                AdqlLimitError, f"a polygon has more than {self.limits.max_vertices} vertices", node=node
+            )
 
     def _made(self, name: str, numbers: Sequence[str], node: Node) -> Function:
         wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name)

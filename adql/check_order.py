@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from adql.check_from import FromCheck
 from adql.errors import AdqlNameError, AdqlTypeError
@@ -15,10 +15,53 @@ from adql.scope import Scope
 from adql.types import GEOMETRIES, ValueType
 from adql.walk import transform
 
-__all__ = ["OrderCheck"]
+__all__ = ["OrderCheck", "Outputs"]
 
 _Columns = tuple[ColumnMetadata, ...]
+_AMBIGUOUS = -1
 _NOT_ORDERED = (GEOMETRIES - {"region"}) | {"array", "binary"}
+
+
+class Outputs:
+    """The output columns of a query, as ORDER BY means them; looked through once for all of its terms.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    scope
+        The names of the SELECT; `None` for a set operation.
+    """
+
+    __slots__ = ("_by_name", "_found", "columns", "expressions", "named", "scope")
+
+    def __init__(self, columns: _Columns, scope: Scope | None) -> None:
+        self.columns = columns
+        self.scope = scope
+        items = () if scope is None else scope.outputs
+        self.named = {item.alias.text.lower(): item.expression for item in items if item.alias is not None}
+        self.expressions = {item.expression for item in items}
+        self._by_name: dict[str, list[int]] = {}
+        for number, column in enumerate(columns):
+            self._by_name.setdefault(column.name.lower(), []).append(number)
+        self._found: dict[Identifier, int | None] = {}
+
+    def position_of(self, name: Identifier) -> int | None:
+        """Return which output column a name means, counted from 0; -1 if it can mean several."""
+        if name not in self._found:
+            self._found[name] = self._position_of(name)
+        return self._found[name]
+
+    def _position_of(self, name: Identifier) -> int | None:
+        found = self._by_name.get(name.text.lower(), [])
+        if name.quoted:
+            found = [number for number in found if self.columns[number].name == name.text]
+        if len(found) < 2:  # noqa: PLR2004  no choice
+            return found[0] if found else None
+        # The same column twice is no ambiguity.
+        items = () if self.scope is None else self.scope.outputs
+        same = bool(items) and len({items[number].expression for number in found}) == 1
+        return found[0] if same else _AMBIGUOUS
 
 
 class OrderCheck(FromCheck):
@@ -35,9 +78,10 @@ class OrderCheck(FromCheck):
 
     def check_grouped(self, parts: Iterable[Node], groups: tuple[Expression, ...], scope: Scope) -> None:
         """Refuse a column that has several values in a group."""
-        interner = Interner(groups, scope.aliases)
+        if scope.groups is None:
+            scope.groups = Interner(groups, scope.aliases)
         for part in parts:
-            column = interner.ungrouped_column(part)
+            column = scope.groups.ungrouped_column(part)
             if column is not None:
                 positions = any(isinstance(group, Number) for group in groups)
                 raise self.problem(
@@ -47,11 +91,10 @@ class OrderCheck(FromCheck):
                     node=column,
                 )
 
-    def ordering(
-        self, term: Ordering, body: Select | SetOperation | Query, columns: _Columns, scope: Scope | None
-    ) -> Ordering:
+    def ordering(self, term: Ordering, body: Select | SetOperation | Query, outputs: Outputs) -> Ordering:
         """Return a term of ORDER BY, with the number of the output column if it means one."""
         node = term.expression
+        columns, scope = outputs.columns, outputs.scope
         if isinstance(node, Number) and node.text.isdigit():
             if not 1 <= int(node.text[:10]) <= len(columns):
                 raise self.problem(
@@ -61,46 +104,32 @@ class OrderCheck(FromCheck):
                 )
             self.check_order(columns[int(node.text) - 1].type, node)
             return Ordering(Number(node.text, at=node.at), term.descending, at=term.at)
-        position = self._output_named(node, columns, scope)
-        if position is not None:
-            self.check_order(columns[position].type, node)
-            return Ordering(Number(str(position + 1), at=node.at), term.descending, at=term.at)
+        if isinstance(node, Column) and not node.table:
+            position = outputs.position_of(node.name)
+            if position == _AMBIGUOUS:
+                raise self.problem(
+                    AdqlNameError, f"{node} is ambiguous: several output columns have this name", node=node
+                )
+            if position is not None:
+                self.check_order(columns[position].type, node)
+                return Ordering(Number(str(position + 1), at=node.at), term.descending, at=term.at)
         if scope is None or not isinstance(body, Select):
             raise self.problem(
                 AdqlNameError, "a set operation is ordered by the names or numbers of its columns", node=term
             )
         scope.place = "ORDER BY"
-        named = {item.alias.text.lower(): item.expression for item in scope.outputs if item.alias is not None}
-        checked = self._with_outputs(node, named, scope)
+        checked = self._with_outputs(node, outputs.named, scope)
         self.check_order(type_of(checked), node)
         if scope.has_aggregates:
             self.check_grouped((checked,), body.group_by, scope)
-        if body.quantifier == "DISTINCT" and checked not in {item.expression for item in scope.outputs}:
+        if body.quantifier == "DISTINCT" and checked not in outputs.expressions:
             raise self.problem(AdqlTypeError, "SELECT DISTINCT is ordered only by what it selects", node=term)
         return Ordering(textual_null(checked), term.descending, at=term.at)
 
-    def _with_outputs(self, node: Expression, named: dict[str, Expression], scope: Scope) -> Expression:
+    def _with_outputs(self, node: Expression, named: Mapping[str, Expression], scope: Scope) -> Expression:
         def output(part: Node) -> Node:
             if isinstance(part, Column) and not part.table and not scope.find(part.name, ()):
                 return named.get(part.name.text.lower(), part)
             return part
 
         return self.value(transform(node, output), scope)
-
-    def _output_named(self, node: Expression, columns: _Columns, scope: Scope | None) -> int | None:
-        if not isinstance(node, Column) or node.table:
-            return None
-        found = [number for number, column in enumerate(columns) if _is_called(column.name, node.name)]
-        if len(found) > 1 and scope is not None:
-            # The same column twice is no ambiguity.
-            shown = {scope.outputs[number].expression for number in found}
-            found = found[:1] if len(shown) == 1 else found
-        if len(found) > 1:
-            raise self.problem(
-                AdqlNameError, f"{node} is ambiguous: several output columns have this name", node=node
-            )
-        return found[0] if found else None
-
-
-def _is_called(name: str, written: Identifier) -> bool:
-    return name == written.text if written.quoted else name.lower() == written.text.lower()

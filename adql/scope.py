@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Protocol
 
+from adql.grouping import Interner
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
 from adql.names import names_match
 from adql.queries import Output
@@ -62,6 +63,11 @@ class Relation:
         self.alias = alias
         self._columns = columns
         self.by_name = by_name
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return len(self._columns)
 
     def relations(self) -> Iterator[Relation]:
         """Yield this relation."""
@@ -137,7 +143,7 @@ class Scope:
         The enclosing SELECT whose columns a subquery may name.
     """
 
-    __slots__ = ("aliases", "has_aggregates", "items", "outputs", "parent", "place")
+    __slots__ = ("aliases", "groups", "has_aggregates", "items", "outputs", "parent", "place")
 
     def __init__(self, parent: Scope | None) -> None:
         self.parent = parent
@@ -147,6 +153,8 @@ class Scope:
         self.place = "FROM"
         self.has_aggregates = False
         self.outputs: tuple[Output, ...] = ()
+        # What the SELECT is grouped by, once it is known.
+        self.groups: Interner | None = None
 
     def free_alias(self, wanted: str) -> str:
         """Return a name for a relation in the SQL that hides no relation that is visible here."""

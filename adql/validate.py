@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from adql.check_from import CommonRelation
-from adql.check_order import OrderCheck
+from adql.check_order import OrderCheck, Outputs
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import DEFAULT_LIMITS, Limits
 from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, hidden_name
@@ -88,7 +88,8 @@ class _QueryCheck(OrderCheck):
     ) -> tuple[Query, _Columns]:
         body, columns, scope = self._body(query.body, parent, is_result=is_result)
         grouped = scope is None or scope.has_aggregates
-        order_by = tuple(self.ordering(term, body, columns, scope) for term in query.order_by)
+        outputs = Outputs(columns, scope) if query.order_by else None
+        order_by = tuple(self.ordering(term, body, outputs) for term in query.order_by if outputs is not None)
         if scope is not None and scope.has_aggregates and not grouped:
             # An aggregate in ORDER BY alone makes one group of all rows.
             self.check_grouped((item.expression for item in scope.outputs), (), scope)
@@ -167,7 +168,8 @@ class _QueryCheck(OrderCheck):
         scope.place = "WHERE"
         where = None if node.where is None else self.condition(node.where, scope)
         scope.place = "GROUP BY"
-        group_by = tuple(self._group(term, node, scope) for term in node.group_by)
+        aliases = _aliased(node) if node.group_by else {}
+        group_by = tuple(self._group(term, aliases, scope) for term in node.group_by)
         scope.place = "SELECT"
         items = tuple(output for item in node.items for output in self._outputs(item, scope))
         if len(items) > self.limits.max_terms:
@@ -199,9 +201,12 @@ class _QueryCheck(OrderCheck):
         return outputs
 
     def _all_columns(self, item: AllColumns, scope: Scope) -> list[ColumnOrigin]:
+        matching = scope.matching(item.table) if item.table else list(scope.relations())
+        if not item.table or len(matching) == 1:
+            # Before they are listed: there may be a hundred tables.
+            self.check_column_count(sum(relation.width for relation in matching), item)
         if not item.table:
             return [origin for part in scope.items for origin in part.columns()]
-        matching = scope.matching(item.table)
         if len(matching) == 1:
             return matching[0].columns()
         name = ".".join(part.text for part in item.table)[:64]
@@ -212,19 +217,27 @@ class _QueryCheck(OrderCheck):
             AdqlNameError, f"no table of this query is called {name}", did_you_mean(name, known), node=item
         )
 
-    def _group(self, term: Expression, select: Select, scope: Scope) -> Expression:
-        alias = self._aliased(term, select, scope)
-        checked = self.value(term if alias is None else alias, scope)
+    def _group(self, term: Expression, aliases: Mapping[str, list[Output]], scope: Scope) -> Expression:
+        named: list[Output] = []
+        if isinstance(term, Column) and not term.table and not scope.find(term.name, ()):
+            # No column has that name: it may be that of an output.
+            named = [
+                item
+                for item in aliases.get(term.name.text.lower(), ())
+                if item.alias is not None and same_name(item.alias, term.name)
+            ]
+        checked = self.value(named[0].expression if len(named) == 1 else term, scope)
         self.check_order(type_of(checked), term)
         return textual_null(checked)
 
-    def _aliased(self, term: Expression, select: Select, scope: Scope) -> Expression | None:
-        """Return the output that a term names, if no column has that name."""
-        if not isinstance(term, Column) or term.table or scope.find(term.name, ()):
-            return None
-        named = [item for item in select.items if isinstance(item, Output) and item.alias is not None]
-        found = [item.expression for item in named if item.alias and same_name(item.alias, term.name)]
-        return found[0] if len(found) == 1 else None
+
+def _aliased(node: Select) -> dict[str, list[Output]]:
+    """Return the outputs with an alias, by its text in lower case."""
+    found: dict[str, list[Output]] = {}
+    for item in node.items:
+        if isinstance(item, Output) and item.alias is not None:
+            found.setdefault(item.alias.text.lower(), []).append(item)
+    return found
 
 
 def _columns_of(items: tuple[Output, ...], *, shadows: bool) -> _Columns:

@@ -153,6 +153,10 @@ def _list(item: str, count: int, separator: str = ", ") -> str:
     return separator.join([item] * count)
 
 
+def _numbered(item: str, count: int) -> str:
+    return ", ".join(item.format(number) for number in range(count))
+
+
 BOMBS = {
     "parentheses around a condition": "SELECT x FROM t WHERE " + "(" * 5000 + "x = 1" + ")" * 5000,
     "parentheses around a table": "SELECT x FROM " + "(" * 5000 + "t" + ")" * 5000,
@@ -177,6 +181,15 @@ BOMBS = {
     "unions of stars": _list("SELECT * FROM t", 99, " UNION "),
     "groups": "SELECT x + 1 FROM t GROUP BY " + _list("x + 1", 1240),
     "orders": "SELECT x FROM t ORDER BY " + _list("ABS(x)", 1240),
+    "orders by the same name": "SELECT " + _list("x", 1600) + " FROM t ORDER BY " + _list("x", 1600),
+    "orders by names": "SELECT " + _numbered("x AS a{}", 1600) + " FROM t ORDER BY " + _numbered("a{}", 1600),
+    "groups by names": "SELECT " + _numbered("x AS a{}", 1600) + " FROM t GROUP BY " + _numbered("a{}", 1600),
+    "groups in order": "SELECT {0} FROM t GROUP BY {0} ORDER BY {0}".format(_numbered("x + {}", 800)),
+    "distinct rows in order": "SELECT DISTINCT {0} FROM t ORDER BY {0}".format(_numbered("x + {}", 1000)),
+    "all columns of many tables": "SELECT * FROM " + _numbered("t AS a{}", 99),
+    "nothing": "SELECT {0} FROM t UNION SELECT {0} FROM t".format(_list("NULL", 1600)),
+    "a polygon in a string": "SELECT CAST('" + "1 2 " * 100_000 + "' AS POLYGON) FROM t",
+    "a region in a string": "SELECT REGION('POLYGON " + "1 2 " * 100_000 + "') FROM t",
     "distances": "SELECT x FROM t WHERE " + _list("DISTANCE(x, y, 1, 2) < 1", 500, " OR "),
     "boxes in boxes": "SELECT " + "AREA(BOX(" * 30 + "x" + ", y, 1, 1))" * 30 + " FROM t",
     "a polygon": "SELECT POLYGON(" + _list("1", _LARGE) + ") FROM t",

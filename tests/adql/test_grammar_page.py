@@ -82,7 +82,7 @@ def test_the_rules_of_the_page_derive_no_text_that_the_grammar_refuses(bad: BadQ
 
 def test_queries_written_from_the_rules_of_the_page_are_parsed() -> None:
     parsed = 0
-    for seed in range(1500):
+    for seed in range(800):
         choose = random.Random(seed).randrange
         symbols = GRAMMAR.write("query", choose, depth=8)
         written = (TOKENS.get(symbol, (symbol.strip("'"),)) for symbol in symbols)
@@ -94,7 +94,7 @@ def test_queries_written_from_the_rules_of_the_page_are_parsed() -> None:
             continue
         assert parse(str(query)) == query
         parsed += 1
-    assert parsed > 300
+    assert parsed > 150
 
 
 def test_every_symbol_of_the_rules_is_a_rule_a_token_or_a_reserved_word_or_sign() -> None:

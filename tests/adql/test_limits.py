@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
-from adql import AdqlError, AdqlLimitError, Limits, nodes, parse
+from adql import AdqlError, AdqlLimitError, Limits, nodes, parse, to_postgres
+from tests.adql.published_tables import METADATA
 
 LARGE = 100_000
 BOMBS = {
@@ -65,6 +68,39 @@ def test_a_bomb_costs_milliseconds(name: str) -> None:
         times.append(time.process_time() - start)
     # The benchmark measures; this only tells a bomb that went off from one that did not.
     assert min(times) < 0.5
+
+
+def numbered(item: str, count: int) -> str:
+    """Return a list of items with their numbers in them."""
+    return ", ".join(item.format(number) for number in range(count))
+
+
+# What a check would spend the square of its length on, if it looked through all columns for each term.
+LONG = {
+    "orders by one name": "SELECT "
+    + ", ".join(["ra"] * 1600)
+    + " FROM t ORDER BY "
+    + ", ".join(["ra"] * 1600),
+    "orders by names": f"SELECT {numbered('ra AS a{}', 1600)} FROM t ORDER BY {numbered('a{}', 1600)}",
+    "groups by names": f"SELECT {numbered('ra AS a{}', 1600)} FROM t GROUP BY {numbered('a{}', 1600)}",
+    "groups in order": "SELECT {0} FROM t GROUP BY {0} ORDER BY {0}".format(numbered("ra + {}", 800)),
+    "distinct rows in order": "SELECT DISTINCT {0} FROM t ORDER BY {0}".format(numbered("ra + {}", 1000)),
+    "all columns of many tables": f"SELECT * FROM {numbered('t AS a{}', 99)}",
+    "a polygon in a string": "SELECT CAST('" + "1 2 " * 100_000 + "' AS POLYGON) FROM t",
+    "a region in a string": "SELECT REGION('POLYGON " + "1 2 " * 100_000 + "') FROM t",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_query_is_checked_and_translated_in_milliseconds(name: str) -> None:
+    text = re.sub(r"\bt\b", "cat.Source", LONG[name])
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        with contextlib.suppress(AdqlLimitError):
+            to_postgres(parse(text), METADATA)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.25
 
 
 def deep(levels: int, do: Callable[[], object]) -> object:
