@@ -1,0 +1,56 @@
+"""What is wrong with a result that is to be published: as a file, or under an identifier."""
+
+from __future__ import annotations
+
+from ppdb_replay.errors import PpdbError
+
+__all__ = ["NotCitableError", "StoredQueryUnknownError", "VotableWriteError"]
+
+
+class VotableWriteError(PpdbError, ValueError):
+    """A result cannot be written as VOTable.
+
+    Parameters
+    ----------
+    what
+        The element or column that is concerned.
+    problem
+        Why not.
+    """
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.what = what
+        self.problem = problem
+        super().__init__(f"{what} cannot be written as VOTable: {problem}; the record can be kept as JSON")
+
+
+class NotCitableError(PpdbError):
+    """A result can get no persistent identifier.
+
+    Parameters
+    ----------
+    problem
+        Why not, and what to do instead.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the query gets no persistent identifier: {problem}")
+
+
+class StoredQueryUnknownError(PpdbError, LookupError):
+    """No stored query has an identifier.
+
+    Parameters
+    ----------
+    pid
+        The identifier.
+    """
+
+    exit_code = 2
+
+    def __init__(self, pid: str) -> None:
+        self.pid = pid
+        super().__init__(
+            f"no stored query is called {pid!r}; `tapdb replay list` shows those of this database"
+        )
