@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tap_schema.catalog import LiveColumn
 
-__all__ = ["VOTableType", "is_same_family", "merged_type", "type_problem", "votable_type"]
+__all__ = ["VOTableType", "is_other_width", "merged_type", "type_problem", "votable_type"]
 
 
 class VOTableType(NamedTuple):
@@ -73,9 +73,9 @@ def votable_type(column: LiveColumn) -> VOTableType | None:
     return known
 
 
-def is_same_family(one: str, other: str) -> bool:
-    """Return whether two datatypes hold numbers of one kind, in another width: clients read both."""
-    return any({one, other} <= family for family in _FAMILIES)
+def is_other_width(one: str, other: str) -> bool:
+    """Return whether two datatypes hold numbers of one kind in another width: clients read both."""
+    return one != other and any({one, other} <= family for family in _FAMILIES)
 
 
 def merged_type(

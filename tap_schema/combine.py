@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tap_schema.finding import Finding
-from tapdb.descriptions import ColumnDescription, SchemaDescription, TableDescription
+from tapdb.descriptions import SchemaDescription, TableDescription
 from tapdb.service_descriptions import ServiceDescription
 
 __all__ = ["Descriptions", "combine"]
@@ -27,15 +27,11 @@ class Descriptions:
         Descriptions of services.
     findings
         What was described twice.
-    published
-        Tables that only what is published already describes, as schema and name in lower case: they may
-        have gone from the database without anybody being told.
     """
 
     schemas: Mapping[str, SchemaDescription]
     services: tuple[ServiceDescription, ...] = ()
     findings: tuple[Finding, ...] = ()
-    published: frozenset[tuple[str, str]] = frozenset()
 
 
 def combine(
@@ -47,10 +43,10 @@ def combine(
 ) -> Descriptions:
     """Return one description of each schema.
 
-    Several descriptions may share a schema, and several sources a table. Where two of them describe the same
-    column, the one that was given goes before what a package has registered; only the columns of a standard
-    are as the package says that makes the table. What is published already counts where nobody else has
-    anything to say of a table.
+    Several descriptions may share a schema, and several sources a table. What the package says that makes a
+    table goes first; what it leaves open, such as columns that a configuration has added, is said by the
+    descriptions that were given, and where there are none for the table, by what is published of it already.
+    The result is thus the same whether a description is given again or not.
 
     Parameters
     ----------
@@ -68,25 +64,23 @@ def combine(
     packages = _by_schema(registered, findings)
     old = _by_schema(published, [])
     schemas = {}
-    only_old = set()
     for key in {**own, **packages, **old}:
-        present = [level[key] for level in (own, packages, old) if key in level]
-        tables = _by_name(own[key].tables) if key in own else {}
-        for name, table in _by_name(packages[key].tables).items() if key in packages else ():
-            tables[name] = _supplemented(tables[name], table) if name in tables else table
-        for name, table in _by_name(old[key].tables).items() if key in old else ():
-            if name not in tables:
-                tables[name] = table
-                only_old.add((key, name))
+        levels = [level.get(key) for level in (packages, own, old)]
+        present = [one for one in levels if one is not None]
+        made, said, known = (_by_name(one.tables) if one is not None else {} for one in levels)
+        tables = [
+            _supplemented(made.get(name), said.get(name), known.get(name))
+            for name in {**said, **made, **known}
+        ]
         schemas[key] = replace(
             present[0],
-            tables=tuple(tables.values()),
+            tables=tuple(tables),
             description=_first(one.description for one in present),
             utype=_first(one.utype for one in present),
             index=_first(one.index for one in present),
             only_described=any(one.only_described for one in present),
         )
-    return Descriptions(schemas, tuple(services), tuple(findings), frozenset(only_old))
+    return Descriptions(schemas, tuple(services), tuple(findings))
 
 
 def _by_schema(
@@ -117,7 +111,7 @@ def _by_schema(
                     table.place,
                 )
             )
-            tables[name] = _supplemented(other, table)
+            tables[name] = _joined(other, table)
         found[key] = replace(
             known,
             tables=tuple(tables.values()),
@@ -133,20 +127,30 @@ def _by_name(tables: Iterable[TableDescription]) -> dict[str, TableDescription]:
     return {table.name.lower(): table for table in tables}
 
 
-def _supplemented(first: TableDescription, second: TableDescription) -> TableDescription:
-    """Return the first description with what only the second has, and with the standard's columns of it."""
-    columns: dict[str, ColumnDescription] = {column.name.lower(): column for column in first.columns}
-    for column in second.columns:
-        name = column.name.lower()
-        if name not in columns or column.std:
-            columns[name] = column
+def _supplemented(
+    made: TableDescription | None, said: TableDescription | None, known: TableDescription | None
+) -> TableDescription:
+    """Return what a package says of a table, with what else is said, or is known if nothing is."""
+    rest = said if said is not None else known
+    if made is None or rest is None:
+        found = made if made is not None else rest
+        assert found is not None  # noqa: S101 - a name comes from one of the three
+        return found
+    return _joined(made, rest)
+
+
+def _joined(first: TableDescription, second: TableDescription) -> TableDescription:
+    """Return the first description with what only the second has; its columns come last, in their order."""
+    known = {column.name.lower() for column in first.columns}
+    more = [column for column in second.columns if column.name.lower() not in known]
+    more.sort(key=lambda column: (column.index is None, column.index or 0))
     keys = {key.name: key for key in (*second.keys, *first.keys)}
     return replace(
         first,
-        columns=tuple(columns.values()),
+        columns=(*first.columns, *(replace(column, index=None) for column in more)),
         keys=tuple(keys.values()),
         description=first.description or second.description,
-        utype=second.utype or first.utype,
+        utype=first.utype or second.utype,
         index=_first((first.index, second.index)),
         hidden=first.hidden | second.hidden,
         only_described=first.only_described or second.only_described,

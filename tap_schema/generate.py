@@ -92,10 +92,10 @@ def _schemas(
     unreadable: list[LiveTable] = []
     for key, schema in descriptions.schemas.items():
         if key not in existing:
-            findings += _missing(schema, key, descriptions)
+            findings += _missing(schema)
             continue
         name = existing[key]
-        tables, hidden, problems = choose_tables(schema, name, live.get(key, []), descriptions)
+        tables, hidden, problems = choose_tables(schema, name, live.get(key, []))
         unreadable += hidden
         findings += problems
         if tables:
@@ -106,9 +106,9 @@ def _schemas(
     return tuple(row for row, _ in found), [one for _, tables in found for one in tables], unreadable
 
 
-def _missing(schema: SchemaDescription, key: str, descriptions: Descriptions) -> Iterable[Finding]:
+def _missing(schema: SchemaDescription) -> Iterable[Finding]:
     """Say that a schema is described that does not exist, unless it has only been published once."""
-    if any((key, one.name.lower()) not in descriptions.published for one in schema.tables):
+    if any(one.place is not None for one in schema.tables):
         yield Finding(
             "error",
             "schema-missing",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tap_schema.catalog import LiveColumn
-from tap_schema.column_types import is_same_family, merged_type, type_problem, votable_type
+from tap_schema.column_types import is_other_width, merged_type, type_problem, votable_type
 from tap_schema.finding import Finding
+from tap_schema.generate_tables import without_repeats
 from tap_schema.identifiers import published_name
 from tap_schema.published_table import PublishedTable
 from tap_schema.rows import ColumnRow
@@ -49,10 +50,13 @@ def _rows(
             if description is not None and description.place is not None:
                 places[table.table_name, name] = description.place
     existing = {column.name.lower() for column in table.live.columns}
-    if not table.only_published:
-        findings += (_missing(table, one) for key, one in described.items() if key not in existing)
+    findings += (
+        _missing(table, one)
+        for key, one in described.items()
+        if key not in existing and one.place is not None
+    )
     found.sort(key=lambda pair: pair[0])
-    return _numbered([row for _, row in found])
+    return _numbered(table, [row for _, row in found], findings)
 
 
 def _order(description: ColumnDescription | None, position: int, number: int) -> tuple[int, int]:
@@ -75,14 +79,14 @@ def _row(
         findings.append(_unpublishable(table, column, name, description))
         return None
     if description is None:
-        if table.description is not None and table.description.columns and not table.only_published:
+        if table.place is not None and table.described:
             findings.append(_undescribed(table, name))
         description = _NOTHING
     described = (description.datatype, description.arraysize, description.xtype)
-    if not table.only_published and (wanted := type_problem(kind, *described)) is not None:
+    if description.place is not None and (wanted := type_problem(kind, *described)) is not None:
         findings.append(
             Finding(
-                "warning" if is_same_family(wanted.datatype, kind.datatype) else "error",
+                "warning" if is_other_width(wanted.datatype, kind.datatype) else "error",
                 "type",
                 table.table_name,
                 name,
@@ -110,8 +114,22 @@ def _row(
     )
 
 
-def _numbered(rows: list[ColumnRow]) -> list[ColumnRow]:
-    """Return the rows, those without an index numbered after the others."""
+def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[Finding]) -> list[ColumnRow]:
+    """Return the rows, those without an index numbered after the others, and all if an index is repeated."""
+    numbers = [row.column_index for row in rows]
+    if (unique := without_repeats(numbers)) != numbers:
+        findings.append(
+            Finding(
+                "warning",
+                "column-index",
+                table.table_name,
+                "",
+                "two columns are described with one index, so that all are numbered anew",
+                "give each its own tap:column_index",
+                table.place,
+            )
+        )
+        return [row._replace(column_index=index) for row, index in zip(rows, unique, strict=True)]
     last = max((row.column_index for row in rows if row.column_index is not None), default=0)
     numbered = []
     for row in rows:

@@ -38,7 +38,7 @@ def key_rows(
             pairs = tuple(zip(key.columns, key.target_columns, strict=True))
             rows = _rows(table, by_name.get(target), key.name, pairs, key.description, key)
             found += rows
-            if not rows and not table.only_published:
+            if not rows and key.place is not None:
                 findings.append(_dangling(table, key))
     return (
         tuple(row for row, _ in found),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tap_schema.catalog import LiveTable
-from tap_schema.combine import Descriptions
 from tap_schema.finding import Finding
 from tap_schema.identifiers import published_name, published_names
 from tap_schema.published_table import PublishedTable
 from tap_schema.rows import TableRow
 from tapdb.descriptions import SchemaDescription, TableDescription
 
-__all__ = ["Numbers", "choose_tables", "table_row"]
+__all__ = ["Numbers", "choose_tables", "table_row", "without_repeats"]
 
 _RESERVED = 1000
 """Numbers from which on nothing is numbered: tap_schema itself comes last."""
@@ -41,8 +40,18 @@ class Numbers:
         return self._last
 
 
+def without_repeats(numbers: Sequence[int | None]) -> list[int | None]:
+    """Return numbers that order things, so that no two are the same: 10, 20, ... if two of them were."""
+    known = [number for number in numbers if number is not None]
+    if len(known) == len(set(known)):
+        return list(numbers)
+    order = sorted(range(len(numbers)), key=lambda at: (numbers[at] is None, numbers[at] or 0, at))
+    ranks = {at: rank for rank, at in enumerate(order, start=1)}
+    return [10 * ranks[at] for at in range(len(numbers))]
+
+
 def choose_tables(
-    schema: SchemaDescription, name: str, live: list[LiveTable], descriptions: Descriptions
+    schema: SchemaDescription, name: str, live: list[LiveTable]
 ) -> tuple[list[PublishedTable], list[LiveTable], list[Finding]]:
     """Return the tables of a schema that are published, those that cannot be read, and what is wrong.
 
@@ -54,30 +63,27 @@ def choose_tables(
         Name of the schema in the database.
     live
         Tables that exist in it.
-    descriptions
-        All descriptions.
     """
     findings: list[Finding] = []
     pairs: list[_Pair] = []
     unreadable: list[LiveTable] = []
-    for description, table in _pairs(schema, name, live, descriptions, findings):
+    for description, table in _pairs(schema, name, live, findings):
         if table.readable is False:
             unreadable.append(table)
             findings.append(_unreadable(name, description, table))
         else:
             pairs.append((description, table))
     spelled = published_names(_spelling(*pair) for pair in pairs)
-    numbers = Numbers(description.index for description, _ in pairs if description is not None)
+    given = [description.index if description is not None else None for description, _ in pairs]
+    numbers = Numbers(given)
     chosen = []
-    for description, table in pairs:
-        index = description.index if description is not None else None
+    for (description, table), index in zip(pairs, without_repeats(given), strict=True):
         one = PublishedTable(
             schema=published_name(name),
             table_name=f"{published_name(name)}.{spelled[_spelling(description, table)]}",
             index=index if index is not None else numbers.next(),
             live=table,
             description=description,
-            only_published=(name.lower(), table.name.lower()) in descriptions.published,
         )
         chosen.append(one)
         if description is None:
@@ -103,7 +109,6 @@ def _pairs(
     schema: SchemaDescription,
     name: str,
     live: list[LiveTable],
-    descriptions: Descriptions,
     findings: list[Finding],
 ) -> Iterator[_Pair]:
     """Yield the tables that are to be published, described ones first, in the order of the descriptions."""
@@ -114,7 +119,7 @@ def _pairs(
         if (table := by_name.get(description.name) or by_name.get(key)) is not None:
             taken.add(table.name)
             yield description, table
-        elif (name.lower(), key) not in descriptions.published:
+        elif description.place is not None:
             findings.append(_missing(name, description))
     for table in live:
         hidden = schema.only_described or table.is_partition or table.readable is False

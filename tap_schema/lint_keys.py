@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tap_schema.column_types import is_same_family
+from tap_schema.column_types import is_other_width
 from tap_schema.finding import Finding
 from tap_schema.rows import ColumnRow, TapSchemaRows
 
@@ -73,7 +73,7 @@ def _pair(
     if missing:
         return
     one, two = columns[own].datatype, columns[other].datatype
-    if one != two and not is_same_family(one, two):
+    if one != two and not is_other_width(one, two):
         yield Finding(
             "warning",
             "key-type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from adql.names import split_name
-from tap_schema.column_types import is_same_family
+from tap_schema.column_types import is_other_width
 from tap_schema.finding import Finding
 from tap_schema.rows import ColumnRow, TapSchemaRows
 from tapdb.descriptions import ColumnDescription, StandardTable
@@ -104,4 +104,4 @@ def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
         return True
     if row.xtype in {"polygon", "adql:REGION"} and wanted.xtype == "adql:REGION":
         return True
-    return is_same_family(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS
+    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS

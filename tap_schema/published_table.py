@@ -29,8 +29,6 @@ class PublishedTable:
         What exists.
     description
         What it means; `None` if nobody says so.
-    only_published
-        Whether it is described by nothing but what is published already, which may be of the past.
     described
         Descriptions of its columns by name in lower case.
     columns
@@ -43,7 +41,6 @@ class PublishedTable:
     index: int
     live: LiveTable
     description: TableDescription | None
-    only_published: bool = False
     described: Mapping[str, ColumnDescription] = field(init=False, repr=False)
     columns: Mapping[str, str] = field(init=False, repr=False)
 

@@ -38,6 +38,8 @@ def _table(name: str, index: int) -> TableDescription:
     return TableDescription(
         name=name,
         index=index,
-        columns=tuple(ColumnDescription(name=column, principal=True, std=True) for column in columns),
+        columns=tuple(
+            ColumnDescription(name=column, principal=True, std=True, place=_PLACE) for column in columns
+        ),
         place=_PLACE,
     )

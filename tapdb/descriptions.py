@@ -63,7 +63,8 @@ class ColumnDescription:
         Column of the same relation that conditions on this one are answered by, such as the polygon beside
         a region in text; this one counts as indexed if that one is.
     place
-        Where this description stands.
+        Where this description stands; `None` if it was read back from what is published: nobody then has to
+        be told that the column is gone.
     """
 
     name: str

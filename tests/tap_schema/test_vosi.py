@@ -1,0 +1,133 @@
+"""VOSI tables: what vo-models and pyvo read from the document is what was published."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from html import unescape
+
+import pytest
+import sqlalchemy as sa
+from pyvo.io.vosi import parse_tables
+from vo_models.vodataservice import DataType
+from vo_models.vosi.tables import VOSITableSet
+
+from tap_schema.assemble import assemble
+from tap_schema.rows import ColumnRow, KeyColumnRow, KeyRow, SchemaRow, TableRow, TapSchemaRows
+from tap_schema.vosi import vosi_tables
+from tests.plugins.tap_schema_fixtures import FELIS
+
+VS = "{http://www.ivoa.net/xml/VODataService/v1.1}"
+ORDERS = {
+    "schema": ("name", "title", "description", "utype", "table"),
+    "table": ("name", "title", "description", "utype", "nrows", "column", "foreignKey"),
+    "column": ("name", "description", "unit", "ucd", "utype", "dataType", "flag"),
+    "foreignKey": ("targetTable", "fkColumn", "description", "utype"),
+    "fkColumn": ("fromColumn", "targetColumn"),
+}
+
+
+@pytest.fixture
+def rows(small_database: sa.Engine, felis_file: Callable[..., str]) -> Iterator[TapSchemaRows]:
+    odd = felis_file(FELIS, ("description: Name of the star", 'description: "a < b & \\"c\\" > ]]> é"'))
+    with small_database.begin() as connection:
+        yield assemble(connection, [odd]).rows
+
+
+def parse(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314 - our own document
+
+
+def datatype(found: DataType | None) -> tuple[str | None, str | None]:
+    return (found.value, found.arraysize) if found is not None else (None, None)
+
+
+def document(rows: TapSchemaRows) -> str:
+    return "".join(vosi_tables(rows))
+
+
+def test_vo_models_reads_what_was_published(rows: TapSchemaRows) -> None:
+    read = VOSITableSet.from_xml(document(rows).encode())
+    assert [schema.schema_name for schema in read.tableset_schema] == [
+        row.schema_name for row in rows.schemas
+    ]
+    tables = [table for schema in read.tableset_schema for table in schema.table or ()]
+    assert [(table.table_name, table.table_type, table.description, table.utype) for table in tables] == [
+        (row.table_name, row.table_type, row.description, row.utype) for row in rows.tables
+    ]
+    found = [
+        (
+            *(table.table_name, column.column_name, *datatype(column.datatype)),
+            *(unescape(column.description or ""), column.utype, column.unit, column.ucd),
+            *(int("indexed" in (column.flag or ())), int("principal" in (column.flag or ()))),
+        )
+        for table in tables
+        for column in table.column or ()
+    ]
+    # vo-models leaves what is escaped as it is.
+    assert found == [(*row[:4], row.description, *row[6:-2]) for row in rows.columns]
+    # vo-models reads neither extended types nor what is standard.
+    root = parse(document(rows))
+    assert [kind.get("extendedType") for kind in root.iter("dataType")] == [row.xtype for row in rows.columns]
+    assert [one.get("std") == "true" for one in root.iter("column")] == [
+        bool(row.std) for row in rows.columns
+    ]
+    keys = [(table.table_name, key) for table in tables for key in table.foreign_key or ()]
+    assert [(name, key.target_table, key.description) for name, key in keys] == [
+        (row.from_table, row.target_table, row.description) for row in rows.keys
+    ]
+    pairs = [(pair.from_column, pair.target_column) for _, key in keys for pair in key.fk_column]
+    assert pairs == [(row.from_column, row.target_column) for row in rows.key_columns]
+
+
+def test_pyvo_reads_what_was_published_without_a_warning(rows: TapSchemaRows) -> None:
+    read = parse_tables(io.BytesIO(document(rows).encode()), pedantic=True)
+    assert read.ntables == len(rows.tables)
+    star = next(table for table in read.iter_tables() if table.name == "small.star")
+    assert [column.name for column in star.columns] == [
+        row.column_name for row in rows.columns if row.table_name == "small.star"
+    ]
+
+
+def test_elements_stand_in_the_order_of_the_schema_of_vodataservice(rows: TapSchemaRows) -> None:
+    root = parse(document(rows))
+    assert root.tag == "{http://www.ivoa.net/xml/VOSITables/v1.0}tableset"
+    assert root.attrib == {}
+    checked = 0
+    for element in root.iter():
+        if element.tag in ORDERS:
+            order = ORDERS[element.tag]
+            places = [order.index(child.tag) for child in element]
+            assert places == sorted(places), ET.tostring(element)
+            checked += 1
+    assert checked > 60
+    types = {
+        element.get("{http://www.w3.org/2001/XMLSchema-instance}type") for element in root.iter("dataType")
+    }
+    assert types == {"vs:VOTableType"}
+
+
+def test_without_detail_there_are_tables_alone(rows: TapSchemaRows) -> None:
+    root = parse("".join(vosi_tables(rows, detail=False)))
+    assert len(list(root.iter("table"))) == len(rows.tables)
+    assert not list(root.iter("column"))
+    assert not list(root.iter("foreignKey"))
+
+
+def test_the_document_is_written_a_table_at_a_time() -> None:
+    columns = tuple(
+        ColumnRow(f"s.t{t}", f"c{n}", "double", None, None, "x", None, None, None, 0, 0, 0, n)
+        for t in range(50)
+        for n in range(100)
+    )
+    many = TapSchemaRows(
+        schemas=(SchemaRow("s", None, None, 1),),
+        tables=tuple(TableRow("s", f"s.t{t}", "table", None, None, t) for t in range(50)),
+        columns=columns,
+        keys=(KeyRow("k", "s.t1", "s.t2", None, "a:b"),),
+        key_columns=(KeyColumnRow("k", "c1", "c1"),),
+    )
+    pieces = list(vosi_tables(many))
+    assert len(pieces) > 50
+    assert max(map(len, pieces)) < sum(map(len, pieces)) / 25
