@@ -132,4 +132,4 @@ class OrderCheck(FromCheck):
                 return named.get(part.name.text.lower(), part)
             return part
 
-        return self.value(transform(node, output), scope)
+        return self.value(transform(node, output) if named else node, scope)
