@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
+from psycopg import sql
 
 from ppdb_replay.current_table import CurrentTable, read_tables
-from ppdb_replay.schema import PUBLISHED
+from ppdb_replay.published import PUBLISHED
 from ppdb_replay.triggers import HISTORY, TRIGGERS, closed_name
 from ppdb_replay.versioned_table import VersionedTable, read_versioned_tables
 from tapdb.sql_sources import read_query
@@ -99,6 +100,7 @@ def _check_table(
         if expected[column] != held[column]:
             problem = f"column {column} is {held[column]}, and was {expected[column]}"
             yield Finding("broken", name, problem, "take the type back, and add a column of a new name")
+    yield from _check_reader(connection, table)
     for trigger in TRIGGERS:
         yield from _check_trigger(
             name, trigger, triggers.get((table.schema, table.name, trigger)), table.trigger_arguments
@@ -116,6 +118,22 @@ def _check_table(
     if connection.scalar(default) != "ppdb_history.writing()":
         yield Finding(
             "broken", name, "column snap_from has lost its default", "set it to ppdb_history.writing()"
+        )
+
+
+def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[Finding]:
+    """Tables of dax_ppdb belong to others: who may read them is said, not changed."""
+    schema, relation = sql.Identifier(table.schema), sql.Identifier(table.schema, table.name)
+    may_read = sa.func.has_table_privilege("tapdb_reader", relation.as_string(), "SELECT")
+    may_enter = sa.func.has_schema_privilege("tapdb_reader", table.schema, "USAGE")
+    if not connection.scalar(sa.select(may_read & may_enter)):
+        usage = sql.SQL("GRANT USAGE ON SCHEMA {} TO tapdb_reader").format(schema)
+        select = sql.SQL("GRANT SELECT ON {} TO tapdb_reader").format(relation)
+        yield Finding(
+            "advice",
+            f"{table.schema}.{table.name}",
+            "tapdb_reader may not read the current rows",
+            f"{usage.as_string()}; {select.as_string()}",
         )
 
 

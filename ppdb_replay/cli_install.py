@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from ppdb_replay.check import check
 from ppdb_replay.install import BEGIN_SNAPSHOT, create_tables, install, plan_install
-from ppdb_replay.schema import FELIS, read_schema, with_timestamps
+from ppdb_replay.published import FELIS
+from ppdb_replay.schema import read_schema, with_timestamps
 from ppdb_replay.table_script import table_statements
 from ppdb_replay.uninstall import plan_uninstall, uninstall, uninstall_statements
 from ppdb_replay.versioning import install_statements
@@ -82,9 +84,12 @@ def install_command(url: str | None, schema: str, tables: tuple[str, ...], *, dr
         return
     with changing(url, application_name=_NAME) as connection:
         names = install(connection, schema=schema, tables=wanted)
+        advice = [one for one in check(connection) if one.severity == "advice"]
     click.echo(
         _done("All versions are kept from now on of", names, "Every table is versioned already."), err=True
     )
+    for one in advice:
+        click.echo(str(one), err=True)
 
 
 @click.command("uninstall")

@@ -11,7 +11,8 @@ from psycopg import sql
 from ppdb_replay.check import check
 from ppdb_replay.current_table import read_tables
 from ppdb_replay.install import create_tables, install
-from ppdb_replay.schema import CHUNKS, FELIS, METADATA, PUBLISHED, PpdbSchema, read_schema, with_timestamps
+from ppdb_replay.published import CHUNKS, FELIS, METADATA, PUBLISHED
+from ppdb_replay.schema import PpdbSchema, read_schema, with_timestamps
 from ppdb_replay.triggers import drop_trigger_statements, guard_statements, trigger_statements
 from ppdb_replay.uninstall import uninstall
 from ppdb_replay.versioned_table import VersionedTable, has_clock, read_versioned_tables

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from ppdb_replay.current_table import CurrentTable, read_tables
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
-from ppdb_replay.schema import PUBLISHED, PpdbSchema, read_schema
+from ppdb_replay.published import PUBLISHED
+from ppdb_replay.schema import PpdbSchema, read_schema
 from ppdb_replay.table_script import table_statements
 from ppdb_replay.versioned_table import require_clock
 from ppdb_replay.versioning import install_statements
@@ -61,7 +62,7 @@ def install(
     schema
         Database schema of the tables.
     tables
-        Names of the tables; those of `ppdb_replay.schema.PUBLISHED` that there are if not given.
+        Names of the tables; those of `ppdb_replay.published.PUBLISHED` that there are if not given.
 
     Raises
     ------

@@ -15,29 +15,9 @@ from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from ppdb_replay.errors import FelisSchemaError
+from ppdb_replay.published import CHUNKS, FELIS, METADATA, PUBLISHED
 
-__all__ = ["CHUNKS", "FELIS", "METADATA", "PUBLISHED", "PpdbSchema", "read_schema", "with_timestamps"]
-
-FELIS = "resource://lsst.sdm.schemas/apdb.yaml"
-"""The schema that lsst-sdm-schemas ships."""
-
-PUBLISHED = (
-    "DiaObject",
-    "DiaSource",
-    "DiaForcedSource",
-    "SSSource",
-    "SSObject",
-    "mpc_orbits",
-    "current_identifications",
-    "numbered_identifications",
-)
-"""Tables that ``ppdb.yaml`` publishes: their rows are versioned."""
-
-METADATA = "metadata"
-"""Table in which dax_ppdb keeps the versions of schema and software."""
-
-CHUNKS = "PpdbReplicaChunk"
-"""Table in which dax_ppdb keeps which chunks of the APDB it has copied."""
+__all__ = ["PpdbSchema", "read_schema", "with_timestamps"]
 
 _TIMESTAMP = TIMESTAMP(timezone=True)
 _TIMESTAMPS = {

@@ -9,15 +9,19 @@ from psycopg import sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from ppdb_replay.schema import METADATA, PpdbSchema
+from ppdb_replay.published import METADATA, PUBLISHED
+from ppdb_replay.schema import PpdbSchema
 
 __all__ = ["position_index", "table_statements"]
 
 _OWNER = sql.Identifier("tapdb_owner")
+_READER = sql.Identifier("tapdb_reader")
 
 
 def table_statements(schema: PpdbSchema, database_schema: str = "ppdb") -> tuple[str, ...]:
     """Return the statements that make all tables with their indexes and comments, owned by tapdb_owner.
+
+    tapdb_reader may read those that are published, not dax_ppdb's books.
 
     Tables with a position get an index over it, for searches on the sky.
 
@@ -67,6 +71,9 @@ def _statements_of(table: sa.Table) -> Iterable[str]:
     if {"ra", "dec"} <= set(table.columns.keys()):
         yield position_index(schema, table.name, f"IDX_{table.name}_position").as_string()
     yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(name, _OWNER).as_string()
+    if table.name in PUBLISHED:
+        # Default privileges are for what tapdb_owner makes itself.
+        yield sql.SQL("GRANT SELECT ON {} TO {}").format(name, _READER).as_string()
     yield sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.comment or "")).as_string()
     for column in table.columns:
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")

@@ -109,6 +109,11 @@ def run(
     """
     watch = Stopwatch()
     with EphemeralServer(settings=SERVER_SETTINGS) as server:
+        replication = create_database(server.url(), "replication")
+        _make(replication)
+        # dax_apdb writes its configuration without the password.
+        os.environ["PGPASSWORD"] = server.password
+        figures = measure_replication(replication, SIDES, objects=apdb_objects, chunks=chunks)
         url = create_database(server.url(), "ppdb")
         _make(url)
         with connect(url) as connection:
@@ -118,7 +123,7 @@ def run(
             for table in ("DiaObject", "DiaSource"):
                 for schema in (*SIDES.values(), "ppdb_history"):
                     connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(schema, table)))
-            figures = _storage(connection)
+            figures |= _storage(connection)
             figures["copy_rows"] = float(stream.objects_a_night + stream.sources_a_night)
             samples = draw_samples(stream, fast, _SEED)
             newest = read_snapshot(connection).snapshot_id
@@ -129,11 +134,6 @@ def run(
                 figures |= _ask(connection, newest, samples, slow)
         with step(f"{chunks} chunks written to both sides"):
             write_chunks(url, stream, chunks, watch)
-        replication = create_database(server.url(), "replication")
-        _make(replication)
-        # dax_apdb writes its configuration without the password.
-        os.environ["PGPASSWORD"] = server.password
-        figures |= measure_replication(replication, SIDES, objects=apdb_objects, chunks=chunks)
     return figures | watch.figures("versioned", "latest")
 
 

@@ -17,7 +17,8 @@ from lsst.resources import ResourcePath
 from ppdb_replay.check import check
 from ppdb_replay.errors import FelisSchemaError, PpdbNotReadyError, VersioningError
 from ppdb_replay.install import create_tables, install
-from ppdb_replay.schema import PUBLISHED, read_schema, with_timestamps
+from ppdb_replay.published import PUBLISHED
+from ppdb_replay.schema import read_schema, with_timestamps
 from ppdb_replay.uninstall import uninstall
 from ppdb_replay.verify import verify
 from tapdb.catalog import describe, diff
@@ -92,7 +93,17 @@ def test_installed_on_tables_of_dax_ppdb_and_taken_away_the_catalog_is_as_before
         rows = natural_rows(connection, "DiaForcedSource", "prompt")
     with engine_connection(dax_database) as session:
         assert set(install(session, schema="prompt")) == set(PUBLISHED)
+        # Whose tables these are is the DBA's business: what the reader lacks is said, not changed.
+        advice = {one.remedy for one in check(session)}
+        assert (
+            'GRANT USAGE ON SCHEMA "prompt" TO tapdb_reader; '
+            'GRANT SELECT ON "prompt"."DiaObject" TO tapdb_reader' in advice
+        )
+        for remedy in advice:
+            session.execute(sa.text(remedy))
         assert check(session) == ()
+        session.execute(sa.text("REVOKE ALL ON ALL TABLES IN SCHEMA prompt FROM tapdb_reader"))
+        session.execute(sa.text("REVOKE USAGE ON SCHEMA prompt FROM tapdb_reader"))
         assert verify(session).tamperings == ()
         assert install(session, schema="prompt") == ()
         assert diff(before, describe(session)) != ()

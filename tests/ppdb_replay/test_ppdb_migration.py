@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 from lsst.resources import ResourcePath
+from psycopg import sql
 
 from ppdb_replay.check import check
 from ppdb_replay.derived import PpdbTables
 from ppdb_replay.install import create_tables
-from ppdb_replay.schema import FELIS, PUBLISHED
+from ppdb_replay.published import FELIS, PUBLISHED
 from ppdb_replay.verify import verify
 from tapdb.catalog import describe, diff
 from tapdb.migration import alembic_config
@@ -54,6 +56,28 @@ def test_a_migration_makes_versioned_tables_and_a_downgrade_takes_empty_ones_awa
     migrate(database_url, "base")
     with engine_connection(database_url) as session:
         assert diff(before, describe(session)) == ()
+
+
+def test_the_reader_reads_what_is_published_and_tap_schema_says_what_that_is(database_url: sa.URL) -> None:
+    migrate(database_url, "head", ppdb_schema="current")
+    with connect(database_url) as connection:
+        connection.execute("SET ROLE tapdb_reader")
+        for schema in ("ppdb", "ppdb_history"):
+            connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, "DiaObject")))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute('SELECT * FROM ppdb."PpdbReplicaChunk"')
+        rows = connection.execute(
+            "SELECT table_name, column_name FROM tap_schema.columns WHERE table_name LIKE '%ppdb%'"
+        ).fetchall()
+    published: dict[str, set[str]] = {}
+    for table, column in rows:
+        published.setdefault(table.replace('"', ""), set()).add(column.replace('"', ""))
+    assert published.keys() == {
+        f"{schema}.{name}" for schema in ("ppdb", "ppdb_history") for name in PUBLISHED
+    }
+    assert published["ppdb_history.DiaObject"] - published["ppdb.DiaObject"] == {"snap_from", "snap_to"}
+    assert published["ppdb.DiaObject"] - published["ppdb_history.DiaObject"] == set()
+    assert {"validityEndMjdTai", "ra", "u_psfFluxNdata"} <= published["ppdb.DiaObject"]
 
 
 def test_without_the_option_no_tables_are_made(migrated_database: sa.URL) -> None:

@@ -1,0 +1,26 @@
+"""Names of the tables of a PPDB, and where they are described."""
+
+from __future__ import annotations
+
+__all__ = ["CHUNKS", "FELIS", "METADATA", "PUBLISHED"]
+
+FELIS = "resource://lsst.sdm.schemas/apdb.yaml"
+"""The schema that lsst-sdm-schemas ships."""
+
+PUBLISHED = (
+    "DiaObject",
+    "DiaSource",
+    "DiaForcedSource",
+    "SSSource",
+    "SSObject",
+    "mpc_orbits",
+    "current_identifications",
+    "numbered_identifications",
+)
+"""Tables that ``ppdb.yaml`` publishes: their rows are versioned."""
+
+METADATA = "metadata"
+"""Table in which dax_ppdb keeps the versions of schema and software."""
+
+CHUNKS = "PpdbReplicaChunk"
+"""Table in which dax_ppdb keeps which chunks of the APDB it has copied."""
