@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from adql import RUBIN, Dialect, Metadata, TableMetadata, parse
 from ppdb_replay.as_of import stable
 from ppdb_replay.catalog_cache import read_clock
 from ppdb_replay.execution import Connection, Result, answer, make_record, one_snapshot, upload_digests
+from ppdb_replay.rule_snapshot import fix_snapshot
 
 __all__ = ["Result", "capture"]
 
@@ -58,16 +60,16 @@ def capture(
     given = tuple(uploads)
     with one_snapshot(connection):
         clock = read_clock(connection, published)
-        catalog = clock.catalog.with_tables(given) if given else clock.catalog
-        natural = stable(query, clock.snapshot, catalog)
-        answered = answer(connection, natural, catalog, max_rows=max_rows, exact_sums=exact_sums)
-        digests = upload_digests(connection, query, catalog)
+        if given:
+            clock = replace(clock, catalog=clock.catalog.with_tables(given))
+        natural = stable(query, clock.snapshot, clock.catalog)
+        answered = answer(connection, natural, clock.catalog, max_rows=max_rows, exact_sums=exact_sums)
+        digests = upload_digests(connection, query, clock.catalog)
     record = make_record(
         query,
-        clock.snapshot,
-        catalog,
+        fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id),
+        clock,
         answered,
-        snapshot_digest=clock.snapshot_digest,
         uploads=digests,
         max_rows=max_rows,
         exact_sums=exact_sums,

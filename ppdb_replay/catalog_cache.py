@@ -73,10 +73,9 @@ def read_clock(connection: Connection, published: Metadata | None = None) -> Clo
         raise PpdbNotReadyError(
             "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
         )
-    snapshot_id, t_mjd_tai, digest = row
-    return ClockReading(
-        Snapshot(snapshot_id, t_mjd_tai), digest, catalog_at(connection, snapshot_id, published)
-    )
+    snapshot_id, t_mjd_tai, digest, changed, count = row
+    catalog = _catalog(connection, snapshot_id, published, (changed, count))
+    return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:
@@ -97,16 +96,20 @@ def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | N
         The database has no versioned tables.
     """
     row = _row(connection, "ppdb.schema_version", {"snapshot": snapshot_id})
-    changed, count = (None, 0) if row is None else row
+    return _catalog(connection, snapshot_id, published, (None, 0) if row is None else (row[0], row[1]))
+
+
+def _catalog(
+    connection: Connection, snapshot_id: int, published: Metadata | None, version: tuple[int | None, int]
+) -> VersionCatalog:
     known = _KNOWN.setdefault(connection, {})
     # A number stands for what is published: metadata are large, and seldom more than one.
-    key = (changed, count, id(published))
+    key = (*version, id(published))
     if key not in known:
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        catalog = read_catalog(
-            connection, snapshot_id, published=published, schema_version=str(changed or snapshot_id)
-        )
+        schema_version = str(snapshot_id if version[0] is None else version[0])
+        catalog = read_catalog(connection, snapshot_id, published=published, schema_version=schema_version)
         # Kept together, so that no other metadata can get this one's number.
         known[key] = (published, catalog)
     return known[key][1]

@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
-from ppdb_replay.as_of import as_of
+from ppdb_replay.catalog_cache import ClockReading
 from ppdb_replay.classify import classify, named_tables
 from ppdb_replay.digest import digest_of_result, digest_of_set
 from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
@@ -162,24 +162,35 @@ def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog
 
 def make_record(
     query: Query,
-    snapshot: Snapshot,
-    catalog: VersionCatalog,
+    repeatable: Query,
+    clock: ClockReading,
     answered: Answer,
     *,
-    snapshot_digest: str,
     uploads: Mapping[str, str],
     max_rows: int | None,
     exact_sums: bool,
 ) -> ReplayRecord:
-    """Return the record of an answer to a natural query that was read from text."""
-    guarantee = classify(query, catalog, exact_sums=exact_sums)
+    """Return the record of an answer.
+
+    Parameters
+    ----------
+    query, repeatable
+        The natural query, as it was read from text, and the same as of the snapshot.
+    clock
+        The snapshot, and all that the query can name.
+    answered
+        The answer.
+    uploads, max_rows, exact_sums
+        As in `ppdb_replay.record.ReplayRecord`.
+    """
+    guarantee = classify(query, clock.catalog, exact_sums=exact_sums)
     columns, rows = answered.columns, answered.rows
     return ReplayRecord(
         natural=str(query) if query.text is None else query.text,
-        repeatable=str(as_of(query, snapshot, catalog)),
-        snapshot=snapshot,
-        snapshot_digest=snapshot_digest,
-        schema_version=catalog.schema_version,
+        repeatable=str(repeatable),
+        snapshot=clock.snapshot,
+        snapshot_digest=clock.snapshot_digest,
+        schema_version=clock.catalog.schema_version,
         guarantee=guarantee,
         digest=digest_of_result(columns, rows, without=guarantee.approximate_columns),
         columns=columns,

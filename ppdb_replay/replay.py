@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 from adql import RUBIN, Dialect, Metadata, TableMetadata, parse
 from adql.dialect import dialect_named
 from ppdb_replay.as_of import as_of
-from ppdb_replay.catalog_cache import catalog_at
+from ppdb_replay.catalog_cache import ClockReading, catalog_at
 from ppdb_replay.clock import snapshot_at
 from ppdb_replay.digest import digest_of_result
 from ppdb_replay.errors import UploadChangedError
@@ -121,16 +121,14 @@ def query_at(
         digest = require_snapshot(connection, snapshot)
         catalog = catalog_at(connection, snapshot.snapshot_id, published)
         catalog = catalog.with_tables(given) if given else catalog
-        answered = answer(
-            connection, as_of(query, snapshot, catalog), catalog, max_rows=max_rows, exact_sums=exact_sums
-        )
+        repeatable = as_of(query, snapshot, catalog)
+        answered = answer(connection, repeatable, catalog, max_rows=max_rows, exact_sums=exact_sums)
         digests = upload_digests(connection, query, catalog)
     record = make_record(
         query,
-        snapshot,
-        catalog,
+        repeatable,
+        ClockReading(snapshot, digest, catalog),
         answered,
-        snapshot_digest=digest,
         uploads=digests,
         max_rows=max_rows,
         exact_sums=exact_sums,
