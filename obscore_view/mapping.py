@@ -99,11 +99,15 @@ class Mapping:
         """The dataset types that one SELECT can find together, each with their tags table.
 
         They share a tags table, format strings and restrictions: conditions on these can use an index then.
+        Where nothing is kept, each has a SELECT of its own: PostgreSQL cannot tell how few regions it will
+        find by an index over a table of Butler, and reads all datasets of more than one type.
         """
+        kept = self.config.tapdb.geometry == "table"
         found: dict[object, tuple[Place, tuple[DatasetTypeMapping, ...]]] = {}
         for one in self.dataset_types:
+            alike = (one.obs_id, one.obs_publisher_did, repr(one.constraints)) if kept else one.name
             for place in one.places:
-                key = (place.tags_table, one.obs_id, one.obs_publisher_did, repr(one.constraints))
+                key = (place.tags_table, alike)
                 found[key] = (place, (*found[key][1], one) if key in found else (one,))
         return tuple(found.values())
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from obscore_view.mapping import Mapping
 from obscore_view.observation import butler_table
-from obscore_view.published import different_constants
+from obscore_view.published import different_constants, is_published
 from obscore_view.relations import Relations
 
 __all__ = ["Membership", "membership", "ranks_name", "ranks_select"]
@@ -124,12 +124,18 @@ def _by_run(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]
     # A join, not a list of collections: of a list every element would be looked up for every region, and a
     # repository gets new RUN collections each night.
     published = relations.published()
-    return Membership(
-        (published.c.dataset_type.in_(dataset_types),),
-        published.c.run,
-        published.c.dataset_type if len(dataset_types) > 1 else sa.literal(dataset_types[0]),
-        {name: published.c[name] for name in different_constants(mapping)},
-    )
+    if published is not None:
+        return Membership(
+            (published.c.dataset_type.in_(dataset_types),),
+            published.c.run,
+            published.c.dataset_type if len(dataset_types) > 1 else sa.literal(dataset_types[0]),
+            {name: published.c[name] for name in different_constants(mapping)},
+        )
+    keys = mapping.registry.collection_key
+    run = butler_table(mapping.registry, "collection").alias("c")
+    relations.source = relations.source.join(run, run.c[keys.column] == relations.tags.c[keys.tags_column])
+    wanted, name = _of_types(mapping, relations, dataset_types)
+    return Membership((is_published(mapping, run), wanted), run.c.name, name, {})
 
 
 def _of_types(

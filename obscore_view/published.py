@@ -1,8 +1,8 @@
 """Which dataset types of which RUN collections a view publishes: one SELECT, a row for each pair.
 
-Butler notes every such pair in its collection summary before it associates the first dataset. The view either
-reads this SELECT as it stands, or a table that is kept equal to it (`obscore_view.kept`): a few rows with
-statistics, in the place of regular expressions that PostgreSQL can only guess the result of.
+Butler notes every such pair in its collection summary before it associates the first dataset. The view reads
+a table that is kept equal to this SELECT (`obscore_view.kept`): a few rows with statistics, in the place of
+regular expressions that PostgreSQL can only guess the result of.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from obscore_view.mapping import Mapping
 from obscore_view.observation import butler_table
 from obscore_view.regex import to_postgres
 
-__all__ = ["SUMMARY", "different_constants", "published_key", "published_select"]
+__all__ = ["SUMMARY", "different_constants", "is_published", "published_key", "published_select"]
 
 SUMMARY = "collection_summary_dataset_type"
 """Butler's table of the dataset types in each collection."""
@@ -29,6 +29,19 @@ _RUN = 1
 def published_key(mapping: Mapping) -> tuple[str, str]:
     """Return the key of the pairs: the columns by which tags tables refer to collection and dataset type."""
     return (mapping.registry.collection_key.tags_column, "dataset_type_id")
+
+
+def is_published(mapping: Mapping, collection: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of ``collection`` is a RUN collection that is published.
+
+    These are those whose name one of the configuration's regular expressions matches as a whole; all, if it
+    has none.
+    """
+    names = mapping.config.collection_rule.names
+    matches = (
+        sa.or_(*(collection.c.name.op("~")(to_postgres(name)) for name in names)) if names else sa.true()
+    )
+    return sa.and_(collection.c.type == _RUN, matches)
 
 
 def different_constants(mapping: Mapping) -> tuple[str, ...]:
@@ -43,20 +56,11 @@ def published_select(mapping: Mapping) -> sa.Select[Any]:
 
     Its columns are the key, ``run`` and ``dataset_type`` (the names), and `different_constants`: PostgreSQL
     can count how often each of these is there, which it cannot do for an expression.
-
-    RUN collections are those whose name one of the configuration's regular expressions matches as a whole;
-    all, if it has none.
     """
     registry, keys = mapping.registry, mapping.registry.collection_key
     summary = butler_table(registry, SUMMARY).alias("s")
     collection = butler_table(registry, "collection").alias("c")
     types = butler_table(registry, "dataset_type").alias("dt")
-    conditions = [
-        collection.c.type == _RUN,
-        types.c.name.in_([one.name for one in mapping.dataset_types]),
-    ]
-    if names := mapping.config.collection_rule.names:
-        conditions.append(sa.or_(*(collection.c.name.op("~")(to_postgres(name)) for name in names)))
     constants = [
         sa.case(
             {
@@ -78,5 +82,7 @@ def published_select(mapping: Mapping) -> sa.Select[Any]:
         )
         .join(collection, collection.c[keys.column] == summary.c[keys.tags_column])
         .join(types, types.c.id == summary.c.dataset_type_id)
-        .where(*conditions)
+        .where(
+            is_published(mapping, collection), types.c.name.in_([one.name for one in mapping.dataset_types])
+        )
     )

@@ -14,7 +14,7 @@ from obscore_view.footprint import footprint_key, lazy_select
 from obscore_view.kept import kept_footprint, kept_observation, kept_published
 from obscore_view.mapping import Mapping, Place
 from obscore_view.observation import OBSERVATIONS, butler_table, field_name, observation_select, record_field
-from obscore_view.published import published_key, published_select
+from obscore_view.published import published_key
 
 __all__ = ["Relations"]
 
@@ -126,13 +126,15 @@ class Relations:
             return None
         return self._record(element)
 
-    def published(self) -> sa.FromClause:
-        """Return the published dataset types of RUN collections, joined: datasets of others are left out."""
-        published = (
-            kept_published(self._mapping).table.alias("p")
-            if self._kept
-            else published_select(self._mapping).subquery("p")
-        )
+    def published(self) -> sa.FromClause | None:
+        """Return the kept pairs of RUN collection and dataset type that are published, joined.
+
+        None if nothing is kept: their SELECT, in their place, would be two relations more than PostgreSQL
+        looks for the best order of.
+        """
+        if not self._kept:
+            return None
+        published = kept_published(self._mapping).table.alias("p")
         same = [published.c[name] == self.tags.c[name] for name in published_key(self._mapping)]
         self.source = self.source.join(published, sa.and_(*same))
         return published
