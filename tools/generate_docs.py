@@ -40,7 +40,7 @@ from tools import generate_adql
 
 __all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]
 
-PACKAGES = ("obscore_view", "adql", "tap_schema")
+PACKAGES = ("obscore_view", "adql", "tap_schema", "ppdb_replay")
 """Packages whose exported names are for users."""
 
 DOCS = Path(__file__).parent.parent / "docs"
