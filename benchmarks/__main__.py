@@ -13,6 +13,7 @@ BENCHMARKS = {
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",
     "plot": "benchmarks.plot",
+    "tap_schema": "benchmarks.tap_schema",
 }
 """Modules whose ``main(arguments)`` is called, by name, in the order in which all of them are run."""
 

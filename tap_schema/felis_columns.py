@@ -78,6 +78,9 @@ COLUMN_KEYS = frozenset(
 )
 """What a column may say of itself."""
 
+_WHOLE_NUMBERS = frozenset({"tap:column_index", "tap:principal", "tap:std"})
+_AS_THEY_ARE = _WHOLE_NUMBERS | {key.replace(":", "_") for key in _WHOLE_NUMBERS}
+
 OVERRIDES = frozenset(
     {
         *("datatype", "length", "description", "nullable"),
@@ -123,19 +126,24 @@ def column_description(
         problem = f"datatype {get('datatype')} needs a length"
         file.problem(line, f"{what}.{name}", problem, "add length: and a number from 1")
         return None
-    unit = _unit(file, values, line, f"{what}.{name}")
+    given = _known(values)
+    if given.get("ivoa:unit") and given.get("fits:tunit"):
+        file.problem(line, f"{what}.{name}", "has ivoa:unit and fits:tunit", "keep ivoa:unit")
+    for key in _WHOLE_NUMBERS & given.keys():
+        if not isinstance(given[key], int):
+            file.problem(line, f"{what}.{name}", f"{key} is {given[key]!r}", "write a whole number")
     return ColumnDescription(
         name=name,
-        datatype=_text(values, "votable:datatype") or kind.datatype,
-        arraysize=_text(values, "votable:arraysize") or _arraysize(kind, length),
-        xtype=_text(values, "votable:xtype") or kind.xtype,
-        unit=unit,
-        ucd=_text(values, "ivoa:ucd"),
-        utype=_text(values, "votable:utype"),
+        datatype=given.get("votable:datatype") or kind.datatype,
+        arraysize=given.get("votable:arraysize") or _arraysize(kind, length),
+        xtype=given.get("votable:xtype") or kind.xtype,
+        unit=given.get("ivoa:unit") or given.get("fits:tunit"),
+        ucd=given.get("ivoa:ucd"),
+        utype=given.get("votable:utype"),
         description=get("description") or None,
-        principal=bool(_number(file, values, "tap:principal", line, f"{what}.{name}")),
-        std=bool(_number(file, values, "tap:std", line, f"{what}.{name}")),
-        index=_number(file, values, "tap:column_index", line, f"{what}.{name}"),
+        principal=bool(given.get("tap:principal")),
+        std=bool(given.get("tap:std")),
+        index=given.get("tap:column_index"),
         place=file.place(line),
     )
 
@@ -149,25 +157,10 @@ def _arraysize(kind: FelisType, length: object) -> str | None:
     return f"{length}*" if kind.variable else str(length)
 
 
-def _unit(file: YamlFile, values: Mapping[str, Any], line: int, what: str) -> str | None:
-    ivoa, fits = _text(values, "ivoa:unit"), _text(values, "fits:tunit")
-    if ivoa and fits:
-        file.problem(line, what, "has ivoa:unit and fits:tunit", "keep ivoa:unit")
-    return ivoa or fits
-
-
-def _text(values: Mapping[str, Any], key: str) -> str | None:
-    found = values.get(key)
-    if found is None:
-        found = values.get(key.replace(":", "_"))
-    return None if found is None or found == "" else str(found)
-
-
-def _number(file: YamlFile, values: Mapping[str, Any], key: str, line: int, what: str) -> int | None:
-    found = values.get(key)
-    if found is None:
-        found = values.get(key.replace(":", "_"))
-    if found is None or isinstance(found, int):
-        return found
-    file.problem(line, what, f"{key} is {found!r}", "write a whole number")
-    return None
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a column says in words of Felis: texts as such, and nothing that is empty."""
+    return {
+        _ALIASES.get(key, key): value if key in _AS_THEY_ARE else str(value)
+        for key, value in values.items()
+        if value is not None and value != ""
+    }

@@ -177,12 +177,15 @@ class TapSchemaRows:
         """Return the SHA-256 of all rows, hexadecimal; their order does not matter."""
         whole = hashlib.sha256()
         for name, rows in self.by_table().items():
-            lines = sorted(json.dumps(row, ensure_ascii=False) for row in rows)
-            whole.update("\n".join([name, *lines, ""]).encode())
+            ordered = sorted(rows, key=lambda row: key_of(name, row))
+            whole.update(json.dumps([name, ordered], ensure_ascii=False).encode())
         return whole.hexdigest()
 
 
+_FIRST_OF_KEY = {table: ROW_TYPES[table]._fields.index(names[0]) for table, names in KEYS.items()}
+
+
 def key_of(table: str, row: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the primary key of a row of a table."""
-    names = ROW_TYPES[table]._fields
-    return tuple(row[names.index(name)] for name in KEYS[table])
+    """Return the primary key of a row of a table; the columns of a key stand beside each other."""
+    first = _FIRST_OF_KEY[table]
+    return tuple(row[first : first + len(KEYS[table])])
