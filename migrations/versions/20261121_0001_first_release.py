@@ -61,6 +61,7 @@ OBJECTS = (
     ("functions/ppdb_history.keep_versions", 1),
     ("functions/ppdb_history.lock_clock", 1),
     ("functions/ppdb_history.refuse", 1),
+    ("functions/ppdb_history.refuse_change", 1),
     ("functions/ppdb_history.snapshot_at", 1),
     ("functions/ppdb_history.snapshot_digest", 1),
     ("functions/ppdb_history.stamp", 1),
@@ -72,6 +73,10 @@ OBJECTS = (
     ("tables/ppdb_history.versioned_column", 1),
     ("tables/ppdb_history.versioned_table", 1),
     ("functions/tapdb.mjd_tai", 1),
+    ("tables/ppdb_history.collection", 1),
+    ("tables/ppdb_history.stored_query", 1),
+    ("tables/ppdb_history.stored_query_check", 1),
+    ("tables/ppdb_history.stored_query_revision", 1),
 )
 
 
