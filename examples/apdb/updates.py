@@ -7,6 +7,8 @@ for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lsst.dax.apdb import (
     ApdbReassignDiaSourceToSSObjectRecord,
     DiaForcedSourceId,
@@ -99,11 +101,14 @@ def close_validity(survey: Survey, *, number: int = 1) -> list[int]:
     return [one.object_id for one in found]
 
 
-def withdraw_sources(survey: Survey, *, number: int = 1) -> list[Detection]:
-    """Withdraw the least reliable detections, and return them."""
+def withdraw_sources(
+    survey: Survey, *, number: int = 1, detections: Sequence[Detection] | None = None
+) -> list[Detection]:
+    """Withdraw given detections, or some of the least reliable, and return them."""
     _pass_time(survey)
     candidates = [one for one in survey.transients if one.source_id not in survey.withdrawn]
-    found = sorted(candidates, key=lambda one: one.reliability)[:number]
+    least_reliable = sorted(candidates, key=lambda one: one.reliability)[:number]
+    found = least_reliable if detections is None else list(detections)
     survey.apdb.withdrawDiaSources([_source_id(one) for one in found])
     survey.withdrawn.update(one.source_id for one in found)
     return found

@@ -1,7 +1,7 @@
-"""A Butler repository becomes ``ivoa.ObsCore`` and stays so: ``tapdb ephemeral -- python -m examples.demo``.
+"""A Butler repository becomes ``ivoa.ObsCore`` and stays so, an APDB a PPDB whose queries can be repeated.
 
-Everything is real: daf_butler makes the repository, Alembic the schema, and the questions are put by the role
-that a TAP service uses.
+``tapdb ephemeral -- python -m examples.demo``. Everything is real: daf_butler makes the repository, dax_apdb
+the APDB, Alembic the schema, and the questions are put by the role that a TAP service uses.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from tapdb.errors import SettingsError, TapdbError
 from tapdb.settings import database_url
 
 from .ask import ask
+from .replay import demonstrate_replay
 from .show import Stage
 from .sky_map import draw_sky, parse_region
 from .votable import read_back, write_votable
@@ -84,6 +85,7 @@ def _demonstrate(stage: Stage, engine: sa.Engine, url: sa.URL, content: Content,
             late = _ingest_one_more_visit(stage, engine, butler, repository)
             _replace_a_region(stage, engine, butler, late)
         _write_files(stage, engine, output)
+    demonstrate_replay(stage, url, output)
     _sum_up(stage)
 
 
@@ -99,7 +101,8 @@ def _make_repository(stage: Stage, url: sa.URL, root: Path, content: Content) ->
 
 def _upgrade(stage: Stage) -> None:
     with stage.step("2. alembic upgrade head"):
-        command = [sys.executable, "-m", "alembic", "-x", f"registry_schema={_SCHEMA}", "upgrade", "head"]
+        command = [sys.executable, "-m", "alembic", "-x", f"registry_schema={_SCHEMA}"]
+        command += ["-x", "ppdb_schema=current", "upgrade", "head"]
         environment = os.environ | {"TAPDB_OBSCORE_CONFIG": str(OBSCORE_CONFIG)}
         subprocess.run(command, env=environment, check=True)
         stage.say(

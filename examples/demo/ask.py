@@ -24,13 +24,13 @@ class Answer:
     purpose
         What the query is for, in words, and the values of its parameters.
     elapsed_ms
-        Time from the question to the last row, in milliseconds.
+        Time from the question to the last row, in milliseconds; None of what was put together.
     """
 
     purpose: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-    elapsed_ms: float
+    elapsed_ms: float | None = None
 
     def column(self, name: str) -> Sequence[Any]:
         """Return the values of one column."""

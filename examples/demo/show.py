@@ -55,7 +55,8 @@ class Stage:
         plural = "" if len(answer.rows) == 1 else "s"
         self.say(f"[italic]{escape(answer.purpose)}[/]")
         self.console.print(table)
-        self.say(f"[dim]{len(answer.rows)} row{plural} in {answer.elapsed_ms:.1f} ms{more}[/]\n")
+        took = "" if answer.elapsed_ms is None else f" in {answer.elapsed_ms:.1f} ms"
+        self.say(f"[dim]{len(answer.rows)} row{plural}{took}{more}[/]\n")
 
 
 def _across(answer: Answer, most_rows: int) -> Table:

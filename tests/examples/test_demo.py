@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
     assert "POLYGON ICRS" in shown
     assert "In repository 'demo' Butler finds deep_coadd@" in shown
     assert (tmp_path / "footprints.png").stat().st_size > 10_000
+    assert (tmp_path / "light-curve.png").stat().st_size > 10_000
+    # Every replay is identical, and each of the queries finds something else meanwhile.
+    digests = re.findall(r"│ (objects|bands|light curve) .*?(sha256:\w+)", shown)
+    assert len(digests) == 9
+    for name in ("objects", "bands", "light curve"):
+        then, now, replayed = (digest for one, digest in digests if one == name)
+        assert then == replayed != now
     table = read_back(tmp_path / "obscore.vot")
     published = sa.table("obscore", *map(sa.column, _COMPARED), schema="ivoa")
     with checked_connection(database_url) as connection:
