@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from .survey import Survey, make_apdb, store_visit
+from .survey import Survey, clone_survey, make_apdb, store_visit
 from .updates import (
     attribute_to_solar_system,
     close_validity,
@@ -25,6 +25,7 @@ __all__ = [
     "Survey",
     "Visit",
     "attribute_to_solar_system",
+    "clone_survey",
     "close_validity",
     "make_apdb",
     "make_visit",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +26,21 @@ from .population import (
 )
 from .visits import Visit, make_visit, tai
 
-__all__ = ["Survey", "make_apdb", "store_visit"]
+__all__ = ["Survey", "clone_survey", "make_apdb", "store_visit"]
 
 _FIRST_OBJECT_ID = 170_032_878_510_211_072
 _FIRST_SOURCE_ID = 170_055_004_260_827_136
 _FIRST_FORCED_ID = 170_099_110_005_440_512
 _DETECTED_AT_SNR = 5.0
 _SEED = 20260101
+_GROWING: dict[str, Any] = {
+    "histories": dict,
+    "forced": list,
+    "transients": list,
+    "withdrawn": set,
+    "attributed": set,
+    "closed": set,
+}
 
 
 @dataclass(slots=True)
@@ -122,9 +132,24 @@ def make_apdb(
         rng=np.random.default_rng(seed),
         object_ids=np.zeros(objects, dtype=np.int64),
     )
-    # The method that dax_apdb means to be replaced where time has to be told.
-    survey.apdb._current_time = lambda: tai(survey.now_mjd_tai)  # type: ignore[method-assign]  # noqa: SLF001
-    return survey
+    return _with_its_time(survey)
+
+
+def clone_survey(survey: Survey, url: sa.URL) -> Survey:
+    """Return an empty survey for a copy of its database."""
+    assert not survey.histories
+    config = survey.config.model_copy(update={"db_url": _without_password(url)})
+    apdb = ApdbSql(config)
+    clone = replace(
+        survey,
+        apdb=apdb,
+        replica=apdb.get_replica(),
+        config=config,
+        rng=copy.deepcopy(survey.rng),
+        object_ids=survey.object_ids.copy(),
+        **{name: kind() for name, kind in _GROWING.items()},
+    )
+    return _with_its_time(clone)
 
 
 def store_visit(survey: Survey, visit: Visit | None = None) -> Visit:
@@ -154,6 +179,12 @@ def store_visit(survey: Survey, visit: Visit | None = None) -> Visit:
     # What is stored late does not set the clock back.
     survey.now_mjd_tai = max(survey.now_mjd_tai, visit.processed_mjd_tai)
     return visit
+
+
+def _with_its_time(survey: Survey) -> Survey:
+    """Let an APDB take the survey's time for now, by the method that dax_apdb means to be replaced for it."""
+    survey.apdb._current_time = lambda: tai(survey.now_mjd_tai)  # type: ignore[method-assign]  # noqa: SLF001
+    return survey
 
 
 def _without_password(url: sa.URL) -> str:

@@ -38,9 +38,9 @@ def config(survey: Survey, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(config: Path, ppdb_database: sa.URL) -> Replicate:
+def run(config: Path, survey_database: sa.URL) -> Replicate:
     """Return a function that runs the command with some options."""
-    url = ppdb_database.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = survey_database.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def run(*options: str, settle: str = "0") -> Result:
         arguments = ["ppdb", "replicate", str(config), "--url", url, "--settle", settle, *options]
@@ -120,10 +120,10 @@ def test_a_configuration_that_is_not_there_is_refused() -> None:
 
 
 def test_an_apdb_that_does_not_answer_is_told_without_its_password(
-    survey: Survey, config: Path, ppdb_database: sa.URL
+    survey: Survey, config: Path, survey_database: sa.URL
 ) -> None:
     text = config.read_text(encoding="utf-8")
-    missing = ppdb_database.set(drivername="postgresql+psycopg2", database="nosuch", password="s3cret")
+    missing = survey_database.set(drivername="postgresql+psycopg2", database="nosuch", password="s3cret")
     config.write_text(
         text.replace(survey.config.db_url, missing.render_as_string(hide_password=False)), encoding="utf-8"
     )
@@ -141,9 +141,9 @@ def test_an_apdb_without_replication_is_told(survey: Survey) -> None:
         list_chunks(ApdbReplica.from_config(config))
 
 
-def test_a_chunk_that_the_ppdb_refuses_is_named(plain_survey: Survey, ppdb_plain_database: sa.URL) -> None:
+def test_a_chunk_that_the_ppdb_refuses_is_named(plain_survey: Survey, plain_survey_database: sa.URL) -> None:
     store_visit(plain_survey)
-    url = ppdb_plain_database.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = plain_survey_database.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute('ALTER TABLE ppdb."DiaSource" ADD CHECK (snr < 0)')
 

@@ -33,7 +33,7 @@ WHERE application_name = 'tapdb ppdb replicate' AND wait_event_type = 'Lock' AND
 
 
 @pytest.fixture
-def start(survey: Survey, ppdb_database: sa.URL, tmp_path: Path) -> Iterator[Start]:
+def start(survey: Survey, survey_database: sa.URL, tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts ``tapdb ppdb replicate`` with some options, as a process of its own."""
     config = tmp_path / "apdb.yaml"
     survey.config.save(str(config))
@@ -44,7 +44,7 @@ def start(survey: Survey, ppdb_database: sa.URL, tmp_path: Path) -> Iterator[Sta
         started.append(
             subprocess.Popen(
                 [*command, "--settle", "0"],
-                env=dict(os.environ) | client_environment(ppdb_database),
+                env=dict(os.environ) | client_environment(survey_database),
                 stderr=subprocess.PIPE,
                 text=True,
             )

@@ -294,7 +294,7 @@ def test_the_latest_update_counts_whatever_comes_last(survey: Survey, ppdb: Conn
 
 
 def test_sources_are_the_same_in_whatever_order_chunks_come(
-    plain_survey: Survey, ppdb_plain_database: sa.URL
+    plain_survey: Survey, plain_survey_database: sa.URL
 ) -> None:
     survey = plain_survey
     for number in range(6):
@@ -307,7 +307,7 @@ def test_sources_are_the_same_in_whatever_order_chunks_come(
             withdraw_forced_sources(survey)
     chunks = [one.id for one in list_chunks(survey.replica)]
     assert len(chunks) > 6
-    url = ppdb_plain_database.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = plain_survey_database.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url) as connection:
         writer = _writer(survey, connection)
 

@@ -19,9 +19,9 @@ Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def plain(ppdb_plain_database: sa.URL) -> Any:
+def plain(plain_survey_database: sa.URL) -> Any:
     """Return a connection to the database of `plain_survey`."""
-    url = ppdb_plain_database.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = plain_survey_database.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
@@ -82,9 +82,9 @@ def test_another_schema_can_be_named(plain_survey: Survey, plain: Connection) ->
 
 
 def test_tables_with_timestamps_are_told_from_an_apdb_with_mjd(
-    plain_survey: Survey, plain: Connection, ppdb_plain_database: sa.URL
+    plain_survey: Survey, plain: Connection, plain_survey_database: sa.URL
 ) -> None:
-    engine = sa.create_engine(ppdb_plain_database)
+    engine = sa.create_engine(plain_survey_database)
     metadata = sa.MetaData()
     for table in with_timestamps(read_schema()).metadata.tables.values():
         table.to_metadata(metadata, schema="old")
