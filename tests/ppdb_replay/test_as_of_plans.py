@@ -1,0 +1,66 @@
+"""As-of queries are planned as if the subqueries were not there: they use the indexes of both partitions."""
+
+# ruff: noqa: S608  queries are the subject here
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from adql import Server, parse, to_postgres
+from benchmarks.ppdb.capturing import capturing_figures
+from ppdb_replay.as_of import as_of
+from tests.ppdb_replay.changing_ppdb import Archive
+
+IDS = ", ".join(str(1000 * number) for number in range(1, 101))
+NEAR = "CONTAINS(POINT(o.ra, o.dec), CIRCLE(11, -4, 0.1)) = 1"
+
+
+def scans(archive: Archive, text: str) -> dict[str, set[str]]:
+    """Return which sorts of scan a plan has, by relation, if PostgreSQL avoids reading whole tables."""
+    query = as_of(parse(text), archive.copies[2].snapshot, archive.catalog)
+    compiled = to_postgres(query, archive.catalog.metadata, server=Server(inline=True))
+    with archive.connection.transaction(force_rollback=True):
+        archive.connection.execute("SET LOCAL enable_seqscan = off")
+        cursor = psycopg.RawCursor(archive.connection)
+        ((plan,),) = cursor.execute(f"EXPLAIN (FORMAT JSON) {compiled.sql}").fetchall()
+    found: dict[str, set[str]] = {}
+    waiting: list[dict[str, Any]] = [plan[0]["Plan"]]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if "Relation Name" in node:
+            found.setdefault(node["Relation Name"], set()).add(node["Node Type"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "relations"),
+    [
+        ("SELECT o.ra FROM DiaObject AS o WHERE o.diaObjectId = 10000", {"DiaObject", "DiaObject_closed"}),
+        (
+            f"SELECT midpointMjdTai, psfFlux FROM DiaSource WHERE diaObjectId IN ({IDS})",
+            {"DiaSource", "DiaSource_closed"},
+        ),
+        (f"SELECT o.diaObjectId FROM DiaObject AS o WHERE {NEAR}", {"DiaObject", "DiaObject_closed"}),
+        (
+            (
+                "SELECT o.diaObjectId, s.psfFlux FROM DiaObject AS o JOIN DiaSource AS s"
+                f" ON s.diaObjectId = o.diaObjectId WHERE {NEAR}"
+            ),
+            {"DiaObject", "DiaObject_closed", "DiaSource", "DiaSource_closed"},
+        ),
+    ],
+    ids=["by id", "light curves of 100 objects", "cone", "light curves in a cone"],
+)
+def test_no_table_is_read_whole(text: str, relations: set[str], ppdb_archive: Archive) -> None:
+    found = scans(ppdb_archive, text)
+    assert set(found) == relations
+    assert not any("Seq Scan" in kinds for kinds in found.values()), found
+
+
+def test_what_a_record_costs_can_be_measured(ppdb_archive: Archive) -> None:
+    figures = capturing_figures(ppdb_archive.connection, repeats=2)
+    assert set(figures) == {"capture_overhead_ms", "replay_overhead_ms"}
