@@ -7,6 +7,7 @@ import click
 from ppdb_replay.cli_columns import add_column_command, drop_column_command
 from ppdb_replay.cli_install import create_command, install_command, uninstall_command
 from ppdb_replay.cli_look import check_command, snapshot_command, verify_command
+from ppdb_replay.cli_replace import replace_command
 from ppdb_replay.cli_replicate import replicate_command
 
 __all__ = ["ppdb"]
@@ -26,6 +27,7 @@ for _command in (
     install_command,
     uninstall_command,
     replicate_command,
+    replace_command,
     check_command,
     verify_command,
     snapshot_command,
