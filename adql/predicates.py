@@ -9,8 +9,8 @@ from __future__ import annotations
 from adql.conditions import And, Between, Comparison, Exists, In, IsNull, Like, Not, Or
 from adql.errors import AdqlTypeError
 from adql.expressions import ExpressionParser
-from adql.tokens import END, NUMBER
-from adql.values import Condition, Expression, Function, Number
+from adql.tokens import END, NUMBER, STRING
+from adql.values import Condition, Expression, Function, Number, String
 
 __all__ = ["PredicateParser"]
 
@@ -132,7 +132,7 @@ class PredicateParser(ExpressionParser):
         if self.kinds[following] == "SELECT":
             return In(operand, self.subquery(), negated, at=at)
         self.index = opening + 1
-        choices = self._integers()
+        choices = self._literals()
         if choices is None:
             choices = [self.value()]
             while self.kinds[self.index] == ",":
@@ -143,27 +143,30 @@ class PredicateParser(ExpressionParser):
         self.index += 1
         return In(operand, tuple(choices), negated, at=at)
 
-    def _integers(self) -> list[Expression] | None:
-        """Read a list of integers up to its parenthesis, `None` if the list holds anything else.
+    def _literals(self) -> list[Expression] | None:
+        """Read a list of integers or of strings up to its parenthesis, `None` if it holds anything else.
 
-        Lists of thousands of object ids are common, and a whole list is faster read than its items.
+        Lists of thousands of identifiers are common, and a whole list is faster read than its items.
         """
         start = self.index
         try:
             end = self.kinds.index(")", start)
         except ValueError:
             return None
+        sorts = set(self.kinds[start:end:2])
+        if not (end - start) % 2 or set(self.kinds[start + 1 : end : 2]) - {","}:
+            return None
         values = self.values[start:end:2]
-        if (
-            not (end - start) % 2
-            or set(self.kinds[start:end:2]) != {NUMBER}
-            or set(self.kinds[start + 1 : end : 2]) - {","}
-            or not "".join(values).isdigit()
-            or max(map(len, values)) > _LONGEST_INTEGER
-        ):
+        places = range(start, end, 2)
+        if sorts == {STRING}:
+            # One that is not closed would be the last token.
+            texts = (text[1:-1].replace("''", "'") for text in values)
+            self.index = end
+            return [String(text, at=at) for text, at in zip(texts, places, strict=True)]
+        if sorts != {NUMBER} or not "".join(values).isdigit() or max(map(len, values)) > _LONGEST_INTEGER:
             return None
         self.index = end
-        return [Number(text, at=at) for text, at in zip(values, range(start, end, 2), strict=True)]
+        return [Number(text, at=at) for text, at in zip(values, places, strict=True)]
 
     def _as_condition(self, node: Expression | Condition, start: int) -> Condition:
         if node.kind == "condition":
