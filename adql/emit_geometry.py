@@ -158,7 +158,13 @@ class GeometryEmitter(PolygonEmitter):
             )
         if family == "region":
             return self._hidden(of, "center")
-        raise self.problem(AdqlTypeError, "the database cannot compute the centroid of a polygon", node=node)
+        centroid = self.constant_centroid(of)
+        if centroid is not None:
+            radians = (call("radians", self.constant(angle, "double precision")) for angle in centroid)
+            return call("spoint", *radians)
+        raise self.problem(
+            AdqlTypeError, "the database cannot compute the centroid of a polygon of columns", node=node
+        )
 
     def _hidden(self, node: Expression, what: str) -> str:
         origin = node.origin if isinstance(node, Column) else None

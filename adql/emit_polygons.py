@@ -7,7 +7,7 @@ from adql.emitter import Emitter, call, cast, joined
 from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.nodes import Expression, Function
 from adql.problems import type_of
-from adql.sphere import Vertices, clean_vertices, polygon_problem, polygon_text
+from adql.sphere import Vertices, clean_vertices, polygon_centroid, polygon_problem, polygon_text
 
 __all__ = ["LONGEST_REPEATED", "PolygonEmitter"]
 
@@ -60,6 +60,13 @@ class PolygonEmitter(Emitter):
         for text in texts[1:]:
             pieces += ("','", text)
         return cast(joined("||", *pieces, "'}'"), "spoly")
+
+    def constant_centroid(self, node: Expression) -> tuple[float, float] | None:
+        """Return the centre of a POLYGON of constants, in degrees; `None` for all else."""
+        if not isinstance(node, Function) or node.name != "POLYGON":
+            return None
+        vertices = self._constant_vertices(node)
+        return None if vertices is None else polygon_centroid(vertices)
 
     def polygon_array(self, node: Expression) -> str:
         """Return a polygon as DALI's array of degrees."""

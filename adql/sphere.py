@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["Vertices", "clean_vertices", "polygon_problem", "polygon_text"]
+__all__ = ["Vertices", "clean_vertices", "polygon_centroid", "polygon_problem", "polygon_text"]
 
 Vertices = list[tuple[float, float]]
 
@@ -53,6 +53,28 @@ def polygon_problem(vertices: Vertices) -> str | None:
     if len(vectors) <= _MOST_COMPARED and _crosses_itself(vectors):
         return "the sides of the polygon cross one another"
     return None
+
+
+def polygon_centroid(vertices: Vertices) -> tuple[float, float]:
+    """Return longitude and latitude of the centre of area of a polygon, in degrees.
+
+    Parameters
+    ----------
+    vertices
+        Cleaned vertices of a polygon that has no problem, in degrees.
+    """
+    vectors = [_vector(*vertex) for vertex in vertices]
+    # Brock 1975: each side counts by its length, in the direction of its normal.
+    x = y = z = 0.0
+    for start, end in pairwise((*vectors, vectors[0])):
+        normal = _cross(start, end)
+        sine = math.hypot(*normal)
+        if sine:
+            weight = math.atan2(sine, _dot(start, end)) / sine
+            x, y, z = x + weight * normal[0], y + weight * normal[1], z + weight * normal[2]
+    if _dot((x, y, z), _centre(vectors)) < 0:
+        x, y, z = -x, -y, -z
+    return math.degrees(math.atan2(y, x)) % 360, math.degrees(math.atan2(z, math.hypot(x, y)))
 
 
 def polygon_text(vertices: Vertices) -> str:

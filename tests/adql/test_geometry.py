@@ -413,6 +413,26 @@ def test_a_polygon_that_the_server_would_refuse_is_refused_before(polygon: str, 
         to_postgres(parse(f"SELECT POLYGON({polygon}) FROM sky.Points"), METADATA)
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize(
+    "vertices",
+    [
+        [(10.0, -10.5), (20.0, 20.5), (30.0, 30.5)],
+        [(359.0, -1.0), (1.0, -1.0), (1.0, 1.0), (359.0, 1.0)],
+        [(0.0, 80.0), (90.0, 80.0), (180.0, 80.0), (270.0, 80.0)],
+        [(200.0, -89.0), (200.0, -60.0), (210.0, -60.0)],
+    ],
+)
+def test_the_centroid_of_a_constant_polygon_is_that_of_sphgeom(
+    vertices: Vertices, turn: int, sky: Sky
+) -> None:
+    numbers = ", ".join(f"{lon}, {lat}" for lon, lat in vertices[::turn])
+    lon, lat = sky.value(f"CENTROID(POLYGON({numbers}))")
+    corners = [UnitVector3d(LonLat.fromDegrees(*vertex)) for vertex in vertices]
+    centre = ConvexPolygon.convexHull(corners).getCentroid()
+    assert centre.dot(UnitVector3d(LonLat.fromDegrees(lon, lat))) > 1 - 1e-15
+
+
 def test_what_pgsphere_cannot_do_is_refused_with_advice() -> None:
     for text, advice in (
         ("SELECT CIRCLE(1, 2, 91) FROM sky.Points", "use DISTANCE"),
