@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from lsst.dax.apdb.schema_model import Table
 
 from .population import detector_of
-from .visits import Visit
+from .visits import Visit, tai
 
 __all__ = ["Detection", "forced_catalog", "object_catalog", "source_catalog"]
 
@@ -68,6 +69,7 @@ def source_catalog(table: Table, detections: Sequence[Detection], rng: np.random
             "detector": [one.detector for one in detections],
             "midpointMjdTai": [one.visit.midpoint_mjd_tai for one in detections],
             "timeProcessedMjdTai": [one.visit.processed_mjd_tai for one in detections],
+            "time_processed": [_timestamp(one.visit) for one in detections],
             "exposureTime": _EXPOSURE_TIME_S,
             "band": [one.visit.band for one in detections],
             "ra": _array(detections, "ra_deg"),
@@ -131,6 +133,7 @@ def forced_catalog(
             "dec": dec,
             "midpointMjdTai": visit.midpoint_mjd_tai,
             "timeProcessedMjdTai": visit.processed_mjd_tai,
+            "time_processed": _timestamp(visit),
             "band": visit.band,
             "psfFlux": flux_njy,
             "psfFluxErr": visit.flux_error_njy,
@@ -175,6 +178,12 @@ def _summary(object_id: int, seen: Sequence[Detection]) -> dict[str, float]:
         if len(flux) > 1:
             row[f"{band}_psfFluxSigma"] = float(flux.std(ddof=1))
     return row
+
+
+def _timestamp(visit: Visit) -> dt.datetime:
+    """Return when a visit was processed, as schemas up to version 8 keep it: TAI, without a zone."""
+    made: dt.datetime = tai(visit.processed_mjd_tai).datetime
+    return made
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:

@@ -99,6 +99,7 @@ def make_apdb(
     objects: int = 40,
     asteroids: int = 3,
     chunk_seconds: int = 600,
+    schema_file: str | None = None,
     seed: int = _SEED,
 ) -> Survey:
     """Create an APDB with replication in a PostgreSQL database, and return the survey that will fill it.
@@ -113,11 +114,14 @@ def make_apdb(
         How many there are in the field; about two thirds of the objects are bright enough to be detected.
     chunk_seconds
         Length of a replica chunk.
+    schema_file
+        Felis schema of the APDB; the one that lsst-sdm-schemas ships if not given.
     seed
         The same seed gives the same content at every run.
     """
     config = ApdbSql.init_database(
         db_url=_without_password(url),
+        schema_file=schema_file,
         enable_replica=True,
         namespace=namespace,
         drop=True,
