@@ -18,6 +18,9 @@ from tapdb.sql_text import execute_query
 
 __all__ = ["Finding", "check"]
 
+_ENOUGH_ROWS = 1_000
+"""With fewer rows, no plan is a bad one."""
+
 Severity = Literal["broken", "advice"]
 _Trigger = sa.Row[tuple[object, ...]]
 
@@ -60,7 +63,7 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
         (row.schema, row.relation, row.name): row
         for row in execute_query(connection, read_query("ppdb.triggers"))
     }
-    found: list[Finding] = []
+    found = list(_check_statistics(connection))
     for schema in sorted({table.schema for table in tables}):
         current = read_tables(connection, schema)
         versioned = {table.name for table in tables}
@@ -73,6 +76,19 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
             if table.schema == schema:
                 found += _check_table(connection, table, current.get(table.name), triggers)
     return tuple(found)
+
+
+def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
+    """Autovacuum analyzes tables, and not what consists of several of them."""
+    for row in execute_query(connection, read_query("ppdb.statistics")):
+        if row.expected > _ENOUGH_ROWS and row.counted < row.expected / 2:
+            relation = sql.Identifier(HISTORY, row.name).as_string()
+            yield Finding(
+                "advice",
+                f"{HISTORY}.{row.name}",
+                f"statistics are of {row.counted:.0f} rows, and there are about {row.expected:.0f}",
+                f"ANALYZE {relation}: queries as of a snapshot are planned by it",
+            )
 
 
 def _check_table(

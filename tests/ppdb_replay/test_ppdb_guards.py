@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -18,16 +20,31 @@ RELATIONS = {
 }
 
 
-@pytest.fixture
-def written(ppdb_database: sa.URL) -> sa.URL:
-    """Return a database in which snapshots 2 to 6 wrote two objects, three updates and a deletion."""
-    with connect(ppdb_database, autocommit=True) as connection:
+@pytest.fixture(scope="module")
+def written_template(clone_for_session: Callable[[str], sa.URL], ppdb_template: str) -> sa.URL:
+    """Return a database in which snapshots 2 to 6 wrote two objects, two updates and a deletion; leave it so."""
+    url = clone_for_session(ppdb_template)
+    with connect(url, autocommit=True) as connection:
         for number in (1, 2):
             insert_object(connection, number)
         for flux in (1.5, 2.5):
             connection.execute('UPDATE ppdb."DiaObject" SET "g_psfFluxMean" = %s', [flux])
         connection.execute('DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 2')
-    return ppdb_database
+    return url
+
+
+@pytest.fixture
+def written(clone_database: Callable[[str], sa.URL], written_template: sa.URL) -> sa.URL:
+    """Return a database of one's own with the same."""
+    return clone_database(str(written_template.database))
+
+
+@pytest.fixture
+def session(written_template: sa.URL) -> Iterator[sa.Connection]:
+    """Return a session in that database whose changes are rolled back."""
+    with engine_connection(written_template) as connection, connection.begin_nested() as savepoint:
+        yield connection
+        savepoint.rollback()
 
 
 def named(statement: str) -> sql.Composed:
@@ -61,11 +78,11 @@ def verified(url: sa.URL, anchors: dict[int, bytes] | None = None) -> Report:
     ],
 )
 def test_what_would_destroy_versions_is_refused_even_to_a_superuser(
-    written: sa.URL, statement: str, message: str
+    session: sa.Connection, statement: str, message: str
 ) -> None:
-    with connect(written) as connection, pytest.raises(psycopg.Error, match=message):
-        connection.execute(named(statement))
-    assert verified(written).tamperings == ()
+    with pytest.raises(sa.exc.DBAPIError, match=message), session.begin_nested():
+        session.exec_driver_sql(named(statement).as_string())
+    assert verify(session).tamperings == ()
 
 
 def test_a_snapshot_given_by_hand_is_refused(written: sa.URL) -> None:
@@ -170,15 +187,13 @@ TAMPERINGS = {
 
 @pytest.mark.parametrize(("statement", "snapshot", "table", "problem"), TAMPERINGS.values(), ids=TAMPERINGS)
 def test_tampering_is_found_and_the_first_bad_snapshot_and_table_are_named(
-    written: sa.URL, statement: str, snapshot: int, table: str | None, problem: str
+    session: sa.Connection, statement: str, snapshot: int, table: str | None, problem: str
 ) -> None:
-    assert verified(written).tamperings == ()
-    with connect(written) as connection:
-        for relation in ("{current}", "{closed}"):
-            connection.execute(named("ALTER TABLE " + relation + " DISABLE TRIGGER ALL"))
-        connection.execute(named(statement))
-        connection.commit()
-    report = verified(written)
+    assert verify(session).tamperings == ()
+    for relation in ("{current}", "{closed}"):
+        session.exec_driver_sql(named("ALTER TABLE " + relation + " DISABLE TRIGGER ALL").as_string())
+    session.exec_driver_sql(named(statement).as_string())
+    report = verify(session)
     assert report.tamperings != ()
     first = report.tamperings[0]
     assert (first.snapshot_id, first.table) == (snapshot, table), report.tamperings
@@ -234,10 +249,27 @@ def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written
         ("ALTER TABLE {all} DETACH PARTITION {current}", "not the part of ppdb_history.DiaObject"),
     ],
 )
-def test_check_finds_what_is_broken(written: sa.URL, statement: str, problem: str) -> None:
-    with engine_connection(written) as connection:
-        assert check(connection) == ()
-        connection.exec_driver_sql(named(statement).as_string())
-        broken = [one for one in check(connection) if one.severity == "broken"]
-        assert len(broken) == 1
-        assert problem in broken[0].problem
+def test_check_finds_what_is_broken(session: sa.Connection, statement: str, problem: str) -> None:
+    assert check(session) == ()
+    session.exec_driver_sql(named(statement).as_string())
+    broken = [one for one in check(session) if one.severity == "broken"]
+    assert len(broken) == 1
+    assert problem in broken[0].problem
+
+
+def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:
+    with connect(ppdb_database) as connection:
+        connection.execute(
+            "INSERT INTO ppdb.current_identifications (id, packed_primary_provisional_designation, "
+            "packed_secondary_provisional_designation, unpacked_primary_provisional_designation, "
+            "unpacked_secondary_provisional_designation, identifier_ids) "
+            "SELECT i, i::text, i::text, i::text, i::text, '' FROM generate_series(1, 2000) i"
+        )
+        connection.execute("ANALYZE ppdb.current_identifications")
+        connection.commit()
+    with engine_connection(ppdb_database) as session:
+        (advice,) = check(session)
+        assert advice.severity == "advice"
+        assert advice.problem == "statistics are of 0 rows, and there are about 2000"
+        session.exec_driver_sql("ANALYZE ppdb_history.current_identifications")
+        assert check(session) == ()
