@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from tests.adql.felis_tables import create_tables
 from tests.adql.published_tables import create_published_tables
+from tests.adql.sky import Sky, make_sky
 
 Connection = psycopg.Connection[Any]
 
@@ -38,3 +39,10 @@ def small_database(
     with _connect(clone_for_session(template_database)) as connection:
         create_published_tables(connection)
         yield connection
+
+
+@pytest.fixture(scope="session")
+def sky(clone_for_session: Callable[[str], sa.URL], template_database: str) -> Iterator[Sky]:
+    """Return a database with a random catalogue that is dense at the poles and where RA begins."""
+    with make_sky(clone_for_session(template_database)) as made:
+        yield made
