@@ -22,7 +22,7 @@ RELATIONS = {
 
 @pytest.fixture(scope="module")
 def written_template(clone_for_session: Callable[[str], sa.URL], ppdb_template: str) -> sa.URL:
-    """Return a database in which snapshots 2 to 6 wrote two objects, two updates and a deletion; leave it so."""
+    """Return a database in which snapshots 2 to 6 wrote two objects, two updates and a deletion."""
     url = clone_for_session(ppdb_template)
     with connect(url, autocommit=True) as connection:
         for number in (1, 2):
