@@ -166,7 +166,8 @@ def _refusals(asked: str) -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError):
         raise
     except psycopg.Error as error:
-        raise PpdbRefusedError(asked, " ".join(str(error).split())) from error
+        # Its detail would be a whole row of a hundred columns.
+        raise PpdbRefusedError(asked, error.diag.message_primary or str(error)) from error
 
 
 def _require_idle(connection: psycopg.Connection[Any]) -> None:

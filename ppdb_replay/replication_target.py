@@ -15,7 +15,7 @@ from ppdb_replay.replication_errors import ReplicationSchemaError
 
 __all__ = ["Target", "TargetColumn", "TimeColumns", "compare_columns", "find_target", "read_target"]
 
-_CHUNK_COLUMN = "apdb_replica_chunk"
+_CHUNK_COLUMNS = {"apdb_replica_chunk", "apdb_replica_subchunk"}
 _CHUNKS = "PpdbReplicaChunk"
 
 _COLUMNS = sql.SQL("""
@@ -148,7 +148,8 @@ def compare_columns(
     """Return one line for everything in which a PPDB cannot take what an APDB has.
 
     A column of the PPDB alone is fine if it may be NULL or has a default. The number of the chunk, which an
-    APDB adds to each row, is written where the PPDB has a column for it.
+    APDB adds to each row (one in Cassandra adds that of a part of it, too), is written where the PPDB has a
+    column for it.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def compare_columns(
         theirs = set(apdb_columns[name])
         lines += [
             f"{name}.{column}: the APDB has this column, the PPDB has not"
-            for column in sorted(theirs - set(ours) - {_CHUNK_COLUMN})
+            for column in sorted(theirs - set(ours) - _CHUNK_COLUMNS)
         ]
         lines += [
             f"{name}.{column}: must not be NULL in the PPDB, and the APDB has no such column"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
-from examples.apdb import Survey, store_visit
+from examples.apdb import Survey, store_visit, update_all_kinds
 from ppdb_replay.apdb_source import read_columns
 from ppdb_replay.replication import plan_replication, replicate
-from ppdb_replay.replication_errors import ReplicationSchemaError
-from ppdb_replay.replication_target import find_target, read_target
+from ppdb_replay.replication_errors import PpdbRefusedError, ReplicationSchemaError
+from ppdb_replay.replication_target import TargetColumn, compare_columns, find_target, read_target
 from ppdb_replay.schema import read_schema, with_timestamps
 
 Connection = psycopg.Connection[Any]
@@ -105,3 +107,50 @@ def test_columns_of_versions_are_not_written(survey: Survey, ppdb: Connection) -
     assert {one.name for one in target.columns["DiaObject"]} == {
         one for one in read_columns(survey.replica)["DiaObject"] if one != "apdb_replica_chunk"
     }
+
+
+def test_columns_that_an_apdb_in_cassandra_adds_are_no_difference() -> None:
+    found = {
+        name: (TargetColumn("ra", "double precision", required=True),)
+        for name in ("DiaObject", "DiaSource", "DiaForcedSource", "PpdbReplicaChunk")
+    }
+    columns = ("apdb_replica_chunk", "apdb_replica_subchunk", "ra")
+
+    assert compare_columns(found, dict.fromkeys(found, columns)) == ()
+
+
+def test_a_role_needs_no_more_than_to_write_the_tables(
+    survey: Survey, ppdb: Connection, connect_ppdb: Callable[[], Connection], survey_database: sa.URL
+) -> None:
+    role = sql.Identifier(f"replicator_of_{survey_database.database}")
+    ppdb.autocommit = True
+    store_visit(survey)
+    store_visit(survey)
+    replicate(survey.replica, ppdb)
+    ppdb.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+    try:
+        ppdb.execute(sql.SQL("GRANT USAGE ON SCHEMA ppdb TO {}").format(role))
+        for name in ("DiaObject", "DiaSource", "DiaForcedSource", "PpdbReplicaChunk", "PpdbUpdateRecord"):
+            grant = sql.SQL("GRANT SELECT, INSERT, UPDATE ON {} TO {}")
+            ppdb.execute(grant.format(sql.Identifier("ppdb", name), role))
+        for number in range(6):
+            store_visit(survey)
+            if number > 2:
+                update_all_kinds(survey)
+        with connect_ppdb() as other:
+            other.autocommit = True
+            other.execute(sql.SQL("SET ROLE {}").format(role))
+            replicate(survey.replica, other)
+        assert not plan_replication(survey.replica, ppdb)
+    finally:
+        ppdb.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        ppdb.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+def test_a_right_that_is_missing_is_told(survey: Survey, ppdb: Connection) -> None:
+    store_visit(survey)
+    ppdb.autocommit = True
+    ppdb.execute("SET ROLE pg_read_all_data")
+
+    with pytest.raises(PpdbRefusedError, match="refused to be made ready: permission denied"):
+        replicate(survey.replica, ppdb)
