@@ -14,44 +14,31 @@ import psycopg
 
 from adql.dialect import dialect_named
 from ppdb_replay.capture import capture
-from ppdb_replay.cli_rows import FORMATS, json_rows, open_output, write_rows
+from ppdb_replay.cli_query_store import QUERY_STORE_COMMANDS
+from ppdb_replay.cli_rows import RowOutput, json_rows, takes_rows
 from ppdb_replay.difference import diff
-from ppdb_replay.execution import Connection, Result
+from ppdb_replay.execution import Connection
 from ppdb_replay.record import ReplayRecord
 from ppdb_replay.replay import query_at
 from ppdb_replay.replay import replay as replay_record
-from ppdb_replay.sources import read_record
+from ppdb_replay.sources import load_record, read_record
 from ppdb_replay.verification import verify_record
 from tapdb.cli_options import url_option
 from tapdb.engine import checked_connection
 
 __all__ = ["replay"]
 
+_stored_argument = click.argument("record")
 _record_argument = click.argument("record", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-_format_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Form of the rows.",
-)
-_output_option = click.option(
-    "-o",
-    "--output",
-    default="-",
-    show_default=True,
-    metavar="FILE",
-    help="File for the rows; - is stdout.",
-)
 
 
 @click.group()
 def replay() -> None:
     """Answer queries over the PPDB so that they can be repeated, and repeat them.
 
-    RECORD is the file that 'tapdb replay capture' wrote. Exit status: 0 if all went well and rows are the
-    same, 1 if they are not or something failed, 2 if an option or a record cannot be used.
+    RECORD is a file that 'tapdb replay capture' wrote, JSON or VOTable; run, diff and cite take the
+    identifier of a stored query too. Exit status: 0 if all went well and rows are the same, 1 if they are
+    not or something failed, 2 if an option or a record cannot be used.
     """
 
 
@@ -61,34 +48,34 @@ def replay() -> None:
     "-r",
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File for the record of the result.",
+    help="File for the record of the result; a VOTable holds it too.",
 )
 @click.option("--max-rows", type=click.IntRange(min=0), metavar="N", help="No more rows than this (MAXREC).")
 @click.option("--exact-sums", is_flag=True, help="Add floating-point numbers up in a fixed order.")
 @click.option("--dialect", type=click.Choice(["strict", "rubin"]), default="rubin", show_default=True)
-@_format_option
-@_output_option
+@takes_rows
 @url_option
 def capture_command(
     query: str,
-    record: Path,
+    record: Path | None,
     *,
     max_rows: int | None,
     exact_sums: bool,
     dialect: str,
-    form: str,
-    output: str,
+    rows: RowOutput,
     url: str | None,
 ) -> None:
     """Answer QUERY (ADQL, - for standard input) and write what it takes to get the answer again."""
+    if record is None and rows.form != "votable":
+        raise click.UsageError("name a file for the record: --record, or --format votable")
     text = sys.stdin.read() if query == "-" else query
     with _connected(url) as connection:
         result = capture(
             connection, text, max_rows=max_rows, exact_sums=exact_sums, dialect=dialect_named(dialect)
         )
-    record.write_text(result.record.to_json(), encoding="utf-8")
-    _write(result, form, output)
+    if record is not None:
+        record.write_text(result.record.to_json(), encoding="utf-8")
+    rows.write(result)
     guarantee = result.record.guarantee
     click.echo(f"{guarantee.level}  snapshot {result.record.snapshot.snapshot_id}  {result.digest}", err=True)
     for reason in guarantee.reasons:
@@ -96,15 +83,14 @@ def capture_command(
 
 
 @replay.command("run")
-@_record_argument
+@_stored_argument
 @click.option("--at", "t_mjd_tai", type=float, metavar="MJD", help="The rows at another time, MJD, TAI.")
-@_format_option
-@_output_option
+@takes_rows
 @url_option
-def run_command(record: Path, *, t_mjd_tai: float | None, form: str, output: str, url: str | None) -> None:
+def run_command(record: str, *, t_mjd_tai: float | None, rows: RowOutput, url: str | None) -> None:
     """Get the result of RECORD again; exit 1 if it is not the same to the last bit."""
-    known = read_record(record)
     with _connected(url) as connection:
+        known = load_record(connection, record)
         if t_mjd_tai is None:
             result = replay_record(connection, known)
         else:
@@ -116,7 +102,7 @@ def run_command(record: Path, *, t_mjd_tai: float | None, form: str, output: str
                 exact_sums=known.exact_sums,
                 dialect=dialect_named(known.dialect),
             )
-    _write(result, form, output)
+    rows.write(result)
     same = result.digest == known.digest
     click.echo(f"{'identical' if same else 'different'}  {result.digest}", err=True)
     if t_mjd_tai is None and not same:
@@ -145,19 +131,19 @@ def show_command(record: Path, *, form: str) -> None:
 
 
 @replay.command("diff")
-@_record_argument
+@_stored_argument
 @click.option(
     "--at", "t_mjd_tai", type=float, metavar="MJD", help="Time to compare with, MJD, TAI; else now."
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @url_option
-def diff_command(record: Path, *, t_mjd_tai: float | None, form: str, url: str | None) -> None:
+def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | None) -> None:
     """Print which rows of RECORD have come, gone and changed since; exit 1 if there are any.
 
     Rows are told apart by the keys of their tables or the terms of GROUP BY, if the query shows them.
     """
-    known = read_record(record)
     with _connected(url) as connection:
+        known = load_record(connection, record)
         found = diff(connection, known, t_mjd_tai)
     if form == "json":
         content = {
@@ -206,6 +192,10 @@ def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> 
         sys.exit(1)
 
 
+for _command in QUERY_STORE_COMMANDS:
+    replay.add_command(_command)
+
+
 @contextmanager
 def _connected(url: str | None) -> Iterator[Connection]:
     with checked_connection(url, application_name="tapdb replay") as connection:
@@ -214,11 +204,6 @@ def _connected(url: str | None) -> Iterator[Connection]:
         assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
         driver.rollback()
         yield driver
-
-
-def _write(result: Result, form: str, output: str) -> None:
-    with open_output(output) as stream:
-        write_rows(result.columns, result.rows, form, stream)
 
 
 def _summary(record: ReplayRecord) -> list[tuple[str, object]]:

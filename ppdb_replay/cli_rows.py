@@ -3,50 +3,107 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import wraps
 from typing import IO, Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
-from adql import OutputColumn
+from ppdb_replay.execution import Result
+from ppdb_replay.votable import write_votable
+from ppdb_replay.votable_service import TapService
 
-__all__ = ["FORMATS", "json_rows", "open_output", "write_rows"]
+__all__ = ["FORMATS", "RowOutput", "json_rows", "takes_rows", "write_rows"]
 
-FORMATS = ("table", "json", "csv")
+_Command = Callable[..., None]
+
+FORMATS = ("table", "json", "csv", "votable")
 
 
-@contextmanager
-def open_output(name: str) -> Iterator[IO[str]]:
-    """Open a file for writing text; ``-`` is standard output, which stays open."""
-    if name == "-":
-        yield sys.stdout
+@dataclass(frozen=True, slots=True)
+class RowOutput:
+    """Where rows go, and in what form.
+
+    Parameters
+    ----------
+    form
+        One of `FORMATS`.
+    output
+        Name of a file; ``-`` is standard output.
+    access_url
+        For the service descriptor of a VOTable; empty for none.
+    """
+
+    form: str
+    output: str
+    access_url: str
+
+    def write(self, result: Result) -> None:
+        """Write the rows of a result."""
+        with _open_output(self.output) as stream:
+            write_rows(result, self.form, stream, access_url=self.access_url)
+
+
+def takes_rows(command: _Command) -> _Command:
+    """Give a command the options that say where rows go, as its parameter ``rows``."""
+
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Form of rows.",
+    )
+    @click.option(
+        "-o",
+        "--output",
+        default="-",
+        show_default=True,
+        metavar="FILE",
+        help="File for the rows; - is stdout.",
+    )
+    @click.option(
+        "--access-url",
+        default="",
+        metavar="URL",
+        help="TAP's sync resource: a VOTable then has a service descriptor that repeats the query.",
+    )
+    @wraps(command)
+    def with_rows(form: str, output: str, access_url: str, **others: Any) -> None:
+        command(rows=RowOutput(form, output, access_url), **others)
+
+    return with_rows
+
+
+def write_rows(result: Result, form: str, stream: IO[bytes], *, access_url: str = "") -> None:
+    """Write the rows of a result as a table for people, JSON, CSV, or VOTable with its record."""
+    if form == "votable":
+        write_votable(result, stream, service=TapService(access_url=access_url))
         return
-    with open(name, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123  the name is the user's
-        yield stream
-
-
-def write_rows(
-    columns: Sequence[OutputColumn], rows: Iterable[Sequence[Any]], form: str, stream: IO[str]
-) -> None:
-    """Write rows as a table for people, JSON or CSV."""
-    names = [column.name for column in columns]
-    plain = json_rows(rows)
+    names = [column.name for column in result.columns]
+    plain = json_rows(result.rows)
+    text = io.StringIO(newline="")
     if form == "json":
-        stream.write(json.dumps({"columns": names, "rows": plain}) + "\n")
+        text.write(json.dumps({"columns": names, "rows": plain}) + "\n")
     elif form == "csv":
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv.writer(text, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(["" if value is None else value for value in row] for row in plain)
     else:
         table = Table(*names)
         for row in plain:
             table.add_row(*("" if value is None else str(value) for value in row))
-        Console(file=stream).print(table)
+        Console(file=text).print(table)
+    stream.write(text.getvalue().encode())
 
 
 def json_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
@@ -62,3 +119,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     return str(value)
+
+
+@contextmanager
+def _open_output(name: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing; ``-`` is standard output, which stays open."""
+    if name == "-":
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with open(name, "wb") as stream:  # noqa: PTH123  the name is the user's
+        yield stream

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from astropy.table import Table
 from click.testing import CliRunner, Result
 
 from ppdb_replay import ReplayRecord
@@ -141,3 +142,24 @@ def test_a_file_that_is_no_record_is_refused(content: str, run: Run, tmp_path: P
     path.write_text(content)
     assert f"the replay record of {path} cannot be used" in run("show", path, database=False, status=2).stderr
     assert "cannot be used" in run("run", path, status=2).stderr
+
+
+def test_a_votable_holds_its_record(run: Run, tmp_path: Path, ppdb: Connection) -> None:
+    file, again = tmp_path / "result.xml", tmp_path / "again.xml"
+    url = "https://example.org/tap/sync"
+    run("capture", QUERY, "--format", "votable", "-o", file, "--access-url", url)
+    change(ppdb, 2)
+    run("run", file, "--format", "votable", "-o", again, "--access-url", url)
+    first, second = (Table.read(path, format="votable") for path in (file, again))
+    assert len(first) == 5
+    assert all(first["ra"] == second["ra"])
+    assert (
+        run("show", file, "--format", "json", database=False).stdout
+        == run("show", again, "--format", "json", database=False).stdout
+    )
+    assert url in file.read_text()
+    assert run("verify", file, again).stdout.count("identical") == 2
+
+
+def test_a_record_has_to_go_somewhere(run: Run) -> None:
+    assert "--record" in run("capture", QUERY, "--format", "csv", status=2).stderr
