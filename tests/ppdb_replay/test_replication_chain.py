@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from astropy.time import Time
+from lsst.dax.apdb import ApdbReplica
+from lsst.dax.apdb.apdbSchema import ApdbTables
 
 from examples.apdb import Survey, make_visit, store_visit, update_all_kinds
 from ppdb_replay.replication import Progress, plan_replication, replicate
@@ -173,3 +176,48 @@ def test_a_connection_in_a_transaction_is_refused(survey: Survey, ppdb: Connecti
 
     with pytest.raises(BusyConnectionError, match="commit it or roll it back first"):
         replicate(survey.replica, ppdb)
+
+
+def test_each_chunk_is_logged_with_its_figures(
+    survey: Survey, ppdb: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_visit(survey)
+    caplog.set_level("INFO", "ppdb_replay")
+
+    (copied,) = replicate(survey.replica, ppdb)
+
+    (line,) = caplog.messages
+    assert line.startswith(f"copied chunk={copied.chunk.id} reason='new' objects={survey.sources_made} ")
+    assert [word.split("=")[0] for word in line.split()[-4:]] == ["read_s", "staging_s", "locked_s", "lag_s"]
+
+
+class _Touched:
+    """An APDB that is written to while it is read."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._left = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._survey.replica, name)
+
+    def getTableDataChunks(self, table: ApdbTables, chunks: Iterable[int]) -> Any:  # noqa: N802 - dax_apdb's
+        """Return rows; before the first source is read another visit comes."""
+        wanted = list(chunks)
+        if wanted and table is ApdbTables.DiaSource and self._left:
+            self._left -= 1
+            store_visit(self._survey, make_visit(2).processed(minutes_later=-3.0))
+        return self._survey.replica.getTableDataChunks(table, wanted)
+
+
+def test_a_chunk_that_is_written_to_while_it_is_read_is_read_again(survey: Survey, ppdb: Connection) -> None:
+    store_visit(survey, make_visit(0))
+    replicate(survey.replica, ppdb)
+    store_visit(survey, make_visit(1))
+
+    (copied,) = replicate(cast("ApdbReplica", _Touched(survey)), ppdb)
+
+    # Sources never come without the versions of their objects.
+    assert copied.inserted["DiaSource"] == copied.inserted["DiaObject"] > 10
+    assert len({row["visit"] for row in read_content(ppdb)["DiaSource"].values()}) == 3
+    assert not plan_replication(survey.replica, ppdb)

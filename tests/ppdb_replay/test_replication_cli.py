@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,11 @@ def test_a_chunk_that_the_ppdb_refuses_is_named(plain_survey: Survey, plain_surv
         with pytest.raises(PpdbRefusedError, match=r"refused chunk 17\d+: new row .* violates check"):
             replicate(plain_survey.replica, connection)
         assert connection.execute('SELECT count(*) FROM ppdb."DiaObject"').fetchone() == (0,)
+
+
+def test_dax_apdb_is_imported_by_nothing_but_reading_an_apdb() -> None:
+    code = "import sys, ppdb_replay.cli; print([name for name in sys.modules if name.startswith('lsst.dax')])"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout == "[]\n"
