@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from tap_schema.catalog import Catalog, read_catalog
+from tap_schema.collecting import without_collecting
 from tap_schema.combine import Descriptions, combine
 from tap_schema.felis import read_felis
 from tap_schema.generate import Generated, generate_rows
@@ -46,6 +47,16 @@ def assemble(
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
     """
+    with without_collecting():
+        return _assembled(connection, files, services, forget)
+
+
+def _assembled(
+    connection: sa.Connection,
+    files: Iterable[str | FelisSource],
+    services: Sequence[ServiceDescription],
+    forget: Iterable[str],
+) -> Generated:
     given = read_felis(files)
     stored = _without(read_rows(connection), frozenset(name.lower() for name in forget))
     registered, offered = registered_descriptions(connection)

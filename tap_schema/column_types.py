@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from tap_schema.catalog import LiveColumn
@@ -78,6 +79,7 @@ def is_other_width(one: str, other: str) -> bool:
     return one != other and any({one, other} <= family for family in _FAMILIES)
 
 
+@lru_cache(maxsize=4096)
 def merged_type(
     live: VOTableType, datatype: str | None, arraysize: str | None, xtype: str | None
 ) -> VOTableType:
@@ -98,6 +100,7 @@ def merged_type(
     return live._replace(xtype=xtype) if live.xtype is None and xtype and same_shape else live
 
 
+@lru_cache(maxsize=4096)
 def type_problem(
     live: VOTableType, datatype: str | None, arraysize: str | None, xtype: str | None
 ) -> VOTableType | None:

@@ -6,13 +6,13 @@ it is the oracle of the tests, and not needed at run time.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import yaml
 
+from tap_schema.collecting import without_collecting
 from tap_schema.errors import DescriptionError, DescriptionProblem
 from tap_schema.felis_columns import COLUMN_KEYS, OVERRIDES, column_description
 from tap_schema.felis_keys import FoundTable, key_descriptions
@@ -51,19 +51,13 @@ def read_felis(sources: Iterable[str | FelisSource]) -> tuple[SchemaDescription,
     reader = _Reader()
     problems: list[DescriptionProblem] = []
     found = []
-    # A hundred thousand small objects, none of them in a circle: looking for garbage only takes time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with without_collecting():
         for source in sources:
             given = source if isinstance(source, FelisSource) else FelisSource(uri=source)
             try:
                 found.append(_adapted(reader.schema(given.uri), given))
             except DescriptionError as error:
                 problems += error.problems
-    finally:
-        if collecting:
-            gc.enable()
     if problems:
         raise DescriptionError(problems)
     return tuple(found)
@@ -75,6 +69,9 @@ class _Reader:
     def __init__(self) -> None:
         self._files: dict[str, tuple[YamlFile, Values]] = {}
         self._tables: dict[str, _RawTables] = {}
+        # By the identity of the values, which live as long as the reader.
+        self._sources: dict[int, YamlFile] = {}
+        self._shared: dict[int, ColumnDescription | None] = {}
 
     def schema(self, uri: str) -> SchemaDescription:
         """Return the description in one file."""
@@ -161,8 +158,7 @@ class _Reader:
                     file.problem(table.line, what, f"there is no table {other} in {resource}")
                 elif others:
                     for name, values in self._references(file, columns, others[other], what):
-                        column = column_description(file, values.values, values.line, what)
-                        if column is not None:
+                        if (column := self._taken_over(file, values, others[other], what)) is not None:
                             yield f"{identifier}.{name}", column
 
     def _references(
@@ -183,7 +179,22 @@ class _Reader:
             overrides = (
                 file.mapping(given.get("overrides"), f"{what}.{name}", OVERRIDES).values if given else {}
             )
-            yield name, Values(line, others[wanted].values | overrides | {"name": name})
+            if given:
+                yield name, Values(line, others[wanted].values | overrides | {"name": name})
+            else:
+                yield name, others[wanted]
+
+    def _taken_over(
+        self, file: YamlFile, values: Values, others: dict[str, Values], what: str
+    ) -> ColumnDescription | None:
+        """Return a column of another file: as it stands there, once for all, or as it is changed here."""
+        if values is not others.get(str(values.values["name"])):
+            return column_description(file, values.values, values.line, what)
+        key = id(values)
+        if key not in self._shared:
+            source = replace(self._sources[key], problems=file.problems)
+            self._shared[key] = column_description(source, values.values, values.line, what)
+        return self._shared[key]
 
     def _resource_tables(
         self, file: YamlFile, resources: dict[str, Any], name: str, what: str, line: int
@@ -211,6 +222,7 @@ class _Reader:
                 file.mapping(column, uri, COLUMN_KEYS)
                 for column in file.sequence(table.values.get("columns"), uri)
             ]
+            self._sources |= {id(one): file for one in columns}
             found[str(table.values.get("name"))] = {str(one.values.get("name")): one for one in columns}
         return found
 

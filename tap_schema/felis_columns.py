@@ -79,7 +79,6 @@ COLUMN_KEYS = frozenset(
 """What a column may say of itself."""
 
 _WHOLE_NUMBERS = frozenset({"tap:column_index", "tap:principal", "tap:std"})
-_AS_THEY_ARE = _WHOLE_NUMBERS | {key.replace(":", "_") for key in _WHOLE_NUMBERS}
 
 OVERRIDES = frozenset(
     {
@@ -129,18 +128,18 @@ def column_description(
     given = _known(values)
     if given.get("ivoa:unit") and given.get("fits:tunit"):
         file.problem(line, f"{what}.{name}", "has ivoa:unit and fits:tunit", "keep ivoa:unit")
-    for key in _WHOLE_NUMBERS & given.keys():
-        if not isinstance(given[key], int):
+    for key in _WHOLE_NUMBERS:
+        if not isinstance(given.get(key), int | None):
             file.problem(line, f"{what}.{name}", f"{key} is {given[key]!r}", "write a whole number")
     return ColumnDescription(
         name=name,
-        datatype=given.get("votable:datatype") or kind.datatype,
-        arraysize=given.get("votable:arraysize") or _arraysize(kind, length),
-        xtype=given.get("votable:xtype") or kind.xtype,
-        unit=given.get("ivoa:unit") or given.get("fits:tunit"),
-        ucd=given.get("ivoa:ucd"),
-        utype=given.get("votable:utype"),
-        description=get("description") or None,
+        datatype=_text(given.get("votable:datatype")) or kind.datatype,
+        arraysize=_text(given.get("votable:arraysize")) or _arraysize(kind, length),
+        xtype=_text(given.get("votable:xtype")) or kind.xtype,
+        unit=_text(given.get("ivoa:unit") or given.get("fits:tunit")),
+        ucd=_text(given.get("ivoa:ucd")),
+        utype=_text(given.get("votable:utype")),
+        description=_text(get("description")),
         principal=bool(given.get("tap:principal")),
         std=bool(given.get("tap:std")),
         index=given.get("tap:column_index"),
@@ -157,10 +156,13 @@ def _arraysize(kind: FelisType, length: object) -> str | None:
     return f"{length}*" if kind.variable else str(length)
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a column says in words of Felis: texts as such, and nothing that is empty."""
-    return {
-        _ALIASES.get(key, key): value if key in _AS_THEY_ARE else str(value)
-        for key, value in values.items()
-        if value is not None and value != ""
-    }
+def _known(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a column says by the keys of Felis' files."""
+    if _ALIASES.keys().isdisjoint(values):
+        return values
+    return {_ALIASES.get(key, key): value for key, value in values.items()}
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as text; what is empty is nothing."""
+    return None if value is None or value == "" else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from adql.names import identifier_of
 
@@ -13,6 +14,7 @@ __all__ = ["column_id", "published_name", "published_names"]
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
 
 
+@lru_cache(maxsize=32_768)
 def published_name(name: str) -> str:
     """Return a name as a query has to write it: in double quotes if it is no regular identifier of ADQL.
 

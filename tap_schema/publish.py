@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 import sqlalchemy as sa
 
+from tap_schema.collecting import without_collecting
 from tap_schema.diff import Changes, diff_rows
 from tap_schema.errors import UnpublishableError
 from tap_schema.reader import check_reader
@@ -107,6 +108,11 @@ def plan_publication(
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
     """
+    with without_collecting():
+        return _planned(connection, rows, comment)
+
+
+def _planned(connection: sa.Connection, rows: TapSchemaRows, comment: str | None) -> Publication:
     changes = diff_rows(read_rows(connection), rows)
     digest = rows.digest() if changes else ""
     statements: tuple[Statement, ...] = ()

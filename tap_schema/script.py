@@ -21,6 +21,7 @@ _INTEGERS = frozenset(
 )
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
+_SPECIAL = frozenset("\\\n\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +126,16 @@ def _update(name: str, rows: Sequence[Row]) -> Statement:
 
 def _copy(name: str, rows: Iterable[Row]) -> Statement:
     text = sql.SQL("COPY {} ({}) FROM STDIN").format(_table(name), _names(ROW_TYPES[name]._fields))
-    lines = (
-        "\t".join(
-            _NULL
-            if value is None
-            else value.translate(_COPY_ESCAPES)
-            if isinstance(value, str)
-            else str(value)
-            for value in row
-        )
-        for row in rows
-    )
-    return Statement(text.as_string(), "".join(f"{line}\n" for line in lines))
+    return Statement(text.as_string(), "".join(f"{_copy_line(row)}\n" for row in rows))
+
+
+def _copy_line(row: Row) -> str:
+    """Return a row in PostgreSQL's text format; most of them hold nothing that has to be escaped."""
+    # No text in PostgreSQL holds NUL: it stands for NULL until the rest is known to be plain.
+    line = "\t".join(["\0" if value is None else str(value) for value in row])
+    if line.count("\t") == len(row) - 1 and _SPECIAL.isdisjoint(line):
+        return line.replace("\0", _NULL)
+    return "\t".join([_NULL if value is None else str(value).translate(_COPY_ESCAPES) for value in row])
 
 
 def _table(name: str) -> sql.Identifier:

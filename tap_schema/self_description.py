@@ -10,6 +10,10 @@ __all__ = ["describe_tap_schema"]
 
 _LAST = 100_000
 _STANDARD = ("schemas", "tables", "columns", "keys", "key_columns")
+_GENERATION = (
+    *("generation", "published_at", "digest", "generator", "comment"),
+    *("row_count", "inserted", "updated", "deleted"),
+)
 _PLACE = Place("tap_schema")
 
 
@@ -30,16 +34,15 @@ def describe_tap_schema() -> SchemaDescription:
 
 
 def _table(name: str, index: int) -> TableDescription:
-    if name not in _STANDARD:
-        return TableDescription(name=name, index=index, place=_PLACE)
-    columns = [*ROW_TYPES[name]._fields]
+    columns = [*(ROW_TYPES[name]._fields if name in ROW_TYPES else _GENERATION)]
     if name == "columns":
         columns.insert(columns.index("xtype") + 1, "size")
     return TableDescription(
         name=name,
         index=index,
         columns=tuple(
-            ColumnDescription(name=column, principal=True, std=True, place=_PLACE) for column in columns
+            ColumnDescription(name=column, principal=True, std=name in _STANDARD, place=_PLACE)
+            for column in columns
         ),
         place=_PLACE,
     )

@@ -78,7 +78,7 @@ def _demonstrate(stage: Stage, engine: sa.Engine, url: sa.URL, content: Content,
         )
     with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
         repository = _make_repository(stage, url, Path(folder) / "repository", content)
-        _upgrade(stage)
+        _upgrade(stage, engine)
         _ask_questions(stage, engine)
         with repository.butler(writeable=True) as butler:
             _look_up(stage, engine, butler)
@@ -99,7 +99,7 @@ def _make_repository(stage: Stage, url: sa.URL, root: Path, content: Content) ->
     return repository
 
 
-def _upgrade(stage: Stage) -> None:
+def _upgrade(stage: Stage, engine: sa.Engine) -> None:
     with stage.step("2. alembic upgrade head"):
         command = [sys.executable, "-m", "alembic", "-x", f"registry_schema={_SCHEMA}"]
         command += ["-x", "ppdb_schema=current", "upgrade", "head"]
@@ -108,6 +108,7 @@ def _upgrade(stage: Stage) -> None:
         stage.say(
             "From here on every dataset is in ivoa.ObsCore in the transaction that puts it into the Butler."
         )
+        stage.show(ask(engine, "published"))
 
 
 def _ask_questions(stage: Stage, engine: sa.Engine) -> None:

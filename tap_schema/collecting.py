@@ -1,0 +1,22 @@
+"""Work on a hundred thousand small objects without looking for garbage among them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["without_collecting"]
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Put off the search for objects that hold each other: rows do not, and it takes a third of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
