@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import fields
 
 from adql.nodes import Aggregate, Column, Node, Query
-from adql.walk import children
+from adql.walk import children, fields_of
 
 __all__ = ["Interner"]
 
@@ -57,10 +56,8 @@ class Interner:
 
     def _number(self, node: Node, numbers: dict[int, int] | None = None) -> int:
         parts: list[Hashable] = [type(node).__name__]
-        for field in fields(node):
-            if not field.compare:
-                continue
-            value = getattr(node, field.name)
+        for name in fields_of(type(node)):
+            value = getattr(node, name)
             if isinstance(value, Node):
                 parts.append(self._number(value, numbers))
             elif isinstance(value, tuple):

@@ -11,7 +11,17 @@ from typing import TypeVar
 
 from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
 
-__all__ = ["children", "columns", "depth", "functions", "replace_children", "tables", "transform", "walk"]
+__all__ = [
+    "children",
+    "columns",
+    "depth",
+    "fields_of",
+    "functions",
+    "replace_children",
+    "tables",
+    "transform",
+    "walk",
+]
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -19,7 +29,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 
 def children(node: Node) -> Iterator[Node]:
     """Yield the nodes that a node holds directly, in the order of the query."""
-    for name in _fields_of(type(node)):
+    for name in fields_of(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
             yield value
@@ -51,6 +61,15 @@ def depth(node: Node) -> int:
         count += 1
         level = [below for above in level for below in children(above)]
     return count
+
+
+def fields_of(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields of a sort of node that count in a comparison."""
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = tuple(field.name for field in fields(kind) if field.compare)
+        _FIELDS[kind] = names
+    return names
 
 
 def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
@@ -90,7 +109,7 @@ def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
         Returns what stands in place of a child; called in the order of the query.
     """
     changes: dict[str, object] = {}
-    for name in _fields_of(type(node)):
+    for name in fields_of(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
             new: object = change(value)
@@ -157,11 +176,3 @@ def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
 
 def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
     return rule(replace_children(node, lambda child: _transformed(child, rule)))
-
-
-def _fields_of(kind: type) -> tuple[str, ...]:
-    names = _FIELDS.get(kind)
-    if names is None:
-        names = tuple(field.name for field in fields(kind) if field.compare)
-        _FIELDS[kind] = names
-    return names
