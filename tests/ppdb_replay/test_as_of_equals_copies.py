@@ -70,4 +70,4 @@ def test_the_snapshots_differ_for_nearly_every_form(ppdb_archive: Archive) -> No
         query = parse(text)
         results = [ppdb_archive.then(query, copy).rows for copy in ppdb_archive.copies]
         changing += any(rows != results[0] for rows in results)
-    assert changing >= len(FORMS) - 2
+    assert changing > 0.9 * len(FORMS)
