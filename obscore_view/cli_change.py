@@ -9,11 +9,9 @@ import click
 from obscore_view.changes import plan_creation, plan_refresh, plan_removal
 from obscore_view.cli_session import (
     GivenConfig,
-    changing,
     config_option,
     geometry_option,
     given_config,
-    print_script,
     progress_bar,
     registry_schema_option,
     required_config,
@@ -22,7 +20,6 @@ from obscore_view.cli_session import (
 from obscore_view.config import ObsCoreConfig, parse_config
 from obscore_view.config_options import with_options
 from obscore_view.mapping import Mapping
-from obscore_view.script import Script
 from obscore_view.store import StoredView, read_stored_views
 from obscore_view.view import (
     create_view,
@@ -34,10 +31,13 @@ from obscore_view.view import (
     stored_config,
 )
 from tapdb.cli_options import dry_run_option, url_option
+from tapdb.cli_session import changing, print_statements
 from tapdb.engine import checked_connection
 from tapdb.settings import read_settings
 
 __all__ = ["create", "drop", "plan", "refresh"]
+
+_NAME = "tapdb obscore"
 
 
 @click.command()
@@ -59,7 +59,7 @@ def plan(
         change = plan_creation(
             connection, given.config, registry_schema=_schema(registry_schema), config_yaml=given.text
         )
-    print_script(change.script)
+    print_statements(change.script.statements)
     click.echo(_summary(change.mapping), err=True)
 
 
@@ -90,9 +90,12 @@ def create(
         with checked_connection(url, read_only=True) as connection:
             require_absence(connection, given.config)
             change = plan_creation(connection, given.config, registry_schema=schema, config_yaml=given.text)
-        print_script(change.script)
+        print_statements(change.script.statements)
         return
-    with changing(url) as connection, progress_bar(f"create {given.view}") as progress:
+    with (
+        changing(url, application_name=_NAME) as connection,
+        progress_bar(f"create {given.view}") as progress,
+    ):
         mapping = create_view(
             connection,
             given.config,
@@ -142,9 +145,9 @@ def refresh(
                 config_yaml=text,
                 keep_footprints=not rebuild_footprints and reusable_footprints(stored, wanted),
             )
-        print_script(change.script)
+        print_statements(change.script.statements)
         return
-    with changing(url) as connection, progress_bar("refresh") as progress:
+    with changing(url, application_name=_NAME) as connection, progress_bar("refresh") as progress:
         stored = find_stored_view(connection, name)
         wanted, text = _wanted(stored, given, geometry)
         mapping = refresh_view(
@@ -189,9 +192,9 @@ def drop(
                 for number, one in enumerate(stored)
                 for statement in plan_removal(connection, one, also=frozenset(names[:number])).statements
             ]
-        print_script(Script(tuple(statements)))
+        print_statements(statements)
         return
-    with changing(url) as connection:
+    with changing(url, application_name=_NAME) as connection:
         stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
         if save_config is not None:
             _save(stored, save_config)

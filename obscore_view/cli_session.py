@@ -1,4 +1,4 @@
-"""What the commands of ``tapdb obscore`` share: options, a configuration, one transaction, progress."""
+"""What the commands of ``tapdb obscore`` share: options, a configuration, progress."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from obscore_view.config import ObsCoreConfig, parse_config, read_config
 from obscore_view.config_options import with_options
-from obscore_view.script import Script
 from obscore_view.view import Progress
-from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
-from tapdb.locks import LockTimeoutError, is_lock_timeout, lock_holders, set_lock_timeout, take_turn
-from tapdb.refusals import refusals_are_ours
 from tapdb.settings import read_settings
 
 __all__ = [
     "GivenConfig",
-    "changing",
     "config_option",
     "geometry_option",
     "given_config",
-    "print_script",
     "progress_bar",
     "registry_schema_option",
     "required_config",
@@ -123,37 +116,6 @@ def required_config(path: Path | None, *, view: str | None, geometry: str | None
             "-c/--config", "no ObsCore configuration was named", "or set TAPDB_OBSCORE_CONFIG"
         )
     return given
-
-
-@contextmanager
-def changing(url: str | None) -> Iterator[sa.Connection]:
-    """Give a connection in one transaction that is committed at the end, one such session at a time.
-
-    Raises
-    ------
-    LockTimeoutError
-        Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
-    DatabaseRefusedError
-        Raised for whatever else the database refuses.
-    """
-    timeout_ms = read_settings().lock_timeout_ms
-    with checked_connection(url, application_name="tapdb obscore") as connection, refusals_are_ours():
-        try:
-            take_turn(connection)
-            set_lock_timeout(connection, timeout_ms)
-            yield connection
-            connection.commit()
-        except sa.exc.DBAPIError as error:
-            connection.rollback()
-            if is_lock_timeout(error.orig):
-                raise LockTimeoutError(timeout_ms, "", lock_holders(connection)) from error
-            raise
-
-
-def print_script(script: Script) -> None:
-    """Print SQL as one transaction with the lock timeout that it would be run with, for psql."""
-    timeout = read_settings().lock_timeout_ms
-    click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {timeout};\n{script}COMMIT;")
 
 
 @contextmanager
