@@ -96,14 +96,13 @@ class OrderCheck(FromCheck):
         node = term.expression
         columns, scope = outputs.columns, outputs.scope
         if isinstance(node, Number) and node.text.isdigit():
-            if not 1 <= int(node.text[:10]) <= len(columns):
+            digits = node.text.lstrip("0")[:10] or "0"
+            if not 1 <= int(digits) <= len(columns):
                 raise self.problem(
-                    AdqlNameError,
-                    f"ORDER BY {node.text[:10]}: the query has {len(columns)} columns",
-                    node=node,
+                    AdqlNameError, f"ORDER BY {digits}: the query has {len(columns)} columns", node=node
                 )
-            self.check_order(columns[int(node.text) - 1].type, node)
-            return Ordering(Number(node.text, at=node.at), term.descending, at=term.at)
+            self.check_order(columns[int(digits) - 1].type, node)
+            return Ordering(Number(digits, at=node.at), term.descending, at=term.at)
         if isinstance(node, Column) and not node.table:
             position = outputs.position_of(node.name)
             if position == _AMBIGUOUS:
