@@ -16,6 +16,7 @@ from ppdb_replay.check import check
 from ppdb_replay.derived import PpdbTables
 from ppdb_replay.install import create_tables
 from ppdb_replay.published import FELIS, PUBLISHED
+from ppdb_replay.uninstall import uninstall
 from ppdb_replay.verify import verify
 from tapdb.catalog import describe, diff
 from tapdb.migration import alembic_config
@@ -139,3 +140,23 @@ def test_tables_that_are_there_already_are_versioned_not_replaced(migrated_datab
     migrate(migrated_database, "head", ppdb_schema="current")
     with connect(migrated_database) as connection:
         assert len(history_rows(connection, "DiaObject", newest(connection))) == 1
+
+
+def test_a_schema_ppdb_of_dax_ppdb_stays_whose_it_is(database_url: sa.URL) -> None:
+    with connect(database_url) as connection:
+        connection.execute("CREATE SCHEMA ppdb")
+        connection.execute(
+            'CREATE TABLE ppdb."DiaObject" ("diaObjectId" bigint PRIMARY KEY, ra real, dec real)'
+        )
+        connection.execute('INSERT INTO ppdb."DiaObject" VALUES (1, 2, 3)')
+        connection.commit()
+    with engine_connection(database_url) as session:
+        before = describe(session)
+    migrate(database_url, "head", ppdb_schema="current")
+    with connect(database_url) as connection:
+        assert len(history_rows(connection, "DiaObject", newest(connection))) == 1
+    with engine_connection(database_url) as session:
+        assert uninstall(session) == ("DiaObject",)
+    migrate(database_url, "base")
+    with engine_connection(database_url) as session:
+        assert diff(before, describe(session)) == ()
