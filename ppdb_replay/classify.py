@@ -132,13 +132,14 @@ def _not_versioned(table: Table, published: TableMetadata | None, catalog: Versi
 def _order(query: Query, catalog: VersionCatalog, *, as_written: bool) -> list[tuple[Level, str]]:
     if as_written and order_rows(query, catalog, whole_result=False) != query:
         return [(Level.NONE, "TOP or OFFSET takes rows whose order ORDER BY leaves open")]
-    if not has_complete_order(query, catalog, whole_result=False):
-        return [(Level.NONE, "TOP or OFFSET takes rows that no known column puts into an order")]
     if as_written and order_rows(query, catalog) != query:
         return [(Level.PARTIAL, "the rows are the same, but ORDER BY leaves their order open")]
-    if not has_complete_order(query, catalog, whole_result=True):
+    # Most queries are complete: what is complete as a whole is so in its parts.
+    if has_complete_order(query, catalog, whole_result=True):
+        return []
+    if has_complete_order(query, catalog, whole_result=False):
         return [(Level.PARTIAL, "the rows are the same, but no known column puts all of them into an order")]
-    return []
+    return [(Level.NONE, "TOP or OFFSET takes rows that no known column puts into an order")]
 
 
 def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, TableMetadata | None]]:
