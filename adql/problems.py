@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from adql.constants import is_date, is_number, is_uuid
@@ -13,6 +14,8 @@ from adql.types import BOOLEAN, DOUBLE, LONG, TIMESTAMP, ValueType
 
 __all__ = ["Problems", "called", "fitted", "type_of"]
 
+# Python refuses to convert thousands of digits.
+_LONGEST_NUMBER = 400
 _TRUE = frozenset(("1", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "f", "false", "n", "no"))
 
@@ -108,7 +111,7 @@ def _fitted_string(node: String, other: ValueType) -> Expression:
         return String(text, at=node.at, type=other)
     if family == "boolean" and text.lower() in _TRUE | _FALSE:
         return Number("1" if text.lower() in _TRUE else "0", at=node.at, type=BOOLEAN)
-    if family == "numeric" and is_number(text):
+    if family == "numeric" and len(text) < _LONGEST_NUMBER and is_number(text) and math.isfinite(float(text)):
         # PostgreSQL, like most databases, reads visit = '1234' as a number, and users rely on it.
         digits = text.strip()
         number = _fitted_number(Number(digits.lstrip("+-"), at=node.at, type=_number_type(digits)), other)

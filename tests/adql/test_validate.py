@@ -155,6 +155,11 @@ def test_a_literal_that_is_a_number_can_be_compared_with_a_number() -> None:
     )
 
 
+def test_a_literal_with_thousands_of_digits_is_no_number() -> None:
+    with pytest.raises(AdqlError, match="cannot be compared"):
+        checked(f"SELECT objectId FROM cat.Object WHERE objectId = '{'0' * 5000}1'")
+
+
 @pytest.mark.parametrize("literal", ["1", "0", "'true'", "'T'", "'false'"])
 def test_a_boolean_column_can_be_compared_with_one_zero_and_words_for_them(literal: str) -> None:
     checked(f"SELECT objectId FROM cat.Object WHERE detect_isPrimary = {literal}")
