@@ -24,7 +24,7 @@ from ppdb_replay.replication_target import Target
 __all__ = ["main"]
 
 _REFUSED_PART = 0.2
-_ROLLED_BACK_PART = 0.15
+_ROLLED_BACK_PART = 0.1
 _HOLD_S = 0.04
 
 

@@ -35,7 +35,7 @@ Connection = psycopg.Connection[Any]
 
 _ROOT = Path(__file__).parent.parent.parent
 _CAPTURES = 200
-_VISITS = 60
+_VISITS = 45
 _SECONDS_BETWEEN_VISITS = 0.5
 _LATE_PART = 0.2
 _COPIERS = 3
