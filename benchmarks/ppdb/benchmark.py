@@ -18,6 +18,7 @@ from psycopg import sql
 
 from benchmarks.obscore.archive import SERVER_SETTINGS, connect, step
 from benchmarks.obscore.timing import Stopwatch
+from benchmarks.ppdb.capturing import CAPTURING_REACHES, capturing_figures
 from benchmarks.ppdb.chunks import write_chunks
 from benchmarks.ppdb.questions import (
     FAST,
@@ -54,6 +55,7 @@ REACHES = (
     Reach("ingest_ratio", 1.25, "a chunk, rows of Python, by the writer of tapdb ppdb replicate"),
     Reach("lightcurve_ids_source_scans", 0, "scans of all sources in the plan for 100 light curves"),
     Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
+    *CAPTURING_REACHES,
     *REWRITING_REACHES,
 )
 """What is to be reached with 2 million versions of objects and 10 million sources."""
@@ -142,6 +144,7 @@ def run(
             figures["lightcurve_ids_source_scans"] = float(_source_scans(connection, samples, newest))
             with step("questions asked"):
                 figures |= _ask(connection, newest, samples, slow)
+            figures |= capturing_figures(connection)
         with step(f"{chunks} chunks written to both sides"):
             write_chunks(url, stream, chunks, watch)
     return figures | watch.figures("versioned", "latest")
