@@ -50,6 +50,7 @@ REACHES = (
 _FOLDER = Path(str(importlib.resources.files("lsst.sdm.schemas")))
 _INVALID = {"ivoa/obscore_nominal.yaml", "archive/baselineSchema.yaml"}
 _BIG = "dp1"
+_FELIS_ROUNDS = 2
 _READ = """
 SELECT t.table_name, count(*), sum(c.indexed)
 FROM tap_schema.tables t JOIN tap_schema.columns c USING (table_name)
@@ -60,10 +61,12 @@ GROUP BY t.table_name ORDER BY t.table_name
 def main(arguments: Sequence[str]) -> int:
     """Measure, print and write ``results/tap_schema.json``; return 1 if something was not reached."""
     options = argparse.ArgumentParser(prog="python -m benchmarks tap_schema", description=__doc__)
-    options.add_argument("--rounds", type=int, default=3, help="loads of ours, of which the median counts")
+    options.add_argument(
+        "--rounds", type=int, default=3, help="loads of ours beside each of Felis', of which the best counts"
+    )
     options.add_argument("--publishes", type=int, default=30, help="publications under readers")
     chosen = options.parse_args(arguments)
-    logging.getLogger("felis").setLevel(logging.ERROR)
+    logging.getLogger("felis").setLevel(logging.CRITICAL)
     files = [
         str(path)
         for path in sorted(_FOLDER.rglob("*.yaml"))
@@ -84,11 +87,15 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(engine: sa.Engine, files: Sequence[str], rounds: int, publishes: int) -> dict[str, float]:
     schemas = _make_tables(engine, files)
     say(f"{len(files)} files; {len(schemas)} schemas made by Felis")
-    ours = [_load(engine, files) for _ in range(rounds)]
-    felis_parse_s, felis_load_s = _felis(engine, files)
-    ours += [_load(engine, files) for _ in range(rounds)]
-    load_s = median(ours)
-    read_s = _seconds(lambda: read_felis(files))
+    # Both in turn, and of each the best: what else the machine does counts for neither.
+    ours: list[float] = []
+    felis: list[tuple[float, float]] = []
+    for number in range(_FELIS_ROUNDS):
+        ours += [_load(engine, files) for _ in range(rounds)]
+        felis.append(_felis(engine, files, f"felis_tap_schema_{number}"))
+    load_s = min(ours)
+    felis_parse_s, felis_load_s = (min(column) for column in zip(*felis, strict=True))
+    read_s = min(_seconds(lambda: read_felis(files)) for _ in range(rounds))
     with engine.begin() as connection:
         publish(connection, assemble(connection, files).rows)
     with engine.begin() as connection:
@@ -153,14 +160,14 @@ def _published(connection: sa.Connection) -> list[str]:
     return [name.strip('"') for name in connection.scalars(names) if name != "tap_schema"]
 
 
-def _felis(engine: sa.Engine, files: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds that Felis needs to read all files, and to insert their rows."""
+def _felis(engine: sa.Engine, files: Sequence[str], schema_name: str) -> tuple[float, float]:
+    """Return the seconds that Felis needs to read all files, and to insert their rows into a new schema."""
     gc.collect()
     begin = time.perf_counter()
     schemas = [Schema.from_uri(file, context={"id_generation": True}) for file in files]
     parse_s = time.perf_counter() - begin
     url = engine.url.render_as_string(hide_password=False)
-    manager = TableManager(engine_url=url, schema_name="felis_tap_schema")
+    manager = TableManager(engine_url=url, schema_name=schema_name)
     load_s = 0.0
     with create_database_context(url, manager.metadata) as context:
         manager.initialize_database(context)
