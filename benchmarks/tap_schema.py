@@ -10,7 +10,7 @@ import argparse
 import gc
 import importlib.resources
 import logging
-import threading
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +51,8 @@ _FOLDER = Path(str(importlib.resources.files("lsst.sdm.schemas")))
 _INVALID = {"ivoa/obscore_nominal.yaml", "archive/baselineSchema.yaml"}
 _BIG = "dp1"
 _FELIS_ROUNDS = 2
-_READ = """
+_READERS = 3
+_READ_SQL = """
 SELECT t.table_name, count(*), sum(c.indexed)
 FROM tap_schema.tables t JOIN tap_schema.columns c USING (table_name)
 GROUP BY t.table_name ORDER BY t.table_name
@@ -197,10 +198,7 @@ def _readers(engine: sa.Engine, files: Sequence[str], publishes: int) -> dict[st
         change()
     busy_s = time.perf_counter() - begin
     with _reading(engine) as calm:
-        # As long, and with as much to do for the processor, but elsewhere.
-        end = time.perf_counter() + busy_s
-        while time.perf_counter() < end:
-            states[0].digest()
+        time.sleep(busy_s)
     return {
         "publishes": publishes,
         "reads": len(busy),
@@ -215,29 +213,40 @@ def _readers(engine: sa.Engine, files: Sequence[str], publishes: int) -> dict[st
 
 @contextmanager
 def _reading(engine: sa.Engine) -> Iterator[list[float]]:
-    """Let three sessions read TAP_SCHEMA over and over; give the seconds of each read."""
-    stop = threading.Event()
+    """Let three processes read TAP_SCHEMA over and over; the seconds of each read are there at the end."""
+    processes = multiprocessing.get_context("spawn")
+    stop, ready, queue = processes.Event(), processes.Barrier(_READERS + 1), processes.Queue()
+    url = engine.url.render_as_string(hide_password=False)
+    readers = [
+        processes.Process(target=_read, args=(url, stop, ready, queue), daemon=True) for _ in range(_READERS)
+    ]
+    for reader in readers:
+        reader.start()
+    ready.wait()
     reads: list[float] = []
-
-    def read() -> None:
-        own = create_engine(engine.url)
-        with own.connect() as connection:
-            while not stop.is_set():
-                begin = time.perf_counter()
-                connection.exec_driver_sql(_READ).all()
-                connection.rollback()
-                reads.append(time.perf_counter() - begin)
-        own.dispose()
-
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
     try:
         yield reads
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        for _ in readers:
+            reads += queue.get()
+        for reader in readers:
+            reader.join()
+
+
+def _read(url: str, stop: Any, ready: Any, queue: Any) -> None:
+    """Read until told to stop, and hand over the seconds of each read."""
+    reads = []
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        ready.wait()
+        while not stop.is_set():
+            begin = time.perf_counter()
+            connection.exec_driver_sql(_READ_SQL).all()
+            connection.rollback()
+            reads.append(time.perf_counter() - begin)
+    engine.dispose()
+    queue.put(reads)
 
 
 def _seconds(do: Callable[[], object]) -> float:
