@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from tap_schema.check_values import check_values
 from tap_schema.cli_session import Sources, finding_rows, format_option, print_rows, source_options
 from tap_schema.csv_text import write_csv
 from tap_schema.diff import diff_rows
@@ -90,6 +91,9 @@ def generate(
 @source_options
 @url_option
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option(
+    "--values", is_flag=True, help="Read the tables of standards, too: forbidden values and NULLs in ObsCore."
+)
 @format_option
 def lint(
     sources: Sources,
@@ -97,6 +101,7 @@ def lint(
     form: str,
     *,
     strict: bool,
+    values: bool,
 ) -> None:
     """Say what is wrong with the descriptions, each with file, line, table, column and what to do.
 
@@ -106,9 +111,12 @@ def lint(
     """
     with checked_connection(url) as connection:
         generated = sources.generate(connection)
+        standards = load_standards()
+        found = check_values(connection, generated.rows, standards) if values else ()
     findings = (
         *generated.findings,
-        *lint_rows(generated.rows, places=generated.places, standards=load_standards()),
+        *lint_rows(generated.rows, places=generated.places, standards=standards),
+        *found,
     )
     print_rows(finding_rows(findings), _FINDING, form)
     _sum_up(findings)

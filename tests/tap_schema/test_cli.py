@@ -145,6 +145,19 @@ def test_lint_exits_1_for_warnings_only_if_it_is_strict(tap: Run, felis_file: Wr
     assert "no description" in text
 
 
+def test_lint_reads_the_values_of_obscore_if_it_is_asked_to(tap: Run, small_database: sa.Engine) -> None:
+    with small_database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE ivoa.obscore (calib_level int, obs_id text);"
+            "INSERT INTO ivoa.obscore VALUES (7, NULL); GRANT SELECT ON ivoa.obscore TO tapdb_reader"
+        )
+    rules = {one["rule"] for one in json.loads(tap("lint", "--format", "json", code=1).stdout)}
+    assert "mandatory" in rules
+    assert not {"value", "null"} & rules
+    found = json.loads(tap("lint", "--values", "--format", "json", code=1).stdout)
+    assert {(one["rule"], one["column"]) for one in found} >= {("value", "calib_level"), ("null", "obs_id")}
+
+
 def test_publish_is_refused_if_it_is_strict_and_something_is_wrong(
     tap: Run, felis_file: Write, small_database: sa.Engine
 ) -> None:
