@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-import psycopg
 
 from adql.dialect import dialect_named
 from ppdb_replay.capture import capture
 from ppdb_replay.cli_query_store import QUERY_STORE_COMMANDS
 from ppdb_replay.cli_rows import RowOutput, json_rows, takes_rows
+from ppdb_replay.cli_session import driver_connection
 from ppdb_replay.difference import diff
-from ppdb_replay.execution import Connection
 from ppdb_replay.record import ReplayRecord
 from ppdb_replay.replay import query_at
 from ppdb_replay.replay import replay as replay_record
 from ppdb_replay.sources import load_record, read_record
 from ppdb_replay.verification import verify_record
 from tapdb.cli_options import url_option
-from tapdb.engine import checked_connection
 
 __all__ = ["replay"]
 
@@ -69,7 +65,7 @@ def capture_command(
     if record is None and rows.form != "votable":
         raise click.UsageError("name a file for the record: --record, or --format votable")
     text = sys.stdin.read() if query == "-" else query
-    with _connected(url) as connection:
+    with driver_connection(url) as connection:
         result = capture(
             connection, text, max_rows=max_rows, exact_sums=exact_sums, dialect=dialect_named(dialect)
         )
@@ -89,7 +85,7 @@ def capture_command(
 @url_option
 def run_command(record: str, *, t_mjd_tai: float | None, rows: RowOutput, url: str | None) -> None:
     """Get the result of RECORD again; exit 1 if it is not the same to the last bit."""
-    with _connected(url) as connection:
+    with driver_connection(url) as connection:
         known = load_record(connection, record)
         if t_mjd_tai is None:
             result = replay_record(connection, known)
@@ -142,7 +138,7 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 
     Rows are told apart by the keys of their tables or the terms of GROUP BY, if the query shows them.
     """
-    with _connected(url) as connection:
+    with driver_connection(url) as connection:
         known = load_record(connection, record)
         found = diff(connection, known, t_mjd_tai)
     if form == "json":
@@ -178,7 +174,7 @@ def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> 
     Exit 1 if rows are not the same, or the digest of the versions is not. 'tapdb ppdb verify' reads the
     versions themselves.
     """
-    with _connected(url) as connection:
+    with driver_connection(url) as connection:
         found = [(path, verify_record(connection, read_record(path))) for path in records]
     if form == "json":
         click.echo(json.dumps([{"record": str(path), **asdict(one)} for path, one in found]))
@@ -194,16 +190,6 @@ def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> 
 
 for _command in QUERY_STORE_COMMANDS:
     replay.add_command(_command)
-
-
-@contextmanager
-def _connected(url: str | None) -> Iterator[Connection]:
-    with checked_connection(url, application_name="tapdb replay") as connection:
-        # A driver's connection outside of any transaction: the work begins its own, of one snapshot.
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
-        driver.rollback()
-        yield driver
 
 
 def _summary(record: ReplayRecord) -> list[tuple[str, object]]:

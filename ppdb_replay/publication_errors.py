@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ppdb_replay.errors import PpdbError
 
-__all__ = ["NotCitableError", "StoredQueryUnknownError", "VotableWriteError"]
+__all__ = ["NotCitableError", "QueryStoreRefusedError", "StoredQueryUnknownError", "VotableWriteError"]
 
 
 class VotableWriteError(PpdbError, ValueError):
@@ -36,6 +36,22 @@ class NotCitableError(PpdbError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"the query gets no persistent identifier: {problem}")
+
+
+class QueryStoreRefusedError(PpdbError):
+    """Whoever is connected may not do with the query store what was asked.
+
+    Parameters
+    ----------
+    problem
+        What PostgreSQL said.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the query store refused it: {problem}; a DBA grants INSERT on its tables to whoever is to store"
+        )
 
 
 class StoredQueryUnknownError(PpdbError, LookupError):

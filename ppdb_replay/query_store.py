@@ -7,13 +7,12 @@ but the owner, unless a DBA grants it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
@@ -26,6 +25,7 @@ from ppdb_replay.execution import Connection, one_snapshot
 from ppdb_replay.normalised import normalised
 from ppdb_replay.publication_errors import NotCitableError, StoredQueryUnknownError
 from ppdb_replay.record import ReplayRecord
+from ppdb_replay.store_access import readable_refusals
 from ppdb_replay.stored_query import Collection, StoredQuery, make_stored_query
 from ppdb_replay.verification import verify_record
 
@@ -79,9 +79,11 @@ def store_query(
     AdqlError
         The query cannot be used with the tables that are there.
     NotCitableError
-        The result is no one that comes again, does not come again, or may not be stored by this user.
+        The result is no one that comes again, or does not come again.
     PpdbNotReadyError
         The database has no query store, or no versioned tables.
+    QueryStoreRefusedError
+        This user may not.
     SnapshotUnknownError
         The database has no such snapshot, or it was made at another time.
     UploadChangedError
@@ -162,16 +164,16 @@ def change_collection(connection: Connection, collection: Collection) -> None:
 
     Raises
     ------
-    NotCitableError
-        This user may not.
     PpdbNotReadyError
         The database has no query store.
+    QueryStoreRefusedError
+        This user may not.
     """
     values = asdict(collection)
     assignments = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in _COLLECTION
     )
-    with _readable_errors(), connection.transaction():
+    with readable_refusals(), connection.transaction():
         connection.execute(sql.SQL("UPDATE ppdb_history.collection SET {}").format(assignments), values)
 
 
@@ -190,14 +192,16 @@ def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None
     Raises
     ------
     NotCitableError
-        The record is that of another result, or this user may not.
+        The record is that of another result.
+    QueryStoreRefusedError
+        This user may not.
     """
     stored = find_stored(connection, pid).record
     if (stored.natural, stored.snapshot, stored.digest) != (record.natural, record.snapshot, record.digest):
         raise NotCitableError(f"the new record is not one of the result of {pid}")
     text = record.to_json()
     values = {"pid": pid, "record": text, "sha256": _sha256(text), "software": record.software}
-    with _readable_errors(), connection.transaction():
+    with readable_refusals(), connection.transaction():
         connection.execute(_REVISE, values)
 
 
@@ -249,7 +253,7 @@ def _insert(connection: Connection, stored: StoredQuery) -> None:
     ).format(
         sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
     )
-    with _readable_errors():
+    with readable_refusals():
         connection.execute(statement, values)
 
 
@@ -272,22 +276,8 @@ def _find(connection: Connection, pid: str) -> StoredQuery | None:
 def _fetch(connection: Connection, statement: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
     # In a transaction of its own, if none is open: replay has to begin the next one.
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-    with _readable_errors(), connection.transaction(), cursor:
+    with readable_refusals(), connection.transaction(), cursor:
         return cursor.execute(statement.encode(), values).fetchall()
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    try:
-        yield
-    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-        raise PpdbNotReadyError(
-            "this database has no query store", "Make it: alembic upgrade head."
-        ) from error
-    except errors.InsufficientPrivilege as error:
-        raise NotCitableError(
-            f"{error.diag.message_primary}; a DBA grants INSERT to whoever is to store"
-        ) from error
 
 
 def _sha256(text: str) -> str:

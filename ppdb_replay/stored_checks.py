@@ -15,6 +15,7 @@ from ppdb_replay.execution import Connection, one_snapshot
 from ppdb_replay.query_store import add_revision, find_stored, list_pids
 from ppdb_replay.record import ReplayRecord
 from ppdb_replay.replay import replay
+from ppdb_replay.store_access import readable_refusals
 from ppdb_replay.verification import Verification, verify_record
 from tapdb import __version__
 from tapdb.errors import TapdbError
@@ -96,8 +97,13 @@ def note_check(connection: Connection, check: StoredCheck) -> None:
         Connection of a user who may insert into ``ppdb_history.stored_query_check``.
     check
         What `check_stored` yielded.
+
+    Raises
+    ------
+    QueryStoreRefusedError
+        This user may not.
     """
-    with connection.transaction():
+    with readable_refusals(), connection.transaction():
         connection.execute(_NOTE, [check.pid, _SOFTWARE, check.outcome, check.problem])
 
 
@@ -119,10 +125,10 @@ def migrate_stored(
 
     Raises
     ------
-    NotCitableError
-        This user may add no revisions.
     PpdbNotReadyError
         The database has no query store.
+    QueryStoreRefusedError
+        This user may add no revisions.
     """
     for pid in list_pids(connection):
         record = find_stored(connection, pid).record

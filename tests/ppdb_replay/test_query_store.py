@@ -20,8 +20,9 @@ from ppdb_replay.catalog_cache import catalog_at
 from ppdb_replay.digest import digest_of_result
 from ppdb_replay.errors import PpdbNotReadyError, ReplayRecordError, SnapshotUnknownError
 from ppdb_replay.normalised import normalised, query_sha256
-from ppdb_replay.publication_errors import NotCitableError, StoredQueryUnknownError
+from ppdb_replay.publication_errors import NotCitableError, QueryStoreRefusedError, StoredQueryUnknownError
 from ppdb_replay.query_store import (
+    add_revision,
     change_collection,
     find_stored,
     list_pids,
@@ -29,10 +30,11 @@ from ppdb_replay.query_store import (
     store_query,
 )
 from ppdb_replay.sources import load_record
-from ppdb_replay.stored_query import Collection, bibtex
+from ppdb_replay.stored_checks import StoredCheck, note_check
+from ppdb_replay.stored_query import Collection, bibtex, minted_pid
 from tests.ppdb_replay.changing_ppdb import Archive, change
 from tests.ppdb_replay.query_forms import FORMS
-from tests.ppdb_replay.votable_results import NASTY, as_votable
+from tests.ppdb_replay.votable_results import NASTY, as_votable, made_up_result
 
 Connection = psycopg.Connection[Any]
 
@@ -150,6 +152,11 @@ def test_another_result_or_another_query_gets_an_identifier_of_its_own(ppdb: Con
     assert list_pids(ppdb) == tuple(pids)
 
 
+def test_identifiers_that_papers_hold_are_minted_by_every_release() -> None:
+    pid = minted_pid(made_up_result().record, "SELECT n FROM t", "ppdb.")
+    assert pid == "ppdb.xlavdvt7qp6tut73e2shmrfh"
+
+
 def test_two_that_store_the_same_at_one_moment_get_one_identifier(
     ppdb: Connection, ppdb_database: sa.URL
 ) -> None:
@@ -242,8 +249,13 @@ def test_readers_read_the_store_and_write_nothing(ppdb: Connection) -> None:
     ppdb.execute("GRANT SELECT ON ALL TABLES IN SCHEMA ppdb TO tapdb_reader")
     ppdb.execute("SET ROLE tapdb_reader")
     assert replay(ppdb, find_stored(ppdb, stored.pid).record).is_identical
-    for action in (lambda: store_query(ppdb, other), lambda: change_collection(ppdb, COLLECTION)):
-        with pytest.raises(NotCitableError, match="a DBA grants INSERT"):
+    for action in (
+        lambda: store_query(ppdb, other),
+        lambda: change_collection(ppdb, COLLECTION),
+        lambda: note_check(ppdb, StoredCheck(stored.pid, "identical")),
+        lambda: add_revision(ppdb, stored.pid, stored.record),
+    ):
+        with pytest.raises(QueryStoreRefusedError, match="a DBA grants INSERT"):
             action()
     ppdb.execute("RESET ROLE")
     ppdb.execute("GRANT INSERT ON ppdb_history.stored_query TO tapdb_reader")

@@ -109,7 +109,7 @@ def test_all_stored_queries_come_again_from_a_dump_in_another_cluster(
     with engine_connection(restored) as session:
         for role in ("tapdb_owner", "tapdb_reader"):
             if not session.scalar(sa.text("SELECT to_regrole(:role)"), {"role": role}):
-                session.execute(sa.DDL(f"CREATE ROLE {role}"))
+                session.execute(sa.text("CREATE ROLE " + role))
     done = subprocess.run(
         ["psql", "-qX", "-v", "ON_ERROR_STOP=1"],
         env=client_environment(restored),
