@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tap_schema.cli_session import Sources, changing, print_script, source_options
+from tap_schema.cli_session import Sources, print_script, source_options
 from tap_schema.errors import UnpublishableError
 from tap_schema.generate import Generated
 from tap_schema.history import plan_rollback
@@ -14,6 +14,7 @@ from tap_schema.publish import Publication, plan_publication
 from tap_schema.publish import publish as publish_rows
 from tap_schema.reader import grant_reading
 from tapdb.cli_options import dry_run_option, url_option
+from tapdb.cli_session import changing
 from tapdb.descriptions import load_standards
 from tapdb.engine import checked_connection
 
@@ -51,7 +52,7 @@ def publish(
             publication = plan_publication(connection, generated.rows, comment=comment)
         print_script(publication)
     else:
-        with changing(url) as connection:
+        with changing(url, application_name="tapdb tap-schema") as connection:
             generated = sources.generate(connection)
             if grant and generated.unreadable:
                 grant_reading(connection, generated.unreadable)
@@ -77,7 +78,7 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
             publication = plan_rollback(connection, to=to)
         print_script(publication)
     else:
-        with changing(url) as connection:
+        with changing(url, application_name="tapdb tap-schema") as connection:
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -21,14 +20,10 @@ from tap_schema.datalink import read_services
 from tap_schema.finding import Finding
 from tap_schema.generate import Generated
 from tap_schema.publish import Publication
-from tapdb.engine import checked_connection
-from tapdb.locks import LockTimeoutError, is_lock_timeout, lock_holders, set_lock_timeout, take_turn
-from tapdb.refusals import refusals_are_ours
 from tapdb.settings import read_settings
 
 __all__ = [
     "Sources",
-    "changing",
     "finding_rows",
     "format_option",
     "print_rows",
@@ -92,33 +87,8 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
     return _FILES(_DATALINK(_FORGET(with_sources)))
 
 
-@contextmanager
-def changing(url: str | None) -> Iterator[sa.Connection]:
-    """Give a connection in one transaction that is committed at the end, one such session at a time.
-
-    Raises
-    ------
-    LockTimeoutError
-        Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
-    DatabaseRefusedError
-        Raised for whatever else the database refuses.
-    """
-    timeout_ms = read_settings().lock_timeout_ms
-    with checked_connection(url, application_name="tapdb tap-schema") as connection, refusals_are_ours():
-        try:
-            take_turn(connection)
-            set_lock_timeout(connection, timeout_ms)
-            yield connection
-            connection.commit()
-        except sa.exc.DBAPIError as error:
-            connection.rollback()
-            if is_lock_timeout(error.orig):
-                raise LockTimeoutError(timeout_ms, "", lock_holders(connection)) from error
-            raise
-
-
 def print_script(publication: Publication) -> None:
-    """Print the SQL of a publication as one transaction, for psql."""
+    """Print the SQL of a publication as one transaction, for psql: the rows of a COPY stand in it."""
     if not publication.changes:
         return
     timeout = read_settings().lock_timeout_ms
