@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -124,8 +125,8 @@ def run(
             replication = create_database(server.url(), "replication")
             _make(replication)
             # dax_apdb writes its configuration without the password.
-            os.environ["PGPASSWORD"] = server.password
-            figures |= measure_replication(replication, SIDES, objects=apdb_objects, chunks=chunks)
+            with _in_environment("PGPASSWORD", server.password):
+                figures |= measure_replication(replication, SIDES, objects=apdb_objects, chunks=chunks)
         url = create_database(server.url(), "ppdb")
         _make(url)
         with connect(url) as connection:
@@ -148,6 +149,20 @@ def run(
         with step(f"{chunks} chunks written to both sides"):
             write_chunks(url, stream, chunks, watch)
     return figures | watch.figures("versioned", "latest")
+
+
+@contextmanager
+def _in_environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment within a ``with`` block: tests run in this process after it."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _make(url: sa.URL) -> None:
