@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from adql.check_geometry import GeometryCheck
 from adql.errors import AdqlTypeError
 from adql.nodes import Cast, Expression, String
@@ -35,6 +37,10 @@ class CastCheck(GeometryCheck):
     """Checks casts."""
 
     __slots__ = ()
+
+    @abstractmethod
+    def value(self, node: Expression, scope: Scope) -> Expression:
+        """Return a value with its names resolved and its types known."""
 
     def cast(self, node: Cast, scope: Scope) -> Expression:
         """Return a CAST, if the one type can become the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 from adql.check_conditions import ConditionCheck
@@ -71,23 +72,22 @@ class FromCheck(ConditionCheck):
     functions
         User-defined functions beside those in `metadata`, by name in lower case.
     limits
-        How many tables a query may name.
+        How many tables and columns a query may name.
     """
 
-    __slots__ = ("column_count", "common", "limits", "table_count")
+    __slots__ = ("column_count", "common", "table_count")
 
     def __init__(
         self, text: str | None, metadata: Metadata, functions: dict[str, UserFunction], limits: Limits
     ) -> None:
-        super().__init__(text, metadata, functions)
-        self.limits = limits
+        super().__init__(text, metadata, functions, limits)
         self.common: list[CommonRelation] = []
         self.table_count = 0
         self.column_count = 0
 
+    @abstractmethod
     def nested_query(self, query: Query, parent: Scope | None) -> tuple[Query, tuple[ColumnMetadata, ...]]:
         """Return a checked subquery and its columns."""
-        raise NotImplementedError
 
     def count_columns(self, count: int, node: Node) -> None:
         """Count columns that the query makes of a few characters, and refuse too many."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from adql.check_casts import CastCheck
 from adql.constants import constant_value
 from adql.errors import AdqlNameError, AdqlTypeError
+from adql.limits import Limits
 from adql.metadata import Metadata, UserFunction
 from adql.nodes import Expression, Function, Number, Sign, String
 from adql.problems import called, fitted, type_of
@@ -61,12 +62,16 @@ class FunctionCheck(CastCheck):
         What the service publishes.
     functions
         User-defined functions beside those in `metadata`, by name in lower case.
+    limits
+        Bounds on the query.
     """
 
     __slots__ = ("functions", "metadata")
 
-    def __init__(self, text: str | None, metadata: Metadata, functions: dict[str, UserFunction]) -> None:
-        super().__init__(text)
+    def __init__(
+        self, text: str | None, metadata: Metadata, functions: dict[str, UserFunction], limits: Limits
+    ) -> None:
+        super().__init__(text, limits)
         self.metadata = metadata
         self.functions = functions
 

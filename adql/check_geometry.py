@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from adql.constants import constant_value
 from adql.errors import AdqlLimitError, AdqlTypeError
-from adql.limits import Limits
 from adql.nodes import Cast, Expression, Function, Node, Null, Number, Sign, String
 from adql.problems import Problems, type_of
 from adql.regions import RegionError, check_coordinate_system, numbers_of, read_region
@@ -33,21 +33,14 @@ _RANGES = {
 _SIZES: dict[str, tuple[str, ...]] = {"POINT": (), "CIRCLE": ("radius",), "BOX": ("width", "height")}
 
 
-class GeometryCheck(Problems):
-    """Checks geometrical functions.
-
-    Attributes
-    ----------
-    limits
-        How many vertices a polygon may have.
-    """
+class GeometryCheck(Problems, ABC):
+    """Checks geometrical functions."""
 
     __slots__ = ()
-    limits: Limits
 
+    @abstractmethod
     def numbers(self, node: Function, arguments: tuple[Expression, ...]) -> tuple[Expression, ...]:
         """Return arguments that must all be numbers."""
-        raise NotImplementedError
 
     def shape(self, node: Function, arguments: tuple[Expression, ...]) -> Function:
         """Check POINT, CIRCLE or BOX: a place, as two numbers or one point, and sizes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import repeat
@@ -53,13 +54,13 @@ class ValueCheck(FunctionCheck):
         """Return a value with its names resolved and its types known."""
         return self._value_checks[type(node)](self, node, scope)
 
+    @abstractmethod
     def condition(self, node: Condition, scope: Scope) -> Condition:
         """Return a condition with its names resolved and its types known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subquery(self, query: Query, scope: Scope) -> tuple[Query, tuple[ValueType, ...]]:
         """Return a checked subquery and the types of its columns."""
-        raise NotImplementedError
 
     def number(self, node: Number, _scope: Scope | None = None) -> Number:
         """Return a number literal with its type: integer, bigint or double precision."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from adql.constants import constant_value
 from adql.emitter import Emitter, call, cast, joined
 from adql.errors import AdqlLimitError, AdqlTypeError
@@ -26,17 +28,17 @@ class PolygonEmitter(Emitter):
 
     __slots__ = ()
 
+    @abstractmethod
     def geometry(self, node: Expression) -> str:
         """Return a geometry as a value of pgSphere's types."""
-        raise NotImplementedError
 
+    @abstractmethod
     def degrees(self, node: Expression) -> str:
         """Return a number of degrees."""
-        raise NotImplementedError
 
+    @abstractmethod
     def coordinate(self, node: Expression, number: int) -> str:
         """Return longitude (0) or latitude (1) of a point, in degrees."""
-        raise NotImplementedError
 
     def polygon(self, node: Function) -> str:
         """Return a POLYGON or BOX as ``spoly``."""

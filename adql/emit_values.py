@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -70,13 +71,13 @@ class ValueEmitter(GeometryEmitter):
         """Return a value as SQL."""
         return self._value_emitters[type(node)](self, node)
 
+    @abstractmethod
     def condition(self, node: Condition) -> str:
         """Return a condition as SQL."""
-        raise NotImplementedError
 
+    @abstractmethod
     def relation(self, node: Function) -> str:
         """Return CONTAINS or INTERSECTS as a condition."""
-        raise NotImplementedError
 
     def column(self, node: Column) -> str:
         """Return a column; after FULL JOIN ... USING the first value that is there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from adql.compiled import Parameter, Server
 from adql.limits import Limits
 from adql.nodes import Expression, Number, Query, String
@@ -38,7 +40,7 @@ def joined(operator: str, *operands: str) -> str:
     return "(" + (" " + operator + " ").join(operands) + ")"
 
 
-class Emitter(Problems):
+class Emitter(Problems, ABC):
     """The parameters of one statement, and the text of the query for errors.
 
     Parameters
@@ -51,23 +53,22 @@ class Emitter(Problems):
         Bounds on rows and vertices.
     """
 
-    __slots__ = ("inline", "limits", "parameter_types", "parameters", "server")
+    __slots__ = ("inline", "parameter_types", "parameters", "server")
 
     def __init__(self, text: str | None, server: Server, limits: Limits) -> None:
-        super().__init__(text)
-        self.limits = limits
+        super().__init__(text, limits)
         self.server = server
         self.inline = server.inline
         self.parameters: list[Parameter] = []
         self.parameter_types: list[str] = []
 
+    @abstractmethod
     def sql(self, node: Expression) -> str:
         """Return a value as SQL."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subquery(self, query: Query) -> str:
         """Return a subquery as SQL, without parentheses."""
-        raise NotImplementedError
 
     def constant(self, value: Parameter, type_: str) -> str:
         """Return a constant of a context that determines its type: a bare parameter, or a literal."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from adql.predicates import PredicateParser
 from adql.queries import DerivedTable, Join, JoinedTable, Query, Table, TableReference
 from adql.tokens import NAME, QUOTED
@@ -19,9 +21,9 @@ class FromParser(PredicateParser):
 
     __slots__ = ()
 
+    @abstractmethod
     def nested_query(self, at: int, first: Query | None = None) -> Query:
         """Read a query inside another; `first` is its first operand if that has been read already."""
-        raise NotImplementedError
 
     def alias(self, what: str) -> Identifier | None:
         """Read ``[AS] name`` if it is there; `what` says in a message which name is meant."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 
 from adql.cursor import Cursor
 from adql.errors import AdqlLimitError, AdqlTypeError
@@ -32,26 +33,26 @@ _LONGEST_NUMBER = 400
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-class PrimaryParser(Cursor):
+class PrimaryParser(Cursor, ABC):
     """Reads <value_expression_primary> and the functions."""
 
     __slots__ = ()
 
+    @abstractmethod
     def expression(self) -> Expression | Condition:
         """Read a value or a condition; which one, the caller finds out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self) -> Expression:
         """Read a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def condition(self) -> Condition:
         """Read a condition."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subquery(self) -> Query:
         """Read a query in parentheses; the opening one is next."""
-        raise NotImplementedError
 
     def primary(self) -> Expression | Condition:  # noqa: C901, PLR0911  one method: few frames a level
         """Read one value, or a condition in parentheses."""

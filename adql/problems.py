@@ -1,4 +1,4 @@
-"""What all checks share: how they say what is wrong, and how a literal takes the type of its neighbour."""
+"""What checks and emitters share: how they say what is wrong, and how a literal takes the type beside it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from adql.constants import is_date, is_number, is_uuid
 from adql.errors import AdqlError
+from adql.limits import Limits
 from adql.nodes import Expression, Node, Number, Sign, String
-from adql.scope import Scope
 from adql.tokens import offset_of_token
 from adql.types import BOOLEAN, DOUBLE, LONG, TIMESTAMP, ValueType
 
@@ -21,28 +21,27 @@ _FALSE = frozenset(("0", "f", "false", "n", "no"))
 
 
 class Problems:
-    """The text that an error points into, and the two rules that all checks call.
+    """The text that an error points into, and the bounds that a query must keep.
 
     Parameters
     ----------
     text
         The query as it was sent; `None` for a tree that was not read from text.
+    limits
+        Bounds on the query.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("limits", "text")
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str | None, limits: Limits) -> None:
         self.text = text
+        self.limits = limits
 
     def problem(self, kind: type[AdqlError], message: str, hint: str = "", *, node: Node) -> AdqlError:
         """Return an error that points at a node."""
         if self.text is None or node.at < 0:
             return kind(message, hint)
         return kind(message, hint, text=self.text, offset=offset_of_token(self.text, node.at))
-
-    def value(self, node: Expression, scope: Scope) -> Expression:
-        """Return a value with its names resolved and its types known."""
-        raise NotImplementedError
 
 
 def type_of(node: Expression) -> ValueType:

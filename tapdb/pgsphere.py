@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -79,7 +80,7 @@ class Box:
 _Value = TypeVar("_Value", Point, Circle, Polygon, Box)
 
 
-class _PgSphereType(UserDefinedType[_Value]):
+class _PgSphereType(UserDefinedType[_Value], ABC):
     """What the four types share.
 
     Parameters
@@ -109,8 +110,9 @@ class _PgSphereType(UserDefinedType[_Value]):
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], _Value | None]:  # noqa: ARG002
         return lambda text: None if text is None else self._value(*_angles_deg(text, self.type_name))
 
+    @abstractmethod
     def _value(self, *angles_deg: float) -> _Value:
-        raise NotImplementedError
+        """Return the value that pgSphere's numbers stand for, in the order in which it prints them."""
 
 
 # SQLAlchemy asks each class for a cache_ok of its own.
