@@ -8,17 +8,17 @@ answer it again; `diff` tells what has become of it since.
 
 from __future__ import annotations
 
-from ppdb_replay.as_of import as_of
-from ppdb_replay.capture import capture
-from ppdb_replay.classify import Guarantee, Level, classify
-from ppdb_replay.difference import Difference, diff
-from ppdb_replay.execution import Result
-from ppdb_replay.record import ReplayRecord
-from ppdb_replay.replay import query_at, replay
+from ppdb_replay.replaying.capture import capture
+from ppdb_replay.replaying.difference import Difference, diff
+from ppdb_replay.replaying.execution import Result
+from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.replay import query_at, replay
+from ppdb_replay.replaying.verification import Verification, verify_record
+from ppdb_replay.rewriting.as_of import as_of
+from ppdb_replay.rewriting.classify import Guarantee, Level, classify
+from ppdb_replay.rewriting.validity import validity_at
+from ppdb_replay.rewriting.version_catalog import VersionCatalog, VersionedTable
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.validity import validity_at
-from ppdb_replay.verification import Verification, verify_record
-from ppdb_replay.version_catalog import VersionCatalog, VersionedTable
 
 __all__ = [
     "Difference",

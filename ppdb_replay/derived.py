@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.check import check
-from ppdb_replay.current_table import read_tables
-from ppdb_replay.install import create_tables, install
-from ppdb_replay.published import CHUNKS, FELIS, METADATA, PUBLISHED
-from ppdb_replay.schema import PpdbSchema, read_schema, with_timestamps
-from ppdb_replay.triggers import drop_trigger_statements, guard_statements, trigger_statements
-from ppdb_replay.uninstall import uninstall
-from ppdb_replay.versioned_table import VersionedTable, has_clock, read_versioned_tables
+from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED
+from ppdb_replay.tables.schema import PpdbSchema, read_schema, with_timestamps
+from ppdb_replay.versions.check import check
+from ppdb_replay.versions.current_table import read_tables
+from ppdb_replay.versions.install import create_tables, install
+from ppdb_replay.versions.triggers import drop_trigger_statements, guard_statements, trigger_statements
+from ppdb_replay.versions.uninstall import uninstall
+from ppdb_replay.versions.versioned_table import VersionedTable, has_clock, read_versioned_tables
 from tapdb.sql_text import execute_composed, execute_query
 
 __all__ = ["OPTION", "PpdbTables"]

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 
 import sqlalchemy as sa
 
-from ppdb_replay.current_table import SYSTEM_COLUMNS
-from ppdb_replay.published import FELIS
 from ppdb_replay.snapshot import CURRENT
-from ppdb_replay.triggers import HISTORY
-from ppdb_replay.versioned_table import VersionedTable, has_clock, read_versioned_tables
+from ppdb_replay.tables.published import FELIS
+from ppdb_replay.versions.current_table import SYSTEM_COLUMNS
+from ppdb_replay.versions.triggers import HISTORY
+from ppdb_replay.versions.versioned_table import VersionedTable, has_clock, read_versioned_tables
 from tapdb.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 from tapdb.place import Place
 

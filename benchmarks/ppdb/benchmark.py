@@ -35,8 +35,8 @@ from benchmarks.ppdb.replication import measure_replication
 from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
-from ppdb_replay.clock import read_snapshot
-from ppdb_replay.install import create_tables, install
+from ppdb_replay.versions.clock import read_snapshot
+from ppdb_replay.versions.install import create_tables, install
 from tapdb.databases import create_database
 from tapdb.engine import create_engine
 from tapdb.extensions import install_extensions

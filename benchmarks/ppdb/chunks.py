@@ -13,9 +13,9 @@ from psycopg import sql
 from benchmarks.obscore.archive import connect
 from benchmarks.obscore.timing import Stopwatch
 from benchmarks.ppdb.stream import FIRST_NIGHT_MJD_TAI, SIDES, STAGE, Stream, fill_stage
-from ppdb_replay.chunk import REPLICATED, Chunk, ChunkData, TableRows
-from ppdb_replay.chunk_writer import open_writer, write_chunk
-from ppdb_replay.replication_target import find_target
+from ppdb_replay.replication.chunk import REPLICATED, Chunk, ChunkData, TableRows
+from ppdb_replay.replication.chunk_writer import open_writer, write_chunk
+from ppdb_replay.replication.target import find_target
 
 __all__ = ["write_chunks"]
 

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from benchmarks.obscore.archive import connect, step
 from benchmarks.obscore.timing import Stopwatch
 from examples.apdb import Survey, make_apdb, store_visit, update_all_kinds
-from ppdb_replay.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.chunk import Chunk
-from ppdb_replay.chunk_writer import ChunkWriter, open_writer, write_chunk
-from ppdb_replay.replication_target import find_target
+from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
+from ppdb_replay.replication.chunk import Chunk
+from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
+from ppdb_replay.replication.target import find_target
 
 __all__ = ["measure_replication"]
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from examples.apdb import Survey, make_apdb, store_visit, update_all_kinds, withdraw_sources
 from ppdb_replay import ReplayRecord, Result, capture, diff, replay
-from ppdb_replay.replication import replicate
+from ppdb_replay.replication.replicate import replicate
 
 from .ask import Answer
 from .light_curve import draw_light_curves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adql import parse, validate
 from benchmarks.ppdb.rewriting import QUERIES, REWRITING_REACHES, felis_catalog, rewriting_figures
-from ppdb_replay.as_of import as_of
+from ppdb_replay.rewriting.as_of import as_of
 
 
 def test_every_query_that_is_measured_is_right_over_the_schema_of_felis() -> None:

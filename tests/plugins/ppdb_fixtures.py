@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from ppdb_replay.install import create_tables, install
+from ppdb_replay.versions.install import create_tables, install
 from tapdb.engine import create_engine
 
 __all__ = ["ppdb_database", "ppdb_plain_database", "ppdb_plain_template", "ppdb_template"]

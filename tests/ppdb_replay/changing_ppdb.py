@@ -12,11 +12,11 @@ import psycopg
 from psycopg import sql
 
 from adql import Limits, Metadata, OutputColumn, Query, Server, TableMetadata, parse, to_postgres
-from ppdb_replay.as_of import as_of, stable
-from ppdb_replay.clock import read_snapshot
-from ppdb_replay.schema import read_schema
+from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.version_catalog import VersionCatalog
+from ppdb_replay.tables.schema import read_schema
+from ppdb_replay.versions.clock import read_snapshot
 
 __all__ = ["TABLES", "Archive", "Copy", "Result", "change", "copy_tables"]
 

@@ -17,9 +17,9 @@ import pytest
 import sqlalchemy as sa
 
 from examples.apdb import Survey, make_apdb, make_visit, store_visit, update_all_kinds
-from ppdb_replay.clock import read_snapshot
-from ppdb_replay.install import install
-from ppdb_replay.replication import plan_replication, replicate
+from ppdb_replay.replication.replicate import plan_replication, replicate
+from ppdb_replay.versions.clock import read_snapshot
+from ppdb_replay.versions.install import install
 from tapdb.engine import create_engine
 from tapdb.server_environment import client_environment
 from tests.ppdb_replay.replication_oracle import Content, read_content

@@ -10,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.clock import read_snapshot
+from ppdb_replay.versions.clock import read_snapshot
 from tapdb.engine import create_engine
 
 __all__ = [

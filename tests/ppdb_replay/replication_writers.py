@@ -17,9 +17,9 @@ from typing import Any
 
 import psycopg
 
-from ppdb_replay.chunk import ChunkData, TableRows
-from ppdb_replay.chunk_writer import ChunkWriter, open_writer, write_chunk
-from ppdb_replay.replication_target import Target
+from ppdb_replay.replication.chunk import ChunkData, TableRows
+from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
+from ppdb_replay.replication.target import Target
 
 __all__ = ["main"]
 

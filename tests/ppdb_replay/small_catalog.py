@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from adql import ColumnMetadata, Metadata, TableMetadata, UserFunction
 from adql.types import DOUBLE, value_type
-from ppdb_replay.version_catalog import ClockFunction, VersionCatalog, build_catalog
+from ppdb_replay.rewriting.version_catalog import ClockFunction, VersionCatalog, build_catalog
 
 __all__ = ["CATALOG", "published"]
 

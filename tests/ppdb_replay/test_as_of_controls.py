@@ -8,9 +8,9 @@ import pytest
 
 from adql import Column, Identifier, Node, Query, Table, parse, transform
 from adql.nodes import And, Comparison, Condition, Number, Select
-from ppdb_replay.as_of import stable
-from ppdb_replay.relations import Surroundings
-from ppdb_replay.version_catalog import VersionCatalog
+from ppdb_replay.rewriting.as_of import stable
+from ppdb_replay.rewriting.relations import Surroundings
+from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from tests.ppdb_replay.changing_ppdb import Archive
 from tests.ppdb_replay.query_forms import FORMS
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from adql import parse
-from ppdb_replay.as_of import as_of
+from ppdb_replay.rewriting.as_of import as_of
 from tests.ppdb_replay.changing_ppdb import Archive
 from tests.ppdb_replay.generated_queries import generated_query
 from tests.ppdb_replay.query_forms import FORMS

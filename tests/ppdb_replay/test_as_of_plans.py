@@ -11,7 +11,7 @@ import pytest
 
 from adql import Server, parse, to_postgres
 from benchmarks.ppdb.capturing import capturing_figures
-from ppdb_replay.as_of import as_of
+from ppdb_replay.rewriting.as_of import as_of
 from tests.ppdb_replay.changing_ppdb import Archive
 
 IDS = ", ".join(str(1000 * number) for number in range(1, 101))

@@ -7,14 +7,14 @@ from __future__ import annotations
 import pytest
 
 from adql import AdqlNameError, parse, validate
-from ppdb_replay.as_of import as_of, stable
 from ppdb_replay.errors import ClockValueMissingError
-from ppdb_replay.rule_alias import name_tables
-from ppdb_replay.rule_clock import freeze_clock
-from ppdb_replay.rule_order import has_complete_order, order_rows
-from ppdb_replay.rule_snapshot import fix_snapshot
+from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.rule_alias import name_tables
+from ppdb_replay.rewriting.rule_clock import freeze_clock
+from ppdb_replay.rewriting.rule_order import has_complete_order, order_rows
+from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
+from ppdb_replay.rewriting.version_catalog import ClockFunction, build_catalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.version_catalog import ClockFunction, build_catalog
 from tests.ppdb_replay.small_catalog import CATALOG, OBJECT, published
 
 SEEN = "WHERE snap_from <= 41 AND snap_to > 41"

@@ -7,12 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows, parse, to_postgres
-from ppdb_replay.as_of import as_of
-from ppdb_replay.catalog_reader import read_catalog
-from ppdb_replay.clock import read_snapshot
 from ppdb_replay.errors import PpdbNotReadyError
-from ppdb_replay.schema import read_schema
-from ppdb_replay.version_catalog import PPDB_KEYS, ClockFunction
+from ppdb_replay.replaying.catalog_reader import read_catalog
+from ppdb_replay.rewriting.as_of import as_of
+from ppdb_replay.rewriting.version_catalog import PPDB_KEYS, ClockFunction
+from ppdb_replay.tables.schema import read_schema
+from ppdb_replay.versions.clock import read_snapshot
 from tests.ppdb_replay.changing_ppdb import Archive
 
 VOTABLE = {"BIGINT": "long", "INTEGER": "int", "SMALLINT": "short", "BOOLEAN": "boolean"}

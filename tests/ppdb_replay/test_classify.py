@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adql import RUBIN, parse
-from ppdb_replay.classify import Level, classify
+from ppdb_replay.rewriting.classify import Level, classify
 from tests.ppdb_replay.small_catalog import CATALOG
 
 EXACT = [

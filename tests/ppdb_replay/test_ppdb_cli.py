@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from ppdb_replay.published import PUBLISHED
+from ppdb_replay.tables.published import PUBLISHED
 from tapdb.catalog import describe, diff
 from tapdb.cli import main
 from tapdb.server_environment import client_environment

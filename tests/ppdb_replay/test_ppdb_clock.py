@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 from astropy.time import Time
 
-from ppdb_replay.clock import read_snapshot, snapshot_at
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
+from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from tests.ppdb_replay.ppdb_rows import connect, delete_object, history_rows, insert_object, newest
 
 NOW = "SELECT tapdb.mjd_tai(clock_timestamp())"

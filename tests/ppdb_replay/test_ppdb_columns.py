@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.check import check
-from ppdb_replay.columns import add_column, drop_column
 from ppdb_replay.errors import VersioningError
-from ppdb_replay.verify import verify
-from ppdb_replay.versioned_table import find_versioned_table
+from ppdb_replay.versions.check import check
+from ppdb_replay.versions.columns import add_column, drop_column
+from ppdb_replay.versions.verify import verify
+from ppdb_replay.versions.versioned_table import find_versioned_table
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, insert_object, newest
 
 

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.check import check
-from ppdb_replay.verify import Report, verify
+from ppdb_replay.versions.check import check
+from ppdb_replay.versions.verify import Report, verify
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 
 RELATIONS = {

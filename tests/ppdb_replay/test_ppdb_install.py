@@ -14,13 +14,13 @@ from felis.datamodel import Schema
 from lsst.dax.apdb.sql import ModelToSql
 from lsst.resources import ResourcePath
 
-from ppdb_replay.check import check
 from ppdb_replay.errors import FelisSchemaError, PpdbNotReadyError, VersioningError
-from ppdb_replay.install import create_tables, install
-from ppdb_replay.published import PUBLISHED
-from ppdb_replay.schema import read_schema, with_timestamps
-from ppdb_replay.uninstall import uninstall
-from ppdb_replay.verify import verify
+from ppdb_replay.tables.published import PUBLISHED
+from ppdb_replay.tables.schema import read_schema, with_timestamps
+from ppdb_replay.versions.check import check
+from ppdb_replay.versions.install import create_tables, install
+from ppdb_replay.versions.uninstall import uninstall
+from ppdb_replay.versions.verify import verify
 from tapdb.catalog import describe, diff
 from tapdb.drift import SCHEMAS
 from tapdb.server import EphemeralServer

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.verify import verify
+from ppdb_replay.versions.verify import verify
 from tests.ppdb_replay.ppdb_rows import (
     Row,
     connect,

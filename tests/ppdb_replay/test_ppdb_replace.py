@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from ppdb_replay.cli import ppdb
+from ppdb_replay.cli.ppdb import ppdb
 from ppdb_replay.errors import VersioningError
-from ppdb_replay.replace import Replaced, replace_rows
-from ppdb_replay.verify import verify
+from ppdb_replay.versions.replace import Replaced, replace_rows
+from ppdb_replay.versions.verify import verify
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, natural_rows, newest
 
 TABLE = "numbered_identifications"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import sqlalchemy as sa
 
-from ppdb_replay.clock import read_snapshot
+from ppdb_replay.versions.clock import read_snapshot
 
 
 def connect(url: sa.URL) -> psycopg.Connection[tuple[object, ...]]:

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from adql import ColumnMetadata, TableMetadata
 from adql.types import LONG
 from ppdb_replay import ReplayRecord, capture, replay
-from ppdb_replay.columns import add_column, drop_column
 from ppdb_replay.publication_errors import NotCitableError
-from ppdb_replay.query_store import add_revision, find_stored, list_pids, store_query
-from ppdb_replay.stored_checks import StoredCheck, check_stored, migrate_stored, note_check
+from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
+from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, store_query
+from ppdb_replay.versions.columns import add_column, drop_column
 from tapdb.drift import SCHEMAS
 from tapdb.server import EphemeralServer
 from tapdb.server_environment import client_environment

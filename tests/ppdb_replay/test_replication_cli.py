@@ -16,14 +16,14 @@ from lsst.dax.apdb import ApdbReplica
 from lsst.dax.apdb.sql import ApdbSql
 
 from examples.apdb import Survey, make_visit, store_visit
-from ppdb_replay.apdb_source import list_chunks, open_apdb
-from ppdb_replay.replication import replicate
-from ppdb_replay.replication_errors import (
+from ppdb_replay.replication.apdb_source import list_chunks, open_apdb
+from ppdb_replay.replication.errors import (
     ApdbNotReadableError,
     ApdbUnavailableError,
     PpdbRefusedError,
     ReplicationPackageError,
 )
+from ppdb_replay.replication.replicate import replicate
 from tapdb.cli import main
 
 Connection = psycopg.Connection[Any]
@@ -154,8 +154,8 @@ def test_a_chunk_that_the_ppdb_refuses_is_named(plain_survey: Survey, plain_surv
 
 
 def test_dax_apdb_is_imported_by_nothing_but_reading_an_apdb() -> None:
-    code = "import sys, ppdb_replay.cli; print([name for name in sys.modules if name.startswith('lsst.dax')])"
-
+    drivers = "[name for name in sys.modules if name.startswith('lsst.dax')]"
+    code = f"import sys, ppdb_replay.cli.ppdb; print({drivers})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout == "[]\n"

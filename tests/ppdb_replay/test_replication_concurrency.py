@@ -22,12 +22,12 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from examples.apdb import Survey, make_apdb, make_visit, store_visit, update_all_kinds
-from ppdb_replay.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.chunk import REPLICATED, ChunkData
-from ppdb_replay.chunk_writer import open_writer
-from ppdb_replay.clock import read_snapshot
-from ppdb_replay.install import install
-from ppdb_replay.replication_target import Target, find_target
+from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
+from ppdb_replay.replication.chunk import REPLICATED, ChunkData
+from ppdb_replay.replication.chunk_writer import open_writer
+from ppdb_replay.replication.target import Target, find_target
+from ppdb_replay.versions.clock import read_snapshot
+from ppdb_replay.versions.install import install
 from tapdb.engine import create_engine
 from tapdb.server_environment import client_environment
 

@@ -15,10 +15,10 @@ from lsst.dax.apdb import (
     ApdbWithdrawDiaForcedSourceRecord,
 )
 
-from ppdb_replay.chunk import Chunk
-from ppdb_replay.chunk_plan import Reason, plan_chunks
-from ppdb_replay.replication_errors import UnknownUpdateRecordError
-from ppdb_replay.update_record import (
+from ppdb_replay.replication.chunk import Chunk
+from ppdb_replay.replication.chunk_plan import Reason, plan_chunks
+from ppdb_replay.replication.errors import UnknownUpdateRecordError
+from ppdb_replay.replication.update_record import (
     IMPLIED_ORDER,
     UpdateRecord,
     attributed_records,

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from examples.apdb import Survey, store_visit, update_all_kinds
-from ppdb_replay.replication import plan_replication, replicate
+from ppdb_replay.replication.replicate import plan_replication, replicate
 from tapdb.server_environment import client_environment
 from tests.ppdb_replay.replication_oracle import Oracle, read_content
 

@@ -30,11 +30,11 @@ from examples.apdb import (
     withdraw_sources,
 )
 from examples.apdb.visits import tai
-from ppdb_replay.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.chunk_plan import Reason
-from ppdb_replay.chunk_writer import ChunkWriter, open_writer, write_chunk
-from ppdb_replay.replication import plan_replication, replicate
-from ppdb_replay.replication_target import find_target
+from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
+from ppdb_replay.replication.chunk_plan import Reason
+from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
+from ppdb_replay.replication.replicate import plan_replication, replicate
+from ppdb_replay.replication.target import find_target
 from tests.ppdb_replay.replication_oracle import Content, Oracle, read_content
 
 Connection = psycopg.Connection[Any]

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from adql import Metadata, parse, validate
-from ppdb_replay.as_of import as_of
-from ppdb_replay.validity import validity_at
-from ppdb_replay.version_catalog import build_catalog
+from ppdb_replay.rewriting.as_of import as_of
+from ppdb_replay.rewriting.validity import validity_at
+from ppdb_replay.rewriting.version_catalog import build_catalog
 from tests.ppdb_replay.changing_ppdb import Archive
 from tests.ppdb_replay.small_catalog import CATALOG, OBJECT, SYSTEM, published
 

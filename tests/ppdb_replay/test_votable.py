@@ -27,9 +27,9 @@ from pyvo.dal.tap import TAPResults
 
 from adql import OutputColumn
 from ppdb_replay.publication_errors import VotableWriteError
-from ppdb_replay.votable_infos import Publication, replay_infos
-from ppdb_replay.votable_reader import record_of_votable
-from ppdb_replay.votable_service import TapService
+from ppdb_replay.votable.infos import Publication, replay_infos
+from ppdb_replay.votable.reader import record_of_votable
+from ppdb_replay.votable.service import TapService
 from tests.ppdb_replay.votable_results import NASTY, SERVICE, as_votable, made_up_result
 
 NUMBER = OutputColumn("n", "int")

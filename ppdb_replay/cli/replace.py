@@ -1,0 +1,49 @@
+"""``tapdb ppdb replace``: a table that arrives whole, in a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+import pyarrow.parquet as pq
+
+from ppdb_replay.versions.replace import replace_rows
+from tapdb.cli_options import url_option
+from tapdb.cli_session import changing
+from tapdb.errors import SettingsError
+
+__all__ = ["replace_command"]
+
+_BATCH = 10_000
+
+
+@click.command("replace")
+@url_option
+@click.argument("table")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def replace_command(url: str | None, table: str, file: Path) -> None:
+    """Make the versioned TABLE hold the rows of a Parquet FILE and no others.
+
+    For tables that are computed anew as a whole: SSObject, SSSource, mpc_orbits, ... Rows that are as they
+    were keep their version; the rest ends, or begins, in one snapshot.
+    """
+    try:
+        parquet = pq.ParquetFile(file)
+    except OSError as error:
+        raise SettingsError("FILE", f"{file} is no Parquet file: {error}") from error
+    with changing(url, application_name="tapdb ppdb") as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, psycopg.Connection):
+            raise SettingsError("--url", f"is one of {type(driver).__module__}", "use postgresql+psycopg")
+        done = replace_rows(driver, table, parquet.schema_arrow.names, _rows(parquet))
+    click.echo(
+        f"{table}: {done.begun} rows began, {done.ended} ended, {done.unchanged} are as they were.", err=True
+    )
+
+
+def _rows(parquet: pq.ParquetFile) -> Iterator[tuple[Any, ...]]:
+    for batch in parquet.iter_batches(_BATCH):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -1,0 +1,284 @@
+"""The query store: published queries in the database, each with a persistent identifier.
+
+Reading takes what every reader may; storing takes INSERT on ``ppdb_history.stored_query``, which nobody has
+but the owner, unless a DBA grants it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from adql import Metadata, TableMetadata, parse
+from adql.dialect import dialect_named
+from ppdb_replay.errors import PpdbNotReadyError
+from ppdb_replay.publication_errors import NotCitableError, StoredQueryUnknownError
+from ppdb_replay.query_store.access import readable_refusals
+from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
+from ppdb_replay.replaying.catalog_cache import catalog_at
+from ppdb_replay.replaying.execution import Connection, one_snapshot
+from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.verification import verify_record
+from ppdb_replay.rewriting.classify import Level
+from ppdb_replay.rewriting.normalised import normalised
+
+__all__ = [
+    "add_revision",
+    "change_collection",
+    "find_stored",
+    "list_pids",
+    "read_collection",
+    "store_query",
+]
+
+_COLLECTION = ("title", "creator", "publisher", "superset", "pid_prefix", "landing_url")
+_STORED = """
+SELECT q.pid, q.normalised_adql, q.column_digest, q.superset, q.citation, q.landing, coalesce(
+  (SELECT r.record FROM ppdb_history.stored_query_revision r WHERE r.pid = q.pid
+   ORDER BY r.revision DESC LIMIT 1), q.record)
+FROM ppdb_history.stored_query q WHERE q.pid = %s
+"""
+_REVISE = """
+INSERT INTO ppdb_history.stored_query_revision (pid, revision, record, record_sha256, software)
+SELECT %(pid)s, coalesce(max(revision), 0) + 1, %(record)s, %(sha256)s, %(software)s
+FROM ppdb_history.stored_query_revision WHERE pid = %(pid)s
+"""
+
+
+def store_query(
+    connection: Connection,
+    record: ReplayRecord,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+) -> StoredQuery:
+    """Return the stored query of a record; it is run again first, and stored if it is not there yet.
+
+    The same query with the same result has one identifier, at whatever snapshots it was asked (RDA
+    recommendation 8).
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the tables of versions and insert into the store, outside of a
+        transaction.
+    record
+        What `capture` returned.
+    published, uploads
+        As for `capture`.
+
+    Raises
+    ------
+    AdqlError
+        The query cannot be used with the tables that are there.
+    NotCitableError
+        The result is no one that comes again, or does not come again.
+    PpdbNotReadyError
+        The database has no query store, or no versioned tables.
+    QueryStoreRefusedError
+        This user may not.
+    SnapshotUnknownError
+        The database has no such snapshot, or it was made at another time.
+    UploadChangedError
+        An uploaded table is not there, or not the one of the record.
+    """
+    given = tuple(uploads)
+    _require_repeatable(connection, record, published, given)
+    with one_snapshot(connection):
+        catalog = catalog_at(connection, record.snapshot.snapshot_id, published).with_tables(given)
+    text = normalised(parse(record.natural, dialect=dialect_named(record.dialect)), catalog)
+    with connection.transaction():
+        stored = make_stored_query(record, text, read_collection(connection))
+        known = _find(connection, stored.pid)
+        if known is not None:
+            return known
+        _insert(connection, stored)
+        # Of two that stored the same at one moment, the first one counts.
+        return find_stored(connection, stored.pid)
+
+
+def find_stored(connection: Connection, pid: str) -> StoredQuery:
+    """Return a stored query, with the newest record that repeats it.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    pid
+        Its identifier.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    StoredQueryUnknownError
+        There is none.
+    """
+    found = _find(connection, pid)
+    if found is None:
+        raise StoredQueryUnknownError(pid)
+    return found
+
+
+def list_pids(connection: Connection) -> tuple[str, ...]:
+    """Return the identifiers of all stored queries, in the order in which they were stored.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    """
+    statement = "SELECT pid FROM ppdb_history.stored_query ORDER BY stored_mjd_tai, pid"
+    return tuple(pid for (pid,) in _fetch(connection, statement))
+
+
+def read_collection(connection: Connection) -> Collection:
+    """Return what citations say of the data collection.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    """
+    statement = (
+        "SELECT title, creator, publisher, superset, pid_prefix, landing_url FROM ppdb_history.collection"
+    )
+    rows = _fetch(connection, statement)
+    if not rows:
+        raise PpdbNotReadyError(
+            "table ppdb_history.collection has no row",
+            "Insert it: INSERT INTO ppdb_history.collection DEFAULT VALUES.",
+        )
+    return Collection(**dict(zip(_COLLECTION, rows[0], strict=True)))
+
+
+def change_collection(connection: Connection, collection: Collection) -> None:
+    """Let citations of queries that are stored from now on say something else of the data collection.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    QueryStoreRefusedError
+        This user may not.
+    """
+    values = asdict(collection)
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in _COLLECTION
+    )
+    with readable_refusals(), connection.transaction():
+        connection.execute(sql.SQL("UPDATE ppdb_history.collection SET {}").format(assignments), values)
+
+
+def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None:
+    """Add a record that repeats a stored query from now on; whether it does is for the caller to find out.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may insert into ``ppdb_history.stored_query_revision``.
+    pid
+        The stored query.
+    record
+        The record, of the same snapshot and result.
+
+    Raises
+    ------
+    NotCitableError
+        The record is that of another result.
+    QueryStoreRefusedError
+        This user may not.
+    """
+    stored = find_stored(connection, pid).record
+    if (stored.natural, stored.snapshot, stored.digest) != (record.natural, record.snapshot, record.digest):
+        raise NotCitableError(f"the new record is not one of the result of {pid}")
+    text = record.to_json()
+    values = {"pid": pid, "record": text, "sha256": _sha256(text), "software": record.software}
+    with readable_refusals(), connection.transaction():
+        connection.execute(_REVISE, values)
+
+
+def _require_repeatable(
+    connection: Connection,
+    record: ReplayRecord,
+    published: Metadata | None,
+    uploads: tuple[TableMetadata, ...],
+) -> None:
+    if record.guarantee.level is Level.NONE:
+        raise NotCitableError("it cannot be repeated: " + "; ".join(record.guarantee.reasons))
+    found = verify_record(connection, record, published=published, uploads=uploads)
+    if not found.same_rewriting:
+        raise NotCitableError("its repeatable text is not that of its natural one; capture it again")
+    if not found.same_rows:
+        raise NotCitableError(
+            f"it does not return the rows of {record.digest} as of the snapshot of its record"
+        )
+    if found.same_history is False:
+        raise NotCitableError("the versions were changed since: see `tapdb ppdb verify`")
+
+
+def _insert(connection: Connection, stored: StoredQuery) -> None:
+    record = stored.record
+    text = record.to_json()
+    values = {
+        "pid": stored.pid,
+        "natural_adql": record.natural,
+        "normalised_adql": stored.normalised,
+        "query_sha256": stored.query_sha256,
+        "repeatable_adql": record.repeatable,
+        "snapshot_id": record.snapshot.snapshot_id,
+        "t_mjd_tai": record.snapshot.t_mjd_tai,
+        "schema_version": record.schema_version,
+        "result_digest": record.digest,
+        "column_digest": stored.column_digest,
+        "row_count": record.row_count,
+        "max_rows": record.max_rows,
+        "uploads": Jsonb(dict(record.uploads)),
+        "guarantee": record.guarantee.level.value,
+        "superset": stored.superset,
+        "citation": stored.citation,
+        "landing": Jsonb(dict(stored.landing)),
+        "record": text,
+        "record_sha256": _sha256(text),
+    }
+    statement = sql.SQL(
+        "INSERT INTO ppdb_history.stored_query ({}) VALUES ({}) ON CONFLICT (pid) DO NOTHING"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))
+    )
+    with readable_refusals():
+        connection.execute(statement, values)
+
+
+def _find(connection: Connection, pid: str) -> StoredQuery | None:
+    rows = _fetch(connection, _STORED, [pid])
+    if not rows:
+        return None
+    found, text, column_digest, superset, citation, landing, record = rows[0]
+    return StoredQuery(
+        pid=found,
+        normalised=text,
+        column_digest=column_digest,
+        superset=superset,
+        citation=citation,
+        landing=landing,
+        record=ReplayRecord.from_json(record),
+    )
+
+
+def _fetch(connection: Connection, statement: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    # In a transaction of its own, if none is open: replay has to begin the next one.
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    with readable_refusals(), connection.transaction(), cursor:
+        return cursor.execute(statement.encode(), values).fetchall()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

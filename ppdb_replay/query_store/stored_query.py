@@ -1,0 +1,236 @@
+"""A published query: its identifier, its citation, and what a landing page shows. Nothing is read here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from ppdb_replay.replaying.digest import digest_of_result
+from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.rewriting.classify import Level
+from ppdb_replay.rewriting.normalised import query_sha256
+
+__all__ = ["Collection", "StoredQuery", "bibtex", "make_stored_query", "minted_pid"]
+
+_PID_BYTES = 15
+_MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001 - TAI, which is no time zone
+_TEX = MappingProxyType({character: "\\" + character for character in "&%$#_{}"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """The data collection of which results are subsets, as citations name it.
+
+    Parameters
+    ----------
+    title, creator, publisher
+        As in a list of references; empty if there is none.
+    superset
+        Persistent identifier of the whole collection.
+    pid_prefix
+        What identifiers of stored queries begin with.
+    landing_url
+        URL of landing pages; the identifier of a query follows it.
+    """
+
+    title: str = "Prompt Products Database"
+    creator: str = ""
+    publisher: str = ""
+    superset: str = ""
+    pid_prefix: str = "ppdb."
+    landing_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredQuery:
+    """A query with a persistent identifier.
+
+    Parameters
+    ----------
+    pid
+        The identifier.
+    normalised
+        The query in the form that is the same however it was written.
+    column_digest
+        Digest of names and types of the columns.
+    superset
+        Identifier of the data collection.
+    citation
+        Text for a list of references.
+    landing
+        What a landing page shows, as JSON.
+    record
+        What it takes to repeat it.
+    """
+
+    pid: str
+    normalised: str
+    column_digest: str
+    superset: str
+    citation: str
+    landing: Mapping[str, Any]
+    record: ReplayRecord
+
+    @property
+    def query_sha256(self) -> str:
+        """SHA-256 of the normalised query, hexadecimal."""
+        return query_sha256(self.normalised)
+
+
+def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
+    """Return the identifier of a query and its result: the same for the same ones (RDA recommendation 8).
+
+    The snapshot does not count: a query that returned the same at two of them has one identifier. Whoever
+    moves the database elsewhere mints the same ones again.
+
+    Parameters
+    ----------
+    record
+        Record of the result.
+    normalised
+        The normalised query.
+    prefix
+        What the identifier begins with.
+    """
+    told_apart_by = [
+        query_sha256(normalised),
+        record.dialect,
+        record.max_rows,
+        record.exact_sums,
+        sorted(record.uploads.items()),
+        record.digest,
+    ]
+    digest = hashlib.sha256(json.dumps(told_apart_by).encode()).digest()
+    return prefix + base64.b32encode(digest[:_PID_BYTES]).decode().lower()
+
+
+def make_stored_query(record: ReplayRecord, normalised: str, collection: Collection) -> StoredQuery:
+    """Return what is stored of a result.
+
+    Parameters
+    ----------
+    record
+        Record of the result.
+    normalised
+        The normalised query.
+    collection
+        The data collection.
+    """
+    pid = minted_pid(record, normalised, collection.pid_prefix)
+    column_digest = digest_of_result(record.columns, ())
+    citation = _citation(record, pid, collection)
+    return StoredQuery(
+        pid=pid,
+        normalised=normalised,
+        column_digest=column_digest,
+        superset=collection.superset,
+        citation=citation,
+        landing=_landing(record, pid, normalised, column_digest, citation, collection),
+        record=record,
+    )
+
+
+def bibtex(stored: StoredQuery) -> str:
+    """Return the citation of a stored query as an entry of BibTeX.
+
+    Parameters
+    ----------
+    stored
+        The query.
+    """
+    landing = stored.landing
+    values = {
+        "author": landing["creator"],
+        "title": "{" + _tex(landing["name"]) + "}",
+        "year": landing["snapshot"]["date_tai"][:4],
+        "publisher": landing["publisher"],
+        "url": landing["url"],
+        "note": _tex(f"{stored.pid}, {stored.record.row_count} rows, {stored.record.digest}"),
+    }
+    verbatim = ("title", "url", "note")
+    lines = [
+        f"  {name} = {{{value if name in verbatim else _tex(value)}}},"
+        for name, value in values.items()
+        if value
+    ]
+    return "\n".join(["@misc{" + stored.pid + ",", *lines, "}"])
+
+
+def _citation(record: ReplayRecord, pid: str, collection: Collection) -> str:
+    snapshot = record.snapshot
+    date = _date_tai(snapshot.t_mjd_tai)
+    made_by = f"{collection.creator} ({date[:4]}): " if collection.creator else ""
+    level = record.guarantee.level
+    promise = "" if level is Level.EXACT else f" Repeatable: {level.value}."
+    title = f"{collection.title}, result of a query as of snapshot {snapshot.snapshot_id}"
+    parts = (
+        f"{made_by}{title} ({date}, MJD {snapshot.t_mjd_tai!r}, TAI).",
+        f" {collection.publisher}." if collection.publisher else "",
+        f" {pid}.",
+        f" {record.row_count} rows, {record.digest}.",
+        promise,
+    )
+    return "".join(parts)
+
+
+def _landing(
+    record: ReplayRecord,
+    pid: str,
+    normalised: str,
+    column_digest: str,
+    citation: str,
+    collection: Collection,
+) -> dict[str, Any]:
+    content = json.loads(record.to_json())
+    snapshot = record.snapshot
+    return {
+        "@context": "https://schema.org",
+        "@type": "Dataset",
+        "identifier": pid,
+        "name": f"{collection.title}: result of a query as of snapshot {snapshot.snapshot_id}",
+        "creator": collection.creator,
+        "publisher": collection.publisher,
+        "url": collection.landing_url + pid if collection.landing_url else "",
+        "isPartOf": collection.superset,
+        "citation": citation,
+        "query": {
+            "natural": record.natural,
+            "normalised": normalised,
+            "normalised_sha256": query_sha256(normalised),
+            "repeatable": record.repeatable,
+            "dialect": record.dialect,
+            "max_rows": record.max_rows,
+            "exact_sums": record.exact_sums,
+            "uploads": dict(record.uploads),
+        },
+        "snapshot": {
+            **asdict(snapshot),
+            "date_tai": _date_tai(snapshot.t_mjd_tai),
+            "digest": record.snapshot_digest,
+        },
+        "result": {
+            "digest": record.digest,
+            "column_digest": column_digest,
+            "row_count": record.row_count,
+            "overflow": record.overflow,
+            "columns": content["columns"],
+        },
+        "guarantee": content["guarantee"],
+        "schema_version": record.schema_version,
+        "software": record.software,
+    }
+
+
+def _date_tai(t_mjd_tai: float) -> str:
+    """Return a time as ISO 8601 to the second, in TAI as it is."""
+    return (_MJD_ZERO + timedelta(days=t_mjd_tai)).isoformat(timespec="seconds")
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)

@@ -1,0 +1,223 @@
+"""Running a query of one snapshot, and what is noted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from adql import Limits, OutputColumn, Query, Server, to_postgres
+from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
+from ppdb_replay.replaying.catalog_cache import ClockReading
+from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
+from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.rewriting.classify import classify, named_tables
+from ppdb_replay.rewriting.version_catalog import VersionCatalog
+from ppdb_replay.snapshot import Snapshot
+from tapdb import __version__
+
+__all__ = [
+    "Answer",
+    "Connection",
+    "Result",
+    "Rows",
+    "answer",
+    "make_record",
+    "one_snapshot",
+    "require_snapshot",
+    "upload_digests",
+]
+
+Connection = psycopg.Connection[Any]
+Rows = list[tuple[Any, ...]]
+
+_SOFTWARE = f"tapdb {__version__}"
+# What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
+_SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1"
+_ONE_SNAPSHOT = ("repeatable read", "serializable")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the database returned.
+
+    Parameters
+    ----------
+    columns
+        Columns of the result.
+    rows
+        Rows, in order.
+    overflow
+        Whether there are more rows than MAXREC.
+    """
+
+    columns: tuple[OutputColumn, ...]
+    rows: Rows
+    overflow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a query.
+
+    Parameters
+    ----------
+    rows
+        Its rows, in order.
+    record
+        What it takes to get them again.
+    digest
+        Digest of these rows; that of the record if they are the same.
+    """
+
+    rows: Rows
+    record: ReplayRecord
+    digest: str
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns of the result."""
+        return self.record.columns
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether these are the rows of the record."""
+        return self.digest == self.record.digest
+
+
+@contextmanager
+def one_snapshot(connection: Connection) -> Iterator[None]:
+    """Begin a transaction whose queries all see the same snapshot, unless one is open already.
+
+    Raises
+    ------
+    ReplayTransactionError
+        The transaction that is open is of another kind.
+    """
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        with connection.transaction():
+            _execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + _SETTINGS)
+            yield
+        return
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        (level,) = cursor.execute("SELECT current_setting('transaction_isolation')").fetchone() or ("",)
+    if level not in _ONE_SNAPSHOT:
+        raise ReplayTransactionError(level.upper())
+    _execute(connection, _SETTINGS)
+    yield
+
+
+def _execute(connection: Connection, statements: str) -> None:
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(statements.encode())
+
+
+def answer(
+    connection: Connection,
+    query: Query,
+    catalog: VersionCatalog,
+    *,
+    max_rows: int | None,
+    exact_sums: bool,
+) -> Answer:
+    """Return what a database returns to a query.
+
+    Raises
+    ------
+    AdqlError
+        The query cannot be used.
+    """
+    limits = Limits(max_rows=max_rows)
+    compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=exact_sums))
+    with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+        rows = cursor.execute(compiled.sql, compiled.parameters or None).fetchall()
+    overflow = max_rows is not None and len(rows) > max_rows
+    return Answer(compiled.columns, rows[:max_rows], overflow)
+
+
+def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:
+    """Return the digests of the uploaded tables that a query names, by name."""
+    found: dict[str, str] = {}
+    for _, table in named_tables(query, catalog):
+        if table is None or not table.is_upload:
+            continue
+        columns = tuple(
+            OutputColumn(column.name, column.type.datatype, column.type.arraysize, column.type.xtype)
+            for column in table.columns
+        )
+        names = (name for name in (table.sql_schema, table.sql_name) if name is not None)
+        listed = sql.SQL(", ").join(sql.Identifier(column.sql_name) for column in table.columns)
+        statement = sql.SQL("SELECT {} FROM {}").format(listed, sql.Identifier(*names))
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            found[".".join(table.name)] = digest_of_set(columns, cursor.execute(statement))
+    return MappingProxyType(found)
+
+
+def make_record(
+    query: Query,
+    repeatable: Query,
+    clock: ClockReading,
+    answered: Answer,
+    *,
+    uploads: Mapping[str, str],
+    max_rows: int | None,
+    exact_sums: bool,
+) -> ReplayRecord:
+    """Return the record of an answer.
+
+    Parameters
+    ----------
+    query, repeatable
+        The natural query, as it was read from text, and the same as of the snapshot.
+    clock
+        The snapshot, and all that the query can name.
+    answered
+        The answer.
+    uploads, max_rows, exact_sums
+        As in `ppdb_replay.replaying.record.ReplayRecord`.
+    """
+    guarantee = classify(query, clock.catalog, exact_sums=exact_sums)
+    columns, rows = answered.columns, answered.rows
+    return ReplayRecord(
+        natural=str(query) if query.text is None else query.text,
+        repeatable=str(repeatable),
+        snapshot=clock.snapshot,
+        snapshot_digest=clock.snapshot_digest,
+        schema_version=clock.catalog.schema_version,
+        guarantee=guarantee,
+        digest=digest_of_result(columns, rows, without=guarantee.approximate_columns),
+        columns=columns,
+        row_count=len(rows),
+        max_rows=max_rows,
+        overflow=answered.overflow,
+        uploads=uploads,
+        exact_sums=exact_sums,
+        dialect=query.dialect.name,
+        software=_SOFTWARE,
+    )
+
+
+def require_snapshot(connection: Connection, snapshot: Snapshot) -> str:
+    """Return the digest of a snapshot that a database has.
+
+    Raises
+    ------
+    SnapshotUnknownError
+        It has none of this number, or it was made at another time: the database is another one.
+    """
+    with psycopg.Cursor(connection) as cursor:
+        row = cursor.execute(
+            "SELECT t_mjd_tai, coalesce(encode(ppdb_history.snapshot_digest(snapshot_id), 'hex'), '')"
+            " FROM ppdb_history.snapshot WHERE snapshot_id = %s",
+            [snapshot.snapshot_id],
+        ).fetchone()
+    if row is None or row[0] != snapshot.t_mjd_tai:
+        raise SnapshotUnknownError(snapshot, None if row is None else row[0])
+    return str(row[1])

@@ -1,0 +1,128 @@
+"""The record of a result: all that it takes to get it again, and to tell that it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from adql import OutputColumn
+from ppdb_replay.errors import ReplayRecordError
+from ppdb_replay.rewriting.classify import Guarantee, Level
+from ppdb_replay.snapshot import Snapshot
+
+__all__ = ["FORMAT", "ReplayRecord"]
+
+FORMAT = "tapdb-replay-record/1"
+"""What a record in JSON says of itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRecord:
+    """What to keep of a result.
+
+    Parameters
+    ----------
+    natural
+        The query as it was sent.
+    repeatable
+        The same as of the snapshot: plain ADQL.
+    snapshot
+        What the tables were.
+    snapshot_digest
+        Digest of all versions that the tables had then, hexadecimal, of the chain that ``tapdb ppdb verify``
+        follows; empty if it was not asked for.
+    schema_version
+        Which columns they had.
+    guarantee
+        What is promised of a repetition.
+    digest
+        ``sha256:`` and the hexadecimal digest of columns and rows; see `ppdb_replay.replaying.digest`.
+    columns
+        The columns of the result, as a VOTable describes them.
+    row_count
+        Number of rows.
+    max_rows
+        MAXREC of the request; `None` if it had none.
+    overflow
+        Whether there were more rows than that.
+    uploads
+        Digests of the uploaded tables that the query names, by name.
+    exact_sums
+        Whether floating-point numbers were added up in a fixed order.
+    dialect
+        Dialect of ADQL in which both texts are read.
+    software
+        Name and version of the software that made the record.
+    """
+
+    natural: str
+    repeatable: str
+    snapshot: Snapshot
+    schema_version: str
+    guarantee: Guarantee
+    digest: str
+    columns: tuple[OutputColumn, ...]
+    row_count: int
+    snapshot_digest: str = ""
+    max_rows: int | None = None
+    overflow: bool = False
+    uploads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    exact_sums: bool = False
+    dialect: str = "rubin"
+    software: str = ""
+
+    def to_json(self) -> str:
+        """Return the record as JSON, always the same text for the same record."""
+        content = {of.name: getattr(self, of.name) for of in fields(self)}
+        content |= {
+            "snapshot": asdict(self.snapshot),
+            "guarantee": asdict(self.guarantee),
+            "columns": [_without_nothing(asdict(column)) for column in self.columns],
+            "uploads": dict(self.uploads),
+            "format": FORMAT,
+        }
+        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ReplayRecord:
+        """Return the record that a text holds.
+
+        Raises
+        ------
+        ReplayRecordError
+            It is no JSON, of another format, or lacks something.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ReplayRecordError(f"it is no JSON: {error}") from None
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise ReplayRecordError(f'it does not say "format": "{FORMAT}"')
+        try:
+            return cls(**(content | _values(content)))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise ReplayRecordError(f"something is missing or of the wrong kind: {error}") from None
+
+
+def _values(content: dict[str, Any]) -> dict[str, Any]:
+    guarantee = content["guarantee"]
+    return {
+        "snapshot": Snapshot(
+            int(content["snapshot"]["snapshot_id"]), float(content["snapshot"]["t_mjd_tai"])
+        ),
+        "guarantee": Guarantee(
+            Level(guarantee["level"]),
+            tuple(map(str, guarantee["reasons"])),
+            tuple(map(int, guarantee["approximate_columns"])),
+        ),
+        "columns": tuple(OutputColumn(**column) for column in content["columns"]),
+        "uploads": MappingProxyType(dict(content["uploads"])),
+        "row_count": int(content["row_count"]),
+    }
+
+
+def _without_nothing(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

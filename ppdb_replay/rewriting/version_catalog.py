@@ -1,0 +1,257 @@
+"""Which published tables are versioned, where their versions are, and what identifies their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from adql import AdqlNameError, Identifier, Metadata, TableMetadata
+from adql.names import identifier_of
+from ppdb_replay.rewriting.shown import Shown, shown_columns
+
+__all__ = [
+    "PPDB_KEYS",
+    "SNAP_FROM",
+    "SNAP_TO",
+    "ClockFunction",
+    "Validity",
+    "VersionCatalog",
+    "VersionedTable",
+    "build_catalog",
+    "column_identifiers",
+]
+
+SNAP_FROM = "snap_from"
+SNAP_TO = "snap_to"
+
+# Primary keys of the replicated tables of sdm_schemas' apdb.yaml, which TAP_SCHEMA does not tell. The start
+# of validity has had two names, and a table that holds only the latest versions can do without it.
+_VERSION_COLUMNS = ("validityStartMjdTai", "validityStart")
+PPDB_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "DiaObject": ("diaObjectId", *_VERSION_COLUMNS),
+        "DiaSource": ("diaSourceId",),
+        "DiaForcedSource": ("diaObjectId", "visit", "detector"),
+        "SSObject": ("ssObjectId",),
+        "SSSource": ("diaSourceId",),
+    }
+)
+# Columns of the validity interval, the newest names first: they were timestamps up to version 8.
+_VALIDITY_COLUMNS = (
+    ("validityStartMjdTai", "validityEndMjdTai", "mjd"),
+    ("validityStart", "validityEnd", "timestamp"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The columns that say from when to when the pipelines take a row for the valid one of its object.
+
+    Parameters
+    ----------
+    start, end
+        Names of the columns, TAI; no `end` in a schema that has none.
+    form
+        ``mjd``, or ``timestamp`` for columns of that type.
+    """
+
+    start: str
+    end: str | None
+    form: str = "mjd"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFunction:
+    """A function of a service that returns the present time.
+
+    Parameters
+    ----------
+    name
+        Name in queries; case does not matter.
+    form
+        ``mjd`` or ``timestamp``.
+    scale
+        ``tai`` or ``utc``.
+    """
+
+    name: str
+    form: str = "mjd"
+    scale: str = "tai"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionedTable:
+    """A table whose rows know by which snapshots they can be seen.
+
+    Parameters
+    ----------
+    name
+        Published name of the table that natural queries read, in parts.
+    history
+        Published name of the table with all versions of its rows.
+    columns
+        Columns of the natural table, in the order of ``SELECT *``; without ``snap_from`` and ``snap_to``.
+    key
+        Columns that tell its rows apart in every snapshot; empty if they are not known.
+    validity
+        Its validity interval, if it has one.
+    """
+
+    name: tuple[str, ...]
+    history: tuple[str, ...]
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    validity: Validity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionCatalog:
+    """What a service publishes in one version of its schema, and which of its tables are versioned.
+
+    Parameters
+    ----------
+    tables
+        The versioned tables.
+    metadata
+        All that is published, the versioned tables under both of their names.
+    clocks
+        Functions that return the present time.
+    schema_version
+        Version of the schema, as a replay record names it.
+    """
+
+    tables: tuple[VersionedTable, ...]
+    metadata: Metadata
+    clocks: tuple[ClockFunction, ...] = ()
+    schema_version: str = ""
+    _natural: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
+    _history: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
+    _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        natural = {table.name: table for table in self.tables}
+        history = {table.history: table for table in self.tables}
+        object.__setattr__(self, "_natural", MappingProxyType(natural))
+        object.__setattr__(self, "_history", MappingProxyType(history))
+        shown = {}
+        for table in self.metadata.tables:
+            known = natural.get(table.name)
+            columns = shown_columns(table)
+            if known is not None:
+                columns = tuple(column for column in columns if column.name in known.columns)
+            shown[table.name] = columns
+        object.__setattr__(self, "_shown", MappingProxyType(shown))
+
+    def find(self, name: tuple[Identifier, ...]) -> TableMetadata | None:
+        """Return the published table that a name means, or `None`.
+
+        Raises
+        ------
+        AdqlNameError
+            It can mean several, and one of them is versioned.
+        """
+        found = self.metadata.find_tables(name)
+        if len(found) > 1 and any(self.versioned(table) or self.versions(table) for table in found):
+            shown = ".".join(part.text for part in name)[:64]
+            known = " or ".join(sorted(".".join(table.name) for table in found)[:5])
+            raise AdqlNameError(f"table {shown} is ambiguous", f"it can be {known}")
+        return found[0] if len(found) == 1 else None
+
+    def versioned(self, table: TableMetadata) -> VersionedTable | None:
+        """Return the versioned table whose natural name a published table has."""
+        return self._natural.get(table.name)
+
+    def versions(self, table: TableMetadata) -> VersionedTable | None:
+        """Return the versioned table whose history a published table is."""
+        return self._history.get(table.name)
+
+    def shown(self, table: TableMetadata) -> tuple[Shown, ...]:
+        """Return the columns that ``SELECT *`` shows of a published table."""
+        return self._shown[table.name]
+
+    def find_clock(self, function: str) -> ClockFunction | None:
+        """Return what is known of a function that returns the present time."""
+        return next((clock for clock in self.clocks if clock.name.lower() == function.lower()), None)
+
+    def with_tables(self, tables: Iterable[TableMetadata]) -> VersionCatalog:
+        """Return the same catalog with more published tables, such as the uploads of one request."""
+        return replace(self, metadata=self.metadata.with_tables(tables))
+
+
+def build_catalog(
+    metadata: Metadata,
+    *,
+    natural_schema: str = "ppdb",
+    history_schema: str = "ppdb_history",
+    keys: Mapping[str, tuple[str, ...]] = PPDB_KEYS,
+    clocks: Iterable[ClockFunction] = (),
+    schema_version: str = "",
+) -> VersionCatalog:
+    """Return the catalog of a service whose tables of old versions are in a schema of their own.
+
+    A table is versioned if the history schema publishes one of the same name with ``snap_from`` and
+    ``snap_to``. From then on the name without a schema means the natural table.
+
+    Parameters
+    ----------
+    metadata
+        All that the service publishes.
+    natural_schema, history_schema
+        Published names of the two schemas.
+    keys
+        Columns that tell rows apart, by table name.
+    clocks, schema_version
+        As in `VersionCatalog`.
+    """
+    histories = {
+        table.name[-1]: table
+        for table in metadata.tables
+        if table.name[-2:-1] == (history_schema,) and {SNAP_FROM, SNAP_TO} <= _names(table)
+    }
+    tables = tuple(
+        _versioned(table, histories[table.name[-1]], keys)
+        for table in metadata.tables
+        if table.name[-2:-1] == (natural_schema,) and table.name[-1] in histories
+    )
+    hidden = {table.history for table in tables}
+    published = tuple(
+        replace(table, by_full_name=True) if table.name in hidden else table for table in metadata.tables
+    )
+    return VersionCatalog(
+        tables=tables,
+        metadata=Metadata(published, metadata.functions),
+        clocks=tuple(clocks),
+        schema_version=schema_version,
+    )
+
+
+def column_identifiers(names: Iterable[str]) -> tuple[Identifier, ...]:
+    """Return names of columns as they have to be written in a query."""
+    return tuple(map(identifier_of, names))
+
+
+def _versioned(
+    table: TableMetadata, history: TableMetadata, keys: Mapping[str, tuple[str, ...]]
+) -> VersionedTable:
+    names = _names(table)
+    wanted = keys.get(table.name[-1], ())
+    key = tuple(name for name in wanted if name in names)
+    return VersionedTable(
+        name=table.name,
+        history=history.name,
+        columns=tuple(column.name for column in table.columns if column.name not in (SNAP_FROM, SNAP_TO)),
+        key=key if {*key, *_VERSION_COLUMNS} >= set(wanted) else (),
+        validity=next(
+            (
+                Validity(start, end if end in names else None, form)
+                for start, end, form in _VALIDITY_COLUMNS
+                if start in names
+            ),
+            None,
+        ),
+    )
+
+
+def _names(table: TableMetadata) -> set[str]:
+    return {column.name for column in table.columns}

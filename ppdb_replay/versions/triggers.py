@@ -1,0 +1,129 @@
+"""The triggers that keep the versions of a table, as SQL; nothing is executed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from ppdb_replay.versions.row_digest import listed
+
+__all__ = [
+    "HISTORY",
+    "TRIGGERS",
+    "closed_name",
+    "drop_trigger_statements",
+    "guard_statements",
+    "trigger_arguments",
+    "trigger_statements",
+]
+
+HISTORY = "ppdb_history"
+"""Database schema of the versions."""
+
+TRIGGERS = {
+    "tapdb_enter": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.enter()",
+    "tapdb_stamp": "BEFORE UPDATE ON {table} FOR EACH ROW "
+    "WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) EXECUTE FUNCTION ppdb_history.stamp()",
+    "tapdb_inserted": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS come FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_updated": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS gone NEW TABLE AS come "
+    "FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_deleted": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    "tapdb_truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({use_delete})",
+}
+"""Triggers on the table of the current rows, by name."""
+
+GUARD = "tapdb_guard"
+_ON_CLOSED = {
+    GUARD: "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
+}
+_ON_ALL = {
+    GUARD: "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({use_current})",
+}
+
+
+def closed_name(table: str) -> str:
+    """Return the name, in ``ppdb_history``, of the table with the versions of a table that have ended."""
+    return f"{table}_closed"
+
+
+def trigger_arguments(
+    name: str, *, columns_now: Sequence[str], columns_ever: Sequence[str], key: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the arguments of the trigger function that keeps versions.
+
+    Parameters
+    ----------
+    name
+        Name of the table.
+    columns_now
+        Names of the columns that it has now, in order.
+    columns_ever
+        Names of these and of the columns that it had once, in order.
+    key
+        Names of the columns of its primary key.
+    """
+    return (name, *(listed(names).as_string() for names in (columns_now, columns_ever, key)))
+
+
+def trigger_statements(schema: str, name: str, arguments: Sequence[str]) -> tuple[sql.Composed, ...]:
+    """Return the statements that make the triggers on the table of the current rows.
+
+    Parameters
+    ----------
+    schema, name
+        The table.
+    arguments
+        What `trigger_arguments` gave.
+    """
+    return tuple(_triggers(sql.Identifier(schema, name), TRIGGERS, f"{schema}.{name}", arguments))
+
+
+def guard_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:
+    """Return the statements that make the triggers on the relations in ``ppdb_history``."""
+    published = f"{schema}.{name}"
+    return (
+        *_triggers(sql.Identifier(HISTORY, closed_name(name)), _ON_CLOSED, published),
+        *_triggers(sql.Identifier(HISTORY, name), _ON_ALL, published),
+    )
+
+
+def drop_trigger_statements(schema: str, name: str, *, guards: bool = False) -> tuple[sql.Composed, ...]:
+    """Return the statements that take the triggers away.
+
+    Parameters
+    ----------
+    schema, name
+        The table of the current rows.
+    guards
+        Whether those on the relations in ``ppdb_history`` go, too.
+    """
+    places = [(sql.Identifier(schema, name), trigger) for trigger in TRIGGERS]
+    if guards:
+        places += [(sql.Identifier(HISTORY, one), GUARD) for one in (closed_name(name), name)]
+    frame = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}")
+    return tuple(frame.format(sql.Identifier(trigger), relation) for relation, trigger in places)
+
+
+def _triggers(
+    relation: sql.Composable, frames: dict[str, str], published: str, arguments: Sequence[str] = ()
+) -> Iterable[sql.Composed]:
+    for name, frame in frames.items():
+        yield sql.SQL("CREATE TRIGGER {} {}").format(
+            sql.Identifier(name),
+            sql.SQL(frame).format(
+                table=relation,
+                arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
+                use_delete=sql.Literal(f"DELETE keeps the versions of {published}."),
+                use_current=sql.Literal(f"Write to {published}."),
+                leave_alone=sql.Literal(f"Write to {published}: what ends there is kept here."),
+            ),
+        )
+        # ALWAYS: a session that replicates (session_replication_role) must not pass by it.
+        yield sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(relation, sql.Identifier(name))

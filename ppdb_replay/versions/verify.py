@@ -1,0 +1,173 @@
+"""Finding tampering: what the tables hold against the digests that were noted when it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.versions.row_digest import rows_digest
+from ppdb_replay.versions.triggers import HISTORY, closed_name
+from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
+from tapdb.sql_sources import read_query
+from tapdb.sql_text import execute_query
+
+__all__ = ["Report", "Tampering", "snapshot_digest", "verify"]
+
+Progress = Callable[[int, int, str], None]
+"""Told the number of a step, the number of all, and what is looked at, before it is."""
+
+_HELD = (
+    "WITH held AS (SELECT {place} AS snapshot_id, count(*) AS rows, {digest} AS digest "
+    "FROM {relation} WHERE {place} >= {first} AND {place} < {last} GROUP BY {place}), "
+)
+_COMPARED = (
+    "WHERE table_name = {name} AND snapshot_id >= {first} AND snapshot_id < {last}) "
+    "SELECT snapshot_id, noted.rows AS noted, held.rows AS held "
+    "FROM (SELECT * FROM noted WHERE rows <> 0) noted FULL JOIN held USING (snapshot_id) "
+    "WHERE noted.rows IS DISTINCT FROM held.rows OR noted.digest IS DISTINCT FROM held.digest ORDER BY 1"
+)
+_BEGUN = sql.SQL(
+    _HELD + "noted AS (SELECT snapshot_id, begun AS rows, begun_digest AS digest "
+    "FROM ppdb_history.snapshot_table " + _COMPARED
+)
+_ENDED = sql.SQL(
+    _HELD + "noted AS (SELECT snapshot_id, ended AS rows, ended_digest AS digest "
+    "FROM ppdb_history.snapshot_table " + _COMPARED
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tampering:
+    """Something that is not as it was written.
+
+    Attributes
+    ----------
+    snapshot_id
+        Snapshot that is concerned.
+    table
+        Table that is concerned; None if it is the record of the snapshot itself.
+    problem
+        What was found.
+    """
+
+    snapshot_id: int
+    table: str | None
+    problem: str
+
+    def __str__(self) -> str:
+        where = f"snapshot {self.snapshot_id}" + (f", table {self.table}" if self.table else "")
+        return f"{where}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was verified.
+
+    Attributes
+    ----------
+    snapshot_id
+        Newest snapshot.
+    digest
+        Digest (SHA-256) of it, which covers all before it.
+    tables
+        Names of the tables whose rows were read.
+    tamperings
+        What is not as it was written, the first bad snapshot first.
+    """
+
+    snapshot_id: int
+    digest: bytes
+    tables: tuple[str, ...]
+    tamperings: tuple[Tampering, ...]
+
+
+def verify(
+    connection: sa.Connection, *, anchors: Mapping[int, bytes] | None = None, progress: Progress | None = None
+) -> Report:
+    """Compare all versions of all rows, and the chain of snapshots, with the digests that were noted.
+
+    All rows are read. Who can change rows can make the noted digests fit them, too, but not the digests that
+    went out with published results: give some of those as anchors.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``, in a transaction that is REPEATABLE READ if
+        others are writing.
+    anchors
+        Digests of snapshots that are known from elsewhere, by number.
+    progress
+        Told of each step.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock of snapshots.
+    """
+    tables = read_versioned_tables(connection)
+    found = list(_chain(connection))
+    for snapshot_id, expected in (anchors or {}).items():
+        held = snapshot_digest(connection, snapshot_id)
+        if held != expected:
+            problem = (
+                f"its digest is {held.hex() if held else 'missing'}, not {expected.hex()} as was published"
+            )
+            found.append(Tampering(snapshot_id, None, problem))
+    for number, table in enumerate(tables):
+        if progress is not None:
+            progress(number, len(tables), table.name)
+        found += _rows(connection, table)
+    newest = int(connection.exec_driver_sql("SELECT snapshot_id FROM ppdb_history.clock").scalar_one())
+    digest = snapshot_digest(connection, newest)
+    ordered = sorted(found, key=lambda one: (one.snapshot_id, one.table or ""))
+    return Report(newest, digest or b"", tuple(table.name for table in tables), tuple(ordered))
+
+
+def snapshot_digest(connection: sa.Connection, snapshot_id: int) -> bytes | None:
+    """Return the digest (SHA-256) of a snapshot and all before it, None if there is no such snapshot."""
+    query = sa.select(sa.func.ppdb_history.snapshot_digest(snapshot_id))
+    found = connection.scalar(query)
+    return None if found is None else bytes(found)
+
+
+def _chain(connection: sa.Connection) -> Iterable[Tampering]:
+    for row in execute_query(connection, read_query("ppdb.broken_chain")):
+        yield Tampering(row.snapshot_id, None, row.problem)
+
+
+def _rows(connection: sa.Connection, table: VersionedTable) -> Iterable[Tampering]:
+    """Return what differs between the versions of a table and what was noted of them."""
+    for first, last in table.epochs:
+        query = _BEGUN.format(
+            place=sql.Identifier("snap_from"),
+            digest=rows_digest([sql.Identifier(column) for column in table.columns_at(first)]),
+            relation=sql.Identifier(HISTORY, table.name),
+            **_limits(table, first, last),
+        )
+        yield from _differences(connection, query, table, "began")
+    query = _ENDED.format(
+        place=sql.Identifier("snap_to"),
+        digest=rows_digest([sql.Identifier(column) for column in ("snap_from", *table.key)]),
+        relation=sql.Identifier(HISTORY, closed_name(table.name)),
+        **_limits(table, table.from_snapshot, CURRENT),
+    )
+    yield from _differences(connection, query, table, "ended")
+
+
+def _limits(table: VersionedTable, first: int, last: int) -> dict[str, sql.Literal]:
+    return {"name": sql.Literal(table.name), "first": sql.Literal(first), "last": sql.Literal(last)}
+
+
+def _differences(
+    connection: sa.Connection, query: sql.Composed, table: VersionedTable, event: str
+) -> Iterable[Tampering]:
+    for row in execute_query(connection, query.as_string()):
+        noted, held = row.noted or 0, row.held or 0
+        problem = f"of {noted} versions that {event} with it, {held} are there"
+        if noted == held:
+            problem = f"of the {noted} versions that {event} with it, some have other values"
+        yield Tampering(row.snapshot_id, table.name, problem)
