@@ -34,6 +34,7 @@ from benchmarks.ppdb.questions import (
 from benchmarks.ppdb.replication import measure_replication
 from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
+from benchmarks.ppdb.verifying import verifying_figures
 from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import create_tables, install
@@ -48,12 +49,15 @@ __all__ = ["REACHES", "main", "run"]
 REACHES = (
     Reach("by_id_ratio", 1.5, "versions of one object, as of a snapshot / latest rows"),
     Reach("cone_ratio", 1.3, "cone of 0.5 deg"),
+    Reach(
+        "cone_small_ratio", 1.3, "cone with the objects of 0.5 deg of a sky with 10 of them a square degree"
+    ),
     Reach("lightcurve_ratio", 1.3, "light curves of the objects in a cone"),
     Reach("lightcurve_ids_ratio", 1.3, "light curves of 100 objects"),
     Reach("source_scan_ratio", 1.5, "aggregate over all sources"),
     Reach("object_scan_ratio", 2, "aggregate over all objects"),
-    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; median over the questions"),
-    Reach("ingest_ratio", 1.25, "a chunk, rows of Python, by the writer of tapdb ppdb replicate"),
+    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the slowest of the questions"),
+    Reach("ingest_ratio", 1.25, "a night's transaction: COPY of ready-made rows, and updates"),
     Reach("lightcurve_ids_source_scans", 0, "scans of all sources in the plan for 100 light curves"),
     Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
     *CAPTURING_REACHES,
@@ -74,8 +78,8 @@ def main(arguments: Sequence[str]) -> int:
         "--objects", type=int, default=400_000, help="objects; each has 5 versions, 25 sources"
     )
     parser.add_argument("--nights", type=int, default=100, help="transactions in which they arrive")
-    parser.add_argument("--fast", type=int, default=60, help="repetitions of short queries")
-    parser.add_argument("--slow", type=int, default=5, help="repetitions of scans")
+    parser.add_argument("--fast", type=int, default=100, help="repetitions of short queries")
+    parser.add_argument("--slow", type=int, default=7, help="repetitions of scans")
     parser.add_argument("--chunks", type=int, default=20, help="chunks written at the end")
     parser.add_argument("--apdb-objects", type=int, default=1500, help="objects of an APDB to replicate")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for ppdb.json")
@@ -148,6 +152,8 @@ def run(
             figures |= capturing_figures(connection)
         with step(f"{chunks} chunks written to both sides"):
             write_chunks(url, stream, chunks, watch)
+        with step("all versions verified"):
+            figures |= verifying_figures(url)
     return figures | watch.figures("versioned", "latest")
 
 
@@ -235,8 +241,8 @@ def _ask(
         for suffix in AGES:
             figures[f"{question.key}_ratio{suffix}"] = watch.median(question.key, f"as_of{suffix}") / latest
     of_current = [figures[f"{one.key}_current_ratio"] for one in (*FAST, *SLOW)]
-    figures["current_ratio"] = median(of_current)
-    figures["current_ratio_max"] = max(of_current)
+    figures["current_ratio"] = max(of_current)
+    figures["current_ratio_median"] = median(of_current)
     return figures
 
 

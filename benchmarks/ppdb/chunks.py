@@ -43,7 +43,7 @@ def write_chunks(url: sa.URL, stream: Stream, rounds: int, watch: Stopwatch) -> 
     rounds
         Chunks; one more is written before, untimed.
     watch
-        Is told the times of the transactions, under the key ``ingest``.
+        Is told the times of the transactions, under the key ``ingest_chunk``.
     """
     size = _Size(min(_Size().objects, stream.objects))
     random = Random(_SEED)
@@ -58,7 +58,7 @@ def write_chunks(url: sa.URL, stream: Stream, rounds: int, watch: Stopwatch) -> 
             started = time.perf_counter()
             copied = write_chunk(writers[side], chunk)
             if number:
-                watch.add("ingest", side, started)
+                watch.add("ingest_chunk", side, started)
             assert copied is not None
             assert copied.inserted["DiaSource"] == size.objects * size.sources
     for writer in writers.values():

@@ -106,7 +106,7 @@ def write_nights(connection: psycopg.Connection[Any], stream: Stream, watch: Sto
     stream
         How much is written.
     watch
-        Is told the times of the transactions, under the key ``ingest_copy``.
+        Is told the times of the transactions, under the key ``ingest``.
     """
     random = Random(_SEED)
     for night in range(stream.nights):
@@ -117,7 +117,7 @@ def write_nights(connection: psycopg.Connection[Any], stream: Stream, watch: Sto
             started = time.perf_counter()
             with connection.transaction():
                 _write(connection, stream, night, SIDES[side], rows, corrected)
-            watch.add("ingest_copy", side, started)
+            watch.add("ingest", side, started)
         yield night
 
 

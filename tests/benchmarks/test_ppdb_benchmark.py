@@ -14,6 +14,10 @@ def test_a_tiny_run_has_every_figure(tmp_path: Path) -> None:
     figures = run(stream, fast=2, slow=1, chunks=2, apdb_objects=60, plans=tmp_path / "plans")
     wanted = {reach.key for reach in REACHES} - {reach.key for reach in REWRITING_REACHES}
     assert wanted <= figures.keys()
+    assert figures["current_ratio"] == max(
+        value for key, value in figures.items() if key.endswith("_current_ratio")
+    )
+    assert {"current_ratio_median", "ingest_chunk_ratio", "replicate_ratio", "verify_s"} <= figures.keys()
     assert {f"{key}_ratio{age}" for key in ("by_id", "object_scan") for age in ("_99", "_50", "_10")} <= set(
         figures
     )
