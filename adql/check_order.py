@@ -33,14 +33,16 @@ class Outputs:
         The names of the SELECT; `None` for a set operation.
     """
 
-    __slots__ = ("_by_name", "_found", "columns", "expressions", "named", "scope")
+    __slots__ = ("_by_name", "_found", "_items", "_same", "_shown", "columns", "named", "scope")
 
     def __init__(self, columns: _Columns, scope: Scope | None) -> None:
         self.columns = columns
         self.scope = scope
         items = () if scope is None else scope.outputs
         self.named = {item.alias.text.lower(): item.expression for item in items if item.alias is not None}
-        self.expressions = {item.expression for item in items}
+        self._items = items
+        self._same = {id(item.expression) for item in items}
+        self._shown: set[Expression] | None = None
         self._by_name: dict[str, list[int]] = {}
         for number, column in enumerate(columns):
             self._by_name.setdefault(column.name.lower(), []).append(number)
@@ -52,6 +54,14 @@ class Outputs:
             self._found[name] = self._position_of(name)
         return self._found[name]
 
+    def shows(self, node: Expression) -> bool:
+        """Return whether a checked value is that of an output column."""
+        if id(node) in self._same:
+            return True
+        if self._shown is None:
+            self._shown = {item.expression for item in self._items}
+        return node in self._shown
+
     def _position_of(self, name: Identifier) -> int | None:
         found = self._by_name.get(name.text.lower(), [])
         if name.quoted:
@@ -59,8 +69,7 @@ class Outputs:
         if len(found) < 2:  # noqa: PLR2004  no choice
             return found[0] if found else None
         # The same column twice is no ambiguity.
-        items = () if self.scope is None else self.scope.outputs
-        same = bool(items) and len({items[number].expression for number in found}) == 1
+        same = bool(self._items) and len({self._items[number].expression for number in found}) == 1
         return found[0] if same else _AMBIGUOUS
 
 
@@ -68,6 +77,19 @@ class OrderCheck(FromCheck):
     """Checks what depends on the output columns of a query."""
 
     __slots__ = ()
+
+    def term(self, node: Expression, scope: Scope) -> Expression:
+        """Return a checked term of SELECT, GROUP BY or ORDER BY: the very same node where one is repeated."""
+        if isinstance(node, Column):
+            return self.value(node, scope)
+        checked = scope.terms.get(node)
+        if checked is None:
+            tables = self.table_count
+            checked = self.value(node, scope)
+            # What holds a subquery counts against the limits each time that it is written.
+            if self.table_count == tables:
+                scope.terms[node] = checked
+        return checked
 
     def check_order(self, type_: ValueType, node: Node) -> None:
         """Refuse to group or to order by values that have no order."""
@@ -121,7 +143,7 @@ class OrderCheck(FromCheck):
         self.check_order(type_of(checked), node)
         if scope.has_aggregates:
             self.check_grouped((checked,), body.group_by, scope)
-        if body.quantifier == "DISTINCT" and checked not in outputs.expressions:
+        if body.quantifier == "DISTINCT" and not outputs.shows(checked):
             raise self.problem(AdqlTypeError, "SELECT DISTINCT is ordered only by what it selects", node=term)
         return Ordering(textual_null(checked), term.descending, at=term.at)
 
@@ -131,4 +153,5 @@ class OrderCheck(FromCheck):
                 return named.get(part.name.text.lower(), part)
             return part
 
-        return self.value(transform(node, output) if named else node, scope)
+        # What SELECT computes from these names means the same here.
+        return self.term(transform(node, output) if named and node not in scope.terms else node, scope)

@@ -23,17 +23,22 @@ class Interner:
         value in every group.
     """
 
-    __slots__ = ("_aliases", "_groups", "_numbers", "_only_columns")
+    __slots__ = ("_aliases", "_numbered", "_numbers", "_only_columns", "_same", "_terms")
 
     def __init__(self, groups: Iterable[Node], aliases: AbstractSet[str]) -> None:
         self._aliases = aliases
         self._numbers: dict[Hashable, int] = {}
-        terms = tuple(groups)
-        self._only_columns = all(isinstance(term, Column) for term in terms)
-        self._groups = {self._number(term) for term in terms}
+        self._terms = tuple(groups)
+        self._same = set(map(id, self._terms))
+        self._only_columns = all(isinstance(term, Column) for term in self._terms)
+        self._numbered: set[int] | None = None
 
     def ungrouped_column(self, node: Node) -> Column | None:
         """Return a column that has more than one value in a group; `None` if there is none."""
+        if id(node) in self._same:
+            return None
+        if self._numbered is None:
+            self._numbered = set(map(self._number, self._terms))
         waiting = [node]
         numbers: dict[int, int] = {}
         if not self._only_columns:
@@ -46,10 +51,10 @@ class Interner:
             if isinstance(current, Column):
                 if current.origin is not None and current.origin.relation.alias not in self._aliases:
                     continue
-                if self._number(current) not in self._groups:
+                if self._number(current) not in self._numbered:
                     return current
                 continue
-            if numbers.get(id(current)) in self._groups:
+            if numbers.get(id(current)) in self._numbered:
                 continue
             waiting.extend(children(current))
         return None

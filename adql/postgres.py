@@ -98,7 +98,12 @@ def to_postgres(
 
 
 class _QueryEmitter(ConditionEmitter):
-    __slots__ = ()
+    __slots__ = ("_texts",)
+
+    def __init__(self, text: str | None, server: Server, limits: Limits) -> None:
+        super().__init__(text, server, limits)
+        # Terms with their constants in them, by the identities of their nodes.
+        self._texts: dict[int, str] = {}
 
     def whole(self, query: Query) -> str:
         """Return the main query, with its common table expressions."""
@@ -143,8 +148,17 @@ class _QueryEmitter(ConditionEmitter):
 
     def _ordering(self, term: Ordering) -> str:
         expression = term.expression
-        text = expression.text if isinstance(expression, Number) else self.sql(expression)
+        text = expression.text if isinstance(expression, Number) else self._term(expression)
         return text + (" DESC" if term.descending else "")
+
+    def _term(self, node: Expression) -> str:
+        """Return a value of SELECT, GROUP BY or ORDER BY; without parameters, one text serves all places."""
+        if not self.inline:
+            return self.sql(node)
+        text = self._texts.get(id(node))
+        if text is None:
+            text = self._texts[id(node)] = self.sql(node)
+        return text
 
     def _reordered(self, query: Query, use: _Use) -> str:
         # PostgreSQL would take the ORDER BY, LIMIT and OFFSET inside of bare parentheses for the ones around
@@ -190,7 +204,7 @@ class _QueryEmitter(ConditionEmitter):
                 hidden += self._hidden_items(item.expression, column)
         # Hidden ones last: ORDER BY counts columns from the first.
         parts.append(", ".join([*items, *hidden]))
-        group_by = ", ".join(map(self.sql, node.group_by))
+        group_by = ", ".join(map(self._term, node.group_by))
         having = "" if node.having is None else self.condition(node.having)
         self.inline = inline
         parts += ("FROM", ", ".join(map(self._table, node.tables)))
@@ -206,7 +220,7 @@ class _QueryEmitter(ConditionEmitter):
         if type_of(expression).family in _GEOMETRIES:
             text = self.as_array(expression) if use is _Use.RESULT else self.geometry(expression)
         else:
-            text = self.sql(expression)
+            text = self._term(expression)
         return text + " AS " + quote_identifier(column.sql_name)
 
     def _hidden_items(self, expression: Expression, column: ColumnMetadata) -> list[str]:

@@ -10,7 +10,7 @@ from adql.grouping import Interner
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
 from adql.names import names_match
 from adql.queries import Output
-from adql.values import Identifier
+from adql.values import Expression, Identifier
 
 __all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean", "same_name"]
 
@@ -143,7 +143,7 @@ class Scope:
         The enclosing SELECT whose columns a subquery may name.
     """
 
-    __slots__ = ("aliases", "groups", "has_aggregates", "items", "outputs", "parent", "place")
+    __slots__ = ("aliases", "groups", "has_aggregates", "items", "outputs", "parent", "place", "terms")
 
     def __init__(self, parent: Scope | None) -> None:
         self.parent = parent
@@ -153,6 +153,8 @@ class Scope:
         self.place = "FROM"
         self.has_aggregates = False
         self.outputs: tuple[Output, ...] = ()
+        # What SELECT, GROUP BY and ORDER BY compute: as it was written, and as it was checked.
+        self.terms: dict[Expression, Expression] = {}
         # What the SELECT is grouped by, once it is known.
         self.groups: Interner | None = None
 

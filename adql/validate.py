@@ -193,7 +193,7 @@ class _QueryCheck(OrderCheck):
         outputs: tuple[Output, ...]
         if isinstance(item, Output):
             self.count_columns(1, item)
-            outputs = (Output(self.value(item.expression, scope), item.alias, at=item.at),)
+            outputs = (Output(self.term(item.expression, scope), item.alias, at=item.at),)
         else:
             columns = self._all_columns(item, scope)
             self.count_columns(len(columns), item)
@@ -226,7 +226,7 @@ class _QueryCheck(OrderCheck):
                 for item in aliases.get(term.name.text.lower(), ())
                 if item.alias is not None and same_name(item.alias, term.name)
             ]
-        checked = self.value(named[0].expression if len(named) == 1 else term, scope)
+        checked = self.term(named[0].expression if len(named) == 1 else term, scope)
         self.check_order(type_of(checked), term)
         return textual_null(checked)
 

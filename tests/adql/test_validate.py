@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from adql import AdqlError, AdqlLimitError, Limits, Metadata, Query, nodes, parse, validate
+from adql import AdqlError, AdqlLimitError, Dialect, Limits, Metadata, Query, nodes, parse, validate
 from tests.adql.published_tables import METADATA
 from tests.adql.queries import BadQuery, bad_queries
 from tests.adql.trees import queries
@@ -112,6 +112,38 @@ def test_a_grouped_value_may_be_part_of_what_is_shown() -> None:
     checked(
         "SELECT 10 * ROUND(coord_ra, 1) + COUNT(*), band FROM cat.Object GROUP BY ROUND(coord_ra, 1), band"
     )
+
+
+def test_a_term_that_is_repeated_is_checked_once_and_is_the_same_node_in_all_its_places() -> None:
+    query = checked(
+        "SELECT coord_ra + 1 AS a, COUNT(*) FROM cat.Object GROUP BY a, band ORDER BY coord_ra + 1, COUNT(*)"
+    )
+    body = query.body
+    assert isinstance(body, nodes.Select)
+    first, second = [item.expression for item in body.items if isinstance(item, nodes.Output)]
+    assert body.group_by[0] is first
+    assert [term.expression for term in query.order_by] == [first, second]
+    assert all(one.expression is other for one, other in zip(query.order_by, (first, second), strict=True))
+
+
+def test_a_name_in_a_repeated_term_is_a_column_before_it_is_an_output() -> None:
+    query = checked("SELECT coord_dec AS coord_ra, coord_ra + 1 FROM cat.Object AS o ORDER BY coord_ra + 1")
+    assert str(query).endswith("ORDER BY o.coord_ra + 1")
+    inner = checked(
+        "SELECT q.psfFlux + 1 AS x FROM (SELECT psfFlux FROM cat.Source) AS q ORDER BY x + 1, psfFlux + 1"
+    )
+    assert str(inner).endswith("ORDER BY (q.psfFlux + 1) + 1, q.psfFlux + 1")
+
+
+@pytest.mark.parametrize(
+    "place", ["SELECT {0}, {0} FROM t", "SELECT {0} FROM t ORDER BY {0}", "SELECT 1 FROM t GROUP BY {0}, {0}"]
+)
+def test_a_subquery_counts_against_the_limits_each_time_that_it_is_repeated(place: str) -> None:
+    dialect = Dialect(name="with subqueries", scalar_subqueries=True)
+    text = place.format("(SELECT MAX(psfFlux) FROM cat.Source)").replace(" t", " cat.Object")
+    validate(parse(text, dialect=dialect), METADATA, limits=Limits(max_tables=3))
+    with pytest.raises(AdqlLimitError, match="more than 2 tables"):
+        validate(parse(text, dialect=dialect), METADATA, limits=Limits(max_tables=2))
 
 
 def test_the_checked_query_means_the_same_when_it_is_checked_again() -> None:
