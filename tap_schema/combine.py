@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 from tap_schema.finding import Finding
@@ -67,7 +69,9 @@ def combine(
     for key in {**own, **packages, **old}:
         levels = [level.get(key) for level in (packages, own, old)]
         present = [one for one in levels if one is not None]
-        made, said, known = (_by_name(one.tables) if one is not None else {} for one in levels)
+        distinct = _in_two_cases(present)
+        made, said, known = (_by_name(one.tables, distinct) if one is not None else {} for one in levels)
+        said = _in_known_order(said, known)
         tables = [
             _supplemented(made.get(name), said.get(name), known.get(name))
             for name in {**said, **made, **known}
@@ -94,8 +98,9 @@ def _by_schema(
         if known is None:
             found[key] = new
             continue
-        tables = _by_name(known.tables)
-        for name, table in _by_name(new.tables).items():
+        distinct = _in_two_cases((known, new))
+        tables = _by_name(known.tables, distinct)
+        for name, table in _by_name(new.tables, distinct).items():
             if name not in tables:
                 tables[name] = table
                 continue
@@ -123,8 +128,34 @@ def _by_schema(
     return found
 
 
-def _by_name(tables: Iterable[TableDescription]) -> dict[str, TableDescription]:
-    return {table.name.lower(): table for table in tables}
+def _in_two_cases(schemas: Iterable[SchemaDescription]) -> frozenset[str]:
+    """Return the names, in lower case, of which one source has two tables: there the case tells which."""
+    return frozenset(
+        name
+        for schema in schemas
+        for name, count in Counter(table.name.lower() for table in schema.tables).items()
+        if count > 1
+    )
+
+
+def _by_name(tables: Iterable[TableDescription], distinct: frozenset[str]) -> dict[str, TableDescription]:
+    """Return tables by name in lower case, or as it is written if its case matters."""
+    return {table.name if table.name.lower() in distinct else table.name.lower(): table for table in tables}
+
+
+def _in_known_order(
+    said: dict[str, TableDescription], known: Mapping[str, TableDescription]
+) -> dict[str, TableDescription]:
+    """Return descriptions with the places that their tables have already, if that is the order of the text.
+
+    Else a table would move behind all others each time that its description is given again.
+    """
+    free = [name for name, table in said.items() if table.index is None]
+    places = [known[name].index if name in known else None for name in free]
+    found = [place for place in places if place is not None]
+    if len(found) < len(places) or any(one >= other for one, other in pairwise(found)):
+        return said
+    return said | {name: replace(said[name], index=place) for name, place in zip(free, found, strict=True)}
 
 
 def _supplemented(

@@ -36,24 +36,23 @@ def _rows(
     table: PublishedTable, places: dict[tuple[str, str], Place], findings: list[Finding]
 ) -> list[ColumnRow]:
     described = table.described
-    positions = {key: position for position, key in enumerate(described)}
+    said = table.description.columns if table.description is not None else ()
+    positions = {one.name: position for position, one in enumerate(said)}
     is_indexed = {column.name: column.indexed for column in table.live.columns}
     found = []
     for column in table.live.columns:
         name = table.columns.get(column.name)
         if name is None:
             continue
-        description = described.get(column.name.lower())
+        description = described.get(column.name)
         if (row := _row(table, column, name, description, is_indexed, findings)) is not None:
-            position = positions.get(column.name.lower(), 0)
+            position = positions[description.name] if description is not None else 0
             found.append((_order(description, position, column.number), row))
             if description is not None and description.place is not None:
                 places[table.table_name, name] = description.place
-    existing = {column.name.lower() for column in table.live.columns}
+    found_names = {one.name for one in described.values()}
     findings += (
-        _missing(table, one)
-        for key, one in described.items()
-        if key not in existing and one.place is not None
+        _missing(table, one) for one in said if one.name not in found_names and one.place is not None
     )
     found.sort(key=lambda pair: pair[0])
     return _numbered(table, [row for _, row in found], findings)
@@ -79,7 +78,7 @@ def _row(
         findings.append(_unpublishable(table, column, name, description))
         return None
     if description is None:
-        if table.place is not None and table.described:
+        if table.place is not None and table.description is not None and table.description.columns:
             findings.append(_undescribed(table, name))
         description = _NOTHING
     described = (description.datatype, description.arraysize, description.xtype)

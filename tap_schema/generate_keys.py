@@ -22,7 +22,10 @@ def key_rows(
 
     A key that is only described is published too: TAP_SCHEMA tells what can be joined, not what is enforced.
     """
-    by_name = {table.name: table for table in tables}
+    # A key of the database names its target as it is; a description may write it in another case.
+    by_name = {table.name: table for table in tables} | {
+        (table.live.schema, table.live.name): table for table in tables
+    }
     found: list[tuple[KeyRow, tuple[KeyColumnRow, ...]]] = []
     findings: list[Finding] = []
     for table in tables:
@@ -32,11 +35,12 @@ def key_rows(
             pairs = tuple(zip(live.columns, live.target_columns, strict=True))
             key = described.pop((target, _comparable(pairs)), None)
             meaning = (key.description if key else None) or live.comment
-            found += _rows(table, by_name.get(target), live.name, pairs, meaning, key)
+            found += _rows(table, by_name.get(live.target), live.name, pairs, meaning, key)
         for key in described.values():
-            target = _lower((key.target_schema, key.target_table))
+            named = (key.target_schema, key.target_table)
+            target_table = by_name.get(named) or by_name.get(_lower(named))
             pairs = tuple(zip(key.columns, key.target_columns, strict=True))
-            rows = _rows(table, by_name.get(target), key.name, pairs, key.description, key)
+            rows = _rows(table, target_table, key.name, pairs, key.description, key)
             found += rows
             if not rows and key.place is not None:
                 findings.append(_dangling(table, key))

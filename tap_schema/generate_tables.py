@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tap_schema.catalog import LiveTable
 from tap_schema.finding import Finding
-from tap_schema.identifiers import published_name, published_names
+from tap_schema.identifiers import matched_names, published_name, published_names
 from tap_schema.published_table import PublishedTable
 from tap_schema.rows import TableRow
 from tapdb.descriptions import SchemaDescription, TableDescription
@@ -74,10 +74,10 @@ def choose_tables(
         else:
             pairs.append((description, table))
     spelled = published_names(_spelling(*pair) for pair in pairs)
-    given = [description.index if description is not None else None for description, _ in pairs]
+    given = _places(pairs)
     numbers = Numbers(given)
     chosen = []
-    for (description, table), index in zip(pairs, without_repeats(given), strict=True):
+    for (description, table), index in zip(pairs, given, strict=True):
         one = PublishedTable(
             schema=published_name(name),
             table_name=f"{published_name(name)}.{spelled[_spelling(description, table)]}",
@@ -112,19 +112,33 @@ def _pairs(
     findings: list[Finding],
 ) -> Iterator[_Pair]:
     """Yield the tables that are to be published, described ones first, in the order of the descriptions."""
-    by_name = {table.name.lower(): table for table in live} | {table.name: table for table in live}
-    taken = set()
+    by_name = {table.name: table for table in live}
+    described = {table.name for table in schema.tables}
+    found = {said: own for own, said in matched_names(described, by_name).items()}
     for description in schema.tables:
-        key = description.name.lower()
-        if (table := by_name.get(description.name) or by_name.get(key)) is not None:
-            taken.add(table.name)
-            yield description, table
+        if description.name in found:
+            yield description, by_name[found[description.name]]
         elif description.place is not None:
             findings.append(_missing(name, description))
+    taken = frozenset(found.values())
     for table in live:
         hidden = schema.only_described or table.is_partition or table.readable is False
         if table.name not in taken and not hidden:
             yield None, table
+
+
+def _places(pairs: Sequence[_Pair]) -> list[int | None]:
+    """Return the places of tables; what is only known from the last publication makes room for the others."""
+    is_said = [description is not None and description.place is not None for description, _ in pairs]
+    given = [description.index if description is not None else None for description, _ in pairs]
+    said = iter(without_repeats([index for index, own in zip(given, is_said, strict=True) if own]))
+    places = [next(said) if own else None for own in is_said]
+    taken = set(places)
+    for at, index in enumerate(given):
+        if not is_said[at] and index not in taken:
+            places[at] = index
+            taken.add(index)
+    return places
 
 
 def _spelling(description: TableDescription | None, table: LiveTable) -> str:

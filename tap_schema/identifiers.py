@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from adql.names import identifier_of
 
-__all__ = ["column_id", "published_name", "published_names"]
+__all__ = ["column_id", "matched_names", "published_name", "published_names"]
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -34,6 +34,34 @@ def published_names(names: Iterable[str]) -> dict[str, str]:
     names = tuple(names)
     count = Counter(name.lower() for name in names)
     return {name: published_name(name) if count[name.lower()] == 1 else _delimited(name) for name in names}
+
+
+def matched_names(described: Iterable[str], existing: Iterable[str]) -> dict[str, str]:
+    """Return the name under which each thing that exists is described, if it is.
+
+    Case does not matter, unless there are two things whose names differ in nothing else.
+
+    Examples
+    --------
+    >>> matched_names(["Star", "flux"], ["star", "Flux", "flux"])
+    {'star': 'Star', 'flux': 'flux'}
+    """
+    existing = tuple(existing)
+    exact = frozenset(described)
+    folded = {name.lower(): name for name in exact}
+    # Of two names that a description has, a third spelling in the database is that of neither.
+    for name, spellings in Counter(name.lower() for name in exact).items():
+        if spellings > 1:
+            del folded[name]
+    count = Counter(name.lower() for name in existing)
+    found = {}
+    for name in existing:
+        key = name.lower()
+        if name in exact:
+            found[name] = name
+        elif count[key] == 1 and key in folded:
+            found[name] = folded[key]
+    return found
 
 
 def column_id(table_name: str, column_name: str) -> str:

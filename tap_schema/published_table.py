@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tap_schema.catalog import LiveTable
-from tap_schema.identifiers import published_names
+from tap_schema.identifiers import matched_names, published_names
 from tapdb.descriptions import ColumnDescription, TableDescription
 from tapdb.place import Place
 
@@ -30,7 +30,7 @@ class PublishedTable:
     description
         What it means; `None` if nobody says so.
     described
-        Descriptions of its columns by name in lower case.
+        Descriptions of its columns by their names in the database.
     columns
         Published names of its columns by their names in the database; hidden ones are not in it. A name is
         spelled as its description spells it, else as the database does.
@@ -45,13 +45,15 @@ class PublishedTable:
     columns: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        described = {one.name.lower(): one for one in self.description.columns} if self.description else {}
+        said = {one.name: one for one in self.description.columns} if self.description else {}
+        matched = matched_names(said, (one.name for one in self.live.columns))
+        described = {name: said[spelling] for name, spelling in matched.items()}
         hidden = self.description.hidden if self.description else frozenset()
         only_described = self.description is not None and self.description.only_described
         spelled = {
-            one.name: described[one.name.lower()].name if one.name.lower() in described else one.name
+            one.name: described[one.name].name if one.name in described else one.name
             for one in self.live.columns
-            if one.name not in hidden and not (only_described and one.name.lower() not in described)
+            if one.name not in hidden and not (only_described and one.name not in described)
         }
         names = published_names(spelled.values())
         object.__setattr__(self, "described", described)
