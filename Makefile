@@ -7,7 +7,7 @@ DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-dax-ppdb lint bench docs lock
+.PHONY: help setup setup-tests demo test test-dax-ppdb lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -16,15 +16,18 @@ help: ## Say what there is to make
 setup: ## Install what is missing: system packages, .venv, the package
 	@tools/setup.sh
 
+setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java
+	@tools/setup.sh --tests
+
 demo: setup ## Show the main job on real input, start to end
 	@$(BIN)/tapdb ephemeral -- $(BIN)/python -m examples.demo
 
-test: setup ## Run the static checks and all tests
+test: setup-tests ## Run the static checks and all tests
 	@failed=0; $(MAKE) lint || failed=1; \
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
 	exit $$failed
 
-test-dax-ppdb: setup ## Compare with the real dax_ppdb, in an environment of its own (Python 3.12, 700 MB)
+test-dax-ppdb: setup-tests ## Compare with the real dax_ppdb, in an environment of its own (Python 3.12, 700 MB)
 	@test -x $(DAX_PPDB)/bin/python || $(PYTHON_DAX_PPDB) -m venv $(DAX_PPDB)
 	@$(DAX_PPDB)/bin/python -c 'import lsst.dax.ppdb' 2>/dev/null || \
 	$(DAX_PPDB)/bin/pip install --quiet lsst-dax-ppdb psycopg2-binary

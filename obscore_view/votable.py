@@ -52,11 +52,12 @@ def _frame(name: str, columns: Sequence[ExportedColumn]) -> tuple[bytes, bytes]:
     """Return what stands before and behind the rows."""
     root = Element("VOTABLE", version="1.4", xmlns="http://www.ivoa.net/xml/VOTable/v1.3")
     resource = SubElement(root, "RESOURCE", type="results")
+    # The schema of VOTable has INFO before the systems of coordinates.
+    SubElement(resource, "INFO", {"name": "QUERY_STATUS", "value": "OK"})
     SubElement(resource, "COOSYS", ID="icrs", system="ICRS")
     SubElement(
         resource, "TIMESYS", ID="utc", timeorigin="MJD-origin", timescale="UTC", refposition="TOPOCENTER"
     )
-    SubElement(resource, "INFO", {"name": "QUERY_STATUS", "value": "OK"})
     table = SubElement(resource, "TABLE", {"name": name})
     for column in columns:
         text = str(column.arrow_type) not in _DATATYPES

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Prepare this checkout: system packages that are missing, a virtual environment, the package itself.
+# With --tests also what nothing but tests runs: STILTS, which brings Java.
 #
 # Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
 # it says what to install and exits 2. No PostgreSQL that is installed is upgraded, and no cluster is made or started.
@@ -10,6 +11,8 @@ readonly VENV=.venv
 readonly STAMP=$VENV/.tapdb-setup
 readonly OLDEST_PYTHON=11 # 3.11
 readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
+
+for_tests=false
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 give_up() {
@@ -68,6 +71,7 @@ missing_packages() {
     if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pg_sphere; then echo "postgresql-${major:-NN}-pgsphere"; fi
     if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pgtap; then echo "postgresql-${major:-NN}-pgtap"; fi
     command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
+    if $for_tests; then command -v stilts >/dev/null || echo stilts; fi
 }
 
 has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
@@ -94,7 +98,8 @@ install_packages() {
     local packages=("$@") planned saved=
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
-            "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove" \
+            "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
+            "  for tests also STILTS (a command stilts in PATH)" \
             "then run this again."
     fi
     if ! can_be_root; then
@@ -163,6 +168,11 @@ install_python_packages() {
 
 main() {
     local missing
+    case ${1-} in
+    '') ;;
+    --tests) for_tests=true ;;
+    *) give_up "usage: tools/setup.sh [--tests]" ;;
+    esac
     # Two runs at once must not both write to the environment; the lock is on this file.
     exec 9<tools/setup.sh
     flock 9
@@ -180,4 +190,4 @@ main() {
     [ "$(cat "$STAMP" 2>/dev/null)" = "$(digest)" ] || install_python_packages
 }
 
-main
+main "$@"

@@ -28,6 +28,7 @@ from tapdb.cli import main
 from tapdb.engine import create_engine
 from tapdb.server_environment import client_environment
 from tapdb.sql_text import execute_text
+from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE
 
 VIEW = "ivoa.obscore"
@@ -132,6 +133,20 @@ def test_a_votable_has_the_rows_of_the_view_and_no_warnings(view_connection_read
     assert fields["s_ra"].utype == "obscore:Char.SpatialAxis.Coverage.Location.Coord.Position2D.Value2.C1"
     assert str(fields["s_ra"].unit) == "deg"
     assert fields["t_min"].ref == "utc"
+
+
+def test_stilts_finds_no_fault_in_a_votable_and_one_in_a_broken_one(
+    view_connection_readonly: sa.Connection, stilts: Stilts, tmp_path: Path
+) -> None:
+    path = tmp_path / "obscore.vot"
+    content = exported(view_connection_readonly, form="votable")
+    path.write_bytes(content)
+    # Extended type uuid is of DALI 1.2, which this STILTS does not know.
+    (warning,) = stilts.votable_errors(path)
+    assert warning.endswith('Non-DALI xtype value "uuid"')
+    assert content.count(b'ref="utc"') > 1
+    path.write_bytes(content.replace(b'ref="utc"', b'ref="nothing"'))
+    assert any("'nothing'" in line for line in stilts.votable_errors(path))
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "votable"])

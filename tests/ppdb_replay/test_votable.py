@@ -30,6 +30,7 @@ from ppdb_replay.publication_errors import VotableWriteError
 from ppdb_replay.votable.infos import Publication, replay_infos
 from ppdb_replay.votable.reader import record_of_votable
 from ppdb_replay.votable.service import TapService
+from tests.plugins.stilts_fixtures import Stilts
 from tests.ppdb_replay.votable_results import NASTY, SERVICE, as_votable, made_up_result
 
 NUMBER = OutputColumn("n", "int")
@@ -122,6 +123,17 @@ def test_the_file_follows_the_schema_of_votable() -> None:
     result = made_up_result([NUMBER, twice, NUMBER], [(1, (1.0, 2.0), 3)], max_rows=1)
     for content in (as_votable(result), as_votable(result, service=None)):
         schema.assertValid(etree.fromstring(content))
+
+
+def test_stilts_finds_no_fault_in_a_result_and_one_in_a_broken_one(stilts: Stilts, tmp_path: Path) -> None:
+    path = tmp_path / "result.vot"
+    numbers = [OutputColumn(name, name) for name in ("short", "int", "long", "float", "double", "boolean")]
+    rows: list[tuple[Any, ...]] = [(1, 2, 3, 0.5, math.nan, True), (None,) * 6]
+    content = as_votable(made_up_result(numbers, rows, natural=NASTY, repeatable=NASTY))
+    path.write_bytes(content)
+    assert stilts.votable_errors(path) == []
+    path.write_bytes(content.replace(b'datatype="double"', b'datatype="real"'))
+    assert stilts.votable_errors(path) != []
 
 
 def test_values_come_back_to_the_last_bit() -> None:

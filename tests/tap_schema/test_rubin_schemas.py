@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ from tap_schema.lint import lint_rows
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow, TableRow
 from tap_schema.stored import read_rows
+from tap_schema.vosi import vosi_tables
 from tapdb.descriptions import load_standards
 from tapdb.engine import create_engine
+from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import RubinDatabase
 
 Records = dict[str, list[dict[str, Any]]]
@@ -103,6 +106,13 @@ def test_all_tables_and_columns_that_felis_would_publish_are_published(both: Bot
     # Two files describe ivoa.ObsCore, and Felis makes the table of the first: it has not the columns of both.
     assert {table for table, _ in missing} <= {"ivoa.ObsCore"}
     assert len(list(both.columns)) > 19_000
+
+
+def test_the_vosi_document_of_all_schemas_is_valid(both: Both, stilts: Stilts, tmp_path: Path) -> None:
+    path = tmp_path / "tables.xml"
+    path.write_text("".join(vosi_tables(both.generated.rows)), encoding="utf-8")
+    assert path.stat().st_size > 4_000_000
+    assert stilts.schema_errors(path, "{http://www.ivoa.net/xml/VOSITables/v1.0}tableset") == []
 
 
 def test_meaning_and_flags_are_those_of_felis(both: Both) -> None:

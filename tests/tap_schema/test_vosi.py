@@ -6,6 +6,7 @@ import io
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,16 +17,10 @@ from vo_models.vosi.tables import VOSITableSet
 from tap_schema.assemble import assemble
 from tap_schema.rows import ColumnRow, KeyColumnRow, KeyRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.vosi import vosi_tables
+from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import FELIS
 
-VS = "{http://www.ivoa.net/xml/VODataService/v1.1}"
-ORDERS = {
-    "schema": ("name", "title", "description", "utype", "table"),
-    "table": ("name", "title", "description", "utype", "nrows", "column", "foreignKey"),
-    "column": ("name", "description", "unit", "ucd", "utype", "dataType", "flag"),
-    "foreignKey": ("targetTable", "fkColumn", "description", "utype"),
-    "fkColumn": ("fromColumn", "targetColumn"),
-}
+TABLESET = "{http://www.ivoa.net/xml/VOSITables/v1.0}tableset"
 
 
 @pytest.fixture
@@ -90,22 +85,36 @@ def test_pyvo_reads_what_was_published_without_a_warning(rows: TapSchemaRows) ->
     ]
 
 
-def test_elements_stand_in_the_order_of_the_schema_of_vodataservice(rows: TapSchemaRows) -> None:
-    root = parse(document(rows))
-    assert root.tag == "{http://www.ivoa.net/xml/VOSITables/v1.0}tableset"
-    assert root.attrib == {}
-    checked = 0
-    for element in root.iter():
-        if element.tag in ORDERS:
-            order = ORDERS[element.tag]
-            places = [order.index(child.tag) for child in element]
-            assert places == sorted(places), ET.tostring(element)
-            checked += 1
-    assert checked > 60
-    types = {
-        element.get("{http://www.w3.org/2001/XMLSchema-instance}type") for element in root.iter("dataType")
-    }
-    assert types == {"vs:VOTableType"}
+def test_the_document_is_valid_by_the_schema_of_vosi(
+    rows: TapSchemaRows, stilts: Stilts, tmp_path: Path
+) -> None:
+    path = tmp_path / "tables.xml"
+    for detail in (True, False):
+        path.write_text("".join(vosi_tables(rows, detail=detail)), encoding="utf-8")
+        assert stilts.schema_errors(path, TABLESET) == []
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "complaint"),
+    [
+        ("<ucd>meta.id</ucd><dataType", "<dataType", None),
+        ("<name>id</name>", "<name>id</name><name>id</name>", "element 'name'"),
+        ("<ucd>meta.id</ucd>", "<ucd>meta.id</ucd><unit>deg</unit>", "element 'unit'"),
+        ('<column std="false">', '<column std="maybe">', "'maybe' is not a valid value for 'boolean'"),
+        (">long</dataType>", ">bigint</dataType>", "'bigint' is not facet-valid"),
+        ("<flag>indexed</flag></column>", "</column><flag>indexed</flag>", "element 'flag'"),
+        ("</vosi:tableset>", "<other/></vosi:tableset>", "element 'other'"),
+    ],
+)
+def test_the_schema_of_vosi_tells_sound_documents_from_broken_ones(
+    rows: TapSchemaRows, stilts: Stilts, tmp_path: Path, sound: str, broken: str, complaint: str | None
+) -> None:
+    whole = document(rows)
+    assert sound in whole
+    path = tmp_path / "tables.xml"
+    path.write_text(whole.replace(sound, broken, 1), encoding="utf-8")
+    found = stilts.schema_errors(path, TABLESET)
+    assert any(complaint in line for line in found) if complaint else found == []
 
 
 def test_without_detail_there_are_tables_alone(rows: TapSchemaRows) -> None:

@@ -40,9 +40,9 @@ class Machine:
         self.bin.joinpath(name).write_text(f"#!/bin/bash\n{script}\n")
         self.bin.joinpath(name).chmod(0o755)
 
-    def setup(self, *, as_plain_user: bool) -> subprocess.CompletedProcess[str]:
+    def setup(self, *options: str, as_plain_user: bool) -> subprocess.CompletedProcess[str]:
         """Run what ``make setup`` runs."""
-        command = [str(self.checkout / "tools" / "setup.sh")]
+        command = [str(self.checkout / "tools" / "setup.sh"), *options]
         if as_plain_user and os.geteuid() == 0:
             command = [*Account(name="nobody", uid=65534, gid=65534).command(), *command]
         environment = {"PATH": str(self.bin)}
@@ -74,6 +74,16 @@ def test_a_user_who_cannot_become_root_is_told_what_to_install_by_which_command(
     assert command.endswith(PG_PROVE)
     assert "must not be called" not in done.stdout + done.stderr
     assert not (machine.checkout / ".venv").exists()
+
+
+def test_what_only_tests_need_is_asked_for_by_an_option_alone(machine: Machine) -> None:
+    machine.provide("apt-get", "exit 99")
+    machine.provide("apt-cache", "exit 0")
+    for options, asked in (((), False), (("--tests",), True)):
+        done = machine.setup(*options, as_plain_user=True)
+        assert done.returncode == 2
+        assert (" stilts" in done.stderr) == asked
+    assert "usage: tools/setup.sh [--tests]" in machine.setup("--test", as_plain_user=True).stderr
 
 
 def test_a_system_without_apt_is_told_what_is_needed(machine: Machine) -> None:

@@ -1,0 +1,47 @@
+"""STILTS: what the client tools of the VO say of our documents, with the IVOA's schemas that it carries."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+__all__ = ["Stilts", "stilts"]
+
+
+class Stilts:
+    """The command ``stilts``, which ``make test`` installs; it asks no network.
+
+    Parameters
+    ----------
+    program
+        Path of the command.
+    """
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def schema_errors(self, document: Path, root: str) -> list[str]:
+        """Return what XML Schema has against a document whose root element is to be ``{namespace}name``."""
+        return self._complaints("xsdvalidate", f"doc={document}", f"topel={root}", "uselocals=true")
+
+    def votable_errors(self, document: Path) -> list[str]:
+        """Return what ``votlint`` has against a VOTable: by its schema, and of cells and references."""
+        return self._complaints("votlint", f"votable={document}", "validate=true")
+
+    def _complaints(self, *arguments: str) -> list[str]:
+        done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO")]
+        assert lines or done.returncode == 0, "stilts failed and does not say why"
+        return lines
+
+
+@pytest.fixture(scope="session")
+def stilts() -> Stilts:
+    """Return STILTS."""
+    program = shutil.which("stilts")
+    if program is None:
+        pytest.fail("the command stilts is missing: run make setup-tests", pytrace=False)
+    return Stilts(program)
