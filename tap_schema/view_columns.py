@@ -2,8 +2,10 @@
 
 The text of a ``pg_node_tree`` holds the query as nodes ``{TYPE :field value ...}`` and lists ``(...)``;
 braces that are content are escaped by a backslash. Only what is needed is looked at: range table, target
-list, set operations. A column that is computed has no origin. A constant in one branch of a UNION does not
-matter: a condition on it is decided before any table is read.
+list, set operations, and what keeps a condition from reaching a table: LIMIT, windows, DISTINCT ON, grouping
+sets, EXCEPT, samples, common table expressions that are computed apart. A column that is computed has no
+origin. A constant in one branch of a UNION does not matter: a condition on it is decided before any table is
+read.
 """
 
 from __future__ import annotations
@@ -24,7 +26,12 @@ _NEXT = re.compile(r"\\.|[{]| :(\w+) ", re.DOTALL)
 _VAR = re.compile(r"[{]VAR :varno (\d+) :varattno (-?\d+) ")
 _LEAF = re.compile(r"[{]RANGETBLREF :rtindex (\d+)[}]")
 _NUMBER = re.compile(r"-?\d+")
+_REFERENCE = re.compile(r":tleSortGroupRef (\d+) ")
 _RELATION, _SUBQUERY, _JOIN, _CTE = "0", "1", "2", "6"
+_EXCEPT = "{SETOPERATIONSTMT :op 3 "
+_NOTHING = "<>"
+_AS_USED, _PART = 0, 2
+"""Values of ``ctematerialized``: as PostgreSQL likes, ``NOT MATERIALIZED``."""
 
 _Resolved = frozenset[Origin] | None
 """Origins of an expression; `None` if it is computed from anything but constants."""
@@ -73,18 +80,48 @@ class _Tree:
     def _output_columns(self, start: int, outer: dict[str, int]) -> dict[int, _Resolved]:
         fields = self._fields(start)
         ctes = outer | self._ctes(fields)
+        if any(not self._is_empty(fields[name]) for name in ("limitCount", "limitOffset", "groupingSets")):
+            # Which rows there are depends on all of them: no condition goes below.
+            return {}
         if self._text.startswith("{", fields["setOperations"]):
             return self._union(fields, ctes)
         relations = [self._fields(entry) for entry in self._nodes(fields["rtable"])]
+        groups = self._passing(fields)
         columns = {}
         for entry in self._nodes(fields["targetList"]):
             target = self._fields(entry)
-            columns[self._number(target["resno"])] = self._resolve(target["expr"], relations, ctes)
+            if groups is None or self._number(target["ressortgroupref"]) in groups:
+                columns[self._number(target["resno"])] = self._resolve(target["expr"], relations, ctes)
         return columns
+
+    def _passing(self, fields: dict[str, int]) -> set[int] | None:
+        """Return which columns let conditions through where not all do: those that part the rows.
+
+        Windows have partitions, DISTINCT ON has its columns; `None` if there is neither.
+        """
+        parting = []
+        if self._text.startswith("true", fields["hasWindowFuncs"]):
+            parting += [self._fields(one)["partitionClause"] for one in self._nodes(fields["windowClause"])]
+        if self._text.startswith("true", fields["hasDistinctOn"]):
+            parting.append(fields["distinctClause"])
+        found = [
+            {
+                int(reference)
+                for node in self._nodes(clause)
+                for reference in _REFERENCE.findall(self._text[node : self._end[node]])
+            }
+            for clause in parting
+        ]
+        return set.intersection(*found) if found else None
+
+    def _is_empty(self, start: int) -> bool:
+        return self._text.startswith(_NOTHING, start)
 
     def _union(self, fields: dict[str, int], ctes: dict[str, int]) -> dict[int, _Resolved]:
         relations = list(self._nodes(fields["rtable"]))
         operation = self._text[fields["setOperations"] : self._end[fields["setOperations"]]]
+        if _EXCEPT in operation:
+            return {}
         branches = [
             self.query(self._fields(relations[int(leaf) - 1])["subquery"], ctes)
             for leaf in _LEAF.findall(operation)
@@ -111,7 +148,8 @@ class _Tree:
         """Return the origins of a column of an entry in the range table."""
         kind = self._text[relation["rtekind"]]
         if kind == _RELATION:
-            return frozenset({(self._number(relation["relid"]), number)})
+            is_sample = not self._is_empty(relation["tablesample"])
+            return None if is_sample else frozenset({(self._number(relation["relid"]), number)})
         if kind == _SUBQUERY:
             return self.query(relation["subquery"], ctes).get(number)
         if kind == _CTE:
@@ -123,11 +161,17 @@ class _Tree:
         return None
 
     def _ctes(self, fields: dict[str, int]) -> dict[str, int]:
-        """Return where the queries of common table expressions stand, less those that are recursive."""
+        """Return where the queries of common table expressions stand, less those that are computed apart.
+
+        These are recursive ones, those used more than once and those that are ``MATERIALIZED``, unless they
+        are ``NOT MATERIALIZED``.
+        """
         found = {}
         for node in self._nodes(fields["cteList"]):
             cte = self._fields(node)
-            if self._text.startswith("false", cte["cterecursive"]):
+            kind = self._number(cte["ctematerialized"])
+            is_part = kind == _PART or (kind == _AS_USED and self._number(cte["cterefcount"]) == 1)
+            if self._text.startswith("false", cte["cterecursive"]) and is_part:
                 found[self._text[cte["ctename"] :].split(" ", 1)[0]] = cte["ctequery"]
         return found
 
