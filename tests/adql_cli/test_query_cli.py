@@ -24,6 +24,7 @@ from tapdb.cli import main
 from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
 from tests.adql.published_tables import METADATA, create_published_tables
+from tests.plugins.stilts_fixtures import Stilts
 
 ROWS = Path(__file__).parent.parent / "adql" / "data" / "small_rows.sql"
 TAP_SCHEMA = Path(__file__).parent / "tap_schema.sql"
@@ -182,6 +183,16 @@ def test_run_writes_a_votable_that_astropy_reads(tapdb: Callable[..., Result], t
     assert list(table.array["coord_ra"].mask) == [False, False, False, True]
     assert str(table.array["epoch"][0]) == "2024-01-01T12:00:00"
     assert list(table.array["pos"][2]) == pytest.approx([57.29577951308232] * 2)
+
+
+def test_run_writes_a_votable_in_which_stilts_finds_no_fault(
+    tapdb: Callable[..., Result], tmp_path: Path, stilts: Stilts
+) -> None:
+    file = tmp_path / "result.vot"
+    # Without arrays: of an empty cell this STILTS says that it is no number, where the standard says NULL.
+    text = 'SELECT objectId, coord_ra, psfFlux, flux_count, detect_isPrimary, band, "size" FROM cat.Object'
+    assert done(tapdb("run", "--format", "votable", "-o", str(file), text)) == ""
+    assert [line for line in stilts.votable_errors(file) if line.startswith("ERROR")] == []
 
 
 def test_more_rows_than_maxrec_are_cut_off_and_said_so(tapdb: Callable[..., Result], tmp_path: Path) -> None:

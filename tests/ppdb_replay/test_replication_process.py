@@ -25,7 +25,7 @@ from tests.ppdb_replay.replication_oracle import Oracle, read_content
 Connection = psycopg.Connection[Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120
 _WAITING = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'tapdb ppdb replicate' AND wait_event_type = 'Lock' AND query LIKE %s
