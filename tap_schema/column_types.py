@@ -69,8 +69,6 @@ def votable_type(column: LiveColumn) -> VOTableType | None:
         return known._replace(arraysize="*") if known.arraysize is None else None
     if column.length is not None and column.type in {"varchar", "bpchar"}:
         return known._replace(arraysize=_text_size(column.length, variable=column.type == "varchar"))
-    if column.type == "bpchar":
-        return known._replace(arraysize=None)
     return known
 
 

@@ -214,6 +214,39 @@ def test_types_without_a_word_in_votable_are_left_out_and_said(
     assert types["c"] == ("double", "3", "circle")
 
 
+def test_a_domain_is_what_it_is_made_from_however_deep(small_database: sa.Engine, felis_file: Write) -> None:
+    more = """
+    CREATE DOMAIN small.short_text AS varchar(12);
+    CREATE DOMAIN small.code AS small.short_text CHECK (VALUE <> '');
+    CREATE DOMAIN small.numbers AS int[];
+    CREATE DOMAIN small.angle AS double precision;
+    CREATE TABLE small.made
+      (code small.code, numbers small.numbers, angles small.angle[], codes small.code[]);
+    GRANT SELECT ON small.made TO tapdb_reader;
+    """
+    found = generated(small_database, felis_file(), sql=more)
+    types = {name: (row.datatype, row.arraysize) for name, row in columns(found, "small.made").items()}
+    assert types == {"code": ("char", "12*"), "numbers": ("int", "*"), "angles": ("double", "*")}
+    (left_out,) = (one for one in found.findings if one.rule == "unpublishable-type")
+    assert (left_out.column, left_out.problem.split(",")[0]) == (
+        "codes",
+        "VOTable has no type for an array of varchar",
+    )
+
+
+def test_text_of_two_lengths_in_a_view_has_any_length(small_database: sa.Engine, felis_file: Write) -> None:
+    more = """
+    CREATE VIEW small.code AS SELECT 'abc'::char(3) AS code UNION ALL SELECT 'abcde'::char(5);
+    GRANT SELECT ON small.code TO tapdb_reader;
+    """
+    found = generated(small_database, felis_file(), sql=more)
+    code = columns(found, "small.code")["code"]
+    with small_database.connect() as connection:
+        longest = connection.exec_driver_sql("SELECT max(octet_length(code)) FROM small.code").scalar()
+    assert longest == 5
+    assert (code.datatype, code.arraysize) == ("char", "*")
+
+
 def test_names_that_differ_in_case_alone_are_delimited(small_database: sa.Engine, felis_file: Write) -> None:
     more = 'ALTER TABLE small.spectrum ADD "Flux" real, ADD flux real, ADD "a b" real'
     found = generated(small_database, felis_file(), sql=more)
