@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from adql.check_geometry import GeometryCheck
+from adql.constants import is_missing_day
 from adql.errors import AdqlTypeError
 from adql.nodes import Cast, Expression, String
 from adql.problems import called, fitted, type_of
@@ -61,11 +62,13 @@ class CastCheck(GeometryCheck):
         if source not in (*_CAST_SOURCES[target.family], "null", "any"):
             raise self.problem(AdqlTypeError, f"{called(source)} cannot be cast to {node.target}", node=node)
         if target is TIMESTAMP and isinstance(operand, String):
+            hint = "no calendar has that day" if is_missing_day(operand.value) else ""
             operand = fitted(operand, TIMESTAMP)
             if type_of(operand).family != "time":
                 raise self.problem(
                     AdqlTypeError,
                     "a timestamp is written YYYY-MM-DD or YYYY-MM-DDThh:mm:ss[.sss][Z]",
+                    hint,
                     node=node.operand,
                 )
         return Cast(operand, node.target, node.length, at=node.at, type=target)

@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import ClassVar
 
 from adql.check_values import ValueCheck
+from adql.constants import is_missing_day
 from adql.errors import AdqlError, AdqlTypeError
 from adql.nodes import (
     And,
@@ -28,6 +29,7 @@ from adql.nodes import (
 from adql.problems import fitted, type_of
 from adql.scope import Scope
 from adql.types import DOUBLE, GEOMETRIES, INT, LONG, TEXT, ValueType, common_family
+from adql.walk import children
 
 __all__ = ["ConditionCheck"]
 
@@ -162,6 +164,10 @@ class ConditionCheck(ValueCheck):
         one, other = sorted((left.family, right.family))
         names = " and ".join(_NAMES.get(name, name) for name in (left.family, right.family))
         hint = _HINTS.get((one, other)) or _HINTS.get((other, one)) or ""
+        if "time" in (one, other) and any(
+            isinstance(part, String) and is_missing_day(part.value) for part in children(node)
+        ):
+            hint = "no calendar has that day"
         return self.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
 
     _condition_checks: ClassVar[Mapping[type, Callable[..., Condition]]] = {

@@ -31,7 +31,7 @@ __all__ = ["FunctionCheck"]
 # What other databases call them.
 _SYNONYMS = {
     "ceil": "CEILING",
-    "char_length": "no function of ADQL",
+    "concat": "||",
     "dexp": "EXP",
     "dlog10": "LOG10",
     "isnull": "COALESCE",

@@ -24,6 +24,7 @@ from adql.nodes import (
     Function,
     Null,
     Number,
+    Output,
     Query,
     ScalarQuery,
     Sign,
@@ -31,7 +32,7 @@ from adql.nodes import (
 )
 from adql.printer import to_adql
 from adql.problems import fitted, type_of
-from adql.scope import Scope, did_you_mean
+from adql.scope import Scope, did_you_mean, same_name
 from adql.types import DOUBLE, INT, LONG, NULL, TEXT, ValueType, common_type, promote, without_meaning
 from adql.unit_inference import product_unit, sum_unit
 from adql.walk import walk
@@ -126,10 +127,13 @@ class ValueCheck(FunctionCheck):
                 did_you_mean(node.table[-1].text, known),
                 node=node,
             )
-        names = {origin.column.name for relation in relations for origin in relation.columns()}
-        return self.problem(
-            AdqlNameError, f"there is no column {shown}", did_you_mean(node.name.text, names), node=node
-        )
+        hint = _hint_for_output(node, scope)
+        if not hint:
+            names = {origin.column.name for relation in relations for origin in relation.columns()}
+            hint = did_you_mean(node.name.text, names)
+        if not hint and node.name.quoted and not node.table:
+            hint = "a character string stands in single quotes"
+        return self.problem(AdqlNameError, f"there is no column {shown}", hint, node=node)
 
     def _sign(self, node: Sign, scope: Scope) -> Sign:
         operand = self._numeric(self.value(node.operand, scope))
@@ -244,6 +248,14 @@ class ValueCheck(FunctionCheck):
         Case: _case,
         ScalarQuery: _scalar_query,
     }
+
+
+def _hint_for_output(node: Column, scope: Scope) -> str:
+    """Return what to write instead of the name of an output column where only columns of FROM can stand."""
+    aliases = (item.alias for item in scope.written if isinstance(item, Output) and item.alias is not None)
+    if node.table or not any(same_name(alias, node.name) for alias in aliases):
+        return ""
+    return "it is the name of an output: repeat what it stands for"
 
 
 def _same_unit(type_: ValueType) -> ValueType:

@@ -8,7 +8,7 @@ from datetime import date
 
 from adql.nodes import Arithmetic, Expression, Number, Sign
 
-__all__ = ["constant_value", "is_date", "is_number", "is_uuid"]
+__all__ = ["constant_value", "is_date", "is_missing_day", "is_number", "is_uuid"]
 
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 # DALI 1.1 section 3.3.3; a space instead of the T is what databases print.
@@ -51,6 +51,11 @@ def is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_missing_day(text: str) -> bool:
+    """Return whether a string is written as DALI writes a timestamp, of a day that no calendar has."""
+    return _DATE.fullmatch(text) is not None and not is_date(text)
 
 
 def is_uuid(text: str) -> bool:

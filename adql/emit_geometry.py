@@ -173,10 +173,13 @@ class GeometryEmitter(PolygonEmitter):
             sql_name = column.region_column if what == "region" else column.center_column
             if sql_name is not None:
                 return self.column_sql(origin, sql_name)
+        stored = origin is not None and not origin.others and origin.relation.table is not None
         raise self.problem(
             AdqlTypeError,
             f"{node} is text here: the database holds no geometry for it",
-            "name the column of the table itself, not of a DISTINCT, grouped or combined subquery",
+            "use columns with numbers, such as a position"
+            if stored
+            else "name the column of the table itself, not of a DISTINCT, grouped or combined subquery",
             node=node,
         )
 

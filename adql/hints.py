@@ -8,6 +8,8 @@ from adql.words import FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
 __all__ = ["describe_token", "hint_for_token"]
 
 _LONGEST_SHOWN = 40
+_COMMA = "there is a comma too many"
+_COMMENTS = "comments start with --"
 
 # Words that end up where no word can stand, because another dialect gives them a meaning.
 _WORDS = {
@@ -31,6 +33,7 @@ _WORDS = {
     "WITH": "WITH stands only before the main query",
     "REGEXP": "regular expressions are not ADQL: use LIKE",
     "RLIKE": "regular expressions are not ADQL: use LIKE",
+    "NULLS": "ADQL does not say where NULL stands in an order",
     "SIMILAR": "regular expressions are not ADQL: use LIKE",
     "ISNULL": "write IS NULL",
     "NOTNULL": "write IS NOT NULL",
@@ -56,8 +59,12 @@ _CHARACTERS = {
     "!": "write NOT or <>",
     "_": 'a name that does not start with a letter stands in double quotes: "_name"',
     "@": "ADQL has no variables",
+    "&": "write AND",
+    "|": "write OR, or || between character strings",
     "\\": "outside of literals ADQL has no backslash",
 }
+_COMPARISONS = frozenset(("=", "<>", "!=", "<", ">", "<=", ">="))
+_DOUBLED = {("=", "="): "write one =", ("=", "<"): "write <=", ("=", ">"): "write >="}
 _CURLY = frozenset("\u2018\u2019\u201c\u201d")
 
 
@@ -86,11 +93,7 @@ def hint_for_token(tokens: Tokens, index: int) -> str:
         return _hint_for_word(tokens, index, before)
     if kind == NUMBER and before in ("LIMIT", "FETCH"):
         return _WORDS[before]
-    if kind == "/" and tokens.kinds[index + 1] == "*":
-        return "comments start with --"
-    return {"=": "write one =" if before == "=" else "", "(": "write TOP n" if before == "TOP" else ""}.get(
-        kind, ""
-    )
+    return _hint_for_sign(tokens, index, before)
 
 
 def _hint_for_character(character: str) -> str:
@@ -101,17 +104,48 @@ def _hint_for_character(character: str) -> str:
     return _CHARACTERS.get(character, "")
 
 
+def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
+    kind = tokens.kinds[index]
+    if kind in _COMPARISONS:
+        if before in _COMPARISONS:
+            return _DOUBLED.get((before, kind), "")
+        if tokens.kinds[index - 2] == "||":
+            return "write OR: || joins character strings"
+        return "a comparison has two sides: write BETWEEN, or two comparisons with AND"
+    earlier = tokens.values[index - 2].upper() if index > 1 else ""
+    if kind == "," and earlier not in ("TOP", "OFFSET", "LIMIT"):
+        decimals = tokens.kinds[index - 1] == tokens.kinds[index + 1] == NUMBER
+        return "a number has a decimal point, not a comma" if decimals else ""
+    if kind == ")" and before == ",":
+        return _COMMA
+    pairs = {
+        ("/", "*"): _COMMENTS,
+        ("(", ")"): "a list has at least one value" if earlier == "IN" else "",
+        ("TOP", "("): "write TOP n",
+    }
+    following = tokens.kinds[index + 1]
+    return _COMMENTS if (kind, following) == ("/", "*") else pairs.get((before, kind), "")
+
+
 def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
     word = tokens.values[index].upper()
     following = tokens.kinds[index + 1]
     if before in ("LIMIT", "RECURSIVE"):
         return _WORDS[before]
+    if before == "," and word in STRUCTURE_WORDS:
+        return _COMMA
+    if word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP":
+        return "write DISTINCT before TOP"
     if word in ("DATE", "TIME", "TIMESTAMP") and following == STRING:
         return "write CAST('...' AS TIMESTAMP)"
-    if word in _WORDS:
-        return _WORDS[word]
-    if word in FUNCTION_WORDS and following != "(":
-        return "it is the name of a function; in double quotes it is a name"
-    if word in RESERVED_WORDS - STRUCTURE_WORDS:
-        return "it is a reserved word; in double quotes it is a name"
-    return ""
+    return _WORDS.get(word) or _hint_for_reserved(word, following)
+
+
+def _hint_for_reserved(word: str, following: str) -> str:
+    if word in FUNCTION_WORDS:
+        return "" if following == "(" else "it is the name of a function; in double quotes it is a name"
+    if word not in RESERVED_WORDS or word in STRUCTURE_WORDS:
+        return ""
+    if following == "(":
+        return f"ADQL has no function {word}"
+    return "it is a reserved word; in double quotes it is a name"

@@ -9,7 +9,7 @@ from typing import Protocol
 from adql.grouping import Interner
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
 from adql.names import names_match
-from adql.queries import Output
+from adql.queries import AllColumns, Output
 from adql.values import Expression, Identifier
 
 __all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean", "same_name"]
@@ -143,7 +143,17 @@ class Scope:
         The enclosing SELECT whose columns a subquery may name.
     """
 
-    __slots__ = ("aliases", "groups", "has_aggregates", "items", "outputs", "parent", "place", "terms")
+    __slots__ = (
+        "aliases",
+        "groups",
+        "has_aggregates",
+        "items",
+        "outputs",
+        "parent",
+        "place",
+        "terms",
+        "written",
+    )
 
     def __init__(self, parent: Scope | None) -> None:
         self.parent = parent
@@ -153,6 +163,8 @@ class Scope:
         self.place = "FROM"
         self.has_aggregates = False
         self.outputs: tuple[Output, ...] = ()
+        # The items of SELECT before they are checked.
+        self.written: tuple[Output | AllColumns, ...] = ()
         # What SELECT, GROUP BY and ORDER BY compute: as it was written, and as it was checked.
         self.terms: dict[Expression, Expression] = {}
         # What the SELECT is grouped by, once it is known.

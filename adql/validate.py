@@ -159,6 +159,7 @@ class _QueryCheck(OrderCheck):
         self, node: Select, parent: Scope | None, *, is_result: bool
     ) -> tuple[Select, _Columns, Scope]:
         scope = Scope(parent)
+        scope.written = node.items
         tables = []
         for table in node.tables:
             checked, relations = self.relations_of(table, scope)

@@ -12,7 +12,17 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 
-from adql import RUBIN, AdqlTypeError, CompiledQuery, Limits, Metadata, Server, parse, to_postgres
+from adql import (
+    RUBIN,
+    AdqlTypeError,
+    CompiledQuery,
+    Limits,
+    Metadata,
+    Server,
+    metadata_from_rows,
+    parse,
+    to_postgres,
+)
 from tests.adql.felis_tables import felis_metadata
 from tests.adql.published_tables import METADATA
 from tests.adql.queries import good_queries
@@ -197,3 +207,12 @@ def test_newer_functions_of_pgsphere_are_used_only_when_the_server_has_them(
 def test_text_is_no_region_where_the_database_has_no_geometry_beside_it(text: str) -> None:
     with pytest.raises(AdqlTypeError, match="holds no geometry for it"):
         to_postgres(parse(text), METADATA)
+
+
+def test_advice_on_a_region_that_is_text_alone_depends_on_where_it_stands() -> None:
+    columns = [{"table_name": "s.patches", "column_name": "s_region", "datatype": "char", "arraysize": "*"}]
+    patches = metadata_from_rows([{"table_name": "s.patches"}], columns)
+    with pytest.raises(AdqlTypeError, match="use columns with numbers"):
+        to_postgres(parse("SELECT AREA(s_region) FROM s.patches"), patches)
+    with pytest.raises(AdqlTypeError, match="column of the table itself"):
+        to_postgres(parse("SELECT AREA(r) FROM (SELECT DISTINCT s_region AS r FROM obscore) AS q"), METADATA)
