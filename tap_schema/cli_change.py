@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tap_schema.cli_session import Sources, print_script, source_options
+from tap_schema.cli_session import Sources, looking, print_script, source_options
 from tap_schema.errors import UnpublishableError
 from tap_schema.generate import Generated
 from tap_schema.history import plan_rollback
@@ -16,7 +16,6 @@ from tap_schema.reader import grant_reading
 from tapdb.cli_options import dry_run_option, url_option
 from tapdb.cli_session import changing
 from tapdb.descriptions import load_standards
-from tapdb.engine import checked_connection
 
 __all__ = ["publish", "rollback"]
 
@@ -46,7 +45,7 @@ def publish(
     published is brought up to date with the database.
     """
     if dry_run:
-        with checked_connection(url) as connection:
+        with looking(url) as connection:
             generated = sources.generate(connection)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)
@@ -74,7 +73,7 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
     That is a publication of its own: the record goes on, and a rollback can be taken back.
     """
     if dry_run:
-        with checked_connection(url) as connection:
+        with looking(url) as connection:
             publication = plan_rollback(connection, to=to)
         print_script(publication)
     else:

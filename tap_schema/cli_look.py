@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -10,7 +11,14 @@ from typing import IO, Any
 import click
 
 from tap_schema.check_values import check_values
-from tap_schema.cli_session import Sources, finding_rows, format_option, print_rows, source_options
+from tap_schema.cli_session import (
+    Sources,
+    finding_rows,
+    format_option,
+    looking,
+    print_rows,
+    source_options,
+)
 from tap_schema.csv_text import write_csv
 from tap_schema.diff import diff_rows
 from tap_schema.felis_text import felis_text
@@ -22,7 +30,6 @@ from tap_schema.stored import read_rows
 from tap_schema.vosi import vosi_tables
 from tapdb.cli_options import url_option
 from tapdb.descriptions import load_standards
-from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
 
 __all__ = ["diff", "generate", "history", "lint"]
@@ -79,12 +86,21 @@ def generate(
 
     Nothing is changed.
     """
-    with checked_connection(url) as connection:
+    with looking(url) as connection:
         rows = read_rows(connection) if published else sources.generate(connection).rows
     if schema is not None:
         rows = _only(rows, schema)
-    with click.open_file(output, "w", encoding="utf-8") as file:
-        _write(rows, form, table, file)
+    if form == "felis" and len(rows.schemas) != 1:
+        known = ", ".join(row.schema_name for row in rows.schemas)
+        raise SettingsError("--format felis", "a Felis file holds one schema", f"add --schema: {known}")
+    try:
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            _write(rows, form, table, file)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            # Whoever reads has seen enough: click knows.
+            raise
+        raise click.FileError(output, error.strerror) from error
 
 
 @click.command()
@@ -109,7 +125,7 @@ def lint(
     keys and services that lead nowhere, duplicates, missing descriptions and principal columns, what
     standards demand (TAP, ObsCore), and what the database has otherwise than it is described.
     """
-    with checked_connection(url) as connection:
+    with looking(url) as connection:
         generated = sources.generate(connection)
         standards = load_standards()
         found = check_values(connection, generated.rows, standards) if values else ()
@@ -133,7 +149,7 @@ def diff(sources: Sources, url: str | None, form: str) -> None:
 
     Without FILES: whether what is published still fits the database.
     """
-    with checked_connection(url) as connection:
+    with looking(url) as connection:
         generated = sources.generate(connection)
         changes = diff_rows(read_rows(connection), generated.rows)
     rows = [
@@ -161,7 +177,7 @@ def diff(sources: Sources, url: str | None, form: str) -> None:
 @format_option
 def history(url: str | None, form: str) -> None:
     """List all publications that changed anything, newest first."""
-    with checked_connection(url, read_only=True) as connection:
+    with looking(url) as connection:
         rows = [asdict(one) for one in read_generations(connection)]
     print_rows(rows, _GENERATION, form)
 
@@ -199,9 +215,6 @@ def _write(rows: TapSchemaRows, form: str, table: str, file: IO[Any]) -> None:
         content = {name: [row._asdict() for row in of_table] for name, of_table in rows.by_table().items()}
         print_rows([content], (), "json", file)
     else:
-        if len(rows.schemas) != 1:
-            known = ", ".join(row.schema_name for row in rows.schemas)
-            raise SettingsError("--format felis", "a Felis file holds one schema", f"add --schema: {known}")
         file.write(felis_text(rows, rows.schemas[0].schema_name))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -20,12 +21,15 @@ from tap_schema.datalink import read_services
 from tap_schema.finding import Finding
 from tap_schema.generate import Generated
 from tap_schema.publish import Publication
+from tapdb.engine import checked_connection
+from tapdb.refusals import refusals_are_ours
 from tapdb.settings import read_settings
 
 __all__ = [
     "Sources",
     "finding_rows",
     "format_option",
+    "looking",
     "print_rows",
     "print_script",
     "source_options",
@@ -73,6 +77,24 @@ class Sources:
     def generate(self, connection: sa.Connection) -> Generated:
         """Return what TAP_SCHEMA should hold."""
         return assemble(connection, self.files, services=read_services(self.datalink), forget=self.forget)
+
+
+@contextmanager
+def looking(url: str | None) -> Iterator[sa.Connection]:
+    """Give a connection that changes nothing, and sees the database as it is now whoever publishes meanwhile.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given.
+
+    Raises
+    ------
+    DatabaseRefusedError
+        Raised for whatever the database refuses, such as tables that one may not read.
+    """
+    with checked_connection(url, read_only=True) as connection, refusals_are_ours():
+        yield connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def source_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -25,8 +25,15 @@ class PublishedDescription:
     def drop(self, connection: sa.Connection) -> None:
         """Leave the rows as they are: nothing that is dropped depends on them."""
 
-    def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002
+    def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
         """Publish what there is; with no difference nothing is written.
+
+        Parameters
+        ----------
+        connection
+            Connection of a member of ``tapdb_owner``; the caller commits.
+        options
+            ``comment`` says for the record why; ``alembic`` if it is not there.
 
         Raises
         ------
@@ -43,7 +50,7 @@ class PublishedDescription:
             # What packages describe is a stock: not every database has all of these tables.
             is_wrong = finding.severity == "error" and finding.rule != "table-missing"
             _LOG.log(logging.WARNING if is_wrong else logging.DEBUG, "%s", finding)
-        publish(connection, generated.rows, comment="alembic")
+        publish(connection, generated.rows, comment=options.get("comment", "alembic"))
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""

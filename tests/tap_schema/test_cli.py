@@ -7,12 +7,15 @@ import io
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from felis.datamodel import Schema
 
+from tap_schema.assemble import assemble
+from tap_schema.publish import publish
 from tap_schema.stored import read_rows
 from tapdb.cli import main
 from tapdb.server_environment import client_environment
@@ -217,6 +220,59 @@ def test_felis_is_written_of_one_schema(tap: Run, felis_file: Write, tmp_path: o
     assert Schema.from_uri(back, context={"id_generation": True}).name == "small"
     assert "No difference." in tap("diff", back).stderr
     assert "there is no schema nosuch" in tap("generate", "--schema", "nosuch", code=2).output
+
+
+def test_a_file_stays_whole_if_nothing_can_be_written_to_it(
+    tap: Run, felis_file: Write, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.yaml"
+    kept.write_text("precious")
+    tap("generate", "--published", "--format", "felis", "-o", str(kept), code=0)
+    tap("publish", felis_file())
+    kept.write_text("precious")
+    assert "add --schema" in tap("generate", "--format", "felis", "-o", str(kept), code=2).output
+    assert kept.read_text() == "precious"
+    for nowhere in (tmp_path / "nosuch" / "x.xml", tmp_path):
+        refused = tap("generate", "-o", str(nowhere), code=1)
+        assert f"Could not open file '{nowhere}'" in refused.output
+
+
+def test_who_may_not_read_is_told_so_in_one_line(small_database: sa.Engine) -> None:
+    with small_database.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE stranger LOGIN PASSWORD 'secret'")
+    url = small_database.url.set(username="stranger", password="secret").render_as_string(hide_password=False)
+    try:
+        for command in ("history", "diff", "lint", "generate", "publish --dry-run", "rollback", "publish"):
+            found = CliRunner(env={"TAPDB_URL": url}).invoke(main, ["tap-schema", *command.split()])
+            assert (found.exit_code, found.stdout) == (1, "")
+            assert found.stderr.startswith("Error: the database refused: permission denied for schema")
+            assert found.stderr.count("\n") == 2
+    finally:
+        with small_database.begin() as connection:
+            connection.exec_driver_sql("DROP ROLE stranger")
+
+
+@pytest.mark.parametrize("table", ["schemas", "columns"])
+@pytest.mark.parametrize("command", [["diff"], ["generate", "--published"]])
+def test_who_looks_sees_one_state_though_another_publishes_meanwhile(
+    tap: Run, felis_file: Write, small_database: sa.Engine, command: list[str], table: str
+) -> None:
+    tap("publish", felis_file())
+    before = tap(*command).stdout
+    others: list[int] = []
+
+    def publish_meanwhile(*arguments: object) -> None:
+        if f"FROM tap_schema.{table} " in " ".join(str(arguments[2]).split()) and not others:
+            others.append(0)
+            with small_database.begin() as connection:
+                others[0] = len(publish(connection, assemble(connection, forget=["small"]).rows).changes)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", publish_meanwhile)
+    try:
+        assert tap(*command).stdout == before
+    finally:
+        sa.event.remove(sa.Engine, "after_cursor_execute", publish_meanwhile)
+    assert others[0] > 0
 
 
 def test_services_are_published_as_data(tap: Run, felis_file: Write, small_database: sa.Engine) -> None:
