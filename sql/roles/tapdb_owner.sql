@@ -41,10 +41,15 @@ EXCEPTION
     RAISE DEBUG 'role tapdb_owner was made by another session';
 END
 $$;
+-- Needed are both the owner's rights and the right to hand over to it, which PostgreSQL 16 parted.
 DO $$
 BEGIN
-  IF NOT pg_has_role('tapdb_owner', 'USAGE') THEN
-    GRANT tapdb_owner TO CURRENT_USER;
+  IF current_setting('server_version_num')::int < 160000 THEN
+    IF NOT pg_has_role('tapdb_owner', 'USAGE') THEN
+      GRANT tapdb_owner TO CURRENT_USER;
+    END IF;
+  ELSIF NOT pg_has_role('tapdb_owner', 'USAGE') OR NOT pg_has_role('tapdb_owner', 'SET') THEN
+    EXECUTE 'GRANT tapdb_owner TO CURRENT_USER WITH INHERIT TRUE, SET TRUE';
   END IF;
 EXCEPTION
   WHEN unique_violation THEN

@@ -122,6 +122,12 @@ def test_who_owns_the_registry_and_may_make_roles_can_migrate_and_the_reader_rea
               relation regclass;
             BEGIN
               EXECUTE format('GRANT CREATE ON DATABASE %I TO tapdb_test_dba', current_database());
+              -- A role that another database has made: CREATEROLE is not enough from PostgreSQL 16 on.
+              IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tapdb_owner')
+                AND current_setting('server_version_num')::int >= 160000
+              THEN
+                GRANT tapdb_owner TO tapdb_test_dba;
+              END IF;
               ALTER SCHEMA plain OWNER TO tapdb_test_dba;
               FOR relation IN
                 SELECT oid FROM pg_class WHERE relnamespace = 'plain'::regnamespace AND relkind = 'r'

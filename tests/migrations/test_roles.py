@@ -147,6 +147,34 @@ def test_a_member_of_the_owner_who_may_create_nothing_can_upgrade_what_is_there(
     assert allowed.returncode == 0, allowed.stderr
 
 
+def test_half_a_membership_is_found_before_anything_is_changed_and_the_statement_makes_it_whole(
+    make_database: Callable[[str], sa.URL],
+    logins: Logins,
+    alembic: RunAlembic,
+) -> None:
+    url = make_database("halves")
+    assert alembic(url, "-x", "obscore=off", "upgrade", "head").returncode == 0
+    ((version,),) = run(url, "SELECT current_setting('server_version_num')::int")
+    assert isinstance(version, int)
+    whole = "GRANT tapdb_owner TO {} WITH INHERIT TRUE, SET TRUE;"
+    halves = [("half_a", "NOINHERIT", "", whole if version >= 160000 else "ALTER ROLE {} INHERIT;")]
+    if version >= 160000:
+        halves += [
+            ("half_b", "", "WITH INHERIT TRUE, SET FALSE", whole),
+            ("half_c", "", "WITH INHERIT FALSE, SET TRUE", whole),
+        ]
+    for name, attributes, options, statement in halves:
+        user = logins(name, attributes)(url)
+        run(url, f"GRANT tapdb_owner TO {name} {options}")
+        refused = alembic(user, "-x", "obscore=off", "upgrade", "head")
+        assert [line.strip() for line in refused.stderr.splitlines() if line.endswith(";")] == [
+            statement.format(name)
+        ]
+        run(url, statement.format(name))
+        allowed = alembic(user, "-x", "obscore=off", "upgrade", "head")
+        assert allowed.returncode == 0, allowed.stderr
+
+
 @pytest.mark.usefixtures("derived_package")
 def test_the_reader_reads_what_is_published_and_nothing_else(
     make_database: Callable[[str], sa.URL],

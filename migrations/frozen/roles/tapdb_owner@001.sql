@@ -1,4 +1,4 @@
--- sha256 f685fd51c6b2b60bffd0bf71844d4cdb6e9a2dd07c2c7b1d2ea538da84005b5c
+-- sha256 3a8313575aaf126aaa6c163eb4e9d56f24d5be2706535253667c58d49d7a3773
 -- Owner of everything that tapdb makes; nobody logs in as it. Whoever migrates is made a member, to hand objects over to it.
 -- Roles belong to the whole cluster: one that is there already, for another database, is kept as it is. Two migrations in two
 -- databases may come here at the same moment; the second then waits for the first to commit, however long that takes, since
@@ -42,10 +42,15 @@ EXCEPTION
     RAISE DEBUG 'role tapdb_owner was made by another session';
 END
 $$;
+-- Needed are both the owner's rights and the right to hand over to it, which PostgreSQL 16 parted.
 DO $$
 BEGIN
-  IF NOT pg_has_role('tapdb_owner', 'USAGE') THEN
-    GRANT tapdb_owner TO CURRENT_USER;
+  IF current_setting('server_version_num')::int < 160000 THEN
+    IF NOT pg_has_role('tapdb_owner', 'USAGE') THEN
+      GRANT tapdb_owner TO CURRENT_USER;
+    END IF;
+  ELSIF NOT pg_has_role('tapdb_owner', 'USAGE') OR NOT pg_has_role('tapdb_owner', 'SET') THEN
+    EXECUTE 'GRANT tapdb_owner TO CURRENT_USER WITH INHERIT TRUE, SET TRUE';
   END IF;
 EXCEPTION
   WHEN unique_violation THEN
