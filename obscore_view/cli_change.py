@@ -30,7 +30,7 @@ from obscore_view.view import (
     reusable_footprints,
     stored_config,
 )
-from tapdb.cli_options import dry_run_option, url_option
+from tapdb.cli_options import describe_option, dry_run_option, url_option
 from tapdb.cli_session import changing, print_statements
 from tapdb.engine import checked_connection
 from tapdb.settings import read_settings
@@ -69,6 +69,7 @@ def plan(
 @registry_schema_option
 @view_option
 @geometry_option
+@describe_option
 @dry_run_option
 def create(
     config: Path | None,
@@ -77,6 +78,7 @@ def create(
     view: str | None,
     geometry: str | None,
     *,
+    describe: bool,
     dry_run: bool,
 ) -> None:
     """Make the view that a configuration describes, in one transaction.
@@ -93,7 +95,7 @@ def create(
         print_statements(change.script.statements)
         return
     with (
-        changing(url, application_name=_NAME) as connection,
+        changing(url, application_name=_NAME, describe=describe) as connection,
         progress_bar(f"create {given.view}") as progress,
     ):
         mapping = create_view(
@@ -114,6 +116,7 @@ def create(
 @click.option(
     "--rebuild-footprints", is_flag=True, help="Decode all regions again: two minutes for a million."
 )
+@describe_option
 @dry_run_option
 def refresh(
     config: Path | None,
@@ -122,6 +125,7 @@ def refresh(
     geometry: str | None,
     *,
     rebuild_footprints: bool,
+    describe: bool,
     dry_run: bool,
 ) -> None:
     """Make a view anew from the registry as it is now; readers see the old one until it is done.
@@ -147,7 +151,10 @@ def refresh(
             )
         print_statements(change.script.statements)
         return
-    with changing(url, application_name=_NAME) as connection, progress_bar("refresh") as progress:
+    with (
+        changing(url, application_name=_NAME, describe=describe) as connection,
+        progress_bar("refresh") as progress,
+    ):
         stored = find_stored_view(connection, name)
         wanted, text = _wanted(stored, given, geometry)
         mapping = refresh_view(
@@ -171,9 +178,16 @@ def refresh(
     metavar="DIRECTORY",
     help="Write the recorded configuration of each view to DIRECTORY/SCHEMA.NAME.yaml first.",
 )
+@describe_option
 @dry_run_option
 def drop(
-    url: str | None, view: str | None, *, all_views: bool, save_config: Path | None, dry_run: bool
+    url: str | None,
+    view: str | None,
+    *,
+    all_views: bool,
+    save_config: Path | None,
+    describe: bool,
+    dry_run: bool,
 ) -> None:
     """Drop a view with the tables, triggers and indexes made for it, in one transaction.
 
@@ -194,7 +208,7 @@ def drop(
             ]
         print_statements(statements)
         return
-    with changing(url, application_name=_NAME) as connection:
+    with changing(url, application_name=_NAME, describe=describe) as connection:
         stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
         if save_config is not None:
             _save(stored, save_config)

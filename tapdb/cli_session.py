@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import click
 import sqlalchemy as sa
 
+from tapdb.derived import create_last
 from tapdb.engine import checked_connection
 from tapdb.locks import LockTimeoutError, is_lock_timeout, lock_holders, set_lock_timeout, take_turn
 from tapdb.refusals import refusals_are_ours
@@ -17,7 +18,7 @@ __all__ = ["changing", "print_statements"]
 
 
 @contextmanager
-def changing(url: str | None, *, application_name: str) -> Iterator[sa.Connection]:
+def changing(url: str | None, *, application_name: str, describe: bool = False) -> Iterator[sa.Connection]:
     """Give a connection in one transaction that is committed at the end, one such session at a time.
 
     Parameters
@@ -26,6 +27,8 @@ def changing(url: str | None, *, application_name: str) -> Iterator[sa.Connectio
         Database; the environment counts if it is not given.
     application_name
         Name under which a DBA sees the session.
+    describe
+        Whether what follows all other objects, the rows of TAP_SCHEMA, is made anew before the commit.
 
     Raises
     ------
@@ -40,6 +43,8 @@ def changing(url: str | None, *, application_name: str) -> Iterator[sa.Connectio
             take_turn(connection)
             set_lock_timeout(connection, timeout_ms)
             yield connection
+            if describe:
+                create_last(connection, {"comment": click.get_current_context().command_path})
             connection.commit()
         except sa.exc.DBAPIError as error:
             connection.rollback()

@@ -22,6 +22,7 @@ __all__ = [
     "Following",
     "SelfChecking",
     "create_derived",
+    "create_last",
     "drop_derived",
     "load_derived",
     "without_current",
@@ -118,6 +119,25 @@ def create_derived(
         _log.info("making the derived objects of %s", name)
         with _noted(f"while it was to make the derived objects of {name}"):
             objects.create(connection, options)
+
+
+def create_last(connection: sa.Connection, options: Mapping[str, str]) -> None:
+    """Make anew the derived objects that follow all others, after a change outside of a migration.
+
+    Parameters
+    ----------
+    connection
+        Connection in whose transaction the change was made.
+    options
+        As for `DerivedObjects.create`.
+    """
+    loaded = load_derived(options)
+    last = {
+        name: objects
+        for name, objects in loaded.items()
+        if isinstance(objects, Following) and objects.after == LAST
+    }
+    create_derived(connection, last, options)
 
 
 def _in_order(loaded: Mapping[str, DerivedObjects]) -> Iterator[str]:

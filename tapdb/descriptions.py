@@ -196,8 +196,14 @@ class FelisSource:
         Order among the schemas.
     hidden
         Names of columns that are not to be published, of all tables.
+    hidden_in
+        Names of columns that are not to be published, by name of the table.
     columns
         Columns that each table has besides those of the file.
+    columns_in
+        Columns that a table has besides, by its name.
+    without
+        Names of tables of the file that are not to be published.
     only_described
         Whether tables of the schema, and columns of its tables, that nobody describes stay unpublished.
     """
@@ -207,7 +213,10 @@ class FelisSource:
     description: str | None = None
     index: int | None = None
     hidden: frozenset[str] = frozenset()
+    hidden_in: Mapping[str, frozenset[str]] = field(default_factory=dict)
     columns: tuple[ColumnDescription, ...] = ()
+    columns_in: Mapping[str, tuple[ColumnDescription, ...]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
     only_described: bool = False
 
 
