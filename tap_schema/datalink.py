@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import yaml
+
 from adql.names import split_name
 from tap_schema.errors import DescriptionError, DescriptionProblem
-from tap_schema.felis_nodes import YamlFile, read_yaml_file
+from tap_schema.felis_nodes import YamlFile, read_yaml_file, shown
 from tapdb.service_descriptions import ParameterDescription, ServiceDescription
 
 __all__ = ["read_services"]
@@ -55,7 +57,12 @@ def read_services(files: Iterable[str]) -> tuple[ServiceDescription, ...]:
         file = read_yaml_file(uri)
         root = file.mapping(file.root, "", frozenset({"services"}))
         nodes = file.sequence(root.values.get("services"), "services")
-        found += (one for node in nodes if (one := _service(file, node)) is not None)
+        for node in nodes:
+            if (one := _service(file, node)) is not None:
+                if any(one.id == other.id for other in found):
+                    line = one.place.line if one.place is not None else 0
+                    file.problem(line, one.id, "the service is described twice", "keep one of them")
+                found.append(one)
         problems += file.problems
     if problems:
         raise DescriptionError(problems)
@@ -81,10 +88,10 @@ def _service(file: YamlFile, node: Any) -> ServiceDescription | None:
         schema=table[0],
         table=table[1],
         access_url=values["access_url"],
-        standard_id=values.get("standard_id"),
-        resource_identifier=values.get("resource_identifier"),
-        content_type=values.get("content_type"),
-        description=values.get("description"),
+        standard_id=file.text(service, "standard_id", values["id"]),
+        resource_identifier=file.text(service, "resource_identifier", values["id"]),
+        content_type=file.text(service, "content_type", values["id"]),
+        description=file.text(service, "description", values["id"]),
         parameters=tuple(
             one
             for entry in file.sequence(values.get("parameters"), values["id"])
@@ -103,6 +110,9 @@ def _parameter(file: YamlFile, node: Any, service: str) -> ParameterDescription 
     if values.get("column") is not None and values.get("value") is not None:
         what = f"{service}.{values['name']}"
         file.problem(parameter.line, what, "it has a column and a value", "keep one of them")
+    for name, value in values.items():
+        if isinstance(value, yaml.Node):
+            file.problem(parameter.line, service, f"{name} is {shown(value)}", "write a single value")
     texts = {name: str(value) for name, value in values.items() if value is not None}
     return ParameterDescription(
         name=texts["name"],

@@ -85,13 +85,15 @@ class _Reader:
         if "tables" not in values.values:
             file.problem(values.line, name, "the schema has no tables", "write tables: and a list")
         tables = self._described_tables(file, values, name)
+        description = file.text(values, "description", name)
+        utype = file.text(values, "votable:utype", name)
         if file.problems:
             raise DescriptionError(file.problems)
         return SchemaDescription(
             name=name,
             tables=tables,
-            description=values.values.get("description") or None,
-            utype=values.values.get("votable:utype") or None,
+            description=description,
+            utype=utype,
             place=file.place(values.line),
         )
 
@@ -124,9 +126,9 @@ class _Reader:
                 name=one.name,
                 columns=tuple(column for _, column in one.columns),
                 keys=keys[one.name],
-                description=one.values.values.get("description") or None,
-                utype=one.values.values.get("votable:utype") or None,
-                index=_index(one.values),
+                description=file.text(one.values, "description", f"{name}.{one.name}"),
+                utype=file.text(one.values, "votable:utype", f"{name}.{one.name}"),
+                index=file.number(one.values, "tap:table_index", f"{name}.{one.name}"),
                 place=file.place(one.values.line),
             )
             for one in found
@@ -237,11 +239,6 @@ def _unique(
             file.problem(line, f"{what}.{column.name}", "the column is described twice", "keep one of them")
         seen[column.name] = column
     return tuple(columns)
-
-
-def _index(values: Values) -> int | None:
-    found = values.values.get("tap:table_index")
-    return found if isinstance(found, int) else None
 
 
 def _adapted(schema: SchemaDescription, source: FelisSource) -> SchemaDescription:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tap_schema.felis_nodes import YamlFile
+from tap_schema.felis_nodes import LARGEST, YamlFile, is_whole, shown
 from tapdb.descriptions import ColumnDescription
 
 __all__ = ["COLUMN_KEYS", "OVERRIDES", "FelisType", "column_description", "felis_type"]
@@ -78,7 +78,14 @@ COLUMN_KEYS = frozenset(
 )
 """What a column may say of itself."""
 
-_WHOLE_NUMBERS = frozenset({"tap:column_index", "tap:principal", "tap:std"})
+_FLAGS = frozenset({"tap:principal", "tap:std"})
+_WHOLE_NUMBERS = _FLAGS | {"tap:column_index"}
+_TEXTS = frozenset(
+    {
+        *("description", "ivoa:unit", "fits:tunit", "ivoa:ucd"),
+        *("votable:utype", "votable:datatype", "votable:xtype"),
+    }
+)
 
 OVERRIDES = frozenset(
     {
@@ -128,9 +135,11 @@ def column_description(
     given = _known(values)
     if given.get("ivoa:unit") and given.get("fits:tunit"):
         file.problem(line, f"{what}.{name}", "has ivoa:unit and fits:tunit", "keep ivoa:unit")
-    for key in _WHOLE_NUMBERS:
-        if not isinstance(given.get(key), int | None):
-            file.problem(line, f"{what}.{name}", f"{key} is {given[key]!r}", "write a whole number")
+    for key, value in given.items():
+        if value.__class__ is not str and value is not None and (wanted := _wanted(key, value)):
+            file.problem(line, f"{what}.{name}", f"{key} is {shown(value)}", wanted)
+        elif value.__class__ is str and key in _WHOLE_NUMBERS:
+            file.problem(line, f"{what}.{name}", f"{key} is {shown(value)}", _wanted(key, value))
     return ColumnDescription(
         name=name,
         datatype=_text(given.get("votable:datatype")) or kind.datatype,
@@ -145,6 +154,17 @@ def column_description(
         index=given.get("tap:column_index"),
         place=file.place(line),
     )
+
+
+def _wanted(key: str, value: object) -> str:
+    """Return what to write in place of a value that a key cannot have; empty if it can."""
+    if key in _FLAGS:
+        return "" if value in {0, 1} else "write 0 or 1"
+    if key in _WHOLE_NUMBERS:
+        return "" if is_whole(value) else f"write a whole number up to {LARGEST}"
+    if key == "votable:arraysize":
+        return "" if isinstance(value, int) else "write a text or a number"
+    return "write a text, in quotes if need be" if key in _TEXTS else ""
 
 
 def _arraysize(kind: FelisType, length: object) -> str | None:

@@ -98,8 +98,8 @@ def _key(
         target_schema=schema,
         target_table=targets.pop(),
         target_columns=tuple(column for _, column in others),
-        description=values.get("description") or None,
-        utype=values.get("votable:utype") or None,
+        description=file.text(constraint, "description", f"{what}.{name}"),
+        utype=file.text(constraint, "votable:utype", f"{what}.{name}"),
         place=file.place(constraint.line),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,17 @@ import yaml
 from tap_schema.errors import DescriptionError, DescriptionProblem
 from tapdb.place import Place
 
-__all__ = ["Values", "YamlFile", "join_uri", "read_yaml_file", "scalar"]
+__all__ = [
+    "LARGEST",
+    "NOT_IN_XML",
+    "Values",
+    "YamlFile",
+    "is_whole",
+    "join_uri",
+    "read_yaml_file",
+    "scalar",
+    "shown",
+]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOURCE = "resource://"
@@ -25,6 +36,14 @@ _CONSTRUCT: dict[str, Callable[[str], Any]] = {
     f"{_TAG}null": lambda _: None,
 }
 _STR = f"{_TAG}str"
+_ESCAPE = re.compile(rb"\\[0abevxuU]")
+_LONGEST = 40
+
+LARGEST = 2**31 - 1
+"""Largest integer of PostgreSQL."""
+
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""A character that no XML document may hold (XML 1.0 section 2.2), and thus no VOTable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,9 @@ class YamlFile:
         values: dict[str, Any] = {}
         for key, value in node.value:
             name = key.value
+            if not isinstance(name, str):
+                self.problem(key.start_mark.line + 1, what, "found no name before the colon here")
+                continue
             if name in values:
                 self.problem(key.start_mark.line + 1, what, f"{name} stands here twice", "keep one of them")
             elif known is not None and name not in known:
@@ -88,6 +110,22 @@ class YamlFile:
             tag = value.tag
             values[name] = value.value.strip() if tag == _STR else scalar(value)
         return Values(node.start_mark.line + 1, values)
+
+    def text(self, values: Values, key: str, what: str) -> str | None:
+        """Return a text of a mapping, `None` if it is empty or missing; what is no text is a problem."""
+        value = values.values.get(key)
+        if value is not None and not isinstance(value, str):
+            self.problem(values.line, what, f"{key} is {shown(value)}", "write a text, in quotes if need be")
+            return None
+        return value or None
+
+    def number(self, values: Values, key: str, what: str) -> int | None:
+        """Return a whole number of a mapping, `None` if it is missing; anything else is a problem."""
+        value = values.values.get(key)
+        if value is None or is_whole(value):
+            return value
+        self.problem(values.line, what, f"{key} is {shown(value)}", f"write a whole number up to {LARGEST}")
+        return None
 
     def sequence(self, node: Any, what: str) -> list[yaml.Node]:
         """Return the nodes of a list; None and what is missing are empty."""
@@ -112,6 +150,19 @@ def scalar(node: Any) -> Any:
     except ValueError:
         # Such as 1:30, a number in base 60 for YAML: nothing in Felis wants it.
         return node.value
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number that an integer of PostgreSQL holds."""
+    return isinstance(value, int) and abs(value) <= LARGEST
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, cut if it is long."""
+    if isinstance(value, yaml.Node):
+        return "a list or a mapping"
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def line_of(node: Any) -> int:
@@ -148,7 +199,31 @@ def read_yaml_file(uri: str) -> YamlFile:
         raise DescriptionError([DescriptionProblem(place, "", f"is no YAML: {problem}")]) from error
     if not isinstance(root, yaml.MappingNode):
         raise DescriptionError([DescriptionProblem(Place(uri), "", "holds no mapping of names to values")])
-    return YamlFile(uri, root)
+    # YAML lets such characters in as escapes alone.
+    odd = list(_odd_characters(root)) if _ESCAPE.search(text) is not None else []
+    problems = [
+        DescriptionProblem(
+            Place(uri, line), "", f"holds the character U+{code:04X}, which XML cannot", "take it out"
+        )
+        for line, code in odd
+    ]
+    return YamlFile(uri, root, problems)
+
+
+def _odd_characters(root: yaml.Node) -> Iterator[tuple[int, int]]:
+    """Yield lines and codes of characters in the values of a document that no XML may hold."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield from ((line_of(node), ord(one)) for one in NOT_IN_XML.findall(node.value))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            waiting += (part for pair in node.value for part in pair)
 
 
 def join_uri(base: str, uri: str) -> str:

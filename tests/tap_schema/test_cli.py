@@ -306,6 +306,14 @@ def test_services_are_published_as_data(tap: Run, felis_file: Write, small_datab
         ("{name: BAND,", "{nmae: BAND,", 2, "a parameter has no name"),
         ("{name: BAND,", "{name: BAND, column: name,", 2, "it has a column and a value"),
         ("content_type:", "contents:", 2, "contents is no key"),
+        ("description: Spectra of a star", "description: [Spectra]", 2, "description is a list or a mapping"),
+        ("value: r}", "value: [r]}", 2, "value is a list or a mapping"),
+        (
+            "services:\n",
+            f"services:\n{SERVICES.removeprefix(chr(10) + 'services:' + chr(10))}",
+            2,
+            "described twice",
+        ),
     ],
 )
 def test_a_service_that_needs_what_is_not_there_is_said(

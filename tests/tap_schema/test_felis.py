@@ -115,7 +115,7 @@ def test_types_of_felis_become_types_of_votable(felis_file: Write) -> None:
         (
             '"tap:principal": 1}\n  - {name: name',
             '"tap:principal": yes please}\n  - {name: name',
-            "write a whole",
+            "tap:principal is yes please; write 0 or 1",
         ),
         ("- {name: decl,", "- {name: ra,", "small.star.ra: the column is described twice; keep one of them"),
         ("- name: bright", "- name: star", "small.star: the table is described twice; keep one"),
@@ -127,6 +127,34 @@ def test_types_of_felis_become_types_of_votable(felis_file: Write) -> None:
             "  description: Stars\n  description: Suns\n",
             "description stands here twice",
         ),
+        (
+            "  description: Stars\n",
+            "  description: [a, b]\n",
+            "description is a list or a mapping; write a text",
+        ),
+        (
+            "  description: Stars\n",
+            "  description: 5\n",
+            "small.star: description is 5; write a text, in quotes",
+        ),
+        ("description: A small schema", "description: {a: b}", "small: description is a list or a mapping"),
+        ("description: Size}", "description: [Size]}", "small.star.size: description is a list or a mapping"),
+        ("description: Size}", "description: 1.10}", "description is 1.1; write a text, in quotes"),
+        ('"ivoa:unit": mag', '"ivoa:unit": [mag]', "ivoa:unit is a list or a mapping; write a text"),
+        ('"votable:arraysize": "*"', '"votable:arraysize": [2]', "arraysize is a list or a mapping"),
+        ('"tap:principal": 1}\n  - {name: name', '"tap:principal": 7}\n  - {name: name', "write 0 or 1"),
+        ("description: Size}", f'"tap:column_index": {"9" * 11}}}', "write a whole number up to 2147483647"),
+        ("description: Size}", f'"tap:column_index": {"9" * 5000}}}', f"is {'9' * 40}...; write a whole"),
+        (
+            "- name: star\n",
+            "- name: star\n  tap:table_index: first\n",
+            "tap:table_index is first; write a whole",
+        ),
+        ("- name: star\n", f"- name: star\n  tap:table_index: {2**31}\n", "tap:table_index is 2147483648"),
+        ("description: Size}", 'description: "Si\\0ze"}', "holds the character U+0000, which XML cannot"),
+        ("description: Size}", 'description: "Si\\x1bze"}', "holds the character U+001B, which XML cannot"),
+        ("description: Size}", 'description: "Si\\uffffze"}', "holds the character U+FFFF, which XML cannot"),
+        ("  description: Stars\n", "  ? [a, b]\n  : Stars\n", "found no name before the colon here"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(felis_file: Write, old: str, new: str, expected: str) -> None:
