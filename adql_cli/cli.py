@@ -8,9 +8,10 @@ from dataclasses import asdict
 import click
 
 from adql import CompiledQuery, Limits, Query, to_postgres, validate
-from adql_cli.cli_output import FORMATS, output_stream, show_tree, write_result
+from adql_cli.cli_output import FORMATS, show_tree, write_result
 from adql_cli.cli_session import Service, output_option, takes_query, takes_service, timeout_option
 from adql_cli.execute import explain_query, run_query
+from tapdb.cli_output import output_stream
 
 __all__ = ["query"]
 

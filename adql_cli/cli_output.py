@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import IO
 
@@ -19,7 +17,7 @@ from adql.walk import children
 from adql_cli.execute import Result
 from adql_cli.votable import plain_value, write_votable
 
-__all__ = ["FORMATS", "output_stream", "show_tree", "write_result"]
+__all__ = ["FORMATS", "show_tree", "write_result"]
 
 FORMATS = ("table", "json", "csv", "votable")
 _LONGEST = 60
@@ -32,18 +30,6 @@ def show_tree(node: Node, depth: int = 0) -> str:
     lines = ["  " * depth + type(node).__name__ + "  " + shown]
     lines += (show_tree(child, depth + 1) for child in children(node))
     return "\n".join(lines)
-
-
-@contextmanager
-def output_stream(name: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing; ``-`` is standard output, which stays open."""
-    if name == "-":
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with open(name, "wb") as stream:  # noqa: PTH123  the name is the user's
-        yield stream
 
 
 def write_result(result: Result, form: str, stream: IO[bytes]) -> None:

@@ -130,8 +130,10 @@ def takes_service(command: _Command) -> _Command:
 def _read(text: str | None, file: Path | None, dialect: str) -> Query:
     if (text is None) == (file is None):
         raise SettingsError("QUERY", "give the query itself, - for standard input, or --file")
-    if file is not None:
-        text = file.read_text(encoding="utf-8")
-    elif text == "-":
-        text = sys.stdin.read()
+    if file is not None or text == "-":
+        try:
+            text = sys.stdin.read() if file is None else file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise SettingsError("QUERY", f"{file or 'standard input'} cannot be read: {reason}") from error
     return parse(text or "", dialect=dialect_named(dialect))

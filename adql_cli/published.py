@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
+import yaml
 
 from adql import Metadata, metadata_from_rows
 from adql_cli.errors import MissingTapSchemaError
@@ -21,6 +22,13 @@ _COLUMNS = (
     *("table_name", "column_name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description"),
     *("indexed", "column_index"),
 )
+
+# Felis has no error of its own for a file that holds something else.
+_UNREADABLE = (
+    *(OSError, ImportError, ValueError, LookupError, TypeError, AttributeError),
+    yaml.YAMLError,
+)
+_LONGEST_SHOWN = 200
 
 # What TAP_SCHEMA says of a Felis type; {length} is that of the column.
 _FELIS_TYPES: dict[str, tuple[str, str | None, str | None]] = {
@@ -71,7 +79,7 @@ def read_felis(files: Iterable[str]) -> Metadata:
     Raises
     ------
     SettingsError
-        Raised if lsst-felis is not installed, or a file cannot be read.
+        Raised if lsst-felis is not installed, or a file cannot be read as a Felis schema.
     """
     try:
         schema_class = import_module("felis.datamodel").Schema
@@ -84,8 +92,9 @@ def read_felis(files: Iterable[str]) -> Metadata:
     for file in files:
         try:
             schema = schema_class.from_uri(file, context={"id_generation": True})
-        except (OSError, ValueError, ImportError) as error:
-            raise SettingsError("--felis", f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+        except _UNREADABLE as error:
+            found = " ".join(str(error).split())[:_LONGEST_SHOWN]
+            raise SettingsError("--felis", f"{file} cannot be read as a Felis schema: {found}") from error
         for table in schema.tables:
             name = f"{schema.name}.{table.name}"
             tables.append({"table_name": name})

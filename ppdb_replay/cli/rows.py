@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import wraps
@@ -20,6 +18,7 @@ from rich.table import Table
 from ppdb_replay.replaying.execution import Result
 from ppdb_replay.votable.service import TapService
 from ppdb_replay.votable.writer import write_votable
+from tapdb.cli_output import output_stream
 
 __all__ = ["FORMATS", "RowOutput", "json_rows", "takes_rows", "write_rows"]
 
@@ -48,7 +47,7 @@ class RowOutput:
 
     def write(self, result: Result) -> None:
         """Write the rows of a result."""
-        with _open_output(self.output) as stream:
+        with output_stream(self.output) as stream:
             write_rows(result, self.form, stream, access_url=self.access_url)
 
 
@@ -119,15 +118,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     return str(value)
-
-
-@contextmanager
-def _open_output(name: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing; ``-`` is standard output, which stays open."""
-    if name == "-":
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with open(name, "wb") as stream:  # noqa: PTH123  the name is the user's
-        yield stream

@@ -100,6 +100,23 @@ def test_a_query_must_be_given_once(arguments: tuple[str, ...], tapdb: Callable[
     assert tapdb(*arguments).exit_code == 2
 
 
+def test_a_query_that_is_no_text_is_an_error_of_the_option(
+    tapdb: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = tmp_path / "query.adql"
+    file.write_bytes(b"SELECT \xff FROM t")
+    result = tapdb("parse", "--file", str(file))
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: QUERY: {file} cannot be read: it is no UTF-8 text\n"
+
+
+def test_an_output_that_cannot_be_written_is_an_error_in_one_line(tapdb: Callable[..., Result]) -> None:
+    result = tapdb("parse", "SELECT x FROM t", "--output", "/nosuch/file")
+    assert result.exit_code == 1
+    assert "/nosuch/file" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
 def test_translate_prints_the_sql_with_its_parameters(tapdb: Callable[..., Result]) -> None:
     lines = done(tapdb("translate", CONE)).splitlines()
     assert lines[:3] == [
@@ -273,6 +290,16 @@ def test_a_felis_file_that_cannot_be_read_is_an_error_of_the_option(file: str) -
     with pytest.raises(SettingsError, match="cannot be read") as caught:
         read_felis([file])
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- 1", "name: x", "text", "tables: 3", "name: x\ntables: [{}]"])
+def test_a_file_that_is_no_felis_schema_is_an_error_of_the_option(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "schema.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="cannot be read as a Felis schema") as caught:
+        read_felis([str(file)])
+    assert caught.value.exit_code == 2
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_the_hidden_geometry_of_obscore_is_found_in_the_database(tapdb: Callable[..., Result]) -> None:
