@@ -93,6 +93,9 @@ def describe_target(url: sa.URL) -> str:
 def _translate(context: ExceptionContext) -> BaseException | None:
     """Replace a failed or broken connection by an error of ours; leave every other error alone."""
     error = context.original_exception
+    if not isinstance(error, Exception):
+        # Somebody pressed Ctrl-C: SQLAlchemy gives the connection up, but the database is there.
+        return None
     connecting = context.connection is None and isinstance(error, psycopg.Error)
     if not (connecting or context.is_disconnect):
         return None

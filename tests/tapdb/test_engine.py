@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 
 import psycopg
 import pytest
@@ -48,6 +50,27 @@ def test_a_connection_that_the_server_ends_is_an_unavailable_database(database_u
         other.execute(sa.text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
         with pytest.raises(DatabaseUnavailableError, match="terminating connection"):
             victim.execute(sa.text("SELECT 1"))
+
+
+def test_ctrl_c_while_a_statement_runs_is_no_unavailable_database(database_url: sa.URL) -> None:
+    main, pressed = threading.get_ident(), threading.Event()
+
+    def press() -> None:
+        with checked_connection(database_url) as watcher:
+            running = sa.text(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = :name"
+            )
+            while watcher.execute(running, {"name": database_url.database}).first() is None:
+                watcher.rollback()
+        pressed.set()
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    with checked_connection(database_url) as connection, pytest.raises(KeyboardInterrupt):
+        thread.start()
+        connection.execute(sa.text("SELECT pg_sleep(60)"))
+    thread.join()
+    assert pressed.is_set()
 
 
 def test_an_error_in_a_query_stays_what_it_is(connection: sa.Connection) -> None:
