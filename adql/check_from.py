@@ -17,7 +17,7 @@ from adql.metadata import (
     UserFunction,
     columns_by_name,
 )
-from adql.names import identifier_of
+from adql.names import identifier_of, same_name
 from adql.nodes import (
     And,
     Comparison,
@@ -32,7 +32,7 @@ from adql.nodes import (
     TableReference,
 )
 from adql.nulls import as_relation
-from adql.scope import JoinedRelations, Relation, Relations, Scope, did_you_mean, same_name
+from adql.scope import JoinedRelations, Relation, Relations, Scope, did_you_mean
 from adql.types import common_family
 
 __all__ = ["CommonRelation", "FromCheck"]

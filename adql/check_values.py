@@ -12,6 +12,7 @@ from typing import ClassVar
 from adql.check_functions import FunctionCheck
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.metadata import ColumnOrigin
+from adql.names import same_name
 from adql.nodes import (
     Aggregate,
     Arithmetic,
@@ -32,7 +33,7 @@ from adql.nodes import (
 )
 from adql.printer import to_adql
 from adql.problems import fitted, type_of
-from adql.scope import Scope, did_you_mean, same_name
+from adql.scope import Scope, did_you_mean
 from adql.types import DOUBLE, INT, LONG, NULL, TEXT, ValueType, common_type, promote, without_meaning
 from adql.unit_inference import product_unit, sum_unit
 from adql.walk import walk

@@ -12,7 +12,7 @@ from adql.values import Identifier
 __all__ = ["FromParser"]
 
 _JOIN_WORDS = frozenset(("JOIN", "NATURAL", "INNER", "LEFT", "RIGHT", "FULL"))
-_SET_WORDS = ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET", ")")
+_AFTER_QUERY = ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET", ")")
 _NAMES = (NAME, QUOTED)
 
 
@@ -108,7 +108,7 @@ class FromParser(PredicateParser):
         if following == "(":
             inner = self._table_in_parentheses()
             if isinstance(inner, Query):
-                if self.kinds[self.index] in ("UNION", "EXCEPT", "INTERSECT", "ORDER", "OFFSET", ")"):
+                if self.kinds[self.index] in _AFTER_QUERY:
                     query = self.nested_query(at, inner)
                     self.expect(")")
                     return query

@@ -20,8 +20,6 @@ __all__ = [
     "UserFunction",
     "columns_by_name",
     "hidden_name",
-    "identifier_of",
-    "names_match",
 ]
 
 _ColumnsByName = Mapping[str, tuple["ColumnMetadata", ...]]
@@ -132,6 +130,11 @@ class UserFunction:
         stands there exactly once, so that the length of the SQL follows the length of the query.
     is_pure
         Whether the result is known to depend on the arguments alone, always and everywhere.
+
+    Raises
+    ------
+    ValueError
+        `sql` does not hold each argument once.
     """
 
     name: str

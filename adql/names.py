@@ -7,7 +7,7 @@ import re
 from adql.values import Identifier
 from adql.words import RESERVED_WORDS
 
-__all__ = ["identifier_of", "names_match", "split_name"]
+__all__ = ["identifier_of", "names_match", "same_name", "split_name"]
 
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -25,6 +25,13 @@ def names_match(written: tuple[Identifier, ...], published: tuple[str, ...]) -> 
         name.text == full if name.quoted else name.text.lower() == full.lower()
         for name, full in zip(reversed(written), reversed(published), strict=False)
     )
+
+
+def same_name(one: Identifier, other: Identifier) -> bool:
+    """Return whether two names in a query are the same; case counts if both are delimited."""
+    if one.quoted and other.quoted:
+        return one.text == other.text
+    return one.text.lower() == other.text.lower()
 
 
 def split_name(name: str) -> tuple[str, ...]:

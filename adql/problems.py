@@ -45,7 +45,13 @@ class Problems:
 
 
 def type_of(node: Expression) -> ValueType:
-    """Return the type of a checked value."""
+    """Return the type of a checked value.
+
+    Raises
+    ------
+    TypeError
+        It has not been checked: an error of the program, not of the query.
+    """
     if node.type is None:
         raise TypeError(f"{node!r} has not been checked")
     return node.type

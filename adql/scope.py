@@ -8,11 +8,11 @@ from typing import Protocol
 
 from adql.grouping import Interner
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
-from adql.names import names_match
+from adql.names import names_match, same_name
 from adql.queries import AllColumns, Output
 from adql.values import Expression, Identifier
 
-__all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean", "same_name"]
+__all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean"]
 
 # difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
 _LONGEST_COMPARED = 64
@@ -211,13 +211,6 @@ class Scope:
                 return True
             scope = scope.parent
         return False
-
-
-def same_name(one: Identifier, other: Identifier) -> bool:
-    """Return whether two names in a query are the same; case counts if both are delimited."""
-    if one.quoted and other.quoted:
-        return one.text == other.text
-    return one.text.lower() == other.text.lower()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from adql.check_order import OrderCheck, Outputs
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import DEFAULT_LIMITS, Limits
 from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, hidden_name
+from adql.names import same_name
 from adql.nodes import (
     AllColumns,
     Column,
@@ -23,7 +24,7 @@ from adql.nodes import (
 )
 from adql.nulls import as_relation, textual_null, typed_nulls
 from adql.problems import type_of
-from adql.scope import Scope, did_you_mean, same_name
+from adql.scope import Scope, did_you_mean
 from adql.types import GEOMETRIES, ValueType, common_type, without_meaning
 
 __all__ = ["validate"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from adql.names import same_name
 from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
 
 __all__ = [
@@ -158,20 +159,12 @@ def functions(node: Node) -> tuple[Function | Aggregate, ...]:
 
 def _tables_below(node: Node, known: list[CommonTable]) -> Iterator[Table]:
     for found in walk(node):
-        if isinstance(found, Table) and not (len(found.name) == 1 and _names_common_table(found, known)):
+        if isinstance(found, Table) and not _names_common_table(found, known):
             yield found
 
 
 def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
-    name = table.name[0]
-    for common in known:
-        if name.quoted and common.name.quoted:
-            same = name.text == common.name.text
-        else:
-            same = name.text.lower() == common.name.text.lower()
-        if same:
-            return True
-    return False
+    return len(table.name) == 1 and any(same_name(table.name[0], common.name) for common in known)
 
 
 def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:

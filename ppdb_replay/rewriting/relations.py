@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from adql import Column, Identifier, Query, Table
-from adql.names import identifier_of, names_match
+from adql.names import identifier_of, names_match, same_name
 from adql.nodes import (
     AllColumns,
     DerivedTable,
@@ -16,7 +16,6 @@ from adql.nodes import (
     SetOperation,
     TableReference,
 )
-from adql.scope import same_name
 from ppdb_replay.rewriting.shown import Shown
 from ppdb_replay.rewriting.snapshot_seen import sees_one_version
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog

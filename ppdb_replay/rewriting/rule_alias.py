@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard, TypeVar
 
 from adql import Column, Identifier, Query, Table, replace_children, walk
-from adql.names import names_match
+from adql.names import names_match, same_name
 from adql.nodes import AllColumns, CommonTable, DerivedTable, Join, JoinedTable, Node, Select, TableReference
-from adql.scope import same_name
 from ppdb_replay.rewriting.snapshot_seen import snapshot_seen
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, walk
+from adql.names import same_name
 from adql.nodes import (
     AllColumns,
     DerivedTable,
@@ -16,7 +17,6 @@ from adql.nodes import (
     Select,
     TableReference,
 )
-from adql.scope import same_name
 from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import VersionCatalog, VersionedTable, column_identifiers
 
