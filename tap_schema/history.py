@@ -7,9 +7,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from adql.names import split_name
+from tap_schema.catalog import read_catalog
 from tap_schema.diff import Changes, TableChanges, apply_changes
-from tap_schema.errors import TapSchemaMissingError, UnknownGenerationError
+from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGenerationError
 from tap_schema.publish import Publication, plan_publication, publish
+from tap_schema.reader import READER
 from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows
 from tap_schema.stored import has_tap_schema, read_rows
 
@@ -110,11 +113,13 @@ def rollback(connection: sa.Connection, *, to: int | None = None) -> Publication
     ------
     UnknownGenerationError
         Raised if there was no such publication.
-    TapSchemaMissingError, UnpublishableError, PublicationError
-        As for `tap_schema.publish.publish`, if a table of then is gone for instance.
+    PublicationError
+        Raised if a table or column of then is gone, or may not be read.
+    TapSchemaMissingError, UnpublishableError
+        As for `tap_schema.publish.publish`.
     """
     number = _wanted(connection, to)
-    return publish(connection, rows_at(connection, number), comment=_comment(number))
+    return publish(connection, _usable(connection, number), comment=_comment(number))
 
 
 def plan_rollback(connection: sa.Connection, *, to: int | None = None) -> Publication:
@@ -124,11 +129,38 @@ def plan_rollback(connection: sa.Connection, *, to: int | None = None) -> Public
     ------
     UnknownGenerationError
         Raised if there was no such publication.
+    PublicationError
+        Raised if a table or column of then is gone.
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
     """
     number = _wanted(connection, to)
-    return plan_publication(connection, rows_at(connection, number), comment=_comment(number))
+    return plan_publication(connection, _usable(connection, number), comment=_comment(number))
+
+
+def _usable(connection: sa.Connection, number: int) -> TapSchemaRows:
+    """Return the rows of a publication, of which the tables and columns must still be there."""
+    rows = rows_at(connection, number)
+    catalog = read_catalog(connection, (split_name(row.schema_name)[-1] for row in rows.schemas))
+    live = {
+        (table.schema.lower(), table.name.lower()): {column.name.lower() for column in table.columns}
+        for table in catalog.tables
+    }
+    gone = [
+        f"there is no table {row.table_name}" for row in rows.tables if _lower(row.table_name) not in live
+    ]
+    gone += [
+        f"there is no column {row.column_name} in {row.table_name}"
+        for row in rows.columns
+        if _lower(row.column_name)[-1] not in live.get(_lower(row.table_name), _lower(row.column_name))
+    ]
+    if gone:
+        raise PublicationError(READER, gone)
+    return rows
+
+
+def _lower(name: str) -> tuple[str, ...]:
+    return tuple(part.lower() for part in split_name(name))
 
 
 def _wanted(connection: sa.Connection, to: int | None) -> int:

@@ -19,7 +19,7 @@ from tap_schema.errors import (
     UnknownGenerationError,
     UnpublishableError,
 )
-from tap_schema.history import read_generations, rollback, rows_at
+from tap_schema.history import plan_rollback, read_generations, rollback, rows_at
 from tap_schema.publish import plan_publication, publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows
@@ -259,13 +259,28 @@ def test_a_publication_that_never_was_cannot_be_gone_back_to(small_database: sa.
         rollback(connection, to=7)
 
 
-def test_going_back_to_a_table_that_is_gone_is_refused(small_database: sa.Engine, felis_file: Write) -> None:
+@pytest.mark.parametrize(
+    ("gone", "problem"),
+    [
+        ("DROP VIEW small.bright", "there is no table small.bright"),
+        ("ALTER TABLE small.star DROP hidden", "there is no column hidden in small.star"),
+        ('ALTER TABLE small.star RENAME "Mixed" TO other', "there is no column Mixed in small.star"),
+        ("DROP SCHEMA small CASCADE", "there is no table small.star"),
+    ],
+)
+def test_going_back_to_what_is_gone_is_refused_whether_dry_or_not(
+    small_database: sa.Engine, felis_file: Write, gone: str, problem: str
+) -> None:
     published(small_database, felis_file())
     with small_database.begin() as connection:
-        connection.exec_driver_sql("DROP VIEW small.bright")
+        connection.exec_driver_sql(gone)
     published(small_database)
-    with pytest.raises(PublicationError, match=r"small\.bright"), small_database.begin() as connection:
-        rollback(connection)
+    before = rows_of(small_database)
+    for attempt in (plan_rollback, rollback):
+        with pytest.raises(PublicationError) as caught, small_database.begin() as connection:
+            attempt(connection)
+        assert problem in caught.value.problems
+        assert rows_of(small_database) == before
 
 
 def test_what_a_dry_run_says_is_what_psql_would_run(
