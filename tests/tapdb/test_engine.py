@@ -66,8 +66,8 @@ def test_ctrl_c_while_a_statement_runs_is_no_unavailable_database(database_url: 
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=press)
+    thread.start()
     with checked_connection(database_url) as connection, pytest.raises(KeyboardInterrupt):
-        thread.start()
         connection.execute(sa.text("SELECT pg_sleep(60)"))
     thread.join()
     assert pressed.is_set()
