@@ -142,18 +142,17 @@ def _usable(connection: sa.Connection, number: int) -> TapSchemaRows:
     """Return the rows of a publication, of which the tables and columns must still be there."""
     rows = rows_at(connection, number)
     catalog = read_catalog(connection, (split_name(row.schema_name)[-1] for row in rows.schemas))
-    live = {
+    live: dict[tuple[str, ...], set[str]] = {
         (table.schema.lower(), table.name.lower()): {column.name.lower() for column in table.columns}
         for table in catalog.tables
     }
     gone = [
         f"there is no table {row.table_name}" for row in rows.tables if _lower(row.table_name) not in live
     ]
-    gone += [
-        f"there is no column {row.column_name} in {row.table_name}"
-        for row in rows.columns
-        if _lower(row.column_name)[-1] not in live.get(_lower(row.table_name), _lower(row.column_name))
-    ]
+    for row in rows.columns:
+        columns = live.get(_lower(row.table_name))
+        if columns is not None and _lower(row.column_name)[-1] not in columns:
+            gone.append(f"there is no column {row.column_name} in {row.table_name}")
     if gone:
         raise PublicationError(READER, gone)
     return rows
