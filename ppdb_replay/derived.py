@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED
-from ppdb_replay.tables.schema import PpdbSchema, read_schema, with_timestamps
+from ppdb_replay.tables.schema import PpdbSchema, read_schema, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.current_table import read_tables
 from ppdb_replay.versions.install import create_tables, install
@@ -79,7 +79,7 @@ class PpdbTables:
         if variant is None or not has_clock(connection):
             return
         if not read_tables(connection, _SCHEMA).keys() & set(PUBLISHED):
-            create_tables(connection, _schema(variant), schema=_SCHEMA)
+            create_tables(connection, with_system_columns(_schema(variant)), schema=_SCHEMA)
         install(connection, schema=_SCHEMA)
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:

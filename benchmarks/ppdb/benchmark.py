@@ -36,6 +36,7 @@ from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.ppdb.verifying import verifying_figures
 from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
+from ppdb_replay.tables.schema import read_schema, with_system_columns
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import create_tables, install
 from tapdb.databases import create_database
@@ -179,7 +180,8 @@ def _make(url: sa.URL) -> None:
         command.upgrade(alembic_config(connection, obscore="off", ppdb="off"), "head")
         connection.execute(sa.text("CREATE SCHEMA latest"))
         create_tables(connection, schema="latest")
-        create_tables(connection)
+        # As a migration makes them.
+        create_tables(connection, with_system_columns(read_schema()))
         install(connection)
     engine.dispose()
     with connect(url) as connection:

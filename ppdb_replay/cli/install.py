@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from ppdb_replay.tables.published import FELIS
-from ppdb_replay.tables.schema import read_schema, with_timestamps
+from ppdb_replay.tables.schema import read_schema, with_system_columns, with_timestamps
 from ppdb_replay.tables.table_script import table_statements
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.install import BEGIN_SNAPSHOT, create_tables, install, plan_install
 from ppdb_replay.versions.uninstall import plan_uninstall, uninstall, uninstall_statements
 from ppdb_replay.versions.versioning import install_statements
-from tapdb.cli_options import dry_run_option, url_option
+from tapdb.cli_options import describe_option, dry_run_option, url_option
 from tapdb.cli_session import changing, print_statements
 from tapdb.engine import checked_connection
 
@@ -46,8 +46,24 @@ _tables_option = click.option(
     is_flag=True,
     help="Make columns of times timestamps, as up to version 8.0.0 of the schema.",
 )
+@click.option(
+    "--for-versions",
+    is_flag=True,
+    help="Begin tables with the columns of versioning: queries as of a snapshot are quicker than with those "
+    "that 'tapdb ppdb install' adds at the end.",
+)
+@describe_option
 @dry_run_option
-def create_command(url: str | None, schema: str, felis: str, *, timestamps: bool, dry_run: bool) -> None:
+def create_command(
+    url: str | None,
+    schema: str,
+    felis: str,
+    *,
+    timestamps: bool,
+    for_versions: bool,
+    describe: bool,
+    dry_run: bool,
+) -> None:
     """Make the tables of a PPDB from the Felis schema, not versioned yet.
 
     They are the tables that dax_ppdb makes, less foreign keys; both dax_ppdb and 'tapdb ppdb replicate' can
@@ -56,10 +72,12 @@ def create_command(url: str | None, schema: str, felis: str, *, timestamps: bool
     tables = read_schema(felis)
     if timestamps:
         tables = with_timestamps(tables)
+    if for_versions:
+        tables = with_system_columns(tables)
     if dry_run:
         print_statements(table_statements(tables, schema))
         return
-    with changing(url, application_name=_NAME) as connection:
+    with changing(url, application_name=_NAME, describe=describe) as connection:
         made = create_tables(connection, tables, schema=schema)
     click.echo(f"Created {len(made)} tables of version {tables.version} in schema {schema}.", err=True)
 
@@ -68,8 +86,11 @@ def create_command(url: str | None, schema: str, felis: str, *, timestamps: bool
 @url_option
 @_schema_option
 @_tables_option
+@describe_option
 @dry_run_option
-def install_command(url: str | None, schema: str, tables: tuple[str, ...], *, dry_run: bool) -> None:
+def install_command(
+    url: str | None, schema: str, tables: tuple[str, ...], *, describe: bool, dry_run: bool
+) -> None:
     """Keep all versions of the rows of a PPDB from now on: ours, or an existing dax_ppdb database.
 
     Nothing is copied and no writer has to change, but each table is locked and read once. Tables that are
@@ -82,7 +103,7 @@ def install_command(url: str | None, schema: str, tables: tuple[str, ...], *, dr
         statements = [statement for table in found for statement in install_statements(table)]
         print_statements([BEGIN_SNAPSHOT, *statements] if statements else [])
         return
-    with changing(url, application_name=_NAME) as connection:
+    with changing(url, application_name=_NAME, describe=describe) as connection:
         names = install(connection, schema=schema, tables=wanted)
         advice = [one for one in check(connection) if one.severity == "advice"]
     click.echo(
@@ -98,9 +119,10 @@ def install_command(url: str | None, schema: str, tables: tuple[str, ...], *, dr
 @click.option(
     "--discard-history", is_flag=True, help="Allow that versions which have ended are lost for good."
 )
+@describe_option
 @dry_run_option
 def uninstall_command(
-    url: str | None, tables: tuple[str, ...], *, discard_history: bool, dry_run: bool
+    url: str | None, tables: tuple[str, ...], *, discard_history: bool, describe: bool, dry_run: bool
 ) -> None:
     """Take versioning away: the tables are as they were before, with the current rows.
 
@@ -113,7 +135,7 @@ def uninstall_command(
             found = plan_uninstall(connection, tables=wanted, discard_history=discard_history)
         print_statements(statement for table in found for statement in uninstall_statements(table))
         return
-    with changing(url, application_name=_NAME) as connection:
+    with changing(url, application_name=_NAME, describe=describe) as connection:
         names = uninstall(connection, tables=wanted, discard_history=discard_history)
     click.echo(_done("No versions are kept any more of", names, "No table is versioned."), err=True)
 

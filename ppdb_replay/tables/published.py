@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CHUNKS", "FELIS", "METADATA", "PUBLISHED"]
+__all__ = ["CHUNKS", "FELIS", "METADATA", "PUBLISHED", "SYSTEM_COLUMNS"]
 
 FELIS = "resource://lsst.sdm.schemas/apdb.yaml"
 """The schema that lsst-sdm-schemas ships."""
@@ -18,6 +18,9 @@ PUBLISHED = (
     "numbered_identifications",
 )
 """Tables that ``ppdb.yaml`` publishes: their rows are versioned."""
+
+SYSTEM_COLUMNS = ("snap_from", "snap_to")
+"""Columns that versioning adds: the snapshot from which a row is visible, the first in which it is not."""
 
 METADATA = "metadata"
 """Table in which dax_ppdb keeps the versions of schema and software."""

@@ -7,7 +7,9 @@ books. Foreign keys are left out: sources arrive before the objects that they be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +17,9 @@ from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from ppdb_replay.errors import FelisSchemaError
-from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED
+from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED, SYSTEM_COLUMNS
 
-__all__ = ["PpdbSchema", "read_schema", "with_timestamps"]
+__all__ = ["PpdbSchema", "read_schema", "with_system_columns", "with_timestamps"]
 
 _TIMESTAMP = TIMESTAMP(timezone=True)
 _TIMESTAMPS = {
@@ -111,8 +113,24 @@ def with_timestamps(schema: PpdbSchema) -> PpdbSchema:
                 )
             columns.append(copy)
         sa.Table(table.name, metadata, *columns, comment=table.comment)
-        _copy_constraints(table, metadata.tables[table.name])
+        _copy_constraints(table, metadata.tables[table.name], renamed=_TIMESTAMPS)
     return PpdbSchema("8.0.0", metadata)
+
+
+def with_system_columns(schema: PpdbSchema) -> PpdbSchema:
+    """Return a schema whose published tables begin with the columns of versioning, not filled yet.
+
+    PostgreSQL can add columns at the end alone, where a query as of a snapshot has to step over all others
+    in each row to get at them.
+    """
+    metadata = sa.MetaData()
+    for table in schema.metadata.tables.values():
+        names = SYSTEM_COLUMNS if table.name in PUBLISHED else ()
+        system = [sa.Column(name, sa.BigInteger) for name in names]
+        own = [column._copy() for column in table.columns]  # noqa: SLF001 - as above
+        copy = sa.Table(table.name, metadata, *system, *own, comment=table.comment)
+        _copy_constraints(table, copy)
+    return PpdbSchema(schema.version, metadata)
 
 
 def _type_of_dax(felis_type: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
@@ -123,9 +141,11 @@ def _type_of_dax(felis_type: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[An
     return _TIMESTAMP if isinstance(felis_type, sa.TIMESTAMP) else felis_type
 
 
-def _copy_constraints(table: sa.Table, copy: sa.Table) -> None:
+def _copy_constraints(
+    table: sa.Table, copy: sa.Table, *, renamed: Mapping[tuple[str, str], str] = MappingProxyType({})
+) -> None:
     def name(column: sa.Column[object]) -> str:
-        return _TIMESTAMPS.get((table.name, column.name), column.name)
+        return renamed.get((table.name, column.name), column.name)
 
     for constraint in table.constraints:
         if isinstance(constraint, sa.UniqueConstraint):

@@ -44,7 +44,7 @@ def table_statements(schema: PpdbSchema, database_schema: str = "ppdb") -> tuple
     return tuple(statements)
 
 
-def position_index(schema: str, table: str, name: str, *columns: str) -> sql.Composed:
+def position_index(schema: str, table: str, name: str) -> sql.Composed:
     """Return the statement that makes the index over positions, as ADQL's POINT(ra, dec) is translated.
 
     Parameters
@@ -53,12 +53,9 @@ def position_index(schema: str, table: str, name: str, *columns: str) -> sql.Com
         Table with columns ``ra`` and ``dec`` in degrees.
     name
         Name of the index.
-    columns
-        Further columns of the index.
     """
-    frame = sql.SQL("CREATE INDEX {} ON {} USING gist (spoint(radians(ra), radians(dec)){})")
-    more = (sql.SQL(", ") + sql.Identifier(column) for column in columns)
-    return frame.format(sql.Identifier(name), sql.Identifier(schema, table), sql.SQL("").join(more))
+    frame = sql.SQL("CREATE INDEX {} ON {} USING gist (spoint(radians(ra), radians(dec)))")
+    return frame.format(sql.Identifier(name), sql.Identifier(schema, table))
 
 
 def _statements_of(table: sa.Table) -> Iterable[str]:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
-from ppdb_replay.versions.current_table import SYSTEM_COLUMNS
+from ppdb_replay.tables.published import SYSTEM_COLUMNS
 from ppdb_replay.versions.triggers import (
     HISTORY,
     drop_trigger_statements,

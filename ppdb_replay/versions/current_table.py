@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from ppdb_replay.tables.published import SYSTEM_COLUMNS
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 
-__all__ = ["SYSTEM_COLUMNS", "CurrentColumn", "CurrentTable", "read_tables"]
-
-SYSTEM_COLUMNS = ("snap_from", "snap_to")
-"""Columns that versioning adds: the snapshot from which a row is visible, the first in which it is not."""
+__all__ = ["CurrentColumn", "CurrentTable", "read_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,9 @@ class CurrentTable:
     indexes
         Names of the columns of each other index that has columns only.
     is_versioned
-        Whether it has the columns that versioning adds.
+        Whether it has the columns that versioning adds, and they are filled.
+    has_room
+        Whether it has these columns, but versioning does not fill them yet.
     is_partition
         Whether it is a partition of another table.
     """
@@ -63,6 +63,7 @@ class CurrentTable:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...]
     is_versioned: bool
+    has_room: bool
     is_partition: bool
 
     @property
@@ -84,6 +85,8 @@ def read_tables(connection: sa.Connection, schema: str) -> dict[str, CurrentTabl
 
 def _table(row: sa.Row[tuple[object, ...]]) -> CurrentTable:
     columns = tuple(CurrentColumn(*column) for column in row.columns or ())
+    system = [column for column in columns if column.name in SYSTEM_COLUMNS]
+    is_whole = len(system) == len(SYSTEM_COLUMNS)
     return CurrentTable(
         schema=row.schema,
         name=row.name,
@@ -91,6 +94,7 @@ def _table(row: sa.Row[tuple[object, ...]]) -> CurrentTable:
         columns=tuple(column for column in columns if column.name not in SYSTEM_COLUMNS),
         key=tuple(row.key),
         indexes=tuple(tuple(index) for index in row.indexes),
-        is_versioned=set(SYSTEM_COLUMNS) <= {column.name for column in columns},
+        is_versioned=is_whole and all(column.required for column in system),
+        has_room=is_whole and not any(column.required for column in system),
         is_partition=row.is_partition,
     )

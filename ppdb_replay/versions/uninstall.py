@@ -9,7 +9,7 @@ from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
 from ppdb_replay.snapshot import CURRENT
-from ppdb_replay.versions.current_table import SYSTEM_COLUMNS
+from ppdb_replay.tables.published import SYSTEM_COLUMNS
 from ppdb_replay.versions.triggers import HISTORY, closed_name, drop_trigger_statements
 from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, read_versioned_tables
 from tapdb.sql_text import execute_query, execute_text
@@ -78,8 +78,6 @@ def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
     parent = sql.Identifier(HISTORY, table.name)
     yield from drop_trigger_statements(table.schema, table.name)
     yield sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, current)
-    for name in table.made_indexes:
-        yield sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(table.schema, name))
     gone = (column.name for column in table.columns if column.snap_to != CURRENT)
     names = map(sql.Identifier, (*SYSTEM_COLUMNS, *gone))
     dropped = (sql.SQL("DROP COLUMN {}").format(name) for name in names)

@@ -59,8 +59,6 @@ class VersionedTable:
         Names of the columns of its primary key.
     from_snapshot
         Snapshot with which the versions begin.
-    made_indexes
-        Names of indexes on the current rows that versioning made.
     columns
         All columns that it ever had, in order.
     """
@@ -69,7 +67,6 @@ class VersionedTable:
     schema: str
     key: tuple[str, ...]
     from_snapshot: int
-    made_indexes: tuple[str, ...]
     columns: tuple[VersionedColumn, ...]
 
     def columns_at(self, snapshot: int) -> tuple[str, ...]:
@@ -130,7 +127,6 @@ def read_versioned_tables(connection: sa.Connection) -> tuple[VersionedTable, ..
             schema=row.schema,
             key=tuple(row.key),
             from_snapshot=row.from_snapshot,
-            made_indexes=tuple(row.made_indexes),
             columns=tuple(VersionedColumn(*column) for column in row.columns),
         )
         for row in rows

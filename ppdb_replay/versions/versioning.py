@@ -34,7 +34,7 @@ def install_statements(table: CurrentTable) -> tuple[str, ...]:
     Parameters
     ----------
     table
-        The table; it has a primary key and no column ``snap_from`` or ``snap_to``.
+        The table; it has a primary key, and no columns ``snap_from`` and ``snap_to`` that are filled.
     """
     return tuple(part.as_string() for part in _install(table))
 
@@ -44,11 +44,7 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     parent = sql.Identifier(HISTORY, table.name)
     closed = sql.Identifier(HISTORY, closed_name(table.name))
     end = sql.Literal(CURRENT)
-    # A default that does not change within a statement is stored once for all rows that are there.
-    yield sql.SQL(
-        "ALTER TABLE {} ADD COLUMN snap_from bigint NOT NULL DEFAULT ppdb_history.writing(), "
-        "ADD COLUMN snap_to bigint NOT NULL DEFAULT {}"
-    ).format(current, end)
+    yield from _columns(table, current, end)
     yield sql.SQL("CREATE TABLE {} (LIKE {}) PARTITION BY RANGE (snap_to)").format(parent, current)
     yield sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM (MINVALUE) TO ({})").format(
         closed, parent, end
@@ -59,10 +55,8 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     for columns in (table.key, *table.indexes):
         yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, listed(columns))
     if table.has_position:
-        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position", "snap_to")
+        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position")
     yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
-    made = f"{table.name}_snap_from"
-    yield sql.SQL("CREATE INDEX {} ON {} USING brin (snap_from)").format(sql.Identifier(made), current)
     for relation in (parent, closed):
         yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
         yield sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _READER)
@@ -71,8 +65,24 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     arguments = trigger_arguments(table.name, columns_now=names, columns_ever=names, key=table.key)
     yield from trigger_statements(table.schema, table.name, arguments)
     yield from guard_statements(table.schema, table.name)
-    yield from _catalogue(table, made)
+    yield from _catalogue(table)
     yield sql.SQL("ANALYZE {}").format(parent)
+
+
+def _columns(table: CurrentTable, current: sql.Composable, end: sql.Composable) -> Iterable[sql.Composable]:
+    if not table.has_room:
+        # A default that does not change within a statement is stored once for all rows that are there.
+        yield sql.SQL(
+            "ALTER TABLE {} ADD COLUMN snap_from bigint NOT NULL DEFAULT ppdb_history.writing(), "
+            "ADD COLUMN snap_to bigint NOT NULL DEFAULT {}"
+        ).format(current, end)
+        return
+    yield sql.SQL("UPDATE {} SET snap_from = ppdb_history.writing(), snap_to = {}").format(current, end)
+    yield sql.SQL(
+        "ALTER TABLE {} ALTER COLUMN snap_from SET DEFAULT ppdb_history.writing(), "
+        "ALTER COLUMN snap_from SET NOT NULL, ALTER COLUMN snap_to SET DEFAULT {}, "
+        "ALTER COLUMN snap_to SET NOT NULL"
+    ).format(current, end)
 
 
 def _comments(
@@ -93,11 +103,11 @@ def _comments(
             )
 
 
-def _catalogue(table: CurrentTable, made: str) -> Iterable[sql.Composable]:
+def _catalogue(table: CurrentTable) -> Iterable[sql.Composable]:
     yield sql.SQL(
-        "INSERT INTO ppdb_history.versioned_table (table_name, table_schema, key_columns, from_snapshot, "
-        "made_indexes) VALUES ({}, {}, {}, ppdb_history.writing(), {})"
-    ).format(*map(sql.Literal, (table.name, table.schema, list(table.key), [made])))
+        "INSERT INTO ppdb_history.versioned_table (table_name, table_schema, key_columns, from_snapshot) "
+        "VALUES ({}, {}, {}, ppdb_history.writing())"
+    ).format(*map(sql.Literal, (table.name, table.schema, list(table.key))))
     for ordinal, column in enumerate(table.columns, start=1):
         yield sql.SQL(
             "INSERT INTO ppdb_history.versioned_column (table_name, column_name, ordinal, data_type, "

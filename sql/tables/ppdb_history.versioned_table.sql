@@ -8,7 +8,6 @@ CREATE TABLE ppdb_history.versioned_table (
   table_schema text NOT NULL,
   key_columns text[] NOT NULL,
   from_snapshot bigint NOT NULL,
-  made_indexes text[] NOT NULL DEFAULT '{}',
   CONSTRAINT versioned_table_pkey PRIMARY KEY (table_name)
 );
 ALTER TABLE ppdb_history.versioned_table OWNER TO tapdb_owner;
@@ -17,6 +16,5 @@ COMMENT ON COLUMN ppdb_history.versioned_table.table_name IS 'Name of the table,
 COMMENT ON COLUMN ppdb_history.versioned_table.table_schema IS 'Schema of the table that holds the current rows.';
 COMMENT ON COLUMN ppdb_history.versioned_table.key_columns IS 'Primary key of the current rows.';
 COMMENT ON COLUMN ppdb_history.versioned_table.from_snapshot IS 'Snapshot with which the versions begin.';
-COMMENT ON COLUMN ppdb_history.versioned_table.made_indexes IS 'Indexes on the current rows that were made for versioning.';
 REVOKE ALL ON TABLE ppdb_history.versioned_table FROM PUBLIC;
 GRANT SELECT ON TABLE ppdb_history.versioned_table TO tapdb_reader;

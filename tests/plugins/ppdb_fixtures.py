@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
+from ppdb_replay.tables.schema import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from tapdb.engine import create_engine
 
@@ -25,11 +26,12 @@ def ppdb_plain_template(clone_for_session: Callable[[str], sa.URL], migrated_tem
 
 
 @pytest.fixture(scope="session")
-def ppdb_template(clone_for_session: Callable[[str], sa.URL], ppdb_plain_template: str) -> str:
+def ppdb_template(clone_for_session: Callable[[str], sa.URL], migrated_template: str) -> str:
     """Return the name of a database with versioned tables of a PPDB, all empty; connect to it never."""
-    url = clone_for_session(ppdb_plain_template)
+    url = clone_for_session(migrated_template)
     engine = create_engine(url)
     with engine.begin() as connection:
+        create_tables(connection, with_system_columns(read_schema()))
         install(connection)
     engine.dispose()
     return str(url.database)

@@ -15,8 +15,8 @@ from lsst.dax.apdb.sql import ModelToSql
 from lsst.resources import ResourcePath
 
 from ppdb_replay.errors import FelisSchemaError, PpdbNotReadyError, VersioningError
-from ppdb_replay.tables.published import PUBLISHED
-from ppdb_replay.tables.schema import read_schema, with_timestamps
+from ppdb_replay.tables.published import PUBLISHED, SYSTEM_COLUMNS
+from ppdb_replay.tables.schema import read_schema, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.install import create_tables, install
 from ppdb_replay.versions.uninstall import uninstall
@@ -165,6 +165,69 @@ def test_an_install_that_is_rolled_back_leaves_nothing(dax_database: sa.URL) -> 
             install(session, schema="prompt")
             savepoint.rollback()
         assert diff(before, describe(session)) == ()
+
+
+@pytest.mark.parametrize("timestamps", [False, True], ids=["current", "timestamps"])
+def test_tables_made_for_versions_begin_with_the_columns_of_versioning(
+    migrated_database: sa.URL, *, timestamps: bool
+) -> None:
+    plain = with_timestamps(read_schema()) if timestamps else read_schema()
+    with engine_connection(migrated_database) as session:
+        session.execute(sa.text("CREATE SCHEMA plain"))
+        create_tables(session, plain, schema="plain")
+        create_tables(session, with_system_columns(plain))
+        for table in plain.metadata.tables:
+            names, expected = (_shape(session, schema, table) for schema in ("ppdb", "plain"))
+            if table in PUBLISHED:
+                assert names["columns"][:2] == [(name, "BIGINT", True) for name in SYSTEM_COLUMNS]
+                del names["columns"][:2]
+            assert names == expected
+
+
+def _shape(session: sa.Connection, schema: str, table: str) -> dict[str, list[object]]:
+    found = sa.inspect(session)
+    columns = found.get_columns(table, schema=schema)
+    return {
+        "columns": [(one["name"], str(one["type"]), one["nullable"]) for one in columns],
+        "key": list(found.get_pk_constraint(table, schema=schema)["constrained_columns"]),
+        "unique": [
+            (one["name"], one["column_names"]) for one in found.get_unique_constraints(table, schema=schema)
+        ],
+        "indexes": [
+            (one["name"], one.get("expressions", one["column_names"]))
+            for one in found.get_indexes(table, schema=schema)
+        ],
+    }
+
+
+def test_rows_that_are_there_before_versioning_fill_the_room_that_was_left_for_it(
+    migrated_database: sa.URL,
+) -> None:
+    with engine_connection(migrated_database) as session:
+        create_tables(session, with_system_columns(read_schema()))
+    with connect(migrated_database) as connection:
+        insert_object(connection, 1)
+        connection.commit()
+        rows = natural_rows(connection, "DiaObject")
+    with engine_connection(migrated_database) as session:
+        assert set(install(session)) == set(PUBLISHED)
+        assert install(session) == ()
+        assert check(session) == ()
+        assert verify(session).tamperings == ()
+        first = sa.inspect(session).get_columns("DiaObject", schema="ppdb_history")[:2]
+        assert tuple(one["name"] for one in first) == SYSTEM_COLUMNS
+    with connect(migrated_database) as connection:
+        snapshot = newest(connection)
+        connection.execute('UPDATE ppdb."DiaObject" SET "nDiaSources" = 7')
+        connection.commit()
+        assert history_rows(connection, "DiaObject", snapshot) == rows
+        assert history_rows(connection, "DiaObject", newest(connection)) != rows
+    with engine_connection(migrated_database) as session:
+        assert verify(session).tamperings == ()
+        uninstall(session, discard_history=True)
+        assert "snap_from" not in {
+            one["name"] for one in sa.inspect(session).get_columns("DiaObject", schema="ppdb")
+        }
 
 
 def test_the_timestamp_variant_has_the_columns_of_version_8_and_can_be_versioned(

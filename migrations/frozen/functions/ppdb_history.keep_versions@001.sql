@@ -1,9 +1,10 @@
--- sha256 ee4ed06dc5ecd9930cd8d5427768d948cbdd3bdb436299f99d660b99625ca305
+-- sha256 284c22e628c0ac50ad93c5360ffc331cc68b298a56f288a1c84234f0c4b9b578
 -- Trigger function, AFTER INSERT, UPDATE or DELETE, FOR EACH STATEMENT, on the current rows: keeps the versions that the statement ended, and notes how many
 -- versions began and ended, with their digests. Arguments: the table's name; the columns that it has now; all columns that it ever had; its key (lists of
 -- quoted names). Transition tables: gone (old rows; on UPDATE and DELETE) and come (new rows; on INSERT and UPDATE).
 -- A version that began in this same snapshot was never seen: it is not kept, and what was noted of it is taken back (exclusive or is its own inverse).
--- A row that was written as it was has kept its snap_from (see ppdb_history.stamp), is among both come and gone, and counts as neither.
+-- A row that was written as it was has kept its snap_from (see ppdb_history.stamp), is among both come and gone, and counts as neither; where no row of an UPDATE
+-- has, they need not be looked for.
 -- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine; of a version that ended, of its key and of the
 -- snapshot in which it began, under which its values have been noted.
 -- SECURITY DEFINER, since whoever writes current rows has no rights on the versions.
@@ -41,12 +42,14 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'INSERT' THEN
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_OP = 'UPDATE' AND come_count <> all_count THEN
       SELECT format('AND NOT EXISTS (SELECT FROM come WHERE come.snap_from = gone.snap_from AND %s)', string_agg(format('come.%1$s = gone.%1$s', part), ' AND '))
       INTO unchanged FROM unnest(string_to_array(key, ', ')) part;
     END IF;
-    EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', format(digest, columns_now))
-    INTO back_count, back_digest USING own;
+    IF EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = own AND t.table_name = name) THEN
+      EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', format(digest, columns_now))
+      INTO back_count, back_digest USING own;
+    END IF;
     EXECUTE format(
       'WITH ended AS (
         INSERT INTO ppdb_history.%I (%s, snap_from, snap_to)

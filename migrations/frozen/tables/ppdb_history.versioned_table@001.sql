@@ -1,4 +1,4 @@
--- sha256 60705eeee74d1febbb2f43233a52f7e25370b8ed1b2ffcb1ccdd39db7dd9aa67
+-- sha256 79b8f43a6e59af7c008d834e7dc84130093ce28375b08485cb37fff2d792a8d4
 -- Tables of which all versions are kept.
 -- requires: grants/tapdb_reader, schemas/ppdb_history
 -- drop
@@ -9,7 +9,6 @@ CREATE TABLE ppdb_history.versioned_table (
   table_schema text NOT NULL,
   key_columns text[] NOT NULL,
   from_snapshot bigint NOT NULL,
-  made_indexes text[] NOT NULL DEFAULT '{}',
   CONSTRAINT versioned_table_pkey PRIMARY KEY (table_name)
 );
 ALTER TABLE ppdb_history.versioned_table OWNER TO tapdb_owner;
@@ -18,6 +17,5 @@ COMMENT ON COLUMN ppdb_history.versioned_table.table_name IS 'Name of the table,
 COMMENT ON COLUMN ppdb_history.versioned_table.table_schema IS 'Schema of the table that holds the current rows.';
 COMMENT ON COLUMN ppdb_history.versioned_table.key_columns IS 'Primary key of the current rows.';
 COMMENT ON COLUMN ppdb_history.versioned_table.from_snapshot IS 'Snapshot with which the versions begin.';
-COMMENT ON COLUMN ppdb_history.versioned_table.made_indexes IS 'Indexes on the current rows that were made for versioning.';
 REVOKE ALL ON TABLE ppdb_history.versioned_table FROM PUBLIC;
 GRANT SELECT ON TABLE ppdb_history.versioned_table TO tapdb_reader;
