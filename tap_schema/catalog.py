@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tap_schema.view_columns import Origins, view_origins
+from tap_schema.xml_text import comment_text
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 
@@ -40,7 +41,7 @@ class LiveColumn:
     indexed
         Whether an index answers conditions on it, through views too.
     comment
-        Its comment.
+        Its comment; blanks around it do not count.
     """
 
     name: str
@@ -69,7 +70,7 @@ class LiveKey:
     target_columns
         Columns there.
     comment
-        Its comment.
+        Its comment; blanks around it do not count.
     """
 
     name: str
@@ -94,7 +95,7 @@ class LiveTable:
     readable
         Whether role ``tapdb_reader`` may read it; `None` if there is no such role.
     comment
-        Its comment.
+        Its comment; blanks around it do not count.
     columns
         Its columns.
     keys
@@ -147,7 +148,10 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> Catalog:
         Names of schemas; those that do not exist are left out.
     """
     wanted = "\n".join(sorted(set(schemas)))
-    known = {row.schema: row.comment for row in execute_query(connection, read_query("published.schemas"))}
+    known = {
+        row.schema: comment_text(row.comment)
+        for row in execute_query(connection, read_query("published.schemas"))
+    }
     if not wanted:
         return Catalog(known, ())
     connection.execute(sa.select(sa.func.set_config(_SETTING, wanted, sa.true())))
@@ -164,7 +168,7 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> Catalog:
                 row.kind in _VIEWS,
                 row.is_partition,
                 row.readable,
-                row.comment,
+                comment_text(row.comment),
                 tuple(relations[row.relation_id].columns.values()),
                 tuple(keys.get(row.relation_id, ())),
             )
@@ -178,7 +182,7 @@ def _columns(row: sa.Row[tuple[object, ...]], indexed: frozenset[tuple[int, int]
     return {
         number: LiveColumn(
             name, number, type_, kind, _length(type_, modifier), is_array, not_null,
-            (relation, number) in indexed, comment,
+            (relation, number) in indexed, comment_text(comment),
         )
         for name, number, type_, kind, modifier, is_array, not_null, comment in zip(
             *(row.names, row.numbers, row.types, row.type_kinds, row.modifiers, row.are_arrays, row.not_null),
@@ -227,7 +231,7 @@ def _keys(connection: sa.Connection, relations: Mapping[int, _Relation]) -> dict
                     tuple(own.columns[number].name for number in row.numbers),
                     (other.schema, other.name),
                     tuple(other.columns[number].name for number in row.target_numbers),
-                    row.comment,
+                    comment_text(row.comment),
                 )
             )
     return found

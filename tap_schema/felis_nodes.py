@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from tap_schema.errors import DescriptionError, DescriptionProblem
+from tap_schema.xml_text import NOT_IN_XML
 from tapdb.place import Place
 
 __all__ = [
     "LARGEST",
-    "NOT_IN_XML",
     "Values",
     "YamlFile",
     "is_whole",
@@ -41,9 +41,6 @@ _LONGEST = 40
 
 LARGEST = 2**31 - 1
 """Largest integer of PostgreSQL."""
-
-NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""A character that no XML document may hold (XML 1.0 section 2.2), and thus no VOTable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from adql.names import split_name
-from tap_schema.rows import ColumnRow, TableRow, TapSchemaRows
+from tap_schema.rows import ColumnRow, KeyRow, TableRow, TapSchemaRows
 
 __all__ = ["felis_text"]
 
@@ -131,16 +132,19 @@ def _keys(rows: TapSchemaRows) -> dict[str, list[dict[str, Any]]]:
     pairs: dict[str, list[tuple[str, str]]] = {}
     for row in rows.key_columns:
         pairs.setdefault(row.key_id, []).append((row.from_column, row.target_column))
+    # In Felis a name is that of one constraint of the schema; in PostgreSQL of one of the table.
+    count = Counter((split_name(key.from_table)[0], _name(key)) for key in rows.keys)
     found: dict[str, list[dict[str, Any]]] = {}
     for key in rows.keys:
         own, other = split_name(key.from_table), split_name(key.target_table)
+        is_unique = count[own[0], _name(key)] == 1
         if own[0] != other[0]:
             # Felis knows no key from one schema to another.
             continue
         found.setdefault(key.from_table, []).append(
             _given(
                 {
-                    "name": key.key_id.removeprefix(f"{key.from_table}."),
+                    "name": _name(key) if is_unique else f"{own[-1]}.{_name(key)}",
                     "@type": "ForeignKey",
                     "description": key.description,
                     "votable:utype": key.utype,
@@ -152,6 +156,10 @@ def _keys(rows: TapSchemaRows) -> dict[str, list[dict[str, Any]]]:
             )
         )
     return found
+
+
+def _name(key: KeyRow) -> str:
+    return key.key_id.removeprefix(f"{key.from_table}.")
 
 
 def _identifier(table: str, column: str) -> str:

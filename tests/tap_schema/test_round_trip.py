@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from tap_schema.felis_text import felis_text
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows
+from tap_schema.vosi import vosi_tables
 from tapdb.engine import create_engine
 from tests.plugins.tap_schema_fixtures import RubinDatabase
 
@@ -36,6 +38,41 @@ def test_felis_of_a_live_database_changes_nothing_when_it_is_published(
         generated = assemble(connection, [str(written)])
         assert list(diff_rows(read_rows(connection), generated.rows)) == []
         assert generated.findings == ()
+
+
+ODD = """
+COMMENT ON SCHEMA small IS E'Small\\n';
+COMMENT ON TABLE small.spectrum IS E'  Two\\n lines \\n\\n';
+COMMENT ON COLUMN small.spectrum.id IS 'yes';
+COMMENT ON COLUMN small.spectrum.star_id IS E'bell \\x07 & <b>';
+CREATE TABLE small.image (star_id bigint CONSTRAINT to_star REFERENCES small.star, day date, uid uuid);
+COMMENT ON COLUMN small.image.day IS '1.10';
+COMMENT ON COLUMN small.image.uid IS '   ';
+GRANT SELECT ON small.image TO tapdb_reader;
+"""
+
+
+def test_comments_and_names_of_keys_that_felis_cannot_have_survive_the_way_through_it(
+    small_database: sa.Engine, tmp_path: Path
+) -> None:
+    written = tmp_path / "small.yaml"
+    written.write_text("name: small\ntables: []\n")
+    with small_database.begin() as connection:
+        connection.exec_driver_sql(ODD)
+        publish(connection, assemble(connection, [str(written)]).rows)
+        rows = read_rows(connection)
+        written.write_text(felis_text(rows, "small"), encoding="utf-8")
+        assert list(diff_rows(rows, assemble(connection, [str(written)]).rows)) == []
+    assert Schema.from_uri(str(written), context={"id_generation": True}).name == "small"
+    tables = ET.fromstring("".join(vosi_tables(rows)))  # noqa: S314 - our own
+    said = {
+        one.findtext("name"): one.findtext("description")
+        for one in tables.iter()
+        if one.find("name") is not None
+    }
+    assert said["small"] == "Small"
+    assert said["small.spectrum"] == "Two\n lines"
+    assert (said["star_id"], said['"day"'], said["uid"]) == ("bell \ufffd & <b>", "1.10", None)
 
 
 def test_felis_of_rubin_s_schemas_is_read_by_felis_and_changes_nothing(
