@@ -36,7 +36,7 @@ from obscore_view.config_sections import (
 from tapdb.cli import main as command_line
 from tapdb.settings import Settings
 from tapdb.sql_sources import SqlSource, read_all_current
-from tools import generate_adql
+from tools import generate_adql, generate_ppdb
 
 __all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]
 
@@ -266,6 +266,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "environment": _environment,
     "figures": _figures,
     "functions": _functions,
+    "ppdb-figures": generate_ppdb.figures,
 }
 """What makes each part, by its name."""
 

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from benchmarks.obscore.archive import SERVER_SETTINGS, connect, step
 from benchmarks.obscore.timing import Stopwatch
-from benchmarks.ppdb.capturing import CAPTURING_REACHES, capturing_figures
+from benchmarks.ppdb.capturing import capturing_figures
 from benchmarks.ppdb.chunks import write_chunks
 from benchmarks.ppdb.questions import (
     FAST,
@@ -31,11 +31,12 @@ from benchmarks.ppdb.questions import (
     relations_as_of,
     relations_of,
 )
+from benchmarks.ppdb.reach import REACHES
 from benchmarks.ppdb.replication import measure_replication
-from benchmarks.ppdb.rewriting import REWRITING_REACHES, rewriting_figures
+from benchmarks.ppdb.rewriting import rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.ppdb.verifying import verifying_figures
-from benchmarks.results_file import RESULTS, Reach, print_table, say, write_results
+from benchmarks.results_file import RESULTS, print_table, say, write_results
 from ppdb_replay.tables.schema import read_schema, with_system_columns
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import create_tables, install
@@ -45,26 +46,7 @@ from tapdb.extensions import install_extensions
 from tapdb.migration import alembic_config
 from tapdb.server import EphemeralServer
 
-__all__ = ["REACHES", "main", "run"]
-
-REACHES = (
-    Reach("by_id_ratio", 1.5, "versions of one object, as of a snapshot / latest rows"),
-    Reach("cone_ratio", 1.3, "cone of 0.5 deg"),
-    Reach(
-        "cone_small_ratio", 1.3, "cone with the objects of 0.5 deg of a sky with 10 of them a square degree"
-    ),
-    Reach("lightcurve_ratio", 1.3, "light curves of the objects in a cone"),
-    Reach("lightcurve_ids_ratio", 1.3, "light curves of 100 objects"),
-    Reach("source_scan_ratio", 1.5, "aggregate over all sources"),
-    Reach("object_scan_ratio", 2, "aggregate over all objects"),
-    Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the slowest of the questions"),
-    Reach("ingest_ratio", 1.25, "a night's transaction: COPY of ready-made rows, and updates"),
-    Reach("lightcurve_ids_source_scans", 0, "scans of all sources in the plan for 100 light curves"),
-    Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
-    *CAPTURING_REACHES,
-    *REWRITING_REACHES,
-)
-"""What is to be reached with 2 million versions of objects and 10 million sources."""
+__all__ = ["main", "run"]
 
 AGES = {"": 1.0, "_99": 0.99, "_50": 0.5, "_10": 0.1}
 """Suffix of figures, and the part of the history after which they ask."""

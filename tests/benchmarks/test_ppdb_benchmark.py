@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.ppdb.benchmark import REACHES, run
+from benchmarks.ppdb.benchmark import run
+from benchmarks.ppdb.reach import REACHES
 from benchmarks.ppdb.rewriting import REWRITING_REACHES
 from benchmarks.ppdb.stream import Stream
 

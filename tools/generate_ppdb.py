@@ -1,0 +1,80 @@
+"""The generated part of the page on the PPDB: what versions cost, and whether that was reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.results_file import Reach
+
+__all__ = ["figures"]
+
+_RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "ppdb.json"
+_QUESTIONS = {
+    "by_id": "versions of one object",
+    "cone_small": "small cone",
+    "cone": "cone of 0.5 deg",
+    "lightcurve": "light curves in a cone",
+    "lightcurve_ids": "light curves of 100 objects",
+    "object_scan": "aggregate over all objects",
+    "source_scan": "aggregate over all sources",
+}
+_AGES = ("_current_ratio", "_ratio", "_ratio_99", "_ratio_50", "_ratio_10")
+_MORE = {
+    "current_ratio_median": "natural queries, median over the questions",
+    "ingest_chunk_ratio": "a chunk, rows of Python, by the writer of `tapdb ppdb replicate`",
+    "write_ratio": "a chunk of a real APDB, from the moment it was read to the commit",
+    "publish_ratio": "the part of that for which other writers wait",
+    "replicate_ratio": "the same chunk, reading it from the APDB included",
+    "replay_overhead_ms": "what a replay takes beyond the query itself, ms",
+    "verify_s": "`tapdb ppdb verify` over everything, s",
+}
+
+
+def figures() -> str:
+    """Return what the benchmark measured, and what was to be reached."""
+    if not _RESULTS.exists():
+        return "No results are recorded yet; `make bench` measures and records them."
+    found: dict[str, float] = json.loads(_RESULTS.read_text(encoding="utf-8"))
+    reaches = import_module("benchmarks.ppdb.reach").REACHES
+    judged = [
+        (f"`{one.key}`", one.meaning, _shown(found, one.key), f"{one.limit:g}", _verdict(found, one))
+        for one in reaches
+    ]
+    ages = [
+        (meaning, *(_shown(found, key + suffix) for suffix in _AGES)) for key, meaning in _QUESTIONS.items()
+    ]
+    more = [(f"`{key}`", meaning, _shown(found, key)) for key, meaning in _MORE.items()]
+    objects, sources = (_number(found, f"{table}_latest_rows") for table in ("DiaObject", "DiaSource"))
+    return "\n".join(
+        (
+            f"With {objects} versions of objects and {sources} sources:\n",
+            _table(("figure", "what is asked", "measured", "to reach", ""), judged),
+            "How times grow with age, as multiples of the time on the latest rows only:\n",
+            _table(("question", "natural", "newest snapshot", "99 %", "50 %", "10 % of the history"), ages),
+            "Not judged:\n",
+            _table(("figure", "what it is", "measured"), more),
+        )
+    )
+
+
+def _verdict(found: Mapping[str, float], reach: Reach) -> str:
+    value = found.get(reach.key)
+    if value is None:
+        return "not measured"
+    return "reached" if value <= reach.limit else "**missed**"
+
+
+def _shown(found: Mapping[str, float], key: str) -> str:
+    return f"{found[key]:.3g}" if key in found else "-"
+
+
+def _number(found: Mapping[str, float], key: str) -> str:
+    return f"{found[key]:,.0f}" if key in found else "-"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
