@@ -108,15 +108,6 @@ class GeometryEmitter(PolygonEmitter):
                 ranks.append(2)
         return max(ranks)
 
-    def _point(self, node: Function) -> str:
-        stored = _stored_position(node)
-        if stored is not None:
-            return self.column_sql(stored[0], stored[1].sql_name)
-        longitude, latitude = node.arguments
-        return call(
-            "spoint", call("radians", self.degrees(longitude)), call("radians", self.degrees(latitude))
-        )
-
     def covering_region(self, node: Expression) -> str | None:
         """Return the stored region in which a stored position lies, if it is known that it does."""
         found = None
@@ -127,6 +118,15 @@ class GeometryEmitter(PolygonEmitter):
         if found is None or found[1].region is None:
             return None
         return self.column_sql(found[0], found[1].region)
+
+    def _point(self, node: Function) -> str:
+        stored = _stored_position(node)
+        if stored is not None:
+            return self.column_sql(stored[0], stored[1].sql_name)
+        longitude, latitude = node.arguments
+        return call(
+            "spoint", call("radians", self.degrees(longitude)), call("radians", self.degrees(latitude))
+        )
 
     def _circle(self, node: Function) -> str:
         parts = self.circle_of(node)
