@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
+import sqlalchemy as sa
 
 from tap_schema.cli_session import Sources, looking, print_script, source_options
 from tap_schema.errors import UnpublishableError
@@ -13,9 +16,12 @@ from tap_schema.lint import lint_rows
 from tap_schema.publish import Publication, plan_publication
 from tap_schema.publish import publish as publish_rows
 from tap_schema.reader import grant_reading
+from tap_schema.script import Statement
 from tapdb.cli_options import dry_run_option, url_option
 from tapdb.cli_session import changing
 from tapdb.descriptions import load_standards
+from tapdb.engine import checked_connection
+from tapdb.refusals import refusals_are_ours
 
 __all__ = ["publish", "rollback"]
 
@@ -45,17 +51,15 @@ def publish(
     published is brought up to date with the database.
     """
     if dry_run:
-        with looking(url) as connection:
-            generated = sources.generate(connection)
+        # What is granted here is never committed: it shows whether one may, and what would be published then.
+        with checked_connection(url) if grant else looking(url) as connection, refusals_are_ours():
+            generated, grants = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)
-        print_script(publication)
+        print_script(replace(publication, statements=(*grants, *publication.statements)))
     else:
         with changing(url, application_name="tapdb tap-schema") as connection:
-            generated = sources.generate(connection)
-            if grant and generated.unreadable:
-                grant_reading(connection, generated.unreadable)
-                generated = sources.generate(connection)
+            generated, _ = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = publish_rows(connection, generated.rows, comment=comment)
     _say(publication, generated, dry_run=dry_run)
@@ -80,6 +84,17 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
         with changing(url, application_name="tapdb tap-schema") as connection:
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
+
+
+def _generated(
+    sources: Sources, connection: sa.Connection, *, grant: bool
+) -> tuple[Generated, tuple[Statement, ...]]:
+    """Return what TAP_SCHEMA should hold, and what was granted to the reader for it."""
+    generated = sources.generate(connection)
+    if not (grant and generated.unreadable):
+        return generated, ()
+    grants = grant_reading(connection, generated.unreadable)
+    return sources.generate(connection), grants
 
 
 def _check(generated: Generated, *, strict: bool, grant: bool) -> None:

@@ -159,14 +159,17 @@ def _missing(schema: str, description: TableDescription) -> Finding:
 
 
 def _unreadable(schema: str, description: TableDescription | None, table: LiveTable) -> Finding:
+    place = description.place if description is not None else None
+    # Published once, but no file that is given describes it: it may be on purpose that it is not to be read.
+    more = "" if place is not None else f"; --forget {schema} takes back what is published of the schema"
     return Finding(
         "error",
         "unreadable",
         f"{schema}.{published_name(_spelling(description, table))}",
         "",
         "role tapdb_reader may not read the table, so that it is left out",
-        "grant it USAGE on the schema and SELECT on the table, or publish with --grant",
-        description.place if description is not None else None,
+        "grant it USAGE on the schema and SELECT on the table, or publish with --grant" + more,
+        place,
     )
 
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from adql.names import split_name
 from tap_schema.errors import PublicationError
 from tap_schema.rows import TapSchemaRows
+from tap_schema.script import Statement
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_composed, execute_query
 
@@ -41,8 +42,8 @@ def check_reader(connection: sa.Connection, rows: TapSchemaRows) -> None:
         raise PublicationError(READER, problems)
 
 
-def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) -> None:
-    """Let the reader's role read tables.
+def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) -> tuple[Statement, ...]:
+    """Let the reader's role read tables, and return what was run for it.
 
     Parameters
     ----------
@@ -51,18 +52,18 @@ def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) 
     tables
         Schemas and names, as in the database.
     """
-    for schema in sorted({schema for schema, _ in tables}):
-        execute_composed(
-            connection,
-            sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), sql.Identifier(READER)),
-        )
-    for schema, name in tables:
-        execute_composed(
-            connection,
-            sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(
-                sql.Identifier(schema, name), sql.Identifier(READER)
-            ),
-        )
+    usage, select = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}"), sql.SQL("GRANT SELECT ON TABLE {} TO {}")
+    reader = sql.Identifier(READER)
+    grants = [
+        *(
+            usage.format(sql.Identifier(schema), reader)
+            for schema in sorted({schema for schema, _ in tables})
+        ),
+        *(select.format(sql.Identifier(schema, name), reader) for schema, name in tables),
+    ]
+    for grant in grants:
+        execute_composed(connection, grant)
+    return tuple(Statement(grant.as_string()) for grant in grants)
 
 
 def _unreadable(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:

@@ -57,6 +57,18 @@ def digest(engine: sa.Engine) -> str:
         return read_rows(connection).digest()
 
 
+def run_by_psql(engine: sa.Engine, script: str) -> None:
+    done = subprocess.run(
+        ["psql", "-qX", "-v", "ON_ERROR_STOP=1"],
+        input=script,
+        env=client_environment(engine.url),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_publish_then_diff_then_publish_again(tap: Run, felis_file: Write) -> None:
     file = felis_file()
     found = tap("diff", file, code=1).stdout
@@ -91,15 +103,7 @@ def test_a_dry_run_prints_what_psql_can_run(tap: Run, felis_file: Write, small_d
     assert "Would publish" in dry.stderr
     assert dry.stdout.startswith("BEGIN;")
     assert digest(small_database) == before
-    done = subprocess.run(
-        ["psql", "-qX", "-v", "ON_ERROR_STOP=1"],
-        input=dry.stdout,
-        env=client_environment(small_database.url),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_by_psql(small_database, dry.stdout)
     assert "nothing was written" in tap("publish", file).stderr
     (last, *_) = json.loads(tap("history", "--format", "json").stdout)
     assert last["comment"] == "a 'reason'"
@@ -181,11 +185,43 @@ def test_a_table_that_the_reader_may_not_read_is_refused_or_granted(
         connection.exec_driver_sql("REVOKE USAGE ON SCHEMA small FROM tapdb_reader")
     file = felis_file()
     assert "role tapdb_reader may not read" in tap("publish", file, code=1).output
-    tap("publish", file, "--grant")
+    dry = tap("publish", file, "--grant", "--dry-run").stdout
+    with small_database.connect() as connection:
+        readable = "SELECT has_table_privilege('tapdb_reader', 'small.star', 'SELECT')"
+        assert connection.exec_driver_sql(readable).scalar() is False
+    run_by_psql(small_database, dry)
+    assert "nothing was written" in tap("publish", file).stderr
     with small_database.connect() as connection:
         connection.exec_driver_sql("SET ROLE tapdb_reader")
         assert connection.exec_driver_sql("SELECT * FROM small.star").all() == []
     assert "No difference." in tap("diff", file).stderr
+
+
+def test_reading_is_granted_before_it_is_published(
+    tap: Run, felis_file: Write, small_database: sa.Engine
+) -> None:
+    with small_database.begin() as connection:
+        connection.exec_driver_sql("REVOKE ALL ON ALL TABLES IN SCHEMA small FROM tapdb_reader")
+    tap("publish", felis_file(), "--grant")
+    with small_database.connect() as connection:
+        connection.exec_driver_sql("SET ROLE tapdb_reader")
+        assert connection.exec_driver_sql("SELECT * FROM small.star").all() == []
+
+
+def test_what_is_no_longer_to_be_read_is_forgotten_and_its_neighbours_published_again(
+    tap: Run, felis_file: Write, small_database: sa.Engine
+) -> None:
+    file = felis_file()
+    tap("publish", file)
+    with small_database.begin() as connection:
+        connection.exec_driver_sql("REVOKE SELECT ON small.bright FROM tapdb_reader")
+    assert "--forget small takes back what is published" in tap("publish", code=1).output
+    rest = felis_file(FELIS.split("- name: bright")[0])
+    tap("publish", "--forget", "small", rest)
+    names = tap("generate", "--published", "--schema", "small", "--format", "csv", "--table", "tables").stdout
+    assert "small.star" in names
+    assert "small.bright" not in names
+    assert "nothing was written" in tap("publish", rest).stderr
 
 
 def test_a_schema_is_forgotten(tap: Run, felis_file: Write) -> None:
