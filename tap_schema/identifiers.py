@@ -12,6 +12,7 @@ from adql.names import identifier_of
 __all__ = ["column_id", "matched_names", "published_name", "published_names"]
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
+_FIRST_OF_ID = re.compile(r"[A-Za-z_]")
 
 
 @lru_cache(maxsize=32_768)
@@ -67,7 +68,8 @@ def matched_names(described: Iterable[str], existing: Iterable[str]) -> dict[str
 def column_id(table_name: str, column_name: str) -> str:
     """Return the ID that a column has as FIELD of a VOTable, to which DataLink descriptors refer.
 
-    The view ``tap_schema.columns11`` computes the same.
+    It is a name of XML: letters, digits and a few others, a letter or an underscore first. The view
+    ``tap_schema.columns11`` computes the same.
 
     Examples
     --------
@@ -75,7 +77,8 @@ def column_id(table_name: str, column_name: str) -> str:
     'dp1_Object_objectId'
     """
     plain = f"{table_name.replace('.', '_')}_{column_name}".replace('"', "")
-    return _NOT_IN_ID.sub("_", plain)
+    identifier = _NOT_IN_ID.sub("_", plain)
+    return identifier if _FIRST_OF_ID.match(identifier) else f"_{identifier}"
 
 
 def _delimited(name: str) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from tap_schema.errors import (
     UnpublishableError,
 )
 from tap_schema.history import plan_rollback, read_generations, rollback, rows_at
+from tap_schema.identifiers import column_id
 from tap_schema.publish import plan_publication, publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows
@@ -133,6 +135,30 @@ def test_opencadc_reads_the_same_rows(small_database: sa.Engine, felis_file: Wri
         assert list(ids)[:6] == [f"small_star_{name}" for name in ("id", "name", "ra", "decl", "mag", "size")]
         version = connection.exec_driver_sql("SELECT version FROM tap_schema.modelversion").scalar()
         assert version == "1.2.13"
+
+
+ODD_NAMES = """
+CREATE SCHEMA "2mass";
+CREATE TABLE "2mass"."p-1" (ra real, "dec.J2000" real, "größe" real, "a""b" real, "x y" real);
+CREATE TABLE small."7" ("8" int);
+GRANT USAGE ON SCHEMA "2mass" TO tapdb_reader;
+GRANT SELECT ON "2mass"."p-1", small."7" TO tapdb_reader;
+"""
+
+
+def test_ids_of_fields_are_names_of_xml(small_database: sa.Engine, felis_file: Write) -> None:
+    with small_database.begin() as connection:
+        connection.exec_driver_sql(ODD_NAMES)
+    published(small_database, felis_file(), felis_file("name: 2mass\ntables: []\n", name="odd.yaml"))
+    with small_database.connect() as connection:
+        ids = connection.exec_driver_sql(
+            "SELECT table_name, column_name, column_id FROM tap_schema.columns11 ORDER BY 1, 2"
+        ).all()
+    assert {row.column_id for row in ids} >= {"_2mass_p-1_ra", "_2mass_p-1_dec.J2000", "small_7_8"}
+    for row in ids:
+        assert column_id(row.table_name, row.column_name) == row.column_id
+        # Elements and IDs have the same grammar (NCName).
+        assert ET.fromstring(f"<{row.column_id}/>").tag == row.column_id  # noqa: S314 - our own
 
 
 STAR = ColumnRow("small.nova", "id", "int", None, None, None, None, None, None, 0, 1, 0, 1)

@@ -1,13 +1,15 @@
--- sha256 1bbf6dab9b7f163893526b5cb4fe7ecb24153f8a8ee13b17a4dc0a2202d51cb7
+-- sha256 acba7f00a3497b6dfb6c102b88c023c3371f93e79eaef32563348c4cf021eda5
 -- Published columns under the names and with the further columns that OpenCADC's TAP reads (cadc-tap-schema 1.2.13).
--- column_id is the ID of the FIELD in VOTable, which DataLink descriptors refer to: letters, digits, _, - and . alone.
+-- column_id is the ID of the FIELD in VOTable, which DataLink descriptors refer to: letters, digits, _, - and . alone, and a letter or _ first.
 -- requires: tables/tap_schema.columns, roles/tapdb_reader
 -- drop
 DROP VIEW IF EXISTS tap_schema.columns11;
 -- create
 CREATE VIEW tap_schema.columns11 AS
 SELECT table_name, column_name, utype, ucd, unit, description, datatype, arraysize, xtype, "size", principal, indexed, std, column_index,
-  regexp_replace(replace(replace(table_name, '.', '_') || '_' || column_name, '"', ''), '[^A-Za-z0-9_.-]', '_', 'g') AS column_id,
+  regexp_replace(
+    regexp_replace(replace(replace(table_name, '.', '_') || '_' || column_name, '"', ''), '[^A-Za-z0-9_.-]', '_', 'g'),
+    '^(?![A-Za-z_])', '_') AS column_id,
   NULL::varchar(256) AS owner_id, 1 AS read_anon, NULL::varchar(128) AS read_only_group, NULL::varchar(128) AS read_write_group
 FROM tap_schema.columns;
 ALTER VIEW tap_schema.columns11 OWNER TO tapdb_owner;
