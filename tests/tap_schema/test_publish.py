@@ -27,6 +27,7 @@ from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows
 from tapdb.engine import create_engine
 from tapdb.errors import DatabaseUnavailableError
+from tapdb.sql_text import execute_text
 from tests.plugins.tap_schema_fixtures import FELIS
 
 Write = Callable[..., str]
@@ -328,6 +329,32 @@ def test_what_a_dry_run_says_is_what_psql_would_run(
                 with connection_.cursor().copy(statement.text.encode()) as copy:
                     copy.write(statement.data)
     assert rows_of(small_database).digest() == rows.digest()
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_who_reads_between_two_statements_sees_what_was(
+    small_database: sa.Engine, felis_file: Write, isolation: str
+) -> None:
+    """The second case is the control: outside of a transaction it is seen half done."""
+    published(small_database, felis_file())
+    seen = set()
+
+    def look() -> None:
+        rows = rows_of(small_database).by_table()
+        seen.add(
+            tuple(sum("small" in str(row) for row in rows[name]) for name in ("tables", "columns", "keys"))
+        )
+
+    with small_database.connect() as connection:
+        plan = plan_publication(connection, assemble(connection, forget=["small"]).rows)
+    with small_database.connect().execution_options(isolation_level=isolation) as connection:
+        for statement in plan.statements:
+            execute_text(connection, statement.text)
+            look()
+        connection.commit()
+    look()
+    assert {(3, 15, 1), (0, 0, 0)} <= seen or isolation == "AUTOCOMMIT"
+    assert (len(seen) == 2) == (isolation == "READ COMMITTED")
 
 
 def test_readers_never_see_a_publication_half_done(small_database: sa.Engine, felis_file: Write) -> None:

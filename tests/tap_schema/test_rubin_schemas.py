@@ -151,6 +151,28 @@ def test_types_are_those_of_felis_but_for_what_is_named_below(both: Both) -> Non
     }, differing
 
 
+def test_lengths_of_texts_are_those_of_the_information_schema(both: Both, engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        live = {
+            tuple(row[:3]): row[3:]
+            for row in connection.exec_driver_sql(
+                "SELECT table_schema, table_name, column_name, data_type, character_maximum_length"
+                " FROM information_schema.columns"
+                " WHERE data_type IN ('character', 'character varying', 'text')"
+            )
+        }
+    compared = 0
+    for row in both.generated.rows.columns:
+        found = live.get((*split_name(row.table_name), *split_name(row.column_name)))  # type: ignore[arg-type]
+        if found is not None:
+            kind, length = found
+            wanted = "*" if length is None else f"{length}*" if kind == "character varying" else str(length)
+            assert row.arraysize == (None if length == 1 else wanted), row
+            compared += 1
+    assert compared > 500
+    assert {kind for kind, _ in live.values()} == {"character", "character varying", "text"}
+
+
 def test_felis_is_wrong_float_columns_are_double_precision_where_felis_made_them(
     both: Both, engine: sa.Engine
 ) -> None:
