@@ -163,7 +163,7 @@ def test_lengths_of_texts_are_those_of_the_information_schema(both: Both, engine
         }
     compared = 0
     for row in both.generated.rows.columns:
-        found = live.get((*split_name(row.table_name), *split_name(row.column_name)))  # type: ignore[arg-type]
+        found = live.get((*split_name(row.table_name), *split_name(row.column_name)))
         if found is not None:
             kind, length = found
             wanted = "*" if length is None else f"{length}*" if kind == "character varying" else str(length)
