@@ -12,6 +12,9 @@ from tapdb.sql_text import execute_query
 
 __all__ = ["CurrentColumn", "CurrentTable", "read_tables"]
 
+_BEGIN_OF_VALIDITY = "validityStart"
+"""How the column begins, in all versions of the schema, that tells versions of an object apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class CurrentColumn:
@@ -70,6 +73,12 @@ class CurrentTable:
     def column_names(self) -> tuple[str, ...]:
         """Names of its columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def identity(self) -> str | None:
+        """Column that is unique, but for validity intervals, in each snapshot; None if it takes several."""
+        found = [name for name in self.key if not name.startswith(_BEGIN_OF_VALIDITY)]
+        return found[0] if len(found) == 1 else None
 
     @property
     def has_position(self) -> bool:

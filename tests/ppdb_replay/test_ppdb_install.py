@@ -119,6 +119,34 @@ def test_installed_on_tables_of_dax_ppdb_and_taken_away_the_catalog_is_as_before
         assert natural_rows(connection, "DiaForcedSource", "prompt") == rows
 
 
+def test_statistics_of_all_versions_say_that_keys_are_unique_as_they_are_in_each_snapshot(
+    ppdb_database: sa.URL,
+) -> None:
+    with connect(ppdb_database) as connection:
+        for number in range(20):
+            insert_object(connection, number)
+        connection.commit()
+        for sources in range(2, 12):
+            connection.execute('UPDATE ppdb."DiaObject" SET "nDiaSources" = %s', [sources])
+            connection.commit()
+        connection.execute('ANALYZE ppdb_history."DiaObject"')
+        distinct = dict(
+            connection.execute(
+                "SELECT attname, n_distinct FROM pg_stats "
+                "WHERE schemaname = 'ppdb_history' AND tablename = 'DiaObject'"
+            ).fetchall()
+        )
+        options = connection.execute(
+            "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+            "WHERE a.attoptions = '{n_distinct_inherited=-1}'"
+        ).fetchall()
+    assert distinct["diaObjectId"] == -1
+    # The control: another column with as many values as there are objects.
+    assert distinct["ra"] == 20
+    assert ("DiaSource", "diaSourceId") in options
+    assert "DiaForcedSource" not in {table for table, _ in options}
+
+
 def test_history_is_not_discarded_unless_that_is_asked_for(dax_database: sa.URL) -> None:
     with engine_connection(dax_database) as session:
         install(session, schema="prompt", tables=["DiaForcedSource"])
