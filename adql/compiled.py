@@ -18,7 +18,7 @@ class Server:
     Parameters
     ----------
     pgsphere
-        Version of the pg_sphere extension. From 1.4.0 on ``spoint_dwithin`` and ``spoly(spoint[])`` are used.
+        Version of the pg_sphere extension. From 1.4.0 on ``spoint_dwithin`` is used.
     inline
         Whether constants are written into the SQL, escaped, instead of being parameters.
     exact_sums
@@ -34,11 +34,6 @@ class Server:
     @property
     def has_dwithin(self) -> bool:
         """Whether ``spoint_dwithin`` exists, which finds the index of either point by itself."""
-        return self.pgsphere >= (1, 4, 0)
-
-    @property
-    def has_polygon_of_points(self) -> bool:
-        """Whether ``spoly(spoint[])`` and ``spoly(float8[])`` exist."""
         return self.pgsphere >= (1, 4, 0)
 
 

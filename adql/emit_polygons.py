@@ -46,10 +46,8 @@ class PolygonEmitter(Emitter):
         if vertices is not None:
             return cast(self.constant(polygon_text(vertices), "text"), "spoly")
         numbers, points = self._parts(node)
-        if self.server.has_polygon_of_points:
-            inside = points or [call("radians", number) for number in numbers]
-            return call("spoly", "ARRAY[" + ", ".join(inside) + "]")
-        # 1.2.0 makes a polygon of text alone. Each vertex stands in it once.
+        # 1.2.0 makes a polygon of text alone. Newer releases refuse an array with a NULL; a text with one is
+        # NULL. Each vertex stands in it once.
         if points:
             texts = [cast(point, "text") for point in points]
         else:

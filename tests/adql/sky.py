@@ -71,15 +71,18 @@ class Sky:
     ra: Floats
     dec: Floats
     r: Floats
+    server: Server
+    """With the version of pgSphere that the database has: newer ones have other functions."""
 
     def ids(self, condition: str, server: Server | None = None) -> set[int]:
         """Return the points that a condition finds."""
-        compiled = to_postgres(parse(f"SELECT id FROM sky.Points WHERE {condition}"), METADATA, server=server)
+        query = parse(f"SELECT id FROM sky.Points WHERE {condition}")
+        compiled = to_postgres(query, METADATA, server=server or self.server)
         return {row[0] for row in self.connection.execute(compiled.sql, compiled.parameters)}
 
     def rows(self, text: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        compiled = to_postgres(parse(text), METADATA)
+        compiled = to_postgres(parse(text), METADATA, server=self.server)
         return self.connection.execute(compiled.sql, compiled.parameters).fetchall()
 
     def value(self, expression: str) -> Any:
@@ -123,7 +126,11 @@ def make_sky(url: sa.URL) -> Iterator[Sky]:
         )
         connection.execute("CREATE INDEX ON sky.points USING gist (spoint(radians(ra), radians(dec)))")
         connection.execute("ANALYZE")
-        yield Sky(connection, ra, dec, r)
+        version = connection.execute(
+            "SELECT CAST(string_to_array(extversion || '.0', '.') AS int[]) FROM pg_extension"
+            " WHERE extname = 'pg_sphere'"
+        ).fetchall()[0][0]
+        yield Sky(connection, ra, dec, r, Server(pgsphere=tuple(version[:3])))
 
 
 def separation(ra_1: Any, dec_1: Any, ra_2: Any, dec_2: Any) -> Floats:

@@ -94,6 +94,25 @@ def test_a_polygon_of_columns_is_the_polygon_of_their_values(sky: Sky) -> None:
     )
 
 
+def test_a_polygon_of_columns_is_null_where_one_of_them_is(sky: Sky) -> None:
+    for polygon in (
+        "POLYGON(b.ra, b.dec, a.ra + 1, 0, a.ra, 1)",
+        "POLYGON(b.p, POINT(a.ra + 1, 0), POINT(a.ra, 1))",
+        "BOX(b.ra, 0, 1, 1)",
+    ):
+        text = (
+            f"SELECT {polygon} AS f FROM sky.Points AS a LEFT JOIN sky.Mine AS b ON a.id = b.id AND b.id < 0"
+        )
+        assert sky.rows(text) == [(None,)] * COUNT
+        assert (
+            sky.rows(
+                "SELECT a.id FROM sky.Points AS a LEFT JOIN sky.Mine AS b ON a.id = b.id AND b.id < 0"
+                f" WHERE CONTAINS(a.p, {polygon}) = 1"
+            )
+            == []
+        )
+
+
 def test_a_box_has_its_corners_half_its_sizes_away_from_its_centre_in_both_coordinates(sky: Sky) -> None:
     for ra, dec, width, height in ((0.0, 0.0, 2.0, 1.0), (359.5, 45.0, 3.0, 3.0), (10.0, -20.0, 20.0, 10.0)):
         west, east, south, north = ra - width / 2, ra + width / 2, dec - height / 2, dec + height / 2
