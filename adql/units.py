@@ -122,6 +122,8 @@ class _Reader:
             if self.kind in (".", "*", "/"):
                 self.next()
             other_factor, other = self.power()
+            if divide and other_factor == 0:
+                raise UnitError(f"{self.text!r} is out of range")
             factor = factor / other_factor if divide else factor * other_factor
             for name, power in other.items():
                 dimensions[name] = dimensions.get(name, Fraction(0)) + (-power if divide else power)
