@@ -146,6 +146,8 @@ def print_rows(
         writer = csv.DictWriter(file or sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+        # What is said on standard error afterwards comes after it, in a log that takes both.
+        (file or sys.stdout).flush()
     elif rows:
         table = Table(*columns)
         for row in rows:

@@ -57,6 +57,8 @@ def run_page(
     (tmp_path / "obscore.yaml").write_text(OBSCORE_CONFIG.read_text())
     create_database(docs_server.url("postgres"), _DATABASE, template=_TEMPLATE)
     environment = docs_server.environment(_DATABASE)
+    # What a reader sees who has not set it: output and errors must come in their order by themselves.
+    environment.pop("PYTHONUNBUFFERED", None)
     environment |= {
         "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
         "HOME": str(tmp_path),
