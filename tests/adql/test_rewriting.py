@@ -57,11 +57,11 @@ def test_a_table_that_wants_its_whole_name_leaves_the_short_name_to_another_one(
 
 
 def test_exact_sums_do_not_depend_on_the_order_of_rows(small_database: Connection) -> None:
-    # The control: plain sums of the same numbers differ, in some of the groups at least.
+    # The control: plain sums of the same numbers differ, in some of the groups at least. It goes without
+    # DISTINCT, for which PostgreSQL 16 sorts the rows of all sums of the query.
     values = [random.Random(seed).lognormvariate(0, 5) for seed in range(20_000)]
-    text = (
-        'SELECT "group", SUM(flux), AVG(flux), SUM(DISTINCT flux * 2), SUM(flux32) FROM s.t GROUP BY "group"'
-    )
+    sums = 'SELECT "group", SUM(flux), AVG(flux), SUM(flux32){} FROM s.t GROUP BY "group"'
+    texts = {False: sums.format(""), True: sums.format(", SUM(DISTINCT flux * 2)")}
     columns = [("group", "int"), ("flux", "double"), ("flux32", "float")]
     metadata = metadata_from_rows(
         [{"table_name": "s.t"}],
@@ -79,13 +79,13 @@ def test_exact_sums_do_not_depend_on_the_order_of_rows(small_database: Connectio
                 for number, value in numbered:
                     copy.write_row((number % 100, value, value))
             for exact, results in found.items():
-                compiled = to_postgres(parse(text), metadata, server=Server(exact_sums=exact))
+                compiled = to_postgres(parse(texts[exact]), metadata, server=Server(exact_sums=exact))
                 rows = small_database.execute(compiled.sql, compiled.parameters).fetchall()
                 results.append(sorted(rows))
     assert found[True][0] == found[True][1] == found[True][2]
     assert found[False][0] != found[False][1]
     for ordered, plain in zip(found[True][0], found[False][0], strict=True):
-        assert ordered == pytest.approx(plain, rel=1e-12)
+        assert ordered[: len(plain)] == pytest.approx(plain, rel=1e-12)
 
 
 def test_sums_of_whole_numbers_need_no_order() -> None:
