@@ -246,11 +246,12 @@ def _adapted(schema: SchemaDescription, source: FelisSource) -> SchemaDescriptio
     tables = tuple(
         replace(
             table,
-            hidden=source.hidden,
-            columns=(*table.columns, *source.columns),
+            hidden=source.hidden | source.hidden_in.get(table.name, frozenset()),
+            columns=(*table.columns, *source.columns, *source.columns_in.get(table.name, ())),
             only_described=source.only_described,
         )
         for table in schema.tables
+        if table.name not in source.without
     )
     name = source.schema or schema.name
     if name != schema.name:
