@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ from obscore_view.store import mapping_rows, read_stored_views
 from obscore_view.stored_tables import dataset_type_mapping
 from obscore_view.view import find_stored_view
 from tapdb.cli_options import url_option
+from tapdb.cli_output import output_stream
 from tapdb.engine import checked_connection
 from tapdb.settings import read_settings
 
@@ -136,8 +138,14 @@ def mapping(
     if form == "votable":
         _write_votable(rows, columns, output)
         return
-    with click.open_file(output, "w", encoding="utf-8") as file:
-        _print(rows, _SHOWN if form == "table" else columns, form, file)
+    shown = _SHOWN if form == "table" else columns
+    if output == "-":
+        _print(rows, shown, form)
+        return
+    text = io.StringIO()
+    _print(rows, shown, form, text)
+    with output_stream(output) as file:
+        file.write(text.getvalue().encode())
 
 
 @click.command()
@@ -203,5 +211,5 @@ def _write_votable(rows: list[dict[str, Any]], columns: Sequence[str], output: s
     from astropy.table import Table as Columns  # noqa: PLC0415
 
     cells = {name: [str(_text(row[name])) for row in rows] for name in columns}
-    with click.open_file(output, "wb") as file:
+    with output_stream(output) as file:
         Columns(cells, dtype=[str] * len(columns)).write(file, format="votable")

@@ -261,6 +261,9 @@ def test_the_mapping_is_that_of_the_table_and_of_a_configuration(
     everything = list(csv.DictReader(io.StringIO(done(run(url, "mapping", "--format", "csv")).stdout)))
     assert len(everything) == 4 * 14
     assert "visit_image" in done(run(url, "mapping")).stdout
+    for form in ("table", "votable"):
+        refused = run(url, "mapping", "--format", form, "-o", tmp_path / "nosuch" / "file")
+        assert (refused.exit_code, "No such file or directory" in refused.stderr) == (1, True)
     path = tmp_path / "mapping.xml"
     done(run(url, "mapping", "--format", "votable", "-o", path, "--view", "ivoa.obscore"))
     assert path.read_text().count("<TR>") == 14
