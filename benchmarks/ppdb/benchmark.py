@@ -205,18 +205,21 @@ def _ask(
         },
     }
     random = Random(_SEED)
-    asked = [(one, sample) for one in FAST for sample in samples]
-    asked += [(one, samples[0]) for one in SLOW for _ in range(slow)]
-    for question, sample in asked:
+    natural = ("current", "latest")
+    asked = [(one, sample, tuple(sides)) for one in FAST for sample in samples]
+    asked += [(one, samples[0], tuple(sides)) for one in SLOW for _ in range(slow)]
+    # What is to be reached there is so near to 1 that a scan has to be timed more often than at all ages.
+    asked += [(one, samples[0], natural) for one in SLOW for _ in range(2 * slow)]
+    for question, sample, chosen in asked:
         rows: dict[str, int] = {}
         if question in FAST:
             # Untimed, or the table that is asked at several ages is in memory and the other one is not.
             for relations in sides.values():
                 _timed(connection, question, relations, sample)
-        for side in random.sample(sorted(sides), len(sides)):
+        for side in random.sample(chosen, len(chosen)):
             started, rows[side] = _timed(connection, question, sides[side], sample)
             watch.add(question.key, side, started)
-        assert rows["latest"] == rows["current"] == rows["as_of"], (question.key, rows)
+        assert rows["latest"] == rows["current"] == rows.get("as_of", rows["latest"]), (question.key, rows)
     figures: dict[str, float] = {}
     for question in (*FAST, *SLOW):
         latest = watch.median(question.key, "latest")
