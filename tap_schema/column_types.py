@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tap_schema.catalog import LiveColumn
 
-__all__ = ["VOTableType", "is_other_width", "merged_type", "type_problem", "votable_type"]
+__all__ = ["DATATYPES", "VOTableType", "is_other_width", "merged_type", "type_problem", "votable_type"]
 
 
 class VOTableType(NamedTuple):
@@ -51,6 +51,14 @@ _TYPES = {
 
 # What PostgreSQL has one type for and VOTable two: here a description decides.
 _REFINED = frozenset({("char", "unicodeChar"), ("short", "unsignedByte")})
+
+DATATYPES = frozenset(
+    {
+        *("boolean", "bit", "unsignedByte", "short", "int", "long", "char", "unicodeChar"),
+        *("float", "double", "floatComplex", "doubleComplex"),
+    }
+)
+"""The datatypes of VOTable."""
 
 _FAMILIES = (frozenset({"unsignedByte", "short", "int", "long"}), frozenset({"float", "double"}))
 

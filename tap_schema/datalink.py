@@ -15,18 +15,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from adql.names import split_name
+from tap_schema.column_types import DATATYPES
 from tap_schema.errors import DescriptionError, DescriptionProblem
 from tap_schema.felis_nodes import YamlFile, read_yaml_file, shown
 from tapdb.service_descriptions import ParameterDescription, ServiceDescription
 
 __all__ = ["read_services"]
 
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SERVICE = frozenset(
     {
         *("id", "table", "access_url", "standard_id", "resource_identifier", "content_type"),
@@ -77,12 +81,25 @@ def _service(file: YamlFile, node: Any) -> ServiceDescription | None:
         file.problem(service.line, "services", f"a service has no {name}", f"write {name}:")
     if missing:
         return None
+    if not _IDENTIFIER.fullmatch(values["id"]):
+        remedy = "write letters, digits, _, - and ., a letter or _ first: it becomes an ID of XML"
+        file.problem(service.line, "services", f"a service has the id {values['id']}", remedy)
     table = split_name(values["table"])
     if len(table) != 2:  # noqa: PLR2004 - schema and table
         file.problem(
             service.line, values["id"], f"table {values['table']} has no schema", "write schema.table"
         )
         return None
+    parameters = [
+        one
+        for entry in file.sequence(values.get("parameters"), values["id"])
+        if (one := _parameter(file, entry, values["id"])) is not None
+    ]
+    for name, count in Counter(one.name for one in parameters).items():
+        if count > 1:
+            file.problem(
+                service.line, f"{values['id']}.{name}", "the parameter is described twice", "keep one"
+            )
     return ServiceDescription(
         id=values["id"],
         schema=table[0],
@@ -92,11 +109,7 @@ def _service(file: YamlFile, node: Any) -> ServiceDescription | None:
         resource_identifier=file.text(service, "resource_identifier", values["id"]),
         content_type=file.text(service, "content_type", values["id"]),
         description=file.text(service, "description", values["id"]),
-        parameters=tuple(
-            one
-            for entry in file.sequence(values.get("parameters"), values["id"])
-            if (one := _parameter(file, entry, values["id"])) is not None
-        ),
+        parameters=tuple(parameters),
         place=file.place(service.line),
     )
 
@@ -113,7 +126,16 @@ def _parameter(file: YamlFile, node: Any, service: str) -> ParameterDescription 
     for name, value in values.items():
         if isinstance(value, yaml.Node):
             file.problem(parameter.line, service, f"{name} is {shown(value)}", "write a single value")
-    texts = {name: str(value) for name, value in values.items() if value is not None}
+    # As it is written: to YAML 010 would be 8, and yes would be true.
+    texts = {
+        key.value: value.value.strip()
+        for key, value in node.value
+        if isinstance(value, yaml.ScalarNode) and values.get(key.value) is not None
+    }
+    if texts.get("datatype", "char") not in DATATYPES:
+        what = f"{service}.{values['name']}"
+        remedy = f"write one of {', '.join(sorted(DATATYPES))}"
+        file.problem(parameter.line, what, f"its datatype is {texts['datatype']}", remedy)
     return ParameterDescription(
         name=texts["name"],
         column=texts.get("column"),

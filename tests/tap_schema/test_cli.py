@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from felis.datamodel import Schema
 
 from tap_schema.assemble import assemble
+from tap_schema.datalink import read_services
 from tap_schema.publish import publish
 from tap_schema.stored import read_rows
 from tapdb.cli import main
@@ -332,6 +333,12 @@ def test_services_are_published_as_data(tap: Run, felis_file: Write, small_datab
     assert "nothing was written" in tap("publish", felis_file()).stderr
 
 
+@pytest.mark.parametrize("value", ["010", "0x10", "yes", "1.10", "1_000", "2020-01-01", "~ 5"])
+def test_a_constant_input_of_a_service_is_what_is_written(felis_file: Write, value: str) -> None:
+    (service,) = read_services([felis_file(SERVICES, ("value: r", f"value: {value}"))])
+    assert [one.value for one in service.parameters] == [None, value, None]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "code", "message"),
     [
@@ -343,6 +350,9 @@ def test_services_are_published_as_data(tap: Run, felis_file: Write, small_datab
         ("{name: BAND,", "{name: BAND, column: name,", 2, "it has a column and a value"),
         ("content_type:", "contents:", 2, "contents is no key"),
         ("description: Spectra of a star", "description: [Spectra]", 2, "description is a list or a mapping"),
+        ("id: spectra", "id: 1 spectra", 2, "a service has the id 1 spectra; write letters, digits"),
+        ("datatype: double", "datatype: real", 2, "its datatype is real; write one of bit, boolean, char"),
+        ("{name: BAND,", "{name: ID,", 2, "spectra.ID: the parameter is described twice; keep one"),
         ("value: r}", "value: [r]}", 2, "value is a list or a mapping"),
         (
             "services:\n",
