@@ -145,13 +145,14 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> Catalog:
     connection
         Connection to the database.
     schemas
-        Names of schemas; those that do not exist are left out.
+        Names of schemas, in whatever case; those that do not exist are left out.
     """
-    wanted = "\n".join(sorted(set(schemas)))
+    asked = {name.lower() for name in schemas}
     known = {
         row.schema: comment_text(row.comment)
         for row in execute_query(connection, read_query("published.schemas"))
     }
+    wanted = "\n".join(name for name in known if name.lower() in asked)
     if not wanted:
         return Catalog(known, ())
     connection.execute(sa.select(sa.func.set_config(_SETTING, wanted, sa.true())))

@@ -12,7 +12,7 @@ from tap_schema.generate_columns import column_rows
 from tap_schema.generate_keys import key_rows
 from tap_schema.generate_services import service_rows
 from tap_schema.generate_tables import Numbers, choose_tables, table_row
-from tap_schema.identifiers import published_name
+from tap_schema.identifiers import matched_names, published_name
 from tap_schema.published_table import PublishedTable
 from tap_schema.rows import SchemaRow, TapSchemaRows
 from tapdb.descriptions import SchemaDescription
@@ -85,17 +85,18 @@ def _schemas(
     """Return the rows of the schemas, their tables, and tables that cannot be read."""
     live: dict[str, list[LiveTable]] = {}
     for table in catalog.tables:
-        live.setdefault(table.schema.lower(), []).append(table)
-    existing = {name.lower(): name for name in catalog.schemas}
+        live.setdefault(table.schema, []).append(table)
+    names = (schema.name for schema in descriptions.schemas.values())
+    existing = {said: name for name, said in matched_names(names, catalog.schemas).items()}
     numbers = Numbers(schema.index for schema in descriptions.schemas.values())
     found: list[tuple[SchemaRow, list[PublishedTable]]] = []
     unreadable: list[LiveTable] = []
-    for key, schema in descriptions.schemas.items():
-        if key not in existing:
+    for schema in descriptions.schemas.values():
+        if schema.name not in existing:
             findings += _missing(schema)
             continue
-        name = existing[key]
-        tables, hidden, problems = choose_tables(schema, name, live.get(key, []))
+        name = existing[schema.name]
+        tables, hidden, problems = choose_tables(schema, name, live.get(name, []))
         unreadable += hidden
         findings += problems
         if tables:

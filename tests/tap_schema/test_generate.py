@@ -325,6 +325,22 @@ def test_a_description_is_found_whatever_its_case_and_spells_the_name(
     assert not rules(found)
 
 
+def test_a_schema_is_found_whatever_its_case_unless_there_are_two(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    file = felis_file(FELIS, ("name: small\n", "name: Small\n"))
+    found = generated(small_database, file)
+    assert rules(found) == set()
+    assert columns(found, "small.star")["ra"].unit == "deg"
+    more = """
+    CREATE SCHEMA "Small" CREATE TABLE star (other int);
+    GRANT USAGE ON SCHEMA "Small" TO tapdb_reader;
+    GRANT SELECT ON "Small".star TO tapdb_reader;
+    """
+    assert set(columns(generated(small_database, file, sql=more), "Small.star")) == {"other"}
+    assert "ra" in columns(generated(small_database, felis_file()), "small.star")
+
+
 def test_hidden_columns_are_not_published_and_serve_others(small_database: sa.Engine) -> None:
     description = SchemaDescription(
         name="small",
