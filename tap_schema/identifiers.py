@@ -45,22 +45,20 @@ def matched_names(described: Iterable[str], existing: Iterable[str]) -> dict[str
     Examples
     --------
     >>> matched_names(["Star", "flux"], ["star", "Flux", "flux"])
-    {'star': 'Star', 'flux': 'flux'}
+    {'flux': 'flux', 'star': 'Star'}
     """
     existing = tuple(existing)
     exact = frozenset(described)
-    folded = {name.lower(): name for name in exact}
+    found = {name: name for name in existing if name in exact}
+    if len(found) == len(existing):
+        return found
     # Of two names that a description has, a third spelling in the database is that of neither.
-    for name, spellings in Counter(name.lower() for name in exact).items():
-        if spellings > 1:
-            del folded[name]
+    spellings = Counter(name.lower() for name in exact)
+    folded = {name.lower(): name for name in exact if spellings[name.lower()] == 1}
     count = Counter(name.lower() for name in existing)
-    found = {}
     for name in existing:
         key = name.lower()
-        if name in exact:
-            found[name] = name
-        elif count[key] == 1 and key in folded:
+        if name not in exact and count[key] == 1 and key in folded:
             found[name] = folded[key]
     return found
 
