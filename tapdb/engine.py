@@ -46,6 +46,9 @@ def create_engine(
         arguments["application_name"] = application_name
     if "connect_timeout" not in target.query:
         arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+    if "client_encoding" not in target.query:
+        # Descriptions have characters that PGCLIENTENCODING may lack.
+        arguments["client_encoding"] = "utf8"
     options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
     engine = sa.create_engine(target, connect_args=arguments, execution_options=options)
     sa.event.listen(engine, "handle_error", _translate, retval=True)

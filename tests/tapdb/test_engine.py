@@ -73,6 +73,17 @@ def test_ctrl_c_while_a_statement_runs_is_no_unavailable_database(database_url: 
     assert pressed.is_set()
 
 
+def test_every_character_goes_to_and_fro_whatever_encoding_the_environment_asks_for(
+    database_url: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with checked_connection(database_url) as connection:
+        assert connection.scalar(sa.text("SELECT :text || ''"), {"text": "λ → ☉"}) == "λ → ☉"
+    chosen = database_url.update_query_dict({"client_encoding": "latin1"})
+    with checked_connection(chosen) as connection:
+        assert connection.scalar(sa.text("SHOW client_encoding")) == "LATIN1"
+
+
 def test_an_error_in_a_query_stays_what_it_is(connection: sa.Connection) -> None:
     with pytest.raises(sa.exc.ProgrammingError) as caught:
         connection.execute(sa.text("SELECT nothing_like_that"))
