@@ -27,7 +27,7 @@ _VAR = re.compile(r"[{]VAR :varno (\d+) :varattno (-?\d+) ")
 _LEAF = re.compile(r"[{]RANGETBLREF :rtindex (\d+)[}]")
 _NUMBER = re.compile(r"-?\d+")
 _REFERENCE = re.compile(r":tleSortGroupRef (\d+) ")
-_RELATION, _SUBQUERY, _JOIN, _CTE = "0", "1", "2", "6"
+_RELATION, _SUBQUERY, _JOIN, _CTE, _GROUP = "0", "1", "2", "6", "9"
 _EXCEPT = "{SETOPERATIONSTMT :op 3 "
 _NOTHING = "<>"
 _AS_USED, _PART = 0, 2
@@ -158,6 +158,10 @@ class _Tree:
         if kind == _JOIN:
             aliases = list(self._nodes(relation["joinaliasvars"]))
             return self._resolve(aliases[number - 1], relations, ctes)
+        if kind == _GROUP:
+            # From PostgreSQL 18 on the columns of GROUP BY stand in an entry of their own.
+            expressions = list(self._nodes(relation["groupexprs"]))
+            return self._resolve(expressions[number - 1], relations, ctes)
         return None
 
     def _ctes(self, fields: dict[str, int]) -> dict[str, int]:

@@ -24,7 +24,7 @@ VIEWS = {
     "in_common": "SELECT id FROM many.t INTERSECT SELECT grp FROM many.t",
     "without": "SELECT id FROM many.t EXCEPT SELECT grp FROM many.t",
     "distinct_rows": "SELECT DISTINCT id, grp FROM many.t",
-    "one_of_each": "SELECT DISTINCT ON (grp) grp, id FROM many.t ORDER BY grp, id",
+    "one_of_each": "SELECT DISTINCT ON (grp) grp, id FROM many.t ORDER BY grp, free",
     "grouped": "SELECT grp, count(*)::int AS n FROM many.t GROUP BY grp",
     "grouped_twice": "SELECT grp, id FROM many.t GROUP BY GROUPING SETS ((grp), (id))",
     "numbered": "SELECT id, grp, row_number() OVER (PARTITION BY grp ORDER BY id)::int AS n FROM many.t",
