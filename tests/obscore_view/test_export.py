@@ -141,9 +141,9 @@ def test_stilts_finds_no_fault_in_a_votable_and_one_in_a_broken_one(
     path = tmp_path / "obscore.vot"
     content = exported(view_connection_readonly, form="votable")
     path.write_bytes(content)
-    # Extended type uuid is of DALI 1.2, which this STILTS does not know.
-    (warning,) = stilts.votable_errors(path)
-    assert warning.endswith('Non-DALI xtype value "uuid"')
+    # Extended type uuid is of DALI 1.2, which STILTS does not know; releases word it differently.
+    unknown = 'xtype value "uuid"'
+    assert [line for line in stilts.votable_errors(path) if unknown not in line] == []
     assert content.count(b'ref="utc"') > 1
     path.write_bytes(content.replace(b'ref="utc"', b'ref="nothing"'))
     assert any("'nothing'" in line for line in stilts.votable_errors(path))

@@ -66,10 +66,15 @@ def test_ctrl_c_while_a_statement_runs_is_no_unavailable_database(database_url: 
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=press)
-    thread.start()
-    with checked_connection(database_url) as connection, pytest.raises(KeyboardInterrupt):
-        connection.execute(sa.text("SELECT pg_sleep(60)"))
-    thread.join()
+    # Where the tests run in a shell's background, SIGINT is ignored, and Python leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with checked_connection(database_url) as connection, pytest.raises(KeyboardInterrupt):
+            connection.execute(sa.text("SELECT pg_sleep(60)"))
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert pressed.is_set()
 
 
