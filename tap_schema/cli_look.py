@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
+import io
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import IO, Any
 
 import click
 
@@ -29,6 +29,7 @@ from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.stored import read_rows
 from tap_schema.vosi import vosi_tables
 from tapdb.cli_options import url_option
+from tapdb.cli_output import output_stream
 from tapdb.descriptions import load_standards
 from tapdb.errors import SettingsError
 
@@ -93,14 +94,8 @@ def generate(
     if form == "felis" and len(rows.schemas) != 1:
         known = ", ".join(row.schema_name for row in rows.schemas)
         raise SettingsError("--format felis", "a Felis file holds one schema", f"add --schema: {known}")
-    try:
-        with click.open_file(output, "w", encoding="utf-8") as file:
-            _write(rows, form, table, file)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            # Whoever reads has seen enough: click knows.
-            raise
-        raise click.FileError(output, error.strerror) from error
+    with output_stream(output) as file:
+        file.writelines(piece.encode() for piece in _pieces(rows, form, table))
 
 
 @click.command()
@@ -206,16 +201,19 @@ def _only(rows: TapSchemaRows, schema: str) -> TapSchemaRows:
     )
 
 
-def _write(rows: TapSchemaRows, form: str, table: str, file: IO[Any]) -> None:
+def _pieces(rows: TapSchemaRows, form: str, table: str) -> Iterator[str]:
+    """Yield rows in a format; VOSI tables, which are long, a table at a time."""
+    text = io.StringIO(newline="")
     if form == "vosi":
-        file.writelines(vosi_tables(rows))
+        yield from vosi_tables(rows)
+    elif form == "felis":
+        yield felis_text(rows, rows.schemas[0].schema_name)
     elif form == "csv":
-        write_csv(rows, table, file)
-    elif form == "json":
-        content = {name: [row._asdict() for row in of_table] for name, of_table in rows.by_table().items()}
-        print_rows([content], (), "json", file)
+        write_csv(rows, table, text)
     else:
-        file.write(felis_text(rows, rows.schemas[0].schema_name))
+        content = {name: [row._asdict() for row in of_table] for name, of_table in rows.by_table().items()}
+        print_rows([content], (), "json", text)
+    yield text.getvalue()
 
 
 def _sum_up(findings: tuple[Finding, ...]) -> None:
