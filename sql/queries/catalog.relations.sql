@@ -1,8 +1,12 @@
 -- Tables, views, sequences and all that hangs on them: (schema, object, property, value).
 -- Definitions are PostgreSQL's own text of them, qualified if search_path is empty. A column's place is its rank, since dropped columns leave gaps.
--- Members of extensions and PostgreSQL's own schemas are left out.
+-- Members of extensions and PostgreSQL's own schemas are left out. Of options only those that DDL can set are given: PostgreSQL 15.20 and 17.12
+-- keep a counter of their own among the options of each column (pg_attver), which differs from database to database.
 WITH relation AS (
   SELECT c.*, n.nspname,
+    (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(c.reloptions) AS o
+      WHERE o ~ '^(fillfactor|parallel_workers|toast_tuple_target|user_catalog_table|(log_)?auto(vacuum|analyze)_\w+|vacuum_\w+|security_\w+|check_option)=')
+      AS options,
     CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
       WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'relation' END
       || ' ' || format('%I.%I', n.nspname, c.relname) AS object
@@ -12,12 +16,14 @@ WITH relation AS (
       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
     )
 ), attribute AS (
-  SELECT r.nspname, r.object, a.*, rank() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS place
+  SELECT r.nspname, r.object, a.*,
+    (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(a.attoptions) AS o WHERE o ~ '^n_distinct(_inherited)?=') AS options,
+    rank() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS place
   FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
   WHERE a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> 'S'
 )
 SELECT r.nspname AS schema, r.object, 'storage' AS property,
-  concat_ws(' ', r.relkind::text, r.relpersistence::text, 'options ' || array_to_string(r.reloptions, ','), 'access method ' || m.amname,
+  concat_ws(' ', r.relkind::text, r.relpersistence::text, 'options ' || r.options, 'access method ' || m.amname,
     'tablespace ' || s.spcname, 'row security' || CASE WHEN r.relrowsecurity THEN '' END,
     'forced' || CASE WHEN r.relforcerowsecurity THEN '' END, 'partition of ' || pg_get_expr(r.relpartbound, r.oid),
     'partitioned by ' || CASE WHEN r.relkind = 'p' THEN pg_get_partkeydef(r.oid) END, 'replica identity ' || r.relreplident::text) AS value
@@ -35,7 +41,7 @@ SELECT a.nspname, a.object, format('column %I', a.attname),
     CASE a.attgenerated WHEN '' THEN 'default ' ELSE 'generated ' END || pg_get_expr(d.adbin, d.adrelid),
     CASE WHEN a.attstorage <> t.typstorage THEN 'storage ' || a.attstorage::text END,
     CASE WHEN coalesce(a.attstattarget, -1) >= 0 THEN 'statistics ' || a.attstattarget END,
-    'options ' || array_to_string(a.attoptions, ','))
+    'options ' || a.options)
 FROM attribute a JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 UNION ALL

@@ -17,7 +17,7 @@ from tapdb.engine import create_engine
 from tapdb.migration import alembic_config
 from tapdb.sql_sources import digest, read_all_current
 from tapdb.sql_text import execute_text
-from tests.plugins.migration_fixtures import PROJECT, RunAlembic
+from tests.plugins.migration_fixtures import PROJECT, SERVER_WRITES_OPTIONS, SET_N_DISTINCT, RunAlembic
 
 S_REGION = "functions/tapdb.s_region"
 BY_HAND = [
@@ -104,6 +104,22 @@ def test_what_is_not_ours_is_no_difference(shared_engine: sa.Engine) -> None:
     with shared_engine.connect() as connection:
         execute_text(connection, NOT_OURS)
         assert find_drift(connection, read_all_current()) == {}
+
+
+def test_options_that_only_the_server_writes_are_no_difference(
+    engine: sa.Engine, alembic: RunAlembic
+) -> None:
+    with engine.begin() as connection:
+        execute_text(connection, SERVER_WRITES_OPTIONS)
+    same = alembic(engine.url, "check")
+    assert (same.returncode, same.stdout) == (0, "No new upgrade operations detected.\n"), same.stderr
+    # The control: the same column with an option that DDL can set.
+    with engine.begin() as connection:
+        execute_text(connection, SET_N_DISTINCT % ("tapdb.view_definition", "view_name"))
+    other = alembic(engine.url, "check")
+    assert other.returncode == 1
+    assert "table tapdb.view_definition: column view_name: " in other.stderr
+    assert "pg_attver" not in other.stderr
 
 
 def test_checking_locks_no_table(shared_engine: sa.Engine) -> None:

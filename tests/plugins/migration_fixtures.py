@@ -20,6 +20,8 @@ from tapdb.server import EphemeralServer
 from tapdb.server_environment import client_environment
 
 __all__ = [
+    "SERVER_WRITES_OPTIONS",
+    "SET_N_DISTINCT",
     "RunAlembic",
     "alembic",
     "derived_package",
@@ -30,6 +32,24 @@ __all__ = [
 ]
 
 PROJECT = Path(__file__).parents[2]
+
+SERVER_WRITES_OPTIONS = """
+UPDATE pg_attribute a SET attoptions = attoptions || ('pg_attver=' || a.attrelid::int8 + a.attnum)
+FROM pg_class c WHERE c.oid = a.attrelid AND a.attnum > 0 AND c.relkind IN ('r', 'v')
+  AND c.relnamespace::regnamespace::text !~ '^pg_';
+UPDATE pg_class SET reloptions = reloptions || ('pg_relver=' || oid::int8)
+WHERE relkind IN ('r', 'v') AND relnamespace::regnamespace::text !~ '^pg_';
+"""
+"""What PostgreSQL 15.20 and 17.12 write into the catalog by themselves, as a superuser can on other releases.
+
+Each column has an option ``pg_attver``: a number that differs from column to column and that no DDL can set.
+Tables get an option of the same kind, which no release writes yet.
+"""
+SET_N_DISTINCT = """
+UPDATE pg_attribute SET attoptions = attoptions || '{n_distinct=-1}'::text[]
+WHERE attrelid = '%s'::regclass AND attname = '%s'
+"""
+"""``ALTER COLUMN SET (n_distinct = -1)`` beside such options, which the DDL of other releases cannot read."""
 
 RunAlembic = Callable[..., "subprocess.CompletedProcess[str]"]
 
