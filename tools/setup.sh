@@ -3,7 +3,8 @@
 # With --tests also what nothing but tests runs: STILTS, which brings Java.
 #
 # Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
-# it says what to install and exits 2. No PostgreSQL that is installed is upgraded, and no cluster is made or started.
+# it says what to install and exits 2. Once a day PostgreSQL is brought to the newest minor release that the distribution
+# offers, unless a server runs from it. No cluster is made, started or stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,6 +12,8 @@ readonly VENV=.venv
 readonly STAMP=$VENV/.tapdb-setup
 readonly OLDEST_PYTHON=11 # 3.11
 readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
+readonly POLICY=/usr/sbin/policy-rc.d
+readonly CHECKED=$VENV/.tapdb-server-checked # its time: when a newer PostgreSQL was last looked for
 
 for_tests=false
 
@@ -39,15 +42,19 @@ find_pg_ctl() {
         compgen -G '/usr/pgsql-*/bin/pg_ctl' | sort -rV | head -n 1 || true
 }
 
-# Whether the extension $2 is installed for the server of pg_ctl $1.
-has_extension() {
+# The control file of the extension $2, if it is installed for the server of pg_ctl $1.
+control_file() {
     local bin share
     bin=$(dirname "$(readlink -f "$1")")
     for share in "${bin%/lib/postgresql/*}/share/postgresql/$(server_major "$1")" "${bin%/bin}/share"{/postgresql,}; do
-        [ -e "$share/extension/$2.control" ] && return
+        if [ -e "$share/extension/$2.control" ]; then
+            echo "$share/extension/$2.control"
+            return
+        fi
     done
-    return 1
 }
+
+has_extension() { [ -n "$(control_file "$@")" ]; }
 
 server_major() { "$1" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 
@@ -65,20 +72,56 @@ missing_packages() {
     if [ -n "$pg_ctl" ]; then
         major=$(server_major "$pg_ctl")
     else
-        major=$(apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1)
-        echo "postgresql-${major:-NN}"
+        major=$(offered_major)
+        # A list of packages that does not know PostgreSQL yet: `postgresql` brings the distribution's own.
+        echo "postgresql${major:+-$major}"
     fi
-    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pg_sphere; then echo "postgresql-${major:-NN}-pgsphere"; fi
-    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pgtap; then echo "postgresql-${major:-NN}-pgtap"; fi
+    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pg_sphere; then echo "postgresql${major:+-$major}-pgsphere"; fi
+    if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pgtap; then echo "postgresql${major:+-$major}-pgtap"; fi
     command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
     if $for_tests; then command -v stilts >/dev/null || echo stilts; fi
 }
 
+offered_major() { apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1; }
 has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
 distribution_python_is_new() {
     local version
     version=$(apt-cache policy python3 2>/dev/null | sed -nE 's/.*Candidate: 3\.([0-9]+).*/\1/p')
     [ "${version:-0}" -ge $OLDEST_PYTHON ]
+}
+
+# Debian packages of the server that have a newer release, as "NAME PRESENT OFFERED", one a line.
+outdated_server() {
+    local pg_ctl name present offered
+    pg_ctl=$(find_pg_ctl)
+    if [ -z "$pg_ctl" ] || ! command -v dpkg-query >/dev/null; then return; fi
+    for name in "postgresql-$(server_major "$pg_ctl")" "postgresql-client-$(server_major "$pg_ctl")" libpq5; do
+        present=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$name" 2>/dev/null) || continue
+        [ "${present% *}" = installed ] || continue
+        offered=$(apt-cache policy "$name" 2>/dev/null | sed -nE 's/^ +Candidate: ([^(].*)/\1/p')
+        if [ -n "$offered" ] && dpkg --compare-versions "${present#* }" lt "$offered"; then
+            echo "$name ${present#* } $offered"
+        fi
+    done
+}
+
+# Whether a server runs from the programs of $1, a pg_ctl: an upgrade would break or restart it.
+server_runs() {
+    local folder link
+    folder=$(dirname "$(readlink -f "$1")")
+    for link in /proc/[0-9]*/exe; do
+        case $(readlink "$link" 2>/dev/null) in "$folder"/postgres | "$folder/postgres (deleted)") return 0 ;; esac
+    done
+    # What runs under another account shows its command line alone. (The brackets keep grep from finding itself.)
+    grep -qsxz "$folder/postgre[s]" /proc/[0-9]*/cmdline
+}
+
+say_server() {
+    local pg_ctl
+    pg_ctl=$(find_pg_ctl)
+    say "$("$pg_ctl" --version | sed -E 's/^[^(]*\(PostgreSQL\)/PostgreSQL/'), pg_sphere $(
+        sed -nE "s/^default_version *= *'(.*)'.*/\1/p" "$(control_file "$pg_ctl" pg_sphere)"
+    ), $("$VENV/bin/python" -V)"
 }
 
 # --- system packages -------------------------------------------------------------------------------------------------
@@ -105,19 +148,18 @@ install_packages() {
     if ! can_be_root; then
         give_up "system packages are missing, and this user is neither root nor allowed to use sudo." \
             "Ask an administrator to run:" \
-            "  sudo apt-get update && sudo apt-get install --no-install-recommends ${packages[*]}" \
+            "$(administrator_line "${packages[@]}")" \
             "then run this again."
     fi
-    say "updating the list of packages"
-    as_root apt-get -qq update || say "the list of packages could not be updated; trying with the one that is there"
+    update_list
     # Only now is it known which PostgreSQL the distribution brings.
     mapfile -t packages < <(missing_packages)
     planned=$(apt-get -s install --no-install-recommends "${packages[@]}") ||
         give_up "apt-get cannot install: ${packages[*]}" "$planned"
     # "Inst NAME [present version] (new version ...": an upgrade breaks servers that run.
-    if grep -qE '^Inst (postgresql[^ ]*|libpq5) \[' <<<"$planned"; then
-        give_up "apt-get would upgrade PostgreSQL to install: ${packages[*]}" \
-            "A running server breaks by that, hence do it yourself when it suits you:" \
+    if grep -qE '^Inst (postgresql[^ ]*|libpq5) \[' <<<"$planned" && server_runs "$(find_pg_ctl)"; then
+        give_up "apt-get would upgrade PostgreSQL, from which a server runs, to install: ${packages[*]}" \
+            "The upgrade would restart or break that server, so do it yourself when it suits you:" \
             "  sudo apt-get install --no-install-recommends ${packages[*]}"
     fi
     say "installing ${packages[*]}"
@@ -130,11 +172,63 @@ install_packages() {
             printf '\ncreate_main_cluster = false\n' | as_root tee -a $CREATECLUSTER >/dev/null
         fi
     fi
-    apt_install "${packages[@]}"
+    without_services apt_install "${packages[@]}"
     if [ -n "$saved" ]; then
         as_root cp "$saved" $CREATECLUSTER
         rm -f "$saved"
     fi
+}
+
+# What an administrator types so that no cluster is made beside the packages.
+administrator_line() {
+    local install="sudo apt-get install --no-install-recommends"
+    if [ -z "$(find_pg_ctl)" ]; then
+        echo "  sudo apt-get update && $install postgresql-common &&" \
+            "echo 'create_main_cluster = false' | sudo tee -a $CREATECLUSTER && $install $*"
+    else
+        echo "  sudo apt-get update && $install $*"
+    fi
+}
+
+update_list() {
+    say "updating the list of packages"
+    as_root apt-get -qq update || say "the list of packages could not be updated; trying with the one that is there"
+}
+
+# Bring PostgreSQL to the newest minor release on offer. A machine where that cannot be done now is told, and goes on.
+upgrade_server() {
+    local outdated names
+    if [ -n "$(find "$CHECKED" -mmin -1440 2>/dev/null)" ] || ! command -v apt-get >/dev/null; then return; fi
+    if can_be_root; then update_list; fi
+    outdated=$(outdated_server)
+    if [ -n "$outdated" ]; then
+        names=$(cut -d' ' -f1 <<<"$outdated" | tr '\n' ' ')
+        say "a newer PostgreSQL is on offer: $(sed -E 's/^([^ ]+) ([^ ]+) ([^ ]+)$/\1 \3 (here: \2)/' <<<"$outdated" | head -n 1)"
+        if server_runs "$(find_pg_ctl)"; then
+            say "a server runs from the present one; when it suits you: sudo apt-get install --only-upgrade ${names% }"
+        elif ! can_be_root; then
+            say "ask an administrator to run: sudo apt-get update && sudo apt-get install --only-upgrade ${names% }"
+        else
+            say "upgrading ${names% }"
+            # shellcheck disable=SC2086 # one word for each package
+            without_services apt_install --only-upgrade $names
+        fi
+    fi
+    touch "$CHECKED"
+}
+
+# Run a command while the package manager starts no service: an upgrade would start clusters that their owner has stopped.
+without_services() {
+    if [ -e $POLICY ]; then
+        "$@"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $POLICY >/dev/null
+    as_root chmod 755 $POLICY
+    trap 'as_root rm -f $POLICY' EXIT
+    "$@"
+    as_root rm -f $POLICY
+    trap - EXIT
 }
 
 # What packages say while they install is shown only if that fails.
@@ -158,7 +252,7 @@ venv_works() { "$VENV/bin/python" -c "import sys; sys.exit(sys.version_info < (3
 
 install_python_packages() {
     local pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check --no-input)
-    say "installing Python packages into $VENV"
+    say "installing $(wc -l <requirements.lock) Python packages into $VENV; this takes about a minute"
     "${pip[@]}" install --requirement requirements.lock
     "${pip[@]}" install --no-deps --no-build-isolation --editable .
     # Metadata that an older builder left in the tree would be found before that of the installation.
@@ -188,6 +282,8 @@ main() {
         "$(find_python)" -m venv --clear "$VENV"
     fi
     [ "$(cat "$STAMP" 2>/dev/null)" = "$(digest)" ] || install_python_packages
+    upgrade_server
+    say_server
 }
 
 main "$@"

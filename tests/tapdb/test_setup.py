@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,9 +17,10 @@ from tapdb.server_programs import Account
 
 SETUP = Path(__file__).parent.parent.parent / "tools" / "setup.sh"
 PROGRAMS = (
-    *("bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "id", "mktemp", "python3", "readlink"),
-    *("rm", "sed", "sha256sum", "sort", "tee"),
+    *("bash", "cat", "chmod", "cut", "dirname", "dpkg", "env", "find", "flock", "grep", "head", "id"),
+    *("mktemp", "python3", "readlink", "rm", "sed", "sha256sum", "sort", "tee", "touch", "tr", "wc"),
 )
+UPGRADE = "-q -y -o Dpkg::Use-Pty=0 install --no-install-recommends --only-upgrade postgresql-15 libpq5"
 # What the machine below lacks, whatever else it has.
 PG_PROVE = "libtap-parser-sourcehandler-pgtap-perl"
 
@@ -34,6 +36,34 @@ class Machine:
         shutil.copy(SETUP, self.checkout / "tools")
         for name in PROGRAMS:
             self.bin.joinpath(name).symlink_to(str(shutil.which(name)))
+        self.calls = self.checkout / "calls"
+
+    def prepare(self, *, present: str, offered: str) -> None:
+        """Give it all that is needed, and a PostgreSQL that apt-get could bring to another release."""
+        self.bin.joinpath("python3").unlink()
+        # A Python that is new enough; the one that runs these tests may be out of another user's reach.
+        python = '[ "$1" != -V ] || echo Python 3.12.1'
+        self.provide("python3", python)
+        self.provide("pg_prove", "exit 0")
+        self.provide("pg_ctl", "echo 'pg_ctl (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)'")
+        for name in ("pg_sphere", "pgtap"):
+            control = self.bin.parent / "share" / "postgresql" / "extension" / f"{name}.control"
+            control.parent.mkdir(parents=True, exist_ok=True)
+            control.touch()
+        self.provide(
+            "dpkg-query",
+            f'case "${{@: -1}}" in postgresql-15 | libpq5) echo "installed {present}" ;; *) exit 1 ;; esac',
+        )
+        self.provide("apt-cache", f"printf 'Installed: {present}\\n  Candidate: {offered}\\n'")
+        self.provide("apt-get", f'echo "$*" >>{self.calls}')
+        environment = self.checkout / ".venv"
+        environment.joinpath("bin").mkdir(parents=True)
+        environment.joinpath("bin", "python").write_text(f"#!/bin/bash\n{python}\n")
+        environment.joinpath("bin", "python").chmod(0o755)
+        inputs = b"pinned\n" + b"declared\n" + b"Python 3.12.1\n"
+        self.checkout.joinpath("requirements.lock").write_text("pinned\n")
+        self.checkout.joinpath("pyproject.toml").write_text("declared\n")
+        environment.joinpath(".tapdb-setup").write_text(hashlib.sha256(inputs).hexdigest())
 
     def provide(self, name: str, script: str) -> None:
         """Add a program."""
@@ -93,16 +123,70 @@ def test_a_system_without_apt_is_told_what_is_needed(machine: Machine) -> None:
     assert "pgsphere" in done.stderr
 
 
-def test_postgresql_that_is_installed_is_never_upgraded(machine: Machine) -> None:
-    calls = machine.checkout / "calls"
+def test_postgresql_is_brought_to_the_newest_minor_release_once_a_day(machine: Machine) -> None:
+    machine.prepare(present="15.18-0+deb12u1", offered="15.20-0+deb12u1")
     machine.provide("sudo", '[ "$1" = -n ] && exit 0; exec "$@"')
-    machine.provide("apt-cache", "exit 0")
-    planned = "Inst postgresql-15 [15.18-0+deb12u1] (15.20-0+deb12u1 Debian-Security)"
-    machine.provide("apt-get", f'echo "$*" >>{calls}; [ "$1" != -s ] || echo "{planned}"')
     done = machine.setup(as_plain_user=False)
-    assert done.returncode == 2
-    assert "apt-get would upgrade PostgreSQL" in done.stderr
-    assert [call.split()[0] for call in calls.read_text().splitlines()] == ["-qq", "-s"]
+    assert done.returncode == 0, done.stderr
+    assert machine.calls.read_text().splitlines() == ["-qq update", UPGRADE]
+    assert "setup: upgrading postgresql-15 libpq5\n" in done.stderr
+    # Which server it is now is said each time; whether there is a newer one is not looked for again today.
+    again = machine.setup(as_plain_user=False)
+    assert again.stderr.splitlines()[-1].startswith("setup: PostgreSQL 15.18 (Debian 15.18-0+deb12u1), ")
+    assert len(machine.calls.read_text().splitlines()) == 2
+
+
+def test_a_postgresql_that_is_the_newest_stays(machine: Machine) -> None:
+    machine.prepare(present="15.20-0+deb12u1", offered="15.20-0+deb12u1")
+    machine.provide("sudo", '[ "$1" = -n ] && exit 0; exec "$@"')
+    done = machine.setup(as_plain_user=False)
+    assert (done.returncode, machine.calls.read_text()) == (0, "-qq update\n")
+
+
+def test_a_user_who_cannot_become_root_is_told_of_a_newer_postgresql_and_goes_on(machine: Machine) -> None:
+    machine.prepare(present="15.18-0+deb12u1", offered="15.20-0+deb12u1")
+    machine.checkout.joinpath(".venv").chmod(0o777)
+    done = machine.setup(as_plain_user=True)
+    assert done.returncode == 0, done.stderr
+    assert "postgresql-15 15.20-0+deb12u1 (here: 15.18-0+deb12u1)" in done.stderr
+    assert "sudo apt-get install --only-upgrade postgresql-15 libpq5\n" in done.stderr
+    assert not machine.calls.exists()
+
+
+def test_a_postgresql_from_which_a_server_runs_is_never_upgraded(machine: Machine) -> None:
+    machine.prepare(present="15.18-0+deb12u1", offered="15.20-0+deb12u1")
+    machine.provide("sudo", '[ "$1" = -n ] && exit 0; exec "$@"')
+    shutil.copy(str(shutil.which("sleep")), machine.bin / "postgres")
+    with subprocess.Popen([str(machine.bin / "postgres"), "60"]) as server:
+        unneeded = machine.setup(as_plain_user=False)
+        # What is missing cannot be had without the upgrade: that is for the owner of the server to decide.
+        machine.bin.joinpath("pg_prove").unlink()
+        planned = "Inst postgresql-15 [15.18-0+deb12u1] (15.20-0+deb12u1 Debian-Security)"
+        machine.provide("apt-get", f'echo "$*" >>{machine.calls}; [ "$1" != -s ] || echo "{planned}"')
+        needed = machine.setup(as_plain_user=False)
+        server.kill()
+    assert unneeded.returncode == 0
+    assert "a server runs from the present one; when it suits you: sudo apt-get install" in unneeded.stderr
+    assert needed.returncode == 2
+    assert "apt-get would upgrade PostgreSQL, from which a server runs" in needed.stderr
+    first_words = [call.split()[0] for call in machine.calls.read_text().splitlines()]
+    assert first_words == ["-qq", "-qq", "-s"]
+
+
+def test_an_administrator_is_told_a_line_that_makes_no_cluster(machine: Machine) -> None:
+    machine.provide("apt-cache", "echo '  Depends: postgresql-15'")
+    machine.provide("apt-get", "exit 99")
+    machine.checkout.joinpath("tools", "setup.sh").write_text(
+        SETUP.read_text().replace("/usr/lib/postgresql/", "/nowhere/").replace("/usr/pgsql-", "/nowhere/")
+    )
+    done = machine.setup(as_plain_user=True)
+    (command,) = [line for line in done.stderr.splitlines() if "apt-get install" in line]
+    common, switch, packages = command.split(" && ")[1:]
+    assert common.endswith("install --no-install-recommends postgresql-common")
+    assert switch == (
+        "echo 'create_main_cluster = false' | sudo tee -a /etc/postgresql-common/createcluster.conf"
+    )
+    assert packages.endswith(f" postgresql-15 postgresql-15-pgsphere postgresql-15-pgtap {PG_PROVE}")
 
 
 def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
@@ -118,7 +202,6 @@ def test_what_is_missing_is_installed_without_asking(machine: Machine) -> None:
     )
     machine.bin.joinpath("python3").unlink()
     machine.provide("python3", f'[ "$1" != -m ] && exec {sys.executable} "$@"')
-    machine.bin.joinpath("chmod").symlink_to(str(shutil.which("chmod")))
     done = machine.setup(as_plain_user=False)
     last = calls.read_text().splitlines()[-1]
     assert last.startswith("noninteractive -q -y ")
