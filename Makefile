@@ -7,7 +7,7 @@ DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-dax-ppdb lint bench docs lock
+.PHONY: help setup setup-tests demo test test-dax-ppdb test-servers lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -32,6 +32,9 @@ test-dax-ppdb: setup-tests ## Compare with the real dax_ppdb, in an environment 
 	@$(DAX_PPDB)/bin/python -c 'import lsst.dax.ppdb' 2>/dev/null || \
 	$(DAX_PPDB)/bin/pip install --quiet lsst-dax-ppdb psycopg2-binary
 	@TAPDB_DAX_PPDB_PYTHON=$(DAX_PPDB)/bin/python $(BIN)/python -m pytest --quiet tests/ppdb_replay/dax_ppdb_chain.py
+
+test-servers: ## Run both commands on bare Debian 12 and 13, in chroots; needs root and debootstrap, two hours
+	@python3 -m tools.test_servers
 
 lint: setup ## Run the static checks
 	@failed=0; \
