@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tapdb import __version__
+from tapdb.cli_output import prepare_stdout
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.settings import LOG_LEVELS, read_settings
 
@@ -60,6 +61,22 @@ class RootGroup(click.Group):
         for entry_point in entry_points(group=COMMAND_GROUP, name=cmd_name):
             return _load(entry_point)
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of a name; the error for another name suggests registered commands, too."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(
+                error.command_name, possibilities=self.list_commands(ctx), ctx=ctx
+            ) from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; what is written does not depend on the locale."""
+        prepare_stdout()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours becomes its message and exit code."""

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, cast
 
 import click
 
-__all__ = ["output_stream"]
+__all__ = ["output_stream", "prepare_stdout"]
+
+
+def prepare_stdout() -> None:
+    """Let files and pipes get UTF-8 in every locale, and a terminal ``?`` for what it cannot show."""
+    stdout = sys.stdout
+    if not isinstance(stdout, io.TextIOWrapper):
+        return
+    if stdout.isatty():
+        stdout.reconfigure(errors="replace")
+    else:
+        # Names of files that are no UTF-8 come out as the bytes that they are.
+        stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
 def output_stream(name: str) -> Iterator[IO[bytes]]:
     """Open a file for writing bytes; ``-`` is standard output, which stays open.
+
+    What is written is UTF-8, or bytes of a binary format. A terminal gets it in its own encoding.
 
     Raises
     ------
@@ -25,7 +41,7 @@ def output_stream(name: str) -> Iterator[IO[bytes]]:
     try:
         if name == "-":
             sys.stdout.flush()
-            yield sys.stdout.buffer
+            yield _terminal() if sys.stdout.isatty() else sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
         with open(name, "wb") as stream:  # noqa: PTH123  the name is the user's
@@ -35,3 +51,9 @@ def output_stream(name: str) -> Iterator[IO[bytes]]:
             # Whoever reads has seen enough: click knows.
             raise
         raise click.FileError(name, error.strerror) from error
+
+
+def _terminal() -> IO[bytes]:
+    """Return a stream that takes UTF-8 and writes what the terminal shows as the same text."""
+    recoder = codecs.EncodedFile(sys.stdout.buffer, "utf-8", sys.stdout.encoding, errors="replace")
+    return cast(IO[bytes], recoder)

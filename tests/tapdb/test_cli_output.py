@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,45 @@ def test_standard_output_stays_open_and_keeps_the_order() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout.split() == [b"before", b"bytes", b"after"]
+
+
+TEXT = "λ ─ İı"
+WRITER = f"""
+from tapdb.cli_output import output_stream, prepare_stdout
+prepare_stdout()
+print({TEXT!r})
+with output_stream('-') as stream:
+    stream.write({TEXT!r}.encode())
+"""
+
+
+@pytest.mark.parametrize("encoding", ["iso8859-9", "ascii", "utf-8"])
+def test_a_pipe_gets_utf_8_in_every_locale(encoding: str) -> None:
+    variables = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", WRITER], env=variables, capture_output=True, check=True)
+    assert done.stdout.decode() == f"{TEXT}\n{TEXT}"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("iso8859-9", "? ? İı"), ("ascii", "? ? ??"), ("utf-8", TEXT)]
+)
+def test_a_terminal_gets_its_own_encoding(encoding: str, shown: str) -> None:
+    master, terminal = os.openpty()
+    variables = os.environ | {"PYTHONIOENCODING": encoding}
+    subprocess.run([sys.executable, "-c", WRITER], env=variables, stdout=terminal, check=True)
+    os.close(terminal)
+    written = os.read(master, 1000)
+    os.close(master)
+    assert written.decode(encoding).replace("\r\n", "\n") == f"{shown}\n{shown}"
+
+
+def test_a_name_that_is_no_utf_8_comes_out_as_its_bytes() -> None:
+    program = (
+        "import os; from tapdb.cli_output import prepare_stdout\n"
+        "prepare_stdout(); print(os.fsdecode(b'\\xff'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"\xff\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error_of_a_file() -> None:
