@@ -7,7 +7,7 @@ DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-dax-ppdb test-servers lint bench docs lock
+.PHONY: help setup setup-tests demo demo-stop test test-dax-ppdb test-servers lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -19,8 +19,11 @@ setup: ## Install what is missing: system packages, .venv, the package
 setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java
 	@tools/setup.sh --tests
 
-demo: setup ## Show the main job on real input, start to end
-	@$(BIN)/tapdb ephemeral -- $(BIN)/python -m examples.demo
+demo: setup ## Show the main job on real input, start to end; with KEEP=1 the server stays
+	@$(BIN)/tapdb ephemeral $(if $(KEEP),--stay) -- $(BIN)/python -m examples.demo
+
+demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
+	@test ! -x $(BIN)/tapdb || $(BIN)/tapdb ephemeral --stop
 
 test: setup-tests ## Run the static checks and all tests
 	@failed=0; $(MAKE) lint || failed=1; \

@@ -1,1 +1,1 @@
-"""Examples that run from a checkout; not installed."""
+"""Example databases and repositories, the demonstration; installed as ``tapdb_examples``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,12 +13,17 @@ from pathlib import Path
 import click
 
 from tapdb.databases import create_database
-from tapdb.engine import create_engine
+from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
 from tapdb.extensions import install_extensions
+from tapdb.server_directory import FILES
+from tapdb.server_environment import ENVIRONMENT, OBSCORE_CONFIG, client_environment, write_environment
+from tapdb.server_standing import find_standing, standing_link, stop_standing
 
 __all__ = ["ephemeral", "run_command"]
 
+# The directory examples/ under its installed name; in a process of its own, for it imports half of the world.
+_EXAMPLES = "tapdb_examples"
 _NOT_FOUND, _NOT_RUNNABLE, _SIGNALLED = 127, 126, 128
 _FORWARDED = frozenset(
     {
@@ -41,21 +47,78 @@ _FORWARDED = frozenset(
     help="Setting of postgresql.conf; may be repeated.",
 )
 @click.option(
+    "--example",
+    "content",
+    flag_value="example",
+    help="Fill the database with the example: a small Butler repository, migrated, with ivoa.ObsCore and "
+    "TAP_SCHEMA, and a PPDB with rows of 20 visits in all their versions.",
+)
+@click.option(
+    "--repository",
+    "content",
+    flag_value="repository",
+    help="Fill the database with the example's Butler repository alone: what a DBA has before the migration.",
+)
+@click.option(
     "--keep", is_flag=True, help="Stop the server at the end, but leave its directory and say where it is."
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
-def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...], *, keep: bool) -> None:
+@click.option(
+    "--stay",
+    is_flag=True,
+    help="Let the server run on after CMD, which may be left out, and say how to connect. "
+    "If CMD fails the server goes.",
+)
+@click.option("--stop", is_flag=True, help="Stop the server that --stay has left, and remove all of it.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
+def ephemeral(
+    database: str,
+    settings: tuple[str, ...],
+    content: str | None,
+    command: tuple[str, ...],
+    *,
+    keep: bool,
+    stay: bool,
+    stop: bool,
+) -> None:
     """Run CMD beside a private PostgreSQL server, and remove the server afterwards.
 
     The server listens on loopback, on a free port, with all its files in one temporary directory. CMD finds a
     database with btree_gist and pg_sphere in PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and DATABASE_URL.
     Signals are passed on to CMD; its exit code is the exit code. Works as a plain user, and as root.
 
+    TAPDB_EPHEMERAL_FILES names a folder for files that go with the server. With --example or --repository CMD
+    runs in this folder, and finds there what the pages of the documentation use: obscore.yaml
+    (TAPDB_OBSCORE_CONFIG), the Butler repository demo (DAF_BUTLER_REPOSITORY_INDEX) and, from --example,
+    apdb.yaml. Relative names of files in CMD are names in this folder; `cd -` leads back.
+
     \b
     tapdb ephemeral -- psql -c 'SELECT pg_sphere_version()'
     tapdb ephemeral --setting shared_buffers=1GB -- bash
+    tapdb ephemeral --example -- bash
+    tapdb ephemeral --example --stay
+    tapdb ephemeral --stop
     """  # noqa: D301 - a real backspace, by which click knows lines that it must not fill
+    if stop:
+        _stop()
+        return
+    if not command and not stay:
+        raise click.UsageError("CMD is missing: write for example -- bash")
+    if keep and stay:
+        raise click.UsageError("--keep stops the server, --stay does not: give one of them")
     chosen = dict(_parse_setting(text) for text in settings)
+    sys.exit(_run(database, chosen, content, command, keep=keep, stay=stay))
+
+
+def _run(
+    database: str,
+    settings: Mapping[str, str],
+    content: str | None,
+    command: Sequence[str],
+    *,
+    keep: bool,
+    stay: bool,
+) -> int:
+    """Start a server, fill its database, run the command; return its exit code."""
     try:
         # The rest of tapdb works without what the extra `ephemeral` installs.
         from tapdb.server import EphemeralServer  # noqa: PLC0415
@@ -64,18 +127,74 @@ def ephemeral(database: str, settings: tuple[str, ...], command: tuple[str, ...]
             "tapdb ephemeral", f"the Python package {error.name} is missing", "pip install 'tapdb[ephemeral]'"
         ) from error
 
-    with EphemeralServer(settings=chosen, keep=keep) as server:
-        engine = create_engine(create_database(server.url(), database, template="template0"))
-        with engine.begin() as connection:
-            install_extensions(connection)
-        engine.dispose()
-        code = run_command(command, server.environment(database))
+    if stay and find_standing() is not None:
+        raise _stays_already()
+    try:
+        with EphemeralServer(settings=settings, keep=keep, link=standing_link() if stay else None) as server:
+            url = create_database(server.url(), database, template="template0")
+            with checked_connection(url) as connection:
+                install_extensions(connection)
+                connection.commit()
+            environment = client_environment(url, server.files)
+            code = 0
+            if content is not None:
+                code = run_command([sys.executable, "-m", _EXAMPLES, content], environment)
+                environment = client_environment(url, server.files)
+            write_environment(url, server.files)
+            folder = server.files if content else None
+            if code == 0 and command:
+                if folder:
+                    click.echo(f"example: {command[0]} runs in {folder}", err=True)
+                code = run_command(command, environment, folder=folder)
+            if code == 0 and stay:
+                # What CMD has put into the folder counts as well.
+                write_environment(url, server.files)
+                server.leave()
+                click.echo(_how_to_connect(), err=True)
+    except FileExistsError:
+        raise _stays_already() from None
     if keep:
         click.echo(f"The server has stopped; its files stay in {server.directory}", err=True)
-    sys.exit(code)
+    return code
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def _stays_already() -> SettingsError:
+    return SettingsError(
+        "--stay",
+        f"a server of this user stays already, in {standing_link().resolve()}",
+        f"use it, or stop it first\n{_how_to_connect()}",
+    )
+
+
+def _how_to_connect() -> str:
+    """Return what to type in a shell to use the server that stays."""
+    files = standing_link() / FILES
+    known = files / OBSCORE_CONFIG
+    return "\n".join(
+        [
+            "The server stays until `tapdb ephemeral --stop`. To use it, in any shell of this user:",
+            f"  source {shlex.quote(str(files / ENVIRONMENT))}",
+            f"  cd {shlex.quote(str(files))}",
+            "  psql",
+            *(
+                ["  tapdb obscore mapping", f"TAPDB_OBSCORE_CONFIG is {known} then."]
+                if known.exists()
+                else []
+            ),
+        ]
+    )
+
+
+def _stop() -> None:
+    """Stop the server that stays, and say what was done."""
+    link, directory = standing_link(), stop_standing()
+    done = (
+        f"no server stays: there is no {link}" if directory is None else f"stopped, and {directory} removed"
+    )
+    click.echo(f"tapdb ephemeral: {done}", err=True)
+
+
+def run_command(command: Sequence[str], environment: Mapping[str, str], *, folder: Path | None = None) -> int:
     """Run a command to its end and return its exit code, as a shell would give it.
 
     A signal that another process sends us is passed on. One that the terminal sends has reached the command
@@ -87,6 +206,8 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
         Program and arguments.
     environment
         All of its environment.
+    folder
+        Where it runs, if not here. A relative path of the program is one from here.
     """
     program = shutil.which(command[0], path=environment.get("PATH"))
     if program is None:
@@ -98,8 +219,9 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED | {signal.SIGCHLD})
     try:
         child = subprocess.Popen(
-            [program, *command[1:]],
-            env=dict(environment),
+            [str(Path(program).absolute()), *command[1:]],
+            cwd=folder,
+            env=dict(environment) | ({"OLDPWD": str(Path.cwd())} if folder else {}),
             # The command must not inherit that we hold signals back.
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),  # noqa: PLW1509 - one thread
         )

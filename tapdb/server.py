@@ -16,7 +16,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from tapdb.server_directory import prepare_directory, start_watcher
+from tapdb.server_directory import FILES, STAY, prepare_directory, start_watcher, write_stop
 from tapdb.server_environment import client_environment
 from tapdb.server_process import HOST, USER, ServerProcess, start_process
 from tapdb.server_programs import find_account, find_pg_ctl
@@ -58,6 +58,8 @@ class EphemeralServer:
         More settings of ``postgresql.conf``; they win over `DEFAULT_SERVER_SETTINGS`.
     keep
         Whether the directory stays when the server has stopped.
+    link
+        Symbolic link to the directory, made by `start` and removed with the directory.
 
     Attributes
     ----------
@@ -75,7 +77,9 @@ class EphemeralServer:
     'UTC'
     """
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None, keep: bool = False) -> None:
+    def __init__(
+        self, *, settings: Mapping[str, str] | None = None, keep: bool = False, link: Path | None = None
+    ) -> None:
         self.host = HOST
         self.port = 0
         self.user = USER
@@ -83,6 +87,7 @@ class EphemeralServer:
         self.directory: Path | None = None
         self._settings = {**DEFAULT_SERVER_SETTINGS, **(settings or {})}
         self._keep = keep
+        self._link = link
         self._process: ServerProcess | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -104,11 +109,16 @@ class EphemeralServer:
         ------
         ServerStartError
             Raised if PostgreSQL is not installed, cannot run here, or does not start.
+        FileExistsError
+            Raised if the link is there already.
         """
         try:
             account = find_account()
             self.directory, pg_ctl = prepare_directory(find_pg_ctl(), account)
-            self._watcher = start_watcher(self.directory, pg_ctl, keep=self._keep)
+            write_stop(self.directory, pg_ctl, keep=self._keep, link=self._link)
+            self._watcher = start_watcher(self.directory)
+            if self._link is not None:
+                self._link.symlink_to(self.directory)
             self._process = start_process(
                 self.directory, pg_ctl, account, password=self.password, settings=self._settings
             )
@@ -129,6 +139,25 @@ class EphemeralServer:
             if watcher is not None and watcher.stdin is not None:
                 watcher.stdin.close()
                 watcher.wait()
+
+    def leave(self) -> None:
+        """Let the server run on when this process ends, until the script ``stop`` in its directory is run."""
+        process, self._process = self._process, None
+        watcher, self._watcher = self._watcher, None
+        if process is None or watcher is None or watcher.stdin is None:
+            return
+        # Else the executor would stop it at the latest when it is collected.
+        process.process = None
+        watcher.stdin.write(STAY)
+        watcher.stdin.close()
+        watcher.wait()
+
+    @property
+    def files(self) -> Path:
+        """Folder for files of the server's users, closed to all others; it goes with the server."""
+        if self.directory is None:
+            raise RuntimeError("the server was not started")
+        return self.directory / FILES
 
     def url(self, dbname: str = "postgres") -> sa.URL:
         """Return the URL of one database, password included."""

@@ -12,7 +12,16 @@ from pathlib import Path
 from tapdb.errors import ServerStartError
 from tapdb.server_programs import Account
 
-__all__ = ["prepare_directory", "start_watcher"]
+__all__ = ["FILES", "STAY", "STOP", "prepare_directory", "start_watcher", "write_stop"]
+
+FILES = "files"
+"""Folder in the directory of a server for files of its users, closed to all others."""
+
+STOP = "stop"
+"""Shell script in the directory of a server that stops it and removes the directory."""
+
+STAY = b"stay"
+"""What the watcher has to read for the server to stay."""
 
 _PREFIX = "tapdb-"
 # sockaddr_un holds 107 characters (unix(7)); the socket's own name takes up to 15 of them.
@@ -20,20 +29,29 @@ _LONGEST_DIRECTORY = 90
 
 # `env -i`: neither a client's PG* variables nor its secrets reach the server, nor does the mark by which
 # mirakuru finds and on exit kills its processes: it compares process ids by prefix, and may hit a stranger's.
+# `LC_ALL=C`: what PostgreSQL says is in English, and needs no locale that may be missing.
 _PG_CTL = """\
 #!/bin/sh
 if [ "$1" = start ]; then exec 2>{directory}/pg_ctl.log; fi
-exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL="$LC_ALL" LANG="$LANG" {become} \\
+exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL=C {become} \\
     /bin/sh -c 'cd "$0" && exec "$@"' {directory} {pg_ctl} "$@"
 """
 
 # Reads its standard input until the process at the other end is gone, in whatever way.
 _WATCHER = """\
 trap '' INT TERM HUP
-cat >/dev/null
+[ "$(cat)" = {stay} ] || exec /bin/sh {stop}
+"""
+
+_STOP = """\
+#!/bin/sh
+cd /
 {pg_ctl} stop -D {data} -m immediate >/dev/null 2>&1
 {remove}
 """
+_REMOVE = "rm -rf {directory}"
+# The link may be another server's by now.
+_UNLINK = '[ "$(readlink {link})" != {directory} ] || rm {link}; '
 
 
 def prepare_directory(pg_ctl: Path, account: Account | None) -> tuple[Path, Path]:
@@ -86,10 +104,8 @@ def prepare_directory(pg_ctl: Path, account: Account | None) -> tuple[Path, Path
     )
 
 
-def start_watcher(directory: Path, pg_ctl: Path, *, keep: bool) -> subprocess.Popen[bytes]:
-    """Start a shell that stops the server and removes its directory when this process ends.
-
-    It ends when the pipe to it is closed, whatever closes it: `Popen.stdin.close`, or death.
+def write_stop(directory: Path, pg_ctl: Path, *, keep: bool, link: Path | None) -> None:
+    """Write the script that stops a server and removes its directory.
 
     Parameters
     ----------
@@ -97,12 +113,32 @@ def start_watcher(directory: Path, pg_ctl: Path, *, keep: bool) -> subprocess.Po
         As `prepare_directory` returned them.
     keep
         Whether the directory stays.
+    link
+        Symbolic link to the directory that goes with it.
     """
-    script = _WATCHER.format(
-        pg_ctl=shlex.quote(str(pg_ctl)),
-        data=shlex.quote(str(directory / "data")),
-        remove="" if keep else f"rm -rf {shlex.quote(str(directory))}",
+    place = shlex.quote(str(directory))
+    # One line, for the shell must have read it when the file goes.
+    remove = "" if keep else _REMOVE.format(directory=place)
+    if link is not None:
+        remove = _UNLINK.format(link=shlex.quote(str(link)), directory=place) + remove
+    text = _STOP.format(
+        pg_ctl=shlex.quote(str(pg_ctl)), data=shlex.quote(str(directory / "data")), remove=remove
     )
+    (directory / STOP).write_text(text, encoding="utf-8")
+
+
+def start_watcher(directory: Path) -> subprocess.Popen[bytes]:
+    """Start a shell that runs the script `STOP` when this process ends.
+
+    It ends when the pipe to it is closed, whatever closes it: `Popen.stdin.close`, or death. If it has read
+    `STAY` before, the server stays.
+
+    Parameters
+    ----------
+    directory
+        As `prepare_directory` returned it.
+    """
+    script = _WATCHER.format(stay=STAY.decode(), stop=shlex.quote(str(directory / STOP)))
     return subprocess.Popen(
         ["/bin/sh", "-c", script],
         stdin=subprocess.PIPE,
@@ -114,7 +150,7 @@ def start_watcher(directory: Path, pg_ctl: Path, *, keep: bool) -> subprocess.Po
 
 
 def _write_pg_ctl(directory: Path, pg_ctl: Path, account: Account | None) -> Path:
-    """Write the wrapper, and give the directory to the account."""
+    """Write the wrapper and make the folder for files; give the directory to the account."""
     wrapper = directory / "pg_ctl"
     text = _PG_CTL.format(
         become=shlex.join(account.command()) if account else "",
@@ -123,6 +159,7 @@ def _write_pg_ctl(directory: Path, pg_ctl: Path, account: Account | None) -> Pat
     )
     wrapper.write_text(text, encoding="utf-8")
     wrapper.chmod(0o755)
+    (directory / FILES).mkdir(mode=0o700)
     if account is not None:
         os.chown(directory, account.uid, account.gid)
     return wrapper

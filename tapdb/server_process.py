@@ -23,6 +23,9 @@ USER = "postgres"
 _ATTEMPTS = 5
 _TIMEOUT_S = 90
 _POLL_S = 0.02
+# Never the caller's: initdb refuses UTF8 in a locale of another encoding, and rows are to be sorted the same
+# way everywhere. Not every system has the first.
+_LOCALES = ("--locale=C.UTF-8", "--locale=C")
 
 
 class ServerProcess(PostgreSQLExecutor):
@@ -91,14 +94,17 @@ class ServerProcess(PostgreSQLExecutor):
             *("--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-sync"),
             *(f"--username={self.user}", f"--pwfile={secret}"),
         ]
-        made = subprocess.run(
-            [self.executable, "initdb", "--pgdata", self.datadir, "-o", shlex.join(options)],
-            env=os.environ | self.envvars,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
+        for locale in _LOCALES:
+            made = subprocess.run(
+                [self.executable, "initdb", "-D", self.datadir, "-o", shlex.join([*options, locale])],
+                env=os.environ | self.envvars,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+            )
+            if made.returncode == 0:
+                break
         secret.unlink()
         if made.returncode != 0:
             raise ServerStartError("initdb could not make a PostgreSQL cluster.", log=made.stderr.strip())

@@ -7,7 +7,6 @@ the APDB, Alembic the schema, and the questions are put by the role that a TAP s
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -16,24 +15,24 @@ from pathlib import Path
 import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
-from examples.lsstcam import (
-    OBSCORE_CONFIG,
+from tapdb.cli_output import prepare_stdout
+from tapdb.engine import create_engine
+from tapdb.errors import SettingsError, TapdbError
+from tapdb.settings import database_url
+
+from ..database import SCHEMA, add_repository, migrate
+from ..lsstcam import (
     SMALL,
     Content,
     Pointing,
     Repository,
     define_visits,
     ingest_raws,
-    make_repository,
     next_pointing,
     process_visit,
     replace_region,
 )
-from examples.lsstcam.records import detector_region_records
-from tapdb.engine import create_engine
-from tapdb.errors import SettingsError, TapdbError
-from tapdb.settings import database_url
-
+from ..lsstcam.records import detector_region_records
 from .ask import ask
 from .replay import demonstrate_replay
 from .show import Stage
@@ -42,11 +41,10 @@ from .votable import read_back, write_votable
 
 __all__ = ["main"]
 
-_SCHEMA = "butler"
 _CONTENT = replace(SMALL, edges=False)
 
 
-def main(content: Content = _CONTENT, output: Path = Path("demo-output")) -> None:
+def main(content: Content = _CONTENT, output: Path = Path("demo-output"), files: Path | None = None) -> None:
     """Run the demonstration in the database that the environment names.
 
     Parameters
@@ -55,43 +53,50 @@ def main(content: Content = _CONTENT, output: Path = Path("demo-output")) -> Non
         What the repository holds.
     output
         Directory for the files that are written; made if missing.
+    files
+        Folder for the repository; a temporary one if it is not given.
 
     Raises
     ------
     SettingsError
         Raised if the database holds a schema of the repository's name already.
     """
+    if files is None:
+        with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
+            main(content, output, Path(folder))
+            return
     url = database_url()
     engine = create_engine(url)
     try:
-        _demonstrate(Stage(), engine, url, content, output)
+        _demonstrate(Stage(), engine, url, content, output, files)
     finally:
         engine.dispose()
 
 
-def _demonstrate(stage: Stage, engine: sa.Engine, url: sa.URL, content: Content, output: Path) -> None:
-    if sa.inspect(engine).has_schema(_SCHEMA):
+def _demonstrate(
+    stage: Stage, engine: sa.Engine, url: sa.URL, content: Content, output: Path, files: Path
+) -> None:
+    if sa.inspect(engine).has_schema(SCHEMA):
         raise SettingsError(
             "a database for the demonstration",
-            f"this one has a schema {_SCHEMA} already",
+            f"this one has a schema {SCHEMA} already",
             "give it an empty one, as `tapdb ephemeral -- python -m examples.demo` does",
         )
-    with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
-        repository = _make_repository(stage, url, Path(folder) / "repository", content)
-        _upgrade(stage, engine)
-        _ask_questions(stage, engine)
-        with repository.butler(writeable=True) as butler:
-            _look_up(stage, engine, butler)
-            late = _ingest_one_more_visit(stage, engine, butler, repository)
-            _replace_a_region(stage, engine, butler, late)
-        _write_files(stage, engine, output)
+    repository = _make_repository(stage, url, files, content)
+    _upgrade(stage, engine, url)
+    _ask_questions(stage, engine)
+    with repository.butler(writeable=True) as butler:
+        _look_up(stage, engine, butler)
+        late = _ingest_one_more_visit(stage, engine, butler, repository)
+        _replace_a_region(stage, engine, butler, late)
+    _write_files(stage, engine, output)
     demonstrate_replay(stage, url, output)
     _sum_up(stage)
 
 
-def _make_repository(stage: Stage, url: sa.URL, root: Path, content: Content) -> Repository:
+def _make_repository(stage: Stage, url: sa.URL, files: Path, content: Content) -> Repository:
     with stage.step("1. A Butler repository, made with daf_butler"):
-        repository = make_repository(url, root, schema=_SCHEMA, content=content)
+        repository = add_repository(url, files, content)
         visits, detectors, tracts = map(len, (content.pointings, content.detector_ids, content.tracts))
         stage.say(
             f"{visits} visits, {detectors} detectors each, {tracts} tracts, at RA 0 and both poles too."
@@ -99,12 +104,9 @@ def _make_repository(stage: Stage, url: sa.URL, root: Path, content: Content) ->
     return repository
 
 
-def _upgrade(stage: Stage, engine: sa.Engine) -> None:
+def _upgrade(stage: Stage, engine: sa.Engine, url: sa.URL) -> None:
     with stage.step("2. alembic upgrade head"):
-        command = [sys.executable, "-m", "alembic", "-x", f"registry_schema={_SCHEMA}"]
-        command += ["-x", "ppdb_schema=current", "upgrade", "head"]
-        environment = os.environ | {"TAPDB_OBSCORE_CONFIG": str(OBSCORE_CONFIG)}
-        subprocess.run(command, env=environment, check=True)
+        migrate(url)
         stage.say(
             "From here on every dataset is in ivoa.ObsCore in the transaction that puts it into the Butler."
         )
@@ -184,8 +186,10 @@ def _sum_up(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
+    prepare_stdout()
+    given = os.environ.get("TAPDB_EPHEMERAL_FILES")
     try:
-        main()
+        main(files=Path(given) if given else None)
     except TapdbError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

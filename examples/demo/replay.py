@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from examples.apdb import Survey, make_apdb, store_visit, update_all_kinds, withdraw_sources
 from ppdb_replay import ReplayRecord, Result, capture, diff, replay
 from ppdb_replay.replication.replicate import replicate
 
+from ..apdb import make_apdb, withdraw_sources
+from ..database import observe
 from .ask import Answer
 from .light_curve import draw_light_curves
 from .show import Stage
@@ -54,7 +55,7 @@ def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int =
     with _connection(url) as writer, _connection(url, role="tapdb_reader") as reader:
         with stage.step("8. A PPDB that follows an APDB"):
             survey = make_apdb(url, objects=_OBJECTS)
-            _observe(survey, writer, visits)
+            observe(survey, writer, visits)
             stage.say(f"{visits} visits are stored by dax_apdb and copied by tapdb, a chunk a transaction.")
         with stage.step("9. Queries with no thought of versions, captured"):
             object_id = max(survey.histories, key=lambda one: len(survey.histories[one]))
@@ -67,7 +68,7 @@ def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int =
                 path.write_text(result.record.to_json(), encoding="utf-8")
         with stage.step(f"10. {visits} more visits: sources are reassociated and withdrawn, objects closed"):
             published = survey.histories[object_id][:2]
-            _observe(survey, writer, visits, updates=True)
+            observe(survey, writer, visits, updates=True)
             withdraw_sources(survey, detections=published)
             replicate(survey.replica, writer)
             later = {name: capture(reader, query) for name, query in queries.items()}
@@ -97,18 +98,6 @@ def _connection(url: sa.URL, role: str | None = None) -> Iterator[psycopg.Connec
         if role is not None:
             connection.execute(psycopg.sql.SQL("SET ROLE {}").format(psycopg.sql.Identifier(role)))
         yield connection
-
-
-def _observe(
-    survey: Survey, connection: psycopg.Connection[Any], visits: int, *, updates: bool = False
-) -> None:
-    """Store visits, each copied before the next: an APDB in PostgreSQL does not keep what chunks were."""
-    for number in range(visits):
-        store_visit(survey)
-        replicate(survey.replica, connection)
-        if updates and number % 5 == 4:
-            update_all_kinds(survey)
-            replicate(survey.replica, connection)
 
 
 def _summary(captured: dict[str, Result]) -> Answer:

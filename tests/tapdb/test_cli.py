@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any
 
 import click
@@ -156,6 +158,38 @@ def test_a_shell_completes_commands(typed: str, offered: str) -> None:
     program = [sys.executable, "-c", "from tapdb.cli import main; main(prog_name='tapdb')"]
     done = subprocess.run(program, env=os.environ | variables, check=True, capture_output=True, text=True)
     assert done.stdout == f"plain,{offered}\n"
+
+
+def test_bash_completes_by_the_line_that_the_page_gives() -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "cli.md"
+    (line,) = re.findall(r"^eval .*bash_source.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    script = f"""
+        {line}
+        COMP_WORDS=(tapdb ephemeral --ex) COMP_CWORD=2
+        $(complete -p tapdb | sed -nE 's/.* -F ([^ ]+) .*/\\1/p') tapdb
+        echo "${{COMPREPLY[@]}}"
+    """
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=os.environ | path, check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("--example\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        (["obscroe"], "Did you mean 'obscore'?"),
+        (["failing", "dirft"], "Did you mean 'drift'?"),
+        (["tap_schema", "publish"], "Did you mean 'tap-schema'?"),
+        (["nothing-like-it"], "No such command 'nothing-like-it'.\n"),
+    ],
+)
+def test_a_command_that_is_misspelt_is_suggested(runner: CliRunner, typed: list[str], suggested: str) -> None:
+    done = runner.invoke(main, typed)
+    assert done.exit_code == 2
+    assert suggested in done.stderr
+    assert done.stderr.count("Error: ") == 1
 
 
 def test_every_error_has_an_exit_code_and_keeps_its_facts() -> None:

@@ -8,6 +8,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,131 @@ def test_keep_leaves_the_files_and_says_where(tmp_path: Path) -> None:
     directory = Path(done.stderr.split()[-1])
     assert (directory / "data" / "PG_VERSION").exists()
     directory.rename(tmp_path / "kept")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return an environment with a temporary directory of its own; whatever stays there is stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="tapdb-test-"))
+    folder.chmod(0o755)
+    yield {"TMPDIR": str(folder), "HOME": str(tmp_path)}
+    tapdb("ephemeral", "--stop", TMPDIR=str(folder))
+    folder.rmdir()
+
+
+def test_a_server_that_stays_is_found_by_any_shell_and_goes_when_it_is_told(places: dict[str, str]) -> None:
+    write = 'psql -qc "CREATE TABLE kept ()"; touch "$TAPDB_EPHEMERAL_FILES/obscore.yaml"'
+    done = tapdb("ephemeral", "--stay", "--", "sh", "-c", write, **places)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    # The lines that are shown are run as they are, in a shell that another database was set for.
+    lines = [line.strip() for line in done.stderr.splitlines() if line.startswith("  ")]
+    script = "\n".join(
+        [*lines[:2], "psql -XAtc '\\dt'; pwd; echo $TAPDB_OBSCORE_CONFIG; echo ${TAPDB_URL-gone}"]
+    )
+    elsewhere = {"PGSERVICE": "production", "TAPDB_URL": "postgresql://production/dp1"}
+    used = subprocess.run(
+        ["bash", "-c", script], env=os.environ | elsewhere, check=True, capture_output=True, text=True
+    )
+    link = Path(places["TMPDIR"], f"tapdb-server-{os.geteuid()}")
+    assert used.stdout.splitlines() == [
+        "public|kept|table|postgres",
+        str(link / "files"),
+        str(link.resolve() / "files" / "obscore.yaml"),
+        "gone",
+    ]
+    assert link.resolve().joinpath("files", "environment.sh").parent.stat().st_mode & 0o077 == 0
+
+    again = tapdb("ephemeral", "--stay", **places)
+    assert again.returncode == 2
+    assert "stays already" in again.stderr
+    assert all(line in again.stderr for line in lines)
+
+    assert "removed" in tapdb("ephemeral", "--stop", **places).stderr
+    assert list(Path(places["TMPDIR"]).iterdir()) == []
+    last = tapdb("ephemeral", "--stop", **places)
+    assert last.returncode == 0
+    assert "no server stays" in last.stderr
+
+
+def test_a_server_does_not_stay_if_the_command_fails(places: dict[str, str]) -> None:
+    assert tapdb("ephemeral", "--stay", "--", "false", **places).returncode == 1
+    assert list(Path(places["TMPDIR"]).iterdir()) == []
+
+
+def test_a_link_that_a_machine_has_left_when_it_went_down_is_no_server(places: dict[str, str]) -> None:
+    link = Path(places["TMPDIR"], f"tapdb-server-{os.geteuid()}")
+    link.symlink_to(link.with_name("tapdb-gone"))
+    assert tapdb("ephemeral", "--stay", **places).returncode == 0
+    assert link.exists()
+    assert tapdb("ephemeral", "--stop", **places).returncode == 0
+
+
+def test_a_file_of_the_links_name_is_not_touched(places: dict[str, str]) -> None:
+    file = Path(places["TMPDIR"], f"tapdb-server-{os.geteuid()}")
+    file.write_text("mine")
+    for option in ("--stay", "--stop"):
+        done = tapdb("ephemeral", option, **places)
+        assert done.returncode == 2
+        assert "is not a link" in done.stderr
+    assert file.read_text() == "mine"
+    file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"), [([], "CMD is missing"), (["--keep", "--stay"], "give one of them")]
+)
+def test_options_that_make_no_sense_are_usage_errors(arguments: list[str], problem: str) -> None:
+    done = tapdb("ephemeral", *arguments)
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+COLLECTIONS = (
+    "from lsst.daf.butler import Butler; print(*Butler('demo').collections.query('LSSTCam/raw/all'))"
+)
+
+
+def test_the_example_has_a_repository_a_view_and_versions(tmp_path: Path) -> None:
+    script = """
+        tapdb obscore check && tapdb ppdb check
+        psql -XAtc 'SELECT count(*) > 20 FROM ppdb_history.snapshot'
+        psql -XAtc 'SELECT count(*) > 100 FROM ppdb."DiaSource"'
+        psql -XAtc "SELECT count(*) FROM tap_schema.tables WHERE table_name ~ '(ObsCore|ppdb.DiaObject)$'"
+        python -c "$0"
+        tapdb ppdb replicate apdb.yaml --once --dry-run
+        pwd; echo "$OLDPWD"
+    """
+    # A newcomer has activated nothing.
+    path = {"PATH": os.environ["PATH"].replace(str(Path(sys.executable).parent), "")}
+    done = subprocess.run(
+        [*TAPDB, "ephemeral", "--example", "--", "sh", "-ec", script, COLLECTIONS],
+        cwd=tmp_path,
+        env=os.environ | path | {"PYTHONIOENCODING": "iso8859-9"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done
+    *checks, folder, before = done.stdout.splitlines()
+    assert checks == ["t", "t", "2", "LSSTCam/raw/all"]
+    said = done.stderr.splitlines()
+    assert said[-3:] == ["No difference.", "Versioning is in place.", "0 chunks would be copied."]
+    assert f"example: sh runs in {folder}" in said
+    assert before == str(tmp_path)
+    assert not Path(folder).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_example_without_its_packages_names_the_command_that_installs_them(tmp_path: Path) -> None:
+    package = tmp_path / "lsst"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ModuleNotFoundError('hidden', name='lsst.daf.butler')")
+    done = tapdb("ephemeral", "--example", "--", "true", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: --example: the Python package lsst.daf.butler is missing; pip install 'tapdb[example]'\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["work_mem", "=4MB", "work mem=4MB"])
@@ -159,4 +286,5 @@ def test_the_help_shows_commands_that_can_be_typed() -> None:
     examples = [
         line.strip() for line in done.stdout.splitlines() if line.strip().startswith("tapdb ephemeral ")
     ]
-    assert [shlex.split(line)[-1] for line in examples] == ["SELECT pg_sphere_version()", "bash"]
+    ends = ["SELECT pg_sphere_version()", "bash", "bash", "--stay", "--stop"]
+    assert [shlex.split(line)[-1] for line in examples] == ends

@@ -99,6 +99,26 @@ def test_sql_and_migrations_are_found_in_an_installed_wheel(wheel: zipfile.ZipFi
     assert done.stdout.splitlines() == [str(tmp_path / "tapdb_sql" / "__init__.py"), "True", "True"]
 
 
+def test_an_installed_wheel_makes_the_example(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "installed")
+    program = [sys.executable, "-c", "from tapdb.cli import main; main()"]
+    reader = "import os, tapdb_examples; print(tapdb_examples.__file__, *sorted(os.listdir()))"
+    done = subprocess.run(
+        [*program, "ephemeral", "--repository", "--", sys.executable, "-c", reader],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    where = tmp_path / "installed" / "tapdb_examples" / "__init__.py"
+    # Alembic's own files are in a checkout alone.
+    assert done.stdout.split() == [
+        *(str(where), "butler", "environment.sh", "obscore.yaml", "repositories.yaml")
+    ]
+
+
 def test_every_package_in_the_tree_is_installed() -> None:
     present = {
         ".".join([top, *file.parent.relative_to(ROOT / top).parts])

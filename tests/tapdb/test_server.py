@@ -111,6 +111,43 @@ def test_whatever_ends_the_owner_ends_the_server_and_removes_its_directory(how: 
     wait_until(lambda: not Path("/proc", str(postmaster)).exists())
 
 
+LEAVER = """
+import sys
+from tapdb.server import EphemeralServer
+with EphemeralServer() as server:
+    server.leave()
+print(server.directory)
+"""
+
+
+def test_a_server_that_is_left_runs_on_until_its_script_is_run() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVER], capture_output=True, text=True, check=True)
+    directory = Path(done.stdout.strip())
+    try:
+        postmaster = int((directory / "data" / "postmaster.pid").read_text().splitlines()[0])
+        assert Path("/proc", str(postmaster)).exists()
+        assert (directory / "files").stat().st_mode & 0o077 == 0
+    finally:
+        subprocess.run(["/bin/sh", str(directory / "stop")], check=True)
+    assert not directory.exists()
+    wait_until(lambda: not Path("/proc", str(postmaster)).exists())
+
+
+@pytest.mark.parametrize("name", ["LC_ALL", "LANG"])
+@pytest.mark.parametrize("locale", ["tr_TR.ISO-8859-9", "tr_TR.UTF-8", "C"])
+def test_a_server_is_the_same_in_every_locale(
+    name: str, locale: str, private_server: EphemeralServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "SELECT datcollate, datctype, pg_encoding_to_char(encoding) FROM pg_database WHERE oid = 1"
+    monkeypatch.delenv("LC_ALL", raising=False)
+    monkeypatch.setenv(name, locale)
+    with EphemeralServer() as server, checked_connection(server.url()) as session:
+        found = session.exec_driver_sql(asked).one()
+    with checked_connection(private_server.url()) as session:
+        assert session.exec_driver_sql(asked).one() == found
+    assert found[2] == "UTF8"
+
+
 def test_a_tmpdir_that_the_servers_account_cannot_enter_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
