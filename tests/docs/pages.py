@@ -5,22 +5,38 @@ from __future__ import annotations
 import doctest
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "Block", "Step", "anchors", "blocks", "links", "pages", "run_block", "runnable", "steps"]
+__all__ = [
+    "ROOT",
+    "Block",
+    "Session",
+    "Step",
+    "anchors",
+    "blocks",
+    "links",
+    "pages",
+    "run_session",
+    "runnable",
+    "sessions",
+    "steps",
+]
 
 ROOT = Path(__file__).parent.parent.parent
 
 _BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_START = re.compile(r"^(?P<start>tapdb ephemeral .*--) (?:bash|python)\b", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 _PROMPT, _MORE = "$ ", "> "
 _CHECKER = doctest.OutputChecker()
 _OPTIONS = doctest.ELLIPSIS
 _TIMEOUT_S = 120
+_RUN = frozenset({"console", "python"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,20 @@ class Step:
     expected: str
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Blocks of a page that a reader runs one after another, from the line that gives them a database.
+
+    Attributes
+    ----------
+    start
+        The line up to the program, ``tapdb ephemeral --example --``; empty if no database is needed.
+    """
+
+    start: str
+    blocks: tuple[Block, ...]
+
+
 def pages() -> list[Path]:
     """Return all pages that people read, those at the top of the project too."""
     top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGES.md")]
@@ -48,7 +78,7 @@ def pages() -> list[Path]:
 
 def runnable() -> list[Path]:
     """Return the pages with something in them that is run."""
-    return [page for page in pages() if any(one.language in {"console", "python"} for one in blocks(page))]
+    return [page for page in pages() if sessions(page)]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -58,6 +88,19 @@ def blocks(page: Path) -> list[Block]:
         Block(found["language"], found["text"], text.count("\n", 0, found.start()) + 1)
         for found in _BLOCK.finditer(text)
     ]
+
+
+def sessions(page: Path) -> list[Session]:
+    """Return what is run of a page, by the database that it is run in."""
+    start, found = "", {"": list[Block]()}
+    for block in blocks(page):
+        if block.language == "sh" and (line := _START.search(block.text)):
+            start = line["start"]
+            assert start not in found, f"{page.name}:{block.line}: a second {start}"
+            found[start] = []
+        elif block.language in _RUN:
+            found[start].append(block)
+    return [Session(start, tuple(shown)) for start, shown in found.items() if shown]
 
 
 def links(page: Path) -> list[str]:
@@ -87,28 +130,22 @@ def steps(block: Block) -> Iterator[Step]:
         yield Step(command, expected)
 
 
-def run_block(block: Block, names: dict[str, Any], environment: Mapping[str, str], folder: Path) -> list[str]:
-    """Run a block and return where what it printed is not what the page says; ``...`` stands for anything.
+def run_session(session: Session) -> list[str]:
+    """Run blocks here and return where what they printed is not what the page says; ``...`` is anything."""
+    names: dict[str, Any] = {}
+    return [problem for block in session.blocks for problem in _run_block(block, names)]
 
-    Parameters
-    ----------
-    block
-        Block of a console, or of Python with its prompts.
-    names
-        Names that earlier blocks of Python have left; added to.
-    environment, folder
-        For commands of a console.
-    """
+
+def _run_block(block: Block, names: dict[str, Any]) -> list[str]:
+    """Run a block of a console, or of Python with its prompts, which adds to the names."""
     if block.language == "python":
         return _run_python(block, names)
-    return [problem for step in steps(block) for problem in _run_step(step, environment, folder)]
+    return [problem for step in steps(block) for problem in _run_step(step)]
 
 
-def _run_step(step: Step, environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+def _run_step(step: Step) -> Iterator[str]:
     done = subprocess.run(
         ["bash", "-c", step.command],
-        cwd=folder,
-        env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -139,3 +176,10 @@ def _prose(page: Path) -> str:
         lambda found: found[0].replace("](", "] ("),
         _BLOCK.sub("", page.read_text(encoding="utf-8")),
     )
+
+
+if __name__ == "__main__":
+    # What a reader does: the blocks of a page after the line that is the second argument.
+    shown = next(one for one in sessions(Path(sys.argv[1])) if one.start == sys.argv[2])
+    problems = run_session(shown)
+    sys.stdout.write("\n".join([*problems, f"{len(shown.blocks)} blocks, {len(problems)} problems\n"]))

@@ -2,101 +2,176 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from examples.lsstcam import OBSCORE_CONFIG, TINY, make_repository
+from examples.database import add_repository, make_example
 from tapdb.databases import create_database, drop_database
-from tapdb.engine import create_engine
+from tapdb.engine import checked_connection
 from tapdb.errors import TapdbError
 from tapdb.extensions import install_extensions
 from tapdb.server import EphemeralServer
-from tests.docs.pages import ROOT, anchors, blocks, links, pages, run_block, runnable
+from tapdb.server_environment import client_environment
+from tests.docs.pages import ROOT, Session, anchors, links, pages, run_session, runnable, sessions
 from tests.tapdb.test_project import modules
 from tools import generate_docs
 from tools.generate_docs import CONFIG_SECTIONS, DOCS, PACKAGES, PARTS, commands, generate, settings_variables
 
 _REMOTE = ("https://", "http://", "mailto:")
-_TEMPLATE, _DATABASE = "archive_template", "archive"
-_ROLES = "DROP ROLE IF EXISTS tapdb_owner, tapdb_reader, tap"
+_TEMPLATE, _DATABASE = "template", "archive"
+_FILLED_BY: dict[str, Callable[[sa.URL, Path], object]] = {
+    "tapdb ephemeral --": lambda _url, _files: None,
+    "tapdb ephemeral --repository --": add_repository,
+    "tapdb ephemeral --example --": lambda url, files: make_example(url, files, print),
+}
+_DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+_READER = {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "COLUMNS": "110",
+    "NO_COLOR": "1",
+    "PSQL_PAGER": "",
+}
+# Those of the template stay.
+_UNUSED_ROLES = """
+    SELECT rolname FROM pg_roles AS role WHERE rolname IN ('tap', 'tapdb_owner', 'tapdb_reader')
+    AND NOT EXISTS (SELECT FROM pg_shdepend WHERE refobjid = role.oid AND deptype <> 'p')
+    ORDER BY rolname
+"""
 
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+Run = Callable[[Session], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a line of a page starts: a server with a template database, and the folder of its files."""
+
+    server: EphemeralServer
+    files: Path
+
+
 @pytest.fixture(scope="module")
-def docs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EphemeralServer]:
-    """Return a server with a template database that holds the demonstration's repository, schema butler."""
-    with EphemeralServer() as server, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PGPASSWORD", server.password)
-        url = create_database(server.url("postgres"), _TEMPLATE, template="template0")
-        engine = create_engine(url)
-        with engine.begin() as connection:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Original]]:
+    """Return a function that gives what a line starts; a server for each, for roles belong to all of it."""
+
+    @cache
+    def make(start: str) -> Original:
+        server, files = stack.enter_context(EphemeralServer()), tmp_path_factory.mktemp("files")
+        url = create_database(server.url(), _TEMPLATE, template="template0")
+        with checked_connection(url) as connection:
             install_extensions(connection)
-        engine.dispose()
-        make_repository(url, tmp_path_factory.mktemp("butler"), content=replace(TINY, edges=False))
-        yield server
+            connection.commit()
+        with pytest.MonkeyPatch.context() as environment:
+            # dax_apdb takes it from there.
+            environment.setenv("PGPASSWORD", server.password)
+            _FILLED_BY[start](url, files)
+        # Butler and dax_apdb keep connections: a database with any cannot be copied.
+        gc.collect()
+        with checked_connection(server.url()) as connection:
+            connection.execute(sa.text(_DISCONNECT), {"name": _TEMPLATE})
+        return Original(server, files)
+
+    with ExitStack() as stack:
+        yield make
 
 
 @pytest.fixture
-def run_page(
-    docs_server: EphemeralServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Path], list[str]]]:
-    """Return a function that runs all that a page shows, in a database and a directory of its own."""
-    for name in ("alembic.ini", "migrations", "examples"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "obscore.yaml").write_text(OBSCORE_CONFIG.read_text())
-    create_database(docs_server.url("postgres"), _DATABASE, template=_TEMPLATE)
-    environment = docs_server.environment(_DATABASE)
-    # What a reader sees who has not set it: output and errors must come in their order by themselves.
-    environment.pop("PYTHONUNBUFFERED", None)
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
-        "HOME": str(tmp_path),
-        "COLUMNS": "110",
-        "NO_COLOR": "1",
-        "PSQL_PAGER": "",
-    }
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment.items():
+def run(
+    original: Callable[[str], Original], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Return a function that runs a session as `tapdb ephemeral` would, in a copy of its database."""
+    for name, value in _READER.items():
         monkeypatch.setenv(name, value)
+    # What a reader sees who has not set it: output and errors must come in their order by themselves.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    used: list[EphemeralServer] = []
 
-    def run(page: Path) -> list[str]:
-        names: dict[str, Any] = {}
-        shown = [block for block in blocks(page) if block.language in {"console", "python"}]
-        return [problem for block in shown for problem in run_block(block, names, environment, tmp_path)]
+    def run(session: Session) -> list[str]:
+        files = tmp_path / "files"
+        if not session.start:
+            files.mkdir()
+            monkeypatch.setenv("DATABASE_URL", "postgresql://no-database-is-needed.invalid/")
+        else:
+            given = original(session.start)
+            used.append(given.server)
+            shutil.copytree(given.files, files, symlinks=True)
+            url = create_database(given.server.url(), _DATABASE, template=_TEMPLATE)
+            for name, value in client_environment(url, files).items():
+                monkeypatch.setenv(name, value)
+        monkeypatch.chdir(files)
+        return run_session(session)
 
     yield run
-    drop_database(docs_server.url("postgres"), _DATABASE)
-    engine = create_engine(docs_server.url("postgres"))
-    with engine.begin() as connection:
-        connection.execute(sa.text(_ROLES))
-    engine.dispose()
+    for server in used:
+        drop_database(server.url(), _DATABASE)
+        with checked_connection(server.url()) as connection:
+            for role in connection.scalars(sa.text(_UNUSED_ROLES)).all():
+                connection.execute(sa.text(f"DROP ROLE {role}"))
+            connection.commit()
 
 
-@pytest.mark.parametrize("page", runnable(), ids=name_of)
-def test_what_a_page_shows_is_what_happens(page: Path, run_page: Callable[[Path], list[str]]) -> None:
-    problems = run_page(page)
+@pytest.mark.parametrize(
+    ("page", "session"),
+    [pytest.param(page, one, id=f"{page.name} {one.start}") for page in runnable() for one in sessions(page)],
+)
+def test_what_a_page_shows_is_what_happens(page: Path, session: Session, run: Run) -> None:
+    problems = run(session)
     assert not problems, "\n".join(problems)
 
 
-def test_a_page_that_shows_something_else_is_found(
-    tmp_path: Path, run_page: Callable[[Path], list[str]]
-) -> None:
+def test_a_page_that_shows_something_else_is_found(tmp_path: Path, run: Run) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```console\n$ echo one\ntwo\n$ false\n$ echo '1 2'\n1 ...\n```\n```python\n>>> 1 + 1\n3\n```\n"
     )
-    assert len(run_page(page)) == 3
+    (session,) = sessions(page)
+    assert len(run(session)) == 3
+
+
+def test_a_page_that_does_not_say_which_database_it_needs_has_none(tmp_path: Path, run: Run) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ tapdb extensions check > /dev/null 2>&1\n```\n")
+    (session,) = sessions(page)
+    assert len(run(session)) == 1
+
+
+@pytest.mark.parametrize("session", sessions(ROOT / "README.md"), ids=lambda one: one.start)
+def test_a_newcomer_who_types_what_the_readme_says_sees_what_it_says(
+    session: Session, tmp_path: Path
+) -> None:
+    """The line is run as it stands there, with what follows in place of the shell."""
+    assert session.start
+    environment = os.environ | _READER | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    reader = shlex.join(["python", "-m", "tests.docs.pages", str(ROOT / "README.md"), session.start])
+    done = subprocess.run(
+        ["bash", "-c", f"{session.start} {reader}"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1:] == [f"{len(session.blocks)} blocks, 0 problems"], done
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=name_of)
