@@ -63,3 +63,5 @@ if __name__ == "__main__":
     except TapdbError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tapdb import __version__
-from tapdb.cli_output import prepare_stdout
+from tapdb.cli_output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.settings import LOG_LEVELS, read_settings
 
@@ -75,7 +75,7 @@ class RootGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line; what is written does not depend on the locale."""
-        prepare_stdout()
+        prepare_streams()
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:

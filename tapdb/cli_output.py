@@ -1,4 +1,4 @@
-"""Where commands write: a file that the user names, or standard output."""
+"""Where commands write, and in what encoding: a file that the user names, or standard output."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from typing import IO, cast
 
 import click
 
-__all__ = ["output_stream", "prepare_stdout"]
+__all__ = ["output_stream", "prepare_streams"]
 
 
-def prepare_stdout() -> None:
-    """Let files and pipes get UTF-8 in every locale, and a terminal ``?`` for what it cannot show."""
-    stdout = sys.stdout
-    if not isinstance(stdout, io.TextIOWrapper):
+def prepare_streams() -> None:
+    """Let files and pipes hold UTF-8 in every locale, and a terminal show ``?`` for what it cannot show."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    if not isinstance(sys.stdout, io.TextIOWrapper):
         return
-    if stdout.isatty():
-        stdout.reconfigure(errors="replace")
+    if sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="replace")
     else:
         # Names of files that are no UTF-8 come out as the bytes that they are.
-        stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager

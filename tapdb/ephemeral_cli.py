@@ -22,7 +22,7 @@ from tapdb.server_standing import find_standing, standing_link, stop_standing
 
 __all__ = ["ephemeral", "run_command"]
 
-# The folder examples/ under its installed name; it runs in a process of its own, with all of Rubin's packages.
+# The folder examples/ under its installed name; a process of its own imports all of Rubin's packages.
 _EXAMPLES = "tapdb_examples"
 _NOT_FOUND, _NOT_RUNNABLE, _SIGNALLED = 127, 126, 128
 _FORWARDED = frozenset(

@@ -15,7 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
-from tapdb.cli_output import prepare_stdout
+from tapdb.cli_output import prepare_streams
 from tapdb.engine import create_engine
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.settings import database_url
@@ -186,7 +186,7 @@ def _sum_up(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    prepare_stdout()
+    prepare_streams()
     given = os.environ.get("TAPDB_EPHEMERAL_FILES")
     try:
         main(files=Path(given) if given else None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +185,31 @@ def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
     }
     assert shown["rows"][0] == [1, "2024-01-01T12:00:00", [0.0, 0.0], "alpha"]
     assert not shown["overflow"]
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "tr_TR.ISO-8859-9", "PYTHONIOENCODING": "iso8859-9"},
+        {"LC_ALL": "tr_TR.UTF-8"},
+    ],
+    ids=["C", "Latin-5", "UTF-8"],
+)
+def test_rows_in_a_pipe_are_utf_8_in_every_locale(locale: dict[str, str], service_url: sa.URL) -> None:
+    environment = os.environ | locale | {"TAPDB_URL": service_url.render_as_string(hide_password=False)}
+    program = [sys.executable, "-c", "from tapdb.cli import main; main()"]
+    for form in ("csv", "json", "votable", "table"):
+        written = subprocess.run(
+            [*program, "query", "run", "--format", form, "-"],
+            env=environment,
+            check=False,
+            capture_output=True,
+            input="SELECT TOP 1 'λ ─ İı' AS label FROM cat.Object".encode(),
+        )
+        assert written.returncode == 0, written.stderr
+        text = written.stdout.decode("utf-8")
+        assert "λ ─ İı" in (str(json.loads(text)) if form == "json" else text)
 
 
 def test_run_writes_a_votable_that_astropy_reads(tapdb: Callable[..., Result], tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from tapdb.engine import checked_connection, create_engine
 from tapdb.errors import SettingsError
 from tapdb.server_environment import client_environment
 
+ROOT = Path(__file__).parent.parent.parent
 _COMPARED = ("registry_dataset_id", "obs_id", "t_min", "s_region")
 
 
@@ -25,8 +29,11 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
     for name, value in client_environment(database_url).items():
         monkeypatch.setenv(name, value)
 
-    main(replace(TINY, edges=False), tmp_path)
+    files = tmp_path / "files"
+    files.mkdir()
+    main(replace(TINY, edges=False), tmp_path, files)
 
+    assert {one.name for one in files.iterdir()} >= {"butler", "obscore.yaml", "repositories.yaml"}
     shown = capfd.readouterr().out
     assert "Until it commits, another session sees 0 datasets" in shown
     assert "POLYGON ICRS" in shown
@@ -52,6 +59,37 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
         assert (written["t_min"] == t_min) if t_min is not None else written["t_min"].mask
     assert str(table["s_ra"].unit) == "deg"
     assert table["t_min"].meta["ucd"] == "time.start;obs.exposure"
+
+
+def test_make_demo_keeps_the_server_if_told_so() -> None:
+    for more, option in ((), "ephemeral  --"), (("KEEP=1",), "ephemeral --stay --"):
+        planned = subprocess.run(
+            ["make", "-n", "demo", *more], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        assert f"tapdb {option} .venv/bin/python -m examples.demo" in planned.stdout
+
+
+SHOW = """
+from examples.demo.ask import Answer
+from examples.demo.show import Stage
+from tapdb.cli_output import prepare_streams
+prepare_streams()
+stage = Stage()
+with stage.step("1. A title"):
+    stage.show(Answer("purpose", ("name", "digest"), (("a", "sha256:1…"), ("b", "İ"))))
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-9", "utf-8"])
+def test_the_demonstration_is_shown_on_a_terminal_of_any_encoding(encoding: str) -> None:
+    master, terminal = os.openpty()
+    variables = os.environ | {"PYTHONIOENCODING": encoding, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", SHOW], env=variables, stdout=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(master, 10_000).decode(encoding)
+    os.close(master)
+    assert ("sha256:1…" if encoding == "utf-8" else "sha256:1?") in shown
+    assert ("─" in shown) == (encoding == "utf-8")
 
 
 def test_the_demonstration_leaves_a_database_alone_that_holds_a_repository(

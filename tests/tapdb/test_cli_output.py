@@ -47,8 +47,8 @@ def test_standard_output_stays_open_and_keeps_the_order() -> None:
 
 TEXT = "λ ─ İı"
 WRITER = f"""
-from tapdb.cli_output import output_stream, prepare_stdout
-prepare_stdout()
+from tapdb.cli_output import output_stream, prepare_streams
+prepare_streams()
 print({TEXT!r})
 with output_stream('-') as stream:
     stream.write({TEXT!r}.encode())
@@ -77,8 +77,8 @@ def test_a_terminal_gets_its_own_encoding(encoding: str, shown: str) -> None:
 
 def test_a_name_that_is_no_utf_8_comes_out_as_its_bytes() -> None:
     program = (
-        "import os; from tapdb.cli_output import prepare_stdout\n"
-        "prepare_stdout(); print(os.fsdecode(b'\\xff'))"
+        "import os; from tapdb.cli_output import prepare_streams\n"
+        "prepare_streams(); print(os.fsdecode(b'\\xff'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"\xff\n"
