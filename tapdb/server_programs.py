@@ -87,7 +87,8 @@ def find_pg_ctl() -> Path:
             return candidate
     raise ServerStartError(
         "no PostgreSQL server is installed: pg_ctl was looked for in " + ", ".join(looked) + ".",
-        "On Debian or Ubuntu: sudo apt-get install postgresql postgresql-NN-pgsphere, NN being its version.",
+        "On Debian or Ubuntu: sudo apt-get install postgresql '^postgresql-[0-9]+-pgsphere$' "
+        "(which also makes and starts a cluster on port 5432, for you to keep or drop).",
     )
 
 

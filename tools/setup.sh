@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly VENV=.venv
 readonly STAMP=$VENV/.tapdb-setup
 readonly OLDEST_PYTHON=11 # 3.11
-readonly CREATECLUSTER=/etc/postgresql-common/createcluster.conf
+readonly NO_CLUSTER=/etc/postgresql-common/createcluster.d/tapdb.conf
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly CHECKED=$VENV/.tapdb-server-checked # its time: when a newer PostgreSQL was last looked for
 
@@ -138,7 +138,7 @@ can_be_root() {
 }
 
 install_packages() {
-    local packages=("$@") planned saved=
+    local packages=("$@") planned
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
             "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
@@ -165,29 +165,21 @@ install_packages() {
     say "installing ${packages[*]}"
     if [ -z "$(find_pg_ctl)" ]; then
         # Debian makes and starts a cluster with each server that is installed: not this time.
-        apt_install postgresql-common
-        if [ -f $CREATECLUSTER ]; then
-            saved=$(mktemp)
-            cp $CREATECLUSTER "$saved"
-            printf '\ncreate_main_cluster = false\n' | as_root tee -a $CREATECLUSTER >/dev/null
-        fi
+        as_root mkdir -p "$(dirname $NO_CLUSTER)"
+        echo 'create_main_cluster = false' | as_root tee $NO_CLUSTER >/dev/null
     fi
     without_services apt_install "${packages[@]}"
-    if [ -n "$saved" ]; then
-        as_root cp "$saved" $CREATECLUSTER
-        rm -f "$saved"
-    fi
+    as_root rm -f $NO_CLUSTER
 }
 
 # What an administrator types so that no cluster is made beside the packages.
 administrator_line() {
-    local install="sudo apt-get install --no-install-recommends"
     if [ -z "$(find_pg_ctl)" ]; then
-        echo "  sudo apt-get update && $install postgresql-common &&" \
-            "echo 'create_main_cluster = false' | sudo tee -a $CREATECLUSTER && $install $*"
+        printf '  sudo mkdir -p %s && echo "create_main_cluster = false" | sudo tee %s && ' "$(dirname $NO_CLUSTER)" $NO_CLUSTER
     else
-        echo "  sudo apt-get update && $install $*"
+        printf '  '
     fi
+    echo "sudo apt-get update && sudo apt-get install --no-install-recommends $*"
 }
 
 update_list() {

@@ -1,8 +1,8 @@
 """Run README's two commands on bare Debian systems: what a newcomer sees with what Debian ships today.
 
-``make test-servers`` runs it, as root or by sudo. Each system is a new tree of debootstrap with the packages of
-its security archive, entered with namespaces of its own for mounts and processes; nothing stays behind. Each
-scenario is one account, folder and locale. Failures are counted into ``benchmarks/results/fresh.json``.
+``make test-servers`` runs it, as root or by sudo. Each system is a new tree of debootstrap with the packages
+of its security archive, entered with namespaces of its own for mounts and processes; nothing stays behind.
+Each scenario is one account, folder and locale. Failures are counted into ``benchmarks/results/fresh.json``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,7 @@ SCENARIOS = (
         "C",
         ("make demo", "make test", "make demo"),
     ),
-    Scenario("root", "root", "/root/tapdb", "tr_TR.UTF-8", ("make demo", "make test")),
+    Scenario("root", "root", "/opt/tapdb", "tr_TR.UTF-8", ("make demo", "make test")),
     Scenario(
         "latin5",
         "astronomer",
@@ -113,6 +114,8 @@ class System:
         for file in (CERTIFICATES, Path("/etc/resolv.conf")):
             shutil.copyfile(file, self.root.joinpath(*file.parts[1:]))
         self.root.joinpath("etc", "locale.gen").write_text("\n".join([*LOCALES, ""]), encoding="ascii")
+        # sudo looks the machine's own name up.
+        self.root.joinpath("etc", "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
         clone = ["git", "clone", "--quiet", "--bare", str(PROJECT), str(self.root / "srv" / "tapdb.git")]
         subprocess.run(clone, check=True)
         self.run(
@@ -174,7 +177,8 @@ class System:
     def left_behind(self, scenario: Scenario) -> list[str]:
         """Return what the commands left in the system besides packages and ignored files of the clone."""
         places = [
-            *self.root.glob("tmp/*"),
+            *self.root.glob("tmp/tapdb*"),
+            *self.root.glob("var/tmp/*"),
             *self.root.glob("dev/shm/tapdb*"),
             *self.root.glob("etc/postgresql/*/*"),
         ]

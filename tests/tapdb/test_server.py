@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,15 +150,16 @@ def test_a_server_is_the_same_in_every_locale(
 
 
 def test_a_tmpdir_that_the_servers_account_cannot_enter_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only root runs the server as another account; a plain user's own directory serves."""
-    tmp_path.chmod(0o700)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with EphemeralServer() as server:
-        assert server.directory is not None
-        assert (server.directory.parent == tmp_path) is (os.geteuid() != 0)
-    assert list(tmp_path.iterdir()) == []
+    # Not tmp_path: for a user with a long name it is too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="tapdb-") as private:
+        monkeypatch.setattr("tempfile.tempdir", private)
+        with EphemeralServer() as server:
+            assert server.directory is not None
+            assert (server.directory.parent == Path(private)) is (os.geteuid() != 0)
+        assert list(Path(private).iterdir()) == []
 
 
 def test_a_tmpdir_whose_name_is_too_long_for_a_socket_is_passed_over(
