@@ -107,7 +107,9 @@ class Emitter(Problems, ABC):
         text = self.sql(node)
         family = type_of(node).family
         if family == "time":
-            return call("to_char", text, "'YYYY-MM-DD\"T\"HH24:MI:SS.MS'")
+            # ISO with all digits, infinity and times before Christ too, whatever the session says.
+            moment = cast(call("to_json", cast(text, "timestamp")), "text")
+            return call("btrim", moment, "'\"'")
         return text if family in ("string", "region") else cast(text, "text")
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import sys
-from dataclasses import asdict
 from typing import IO
-
-from rich.console import Console
-from rich.table import Table
 
 from adql import Node
 from adql.walk import children
 from adql_cli.execute import Result
-from adql_cli.votable import plain_value, write_votable
+from tapdb.cli_rows import write_table
+from tapdb.row_formats import write_csv, write_json
+from tapdb.votable import Document, plain_rows, write_votable, written_fields
 
 __all__ = ["FORMATS", "show_tree", "write_result"]
 
@@ -33,25 +27,23 @@ def show_tree(node: Node, depth: int = 0) -> str:
 
 
 def write_result(result: Result, form: str, stream: IO[bytes]) -> None:
-    """Write a result as a table for people, JSON, CSV or VOTable."""
-    if form == "votable":
-        write_votable(result, stream)
-        return
-    rows = [[plain_value(value) for value in row] for row in result.rows]
+    """Write a result as a table for people, JSON, CSV or VOTable.
+
+    Raises
+    ------
+    ValueWriteError
+        Raised if a value is not of the type that its column is published with.
+    """
+    rows = list(plain_rows(result.columns, result.rows))
     names = [column.name for column in result.columns]
-    text = io.StringIO()
-    if form == "json":
-        described = [
-            {key: value for key, value in asdict(of).items() if value is not None} for of in result.columns
-        ]
-        json.dump({"columns": described, "rows": rows, "overflow": result.overflow}, text, indent=1)
-        text.write("\n")
-    elif form == "csv":
-        csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    else:
-        table = Table(*names)
-        for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row))
-        console = Console(file=text, width=max(80, 24 * len(names)) if not sys.stdout.isatty() else None)
-        console.print(table)
-    stream.write(text.getvalue().encode())
+    match form:
+        case "votable":
+            overflow = (("QUERY_STATUS", "OVERFLOW"),) if result.overflow else ()
+            document = Document(columns=written_fields(result.columns, rows), row_count=len(rows))
+            write_votable(document, rows, stream, after=lambda: overflow)
+        case "json":
+            write_json(result.columns, rows, stream, overflow=result.overflow)
+        case "csv":
+            write_csv(names, rows, stream)
+        case _:
+            write_table(names, rows, stream)

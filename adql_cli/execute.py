@@ -13,6 +13,7 @@ from psycopg.types.numeric import Float8, Int4, Int8
 
 from adql import CompiledQuery, OutputColumn, Server
 from adql_cli.errors import QueryFailedError
+from tapdb.loaders import load_exactly
 
 __all__ = ["Result", "explain_query", "read_server", "run_query"]
 
@@ -123,7 +124,7 @@ def explain_query(
     """
     words = _EXPLAIN[analyze, as_json]
     rows = _execute(connection, words + compiled.sql, compiled, timeout_ms)
-    return json.dumps(rows[0][0], indent=1) if as_json else "\n".join(row[0] for row in rows)
+    return json.dumps(json.loads(rows[0][0]), indent=1) if as_json else "\n".join(row[0] for row in rows)
 
 
 def _execute(
@@ -143,6 +144,7 @@ def _execute(
     parameters = _typed(compiled)
     try:
         with psycopg.RawCursor(driver) as cursor:
+            load_exactly(cursor)
             return cursor.execute(statement.encode(), parameters).fetchall()
     except psycopg.Error as error:
         lines = str(error).splitlines() or [type(error).__name__]

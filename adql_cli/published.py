@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-import yaml
 
 from adql import Metadata, metadata_from_rows
 from adql_cli.errors import MissingTapSchemaError
-from tapdb.errors import SettingsError
+from tapdb.descriptions import ColumnDescription
+from tapdb.felis import read_felis as read_schemas
 
 __all__ = ["read_felis", "read_metadata"]
 
@@ -22,30 +21,6 @@ _COLUMNS = (
     *("table_name", "column_name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description"),
     *("indexed", "column_index"),
 )
-
-# Felis has no error of its own for a file that holds something else.
-_UNREADABLE = (
-    *(OSError, ImportError, ValueError, LookupError, TypeError, AttributeError),
-    yaml.YAMLError,
-)
-_LONGEST_SHOWN = 200
-
-# What TAP_SCHEMA says of a Felis type; {length} is that of the column.
-_FELIS_TYPES: dict[str, tuple[str, str | None, str | None]] = {
-    "boolean": ("boolean", None, None),
-    "byte": ("unsignedByte", None, None),
-    "short": ("short", None, None),
-    "int": ("int", None, None),
-    "long": ("long", None, None),
-    "float": ("float", None, None),
-    "double": ("double", None, None),
-    "char": ("char", "{length}", None),
-    "string": ("char", "{length}*", None),
-    "unicode": ("unicodeChar", "{length}*", None),
-    "text": ("char", "*", None),
-    "binary": ("unsignedByte", "*", None),
-    "timestamp": ("char", "*", "timestamp"),
-}
 
 
 def read_metadata(connection: sa.Connection) -> Metadata:
@@ -78,44 +53,22 @@ def read_felis(files: Iterable[str]) -> Metadata:
 
     Raises
     ------
-    SettingsError
-        Raised if lsst-felis is not installed, or a file cannot be read as a Felis schema.
+    DescriptionError
+        Raised for all that is wrong in the files, with file and line.
     """
-    try:
-        schema_class = import_module("felis.datamodel").Schema
-    except ImportError:
-        raise SettingsError(
-            "--felis", "the package lsst-felis is not installed", "pip install lsst-felis"
-        ) from None
     tables: list[_Row] = []
     columns: list[_Row] = []
-    for file in files:
-        try:
-            schema = schema_class.from_uri(file, context={"id_generation": True})
-        except _UNREADABLE as error:
-            found = " ".join(str(error).split())[:_LONGEST_SHOWN]
-            raise SettingsError("--felis", f"{file} cannot be read as a Felis schema: {found}") from error
+    for schema in read_schemas(files):
         for table in schema.tables:
             name = f"{schema.name}.{table.name}"
             tables.append({"table_name": name})
-            columns += (_felis_column(name, column, index) for index, column in enumerate(table.columns))
+            columns += (_described_column(name, column, index) for index, column in enumerate(table.columns))
     return metadata_from_rows(tables, columns)
 
 
-def _felis_column(table: str, column: Any, index: int) -> _Row:
-    datatype, arraysize, xtype = _FELIS_TYPES[str(column.datatype)]
-    return {
-        "table_name": table,
-        "column_name": column.name,
-        "datatype": datatype,
-        "arraysize": arraysize and arraysize.format(length=column.length or ""),
-        "xtype": xtype,
-        "unit": column.ivoa_unit or column.fits_tunit,
-        "ucd": column.ivoa_ucd,
-        "utype": column.votable_utype,
-        "description": column.description,
-        "column_index": index,
-    }
+def _described_column(table: str, column: ColumnDescription, index: int) -> _Row:
+    known = {key: getattr(column, key) for key in _COLUMNS if hasattr(column, key)}
+    return {"table_name": table, "column_name": column.name, "column_index": index, **known}
 
 
 def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[_Row]:

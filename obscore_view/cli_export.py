@@ -7,20 +7,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import click
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from obscore_view.cli_session import view_option
+from obscore_view.export import Form, export_view
 from obscore_view.view import find_stored_view
 from tapdb.cli_options import url_option
 from tapdb.engine import checked_connection
 from tapdb.refusals import refusals_are_ours
-
-if TYPE_CHECKING:
-    from obscore_view.export import Form
 
 __all__ = ["export"]
 
@@ -57,9 +55,6 @@ def export(url: str | None, view: str | None, output: str, form: Form | None, co
     Memory does not grow with the view. Columns of pg_sphere are left out; s_region has the same region as
     text. A user who may only read the view has to name it: --view ivoa.obscore.
     """
-    # pyarrow takes a third of a second to import: no other command should wait for it.
-    from obscore_view.export import export_view  # noqa: PLC0415
-
     chosen = form or _FORMS.get(Path(output).suffix)
     if chosen is None:
         raise click.UsageError(f"{output}: the name does not tell a format; add --format")

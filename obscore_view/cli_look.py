@@ -34,6 +34,7 @@ from tapdb.cli_options import url_option
 from tapdb.cli_output import output_stream
 from tapdb.engine import checked_connection
 from tapdb.settings import read_settings
+from tapdb.votable import Document, Field, write_votable, written_fields
 
 __all__ = ["check", "mapping", "resolve"]
 
@@ -207,9 +208,7 @@ def _text(value: Any) -> Any:
 
 
 def _write_votable(rows: list[dict[str, Any]], columns: Sequence[str], output: str) -> None:
-    # Takes a second to import.
-    from astropy.table import Table as Columns  # noqa: PLC0415
-
-    cells = {name: [str(_text(row[name])) for row in rows] for name in columns}
+    cells = [[str(_text(row[name])) for name in columns] for row in rows]
+    fields = written_fields([Field(name, "char", "*") for name in columns], cells)
     with output_stream(output) as file:
-        Columns(cells, dtype=[str] * len(columns)).write(file, format="votable")
+        write_votable(Document(columns=fields, row_count=len(cells)), cells, file)

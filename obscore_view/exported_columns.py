@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
 import sqlalchemy as sa
 from psycopg import sql
 
 from obscore_view.columns import find_column
+from tapdb.votable import Field
 
 __all__ = ["ExportedColumn", "read_columns"]
 
-_ARROW_TYPES = {
-    "text": pa.string(),
-    "boolean": pa.bool_(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "double precision": pa.float64(),
-    "uuid": pa.string(),
-    "timestamp(3) without time zone": pa.timestamp("ms"),
-    "timestamp without time zone": pa.timestamp("us"),
+_TEXT = ("char", "*")
+_TYPES: dict[str, tuple[str, str | None]] = {
+    "text": _TEXT,
+    "boolean": ("boolean", None),
+    "integer": ("int", None),
+    "bigint": ("long", None),
+    "double precision": ("double", None),
+    "uuid": _TEXT,
+    "timestamp(3) without time zone": _TEXT,
+    "timestamp without time zone": _TEXT,
 }
-"""Types of files by PostgreSQL's; columns of other types, pg_sphere's, are left out."""
+"""Types of VOTable by PostgreSQL's; columns of other types, pg_sphere's, are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +32,30 @@ class ExportedColumn:
 
     Attributes
     ----------
-    name
-        Name.
-    arrow_type
-        Type in Arrow and Parquet.
-    unit, ucd, utype, xtype, description
-        What it means; empty if there is nothing to say.
+    kind
+        Type in PostgreSQL.
+    field
+        What the column is and means.
     """
 
-    name: str
-    arrow_type: pa.DataType
-    unit: str
-    ucd: str
-    utype: str
-    xtype: str
-    description: str
+    kind: str
+    field: Field
+
+    @property
+    def name(self) -> str:
+        """Name of the column."""
+        return self.field.name
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether its values are times."""
+        return self.kind.startswith("timestamp")
 
     @property
     def metadata(self) -> dict[str, str]:
         """What it means, by key, without what is empty."""
         keys = ("unit", "ucd", "utype", "xtype", "description")
-        return {key: getattr(self, key) for key in keys if getattr(self, key)}
+        return {key: value for key in keys if (value := getattr(self.field, key))}
 
 
 def read_columns(connection: sa.Connection, schema: str, name: str) -> tuple[ExportedColumn, ...]:
@@ -77,19 +81,16 @@ def read_columns(connection: sa.Connection, schema: str, name: str) -> tuple[Exp
         .order_by(attribute.c.attnum)
     )
     rows = connection.execute(query).all()
-    return tuple(_column(column, kind, comment) for column, kind, comment in rows if kind in _ARROW_TYPES)
+    return tuple(_column(column, kind, comment) for column, kind, comment in rows if kind in _TYPES)
 
 
 def _column(name: str, kind: str, comment: str | None) -> ExportedColumn:
     standard = find_column(name)
+    datatype, arraysize = _TYPES[kind]
     if standard is None:
-        return ExportedColumn(name, _ARROW_TYPES[kind], "", "", "", "", comment or "")
-    return ExportedColumn(
-        name,
-        _ARROW_TYPES[kind],
-        standard.unit or "",
-        standard.ucd,
-        standard.utype or "",
-        standard.xtype or "",
-        standard.description,
-    )
+        xtype = "timestamp" if kind.startswith("timestamp") else "uuid" if kind == "uuid" else None
+        field = Field(name, datatype, arraysize, xtype, description=comment or None)
+    else:
+        meaning = (standard.unit, standard.ucd, standard.utype, standard.description)
+        field = Field(name, datatype, arraysize, standard.xtype, *meaning)
+    return ExportedColumn(kind, field)

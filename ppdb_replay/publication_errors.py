@@ -4,24 +4,7 @@ from __future__ import annotations
 
 from ppdb_replay.errors import PpdbError
 
-__all__ = ["NotCitableError", "QueryStoreRefusedError", "StoredQueryUnknownError", "VotableWriteError"]
-
-
-class VotableWriteError(PpdbError, ValueError):
-    """A result cannot be written as VOTable.
-
-    Parameters
-    ----------
-    what
-        The element or column that is concerned.
-    problem
-        Why not.
-    """
-
-    def __init__(self, what: str, problem: str) -> None:
-        self.what = what
-        self.problem = problem
-        super().__init__(f"{what} cannot be written as VOTable: {problem}; the record can be kept as JSON")
+__all__ = ["NotCitableError", "QueryStoreRefusedError", "StoredQueryUnknownError"]
 
 
 class NotCitableError(PpdbError):

@@ -10,12 +10,12 @@ from tap_schema.assemble import assemble
 from tap_schema.catalog import read_catalog
 from tap_schema.combine import combine
 from tap_schema.diff import diff_rows
-from tap_schema.felis import read_felis
 from tap_schema.generate import Generated, generate_rows
 from tap_schema.history import read_generations, rollback
 from tap_schema.publish import publish
 from tap_schema.rows import TapSchemaRows
 from tap_schema.stored import read_rows
+from tapdb.felis import read_felis
 
 __all__ = [
     "Generated",

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from tap_schema.catalog import Catalog, read_catalog
-from tap_schema.collecting import without_collecting
 from tap_schema.combine import Descriptions, combine
-from tap_schema.felis import read_felis
 from tap_schema.generate import Generated, generate_rows
 from tap_schema.rows import TapSchemaRows
 from tap_schema.self_description import describe_tap_schema
 from tap_schema.stored import described_by_rows, read_rows, services_of_rows
+from tapdb.collecting import without_collecting
 from tapdb.descriptions import FelisSource, SchemaDescription, load_describers
+from tapdb.felis import read_felis
 from tapdb.service_descriptions import ServiceDescription
 
 __all__ = ["assemble", "catalog_of", "registered_descriptions"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tap_schema.view_columns import Origins, view_origins
-from tap_schema.xml_text import comment_text
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
+from tapdb.xml_text import comment_text
 
 __all__ = ["Catalog", "LiveColumn", "LiveKey", "LiveTable", "read_catalog"]
 

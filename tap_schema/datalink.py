@@ -24,8 +24,8 @@ import yaml
 
 from adql.names import split_name
 from tap_schema.column_types import DATATYPES
-from tap_schema.errors import DescriptionError, DescriptionProblem
-from tap_schema.felis_nodes import YamlFile, read_yaml_file, shown
+from tapdb.errors import DescriptionError, DescriptionProblem
+from tapdb.felis.nodes import YamlFile, read_yaml_file, shown
 from tapdb.service_descriptions import ParameterDescription, ServiceDescription
 
 __all__ = ["read_services"]

@@ -1,16 +1,12 @@
-"""Errors of TAP_SCHEMA: descriptions that cannot be used, rows that cannot be published."""
+"""Errors of TAP_SCHEMA: rows that cannot be published."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError
-from tapdb.place import Place
 
 __all__ = [
-    "DescriptionError",
-    "DescriptionProblem",
     "PublicationError",
     "TapSchemaMissingError",
     "UnknownGenerationError",
@@ -18,51 +14,6 @@ __all__ = [
 ]
 
 _MOST_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class DescriptionProblem:
-    """One thing that is wrong in a description, and where.
-
-    Attributes
-    ----------
-    place
-        File and line.
-    what
-        What it is about, such as ``dp1.Object.size``; may be empty.
-    problem
-        What was found.
-    remedy
-        What to write instead; may be empty.
-    """
-
-    place: Place
-    what: str
-    problem: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
-        return ": ".join(part for part in (str(self.place), self.what, text) if part)
-
-
-class DescriptionError(TapdbError):
-    """Felis files or other descriptions cannot be used.
-
-    Parameters
-    ----------
-    problems
-        All that is wrong, in the order of the text; the message shows the first twenty.
-    """
-
-    exit_code = 2
-
-    def __init__(self, problems: Sequence[DescriptionProblem]) -> None:
-        self.problems = tuple(problems)
-        lines = [str(problem) for problem in self.problems[:_MOST_SHOWN]]
-        if more := len(self.problems) - _MOST_SHOWN:
-            lines += [f"... and {more} more problems"] if more > 0 else []
-        super().__init__("\n".join(lines))
 
 
 class TapSchemaMissingError(DatabaseNotReadyError):

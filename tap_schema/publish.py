@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import psycopg
 import sqlalchemy as sa
 
-from tap_schema.collecting import without_collecting
 from tap_schema.diff import Changes, diff_rows
 from tap_schema.errors import UnpublishableError
 from tap_schema.reader import check_reader
@@ -16,6 +15,7 @@ from tap_schema.rows import TapSchemaRows
 from tap_schema.script import Statement, change_statements, generation_statements
 from tap_schema.stored import read_rows
 from tapdb import __version__
+from tapdb.collecting import without_collecting
 from tapdb.locks import take_turn
 from tapdb.sql_text import execute_text
 

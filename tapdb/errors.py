@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tapdb.place import Place
+
 __all__ = [
     "DatabaseNotReadyError",
     "DatabaseUnavailableError",
+    "DescriptionError",
+    "DescriptionProblem",
     "DriftError",
     "FrozenSourceError",
     "MissingExtensionError",
@@ -12,7 +19,11 @@ __all__ = [
     "ServerStartError",
     "SettingsError",
     "TapdbError",
+    "ValueWriteError",
 ]
+
+
+_MOST_SHOWN = 20
 
 
 class TapdbError(Exception):
@@ -171,3 +182,68 @@ class DriftError(TapdbError):
         self.remedy = remedy
         lines = [f"{what} differs from what it should be:", *(f"  {line}" for line in differences)]
         super().__init__("\n".join([*lines, remedy] if remedy else lines))
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionProblem:
+    """One thing that is wrong in a description, and where.
+
+    Attributes
+    ----------
+    place
+        File and line.
+    what
+        What it is about, such as ``dp1.Object.size``; may be empty.
+    problem
+        What was found.
+    remedy
+        What to write instead; may be empty.
+    """
+
+    place: Place
+    what: str
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+        return ": ".join(part for part in (str(self.place), self.what, text) if part)
+
+
+class DescriptionError(TapdbError):
+    """Felis files or other descriptions cannot be used.
+
+    Parameters
+    ----------
+    problems
+        All that is wrong, in the order of the text; the message shows the first twenty.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[DescriptionProblem]) -> None:
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in self.problems[:_MOST_SHOWN]]
+        if more := len(self.problems) - _MOST_SHOWN:
+            lines += [f"... and {more} more problems"] if more > 0 else []
+        super().__init__("\n".join(lines))
+
+
+class ValueWriteError(TapdbError, ValueError):
+    """A value cannot be written in the format that was chosen.
+
+    Parameters
+    ----------
+    what
+        The column or element that holds it, such as ``column "flux"``.
+    problem
+        Why not.
+    remedy
+        What to do instead.
+    """
+
+    def __init__(self, what: str, problem: str, remedy: str = "") -> None:
+        self.what = what
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{what} cannot be written: {problem}" + (f"; {remedy}" if remedy else ""))

@@ -37,7 +37,7 @@ from .ask import ask
 from .replay import demonstrate_replay
 from .show import Stage
 from .sky_map import draw_sky, parse_region
-from .votable import read_back, write_votable
+from .votable import read_back, write_answer
 
 __all__ = ["main"]
 
@@ -170,7 +170,7 @@ def _write_files(stage: Stage, engine: sa.Engine, output: Path) -> None:
     with stage.step("7. Files"):
         output.mkdir(exist_ok=True)
         answer = ask(engine, "everything")
-        write_votable(answer, output / "obscore.vot")
+        write_answer(answer, output / "obscore.vot")
         table = read_back(output / "obscore.vot")
         stage.say(f"{output}/obscore.vot: {len(table):,} rows, {len(table.columns)} columns, valid VOTable")
         outlines = zip(answer.column("s_region"), answer.column("dataproduct_subtype"), strict=True)

@@ -145,17 +145,20 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
         content = {
             "columns": [column.name for column in found.columns],
             "key": [found.columns[place].name for place in found.key],
-            "added": json_rows(found.added),
-            "removed": json_rows(found.removed),
-            "changed": [json_rows(pair) for pair in found.changed],
+            "added": json_rows(found.columns, found.added),
+            "removed": json_rows(found.columns, found.removed),
+            "changed": [json_rows(found.columns, pair) for pair in found.changed],
         }
         click.echo(json.dumps(content))
     else:
         for sign, rows in (("-", found.removed), ("+", found.added)):
-            for row in json_rows(rows):
-                click.echo(f"{sign} {row}")
+            for row in json_rows(found.columns, rows):
+                click.echo(f"{sign} {json.dumps(row, ensure_ascii=False)}")
         for before, after in found.changed:
-            click.echo(f"< {json_rows([before])[0]}\n> {json_rows([after])[0]}")
+            was, now = (
+                json.dumps(row, ensure_ascii=False) for row in json_rows(found.columns, (before, after))
+            )
+            click.echo(f"< {was}\n> {now}")
         counts = f"{len(found.added)} added, {len(found.removed)} removed, {len(found.changed)} changed"
         click.echo(counts, err=True)
     if not found.is_empty:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import wraps
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ppdb_replay.replaying.execution import Result
 from ppdb_replay.votable.service import TapService
 from ppdb_replay.votable.writer import write_votable
 from tapdb.cli_output import output_stream
+from tapdb.cli_rows import write_table
+from tapdb.row_formats import write_csv, write_json
+from tapdb.votable import Column, json_of, plain_rows
 
 __all__ = ["FORMATS", "RowOutput", "json_rows", "takes_rows", "write_rows"]
 
@@ -84,37 +81,26 @@ def takes_rows(command: _Command) -> _Command:
 
 
 def write_rows(result: Result, form: str, stream: IO[bytes], *, access_url: str = "") -> None:
-    """Write the rows of a result as a table for people, JSON, CSV, or VOTable with its record."""
-    if form == "votable":
-        write_votable(result, stream, service=TapService(access_url=access_url))
-        return
+    """Write the rows of a result as a table for people, JSON, CSV, or VOTable with its record.
+
+    Raises
+    ------
+    ValueWriteError
+        Raised if a value is not of the type of its column.
+    """
     names = [column.name for column in result.columns]
-    plain = json_rows(result.rows)
-    text = io.StringIO(newline="")
-    if form == "json":
-        text.write(json.dumps({"columns": names, "rows": plain}) + "\n")
-    elif form == "csv":
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(["" if value is None else value for value in row] for row in plain)
-    else:
-        table = Table(*names)
-        for row in plain:
-            table.add_row(*("" if value is None else str(value) for value in row))
-        Console(file=text).print(table)
-    stream.write(text.getvalue().encode())
+    rows = plain_rows(result.columns, result.rows)
+    match form:
+        case "votable":
+            write_votable(result, stream, service=TapService(access_url=access_url))
+        case "json":
+            write_json(result.columns, rows, stream, overflow=result.record.overflow)
+        case "csv":
+            write_csv(names, rows, stream)
+        case _:
+            write_table(names, rows, stream)
 
 
-def json_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Return rows of values that JSON has; times as DALI writes them."""
-    return [[_plain(value) for value in row] for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    return str(value)
+def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows of values that JSON has."""
+    return [[json_of(value) for value in row] for row in plain_rows(columns, rows)]

@@ -22,6 +22,7 @@ from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 from tapdb import __version__
+from tapdb.loaders import load_exactly
 
 __all__ = [
     "Answer",
@@ -137,6 +138,7 @@ def answer(
     limits = Limits(max_rows=max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=exact_sums))
     with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+        load_exactly(cursor)
         rows = cursor.execute(compiled.sql, compiled.parameters or None).fetchall()
     overflow = max_rows is not None and len(rows) > max_rows
     return Answer(compiled.columns, rows[:max_rows], overflow)

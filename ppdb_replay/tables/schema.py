@@ -13,11 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from ppdb_replay.errors import FelisSchemaError
 from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED, SYSTEM_COLUMNS
+from tapdb.errors import DescriptionError
+from tapdb.felis import read_tables
 
 __all__ = ["PpdbSchema", "read_schema", "with_system_columns", "with_timestamps"]
 
@@ -69,30 +70,19 @@ def read_schema(felis: str = FELIS) -> PpdbSchema:
         Raised if the file cannot be read, or lacks one of the tables that replication writes.
     """
     try:
-        # Here, since it takes half a second, and only who makes tables needs it.
-        from felis import Schema  # noqa: PLC0415
-        from felis.metadata import MetaDataBuilder  # noqa: PLC0415
-    except ImportError as error:
-        problem = "lsst-felis is not installed: pip install 'tapdb[replication]'"
-        raise FelisSchemaError(felis, problem) from error
-    try:
-        schema = Schema.from_uri(felis, context={"id_generation": True})
-    except (OSError, ValueError, ValidationError) as error:
+        read = read_tables(felis)
+    except DescriptionError as error:
         raise FelisSchemaError(felis, f"it cannot be read: {error}") from error
-    known = {table.name for table in schema.tables}
-    missing = [name for name in PUBLISHED[:3] if name not in known]
+    missing = [name for name in PUBLISHED[:3] if name not in read.metadata.tables]
     if missing:
         raise FelisSchemaError(felis, f"it has no table {', '.join(missing)}")
-    wanted = {*PUBLISHED, METADATA}
-    schema.tables = [table for table in schema.tables if table.name in wanted]
-    for table in schema.tables:
-        table.constraints = [one for one in table.constraints if one.type != "ForeignKey"]
-    metadata = MetaDataBuilder(schema, apply_schema_to_metadata=False).build()
-    for column in (column for table in metadata.tables.values() for column in table.columns):
-        column.type = _type_of_dax(column.type)
-    _add_chunks(metadata)
-    version = schema.version if isinstance(schema.version, str) else getattr(schema.version, "current", "")
-    return PpdbSchema(str(version), metadata)
+    for table in tuple(read.metadata.tables.values()):
+        if table.name not in {*PUBLISHED, METADATA}:
+            read.metadata.remove(table)
+        for column in table.columns:
+            column.type = _type_of_dax(column.type)
+    _add_chunks(read.metadata)
+    return PpdbSchema(read.version, read.metadata)
 
 
 def with_timestamps(schema: PpdbSchema) -> PpdbSchema:
@@ -134,10 +124,7 @@ def with_system_columns(schema: PpdbSchema) -> PpdbSchema:
 
 
 def _type_of_dax(felis_type: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
-    """Return the type that dax_ppdb gives a column, where it is not the one that Felis gives."""
-    if isinstance(felis_type, sa.Float) and not isinstance(felis_type, sa.Double):
-        # Felis leaves the precision of its 32-bit numbers open, which PostgreSQL takes for 64.
-        return sa.REAL()
+    """Return the type that dax_ppdb gives a column: its timestamps have a zone."""
     return _TIMESTAMP if isinstance(felis_type, sa.TIMESTAMP) else felis_type
 
 

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.votable.infos import RECORD_INFO, replay_infos
-from ppdb_replay.votable.xml_text import attributes_as_read
+from tapdb.xml_text import attributes_as_read
 
 __all__ = ["read_votable_record", "record_of_votable"]
 

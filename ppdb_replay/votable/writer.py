@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable
 from typing import IO
-from xml.etree.ElementTree import Element, indent, tostring
 
-from adql import OutputColumn
 from ppdb_replay.replaying.execution import Result
-from ppdb_replay.votable.data import encode_rows, file_columns
 from ppdb_replay.votable.infos import Publication, origin_infos, replay_infos
-from ppdb_replay.votable.service import TapService, add_descriptor
-from ppdb_replay.votable.xml_text import add
+from ppdb_replay.votable.service import TapService, replay_service
+from tapdb.votable import Document, plain_rows, written_fields
+from tapdb.votable import write_votable as write_document
 
 __all__ = ["write_votable"]
-
-_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
-_STREAM = b'<STREAM encoding="base64" />'
-# Bytes that are encoded at once: a multiple of 3, so that the pieces fit together.
-_PIECE = 3 * 65536
 
 
 def write_votable(
@@ -44,69 +35,17 @@ def write_votable(
 
     Raises
     ------
-    VotableWriteError
+    ValueWriteError
         A value does not fit its column, or a character cannot be in XML.
     """
     service = service or TapService()
-    columns = file_columns(result.columns, result.rows)
-    votable = Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
-    _add_results(
-        votable, result, columns, (*origin_infos(result.record, service, publication or Publication()),)
+    record = result.record
+    rows = list(plain_rows(result.columns, result.rows))
+    document = Document(
+        columns=written_fields(result.columns, rows),
+        infos=(*origin_infos(record, service, publication or Publication()), *replay_infos(record)),
+        services=(replay_service(record, service),) if service.access_url else (),
+        row_count=len(rows),
     )
-    if service.access_url:
-        add_descriptor(votable, result.record, service)
-    indent(votable, " ")
-    # Markup is escaped wherever text stands: the bytes of an empty STREAM are found in one place only.
-    head, _, tail = tostring(votable, encoding="utf-8", xml_declaration=True).partition(_STREAM)
-    stream.write(head + b'<STREAM encoding="base64">\n')
-    for piece in _pieces(encode_rows(columns, result.rows)):
-        stream.write(base64.b64encode(piece) + b"\n")
-    stream.write(b"</STREAM>" + tail + b"\n")
-
-
-def _add_results(
-    votable: Element, result: Result, columns: Iterable[OutputColumn], origin: tuple[tuple[str, str], ...]
-) -> None:
-    resource = add(votable, "RESOURCE", {"type": "results"})
-    add(resource, "INFO", {"name": "QUERY_STATUS", "value": "OK"})
-    for name, value in (*origin, *replay_infos(result.record)):
-        add(resource, "INFO", {"name": name, "value": value})
-    table = add(resource, "TABLE", {"nrows": str(len(result.rows))})
-    names: set[str] = set()
-    for number, column in enumerate(columns, 1):
-        _add_field(table, column, None if column.name not in names else f"column_{number}")
-        names.add(column.name)
-    add(add(add(table, "DATA", {}), "BINARY2", {}), "STREAM", {"encoding": "base64"})
-    if result.record.overflow:
-        add(resource, "INFO", {"name": "QUERY_STATUS", "value": "OVERFLOW"})
-
-
-def _add_field(table: Element, column: OutputColumn, identifier: str | None) -> None:
-    field = add(
-        table,
-        "FIELD",
-        {
-            "ID": identifier,
-            "name": column.name,
-            "datatype": column.datatype,
-            "arraysize": column.arraysize,
-            "xtype": column.xtype,
-            "unit": column.unit,
-            "ucd": column.ucd,
-            "utype": column.utype,
-        },
-    )
-    if column.description:
-        add(field, "DESCRIPTION", {}, column.description)
-
-
-def _pieces(parts: Iterable[bytes]) -> Iterable[bytes]:
-    """Yield the same bytes in pieces of one size, the last one excepted."""
-    waiting = bytearray()
-    for part in parts:
-        waiting += part
-        while len(waiting) >= _PIECE:
-            yield bytes(waiting[:_PIECE])
-            del waiting[:_PIECE]
-    if waiting:
-        yield bytes(waiting)
+    overflow = (("QUERY_STATUS", "OVERFLOW"),) if record.overflow else ()
+    write_document(document, rows, stream, serialization="BINARY2", after=lambda: overflow)

@@ -12,8 +12,9 @@ __all__ = ["check_with_sqlglot"]
 # What a translated query may call, by sqlglot's names.
 _FUNCTIONS = """
 abs acos asin atan atan2 ceil cos cot degrees exp floor ln log mod pi power pow radians rand round sin sqrt
-tan trunc lower upper coalesce greatest least nullif avg count max min sum to_char time_to_str translate cast
-array exists any all case if spoint scircle area center radius long lat array_agg unnest string_to_array
+tan trunc lower upper coalesce greatest least nullif avg count max min sum to_json btrim trim translate cast
+time_to_str array exists any all case if spoint scircle area center radius long lat array_agg unnest
+string_to_array
 """
 # Operators that sqlglot has among its functions: `<@`, `&&`, `<->`, and those of conditions.
 _OPERATORS = "and or array_contained_by array_overlaps distance"

@@ -15,17 +15,18 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from astropy.io.votable import parse as parse_votable
 from astropy.io.votable import parse_single_table
 from click.testing import CliRunner, Result
+from felis.datamodel import Schema
 
 from adql import CompiledQuery, OutputColumn, metadata_from_rows, parse, to_postgres
 from adql_cli.errors import MissingTapSchemaError, QueryFailedError
 from adql_cli.execute import read_server, run_query
 from adql_cli.published import read_felis, read_metadata
-from adql_cli.votable import plain_value
 from tapdb.cli import main
 from tapdb.engine import checked_connection
-from tapdb.errors import SettingsError
+from tapdb.votable import plain_rows
 from tests.adql.published_tables import METADATA, create_published_tables
 from tests.plugins.stilts_fixtures import Stilts
 
@@ -175,7 +176,7 @@ def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
     text = "SELECT objectId, epoch, pos, name FROM cat.Object WHERE objectId < 3 ORDER BY objectId"
     rows = list(csv.reader(io.StringIO(done(tapdb("run", "--format", "csv", text)))))
     assert rows[0] == ["objectId", "epoch", "pos", "name"]
-    assert rows[1] == ["1", "2024-01-01T12:00:00", "[0.0, 0.0]", "alpha"]
+    assert rows[1] == ["1", "2024-01-01T12:00:00", "0.0 0.0", "alpha"]
     shown = json.loads(done(tapdb("run", "--format", "json", text)))
     assert shown["columns"][0] == {
         "name": "objectId",
@@ -250,7 +251,10 @@ def test_more_rows_than_maxrec_are_cut_off_and_said_so(tapdb: Callable[..., Resu
             "run", "--maxrec", "2", "--format", "votable", "-o", str(file), "SELECT objectId FROM cat.Object"
         )
     )
-    assert b"OVERFLOW" in file.read_bytes()
+    # Behind the table, where DALI wants it.
+    (resource,) = parse_votable(file).resources
+    assert [one.value for one in resource.infos if one.name == "QUERY_STATUS"] == ["OK", "OVERFLOW"]
+    assert file.read_bytes().index(b"</TABLE>") < file.read_bytes().index(b"OVERFLOW")
 
 
 @pytest.mark.parametrize(
@@ -314,20 +318,45 @@ def test_a_database_without_tap_schema_says_what_to_do(database_url: sa.URL) -> 
 
 
 @pytest.mark.parametrize("file", ["nosuch.yaml", "resource://lsst.sdm.schemas/nosuch.yaml"])
-def test_a_felis_file_that_cannot_be_read_is_an_error_of_the_option(file: str) -> None:
-    with pytest.raises(SettingsError, match="cannot be read") as caught:
-        read_felis([file])
-    assert caught.value.exit_code == 2
+def test_a_felis_file_that_cannot_be_read_is_an_error_of_the_option(
+    file: str, tapdb: Callable[..., Result]
+) -> None:
+    result = tapdb("translate", "--felis", file, "SELECT x FROM t")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{file}: cannot be read" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "- 1", "name: x", "text", "tables: 3", "name: x\ntables: [{}]"])
-def test_a_file_that_is_no_felis_schema_is_an_error_of_the_option(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_felis_schema_is_an_error_of_the_option(
+    text: str, tapdb: Callable[..., Result], tmp_path: Path
+) -> None:
     file = tmp_path / "schema.yaml"
     file.write_text(text)
-    with pytest.raises(SettingsError, match="cannot be read as a Felis schema") as caught:
-        read_felis([str(file)])
-    assert caught.value.exit_code == 2
-    assert len(str(caught.value).splitlines()) == 1
+    result = tapdb("translate", "--felis", str(file), "SELECT x FROM t")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {file}:")
+
+
+def test_felis_files_say_all_of_a_type_that_felis_can_say() -> None:
+    schema = "resource://lsst.sdm.schemas/dp1.yaml"
+    published = {
+        (".".join(table.name), column.name): column.type
+        for table in read_felis([schema]).tables
+        for column in table.columns
+    }
+    described = Schema.from_uri(schema, context={"id_generation": True})
+    asked = {
+        (f"{described.name}.{table.name}", column.name): (column.votable_arraysize, column.votable_xtype)
+        for table in described.tables
+        for column in table.columns
+    }
+    assert published.keys() == asked.keys()
+    said = {name: (size, xtype) for name, (size, xtype) in asked.items() if size or xtype}
+    assert len(said) > 5
+    for name, (size, xtype) in said.items():
+        found = published[name]
+        assert size is None or found.arraysize == str(size), name
+        assert xtype is None or found.xtype == xtype, name
 
 
 def test_the_hidden_geometry_of_obscore_is_found_in_the_database(tapdb: Callable[..., Result]) -> None:
@@ -356,9 +385,7 @@ def test_timestamps_are_utc_whatever_the_session_and_the_column_say(service_url:
         connection.exec_driver_sql("INSERT INTO moments VALUES ('2025-01-01 11:59Z'), ('2025-01-01 12:00Z')")
         connection.commit()
         result = run_query(connection, to_postgres(query, metadata), max_rows=5)
-    assert [[plain_value(value) for value in row] for row in result.rows] == [
-        ["2025-01-01T12:00:00", "2025-01-01T12:00:00.000"]
-    ]
+    assert list(plain_rows(result.columns, result.rows)) == [("2025-01-01T12:00:00", "2025-01-01T12:00:00")]
 
 
 def test_the_tap_schema_that_migrations_make_can_be_queried(migrated_database: sa.URL) -> None:

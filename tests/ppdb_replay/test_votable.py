@@ -26,10 +26,10 @@ from pyvo.dal.adhoc import DatalinkQuery
 from pyvo.dal.tap import TAPResults
 
 from adql import OutputColumn
-from ppdb_replay.publication_errors import VotableWriteError
 from ppdb_replay.votable.infos import Publication, replay_infos
 from ppdb_replay.votable.reader import record_of_votable
 from ppdb_replay.votable.service import TapService
+from tapdb.errors import ValueWriteError
 from tests.plugins.stilts_fixtures import Stilts
 from tests.ppdb_replay.votable_results import NASTY, SERVICE, as_votable, made_up_result
 
@@ -269,7 +269,7 @@ def test_without_an_address_there_is_no_descriptor() -> None:
 
 @pytest.mark.parametrize("text", ["a\x01b", "\x00", "\ud800", "\ufffe", "\x0b"])
 def test_characters_that_xml_cannot_hold_are_refused(text: str) -> None:
-    with pytest.raises(VotableWriteError, match=f"U\\+{ord(text[-1] if len(text) < 3 else text[1]):04X}"):
+    with pytest.raises(ValueWriteError, match=f"U\\+{ord(text[-1] if len(text) < 3 else text[1]):04X}"):
         as_votable(made_up_result(repeatable=text))
 
 
@@ -278,5 +278,5 @@ def test_characters_that_xml_cannot_hold_are_refused(text: str) -> None:
     [("short", None, 2**15), ("int", None, "x"), ("float", None, 1e300), ("double", "2", [1.0])],
 )
 def test_values_that_do_not_fit_are_refused(datatype: str, arraysize: str | None, value: Any) -> None:
-    with pytest.raises(VotableWriteError, match="column odd"):
+    with pytest.raises(ValueWriteError, match="column odd"):
         as_votable(replace(made_up_result([OutputColumn("odd", datatype, arraysize)], []), rows=[(value,)]))

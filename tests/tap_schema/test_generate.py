@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from tap_schema.assemble import assemble
 from tap_schema.catalog import read_catalog
 from tap_schema.combine import combine
-from tap_schema.felis import read_felis
 from tap_schema.generate import Generated, generate_rows
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow
 from tapdb.descriptions import ColumnDescription, SchemaDescription, TableDescription
+from tapdb.felis import read_felis
 from tapdb.place import Place
 from tests.plugins.tap_schema_fixtures import FELIS
 

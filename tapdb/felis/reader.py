@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from tap_schema.collecting import without_collecting
-from tap_schema.errors import DescriptionError, DescriptionProblem
-from tap_schema.felis_columns import COLUMN_KEYS, OVERRIDES, column_description
-from tap_schema.felis_keys import FoundTable, key_descriptions
-from tap_schema.felis_nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
+from tapdb.collecting import without_collecting
 from tapdb.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
+from tapdb.errors import DescriptionError, DescriptionProblem
+from tapdb.felis.columns import COLUMN_KEYS, OVERRIDES, column_description
+from tapdb.felis.keys import FoundColumn, FoundTable, key_descriptions
+from tapdb.felis.nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
 
-__all__ = ["read_felis"]
+__all__ = ["FelisReader", "read_felis"]
 
 _SCHEMA_KEYS = frozenset(
     {"name", "@id", "id", "description", "votable:utype", "version", "resources", "tables"}
@@ -48,7 +48,7 @@ def read_felis(sources: Iterable[str | FelisSource]) -> tuple[SchemaDescription,
     DescriptionError
         Raised for all that is wrong in the files, with file and line.
     """
-    reader = _Reader()
+    reader = FelisReader()
     problems: list[DescriptionProblem] = []
     found = []
     with without_collecting():
@@ -63,7 +63,7 @@ def read_felis(sources: Iterable[str | FelisSource]) -> tuple[SchemaDescription,
     return tuple(found)
 
 
-class _Reader:
+class FelisReader:
     """Reads files, each of them once however many refer to it."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _Reader:
 
     def schema(self, uri: str) -> SchemaDescription:
         """Return the description in one file."""
-        file, values = self._file(uri)
+        file, values = self.file(uri)
         name = values.values.get("name")
         if not isinstance(name, str) or not name:
             file.problem(
@@ -97,13 +97,15 @@ class _Reader:
             place=file.place(values.line),
         )
 
-    def _file(self, uri: str) -> tuple[YamlFile, Values]:
+    def file(self, uri: str) -> tuple[YamlFile, Values]:
+        """Return a file and what it says of its schema."""
         if uri not in self._files:
             file = read_yaml_file(uri)
             self._files[uri] = file, file.mapping(file.root, "", _SCHEMA_KEYS)
         return self._files[uri]
 
-    def _described_tables(self, file: YamlFile, schema: Values, name: str) -> tuple[TableDescription, ...]:
+    def found_tables(self, file: YamlFile, schema: Values, name: str) -> list[FoundTable]:
+        """Return the tables of a file with all that they and their columns say of themselves."""
         found: list[FoundTable] = []
         for node in file.sequence(schema.values.get("tables"), name):
             values = file.mapping(node, name, _TABLE_KEYS)
@@ -120,11 +122,15 @@ class _Reader:
                 *self._referenced_columns(file, schema, values, own),
             ]
             found.append(FoundTable(table, values, _unique(file, columns, own)))
+        return found
+
+    def _described_tables(self, file: YamlFile, schema: Values, name: str) -> tuple[TableDescription, ...]:
+        found = self.found_tables(file, schema, name)
         keys = key_descriptions(file, name, found)
         return tuple(
             TableDescription(
                 name=one.name,
-                columns=tuple(column for _, column in one.columns),
+                columns=tuple(column.description for column in one.columns),
                 keys=keys[one.name],
                 description=file.text(one.values, "description", f"{name}.{one.name}"),
                 utype=file.text(one.values, "votable:utype", f"{name}.{one.name}"),
@@ -134,19 +140,17 @@ class _Reader:
             for one in found
         )
 
-    def _own_columns(
-        self, file: YamlFile, table: Values, what: str
-    ) -> Iterable[tuple[str, ColumnDescription]]:
+    def _own_columns(self, file: YamlFile, table: Values, what: str) -> Iterable[FoundColumn]:
         for node in file.sequence(table.values.get("columns"), what):
             values = file.mapping(node, what, COLUMN_KEYS)
             column = column_description(file, values.values, values.line, what)
             if column is not None:
                 identifier = values.values.get("@id") or f"#{table.values['name']}.{column.name}"
-                yield identifier, column
+                yield FoundColumn(identifier, values.values, column)
 
     def _referenced_columns(
         self, file: YamlFile, schema: Values, table: Values, what: str
-    ) -> Iterable[tuple[str, ColumnDescription]]:
+    ) -> Iterable[FoundColumn]:
         """Return the columns that a table takes over from those of other files."""
         references = table.values.get("columnRefs")
         if references is None:
@@ -161,7 +165,7 @@ class _Reader:
                 elif others:
                     for name, values in self._references(file, columns, others[other], what):
                         if (column := self._taken_over(file, values, others[other], what)) is not None:
-                            yield f"{identifier}.{name}", column
+                            yield FoundColumn(f"{identifier}.{name}", values.values, column)
 
     def _references(
         self, file: YamlFile, columns: Any, others: dict[str, Values], what: str
@@ -216,7 +220,7 @@ class _Reader:
         return self._tables[uri]
 
     def _raw_tables(self, uri: str) -> _RawTables:
-        file, schema = self._file(uri)
+        file, schema = self.file(uri)
         found: _RawTables = {}
         for node in file.sequence(schema.values.get("tables"), uri):
             table = file.mapping(node, uri, _TABLE_KEYS)
@@ -229,15 +233,13 @@ class _Reader:
         return found
 
 
-def _unique(
-    file: YamlFile, columns: list[tuple[str, ColumnDescription]], what: str
-) -> tuple[tuple[str, ColumnDescription], ...]:
-    seen: dict[str, ColumnDescription] = {}
-    for _, column in columns:
+def _unique(file: YamlFile, columns: list[FoundColumn], what: str) -> tuple[FoundColumn, ...]:
+    seen: set[str] = set()
+    for column in (one.description for one in columns):
         if column.name in seen:
             line = column.place.line if column.place is not None else 0
             file.problem(line, f"{what}.{column.name}", "the column is described twice", "keep one of them")
-        seen[column.name] = column
+        seen.add(column.name)
     return tuple(columns)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from tap_schema.felis_nodes import Values, YamlFile
 from tapdb.descriptions import ColumnDescription, KeyDescription
+from tapdb.felis.nodes import Values, YamlFile
 
-__all__ = ["FoundTable", "key_descriptions"]
+__all__ = ["FoundColumn", "FoundTable", "key_descriptions"]
 
 _CONSTRAINT_KEYS = frozenset(
     {
@@ -19,6 +19,25 @@ _CONSTRAINT_KEYS = frozenset(
         *("columns", "referencedColumns", "expression", "on_delete", "on_update"),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundColumn:
+    """A column of a Felis file while it is read.
+
+    Attributes
+    ----------
+    identifier
+        What constraints call it by.
+    values
+        What it says of itself.
+    description
+        The same as a description.
+    """
+
+    identifier: str
+    values: Mapping[str, Any]
+    description: ColumnDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +51,12 @@ class FoundTable:
     values
         What it says of itself.
     columns
-        Its columns with their identifiers.
+        Its columns.
     """
 
     name: str
     values: Values
-    columns: tuple[tuple[str, ColumnDescription], ...]
+    columns: tuple[FoundColumn, ...]
 
 
 def key_descriptions(
@@ -45,7 +64,9 @@ def key_descriptions(
 ) -> dict[str, tuple[KeyDescription, ...]]:
     """Return the foreign keys of all tables of a file, by table."""
     columns = {
-        identifier: (table.name, column.name) for table in tables for identifier, column in table.columns
+        column.identifier: (table.name, column.description.name)
+        for table in tables
+        for column in table.columns
     }
     names: set[str] = set()
     return {

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tap_schema.felis_nodes import LARGEST, YamlFile, is_whole, shown
 from tapdb.descriptions import ColumnDescription
+from tapdb.felis.nodes import LARGEST, YamlFile, is_whole, shown
 
-__all__ = ["COLUMN_KEYS", "OVERRIDES", "FelisType", "column_description", "felis_type"]
+__all__ = ["COLUMN_KEYS", "OVERRIDES", "column_description", "known_values"]
 
 
 @dataclass(frozen=True, slots=True)
-class FelisType:
+class _FelisType:
     """A type of Felis in VOTable's words.
 
     Attributes
@@ -38,19 +38,19 @@ class FelisType:
 
 
 _TYPES = {
-    "boolean": FelisType("boolean"),
-    "byte": FelisType("unsignedByte"),
-    "short": FelisType("short"),
-    "int": FelisType("int"),
-    "long": FelisType("long"),
-    "float": FelisType("float"),
-    "double": FelisType("double"),
-    "char": FelisType("char", sized=True, variable=False),
-    "string": FelisType("char", sized=True),
-    "unicode": FelisType("unicodeChar", sized=True),
-    "text": FelisType("char", unbounded=True),
-    "binary": FelisType("unsignedByte", sized=True),
-    "timestamp": FelisType("char", unbounded=True, xtype="timestamp"),
+    "boolean": _FelisType("boolean"),
+    "byte": _FelisType("unsignedByte"),
+    "short": _FelisType("short"),
+    "int": _FelisType("int"),
+    "long": _FelisType("long"),
+    "float": _FelisType("float"),
+    "double": _FelisType("double"),
+    "char": _FelisType("char", sized=True, variable=False),
+    "string": _FelisType("char", sized=True),
+    "unicode": _FelisType("unicodeChar", sized=True),
+    "text": _FelisType("char", unbounded=True),
+    "binary": _FelisType("unsignedByte", sized=True),
+    "timestamp": _FelisType("char", unbounded=True, xtype="timestamp"),
 }
 
 # The names that Felis' own model has for the keys of its files are accepted there, too.
@@ -96,11 +96,6 @@ OVERRIDES = frozenset(
 """What a reference to a column of another file may change."""
 
 
-def felis_type(name: object) -> FelisType | None:
-    """Return a type by its name in Felis."""
-    return _TYPES.get(name) if isinstance(name, str) else None
-
-
 def column_description(
     file: YamlFile, values: Mapping[str, Any], line: int, what: str
 ) -> ColumnDescription | None:
@@ -122,7 +117,8 @@ def column_description(
     if not isinstance(name, str) or not name:
         file.problem(line, what, "a column has no name", "give it one")
         return None
-    kind = felis_type(get("datatype"))
+    datatype = get("datatype")
+    kind = _TYPES.get(datatype) if isinstance(datatype, str) else None
     if kind is None:
         problem = "has no datatype" if get("datatype") is None else f"has the datatype {get('datatype')}"
         file.problem(line, f"{what}.{name}", problem, f"write one of {', '.join(_TYPES)}")
@@ -132,7 +128,7 @@ def column_description(
         problem = f"datatype {get('datatype')} needs a length"
         file.problem(line, f"{what}.{name}", problem, "add length: and a number from 1")
         return None
-    given = _known(values)
+    given = known_values(values)
     if given.get("ivoa:unit") and given.get("fits:tunit"):
         file.problem(line, f"{what}.{name}", "has ivoa:unit and fits:tunit", "keep ivoa:unit")
     for key, value in given.items():
@@ -167,7 +163,7 @@ def _wanted(key: str, value: object) -> str:
     return "write a text, in quotes if need be" if key in _TEXTS else ""
 
 
-def _arraysize(kind: FelisType, length: object) -> str | None:
+def _arraysize(kind: _FelisType, length: object) -> str | None:
     """Return the arraysize of a type; a single character is no array (VOTable 1.3, erratum 3)."""
     if kind.unbounded:
         return "*"
@@ -176,7 +172,7 @@ def _arraysize(kind: FelisType, length: object) -> str | None:
     return f"{length}*" if kind.variable else str(length)
 
 
-def _known(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def known_values(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a column says by the keys of Felis' files."""
     if _ALIASES.keys().isdisjoint(values):
         return values

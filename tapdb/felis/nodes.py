@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from tap_schema.errors import DescriptionError, DescriptionProblem
-from tap_schema.xml_text import NOT_IN_XML
+from tapdb.errors import DescriptionError, DescriptionProblem
 from tapdb.place import Place
+from tapdb.xml_text import NOT_IN_XML
 
 __all__ = [
     "LARGEST",

@@ -1,0 +1,12 @@
+"""Felis files: what tables and columns mean, with the line on which each part stands.
+
+`nodes` reads YAML with its lines, `columns` and `keys` make descriptions of it, `reader` puts the files
+together, and `tables` makes the tables that a file describes. No other module of tapdb reads Felis.
+"""
+
+from __future__ import annotations
+
+from tapdb.felis.reader import read_felis
+from tapdb.felis.tables import FelisTables, read_tables
+
+__all__ = ["FelisTables", "read_felis", "read_tables"]

@@ -1,0 +1,27 @@
+"""Rows as VOTable 1.4, written as they come.
+
+`fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them,
+`tabledata` and `binary2` encode rows, and `document` puts the XML around them. CSV, JSON and tables for
+people (`tapdb.row_formats`, `tapdb.cli_rows`) spell values by `text` too.
+"""
+
+from __future__ import annotations
+
+from tapdb.votable.document import Document, Param, Service, System, write_votable
+from tapdb.votable.fields import Column, Field, written_fields
+from tapdb.votable.text import json_of, text_of
+from tapdb.votable.values import plain_rows
+
+__all__ = [
+    "Column",
+    "Document",
+    "Field",
+    "Param",
+    "Service",
+    "System",
+    "json_of",
+    "plain_rows",
+    "text_of",
+    "write_votable",
+    "written_fields",
+]

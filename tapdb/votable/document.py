@@ -1,0 +1,251 @@
+"""A VOTable 1.4 document around rows that come one after the other: nothing of them is kept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
+from xml.etree.ElementTree import Element, indent, tostring
+
+from tapdb.votable.binary2 import encode_rows
+from tapdb.votable.fields import Column, element_null
+from tapdb.votable.tabledata import table_rows
+from tapdb.xml_text import add_element
+
+__all__ = ["Document", "Info", "Param", "Serialization", "Service", "System", "write_votable"]
+
+Serialization = Literal["TABLEDATA", "BINARY2"]
+
+Info = tuple[str, str]
+"""Name and value of an INFO."""
+
+_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
+# Bytes that are encoded at once: a multiple of 3, so that the pieces fit together.
+_PIECE = 3 * 65536
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system of coordinates or times that columns refer to.
+
+    Attributes
+    ----------
+    tag
+        ``COOSYS`` or ``TIMESYS``.
+    attributes
+        Its attributes, ``ID`` among them.
+    """
+
+    tag: Literal["COOSYS", "TIMESYS"]
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of a service.
+
+    Attributes
+    ----------
+    name
+        Name.
+    value
+        Value; empty for one that `ref` gives.
+    ref
+        ID of the FIELD whose values it takes.
+    """
+
+    name: str
+    value: str = ""
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service descriptor (DataLink 1.1 section 4).
+
+    Attributes
+    ----------
+    identifier
+        Its ID and name.
+    description
+        What it does.
+    params
+        What the service is: ``accessURL``, ``standardID`` and the like.
+    inputs
+        Parameters of a request.
+    """
+
+    identifier: str
+    description: str = ""
+    params: tuple[Param, ...]
+    inputs: tuple[Param, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """All of a VOTable but its rows.
+
+    Attributes
+    ----------
+    columns
+        Columns, as `written_fields` returned them.
+    name
+        Name of the table.
+    infos
+        INFO elements before the table, behind that of the status.
+    systems
+        Systems of coordinates and times.
+    references
+        ID of the system, or of anything else, that a column refers to, by name of the column.
+    identifiers
+        IDs of the FIELD elements, one a column; columns whose name comes again have one in any case.
+    services
+        Service descriptors.
+    row_count
+        Number of rows, if it is known.
+    """
+
+    columns: Sequence[Column]
+    name: str = ""
+    infos: Sequence[Info] = ()
+    systems: Sequence[System] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
+    identifiers: Sequence[str] = ()
+    services: Sequence[Service] = ()
+    row_count: int | None = None
+
+
+def write_votable(
+    document: Document,
+    rows: Iterable[Sequence[Any]],
+    stream: IO[bytes],
+    *,
+    serialization: Serialization = "TABLEDATA",
+    after: Callable[[], Iterable[Info]] = tuple,
+) -> None:
+    """Write a VOTable.
+
+    Parameters
+    ----------
+    document
+        All but the rows.
+    rows
+        Rows of plain values.
+    stream
+        Where the XML goes.
+    serialization
+        TABLEDATA, which people can read, or BINARY2, which tells NULL from an empty text.
+    after
+        Called once all rows are written, for INFO elements behind the table: ``QUERY_STATUS`` with
+        ``OVERFLOW`` stands there (DALI 1.1 section 4.4.1).
+
+    Raises
+    ------
+    ValueWriteError
+        Raised if a value does not fit its column, or a character cannot be in XML.
+    """
+    head, tail = _frame(document, serialization)
+    stream.write(head)
+    if serialization == "TABLEDATA":
+        for part in table_rows(document.columns, rows):
+            stream.write(part)
+    else:
+        for piece in _pieces(encode_rows(document.columns, rows)):
+            stream.write(base64.b64encode(piece) + b"\n")
+    table, end, rest = tail.partition(b"</TABLE>")
+    stream.write(table + end)
+    for info in after():
+        stream.write(b"\n  " + _info_text(info))
+    stream.write(rest + b"\n")
+
+
+def _frame(document: Document, serialization: Serialization) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the rows."""
+    votable = Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
+    resource = add_element(votable, "RESOURCE", {"type": "results"})
+    # The schema of VOTable has INFO before the systems.
+    for name, value in (("QUERY_STATUS", "OK"), *document.infos):
+        add_element(resource, "INFO", {"name": name, "value": value})
+    for system in document.systems:
+        add_element(resource, system.tag, system.attributes)
+    count = None if document.row_count is None else str(document.row_count)
+    table = add_element(resource, "TABLE", {"name": document.name, "nrows": count})
+    _add_fields(table, document)
+    rows = add_element(add_element(table, "DATA", {}), serialization, {})
+    if serialization == "BINARY2":
+        rows = add_element(rows, "STREAM", {"encoding": "base64"})
+    for service in document.services:
+        _add_service(votable, service)
+    indent(votable, " ")
+    rows.text = "\n"
+    # Markup is escaped wherever text stands: the end of these elements is found in one place only.
+    mark = f"</{rows.tag}>".encode()
+    head, _, tail = tostring(votable, encoding="utf-8", xml_declaration=True).partition(mark)
+    return head, mark + tail
+
+
+def _add_fields(table: Element, document: Document) -> None:
+    seen: set[str] = set()
+    given = document.identifiers or [""] * len(document.columns)
+    for number, (column, identifier) in enumerate(zip(document.columns, given, strict=True), 1):
+        element = add_element(
+            table,
+            "FIELD",
+            {
+                "ID": identifier or (f"column_{number}" if column.name in seen else None),
+                "name": column.name,
+                "datatype": column.datatype,
+                "arraysize": column.arraysize,
+                "xtype": column.xtype,
+                "unit": column.unit,
+                "ucd": column.ucd,
+                "utype": column.utype,
+                "ref": document.references.get(column.name),
+            },
+        )
+        seen.add(column.name)
+        if column.description:
+            add_element(element, "DESCRIPTION", {}, column.description)
+        if (null := element_null(column)) is not None:
+            add_element(element, "VALUES", {"null": str(null)})
+
+
+def _add_service(votable: Element, service: Service) -> None:
+    resource = add_element(
+        votable,
+        "RESOURCE",
+        {"type": "meta", "utype": "adhoc:service", "ID": service.identifier, "name": service.identifier},
+    )
+    if service.description:
+        add_element(resource, "DESCRIPTION", {}, service.description)
+    for param in service.params:
+        _add_param(resource, param)
+    if service.inputs:
+        inputs = add_element(resource, "GROUP", {"name": "inputParams"})
+        for param in service.inputs:
+            _add_param(inputs, param)
+
+
+def _add_param(parent: Element, param: Param) -> None:
+    datatype = "char" if param.value.isascii() else "unicodeChar"
+    facts = {"name": param.name, "datatype": datatype, "arraysize": "*", "value": param.value}
+    add_element(parent, "PARAM", {**facts, "ref": param.ref})
+
+
+def _info_text(info: Info) -> bytes:
+    element = add_element(Element("RESOURCE"), "INFO", {"name": info[0], "value": info[1]})
+    text: bytes = tostring(element, encoding="utf-8")
+    return text
+
+
+def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of one size, the last one excepted."""
+    waiting = bytearray()
+    for part in parts:
+        waiting += part
+        while len(waiting) >= _PIECE:
+            yield bytes(waiting[:_PIECE])
+            del waiting[:_PIECE]
+    if waiting:
+        yield bytes(waiting)

@@ -1,0 +1,120 @@
+"""What a FIELD says of a column (VOTable 1.4 section 4), and what it has to say so that its values fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["INTEGERS", "TEXTS", "Column", "Field", "element_null", "written_fields"]
+
+TEXTS = frozenset({"char", "unicodeChar"})
+
+INTEGERS = {
+    "unsignedByte": (0, 2**8 - 1),
+    "short": (-(2**15), 2**15 - 1),
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+}
+"""Smallest and largest value of the datatypes of whole numbers."""
+
+# DALI's own forms of text have no other characters.
+_ASCII_XTYPES = frozenset({"timestamp", "uuid"})
+
+
+class Column(Protocol):
+    """A column as a file describes it; output columns of queries are some."""
+
+    @property
+    def name(self) -> str:
+        """Name."""
+
+    @property
+    def datatype(self) -> str:
+        """Datatype of VOTable."""
+
+    @property
+    def arraysize(self) -> str | None:
+        """Shape, such as ``*``, ``20*`` or ``2x3``; `None` for a single value."""
+
+    @property
+    def xtype(self) -> str | None:
+        """Extended type of DALI."""
+
+    @property
+    def unit(self) -> str | None:
+        """VOUnits string."""
+
+    @property
+    def ucd(self) -> str | None:
+        """UCD1+ words."""
+
+    @property
+    def utype(self) -> str | None:
+        """Place in a data model."""
+
+    @property
+    def description(self) -> str | None:
+        """Meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A `Column` by itself; attributes as there."""
+
+    name: str
+    datatype: str
+    arraysize: str | None = None
+    xtype: str | None = None
+    unit: str | None = None
+    ucd: str | None = None
+    utype: str | None = None
+    description: str | None = None
+
+
+def written_fields(columns: Iterable[Column], rows: Sequence[Sequence[Any]] | None) -> tuple[Field, ...]:
+    """Return the columns as a file has to describe them, so that all of their text fits.
+
+    ``char`` is ASCII (VOTable 1.4 section 2.1): text that is not, or of which nobody knows yet, is
+    ``unicodeChar``. Text has a variable length.
+
+    Parameters
+    ----------
+    columns
+        Columns.
+    rows
+        All rows, plain; `None` if they come later.
+    """
+    return tuple(_written(column, rows, place) for place, column in enumerate(columns))
+
+
+def element_null(column: Column) -> int | None:
+    """Return the number that stands for NULL within an array of whole numbers; `None` if no number does."""
+    if column.arraysize is None or column.datatype not in {"short", "int", "long"}:
+        return None
+    return INTEGERS[column.datatype][0]
+
+
+def _written(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -> Field:
+    datatype, arraysize = column.datatype, column.arraysize
+    if datatype in TEXTS:
+        is_ascii = _is_ascii(column, rows, place)
+        datatype = "char" if is_ascii else "unicodeChar"
+        if arraysize is None or not arraysize.endswith("*") or not is_ascii:
+            arraysize = "*"
+    return Field(
+        column.name,
+        datatype,
+        arraysize,
+        column.xtype,
+        column.unit,
+        column.ucd,
+        column.utype,
+        column.description,
+    )
+
+
+def _is_ascii(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -> bool:
+    if rows is None:
+        return column.xtype in _ASCII_XTYPES
+    return all(row[place] is None or row[place].isascii() for row in rows)

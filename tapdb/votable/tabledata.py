@@ -1,0 +1,67 @@
+"""Rows as TABLEDATA (VOTable 1.4 section 5.1): the text of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
+from tapdb.votable.text import text_of
+from tapdb.votable.values import with_element_nulls
+from tapdb.xml_text import content_text
+
+__all__ = ["table_rows"]
+
+_Cell = Callable[[Any], str]
+
+_ROWS_AT_ONCE = 1000
+# VOTable has other words than PostgreSQL for numbers that are none.
+_NUMBERS = {"Infinity": "+Inf", "-Infinity": "-Inf"}
+
+
+def table_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield some rows at a time as TR elements; a value that is NULL is an empty TD.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    rows
+        Rows of plain values.
+
+    Raises
+    ------
+    ValueWriteError
+        Raised if a value cannot be written in its column.
+    """
+    cells = [_cell(column) for column in columns]
+    waiting = iter(rows)
+    while part := list(islice(waiting, _ROWS_AT_ONCE)):
+        written = [
+            ["<TD/>" if one is None else f"<TD>{cell(one)}</TD>" for one in values]
+            for cell, values in zip(cells, zip(*part, strict=True), strict=True)
+        ]
+        lines = ["".join(("<TR>", *row, "</TR>\n")) for row in zip(*written, strict=True)]
+        yield "".join(lines).encode()
+
+
+def _cell(column: Column) -> _Cell:
+    if column.datatype in TEXTS:
+        what = f"column {column.name}"
+        return lambda value: content_text(value, what)
+    if column.datatype in INTEGERS:
+        return text_of if element_null(column) is None else _whole_numbers(column)
+    spell, null = (text_of, "?") if column.datatype == "boolean" else (_number, "NaN")
+    if column.arraysize is None:
+        return spell
+    return lambda value: " ".join([null if one is None else spell(one) for one in value])
+
+
+def _number(value: float) -> str:
+    text = text_of(value)
+    return _NUMBERS.get(text, text)
+
+
+def _whole_numbers(column: Column) -> _Cell:
+    return lambda value: text_of(with_element_nulls(column, value))
