@@ -42,6 +42,8 @@ class LiveColumn:
         Whether an index answers conditions on it, through views too.
     comment
         Its comment; blanks around it do not count.
+    dimensions
+        Declared dimensions of an array; 0 if PostgreSQL does not know them, as of columns of views.
     """
 
     name: str
@@ -53,6 +55,7 @@ class LiveColumn:
     not_null: bool
     indexed: bool
     comment: str | None
+    dimensions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +186,12 @@ def _columns(row: sa.Row[tuple[object, ...]], indexed: frozenset[tuple[int, int]
     return {
         number: LiveColumn(
             name, number, type_, kind, _length(type_, modifier), is_array, not_null,
-            (relation, number) in indexed, comment_text(comment),
+            (relation, number) in indexed, comment_text(comment), dimensions,
         )
-        for name, number, type_, kind, modifier, is_array, not_null, comment in zip(
+        for name, number, type_, kind, modifier, is_array, not_null, comment, dimensions in zip(
             *(row.names, row.numbers, row.types, row.type_kinds, row.modifiers, row.are_arrays, row.not_null),
             row.comments,
+            row.dimensions,
             strict=True,
         )
     }  # fmt: skip

@@ -40,7 +40,8 @@ _TYPES = {
     "uuid": VOTableType("char", "36", "uuid"),
     "timestamp": _TIMESTAMP,
     "timestamptz": _TIMESTAMP,
-    "date": VOTableType("char", "10"),
+    # Ten characters, but for infinity and for years before 1 and after 9999.
+    "date": _TEXT,
     "json": _TEXT,
     "jsonb": _TEXT,
     "bytea": VOTableType("unsignedByte", "*"),
@@ -60,24 +61,44 @@ DATATYPES = frozenset(
 )
 """The datatypes of VOTable."""
 
+_MODIFIER_HEADER, _SCALE_MASK = 4, 0x7FF
+"""How PostgreSQL packs precision and scale of a decimal number (``numerictypmodin``)."""
+
+_DOUBLE_DIGITS, _DOUBLE_EXPONENT = 15, 280
+"""Decimal digits that any double keeps, and a power of ten that is not beyond them."""
+
 _FAMILIES = (frozenset({"unsignedByte", "short", "int", "long"}), frozenset({"float", "double"}))
 
 
 def votable_type(column: LiveColumn) -> VOTableType | None:
     """Return the type of a column in VOTable; `None` if VOTable has none for it.
 
-    An array of texts or of arrays has no type in one dimension.
+    An array of texts or of arrays has no type in one dimension. A decimal number is a double as long as that
+    keeps all of its digits.
     """
     if column.type_kind == "e":
         return None if column.is_array else _TEXT
     known = _TYPES.get(column.type)
-    if known is None:
+    if known is None or (column.type == "numeric" and not _fits_double(column.length)):
+        return None
+    if column.dimensions > 1:
         return None
     if column.is_array:
         return known._replace(arraysize="*") if known.arraysize is None else None
     if column.length is not None and column.type in {"varchar", "bpchar"}:
         return known._replace(arraysize=_text_size(column.length, variable=column.type == "varchar"))
     return known
+
+
+def _fits_double(modifier: int | None) -> bool:
+    """Return whether a double has all digits of the decimal numbers of a type, by its type modifier."""
+    if modifier is None:
+        return False
+    packed = modifier - _MODIFIER_HEADER
+    precision, scale = packed >> 16, packed & _SCALE_MASK
+    # Scales may be negative, in eleven bits.
+    scale -= (_SCALE_MASK + 1) if scale > _SCALE_MASK // 2 else 0
+    return precision <= _DOUBLE_DIGITS and abs(scale) <= _DOUBLE_EXPONENT
 
 
 def is_other_width(one: str, other: str) -> bool:

@@ -171,6 +171,6 @@ def _unpublishable(
         table.table_name,
         name,
         f"VOTable has no type for {kind}, so that the column is left out",
-        "publish a view that casts it to text",
+        "publish a view that casts it to text, or to a type that VOTable has",
         description.place if description is not None else None,
     )

@@ -32,6 +32,7 @@ SELECT c.oid AS relation_id, w.nspname AS schema, c.relname AS relation, c.relki
   array_agg(coalesce(e.typtype, t.typtype)::text ORDER BY a.attnum) AS type_kinds,
   array_agg(coalesce(m.modifier, a.atttypmod) ORDER BY a.attnum) AS modifiers,
   array_agg(e.oid IS NOT NULL ORDER BY a.attnum) AS are_arrays,
+  array_agg(a.attndims::integer ORDER BY a.attnum) AS dimensions,
   array_agg(a.attnotnull ORDER BY a.attnum) AS not_null,
   array_agg(d.description ORDER BY a.attnum) AS comments
 FROM wanted w

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -21,7 +22,7 @@ __all__ = ["plain_rows", "plain_text", "with_element_nulls"]
 
 _Plain = Callable[[Any], Any]
 
-_LARGEST_SINGLE = (2 - 2**-23) * 2.0**127
+_LARGEST_SINGLE = 3.4e38
 # PostgreSQL shows the lower bounds of an array that does not begin at 1.
 _BOUNDS = re.compile(r"^(\[[-\d]+:[-\d]+\])+=")
 _ARRAY_WORDS = re.compile(r"NULL|[{}]|\b[tf]\b")
@@ -165,8 +166,9 @@ def _double(value: Any) -> float:
 
 def _single(value: Any) -> float:
     number = _double(value)
-    if _LARGEST_SINGLE < abs(number) < float("inf"):
-        raise ValueError
+    if abs(number) > _LARGEST_SINGLE:
+        # The shortest text of the largest one is beyond it, and rounds to it.
+        struct.pack("f", number)
     return number
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,6 +32,16 @@ class Stilts:
     def votable_errors(self, document: Path) -> list[str]:
         """Return what ``votlint`` has against a VOTable: by its schema, and of cells and references."""
         return self._complaints("votlint", f"votable={document}", "validate=true")
+
+    def rows(self, document: Path) -> list[list[str]]:
+        """Return the rows of a VOTable as STILTS reads them, as texts."""
+        done = subprocess.run(
+            [self._program, "tpipe", f"in={document}", "ifmt=votable", "ofmt=csv"],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))[1:]
 
     def _complaints(self, *arguments: str) -> list[str]:
         done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)

@@ -1,0 +1,377 @@
+"""Each type that TAP_SCHEMA publishes is served in each format: NULL, extremes, nesting, any character.
+
+Files are read back by astropy, STILTS and Python's own readers of CSV and JSON. What is expected stands here,
+or is what PostgreSQL itself says.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from astropy.io.votable import parse_single_table
+from click.testing import CliRunner, Result
+
+from adql import parse, to_postgres
+from adql_cli.execute import read_server, run_query
+from adql_cli.published import read_metadata
+from tap_schema.column_types import _TYPES
+from tapdb.cli import main
+from tapdb.engine import checked_connection, create_engine
+from tapdb.votable import Document, plain_rows, write_votable, written_fields
+from tests.plugins.stilts_fixtures import Stilts
+
+Served = Callable[..., Result]
+
+HARD = "é ß 日本 🌌 \"q\", 'a' <b> & [bold]c\\n\t\r\n d"
+NAN, INF = float("nan"), float("inf")
+BIG = "123456789012345678901234567890.5"
+DOCUMENT = f'{{"a": {BIG},  "a": [null, "é"]}}'
+FELIS = """
+name: served
+description: A table of all types
+tables:
+- name: all_types
+  description: All types
+  columns: [{name: id, datatype: int, description: Number of the row}]
+"""
+
+# Type in PostgreSQL; two values as PostgreSQL reads them; the same as JSON has them. A third row is NULL.
+COLUMNS: dict[str, tuple[str, tuple[str, str], tuple[Any, Any]]] = {
+    "a_bool": ("bool", ("f", "t"), (False, True)),
+    "a_int2": ("int2", ("-32768", "32767"), (-(2**15), 2**15 - 1)),
+    "a_int4": ("int4", ("-2147483648", "2147483647"), (-(2**31), 2**31 - 1)),
+    "a_int8": ("int8", (str(-(2**63)), str(2**63 - 1)), (-(2**63), 2**63 - 1)),
+    "a_oid": ("oid", ("0", "4294967295"), (0, 2**32 - 1)),
+    "a_float4": ("float4", ("-3.4028235e+38", "1e-45"), (-3.4028235e38, 1e-45)),
+    "b_float4": ("float4", ("NaN", "0.1"), (NAN, 0.1)),
+    "a_float8": ("float8", ("-1.7976931348623157e+308", "5e-324"), (-1.7976931348623157e308, 5e-324)),
+    "b_float8": ("float8", ("Infinity", "-Infinity"), (INF, -INF)),
+    "a_numeric": ("numeric(15,5)", ("-9999999999.99999", "0.00001"), (-9999999999.99999, 0.00001)),
+    "a_text": ("text", ("", HARD), ("", HARD)),
+    "a_varchar": ("varchar(5)", ("🌌🌌🌌🌌🌌", "éa"), ("🌌🌌🌌🌌🌌", "éa")),
+    "a_bpchar": ("char(3)", ("a", "abc"), ("a  ", "abc")),
+    "a_name": ("name", ("x", "é" * 31), ("x", "é" * 31)),
+    "a_uuid": (
+        "uuid",
+        ("0" * 32, "f" * 32),
+        ("00000000-0000-0000-0000-000000000000", "f" * 8 + "-ffff" * 3 + "-" + "f" * 12),
+    ),
+    "a_timestamp": (
+        "timestamp",
+        ("infinity", "2024-01-01 03:00:00.123457"),
+        ("infinity", "2024-01-01T03:00:00.123457"),
+    ),
+    "b_timestamp": (
+        "timestamp",
+        ("0044-03-15 BC", "294276-12-31 23:59:59.999999"),
+        ("0044-03-15T00:00:00 BC", "294276-12-31T23:59:59.999999"),
+    ),
+    "a_timestamptz": (
+        "timestamptz",
+        ("-infinity", "2024-01-01 03:00:00.12+02"),
+        ("-infinity", "2024-01-01T01:00:00.12"),
+    ),
+    "b_timestamptz": (
+        "timestamptz",
+        ("0044-03-15 00:00+00 BC", "12000-01-01 00:00+00"),
+        ("0044-03-15T00:00:00 BC", "12000-01-01T00:00:00"),
+    ),
+    "a_date": ("date", ("infinity", "2024-02-29"), ("infinity", "2024-02-29")),
+    "b_date": ("date", ("0044-03-15 BC", "5874897-12-31"), ("0044-03-15 BC", "5874897-12-31")),
+    "a_json": (
+        "json",
+        (DOCUMENT, "null"),
+        (DOCUMENT, "null"),
+    ),
+    "a_jsonb": ("jsonb", (f"[{BIG}, {{}}]", '"x"'), (f"[{BIG}, {{}}]", '"x"')),
+    "a_bytea": ("bytea", ("\\x", "\\x0001feff"), ([], [0, 1, 254, 255])),
+    "a_spoint": ("spoint", ("(0, 0)", "(1, -0.5)"), ([0.0, 0.0], [math.degrees(1), math.degrees(-0.5)])),
+    "a_scircle": (
+        "scircle",
+        ("<(0, 0), 0.5>", "<(1, 0), 0>"),
+        ([0.0, 0.0, math.degrees(0.5)], [math.degrees(1), 0.0, 0.0]),
+    ),
+    "a_spoly": (
+        "spoly",
+        ("{(0,0),(1,0),(0,1)}", "{(0,0),(1,0),(1,1),(0,1)}"),
+        (
+            [0.0, 0.0, math.degrees(1), 0.0, 0.0, math.degrees(1)],
+            [math.degrees(one) for one in (0, 0, 1, 0, 1, 1, 0, 1)],
+        ),
+    ),
+    "a_bools": ("bool[]", ("{t,NULL,f}", "{}"), ([True, None, False], [])),
+    "a_shorts": ("int2[]", ("{1,NULL,32767}", "{}"), ([1, None, 32767], [])),
+    "a_ints": ("int4[]", ("{-2147483647,NULL}", "[0:1]={5,6}"), ([-(2**31) + 1, None], [5, 6])),
+    "a_longs": ("int8[]", ("{9223372036854775807,NULL}", "{0}"), ([2**63 - 1, None], [0])),
+    "a_floats": ("float4[]", ("{0.1,NULL,-Infinity}", "{}"), ([0.1, None, -INF], [])),
+    "a_doubles": ("float8[]", ("{1.5,NULL,NaN,Infinity}", "{5e-324}"), ([1.5, None, NAN, INF], [5e-324])),
+    "a_numerics": ("numeric(10,2)[]", ("{1.25,NULL}", "{-99999999.99}"), ([1.25, None], [-99999999.99])),
+    "a_domains": ("served.small_number[]", ("{1,NULL,3}", "[3:4]={4,5}"), ([1, None, 3], [4, 5])),
+    "a_truths": ("served.truth[]", ("{t,NULL}", "{f}"), ([True, None], [False])),
+    "a_domain": ("served.small_number", ("-5", "5"), (-5, 5)),
+    "a_mood": ("served.mood", ("sad", "über"), ("sad", "über")),
+}
+
+REALS = {"a_floats", "a_doubles", "a_numerics"}
+
+UNPUBLISHED = {
+    "x_texts": "text[]", "x_uuids": "uuid[]", "x_moments": "timestamp[]", "x_matrix": "int8[][]",
+    "x_decimals": "numeric", "x_digits": "numeric(20,0)", "x_ranges": "int4multirange",
+    "x_range": "tstzrange", "x_points": "spoint[]", "x_interval": "interval", "x_jsons": "jsonb[]",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served_url(
+    clone_for_session: Callable[[str], sa.URL],
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> sa.URL:
+    """Return the URL of a database that publishes a table with a column of each type."""
+    url = clone_for_session(migrated_template)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE SCHEMA served",
+            "CREATE DOMAIN served.small_number AS int CHECK (abs(VALUE) < 10)",
+            "CREATE DOMAIN served.truth AS bool",
+            "CREATE TYPE served.mood AS ENUM ('sad', 'über')",
+        ):
+            connection.exec_driver_sql(statement)
+        kinds = {name: kind for name, (kind, _, _) in COLUMNS.items()} | UNPUBLISHED
+        listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        connection.exec_driver_sql(f"CREATE TABLE served.all_types (id int PRIMARY KEY, {listed})")
+        connection.exec_driver_sql("INSERT INTO served.all_types (id) VALUES (3)")
+        names = ", ".join(COLUMNS)
+        places = ", ".join(f"%s::text::{kind}" for kind, _, _ in COLUMNS.values())
+        for number in (0, 1):
+            connection.exec_driver_sql(
+                f"INSERT INTO served.all_types (id, {names}) VALUES ({number + 1}, {places})",  # noqa: S608
+                tuple(texts[number] for _, texts, _ in COLUMNS.values()),
+            )
+        connection.exec_driver_sql("GRANT USAGE ON SCHEMA served TO tapdb_reader")
+        connection.exec_driver_sql("GRANT SELECT ON served.all_types TO tapdb_reader")
+    engine.dispose()
+    text = url.render_as_string(hide_password=False)
+    file = tmp_path_factory.mktemp("felis") / "served.yaml"
+    file.write_text(FELIS)
+    done = CliRunner(env={"TAPDB_URL": text}).invoke(main, ["tap-schema", "publish", str(file)])
+    assert done.exit_code == 0, done.output
+    return url
+
+
+@pytest.fixture
+def served(served_url: sa.URL) -> Served:
+    """Return a function that runs a query and returns what was printed."""
+    text = served_url.render_as_string(hide_password=False)
+
+    def run(query: str, form: str, *options: str) -> Result:
+        arguments = ["query", "run", "--format", form, *options, query]
+        return CliRunner(env={"TAPDB_URL": text}).invoke(main, arguments)
+
+    return run
+
+
+def expected(name: str) -> list[Any]:
+    return [*COLUMNS[name][2], None]
+
+
+def same(found: Any, wanted: Any) -> bool:
+    """Return whether two values are one: NaN is itself, angles may differ in the last bits."""
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(same, found, wanted))
+    if isinstance(wanted, float) and isinstance(found, (float, int)):
+        both_nan = math.isnan(found) and math.isnan(wanted)
+        return both_nan or math.isclose(found, wanted, rel_tol=1e-15, abs_tol=1e-323)
+    return type(found) is type(wanted) and bool(found == wanted)
+
+
+QUERY = f"SELECT {', '.join(COLUMNS)} FROM served.all_types ORDER BY id"  # noqa: S608
+
+
+def test_every_published_type_is_tested_and_what_no_format_can_hold_is_not_published(
+    served_url: sa.URL,
+) -> None:
+    tested = {kind.partition("(")[0].strip("[]") for kind, _, _ in COLUMNS.values()}
+    assert {"bpchar" if kind == "char" else kind for kind in tested} >= set(_TYPES)
+    with checked_connection(served_url) as connection:
+        query = "SELECT column_name FROM tap_schema.columns WHERE table_name = 'served.all_types'"
+        published = set(connection.exec_driver_sql(query).scalars())
+    assert published == {"id", *COLUMNS}
+
+
+def test_json_has_every_value(served: Served) -> None:
+    done = served(QUERY, "json")
+    assert done.exit_code == 0, done.output
+
+    def no_number(text: str) -> None:
+        raise AssertionError(text)
+
+    rows = json.loads(done.stdout, parse_constant=no_number)["rows"]
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, list):
+            return [finite(one) for one in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    for place, name in enumerate(COLUMNS):
+        found = [row[place] for row in rows]
+        assert all(map(same, found, [finite(one) for one in expected(name)])), (name, found)
+
+
+def test_csv_has_every_value_and_the_table_shows_it(served: Served) -> None:
+    done = served(QUERY, "csv")
+    assert done.exit_code == 0, done.output
+    names, *rows = csv.reader(io.StringIO(done.stdout_bytes.decode(), newline=""))
+    assert names == list(COLUMNS)
+
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return " ".join("null" if one is None else text(one) for one in value)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, float):
+            return json.dumps(value)
+        return "" if value is None else str(value)
+
+    for place, name in enumerate(COLUMNS):
+        found = [row[place] for row in rows]
+        if name not in {"a_spoint", "a_scircle", "a_spoly"}:
+            assert found == [text(one) for one in expected(name)], name
+    table = served("SELECT a_text, a_json, a_bools FROM served.all_types ORDER BY id", "table")
+    assert table.exit_code == 0, table.output
+    assert "[bold]c" in table.stdout
+    assert "true null false" in table.stdout
+    shown = done.stdout + table.stdout
+    assert not any(word in shown for word in ("None", "True", "datetime", "Decimal", "UUID(", "b'"))
+
+
+def single(value: Any, name: str) -> Any:
+    """Return a number as the bits that a column of single precision has."""
+    return float(np.float32(value)) if "float4" in COLUMNS[name][0] and isinstance(value, float) else value
+
+
+def elements(found: Any, mask: Any, name: str) -> list[Any]:
+    """Return the elements of an array as astropy has read it; NULL is NaN in an array of real numbers."""
+    values = np.ma.MaskedArray(np.ma.getdata(found), np.ma.getmaskarray(np.ma.asarray(found)) | mask).tolist()
+    return [NAN if one is None and name in REALS else single(one, name) for one in values]
+
+
+def check_astropy(content: bytes, *, keeps_blanks: bool) -> None:
+    """Compare a VOTable with what is expected, as astropy reads it without a warning."""
+    array = parse_single_table(io.BytesIO(content), verify="exception").array
+    for name in COLUMNS:
+        for row, wanted in enumerate(expected(name)):
+            found, mask = array[name].data[row], array[name].mask[row]
+            if isinstance(wanted, list):
+                nulls = [NAN if one is None and name in REALS else single(one, name) for one in wanted]
+                assert same(elements(found, mask, name), nulls), (name, row, found, mask)
+            elif wanted is None:
+                # astropy takes a text that is NULL for an empty one.
+                assert np.all(mask) or (array[name].dtype == object and len(found) == 0), (name, mask)
+            elif isinstance(wanted, str):
+                # Of the text of an element astropy takes the blanks around it away.
+                assert str(found) == (wanted if keeps_blanks else wanted.strip(" ")), (name, row)
+            else:
+                assert same(found.item(), single(wanted, name)), (name, row, found)
+
+
+def check_stilts(stilts: Stilts, path: Path) -> None:
+    """Compare a VOTable with what is expected, as STILTS reads it."""
+    rows = stilts.rows(path)
+    for place, name in enumerate(COLUMNS):
+        for row, wanted in zip(rows, expected(name), strict=True):
+            found = row[place]
+            if isinstance(wanted, bool):
+                assert found == str(wanted).lower(), name
+            elif isinstance(wanted, int):
+                assert int(found) == wanted, name
+            elif isinstance(wanted, str):
+                assert found == wanted.rstrip(" ") or found == wanted, name
+            elif isinstance(wanted, float):
+                number = single(float(found or "nan"), name)
+                assert same(number, single(wanted, name)), name
+            elif wanted is None:
+                assert found == "", name
+            elif wanted and name in {"a_bytea", "a_spoint", "a_longs", "a_domains"}:
+                values = found.strip("()").split(",")
+                assert len(values) == len(wanted), (name, found)
+
+
+def test_astropy_and_stilts_read_every_value_of_tabledata(
+    served: Served, tmp_path: Path, stilts: Stilts
+) -> None:
+    path = tmp_path / "all.vot"
+    done = served(QUERY, "votable", "-o", str(path))
+    assert done.exit_code == 0, done.output
+    assert b"<TABLEDATA>" in path.read_bytes()
+    check_astropy(path.read_bytes(), keeps_blanks=False)
+    check_stilts(stilts, path)
+
+
+def test_astropy_and_stilts_read_every_value_of_binary2(
+    served_url: sa.URL, tmp_path: Path, stilts: Stilts
+) -> None:
+    with checked_connection(served_url, read_only=True) as connection:
+        compiled = to_postgres(parse(QUERY), read_metadata(connection), server=read_server(connection))
+        result = run_query(connection, compiled, max_rows=10)
+    rows = list(plain_rows(result.columns, result.rows))
+    for known in (rows, None):
+        path = tmp_path / "all.vot"
+        with path.open("wb") as stream:
+            document = Document(columns=written_fields(result.columns, known))
+            write_votable(document, rows, stream, serialization="BINARY2")
+        check_astropy(path.read_bytes(), keeps_blanks=True)
+        check_stilts(stilts, path)
+
+
+def test_a_printed_time_finds_its_row_again(served: Served) -> None:
+    moments = "a_timestamp, CAST(a_timestamp AS VARCHAR(40)), a_timestamp || ''"
+    done = served(f"SELECT {moments} FROM served.all_types WHERE id = 2", "csv")  # noqa: S608
+    assert done.exit_code == 0, done.output
+    (row,) = list(csv.reader(io.StringIO(done.stdout)))[1:]
+    assert row == ["2024-01-01T03:00:00.123457"] * 3
+    again = served(f"SELECT id FROM served.all_types WHERE a_timestamp = '{row[0]}'", "csv")  # noqa: S608
+    assert again.stdout.splitlines() == ["id", "2"]
+    moments = "CAST(a_timestamp AS VARCHAR(40)) AS a, b_timestamp || '' AS b"
+    odd = served(f"SELECT {moments} FROM served.all_types WHERE id = 1", "csv")  # noqa: S608
+    assert odd.stdout.splitlines() == ["a,b", "infinity,0044-03-15T00:00:00 BC"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            "a_ints = '{-2147483648}'",
+            "column a_ints cannot be written: -2147483648 within an array stands for NULL",
+        ),
+        (
+            "a_ints = '{{1,2},{3,4}}'",
+            "column a_ints cannot be written: [[1, 2], [3, 4]] is no int[*]: it has more dim",
+        ),
+        ("a_text = E'a\\x01'", "column a_text cannot be written: character U+0001 at 2"),
+    ],
+)
+def test_what_a_votable_cannot_hold_is_refused_in_one_line_that_names_the_column(
+    change: str, problem: str, served: Served, served_url: sa.URL
+) -> None:
+    engine = create_engine(served_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO served.all_types (id) VALUES (9)")
+        connection.exec_driver_sql(f"UPDATE served.all_types SET {change} WHERE id = 9")  # noqa: S608
+    done = served("SELECT a_ints, a_text FROM served.all_types WHERE id = 9", "votable")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM served.all_types WHERE id = 9")
+    engine.dispose()
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {problem}")
+    assert len(done.stderr.splitlines()) == 1
