@@ -168,7 +168,7 @@ def _single(value: Any) -> float:
     number = _double(value)
     if abs(number) > _LARGEST_SINGLE:
         # The shortest text of the largest one is beyond it, and rounds to it.
-        struct.pack("f", number)
+        struct.pack(">f", number)
     return number
 
 
