@@ -49,8 +49,8 @@ class Scenario:
         What ``--scenario`` calls it.
     account
         ``root``, or a plain user who may use sudo.
-    folder
-        Folder of the clone.
+    below
+        Folder of the clone, in the home of the account.
     locale
         Value of ``LC_ALL``.
     commands
@@ -59,24 +59,30 @@ class Scenario:
 
     name: str
     account: str
-    folder: str
+    below: str
     locale: str
     commands: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """Folder of the clone."""
+        home = Path("/root") if self.account == "root" else Path("/home", self.account)
+        return str(home / self.below)
 
 
 SCENARIOS = (
     Scenario(
         "user",
         "astronomer",
-        "/home/astronomer/öykü ve ölçüler/tapdb",
+        "öykü ve ölçüler/tapdb",
         "C",
         ("make demo", "make test", "make demo"),
     ),
-    Scenario("root", "root", "/opt/tapdb", "tr_TR.UTF-8", ("make demo", "make test")),
+    Scenario("root", "root", "tapdb", "tr_TR.UTF-8", ("make demo", "make test")),
     Scenario(
         "latin5",
         "astronomer",
-        "/home/astronomer/tapdb latin5",
+        "tapdb latin5",
         "tr_TR.ISO-8859-9",
         ("make demo", "make test"),
     ),
