@@ -13,6 +13,7 @@ from psycopg import sql
 
 from obscore_view.errors import ViewMissingError
 from obscore_view.exported_columns import ExportedColumn, read_columns
+from tapdb.engine import driver_connection
 from tapdb.loaders import load_exactly
 from tapdb.votable import Document, System, plain_rows, write_votable, written_fields
 
@@ -122,8 +123,7 @@ def _write_votable(connection: sa.Connection, view: _View, file: IO[bytes], prog
             if progress is not None and rows % _ROWS_AT_ONCE == 0:
                 progress(rows)
 
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor(name="tapdb_export") as cursor:
+    with driver_connection(connection).cursor(name="tapdb_export") as cursor:
         cursor.itersize = _ROWS_AT_ONCE
         load_exactly(cursor)
         cursor.execute(_query(view, spelled=False))
@@ -144,8 +144,7 @@ def _copy(
     statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
         _query(view, spelled=spelled), sql.SQL(form)
     )
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:
+    with driver_connection(connection).cursor() as cursor:
         # Texts and numbers must not depend on how the session is set.
         cursor.execute("SET LOCAL extra_float_digits = 1; SET LOCAL datestyle = 'ISO'")
         with cursor.copy(statement) as copy:

@@ -16,6 +16,7 @@ from tap_schema.script import Statement, change_statements, generation_statement
 from tap_schema.stored import read_rows
 from tapdb import __version__
 from tapdb.collecting import without_collecting
+from tapdb.engine import driver_connection
 from tapdb.locks import take_turn
 from tapdb.sql_text import execute_text
 
@@ -134,9 +135,7 @@ def _run(connection: sa.Connection, statement: Statement) -> None:
     if statement.data is None:
         execute_text(connection, statement.text)
         return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - tapdb.engine makes no others
-    with driver.cursor() as cursor, cursor.copy(statement.text.encode()) as copy:
+    with driver_connection(connection).cursor() as cursor, cursor.copy(statement.text.encode()) as copy:
         copy.write(statement.data)
 
 

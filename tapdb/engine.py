@@ -10,10 +10,10 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
-from tapdb.errors import DatabaseUnavailableError
+from tapdb.errors import DatabaseUnavailableError, SettingsError
 from tapdb.settings import database_url
 
-__all__ = ["checked_connection", "create_engine", "describe_target"]
+__all__ = ["checked_connection", "create_engine", "describe_target", "driver_connection"]
 
 CONNECT_TIMEOUT_S = 10
 
@@ -79,6 +79,21 @@ def checked_connection(
             yield connection
     finally:
         engine.dispose()
+
+
+def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """Return psycopg's connection below one of SQLAlchemy's, for what only the driver can do.
+
+    Raises
+    ------
+    SettingsError
+        Raised if another driver is below: the engine was not made by `create_engine`.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        problem = f"is one of {type(driver).__module__}"
+        raise SettingsError("connection", problem, "connect by postgresql+psycopg, as tapdb does")
+    return driver
 
 
 def describe_target(url: sa.URL) -> str:

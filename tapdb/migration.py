@@ -23,7 +23,7 @@ from alembic.util import CommandError
 from tapdb import autogenerate
 from tapdb.catalog import Difference
 from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived, without_current
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, driver_connection
 from tapdb.errors import DriftError, SettingsError, TapdbError
 from tapdb.extensions import require_extensions
 from tapdb.grants import read_grants, restore_grants
@@ -241,10 +241,7 @@ def _connection(config: Config, options: _Options) -> Iterator[sa.Connection]:
 @contextmanager
 def _plain(connection: sa.Connection) -> Iterator[None]:
     """Keep psycopg from preparing texts that hold several statements, and log what the server has to say."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        problem = f"is one of {type(driver).__module__}"
-        raise SettingsError("connection", problem, "connect by postgresql+psycopg, as tapdb.engine does")
+    driver = driver_connection(connection)
     threshold, driver.prepare_threshold = driver.prepare_threshold, None
     driver.add_notice_handler(_log_notice)
     try:

@@ -15,7 +15,7 @@ from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import Report, snapshot_digest, verify
 from tapdb.cli_options import url_option
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, driver_connection
 from tapdb.errors import SettingsError
 
 __all__ = ["check_command", "snapshot_command", "verify_command"]
@@ -96,8 +96,8 @@ def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> Non
     A time in the future is refused.
     """
     with checked_connection(url) as connection:
-        driver = connection.connection.driver_connection
-        found = read_snapshot(driver) if t_mjd_tai is None else snapshot_at(driver, t_mjd_tai)  # type: ignore[arg-type]
+        driver = driver_connection(connection)
+        found = read_snapshot(driver) if t_mjd_tai is None else snapshot_at(driver, t_mjd_tai)
         digest = snapshot_digest(connection, found.snapshot_id)
     content = {**asdict(found), "digest": "" if digest is None else digest.hex()}
     if form == "json":

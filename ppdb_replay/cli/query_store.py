@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from ppdb_replay.cli.session import driver_connection
+from ppdb_replay.cli.session import idle_connection
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.sources import load_record
 from ppdb_replay.query_store.store import (
@@ -48,7 +48,7 @@ def cite_command(what: str, *, form: str, url: str | None) -> None:
     The query is run again first; only what comes again is stored. The same query with the same result has the
     same identifier whenever it is cited. What is stored can be read by everybody who may read the PPDB.
     """
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         stored = store_query(connection, load_record(connection, what))
     if form == "json":
         click.echo(json.dumps(stored.landing, indent=1, ensure_ascii=False))
@@ -61,7 +61,7 @@ def cite_command(what: str, *, form: str, url: str | None) -> None:
 @url_option
 def list_command(form: str, url: str | None) -> None:
     """Print the stored queries: identifier, snapshot, number of rows, query."""
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         stored = [find_stored(connection, pid) for pid in list_pids(connection)]
     if form == "json":
         click.echo(json.dumps([one.landing for one in stored], indent=1, ensure_ascii=False))
@@ -85,7 +85,7 @@ def list_command(form: str, url: str | None) -> None:
 @url_option
 def landing_command(pid: str, *, form: str, url: str | None) -> None:
     """Print what is to be known of the stored query PID."""
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         stored = find_stored(connection, pid)
     landing = stored.landing
     if form == "json":
@@ -121,7 +121,7 @@ def verify_all_command(pids: tuple[str, ...], *, note: bool, form: str, url: str
 
     To be done after a change of schema or software, and after a restore. Queries with uploads are skipped.
     """
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         checks = check_stored(connection, pids or list_pids(connection))
         found = []
         for check in _shown(checks, len(pids or list_pids(connection)), "verify"):
@@ -141,7 +141,7 @@ def migrate_command(*, dry_run: bool, form: str, url: str | None) -> None:
     Where the text differs from the stored one it is run; if the rows are the same, it is kept as a revision
     and counts from then on.
     """
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         checks = migrate_stored(connection, dry_run=dry_run)
         found = list(_shown(checks, len(list_pids(connection)), "migrate"))
     _report(found, form)
@@ -161,7 +161,7 @@ def collection_command(url: str | None, **values: str | None) -> None:
     Queries that are stored already keep their citations.
     """
     given = {name: value for name, value in values.items() if value is not None}
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         collection = replace(read_collection(connection), **given)
         if given:
             change_collection(connection, collection)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psycopg
 import pyarrow.parquet as pq
 
 from ppdb_replay.versions.replace import replace_rows
 from tapdb.cli_options import url_option
 from tapdb.cli_session import changing
+from tapdb.engine import driver_connection
 from tapdb.errors import SettingsError
 
 __all__ = ["replace_command"]
@@ -35,10 +35,7 @@ def replace_command(url: str | None, table: str, file: Path) -> None:
     except OSError as error:
         raise SettingsError("FILE", f"{file} is no Parquet file: {error}") from error
     with changing(url, application_name="tapdb ppdb") as connection:
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, psycopg.Connection):
-            raise SettingsError("--url", f"is one of {type(driver).__module__}", "use postgresql+psycopg")
-        done = replace_rows(driver, table, parquet.schema_arrow.names, _rows(parquet))
+        done = replace_rows(driver_connection(connection), table, parquet.schema_arrow.names, _rows(parquet))
     click.echo(
         f"{table}: {done.begun} rows began, {done.ended} ended, {done.unchanged} are as they were.", err=True
     )

@@ -12,7 +12,7 @@ import click
 from adql.dialect import dialect_named
 from ppdb_replay.cli.query_store import QUERY_STORE_COMMANDS
 from ppdb_replay.cli.rows import RowOutput, json_rows, takes_rows
-from ppdb_replay.cli.session import driver_connection
+from ppdb_replay.cli.session import idle_connection
 from ppdb_replay.query_store.sources import load_record, read_record
 from ppdb_replay.replaying.capture import capture
 from ppdb_replay.replaying.difference import diff
@@ -65,7 +65,7 @@ def capture_command(
     if record is None and rows.form != "votable":
         raise click.UsageError("name a file for the record: --record, or --format votable")
     text = sys.stdin.read() if query == "-" else query
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         result = capture(
             connection, text, max_rows=max_rows, exact_sums=exact_sums, dialect=dialect_named(dialect)
         )
@@ -85,7 +85,7 @@ def capture_command(
 @url_option
 def run_command(record: str, *, t_mjd_tai: float | None, rows: RowOutput, url: str | None) -> None:
     """Get the result of RECORD again; exit 1 if it is not the same to the last bit."""
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         known = load_record(connection, record)
         if t_mjd_tai is None:
             result = replay_record(connection, known)
@@ -138,7 +138,7 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 
     Rows are told apart by the keys of their tables or the terms of GROUP BY, if the query shows them.
     """
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         known = load_record(connection, record)
         found = diff(connection, known, t_mjd_tai)
     if form == "json":
@@ -177,7 +177,7 @@ def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> 
     Exit 1 if rows are not the same, or the digest of the versions is not. 'tapdb ppdb verify' reads the
     versions themselves.
     """
-    with driver_connection(url) as connection:
+    with idle_connection(url) as connection:
         found = [(path, verify_record(connection, read_record(path))) for path in records]
     if form == "json":
         click.echo(json.dumps([{"record": str(path), **asdict(one)} for path, one in found]))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
-
 from ppdb_replay.replaying.execution import Connection
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, driver_connection
 
-__all__ = ["driver_connection"]
+__all__ = ["idle_connection"]
 
 
 @contextmanager
-def driver_connection(url: str | None) -> Iterator[Connection]:
+def idle_connection(url: str | None) -> Iterator[Connection]:
     """Give a connection outside of any transaction: the work begins its own, of one snapshot.
 
     Parameters
@@ -30,7 +28,6 @@ def driver_connection(url: str | None) -> Iterator[Connection]:
         The URL cannot be understood.
     """
     with checked_connection(url, application_name="tapdb replay") as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
+        driver = driver_connection(connection)
         driver.rollback()
         yield driver

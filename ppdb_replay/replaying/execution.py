@@ -21,8 +21,8 @@ from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
+from tap_query.execute import Session, fetch
 from tapdb import __version__
-from tapdb.loaders import load_exactly
 
 __all__ = [
     "Answer",
@@ -42,6 +42,7 @@ Rows = list[tuple[Any, ...]]
 _SOFTWARE = f"tapdb {__version__}"
 # What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
 _SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1"
+_SESSION = Session(read_only=False)
 _ONE_SNAPSHOT = ("repeatable read", "serializable")
 
 
@@ -134,14 +135,14 @@ def answer(
     ------
     AdqlError
         The query cannot be used.
+    QueryFailedError
+        The database stops with an error.
     """
     limits = Limits(max_rows=max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=exact_sums))
-    with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        load_exactly(cursor)
-        rows = cursor.execute(compiled.sql, compiled.parameters or None).fetchall()
-    overflow = max_rows is not None and len(rows) > max_rows
-    return Answer(compiled.columns, rows[:max_rows], overflow)
+    # The transaction is the caller's: it may go on to write.
+    result = fetch(connection, compiled, max_rows=max_rows, session=_SESSION)
+    return Answer(result.columns, result.rows, result.overflow)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:

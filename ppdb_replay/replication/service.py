@@ -12,7 +12,7 @@ import psycopg
 from ppdb_replay.replication.errors import ApdbUnavailableError
 from ppdb_replay.replication.replicate import Progress, replicate
 from ppdb_replay.replication.stopping import StopRequest
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, driver_connection
 from tapdb.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def connect(url: str | None = None) -> Iterator[psycopg.Connection[Any]]:
         Raised if the URL cannot be understood.
     """
     with checked_connection(url, application_name="tapdb ppdb replicate") as session:
-        connection = session.connection.driver_connection
-        assert isinstance(connection, psycopg.Connection)  # noqa: S101 - tapdb has one driver
+        connection = driver_connection(session)
         # Whatever SQLAlchemy has asked the server is done with.
         connection.rollback()
         yield connection

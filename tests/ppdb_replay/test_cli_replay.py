@@ -136,6 +136,13 @@ def test_a_query_that_cannot_be_exact_says_why(run: Run, tmp_path: Path) -> None
     assert "RAND() returns another number" in done.stderr
 
 
+def test_a_query_that_fails_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
+    """As ``tapdb query run`` does, by the same executor."""
+    divided = "SELECT nDiaSources/(diaObjectId-diaObjectId) AS x FROM DiaObject"
+    done = run("capture", divided, "--record", tmp_path / "record.json", "--format", "csv", status=1)
+    assert done.output == "Error: the query failed: division by zero (something is divided by zero)\n"
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "tapdb-replay-record/1"}'])
 def test_a_file_that_is_no_record_is_refused(content: str, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "record.json"

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from alembic import command
 
 from adql import Server, parse, to_postgres
-from adql_cli.published import read_metadata
 from examples.lsstcam import OBSCORE_CONFIG
 from obscore_view.columns import OBSCORE_COLUMNS
 from obscore_view.descriptions import STANDARD
+from tap_query.metadata import read_metadata
 from tap_schema.history import read_generations
 from tap_schema.lint import lint_rows
 from tap_schema.stored import read_rows

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from adql import Server, parse, to_postgres
-from adql_cli.published import read_metadata
+from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tap_schema.stored import read_rows

@@ -14,7 +14,7 @@ from felis.tap_schema import DataLoader
 
 from adql import Server, metadata_from_rows, parse, to_postgres
 from adql.names import split_name
-from adql_cli.published import read_metadata
+from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
 from tap_schema.generate import Generated
 from tap_schema.lint import lint_rows

@@ -6,7 +6,7 @@ from typing import IO
 
 from adql import Node
 from adql.walk import children
-from adql_cli.execute import Result
+from tap_query.execute import Result
 from tapdb.cli_rows import write_table
 from tapdb.row_formats import write_csv, write_json
 from tapdb.votable import Document, plain_rows, write_votable, written_fields

@@ -21,11 +21,11 @@ from click.testing import CliRunner, Result
 from felis.datamodel import Schema
 
 from adql import CompiledQuery, OutputColumn, metadata_from_rows, parse, to_postgres
-from adql_cli.errors import MissingTapSchemaError, QueryFailedError
-from adql_cli.execute import read_server, run_query
-from adql_cli.published import read_felis, read_metadata
+from tap_query.errors import MissingTapSchemaError, QueryFailedError
+from tap_query.execute import Session, fetch, read_server
+from tap_query.metadata import read_felis, read_metadata
 from tapdb.cli import main
-from tapdb.engine import checked_connection
+from tapdb.engine import checked_connection, driver_connection
 from tapdb.votable import plain_rows
 from tests.adql.published_tables import METADATA, create_published_tables
 from tests.plugins.stilts_fixtures import Stilts
@@ -285,14 +285,14 @@ def test_a_query_is_stopped_at_its_time_limit(service_url: sa.URL) -> None:
         checked_connection(service_url, read_only=True) as connection,
         pytest.raises(QueryFailedError, match="took longer than the time limit") as caught,
     ):
-        run_query(connection, slow, max_rows=1, timeout_ms=100)
+        fetch(driver_connection(connection), slow, max_rows=1, session=Session(timeout_ms=100))
     assert caught.value.sqlstate == "57014"
 
 
 def test_nothing_can_be_changed_even_by_sql_of_another_origin(service_url: sa.URL) -> None:
     bad = CompiledQuery('DELETE FROM cat."Object" RETURNING 1', (), (), (OutputColumn("x", "int"),))
     with checked_connection(service_url) as connection, pytest.raises(QueryFailedError, match="read-only"):
-        run_query(connection, bad, max_rows=1)
+        fetch(driver_connection(connection), bad, max_rows=1)
 
 
 def test_queries_of_one_shape_share_one_prepared_statement(service_url: sa.URL, tapdb: Any) -> None:
@@ -302,7 +302,7 @@ def test_queries_of_one_shape_share_one_prepared_statement(service_url: sa.URL, 
         driver.prepare_threshold = 0
         for number in (1, 70000, 5_000_000_000):
             query = parse(f"SELECT band FROM cat.Object WHERE objectId = {number} AND coord_ra > {number}")  # noqa: S608
-            run_query(connection, to_postgres(query, metadata, server=server), max_rows=5)
+            fetch(driver_connection(connection), to_postgres(query, metadata, server=server), max_rows=5)
         found = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars()
         assert len([statement for statement in found if '"Object"' in statement]) == 1
 
@@ -384,7 +384,7 @@ def test_timestamps_are_utc_whatever_the_session_and_the_column_say(service_url:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE moments (moment timestamptz)")
         connection.exec_driver_sql("INSERT INTO moments VALUES ('2025-01-01 11:59Z'), ('2025-01-01 12:00Z')")
         connection.commit()
-        result = run_query(connection, to_postgres(query, metadata), max_rows=5)
+        result = fetch(driver_connection(connection), to_postgres(query, metadata), max_rows=5)
     assert list(plain_rows(result.columns, result.rows)) == [("2025-01-01T12:00:00", "2025-01-01T12:00:00")]
 
 
@@ -395,6 +395,8 @@ def test_the_tap_schema_that_migrations_make_can_be_queried(migrated_database: s
             'SELECT c.column_name, c."size" FROM TAP_SCHEMA.columns AS c JOIN tables USING (table_name)'
             " WHERE table_name = 'tap_schema.columns' AND std = 1 ORDER BY column_index"
         )
-        result = run_query(connection, to_postgres(parse(text), metadata, server=server), max_rows=50)
+        result = fetch(
+            driver_connection(connection), to_postgres(parse(text), metadata, server=server), max_rows=50
+        )
     assert [name for name, _ in result.rows][:3] == ["table_name", "column_name", "datatype"]
     assert (result.columns[1].name, result.columns[1].datatype) == ("size", "int")

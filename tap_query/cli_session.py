@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from adql import CompiledQuery, Limits, Metadata, Query, Server, parse, to_postgres
 from adql.dialect import dialect_named
-from adql_cli.execute import read_server
-from adql_cli.published import read_felis, read_metadata
+from tap_query.execute import read_server
+from tap_query.metadata import read_felis, read_metadata
 from tapdb.cli_options import url_option
 from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError

@@ -8,10 +8,12 @@ from dataclasses import asdict
 import click
 
 from adql import CompiledQuery, Limits, Query, to_postgres, validate
-from adql_cli.cli_output import FORMATS, show_tree, write_result
-from adql_cli.cli_session import Service, output_option, takes_query, takes_service, timeout_option
-from adql_cli.execute import explain_query, run_query
+from tap_query.cli_output import FORMATS, show_tree, write_result
+from tap_query.cli_session import Service, output_option, takes_query, takes_service, timeout_option
+from tap_query.execute import Session, fetch
+from tap_query.execute import explain as explain_compiled
 from tapdb.cli_output import output_stream
+from tapdb.engine import driver_connection
 
 __all__ = ["query"]
 
@@ -72,8 +74,12 @@ def explain(parsed: Query, *, service: Service, timeout: int, output: str, form:
     """Print how the database would run QUERY."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)
-        plan = explain_query(
-            connection, compiled, analyze=analyze, as_json=form == "json", timeout_ms=1000 * timeout
+        plan = explain_compiled(
+            driver_connection(connection),
+            compiled,
+            analyze=analyze,
+            as_json=form == "json",
+            session=Session(timeout_ms=1000 * timeout),
         )
     with output_stream(output) as stream:
         stream.write(f"{plan}\n".encode())
@@ -89,7 +95,12 @@ def run(parsed: Query, *, service: Service, timeout: int, output: str, form: str
     """Run QUERY and print its rows."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)
-        result = run_query(connection, compiled, max_rows=service.max_rows, timeout_ms=1000 * timeout)
+        result = fetch(
+            driver_connection(connection),
+            compiled,
+            max_rows=service.max_rows,
+            session=Session(timeout_ms=1000 * timeout),
+        )
     with output_stream(output) as stream:
         write_result(result, form, stream)
     if result.overflow:

@@ -21,11 +21,11 @@ from astropy.io.votable import parse_single_table
 from click.testing import CliRunner, Result
 
 from adql import parse, to_postgres
-from adql_cli.execute import read_server, run_query
-from adql_cli.published import read_metadata
+from tap_query.execute import fetch, read_server
+from tap_query.metadata import read_metadata
 from tap_schema.column_types import _TYPES
 from tapdb.cli import main
-from tapdb.engine import checked_connection, create_engine
+from tapdb.engine import checked_connection, create_engine, driver_connection
 from tapdb.votable import Document, plain_rows, write_votable, written_fields
 from tests.plugins.stilts_fixtures import Stilts
 
@@ -323,7 +323,7 @@ def test_astropy_and_stilts_read_every_value_of_binary2(
 ) -> None:
     with checked_connection(served_url, read_only=True) as connection:
         compiled = to_postgres(parse(QUERY), read_metadata(connection), server=read_server(connection))
-        result = run_query(connection, compiled, max_rows=10)
+        result = fetch(driver_connection(connection), compiled, max_rows=10)
     rows = list(plain_rows(result.columns, result.rows))
     for known in (rows, None):
         path = tmp_path / "all.vot"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tapdb.errors import DatabaseNotReadyError, TapdbError
 
 __all__ = ["MissingTapSchemaError", "QueryFailedError"]
@@ -16,6 +18,14 @@ _HINTS = {
     "22003": "a number is out of range",
     "0A000": "PostgreSQL can do a FULL JOIN only where columns have to be equal",
 }
+
+
+# Whose fault a code of PostgreSQL is (its appendix A), by code or class; the rest is the service's. Names and
+# types were checked before: what 42 says now comes from the database and its rights.
+_TIME = frozenset({"57014"})
+_USER = frozenset({"0A", "21", "22", "23", "54"})
+
+Fault = Literal["user", "service", "time"]
 
 
 class MissingTapSchemaError(DatabaseNotReadyError):
@@ -44,11 +54,24 @@ class QueryFailedError(TapdbError):
         What the database said, one line.
     sqlstate
         Its five-character code, if it gave one.
+
+    Attributes
+    ----------
+    fault
+        Who has to act: the ``user`` (values that cannot be computed), the ``service`` (rights, space,
+        connections), or either of them, since ``time`` is up.
     """
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         self.sqlstate = sqlstate
+        self.fault = _fault(sqlstate or "")
         hint = _HINTS.get(sqlstate or "")
         if any(problem in message for problem in _POLYGONS):
             hint = "in some row a polygon has less than three vertices, crosses itself or is too large"
         super().__init__(f"the query failed: {message}" + (f" ({hint})" if hint else ""))
+
+
+def _fault(sqlstate: str) -> Fault:
+    if sqlstate in _TIME:
+        return "time"
+    return "user" if sqlstate[:2] in _USER else "service"

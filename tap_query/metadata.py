@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
-from adql_cli.errors import MissingTapSchemaError
+from tap_query.errors import MissingTapSchemaError
 from tapdb.descriptions import ColumnDescription
 from tapdb.felis import read_felis as read_schemas
 
