@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tapdb.errors import SettingsError, TapdbError
+from tapdb.errors import TapdbError
+from tapdb.extras import from_extra
 from tapdb.settings import database_url
 
 
@@ -27,16 +28,11 @@ def main(content: str) -> None:
 
     Raises
     ------
-    SettingsError
+    MissingExtraError
         Raised if a package is missing.
     """
-    try:
-        # All of Rubin's packages are in an extra of their own.
-        from .database import add_repository, make_example  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"--{content}", f"the Python package {error.name} is missing", "pip install 'tapdb[example]'"
-        ) from error
+    with from_extra("example", f"--{content}"):
+        from .database import add_repository, make_example  # noqa: PLC0415 - all of Rubin's packages
     url, files = database_url(), Path(os.environ["TAPDB_EPHEMERAL_FILES"])
     with _progress() as say:
         if content == "example":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from logging.config import fileConfig
-
 from alembic import context
 
 import tapdb.operations  # noqa: F401 - op.set_object_version
-from tapdb.migration import run
+from tapdb.migration import configure_logging, run
 
-# Logging is the business of whoever runs the show: of alembic.ini on the command line, never from Python.
-if context.config.cmd_opts is not None and context.config.config_file_name is not None:
-    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+# On the command line logging is configured here; a program that calls Alembic has its own.
+if context.config.cmd_opts is not None:
+    configure_logging(context.config)
 
 run()

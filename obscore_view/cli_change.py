@@ -83,7 +83,7 @@ def create(
 ) -> None:
     """Make the view that a configuration describes, in one transaction.
 
-    The database has to be migrated (alembic upgrade head; with -x obscore=off it makes no view by itself).
+    The database has to be migrated (tapdb migrate upgrade; with -x obscore=off it makes no view by itself).
     --view names another view than the configuration does, for several in one database.
     """
     given = required_config(config, view=view, geometry=geometry)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
 from obscore_view.config_model import CollectionType, ObsCoreConfig
-from obscore_view.config_problems import Finding, did_you_mean
+from obscore_view.config_problems import Finding
 from obscore_view.config_restrictions import find_where_problems
 from obscore_view.config_sections import (
     DatasetTypeConfig,
@@ -19,6 +19,7 @@ from obscore_view.config_sections import (
 from obscore_view.errors import ConfigError
 from obscore_view.regex import to_postgres
 from obscore_view.template import Column, parse_template
+from tapdb.errors import did_you_mean
 
 __all__ = ["find_problems", "find_warnings"]
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from obscore_view.config_sections import Section
+from tapdb.errors import did_you_mean
 
-__all__ = ["Finding", "did_you_mean", "explain"]
+__all__ = ["Finding", "explain"]
 
 Finding = tuple[tuple[str | int, ...], str, str]
 """Path in the configuration, what was found, what to do."""
@@ -64,20 +65,12 @@ def explain(error: ValidationError, model: type[Section]) -> list[Finding]:
     return [
         finding
         for finding in findings
-        if finding[1] != _MISSING or (*finding[0][:-1], _close(str(finding[0][-1]))) not in mistyped
+        if finding[1] != _MISSING or (*finding[0][:-1], _meant(str(finding[0][-1]))) not in mistyped
     ]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return advice that names the likeliest of the known names, or all of them if none is like ``name``."""
-    choices = sorted(known)
-    if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.6):
-        return _close(close[0])
-    return f"known: {', '.join(choices)}" if choices else ""
-
-
-def _close(name: str) -> str:
-    return f'did you mean "{name}"?'
+def _meant(name: str) -> str:
+    return did_you_mean(name, [name])
 
 
 def _words(detail: ErrorDetails, path: Sequence[str | int], model: type[Section]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from obscore_view.config_problems import Finding
 from obscore_view.config_sections import WhereBind
 from obscore_view.errors import ConfigError
 from obscore_view.where_syntax import parse_where
+from obscore_view.where_time import parse_time_tai_ns
 from obscore_view.where_tree import Bind, Name, TimeText, walk
 
 __all__ = ["find_where_problems"]
@@ -47,8 +48,6 @@ def _where(path: Path, where: WhereBind) -> Iterator[Finding]:
 
 
 def _time(path: Path, text: str) -> Iterator[Finding]:
-    from obscore_view.where_time import parse_time_tai_ns  # noqa: PLC0415 - astropy is slow to load
-
     try:
         parse_time_tai_ns(text)
     except ValueError as error:

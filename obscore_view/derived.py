@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import sqlalchemy as sa
 import yaml
@@ -32,6 +33,14 @@ class _Wanted:
 
 class ObsCoreViews:
     """All ObsCore views of a database, between the two halves of a migration."""
+
+    options: MappingABC[str, str] = MappingProxyType(
+        {
+            "obscore_config": "configuration of a view, a file",
+            "registry_schema": "schema of the Butler registry",
+            "geometry": "table, index or none, in place of what the configuration says",
+        }
+    )
 
     def __init__(self) -> None:
         self._dropped: tuple[StoredView, ...] = ()

@@ -197,7 +197,7 @@ class NotMigratedError(DatabaseNotReadyError):
     def __init__(self) -> None:
         super().__init__(
             "this database lacks the roles, tables and functions that an ObsCore view stands on\n"
-            "Make them: alembic upgrade head (with -x obscore=off if the view is to be made later)."
+            "Make them: tapdb migrate upgrade (with -x obscore=off if the view is to be made later)."
         )
 
 
@@ -240,6 +240,6 @@ class ViewMissingError(TapdbError):
             + (
                 "Name one of them."
                 if found
-                else "Make one: tapdb obscore create -c CONFIG, or alembic upgrade head."
+                else "Make one: tapdb obscore create -c CONFIG, or tapdb migrate upgrade."
             )
         )

@@ -14,6 +14,7 @@ from psycopg import sql
 from obscore_view.errors import ViewMissingError
 from obscore_view.exported_columns import ExportedColumn, read_columns
 from tapdb.engine import driver_connection
+from tapdb.extras import from_extra
 from tapdb.loaders import load_exactly
 from tapdb.votable import Document, System, plain_rows, write_votable, written_fields
 
@@ -76,6 +77,8 @@ def export_view(
 
     Raises
     ------
+    MissingExtraError
+        Raised if the format is Parquet, and pyarrow is not installed.
     ValueWriteError
         Raised if the format does not have a value of the view.
     ViewMissingError
@@ -92,8 +95,9 @@ def export_view(
         case "votable":
             return _write_votable(connection, what, file, progress)
         case "parquet":
-            # pyarrow takes a third of a second to import: no other format should wait for it.
-            from obscore_view.parquet import write_parquet  # noqa: PLC0415
+            with from_extra("export", "--format parquet"):
+                # pyarrow takes a third of a second to import: no other format should wait for it.
+                from obscore_view.parquet import write_parquet  # noqa: PLC0415
 
             with _copy(connection, what, "csv") as copy:
                 return write_parquet(file, view, columns, copy, compression=compression, progress=progress)

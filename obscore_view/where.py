@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from obscore_view.errors import WhereError
 from obscore_view.where_syntax import parse_where
+from obscore_view.where_time import utc_of_tai_ns
 from obscore_view.where_tree import Binary, Bind, Call, Member, Name, Node, Range, Text, Unary, walk
 from obscore_view.where_value import NUMBERS, Resolve, Value, Values, in_words, is_null, split_name
 
@@ -179,8 +180,6 @@ class _Conditions:
             raise self._values.error(
                 value.position, "found a time that is no literal", "this registry keeps UTC"
             )
-        from obscore_view.where_time import utc_of_tai_ns  # noqa: PLC0415 - astropy is slow to load
-
         return Value("timestamp", sa.literal(utc_of_tai_ns(value.tai_ns), sa.DateTime()), value.position)
 
     def _mismatch(self, operator: str, left: Value, right: Value, position: int) -> WhereError:

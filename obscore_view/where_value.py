@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INT8RANGE
 
 from obscore_view.errors import WhereError
+from obscore_view.where_time import as_tai_ns, parse_time_tai_ns
 from obscore_view.where_tree import (
     Binary,
     Bind,
@@ -179,8 +180,6 @@ class Values:
             case Text(text, position):
                 return self._constant(text, position)
             case TimeText(text, position):
-                from obscore_view.where_time import parse_time_tai_ns  # noqa: PLC0415 - astropy is slow to load
-
                 try:
                     return _time(parse_time_tai_ns(text), position)
                 except ValueError as error:
@@ -238,8 +237,6 @@ class Values:
             case list() | tuple() | set() | frozenset():
                 raise self.error(position, "found a bind with several values", "use it in the list of IN")
             case _:
-                from obscore_view.where_time import as_tai_ns  # noqa: PLC0415 - astropy is slow to load
-
                 try:
                     return _time(as_tai_ns(value), position)
                 except TypeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -34,6 +35,8 @@ class PpdbTables:
     may replace. Without these functions there are no versions: a downgrade that takes them away is stopped by
     the tables.
     """
+
+    options: Mapping[str, str] = MappingProxyType({OPTION: "current, timestamps, or a Felis file"})
 
     def __init__(self) -> None:
         self._tables: tuple[VersionedTable, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -21,6 +22,7 @@ class PublishedDescription:
     """The rows of TAP_SCHEMA, which follow whatever a migration and other derived objects have made."""
 
     after = LAST
+    options: Mapping[str, str] = MappingProxyType({"comment": "why, for the record of publications"})
 
     def drop(self, connection: sa.Connection) -> None:
         """Leave the rows as they are: nothing that is dropped depends on them."""

@@ -21,7 +21,7 @@ class TapSchemaMissingError(DatabaseNotReadyError):
 
     def __init__(self, found: str) -> None:
         self.found = found
-        super().__init__(f"no TAP_SCHEMA to publish in: {found}\nMake it with: alembic upgrade head")
+        super().__init__(f"no TAP_SCHEMA to publish in: {found}\nMake it with: tapdb migrate upgrade")
 
 
 class UnpublishableError(TapdbError):

@@ -6,6 +6,8 @@ import re
 import warnings
 from functools import lru_cache
 
+from tapdb.extras import from_extra
+
 __all__ = ["XTYPES", "Shape", "ucd_problem", "unit_problem", "xtype_problem"]
 
 Shape = tuple[frozenset[str], str]
@@ -48,8 +50,8 @@ _OFTEN_MEANT = {
 @lru_cache(maxsize=4096)
 def unit_problem(unit: str) -> str | None:
     """Return what is wrong with a unit, and what to write; `None` if VOUnits has it."""
-    # Half a second to import, and only who checks needs it.
-    from astropy import units  # noqa: PLC0415
+    with from_extra("astropy", "check of units"):
+        from astropy import units  # noqa: PLC0415 - half a second to import
 
     try:
         with warnings.catch_warnings():
@@ -70,7 +72,8 @@ def unit_problem(unit: str) -> str | None:
 @lru_cache(maxsize=4096)
 def ucd_problem(ucd: str) -> str | None:
     """Return what is wrong with a UCD; `None` if it is made of the words of UCD1+ in their places."""
-    from astropy.io.votable.ucd import parse_ucd  # noqa: PLC0415
+    with from_extra("astropy", "check of UCDs"):
+        from astropy.io.votable.ucd import parse_ucd  # noqa: PLC0415 - as above
 
     try:
         parse_ucd(ucd, check_controlled_vocabulary=True, has_colon=True)

@@ -13,7 +13,7 @@ import click
 from tapdb import __version__
 from tapdb.cli_output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
-from tapdb.settings import LOG_LEVELS, read_settings
+from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
 
 __all__ = ["COMMAND_GROUP", "RootGroup", "main"]
 
@@ -105,9 +105,7 @@ def main(log_level: str | None) -> None:
     in this order.
     """
     level = log_level or read_settings().log_level
-    logging.basicConfig(
-        level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
 def _load(entry_point: EntryPoint) -> click.Command:

@@ -23,7 +23,9 @@ __all__ = [
     "SelfChecking",
     "create_derived",
     "create_last",
+    "derived_names",
     "drop_derived",
+    "known_options",
     "load_derived",
     "without_current",
 ]
@@ -42,6 +44,10 @@ class DerivedObjects(Protocol):
     Whatever `create` makes outside of tapdb's own schemas, grants on foreign schemas included, `drop` takes
     back.
     """
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The options that `create` reads, by name, with their meaning."""
 
     def drop(self, connection: sa.Connection) -> None:
         """Drop the objects if they are there; without CASCADE, so that what others built on them stops it."""
@@ -90,6 +96,16 @@ def load_derived(options: Mapping[str, str]) -> dict[str, DerivedObjects]:
     things = ((entry.name, entry.load()) for entry in wanted)
     loaded = {name: thing() if isinstance(thing, type) else thing for name, thing in things}
     return {name: loaded[name] for name in _in_order(loaded)}
+
+
+def derived_names() -> frozenset[str]:
+    """Return the names of the derived objects of all installed packages, which ``NAME=off`` leaves alone."""
+    return frozenset(entry_points(group=GROUP).names)
+
+
+def known_options() -> dict[str, str]:
+    """Return the options that derived objects read, by name, with their meaning."""
+    return {name: text for objects in load_derived({}).values() for name, text in objects.options.items()}
 
 
 def without_current(

@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from tapdb.catalog import Catalog, Difference, describe, diff
+from tapdb.errors import DriftError
 from tapdb.sql_sources import SqlSource, newest_version
 from tapdb.sql_text import execute_composed, execute_text
 
-__all__ = ["SCHEMAS", "expected_catalog", "find_drift", "source_name"]
+__all__ = ["SCHEMAS", "drift_error", "expected_catalog", "find_drift", "source_name"]
 
 SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "tap_schema", "tapdb")
 """Schemas that tapdb makes."""
@@ -57,6 +58,12 @@ def find_drift(
     ]
     differences.sort(key=lambda difference: source_name(difference.object))
     return {name: tuple(group) for name, group in groupby(differences, lambda d: source_name(d.object))}
+
+
+def drift_error(drift: Mapping[str, tuple[Difference, ...]]) -> DriftError:
+    """Return what `find_drift` has found as an error, a line for each difference."""
+    lines = tuple(str(difference) for differences in drift.values() for difference in differences)
+    return DriftError("the database", lines, "Left is the database, right is what sql/ says.")
 
 
 def expected_catalog(connection: sa.Connection, sources: Iterable[SqlSource]) -> Catalog:

@@ -16,6 +16,7 @@ from tapdb.databases import create_database
 from tapdb.engine import checked_connection
 from tapdb.errors import SettingsError
 from tapdb.extensions import install_extensions
+from tapdb.extras import from_extra
 from tapdb.server_directory import FILES
 from tapdb.server_environment import ENVIRONMENT, OBSCORE_CONFIG, client_environment, write_environment
 from tapdb.server_standing import find_standing, standing_link, stop_standing
@@ -119,13 +120,8 @@ def _run(
     stay: bool,
 ) -> int:
     """Start a server, fill its database, run the command; return its exit code."""
-    try:
-        # The rest of tapdb works without what the extra `ephemeral` installs.
-        from tapdb.server import EphemeralServer  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            "tapdb ephemeral", f"the Python package {error.name} is missing", "pip install 'tapdb[ephemeral]'"
-        ) from error
+    with from_extra("ephemeral", "tapdb ephemeral"):
+        from tapdb.server import EphemeralServer  # noqa: PLC0415 - pytest-postgresql: for those who ask for it
 
     if stay and find_standing() is not None:
         raise _stays_already()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from tapdb.place import Place
 
@@ -20,7 +21,16 @@ __all__ = [
     "SettingsError",
     "TapdbError",
     "ValueWriteError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return advice that names the likeliest of the known names, or all of them if none is like ``name``."""
+    choices = sorted(known)
+    if close := get_close_matches(name, choices, n=1, cutoff=0.6):
+        return f'did you mean "{close[0]}"?'
+    return f"known: {', '.join(choices)}" if choices else ""
 
 
 _MOST_SHOWN = 20

@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from logging.config import fileConfig
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ import psycopg
 import sqlalchemy as sa
 from alembic import context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.runtime.plugins import Plugin
 from alembic.util import CommandError
 
 from tapdb import autogenerate
 from tapdb.catalog import Difference
 from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived, without_current
+from tapdb.drift import drift_error
 from tapdb.engine import checked_connection, driver_connection
-from tapdb.errors import DriftError, SettingsError, TapdbError
+from tapdb.errors import TapdbError
 from tapdb.extensions import require_extensions
 from tapdb.grants import read_grants, restore_grants
 from tapdb.locks import (
@@ -35,13 +37,19 @@ from tapdb.locks import (
     set_lock_timeout,
     take_turn,
 )
+from tapdb.migration_options import MigrationOptions, read_options
 from tapdb.refusals import notes_of, refusals_are_ours
 from tapdb.rights import require_rights
-from tapdb.settings import read_settings
+from tapdb.settings import LOG_FORMAT
 from tapdb.sql_sources import frozen_folder
 from tapdb.sql_text import execute_text
 
-__all__ = ["alembic_config", "run"]
+__all__ = ["PROGRESS_LOGGERS", "alembic_config", "configure_logging", "current_revision", "run"]
+
+PROGRESS_LOGGERS = ("alembic", "tapdb")
+"""Loggers whose messages tell the person who migrates how far it is."""
+
+_LOGGING_SECTIONS = frozenset({"loggers", "handlers", "formatters"})
 
 _VERSION_TABLE: dict[str, Any] = {
     "target_metadata": sa.MetaData(),
@@ -59,15 +67,6 @@ _log = logging.getLogger(__name__)
 Plugin.setup_plugin_from_module(autogenerate, autogenerate.PLUGIN)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What the user gave, by ``-x``, from Python or through the environment, in this order."""
-
-    url: str | None
-    lock_timeout_ms: int
-    others: Mapping[str, str]
-
-
 def alembic_config(connection: sa.Connection | None = None, **options: str) -> Config:
     """Return Alembic's configuration, as in ``command.upgrade(alembic_config(connection), "head")``.
 
@@ -79,7 +78,8 @@ def alembic_config(connection: sa.Connection | None = None, **options: str) -> C
     options
         As after ``alembic -x``: ``registry_schema``, ``obscore_config``, ``obscore="off"``, ...
     """
-    config = Config()
+    # Alembic would take the standard output of the time when it was imported.
+    config = Config(stdout=sys.stdout, output_buffer=sys.stdout)
     config.set_main_option("script_location", str(frozen_folder().parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["options"] = options
@@ -98,31 +98,32 @@ def run() -> None:
         Alembic's own would be 255.
     """
     with _one_message(context.config):
-        options = _read_options(context.config)
+        given = context.config.attributes.get("options", {}) | context.get_x_argument(as_dictionary=True)
+        options = read_options(given)
         if context.is_offline_mode():
             _write_script(options)
         else:
             _run_connected(context.config, options)
 
 
-def _read_options(config: Config) -> _Options:
-    settings = read_settings()
-    from_environment = {
-        "registry_schema": settings.registry_schema,
-        "obscore_config": settings.obscore_config,
-    }
-    options = {name: str(value) for name, value in from_environment.items() if value is not None}
-    options |= config.attributes.get("options", {})
-    options |= context.get_x_argument(as_dictionary=True)
-    timeout = options.pop("lock_timeout_ms", str(settings.lock_timeout_ms))
-    if not timeout.isdecimal():
-        raise SettingsError(
-            "-x lock_timeout_ms", f"is {timeout!r}", "write a number of milliseconds, 0 to wait for ever"
-        )
-    return _Options(options.pop("url", None), int(timeout), options)
+def configure_logging(config: Config) -> None:
+    """Log as an ini file says; if it has no sections about that, progress and warnings on standard error."""
+    sections = config.file_config.sections()
+    if config.config_file_name is not None and _LOGGING_SECTIONS.issubset(sections):
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+        return
+    logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr)
+    for name in PROGRESS_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _run_connected(config: Config, options: _Options) -> None:
+def current_revision(connection: sa.Connection) -> str | None:
+    """Return the revision that a database is at; `None` if it was never migrated."""
+    options = {name: _VERSION_TABLE[name] for name in ("version_table", "version_table_schema")}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _run_connected(config: Config, options: MigrationOptions) -> None:
     with _connection(config, options) as connection:
         try:
             with connection.begin_nested() if connection.in_transaction() else connection.begin():
@@ -140,7 +141,7 @@ def _run_connected(config: Config, options: _Options) -> None:
             raise
 
 
-def _change(connection: sa.Connection, command: str, options: _Options) -> None:
+def _change(connection: sa.Connection, command: str, options: MigrationOptions) -> None:
     """Migrate, with the derived objects dropped before and made again after."""
     take_turn(connection)
     set_lock_timeout(connection, options.lock_timeout_ms)
@@ -165,22 +166,20 @@ def _change(connection: sa.Connection, command: str, options: _Options) -> None:
         execute_text(connection, _environment_text("leave"))
 
 
-def _look(connection: sa.Connection, config: Config, command: str, options: _Options) -> None:
+def _look(connection: sa.Connection, config: Config, command: str, options: MigrationOptions) -> None:
     """Run a command that changes nothing, such as ``check`` and ``current``."""
     set_lock_timeout(connection, options.lock_timeout_ms)
     context.get_context().opts["dont_mutate"] = True
     with context.begin_transaction():
         context.run_migrations()
     drift: dict[str, tuple[Difference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
+    config.attributes[autogenerate.DRIFT] = drift
     if command == "check" and drift and config.cmd_opts is not None:
         # On the command line a difference is exit code 1 and readable; Python gets Alembic's own exception.
-        lines = tuple(str(difference) for differences in drift.values() for difference in differences)
-        raise SystemExit(
-            str(DriftError("the database", lines, "Left is the database, right is what sql/ says."))
-        )
+        raise SystemExit(str(drift_error(drift)))
 
 
-def _write_script(options: _Options) -> None:
+def _write_script(options: MigrationOptions) -> None:
     """Write the SQL of an upgrade or downgrade to standard output instead of running it."""
     context.configure(
         dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **_VERSION_TABLE
@@ -224,7 +223,7 @@ def _environment_text(name: str) -> str:
 
 
 @contextmanager
-def _connection(config: Config, options: _Options) -> Iterator[sa.Connection]:
+def _connection(config: Config, options: MigrationOptions) -> Iterator[sa.Connection]:
     """Give the connection to work on: the caller's or a new one."""
     given: sa.Connection | None = config.attributes.get("connection")
     if given is None:

@@ -14,13 +14,23 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapdb.errors import SettingsError
 
-__all__ = ["DRIVER", "LOG_LEVELS", "LogLevel", "Settings", "database_url", "parse_url", "read_settings"]
+__all__ = [
+    "DRIVER",
+    "LOG_FORMAT",
+    "LOG_LEVELS",
+    "LogLevel",
+    "Settings",
+    "database_url",
+    "parse_url",
+    "read_settings",
+]
 
 DRIVER = "postgresql+psycopg"
 """SQLAlchemy's name of the one driver that tapdb uses."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 _URL_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE and percent-encode @ : / ? # in the password"
 _SCHEME = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tapdb.cli_options import dry_run_option, url_option
-from tapdb.drift import find_drift
+from tapdb.drift import drift_error, find_drift
 from tapdb.engine import checked_connection
 from tapdb.errors import DriftError, FrozenSourceError
 from tapdb.refusals import refusals_are_ours
@@ -93,9 +93,8 @@ def check_sources(url: str | None, *, live: bool) -> None:
     if live:
         with checked_connection(url) as connection, refusals_are_ours():
             drift = find_drift(connection, sources)
-        lines = tuple(str(difference) for differences in drift.values() for difference in differences)
-        if lines:
-            raise DriftError("the database", lines, "Left is the database, right is what sql/ says.")
+        if drift:
+            raise drift_error(drift)
     click.echo("No difference.", err=True)
 
 

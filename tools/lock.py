@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["LOCK", "locked_versions"]
+__all__ = ["LOCK", "locked_versions", "needed_versions"]
 
 LOCK = Path(__file__).parent.parent / "requirements.lock"
 
 _PROJECT = "tapdb"
-_EXTRAS = frozenset({"dev", "ephemeral"})
+_EXTRAS = frozenset({"dev"})
 # The project is built in the environment itself, with the builder that the lock names.
 _BUILD = ("setuptools",)
 
 
 def locked_versions() -> dict[str, str]:
-    """Return name and version of all that is needed, found by following what each package declares.
+    """Return name and version of all that this checkout needs.
+
+    Raises
+    ------
+    PackageNotFoundError
+        Raised if a package that is asked for is not installed.
+    """
+    return needed_versions({(_PROJECT, _EXTRAS), *((name, frozenset[str]()) for name in _BUILD)})
+
+
+def needed_versions(wanted: Iterable[tuple[str, frozenset[str]]]) -> dict[str, str]:
+    """Return name and version of all that packages need, found by following what each declares.
+
+    Parameters
+    ----------
+    wanted
+        Names of packages, with the extras of each; the project itself is not in the result.
 
     Raises
     ------
@@ -28,7 +45,7 @@ def locked_versions() -> dict[str, str]:
         Raised if a package that is asked for is not installed.
     """
     versions: dict[str, str] = {}
-    waiting = [(_PROJECT, _EXTRAS), *((name, frozenset[str]()) for name in _BUILD)]
+    waiting = list(wanted)
     seen = set()
     while waiting:
         name, extras = waiting.pop()

@@ -67,7 +67,7 @@ def create_command(
     """Make the tables of a PPDB from the Felis schema, not versioned yet.
 
     They are the tables that dax_ppdb makes, less foreign keys; both dax_ppdb and 'tapdb ppdb replicate' can
-    write to them. The database has to be migrated (alembic upgrade head), and the schema has to be there.
+    write to them. The database has to be migrated (tapdb migrate upgrade), and the schema has to be there.
     """
     tables = read_schema(felis)
     if timestamps:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pyarrow.parquet as pq
 
 from ppdb_replay.versions.replace import replace_rows
 from tapdb.cli_options import url_option
 from tapdb.cli_session import changing
 from tapdb.engine import driver_connection
 from tapdb.errors import SettingsError
+from tapdb.extras import from_extra
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 __all__ = ["replace_command"]
 
@@ -30,9 +33,12 @@ def replace_command(url: str | None, table: str, file: Path) -> None:
     For tables that are computed anew as a whole: SSObject, SSSource, mpc_orbits, ... Rows that are as they
     were keep their version; the rest ends, or begins, in one snapshot.
     """
+    with from_extra("export", "tapdb ppdb replace"):
+        import pyarrow.parquet as pq  # noqa: PLC0415 - for those who ask for it
+
     try:
         parquet = pq.ParquetFile(file)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SettingsError("FILE", f"{file} is no Parquet file: {error}") from error
     with changing(url, application_name="tapdb ppdb") as connection:
         done = replace_rows(driver_connection(connection), table, parquet.schema_arrow.names, _rows(parquet))

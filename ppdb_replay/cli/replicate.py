@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
-from astropy.time import Time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -80,6 +79,9 @@ def replicate_command(
 
 
 def _print_plan(planned: tuple[PlannedChunk, ...]) -> None:
+    # dax_apdb, which has read the chunks, brings it.
+    from astropy.time import Time  # noqa: PLC0415
+
     for one in planned:
         written = Time(one.chunk.last_update_tai_s, format="unix_tai").tai.isot
         click.echo(f"{one.chunk.id}  {written} TAI  {one.reason}")

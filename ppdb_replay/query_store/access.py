@@ -28,7 +28,7 @@ def readable_refusals() -> Iterator[None]:
         yield
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
-            "this database has no query store", "Make it: alembic upgrade head."
+            "this database has no query store", "Make it: tapdb migrate upgrade."
         ) from error
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
         raise QueryStoreRefusedError(error.diag.message_primary or "") from error

@@ -67,7 +67,7 @@ def read_clock(connection: Connection, published: Metadata | None = None) -> Clo
         row = _row(connection, "ppdb.clock", None)
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
         ) from error
     if row is None:
         raise PpdbNotReadyError(

@@ -77,7 +77,7 @@ def read_catalog(
             rows = cursor.execute(statement, {"snapshot": snapshot_id}).fetchall()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
-            "this database has no versioned tables", "Make them: alembic upgrade head, tapdb ppdb install."
+            "this database has no versioned tables", "Make them: tapdb migrate upgrade, tapdb ppdb install."
         ) from error
     others = Metadata(()) if published is None else published
     metadata = versioned_metadata(rows, others)

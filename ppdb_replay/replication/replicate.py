@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
-from astropy.time import Time
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
@@ -237,4 +236,7 @@ def _read(apdb: ApdbReplica, planned: PlannedChunk) -> ChunkData:
 
 
 def _now_tai_s() -> float:
+    # dax_apdb brings it, and nothing else of a PPDB needs it.
+    from astropy.time import Time  # noqa: PLC0415
+
     return float(Time.now().unix_tai)

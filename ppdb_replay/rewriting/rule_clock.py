@@ -6,6 +6,7 @@ from adql import Function, Node, Query, transform
 from adql.nodes import Cast, Expression, Number, String
 from ppdb_replay.errors import ClockValueMissingError
 from ppdb_replay.rewriting.version_catalog import ClockFunction, VersionCatalog
+from tapdb.extras import from_extra
 
 __all__ = ["freeze_clock"]
 
@@ -46,7 +47,8 @@ def _literal(clock: ClockFunction, t_mjd_tai: float) -> Expression:
         # The shortest text that is read as the same number.
         return Number(repr(t_mjd_tai))
     # astropy knows the leap seconds, and takes its time to load.
-    from astropy.time import Time  # noqa: PLC0415
+    with from_extra("astropy", f"{clock.name} as of a snapshot"):
+        from astropy.time import Time  # noqa: PLC0415
 
     time = Time(t_mjd_tai, format="mjd", scale="tai")
     scaled = time.utc if clock.scale == "utc" else time

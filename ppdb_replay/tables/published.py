@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CHUNKS", "FELIS", "METADATA", "PUBLISHED", "SYSTEM_COLUMNS"]
+__all__ = ["CHUNKS", "FELIS", "FELIS_PACKAGE", "METADATA", "PUBLISHED", "SYSTEM_COLUMNS"]
 
-FELIS = "resource://lsst.sdm.schemas/apdb.yaml"
+FELIS_PACKAGE = "lsst.sdm.schemas"
+FELIS = f"resource://{FELIS_PACKAGE}/apdb.yaml"
 """The schema that lsst-sdm-schemas ships."""
 
 PUBLISHED = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from ppdb_replay.errors import FelisSchemaError
-from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED, SYSTEM_COLUMNS
+from ppdb_replay.tables.published import CHUNKS, FELIS, FELIS_PACKAGE, METADATA, PUBLISHED, SYSTEM_COLUMNS
 from tapdb.errors import DescriptionError
+from tapdb.extras import from_extra
 from tapdb.felis import read_tables
 
 __all__ = ["PpdbSchema", "read_schema", "with_system_columns", "with_timestamps"]
@@ -66,9 +68,14 @@ def read_schema(felis: str = FELIS) -> PpdbSchema:
 
     Raises
     ------
+    MissingExtraError
+        Raised if the schema is that of lsst-sdm-schemas, and this is not installed.
     FelisSchemaError
         Raised if the file cannot be read, or lacks one of the tables that replication writes.
     """
+    if felis == FELIS:
+        with from_extra("replication", "tables of a PPDB"):
+            import_module(FELIS_PACKAGE)
     try:
         read = read_tables(felis)
     except DescriptionError as error:

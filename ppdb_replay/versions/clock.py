@@ -33,7 +33,7 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
         row = connection.execute("SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock").fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
         ) from error
     if row is None:
         raise PpdbNotReadyError(

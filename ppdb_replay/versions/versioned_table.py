@@ -107,7 +107,7 @@ def require_clock(connection: sa.Connection) -> None:
     """
     if not has_clock(connection):
         raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: alembic upgrade head."
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
         )
 
 

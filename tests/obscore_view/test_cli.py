@@ -168,7 +168,7 @@ def test_a_database_that_was_not_migrated_is_an_error_that_says_so(
     for dry_run in ((), ("--dry-run",)):
         result = run(butler_database_readonly, "create", "-c", config, "--registry-schema", "live", *dry_run)
         assert result.exit_code == 1
-        assert "alembic upgrade head" in result.stderr
+        assert "tapdb migrate upgrade" in result.stderr
 
 
 def test_a_refresh_takes_another_configuration_and_says_what_is_not_registered(

@@ -82,6 +82,8 @@ class Views:
         connection.execute(sa.text("ALTER VIEW ivoa.seen OWNER TO tapdb_owner"))
         connection.execute(sa.text("GRANT SELECT ON ivoa.seen TO tapdb_reader"))
 
+    options = {"registry_schema": "where the table is", "is_current": "yes: as it would be made"}
+
     def is_current(self, connection, options):
         return options.get("is_current") == "yes"
 

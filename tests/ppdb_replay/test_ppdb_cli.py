@@ -156,5 +156,5 @@ def test_a_database_that_was_not_migrated_is_refused_in_one_message(database_url
     for command in ("install", "uninstall", "check", "verify", "snapshot"):
         done = run(database_url, command)
         assert done.exit_code == 1
-        assert "Make it: alembic upgrade head." in done.stderr
+        assert "Make it: tapdb migrate upgrade." in done.stderr
         assert "Traceback" not in done.output

@@ -333,5 +333,5 @@ def test_a_writer_needs_no_rights_on_the_versions(ppdb_database: sa.URL) -> None
 
 
 def test_a_database_without_a_clock_is_told_from_one_that_has_it(database_url: sa.URL) -> None:
-    with connect(database_url) as connection, pytest.raises(PpdbNotReadyError, match="alembic upgrade head"):
+    with connect(database_url) as connection, pytest.raises(PpdbNotReadyError, match="tapdb migrate upgrade"):
         read_snapshot(connection)

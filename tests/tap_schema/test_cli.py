@@ -380,4 +380,4 @@ def test_without_a_tap_schema_it_is_said_what_to_do(database_url: sa.URL) -> Non
     for command in (["publish"], ["diff"], ["lint"], ["history"], ["rollback"], ["generate"]):
         result = CliRunner(env={"TAPDB_URL": url}).invoke(main, ["tap-schema", *command])
         assert result.exit_code == 1
-        assert "alembic upgrade head" in result.output
+        assert "tapdb migrate upgrade" in result.output

@@ -236,7 +236,7 @@ def test_a_lost_connection_in_the_middle_leaves_what_was(
 
 def test_a_database_without_its_tables_says_what_to_do(database_url: sa.URL) -> None:
     engine = create_engine(database_url)
-    with engine.connect() as connection, pytest.raises(TapSchemaMissingError, match="alembic upgrade head"):
+    with engine.connect() as connection, pytest.raises(TapSchemaMissingError, match="tapdb migrate upgrade"):
         publish(connection, TapSchemaRows())
     engine.dispose()
 

@@ -7,70 +7,39 @@ import importlib
 import os
 import pkgutil
 import re
-import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tapdb.errors import TapdbError
+from tests.plugins.wheel_fixtures import package_folders
 from tools.lock import LOCK, locked_versions
 
 ROOT = Path(__file__).parent.parent.parent
 LONGEST_MODULE = 300
 
 
-def project() -> dict[str, Any]:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return tomllib.load(file)
-
-
-def folders() -> dict[str, Path]:
-    """Return the folder of each package that is installed."""
-    renamed = project()["tool"]["setuptools"]["package-dir"]
-    return {
-        name: ROOT.joinpath(renamed.get(name.partition(".")[0], name.partition(".")[0]), *name.split(".")[1:])
-        for name in project()["tool"]["setuptools"]["packages"]
-    }
-
-
 def code_packages() -> list[str]:
     """Return the installed packages that hold code under the name of their folder."""
-    return [name for name, folder in folders().items() if folder == ROOT.joinpath(*name.split("."))]
+    return [name for name, folder in package_folders().items() if folder == ROOT.joinpath(*name.split("."))]
 
 
 def modules() -> list[str]:
     return [
         module.name
         for package in code_packages()
-        for module in pkgutil.iter_modules([str(folders()[package])], f"{package}.")
+        for module in pkgutil.iter_modules([str(package_folders()[package])], f"{package}.")
     ]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Return the wheel, built from a copy of the tree because a build leaves files behind."""
-    copy, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in {folder.relative_to(ROOT).parts[0] for folder in folders().values()}:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    command = [*pip, "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={target}", str(copy)]
-    subprocess.run(command, check=True, capture_output=True)
-    (file,) = target.iterdir()
-    return zipfile.ZipFile(file)
 
 
 def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> None:
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     expected = {
         f"{package.replace('.', '/')}/{file.relative_to(folder)}"
-        for package, folder in folders().items()
+        for package, folder in package_folders().items()
         if "." not in package
         for file in folder.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts

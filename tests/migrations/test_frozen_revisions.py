@@ -1,0 +1,215 @@
+"""Revisions are frozen: their texts never change, and databases that old ones made go on to the newest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from examples.database import add_repository
+from examples.lsstcam import OBSCORE_CONFIG
+from tapdb.catalog import Catalog, describe, diff
+from tapdb.drift import SCHEMAS
+from tapdb.engine import checked_connection
+from tapdb.migration import alembic_config
+from tapdb.sql_text import execute_query, execute_text
+from tests.plugins.migration_fixtures import PROJECT
+
+MIGRATIONS = PROJECT / "migrations"
+DATA = Path(__file__).with_name("data")
+REVISIONS = sorted(one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+OPTIONS = {"obscore_config": str(OBSCORE_CONFIG), "ppdb_schema": "current"}
+
+# What upgrades write anew by design: the description of what there is, and the record of how views are made.
+WRITTEN_ANEW = {
+    *("tap_schema.columns", "tap_schema.datalink_parameter", "tap_schema.datalink_service"),
+    *("tap_schema.generation", "tap_schema.key_columns", "tap_schema.keys", "tap_schema.schemas"),
+    *("tap_schema.tables", "tapdb.alembic_version", "tapdb.tap_schema_undo", "tapdb.view_definition"),
+}
+
+LATER = """
+from alembic import op
+
+revision = "later"
+down_revision = "{head}"
+
+
+def upgrade():
+    op.execute("{statement}")
+
+
+def downgrade():
+    op.execute("ALTER TABLE ppdb_history.stored_query DROP COLUMN more")
+"""
+WITH_DEFAULT = "ALTER TABLE ppdb_history.stored_query ADD COLUMN more int NOT NULL DEFAULT 0"
+WITHOUT_DEFAULT = "ALTER TABLE ppdb_history.stored_query ADD COLUMN more int NOT NULL"
+
+
+def config_of(connection: sa.Connection, folder: Path) -> Config:
+    config = alembic_config(connection, **OPTIONS)
+    config.set_main_option("script_location", str(folder))
+    return config
+
+
+def upgrade(url: sa.URL, revision: str, folder: Path = MIGRATIONS) -> None:
+    with checked_connection(url) as connection:
+        command.upgrade(config_of(connection, folder), revision)
+
+
+def catalog_of(url: sa.URL) -> Catalog:
+    with checked_connection(url) as connection:
+        return describe(connection)
+
+
+def rows_of(url: sa.URL) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of all tables and views in our schemas."""
+    found = {}
+    with checked_connection(url) as connection:
+        names = execute_query(
+            connection,
+            "SELECT c.oid::regclass::text AS name FROM pg_class c WHERE relkind IN ('r', 'p', 'v') "
+            "AND relnamespace = ANY ('{ivoa,ppdb,ppdb_history,tap_schema,tapdb}'::regnamespace[])",
+        )
+        for (name,) in names:
+            rows = connection.execute(sa.select(sa.text("*")).select_from(sa.text(name)))
+            found[name] = sorted(map(tuple, rows), key=repr)
+    return found
+
+
+def digests_of(revision: str) -> str:
+    """Return the digests of all files that a revision stands on, in the form of sha256sum."""
+    script = ScriptDirectory(str(MIGRATIONS)).get_revision(revision)
+    text = io.StringIO()
+    config = alembic_config()
+    config.output_buffer = text
+    command.upgrade(config, f"{script.down_revision or 'base'}:{revision}", sql=True)
+    sources = re.findall(r"^-- (?:create|drop) (\S+) version (\d+)$", text.getvalue(), re.MULTILINE)
+    frozen = {MIGRATIONS / "frozen" / f"{name}@{int(version):03d}.sql" for name, version in sources}
+    files = sorted(str(path.relative_to(MIGRATIONS)) for path in {Path(script.path), *frozen})
+    return "".join(
+        f"{hashlib.sha256((MIGRATIONS / file).read_bytes()).hexdigest()}  {file}\n" for file in files
+    )
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_no_text_of_a_revision_has_changed(revision: str) -> None:
+    listed = DATA / f"{revision}.sha256"
+    found = digests_of(revision)
+    if not listed.exists():
+        pytest.fail(f"a new revision: write {listed.name} with\n{found}")
+    assert found == listed.read_text(), "frozen: write a new version of a source and a new revision instead"
+    assert found.count("\n") > 1
+
+
+def test_every_list_of_digests_is_of_a_revision() -> None:
+    assert sorted(path.stem for path in DATA.glob("*.sha256")) == REVISIONS
+
+
+@pytest.fixture(scope="module")
+def registry(
+    clone_for_session: Callable[[str], sa.URL],
+    template_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """Return the name of a database with a Butler repository and nothing of ours; connect to it never."""
+    url = clone_for_session(template_database)
+    add_repository(url, tmp_path_factory.mktemp("repository"))
+    return str(url.database)
+
+
+@pytest.fixture(scope="module")
+def old_databases(registry: str, clone_for_session: Callable[[str], sa.URL]) -> dict[str, str]:
+    """Return names of databases that revisions made and that were used since, by revision."""
+    made = {}
+    for path in sorted(DATA.glob("*.sql")):
+        url = clone_for_session(registry)
+        upgrade(url, path.stem)
+        with checked_connection(url) as connection:
+            execute_text(connection, path.read_text())
+            connection.commit()
+        made[path.stem] = str(url.database)
+    return made
+
+
+@pytest.fixture
+def with_later(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that copies the migrations and adds a revision of one statement."""
+
+    def add(statement: str) -> Path:
+        folder = tmp_path / "migrations"
+        shutil.copytree(MIGRATIONS, folder)
+        head = ScriptDirectory(str(folder)).get_current_head()
+        (folder / "versions" / "later.py").write_text(LATER.format(head=head, statement=statement))
+        return folder
+
+    return add
+
+
+def test_a_database_of_each_revision_has_rows_in_every_table(
+    old_databases: dict[str, str], clone_database: Callable[[str], sa.URL]
+) -> None:
+    assert "0001" in old_databases
+    for revision, name in old_databases.items():
+        rows = rows_of(clone_database(name))
+        tables = re.findall(r"frozen/(?:tables|views)/(.+)@\d+\.sql$", digests_of(revision), re.MULTILINE)
+        assert [table for table in tables if not rows[table]] == []
+        assert len(tables) > 20 or revision != "0001"
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["head", "a later revision"])
+def test_a_database_of_an_old_revision_becomes_what_a_new_one_is_and_keeps_its_rows(
+    old_databases: dict[str, str],
+    registry: str,
+    clone_database: Callable[[str], sa.URL],
+    with_later: Callable[[str], Path],
+    *,
+    later: bool,
+) -> None:
+    folder = with_later(WITH_DEFAULT) if later else MIGRATIONS
+    direct = clone_database(registry)
+    upgrade(direct, "head", folder)
+    for name in old_databases.values():
+        url = clone_database(name)
+        before = rows_of(url)
+        upgrade(url, "head", folder)
+        assert diff(catalog_of(url), catalog_of(direct)) == ()
+        after = rows_of(url)
+        if later:
+            assert [row[-1] for row in after["ppdb_history.stored_query"]] == [0]
+            after["ppdb_history.stored_query"] = [row[:-1] for row in after["ppdb_history.stored_query"]]
+        kept = before.keys() - WRITTEN_ANEW - {view for view in before if view.endswith("11")}
+        assert {table: after[table] for table in kept} == {table: before[table] for table in kept}
+        assert {"ivoa.obscore", 'ppdb."DiaForcedSource"', "ppdb_history.snapshot"} <= kept
+
+
+def test_a_revision_that_forgets_the_rows_fails_and_changes_nothing(
+    old_databases: dict[str, str],
+    registry: str,
+    clone_database: Callable[[str], sa.URL],
+    with_later: Callable[[str], Path],
+) -> None:
+    folder = with_later(WITHOUT_DEFAULT)
+    upgrade(clone_database(registry), "head", folder)
+    url = clone_database(old_databases["0001"])
+    before = (catalog_of(url), rows_of(url))
+    with pytest.raises(CommandError, match='column "more" of relation "stored_query" contains null values'):
+        upgrade(url, "head", folder)
+    assert (catalog_of(url), rows_of(url)) == before
+
+
+def test_our_schemas_are_those_whose_rows_are_compared(
+    old_databases: dict[str, str], clone_database: Callable[[str], sa.URL]
+) -> None:
+    tables = rows_of(clone_database(old_databases["0001"]))
+    assert {table.partition(".")[0] for table in tables} == set(SCHEMAS)

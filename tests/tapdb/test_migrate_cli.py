@@ -1,0 +1,297 @@
+"""``tapdb migrate``: what ``alembic`` does in a clone, with the same findings, from the package alone."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from tapdb.catalog import Catalog, describe, diff
+from tapdb.cli import main
+from tapdb.engine import create_engine
+from tapdb.server_environment import client_environment
+from tapdb.sql_text import execute_text
+from tests.plugins.migration_fixtures import PROJECT, RunAlembic
+
+OFF = ("-x", "obscore=off")
+BY_HAND = "ALTER FUNCTION tapdb.s_region(text) COST 7; ALTER TABLE tapdb.view_definition ADD more int"
+
+Migrate = Callable[..., Result]
+
+
+@pytest.fixture
+def migrate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Migrate:
+    """Return a function that runs ``tapdb migrate`` on a database, in a folder that holds nothing of ours."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(url: sa.URL | None, *arguments: str) -> Result:
+        environment = client_environment(url) if url is not None else {}
+        return CliRunner().invoke(main, ["migrate", *arguments], env=environment)
+
+    return run
+
+
+def catalog_of(url: sa.URL) -> Catalog:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = describe(connection)
+    engine.dispose()
+    return found
+
+
+def change(url: sa.URL, text: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        execute_text(connection, text)
+    engine.dispose()
+
+
+def test_upgrade_and_downgrade_do_what_alembic_does(
+    database_url: sa.URL, migrated_database: sa.URL, migrate: Migrate, alembic: RunAlembic
+) -> None:
+    before = catalog_of(database_url)
+    done = migrate(database_url, "upgrade", *OFF)
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    assert "INFO alembic.runtime.migration: Running upgrade  -> 0001" in done.stderr
+    assert diff(catalog_of(database_url), catalog_of(migrated_database)) == ()
+    assert (
+        migrate(database_url, "current").stdout == alembic(database_url, "current").stdout == "0001 (head)\n"
+    )
+    assert migrate(database_url, "downgrade", "base", *OFF).exit_code == 0
+    assert diff(before, catalog_of(database_url)) == ()
+
+
+def test_a_revision_can_be_counted_from_where_the_database_is(
+    migrated_database: sa.URL, migrate: Migrate
+) -> None:
+    done = migrate(migrated_database, "downgrade", "-1", *OFF)
+    assert done.exit_code == 0, done.output
+    assert migrate(migrated_database, "current").stdout == ""
+    assert migrate(migrated_database, "upgrade", "+1", *OFF).exit_code == 0
+    assert migrate(migrated_database, "current").stdout == "0001 (head)\n"
+
+
+def test_the_database_is_the_one_of_the_option_before_the_environments(
+    migrated_database: sa.URL, database_url: sa.URL, migrate: Migrate
+) -> None:
+    url = migrated_database.render_as_string(hide_password=False)
+    assert migrate(database_url, "current", "--url", url).stdout == "0001 (head)\n"
+    assert migrate(database_url, "check", "--url", url).exit_code == 0
+    assert migrate(database_url, "current").stdout == ""
+
+
+def test_check_finds_what_alembic_finds(
+    migrated_database: sa.URL, migrate: Migrate, alembic: RunAlembic
+) -> None:
+    same = migrate(migrated_database, "check")
+    assert (same.exit_code, same.stdout) == (0, "No new upgrade operations detected.\n"), same.output
+    change(migrated_database, BY_HAND)
+    ours, theirs = migrate(migrated_database, "check"), alembic(migrated_database, "check")
+    assert (ours.exit_code, theirs.returncode) == (1, 1)
+    found = [line for line in theirs.stderr.splitlines() if line.startswith("  ")]
+    assert "  table tapdb.view_definition: column more: 10 integer -> nothing" in found
+    assert [line for line in ours.stderr.splitlines() if line.startswith("  ")] == found
+
+
+def test_check_of_a_database_that_is_behind_says_what_to_run(database_url: sa.URL, migrate: Migrate) -> None:
+    before = catalog_of(database_url)
+    done = migrate(database_url, "check")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "Error: the database is not migrated; the newest revision is 0001",
+        "Run tapdb migrate upgrade.",
+    ]
+    assert catalog_of(database_url) == before
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("sql",), ("upgrade", "head")),
+        (("sql", "head:base"), ("downgrade", "head:base")),
+        (("sql", "--lock-timeout-ms", "7"), ("-x", "lock_timeout_ms=7", "upgrade", "head")),
+    ],
+)
+def test_a_script_is_that_of_alembic_and_needs_no_database(
+    migrate: Migrate, alembic: RunAlembic, ours: tuple[str, ...], theirs: tuple[str, ...]
+) -> None:
+    nowhere = sa.URL.create("postgresql+psycopg", "nobody", host="127.0.0.1", port=1, database="none")
+    script = migrate(nowhere, *ours, *OFF)
+    assert script.exit_code == 0, script.stderr
+    assert script.stdout == alembic(nowhere, *OFF, *theirs, "--sql").stdout
+    assert "COMMIT;" in script.stdout
+
+
+def test_a_dry_run_prints_what_is_left_to_do_and_changes_nothing(
+    database_url: sa.URL, migrated_database: sa.URL, migrate: Migrate
+) -> None:
+    before = catalog_of(database_url)
+    assert migrate(database_url, "upgrade", "--dry-run", *OFF).stdout == migrate(None, "sql", *OFF).stdout
+    assert catalog_of(database_url) == before
+    nothing = migrate(migrated_database, "upgrade", "--dry-run", *OFF).stdout
+    assert "-- create" not in nothing
+    down = migrate(migrated_database, "downgrade", "base", "--dry-run", *OFF).stdout
+    assert down == migrate(None, "sql", "0001:base", *OFF).stdout
+    assert "-- drop tables/tapdb.view_definition version 1" in down
+    assert migrate(migrated_database, "current").stdout == "0001 (head)\n"
+
+
+def test_a_view_is_made_from_the_configuration_that_the_options_name(
+    butler_database: sa.URL, migrate: Migrate, tmp_path: Path
+) -> None:
+    (tmp_path / "view.yaml").write_text((PROJECT / "examples/lsstcam/obscore.yaml").read_text())
+    unclear = migrate(butler_database, "upgrade", "-c", "view.yaml")
+    assert (unclear.exit_code, "--registry-schema" in unclear.stderr) == (1, True), unclear.stderr
+    done = migrate(butler_database, "upgrade", "-c", "view.yaml", "--registry-schema", "plain")
+    assert done.exit_code == 0, done.stderr
+    assert "relation ivoa.obscore" not in migrate(butler_database, "check").output
+    engine = create_engine(butler_database)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM ivoa.obscore").scalar_one() > 0
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("obscore_confg=x", '-x obscore_confg: is no option of a migration; did you mean "obscore_config"?'),
+        ("ppdbschema=current", 'did you mean "ppdb_schema"?'),
+        ("registry", 'did you mean "registry_schema"?'),
+        ("obscore=of", "-x obscore: is 'of'; obscore=off leaves the objects of obscore alone"),
+        ("obscore", "-x obscore: has no value; obscore=off leaves the objects of obscore alone"),
+        ("qqq=1", "-x qqq: is no option of a migration; known: comment, geometry, "),
+    ],
+)
+def test_an_option_that_nobody_knows_is_refused_with_the_one_that_was_meant(
+    database_url: sa.URL, migrate: Migrate, alembic: RunAlembic, option: str, problem: str
+) -> None:
+    before = catalog_of(database_url)
+    ours = migrate(database_url, "upgrade", "-x", option)
+    theirs = alembic(database_url, "-x", option, "upgrade", "head")
+    assert (ours.exit_code, theirs.returncode) == (2, 2)
+    assert problem in ours.stderr
+    assert problem in theirs.stderr
+    assert catalog_of(database_url) == before
+
+
+@pytest.mark.usefixtures("derived_package")
+def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, migrate: Migrate) -> None:
+    assert migrate(database_url, "upgrade", *OFF, "-x", "seen=off", "-x", "is_current=no").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("upgrade", "9999"), "Error: REVISION: Can't locate revision identified by '9999'; 'tapdb migrate"),
+        (("sql", "base:9999"), "Can't locate revision identified by '9999'"),
+        (("downgrade", "--dryrun"), "Can't locate revision identified by '--dryrun'"),
+        (("upgrade", "--lock-timeout-ms", "soon"), "-x lock_timeout_ms: is 'soon'; write a number"),
+    ],
+)
+def test_what_cannot_be_used_is_one_message_and_exit_2(
+    database_url: sa.URL, migrate: Migrate, arguments: tuple[str, ...], problem: str
+) -> None:
+    done = migrate(database_url, *arguments)
+    assert done.exit_code == 2
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_database_refuses_is_one_message(migrated_database: sa.URL, migrate: Migrate) -> None:
+    change(migrated_database, "CREATE TABLE ivoa.mine (x int)")
+    done = migrate(migrated_database, "downgrade", "base", *OFF)
+    assert done.exit_code == 1
+    assert "cannot drop schema ivoa because other objects depend on it" in done.stderr
+    nowhere = migrated_database.set(port=1, password="not-to-be-shown")
+    for command in ("upgrade", "check", "current"):
+        done = migrate(nowhere, command)
+        assert (done.exit_code, "cannot use database" in done.stderr) == (1, True), done.stderr
+        assert "not-to-be-shown" not in done.output
+
+
+def test_progress_is_shown_unless_the_user_has_chosen_a_level(
+    migrated_database: sa.URL, migrate: Migrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = logging.getLogger("tapdb").level
+    assert "INFO tapdb.derived" in migrate(migrated_database, "upgrade", *OFF).stderr
+    assert logging.getLogger("tapdb").level == before
+    monkeypatch.setenv("TAPDB_LOG_LEVEL", "warning")
+    assert migrate(migrated_database, "upgrade", *OFF).stderr == ""
+
+
+def test_history_lists_what_alembic_lists(
+    migrate: Migrate, alembic: RunAlembic, database_url: sa.URL
+) -> None:
+    assert migrate(None, "history").stdout == alembic(database_url, "history").stdout
+
+
+def test_init_writes_a_file_once_with_which_alembic_works_anywhere(
+    database_url: sa.URL, migrate: Migrate, alembic: RunAlembic, tmp_path: Path
+) -> None:
+    done = migrate(None, "init", "here")
+    assert (done.exit_code, done.stderr) == (0, "Wrote here/alembic.ini\n")
+    folder = tmp_path / "here"
+    for arguments in ((*OFF, "upgrade", "head"), ("check",), (*OFF, "downgrade", "base")):
+        ran = alembic(database_url, *arguments, folder=folder)
+        assert ran.returncode == 0, ran.stderr
+        assert "INFO alembic.runtime.migration: Context impl PostgresqlImpl." in ran.stderr
+    (folder / "alembic.ini").write_text("[alembic]\n")
+    again = migrate(None, "init", "here")
+    assert (again.exit_code, "here/alembic.ini is there already; --force" in again.stderr) == (2, True)
+    assert (folder / "alembic.ini").read_text() == "[alembic]\n"
+    assert migrate(None, "init", "here", "--force").exit_code == 0
+    assert (folder / "alembic.ini").read_text() == (PROJECT / "migrations" / "alembic.ini").read_text()
+
+
+def test_init_where_nothing_can_be_written_is_one_message(migrate: Migrate, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = migrate(None, "init", "file/below")
+    assert done.exit_code != 0
+    assert "Traceback" not in done.output
+    assert "file/below/alembic.ini" in done.stderr
+
+
+LOGGING = """
+[loggers]
+keys = root
+[handlers]
+keys = console
+[formatters]
+keys = plain
+[logger_root]
+level = INFO
+handlers = console
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = plain
+[formatter_plain]
+format = mine: %(message)s
+"""
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [("", "INFO alembic.runtime"), ("[loggers]\nkeys = root\n", "INFO alembic.runtime"), (LOGGING, "mine: ")],
+    ids=["none", "half", "all"],
+)
+def test_an_ini_of_ones_own_may_say_how_to_log_and_need_not(
+    migrated_database: sa.URL, tmp_path: Path, sections: str, expected: str
+) -> None:
+    (tmp_path / "own.ini").write_text(f"[alembic]\nscript_location = tapdb_migrations:.\n{sections}")
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "own.ini", "current"],
+        cwd=tmp_path,
+        env=client_environment(migrated_database),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "0001 (head)\n"), done.stderr
+    assert done.stderr.startswith(expected)
