@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, find_column
 from obscore_view.config_model import CollectionType, ObsCoreConfig
-from obscore_view.config_problems import Finding, did_you_mean
+from obscore_view.config_problems import Finding, likeliest
 from obscore_view.config_restrictions import find_where_problems
 from obscore_view.config_sections import (
     DatasetTypeConfig,
@@ -82,7 +82,7 @@ def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
     for name in config.dataset_type_constraints:
         if name not in config.dataset_types:
             path = ("dataset_type_constraints", name)
-            yield path, "no such dataset type in dataset_types", did_you_mean(name, config.dataset_types)
+            yield path, "no such dataset type in dataset_types", likeliest(name, config.dataset_types)
     yield from _plugins(config)
     yield from _indices(config)
     yield from _options(config.tapdb)
@@ -219,7 +219,7 @@ def _plugins(config: ObsCoreConfig) -> Iterator[Finding]:
             continue
         for key, value in plugin.config.items():
             if key not in options:
-                yield (*path, "config", key), "unknown key", did_you_mean(key, options)
+                yield (*path, "config", key), "unknown key", likeliest(key, options)
             elif not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
                 yield (*path, "config", key), f"found {value!r}", "write a column name"
 
@@ -235,7 +235,7 @@ def _indices(config: ObsCoreConfig) -> Iterator[Finding]:
     for name, columns in (config.indices or {}).items():
         for column in [columns] if isinstance(columns, str) else columns:
             if column not in known:
-                yield ("indices", name), f'no such column "{column}"', did_you_mean(column, known)
+                yield ("indices", name), f'no such column "{column}"', likeliest(column, known)
 
 
 def _options(options: TapdbOptions) -> Iterator[Finding]:
@@ -253,7 +253,7 @@ def _options(options: TapdbOptions) -> Iterator[Finding]:
         if name in _FILLED:
             yield here, f'"{name}" is filled from the registry or by a key of its own', "remove it"
         elif name not in free:
-            yield here, f'"{name}" is no column of ObsCore 1.1', did_you_mean(name, free)
+            yield here, f'"{name}" is no column of ObsCore 1.1', likeliest(name, free)
         if not isinstance(value, bool | int | float | str):
             yield from _template((*here, "template"), value.template)
 

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from obscore_view.config_sections import Section
+from tapdb.errors import did_you_mean
 
-__all__ = ["Finding", "did_you_mean", "explain"]
+__all__ = ["Finding", "explain", "likeliest"]
 
 Finding = tuple[tuple[str | int, ...], str, str]
 """Path in the configuration, what was found, what to do."""
@@ -68,12 +69,10 @@ def explain(error: ValidationError, model: type[Section]) -> list[Finding]:
     ]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def likeliest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the likeliest of the known names, or all of them if none is like ``name``."""
     choices = sorted(known)
-    if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.6):
-        return _close(close[0])
-    return f"known: {', '.join(choices)}" if choices else ""
+    return did_you_mean(name, choices) or (f"known: {', '.join(choices)}" if choices else "")
 
 
 def _close(name: str) -> str:
@@ -100,14 +99,14 @@ def _words(detail: ErrorDetails, path: Sequence[str | int], model: type[Section]
 def _advise_key(key: str, section: type[Section], root: type[Section]) -> str:
     known = section.model_fields
     if difflib.get_close_matches(key, known, n=1, cutoff=0.6):
-        return did_you_mean(key, known)
+        return likeliest(key, known)
     if key in root.model_fields:
         return "move it to the top level"
     for place, field in root.model_fields.items() if section is root else ():
         inner = _section_in(field.annotation)
         if inner is not None and key in inner.model_fields:
             return f"move it into {place}"
-    return did_you_mean(key, known)
+    return likeliest(key, known)
 
 
 def _section_at(path: Sequence[str | int], root: type[Section]) -> type[Section]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,10 +14,14 @@ import yaml
 from obscore_view.check import check_view
 from obscore_view.config import ObsCoreConfig, parse_config, read_config
 from obscore_view.config_options import with_options
+from obscore_view.config_sections import TapdbOptions
 from obscore_view.errors import ConfigError, ConfigProblem
-from obscore_view.registry import find_registry
-from obscore_view.store import StoredView, read_stored_views
+from obscore_view.mapping import match_mapping
+from obscore_view.needed_rights import rights_to_drop, rights_to_make, rights_to_make_unread
+from obscore_view.registry import find_registry, read_registry, registry_schemas, rights_to_read
+from obscore_view.store import RECORDS, StoredView, read_stored_views
 from obscore_view.view import create_view, drop_view, stored_config
+from tapdb.rights import Right, missing_rights
 
 __all__ = ["ObsCoreViews"]
 
@@ -63,6 +68,34 @@ class ObsCoreViews:
                 registry_schema=wanted.registry_schema,
                 config_yaml=wanted.text,
             )
+
+    def needed_rights(self, connection: sa.Connection, options: MappingABC[str, str]) -> tuple[Right, ...]:
+        """Return the rights that `drop` and `create` need; what cannot be read yet is taken to be needed.
+
+        Raises
+        ------
+        ConfigError, MissingRegistryError, UnsupportedRegistryError
+            Raised if a view could not be made, before anything is changed.
+        """
+        given = options.get("obscore_config")
+        chosen = read_config(given).tapdb if given else TapdbOptions()
+        schema, mode = (
+            options.get("registry_schema", chosen.registry_schema),
+            options.get("geometry", chosen.geometry),
+        )
+        if missing_rights(connection, RECORDS):
+            unread = (rights_to_make_unread(one, mode) for one in registry_schemas(connection))
+            return tuple(chain.from_iterable(unread))
+        stored = read_stored_views(connection)
+        if not stored and missing_rights(connection, rights_to_read(find_registry(connection, schema))):
+            # The configuration may stand in the registry.
+            return rights_to_make_unread(find_registry(connection, schema), mode)
+        rights = [right for view in stored for right in rights_to_drop(view)]
+        for wanted in _wanted(connection, stored, options):
+            registry_schema = wanted.registry_schema or wanted.config.tapdb.registry_schema
+            mapping = match_mapping(wanted.config, read_registry(connection, registry_schema))
+            rights += rights_to_make(connection, mapping)
+        return tuple(rights)
 
     def is_current(self, connection: sa.Connection, options: MappingABC[str, str]) -> bool:
         """Return whether the views that there are are those that `create` would make; nothing is changed."""

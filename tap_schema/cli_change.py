@@ -52,7 +52,7 @@ def publish(
     """
     if dry_run:
         # What is granted here is never committed: it shows whether one may, and what would be published then.
-        with checked_connection(url) if grant else looking(url) as connection, refusals_are_ours():
+        with refusals_are_ours(), checked_connection(url) if grant else looking(url) as connection:
             generated, grants = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)

@@ -17,6 +17,7 @@ from tap_schema.stored import read_rows
 from tapdb import __version__
 from tapdb.collecting import without_collecting
 from tapdb.locks import take_turn
+from tapdb.rights import Right, require_rights
 from tapdb.sql_text import execute_text
 
 __all__ = ["Publication", "plan_publication", "publish"]
@@ -66,12 +67,15 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
         Raised if the rows contradict each other or the standard.
     PublicationError
         Raised if role ``tapdb_reader`` could not use what would be published.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
     take_turn(connection)
     publication = plan_publication(connection, rows, comment=comment)
     if not publication.changes:
         _LOG.info("TAP_SCHEMA is as it is to be")
         return publication
+    require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
     try:
         for statement in publication.statements:
             _run(connection, statement)

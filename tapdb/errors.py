@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from tapdb.place import Place
 
@@ -20,10 +21,21 @@ __all__ = [
     "SettingsError",
     "TapdbError",
     "ValueWriteError",
+    "did_you_mean",
 ]
 
-
+# difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
+_LONGEST_COMPARED = 200
 _MOST_SHOWN = 20
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the known name that looks most like the one that was written; empty if none does."""
+    if len(name) > _LONGEST_COMPARED:
+        return ""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return f'did you mean "{by_lower[close[0]]}"?' if close else ""
 
 
 class TapdbError(Exception):
