@@ -92,8 +92,14 @@ class ObsCoreViews:
             return rights_to_make_unread(find_registry(connection, schema), mode)
         rights = [right for view in stored for right in rights_to_drop(view)]
         for wanted in _wanted(connection, stored, options):
-            registry_schema = wanted.registry_schema or wanted.config.tapdb.registry_schema
-            mapping = match_mapping(wanted.config, read_registry(connection, registry_schema))
+            config = wanted.config
+            before = {(one.schema, one.name): one.registry_schema for one in stored}
+            registry_schema = (
+                wanted.registry_schema
+                or config.tapdb.registry_schema
+                or before.get((config.view_schema, config.view_name))
+            )
+            mapping = match_mapping(config, read_registry(connection, registry_schema))
             rights += rights_to_make(connection, mapping)
         return tuple(rights)
 
@@ -154,8 +160,8 @@ def _live_config(connection: sa.Connection, schema: str | None) -> str:
     if found is None:
         problem = ConfigProblem(
             f'no ObsCore configuration was given, and the registry in schema "{schema}" records none',
-            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; "
-            "-x obscore=off migrates without a view",
+            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; write a first one: tapdb obscore "
+            "init -o FILE; -x obscore=off migrates without a view",
         )
         raise ConfigError([problem])
     return yaml.safe_dump(json.loads(found), sort_keys=False, allow_unicode=True)

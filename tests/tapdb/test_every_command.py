@@ -5,6 +5,7 @@ The commands are found by walking from the entry points: a new one fails here un
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import socket
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore create": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore drop": ("--all",),
     "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
+    "obscore init": ("--registry-schema", "plain"),
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore refresh": ("--view", "ivoa.obscore"),
@@ -101,7 +103,8 @@ READERS = frozenset(
             "query run",
             "query translate",
         ),
-        *("replay capture", "replay diff", "replay list", "replay run", "replay verify"),
+        # A query that is stored already is cited by reading.
+        *("replay capture", "replay cite", "replay diff", "replay list", "replay run", "replay verify"),
         *("replay landing", "replay migrate", "tap-schema history"),
     }
 )
@@ -156,6 +159,8 @@ def everything(
     survey = make_apdb(url, objects=2, asteroids=1)
     survey.config.save(str(files / "apdb.yaml"))
     survey.apdb._engine.dispose()
+    # dax_apdb has made another engine for it, and let go of it.
+    gc.collect()
     (files / "config.yaml").write_text(view_config_text("fresh.ObsCore"))
     pq.write_table(pa.table({"ssObjectId": [1]}), files / "rows.parquet")
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)

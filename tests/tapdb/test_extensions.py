@@ -93,6 +93,6 @@ def test_a_user_without_rights_is_told_to_ask_a_superuser(empty_database: Callab
     with checked_connection(empty_database()) as session:
         session.exec_driver_sql("CREATE ROLE somebody")
         session.exec_driver_sql("SET LOCAL ROLE somebody")
-        with pytest.raises(MissingExtensionError, match="As a superuser run `tapdb extensions install`"):
+        with pytest.raises(MissingExtensionError, match="As a superuser run: tapdb extensions install "):
             install_extensions(session)
         session.rollback()
