@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,8 +16,13 @@ from obscore_view.config_options import with_options
 from obscore_view.config_sections import TapdbOptions
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import match_mapping
-from obscore_view.needed_rights import rights_to_drop, rights_to_make, rights_to_make_unread
-from obscore_view.registry import find_registry, read_registry, registry_schemas, rights_to_read
+from obscore_view.needed_rights import (
+    rights_to_change_unread,
+    rights_to_drop,
+    rights_to_make,
+    rights_to_make_unread,
+)
+from obscore_view.registry import find_registry, read_registry, rights_to_read
 from obscore_view.store import RECORDS, StoredView, read_stored_views
 from obscore_view.view import create_view, drop_view, stored_config
 from tapdb.rights import Right, missing_rights
@@ -84,8 +88,7 @@ class ObsCoreViews:
             options.get("geometry", chosen.geometry),
         )
         if missing_rights(connection, RECORDS):
-            unread = (rights_to_make_unread(one, mode) for one in registry_schemas(connection))
-            return tuple(chain.from_iterable(unread))
+            return rights_to_change_unread(connection, mode)
         stored = read_stored_views(connection)
         if not stored and missing_rights(connection, rights_to_read(find_registry(connection, schema))):
             # The configuration may stand in the registry.

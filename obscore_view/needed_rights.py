@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
+from psycopg import sql
 
 from obscore_view.config import ObsCoreConfig
 from obscore_view.kept import SCHEMA, kept_tables, shown_regions
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import Mapping, match_mapping
 from obscore_view.objects import did_tables, region_keys
-from obscore_view.registry import find_registry, registry_schemas, rights_to_read
+from obscore_view.registry import find_registry, read_registry, registry_schemas, rights_to_read
 from obscore_view.script import butler_tables
 from obscore_view.store import RECORDS, StoredView, read_stored_views
 from obscore_view.stored_tables import view_definition
@@ -25,6 +26,7 @@ __all__ = [
     "require_looking",
     "require_rights_to_begin",
     "require_rights_to_change",
+    "rights_to_change_unread",
     "rights_to_drop",
     "rights_to_look",
     "rights_to_make",
@@ -55,7 +57,8 @@ def rights_to_make(connection: sa.Connection, mapping: Mapping) -> tuple[Right, 
     rights += [Right("OWNER", schema, table) for table in sorted(altered | indexed)]
     if indexed:
         rights.append(Right("CREATE", schema))
-    if connection.scalar(sa.select(sa.func.to_regnamespace(f'"{config.view_schema}"'))) is None:
+    view_schema = sql.Identifier(config.view_schema).as_string(None)
+    if connection.scalar(sa.select(sa.func.to_regnamespace(view_schema))) is None:
         rights.append(Right("CREATE"))
     return tuple(rights)
 
@@ -84,9 +87,13 @@ def require_rights_to_begin(
         Raised if the user may not; its message names all that the view needs.
     """
     schema = find_registry(connection, registry_schema or config.tapdb.registry_schema)
-    if missing_rights(connection, (*RECORDS, *rights_to_read(schema))):
+    if missing_rights(connection, rights_to_read(schema)):
         rights = rights_to_make_unread(schema, config.tapdb.geometry)
-        require_rights(connection, task, rights, otherwise=LESS)
+    elif missing_rights(connection, RECORDS):
+        rights = rights_to_make(connection, match_mapping(config, read_registry(connection, schema)))
+    else:
+        return
+    require_rights(connection, task, rights, otherwise=LESS)
 
 
 def rights_to_make_unread(schema: str, geometry: str) -> tuple[Right, ...]:
@@ -108,6 +115,15 @@ def rights_to_drop(view: StoredView) -> tuple[Right, ...]:
     )
 
 
+def rights_to_change_unread(connection: sa.Connection, geometry: str) -> tuple[Right, ...]:
+    """Return what changing views needs of somebody who may not read the records of views yet.
+
+    What the only registry takes is among it; of several, nobody is given all.
+    """
+    registries = registry_schemas(connection)
+    return rights_to_make_unread(registries[0], geometry) if len(registries) == 1 else OWNERSHIP
+
+
 def require_rights_to_change(connection: sa.Connection, task: str) -> None:
     """Check that the user may read the records of views, before what a view stands on can be known.
 
@@ -121,12 +137,10 @@ def require_rights_to_change(connection: sa.Connection, task: str) -> None:
     Raises
     ------
     MissingRightsError
-        Raised if not; its message names what the only registry takes too. Of several, nobody is given all.
+        Raised if not.
     """
     if missing_rights(connection, RECORDS):
-        registries = registry_schemas(connection)
-        only = rights_to_make_unread(registries[0], "table") if len(registries) == 1 else OWNERSHIP
-        require_rights(connection, task, only)
+        require_rights(connection, task, rights_to_change_unread(connection, "table"))
 
 
 def require_looking(connection: sa.Connection, task: str, view: str | None = None) -> tuple[StoredView, ...]:

@@ -20,7 +20,7 @@ from tapdb.locks import take_turn
 from tapdb.rights import Right, require_rights
 from tapdb.sql_text import execute_text
 
-__all__ = ["Publication", "plan_publication", "publish"]
+__all__ = ["Publication", "plan_publication", "publish", "require_publisher"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,12 +70,12 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
     MissingRightsError
         Raised if the user lacks rights.
     """
+    require_publisher(connection)
     take_turn(connection)
     publication = plan_publication(connection, rows, comment=comment)
     if not publication.changes:
         _LOG.info("TAP_SCHEMA is as it is to be")
         return publication
-    require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
     try:
         for statement in publication.statements:
             _run(connection, statement)
@@ -95,6 +95,17 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
         changes.deleted,
     )
     return publication
+
+
+def require_publisher(connection: sa.Connection) -> None:
+    """Check that the user may write TAP_SCHEMA: is a member of ``tapdb_owner``.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if not; its message is what a superuser has to run.
+    """
+    require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
 
 
 def plan_publication(

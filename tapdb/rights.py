@@ -20,8 +20,6 @@ __all__ = [
     "require_rights",
 ]
 
-_SETTING = "tapdb.needed_rights"
-
 
 @dataclass(frozen=True, slots=True)
 class Right:
@@ -121,9 +119,9 @@ def missing_rights(connection: sa.Connection, rights: Iterable[Right]) -> tuple[
 
     Rights on what does not exist are ignored.
     """
-    content = json.dumps([asdict(one) for one in rights])
-    connection.execute(sa.select(sa.func.set_config(_SETTING, content, sa.true())))
-    return tuple(row.statement for row in execute_query(connection, read_query("missing_grants")))
+    needed = json.dumps([asdict(one) for one in rights])
+    query = sa.text(read_query("missing_grants"))
+    return tuple(row.statement for row in connection.execute(query, {"needed": needed}))
 
 
 def _require(connection: sa.Connection, statements: tuple[str, ...], task: str, otherwise: str = "") -> None:

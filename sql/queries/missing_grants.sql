@@ -1,15 +1,15 @@
--- What the current user lacks of the rights in the setting tapdb.needed_rights, as statements for a superuser or an owner.
--- The setting is JSON: [{"privilege": "SELECT", "schema": "butler", "relation": "visit"}, ...]. A privilege may end in WITH GRANT
--- OPTION; OWNER is the right to alter, index and drop,
--- and of tapdb_owner's the right to hand over to it. No relation means the schema itself, no schema the database, and * all
--- tables and views of the schema. What does not exist is left out. A role is never made a member of a superuser: tables of a
--- superuser change hands instead. Members of an owner have what the owner has: nothing is granted to them one by one.
+-- What the current user lacks of the rights in the parameter needed, as statements for a superuser or an owner.
+-- The parameter is JSON: [{"privilege": "SELECT", "schema": "butler", "relation": "visit"}, ...]. A privilege may end in WITH GRANT
+-- OPTION; OWNER is the right to alter, index and drop, and of tapdb_owner's the right to hand over to it. No relation means the
+-- schema itself, no schema the database, and * all tables and views of the schema. What does not exist is left out. Nobody is made
+-- a member of a superuser: tables of a superuser change hands instead. Members of an owner have what the owner has: nothing is
+-- granted to them one by one.
 WITH me AS (
   SELECT r.oid, r.rolname, r.rolinherit, current_setting('server_version_num')::int >= 160000 AS parts_rights
   FROM pg_roles r WHERE r.rolname = current_user
 ), needed AS (
   SELECT split_part(n.privilege, ' WITH ', 1) AS privilege, n.privilege AS whole, n.schema, n.relation
-  FROM jsonb_to_recordset(current_setting('tapdb.needed_rights')::jsonb) AS n (privilege text, schema text, relation text)
+  FROM jsonb_to_recordset(CAST(:needed AS jsonb)) AS n (privilege text, schema text, relation text)
 ), found AS (
   SELECT DISTINCT n.privilege, n.whole, s.oid AS schema_id, s.nspname AS schema, s.nspowner, t.oid AS table_id, t.relname AS relation, n.relation = '*' AS everything,
     coalesce(t.relowner, s.nspowner) AS owner_id, o.rolname AS owner, o.rolsuper,

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner, Result
-from psycopg import sql
+from click.testing import Result
 
 from examples.lsstcam import Pair
 from tapdb.catalog import Catalog, describe, diff
-from tapdb.cli import main
 from tapdb.engine import create_engine
-from tapdb.sql_text import execute_composed, execute_text
 from tests.plugins.migration_fixtures import RunAlembic
+from tests.plugins.rights_fixtures import (
+    OWNER,
+    SECRET,
+    USER,
+    administer,
+    advice,
+    change_owner,
+    refused,
+    run_as_user,
+    until_done,
+)
 from tests.plugins.view_fixtures import view_config_text
 
-SECRET = secrets.token_hex(8)
-OWNER = "rights_butler"
-USER = "rights_dba"
 SCHEMAS = ("ivoa", "tapdb", "plain", "fresh")
 
 GRANTS = {
@@ -42,25 +45,12 @@ GRANTS = {
 """What a user may do with the registry; the rest is missing."""
 
 
-def administer(url: sa.URL, text: str) -> None:
-    """Run SQL as a superuser."""
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        execute_text(connection, text)
-    engine.dispose()
-
-
 def catalog(url: sa.URL) -> Catalog:
     engine = create_engine(url)
     with engine.connect() as connection:
         found = describe(connection, SCHEMAS)
     engine.dispose()
     return found
-
-
-def advice(text: str) -> list[str]:
-    """Return the statements that a message lists."""
-    return [line.strip() for line in text.splitlines() if line.startswith("  ") and line.endswith(";")]
 
 
 @pytest.fixture
@@ -72,66 +62,22 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def logins(butler_template: Pair) -> Iterator[None]:
-    """Make an owner of registries, and a user who may nothing; they go when their databases have gone."""
-    server = butler_template.url.set(database="postgres")
-    for name in (OWNER, USER):
-        administer(server, f"CREATE ROLE {name} LOGIN PASSWORD '{SECRET}'")
-    yield
-    for name in (USER, OWNER):
-        engine = create_engine(server)
-        with engine.begin() as connection:
-            execute_composed(connection, sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
-        engine.dispose()
-
-
-def hand_over(url: sa.URL, schema: str = "plain") -> None:
-    """Give a registry to its owner, as archives have it: no superuser."""
-    engine = create_engine(url)
-    tables = "SELECT tablename FROM pg_tables WHERE schemaname = :schema"
-    with engine.begin() as connection:
-        execute_composed(
-            connection,
-            sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(sql.Identifier(schema), sql.Identifier(OWNER)),
-        )
-        for table in connection.scalars(sa.text(tables), {"schema": schema}).all():
-            name = sql.Identifier(schema, table)
-            execute_composed(
-                connection, sql.SQL("ALTER TABLE {} OWNER TO {}").format(name, sql.Identifier(OWNER))
-            )
-    engine.dispose()
-
-
-@pytest.fixture
 def views(logins: None, view_pair: Pair) -> sa.URL:
     """Return a database with views, whose registry ``plain`` belongs to its owner."""
-    hand_over(view_pair.url)
+    change_owner(view_pair.url, "plain")
     return view_pair.url
 
 
 @pytest.fixture
 def registry(logins: None, butler_pair: Pair) -> sa.URL:
     """Return a database that was never migrated, whose registry ``plain`` belongs to its owner."""
-    hand_over(butler_pair.url)
+    change_owner(butler_pair.url, "plain")
     administer(butler_pair.url, "DROP SCHEMA live CASCADE")
     return butler_pair.url
 
 
 def run(url: sa.URL, *arguments: object) -> Result:
-    as_user = url.set(username=USER, password=SECRET).render_as_string(hide_password=False)
-    return CliRunner(env={"TAPDB_URL": as_user}).invoke(main, ["obscore", *map(str, arguments)])
-
-
-def refused(result: Result) -> list[str]:
-    """Return the statements that a command advises which is refused for missing rights alone."""
-    assert isinstance(result.exception, SystemExit), result.exc_info
-    assert result.exit_code == 1, result.output
-    assert f'Error: user "{USER}" lacks rights in this database to ' in result.stderr
-    assert "WARNING" not in result.output
-    assert SECRET not in result.output
-    statements = advice(result.stderr)
-    assert statements
-    return statements
+    return run_as_user(url, "obscore", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -157,21 +103,6 @@ def test_what_is_advised_is_enough_to_create_refresh_and_drop_a_view(
         done = run(views, *command)
         assert done.exit_code == 0, (command, done.output)
         assert "WARNING" not in done.output
-
-
-def until_done(url: sa.URL, attempt: Callable[[], Result], most: int) -> Result:
-    """Run a command, and as a superuser what it advises, until it is done; fail if that takes too long."""
-    for _ in range(most):
-        before = catalog(url)
-        result = attempt()
-        if result.exit_code == 0:
-            return result
-        statements = refused(result)
-        assert diff(before, catalog(url)) == ()
-        administer(url, "".join(statements))
-    result = attempt()
-    assert result.exit_code == 0, result.output
-    return result
 
 
 @pytest.mark.parametrize("command", ["drop", "refresh"])
@@ -250,3 +181,8 @@ def test_a_registry_that_cannot_be_read_is_not_said_to_be_missing(registry: sa.U
     ]
     unknown = run(registry, "plan", "-c", config, "--registry-schema", "plane")
     assert 'Did you mean "plain"?' in unknown.stderr
+
+
+def test_what_is_advised_is_enough_to_publish_tap_schema(views: sa.URL) -> None:
+    published = until_done(views, lambda: run_as_user(views, "tap-schema", "publish"), most=1)
+    assert "Published: " in published.stderr
