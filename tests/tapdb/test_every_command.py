@@ -200,6 +200,15 @@ def test_every_command_has_arguments_here() -> None:
     assert set(ALL) == COMMANDS.keys() | OFFLINE
 
 
+def test_the_search_for_complaints_sees_an_error_that_nobody_expected() -> None:
+    @click.command()
+    def broken() -> None:
+        raise LookupError("nobody expected this")
+
+    with pytest.raises(AssertionError, match="nobody expected this"):
+        complaint(CliRunner().invoke(broken))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_role_without_rights_is_told_so_in_one_message(
     everything: Everything, command: str, tmp_path: Path
