@@ -6,6 +6,7 @@ import click
 
 from obscore_view.cli_change import create, drop, plan, refresh
 from obscore_view.cli_export import export
+from obscore_view.cli_init import init
 from obscore_view.cli_look import check, mapping, resolve
 
 __all__ = ["obscore"]
@@ -21,5 +22,5 @@ def obscore() -> None:
     """
 
 
-for _command in (plan, create, refresh, drop, check, mapping, resolve, export):
+for _command in (init, plan, create, refresh, drop, check, mapping, resolve, export):
     obscore.add_command(_command)

@@ -20,6 +20,7 @@ from obscore_view.cli_session import (
 from obscore_view.config import ObsCoreConfig, parse_config
 from obscore_view.config_options import with_options
 from obscore_view.mapping import Mapping
+from obscore_view.needed_rights import require_rights_to_change
 from obscore_view.store import StoredView, read_stored_views
 from obscore_view.view import (
     create_view,
@@ -155,6 +156,7 @@ def refresh(
         changing(url, application_name=_NAME, describe=describe) as connection,
         progress_bar("refresh") as progress,
     ):
+        require_rights_to_change(connection, "refresh ObsCore views")
         stored = find_stored_view(connection, name)
         wanted, text = _wanted(stored, given, geometry)
         mapping = refresh_view(
@@ -209,6 +211,7 @@ def drop(
         print_statements(statements)
         return
     with changing(url, application_name=_NAME, describe=describe) as connection:
+        require_rights_to_change(connection, "drop ObsCore views")
         stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
         if save_config is not None:
             _save(stored, save_config)

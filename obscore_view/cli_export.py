@@ -58,7 +58,7 @@ def export(url: str | None, view: str | None, output: str, form: Form | None, co
     chosen = form or _FORMS.get(Path(output).suffix)
     if chosen is None:
         raise click.UsageError(f"{output}: the name does not tell a format; add --format")
-    with checked_connection(url, read_only=True) as connection, refusals_are_ours():
+    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
         if view is None:
             stored = find_stored_view(connection)
             view = f"{stored.schema}.{stored.name}"

@@ -27,6 +27,7 @@ from obscore_view.cli_session import (
 )
 from obscore_view.errors import ViewMissingError
 from obscore_view.identifiers import data_id
+from obscore_view.needed_rights import require_looking
 from obscore_view.store import mapping_rows, read_stored_views
 from obscore_view.stored_tables import dataset_type_mapping
 from obscore_view.view import find_stored_view
@@ -73,7 +74,8 @@ def check(
     """
     given = given_config(config)
     with checked_connection(url, read_only=True) as connection:
-        views = read_stored_views(connection) if view is None else (find_stored_view(connection, view),)
+        views = require_looking(connection, "check ObsCore views", view)
+        views = views if view is None else (find_stored_view(connection, view),)
         if not views:
             raise ViewMissingError(None, ())
         names = {f"{one.schema}.{one.name}": one for one in views}

@@ -113,7 +113,9 @@ def required_config(path: Path | None, *, view: str | None, geometry: str | None
     given = given_config(path, view=view, geometry=geometry)
     if given is None:
         raise SettingsError(
-            "-c/--config", "no ObsCore configuration was named", "or set TAPDB_OBSCORE_CONFIG"
+            "-c/--config",
+            "no ObsCore configuration was named",
+            "name one, set TAPDB_OBSCORE_CONFIG, or write a first one: tapdb obscore init -o obscore.yaml",
         )
     return given
 

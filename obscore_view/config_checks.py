@@ -19,7 +19,7 @@ from obscore_view.config_sections import (
 from obscore_view.errors import ConfigError
 from obscore_view.regex import to_postgres
 from obscore_view.template import Column, parse_template
-from tapdb.errors import did_you_mean
+from tapdb.errors import likeliest
 
 __all__ = ["find_problems", "find_warnings"]
 
@@ -83,7 +83,7 @@ def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
     for name in config.dataset_type_constraints:
         if name not in config.dataset_types:
             path = ("dataset_type_constraints", name)
-            yield path, "no such dataset type in dataset_types", did_you_mean(name, config.dataset_types)
+            yield path, "no such dataset type in dataset_types", likeliest(name, config.dataset_types)
     yield from _plugins(config)
     yield from _indices(config)
     yield from _options(config.tapdb)
@@ -220,7 +220,7 @@ def _plugins(config: ObsCoreConfig) -> Iterator[Finding]:
             continue
         for key, value in plugin.config.items():
             if key not in options:
-                yield (*path, "config", key), "unknown key", did_you_mean(key, options)
+                yield (*path, "config", key), "unknown key", likeliest(key, options)
             elif not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
                 yield (*path, "config", key), f"found {value!r}", "write a column name"
 
@@ -236,7 +236,7 @@ def _indices(config: ObsCoreConfig) -> Iterator[Finding]:
     for name, columns in (config.indices or {}).items():
         for column in [columns] if isinstance(columns, str) else columns:
             if column not in known:
-                yield ("indices", name), f'no such column "{column}"', did_you_mean(column, known)
+                yield ("indices", name), f'no such column "{column}"', likeliest(column, known)
 
 
 def _options(options: TapdbOptions) -> Iterator[Finding]:
@@ -254,7 +254,7 @@ def _options(options: TapdbOptions) -> Iterator[Finding]:
         if name in _FILLED:
             yield here, f'"{name}" is filled from the registry or by a key of its own', "remove it"
         elif name not in free:
-            yield here, f'"{name}" is no column of ObsCore 1.1', did_you_mean(name, free)
+            yield here, f'"{name}" is no column of ObsCore 1.1', likeliest(name, free)
         if not isinstance(value, bool | int | float | str):
             yield from _template((*here, "template"), value.template)
 

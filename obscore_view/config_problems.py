@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from obscore_view.config_sections import Section
-from tapdb.errors import did_you_mean
+from tapdb.errors import likeliest
 
 __all__ = ["Finding", "explain"]
 
@@ -70,7 +70,7 @@ def explain(error: ValidationError, model: type[Section]) -> list[Finding]:
 
 
 def _meant(name: str) -> str:
-    return did_you_mean(name, [name])
+    return f'did you mean "{name}"?'
 
 
 def _words(detail: ErrorDetails, path: Sequence[str | int], model: type[Section]) -> tuple[str, str]:
@@ -93,14 +93,14 @@ def _words(detail: ErrorDetails, path: Sequence[str | int], model: type[Section]
 def _advise_key(key: str, section: type[Section], root: type[Section]) -> str:
     known = section.model_fields
     if difflib.get_close_matches(key, known, n=1, cutoff=0.6):
-        return did_you_mean(key, known)
+        return likeliest(key, known)
     if key in root.model_fields:
         return "move it to the top level"
     for place, field in root.model_fields.items() if section is root else ():
         inner = _section_in(field.annotation)
         if inner is not None and key in inner.model_fields:
             return f"move it into {place}"
-    return did_you_mean(key, known)
+    return likeliest(key, known)
 
 
 def _section_at(path: Sequence[str | int], root: type[Section]) -> type[Section]:

@@ -14,10 +14,19 @@ import yaml
 from obscore_view.check import check_view
 from obscore_view.config import ObsCoreConfig, parse_config, read_config
 from obscore_view.config_options import with_options
+from obscore_view.config_sections import TapdbOptions
 from obscore_view.errors import ConfigError, ConfigProblem
-from obscore_view.registry import find_registry
-from obscore_view.store import StoredView, read_stored_views
+from obscore_view.mapping import match_mapping
+from obscore_view.needed_rights import (
+    rights_to_change_unread,
+    rights_to_drop,
+    rights_to_make,
+    rights_to_make_unread,
+)
+from obscore_view.registry import find_registry, read_registry, rights_to_read
+from obscore_view.store import RECORDS, StoredView, read_stored_views
 from obscore_view.view import create_view, drop_view, stored_config
+from tapdb.rights import Right, missing_rights
 
 __all__ = ["ObsCoreViews"]
 
@@ -72,6 +81,39 @@ class ObsCoreViews:
                 registry_schema=wanted.registry_schema,
                 config_yaml=wanted.text,
             )
+
+    def needed_rights(self, connection: sa.Connection, options: MappingABC[str, str]) -> tuple[Right, ...]:
+        """Return the rights that `drop` and `create` need; what cannot be read yet is taken to be needed.
+
+        Raises
+        ------
+        ConfigError, MissingRegistryError, UnsupportedRegistryError
+            Raised if a view could not be made, before anything is changed.
+        """
+        given = options.get("obscore_config")
+        chosen = read_config(given).tapdb if given else TapdbOptions()
+        schema, mode = (
+            options.get("registry_schema", chosen.registry_schema),
+            options.get("geometry", chosen.geometry),
+        )
+        if missing_rights(connection, RECORDS):
+            return rights_to_change_unread(connection, mode)
+        stored = read_stored_views(connection)
+        if not stored and missing_rights(connection, rights_to_read(find_registry(connection, schema))):
+            # The configuration may stand in the registry.
+            return rights_to_make_unread(find_registry(connection, schema), mode)
+        rights = [right for view in stored for right in rights_to_drop(view)]
+        for wanted in _wanted(connection, stored, options):
+            config = wanted.config
+            before = {(one.schema, one.name): one.registry_schema for one in stored}
+            registry_schema = (
+                wanted.registry_schema
+                or config.tapdb.registry_schema
+                or before.get((config.view_schema, config.view_name))
+            )
+            mapping = match_mapping(config, read_registry(connection, registry_schema))
+            rights += rights_to_make(connection, mapping)
+        return tuple(rights)
 
     def is_current(self, connection: sa.Connection, options: MappingABC[str, str]) -> bool:
         """Return whether the views that there are are those that `create` would make; nothing is changed."""
@@ -130,8 +172,8 @@ def _live_config(connection: sa.Connection, schema: str | None) -> str:
     if found is None:
         problem = ConfigProblem(
             f'no ObsCore configuration was given, and the registry in schema "{schema}" records none',
-            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; "
-            "-x obscore=off migrates without a view",
+            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; write a first one: tapdb obscore "
+            "init -o FILE; -x obscore=off migrates without a view",
         )
         raise ConfigError([problem])
     return yaml.safe_dump(json.loads(found), sort_keys=False, allow_unicode=True)

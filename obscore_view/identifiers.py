@@ -15,11 +15,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from obscore_view.errors import IdentifierError, UnknownDatasetError
+from obscore_view.needed_rights import rights_to_look
 from obscore_view.observation import butler_table
 from obscore_view.registry import read_registry
 from obscore_view.snapshot import Registry
 from obscore_view.store import read_stored_views
 from obscore_view.view import stored_config
+from tapdb.rights import require_rights
 
 __all__ = ["DataId", "DatasetIdentifier", "data_id", "parse_did"]
 
@@ -143,6 +145,8 @@ def data_id(connection: sa.Connection, did: str) -> DataId:
         Raised if it is no identifier.
     UnknownDatasetError
         Raised if no registry has the dataset; a `LookupError`.
+    MissingRightsError
+        Raised if the user may not read the registries, or which views there are.
     """
     identifier = parse_did(did)
     views = sorted(
@@ -151,6 +155,8 @@ def data_id(connection: sa.Connection, did: str) -> DataId:
     )
     schemas = tuple(dict.fromkeys(view.registry_schema for view in views))
     for schema in schemas:
+        rights = rights_to_look(view for view in views if view.registry_schema == schema)
+        require_rights(connection, f'look up datasets in the Butler registry in schema "{schema}"', rights)
         if (found := _find(connection, read_registry(connection, schema), identifier.uuid)) is not None:
             return found
     raise UnknownDatasetError(str(identifier), schemas)

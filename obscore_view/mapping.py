@@ -16,7 +16,7 @@ from obscore_view.snapshot import Registry
 from obscore_view.template import DimensionKey, RecordField, Reference, Template, parse_template
 from obscore_view.universe import DimensionGroup
 
-__all__ = ["DatasetTypeMapping", "ExtraColumn", "Mapping", "Place", "build_mapping"]
+__all__ = ["DatasetTypeMapping", "ExtraColumn", "Mapping", "Place", "build_mapping", "match_mapping"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,6 +128,22 @@ def build_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
     A dataset type that is not registered is kept, with a warning in the log: its datasets appear by
     themselves once it is registered in a dimension group that the registry has already.
     """
+    mapping = match_mapping(config, registry)
+    for one in mapping.dataset_types:
+        if not one.registered:
+            _LOG.warning(
+                "dataset type %s is configured and not registered in %s: it has no rows until it is%s",
+                one.name,
+                registry.schema,
+                ""
+                if one.places
+                else ", and none of the registry's dimension groups fits it: refresh the view then",
+            )
+    return mapping
+
+
+def match_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
+    """Return the same as `build_mapping`, and log nothing."""
     return Mapping(config, registry, tuple(_map(name, config, registry) for name in config.dataset_types))
 
 
@@ -169,12 +185,6 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
         )
     else:
         places = _candidates(dataset_type, registry)
-        _LOG.warning(
-            "dataset type %s is configured and not registered in %s: it has no rows until it is%s",
-            name,
-            registry.schema,
-            "" if places else ", and none of the registry's dimension groups fits it: refresh the view then",
-        )
     return replace(dataset_type, places=places)
 
 

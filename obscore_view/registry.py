@@ -10,9 +10,18 @@ import sqlalchemy as sa
 from obscore_view.errors import UnsupportedRegistryError
 from obscore_view.snapshot import DatasetType, Manager, Registry
 from obscore_view.universe import Universe, parse_universe
-from tapdb.errors import MissingRegistryError
+from tapdb.errors import MissingRegistryError, did_you_mean
+from tapdb.rights import Right, missing_rights, require_rights
+from tapdb.sql_sources import read_query
+from tapdb.sql_text import execute_query
 
-__all__ = ["SUPPORTED_MANAGERS", "find_registry", "read_registry"]
+__all__ = [
+    "SUPPORTED_MANAGERS",
+    "find_registry",
+    "read_registry",
+    "registry_schemas",
+    "rights_to_read",
+]
 
 SUPPORTED_MANAGERS: dict[str, tuple[tuple[str, str], ...]] = {
     "datasets": (
@@ -28,27 +37,30 @@ SUPPORTED_MANAGERS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Classes and schema versions of Butler's managers whose tables the view knows."""
 
-_tables = sa.table("tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema")
-_columns = sa.table(
-    "columns",
-    *map(sa.column, ("table_schema", "table_name", "column_name", "data_type", "character_maximum_length")),
-    sa.column("ordinal_position"),
-    schema="information_schema",
-)
+_READ_TABLES = ("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta")
+"""Tables that `read_registry` reads."""
+
+
+def registry_schemas(connection: sa.Connection) -> tuple[str, ...]:
+    """Return the schemas with a Butler registry, whether the user may read them or not."""
+    return tuple(row.schema for row in execute_query(connection, read_query("registry.schemas")))
+
+
+def rights_to_read(schema: str) -> tuple[Right, ...]:
+    """Return the rights that `read_registry` needs."""
+    return (Right("USAGE", schema), *(Right("SELECT", schema, table) for table in _READ_TABLES))
 
 
 def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
-    """Return the schema with a Butler registry: the given one if there is a registry in it, or the only one.
+    """Return the schema with a Butler registry: the given one, the only one, or the only readable one.
 
     Raises
     ------
     MissingRegistryError
         Raised if there is none, or more than one and none was given.
     """
-    is_registry = _tables.c.table_name == "butler_attributes"
-    query = sa.select(_tables.c.table_schema).where(is_registry).order_by(_tables.c.table_schema)
-    found: list[str] = list(connection.scalars(query))
-    what = "readable Butler registry (a table butler_attributes)"
+    found = registry_schemas(connection)
+    what = "Butler registry (a table butler_attributes)"
     listed = "this database has " + (f"registries in {', '.join(found)}" if found else "none")
     if schema is not None:
         if schema in found:
@@ -56,17 +68,27 @@ def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
         raise MissingRegistryError(
             f'{what} in schema "{schema}"',
             listed,
-            "Name another one: -x registry_schema=NAME, or --registry-schema.",
+            " ".join(
+                filter(
+                    None,
+                    (
+                        did_you_mean(schema, found).capitalize(),
+                        "Name another one: -x registry_schema=NAME, or --registry-schema.",
+                    ),
+                )
+            ),
         )
-    if len(found) == 1:
-        return found[0]
     if not found:
         raise MissingRegistryError(
             f"{what} in any schema",
             listed,
-            "Connect to the database that a Butler repository was made in, as a user who may read it; "
+            "Connect to the database that a Butler repository was made in; "
             "-x obscore=off migrates without the ObsCore view.",
         )
+    readable = [one for one in found if not missing_rights(connection, rights_to_read(one))]
+    for candidates in (found, readable):
+        if len(candidates) == 1:
+            return candidates[0]
     raise MissingRegistryError(
         f"single {what}", listed, "Choose one: -x registry_schema=NAME, or --registry-schema NAME."
     )
@@ -86,10 +108,15 @@ def read_registry(connection: sa.Connection, schema: str | None = None) -> Regis
     ------
     MissingRegistryError
         Raised if there is no registry, or more than one and none was given.
+    MissingRightsError
+        Raised if the user may not read it.
     UnsupportedRegistryError
         Raised if the registry's managers or dimension universe are not among those that are supported.
     """
     schema = find_registry(connection, schema)
+    if missing_rights(connection, rights_to_read(schema)):
+        everything = (Right("USAGE", schema), Right("SELECT", schema, "*"))
+        require_rights(connection, f'read the Butler registry in schema "{schema}"', everything)
     columns = _read_columns(connection, schema)
     attributes = _read_attributes(connection, schema)
     universe = parse_universe(json.loads(attributes["config:dimensions.json"]))
@@ -111,14 +138,9 @@ def read_registry(connection: sa.Connection, schema: str | None = None) -> Regis
 
 def _read_columns(connection: sa.Connection, schema: str) -> dict[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    query = (
-        sa.select(_columns)
-        .where(_columns.c.table_schema == schema)
-        .order_by(_columns.c.table_name, _columns.c.ordinal_position)
-    )
-    for row in connection.execute(query):
-        length = f"({row.character_maximum_length})" if row.character_maximum_length else ""
-        found[row.table_name][row.column_name] = f"{row.data_type}{length}"
+    for row in execute_query(connection, read_query("registry.columns")):
+        if row.schema == schema:
+            found[row.relation][row.name] = row.type
     return dict(found)
 
 

@@ -14,11 +14,15 @@ from psycopg.types.json import Jsonb
 from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping
 from obscore_view.objects import OwnObjects
 from obscore_view.script import Script
-from obscore_view.stored_tables import view_definition
+from obscore_view.stored_tables import dataset_type_mapping, view_definition
 from obscore_view.template import Template
 from tapdb import __version__
+from tapdb.rights import Right, require_rights
 
-__all__ = ["StoredView", "forget_script", "mapping_rows", "read_stored_views", "record_script"]
+__all__ = ["RECORDS", "StoredView", "forget_script", "mapping_rows", "read_stored_views", "record_script"]
+
+RECORDS = tuple(Right("SELECT", "tapdb", table.name) for table in (view_definition, dataset_type_mapping))
+"""The rights that reading the records of views needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,16 @@ class StoredView:
 
 
 def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
-    """Return what is recorded of all views, by name; nothing if the database has no tables of tapdb."""
+    """Return what is recorded of all views, by name; nothing if the database has no tables of tapdb.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if the user may not read the records.
+    """
     if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
         return ()
+    require_rights(connection, "read which ObsCore views there are", RECORDS)
     query = sa.select(view_definition).order_by(view_definition.c.view_schema, view_definition.c.view_name)
     return tuple(
         StoredView(

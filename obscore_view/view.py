@@ -12,11 +12,13 @@ from obscore_view.config import ObsCoreConfig, parse_config
 from obscore_view.errors import NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.estimators import lost_estimators
 from obscore_view.mapping import Mapping
+from obscore_view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.script import Script
 from obscore_view.store import StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.extensions import require_extensions
 from tapdb.grants import read_grants, restore_grants
+from tapdb.rights import require_rights
 from tapdb.sql_text import execute_text
 
 __all__ = [
@@ -75,12 +77,18 @@ def create_view(
         Raised if there is such a view already.
     NotMigratedError
         Raised if the database lacks the tables and functions that views stand on.
+    MissingRightsError
+        Raised if the user lacks rights; its message is what a superuser or an owner has to run.
     MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
         Raised if the database or the configuration will not do.
     """
     require_extensions(connection)
+    task = f"make the view {config.view_schema}.{config.view_name}"
+    require_migrated(connection)
+    require_rights_to_begin(connection, task, config, registry_schema)
     require_absence(connection, config)
     change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
+    require_rights(connection, task, rights_to_make(connection, change.mapping), otherwise=LESS)
     _make(connection, change, progress)
     return change.mapping
 
@@ -95,11 +103,22 @@ def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
     ViewExistsError
         Raised if there is such a view already.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
-        raise NotMigratedError
+    require_migrated(connection)
     stored = read_stored_views(connection)
     if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
         raise ViewExistsError(config.view_schema, config.view_name)
+
+
+def require_migrated(connection: sa.Connection) -> None:
+    """Check that the database has the tables that views stand on.
+
+    Raises
+    ------
+    NotMigratedError
+        Raised if not.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
+        raise NotMigratedError
 
 
 def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
@@ -114,6 +133,7 @@ def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: b
     keep_footprints
         Whether the decoded regions stay and go on being kept, for a view that is made again at once.
     """
+    require_rights(connection, f"drop the view {view.schema}.{view.name}", rights_to_drop(view))
     run_script(connection, plan_removal(connection, view, keep_footprints=keep_footprints))
 
 
@@ -145,13 +165,19 @@ def refresh_view(
 
     Raises
     ------
+    MissingRightsError
+        Raised if the user lacks rights; its message is what a superuser or an owner has to run.
     MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
         Raised if the database or the configuration will not do.
     """
     if config is None:
         config, config_yaml = stored_config(view), view.config_yaml
     reuse = not rebuild_footprints and reusable_footprints(view, config)
+    task = f"make the view {view.schema}.{view.name} again"
+    require_rights_to_begin(connection, task, config, view.registry_schema)
     change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
+    rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
+    require_rights(connection, task, rights, otherwise=LESS)
     grants = read_grants(connection)
     _make(connection, change, progress)
     restore_grants(connection, grants)

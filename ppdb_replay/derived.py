@@ -16,7 +16,13 @@ from ppdb_replay.versions.current_table import read_tables
 from ppdb_replay.versions.install import create_tables, install
 from ppdb_replay.versions.triggers import drop_trigger_statements, guard_statements, trigger_statements
 from ppdb_replay.versions.uninstall import uninstall
-from ppdb_replay.versions.versioned_table import VersionedTable, has_clock, read_versioned_tables
+from ppdb_replay.versions.versioned_table import (
+    VersionedTable,
+    has_clock,
+    read_versioned_tables,
+    rights_to_change,
+)
+from tapdb.rights import Right, missing_rights
 from tapdb.sql_text import execute_composed, execute_query
 
 __all__ = ["OPTION", "PpdbTables"]
@@ -60,6 +66,13 @@ class PpdbTables:
             for statement in drop_trigger_statements(table.schema, table.name, guards=True):
                 execute_composed(connection, statement)
             _set_default(connection, table, sql.SQL("DROP DEFAULT"))
+
+    def needed_rights(self, connection: sa.Connection, options: Mapping[str, str]) -> tuple[Right, ...]:  # noqa: ARG002 - the protocol's signature
+        """Return the rights that `drop` and `create` need on tables that are there."""
+        own = rights_to_change()
+        if not has_clock(connection) or missing_rights(connection, own):
+            return own
+        return rights_to_change((table.schema, table.name) for table in read_versioned_tables(connection))
 
     def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
         """Make the triggers again; and the tables, if option ``ppdb_schema`` says from which Felis schema.

@@ -33,7 +33,8 @@ class QueryStoreRefusedError(PpdbError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(
-            f"the query store refused it: {problem}; a DBA grants INSERT on its tables to whoever is to store"
+            f"the query store refused it: {problem}; a DBA grants SELECT on its tables to "
+            "those who read, and INSERT to those who store"
         )
 
 

@@ -11,6 +11,7 @@ from adql import Metadata, metadata_from_rows
 from tap_query.errors import MissingTapSchemaError
 from tapdb.descriptions import ColumnDescription
 from tapdb.felis import read_felis as read_schemas
+from tapdb.refusals import is_right_refused
 
 __all__ = ["read_felis", "read_metadata"]
 
@@ -76,6 +77,8 @@ def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[
     try:
         return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
     except sa.exc.ProgrammingError as error:
+        if is_right_refused(error):
+            raise
         raise MissingTapSchemaError(str(error.orig).splitlines()[0]) from error
 
 

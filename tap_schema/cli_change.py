@@ -13,7 +13,7 @@ from tap_schema.generate import Generated
 from tap_schema.history import plan_rollback
 from tap_schema.history import rollback as roll_back
 from tap_schema.lint import lint_rows
-from tap_schema.publish import Publication, plan_publication
+from tap_schema.publish import Publication, plan_publication, require_publisher
 from tap_schema.publish import publish as publish_rows
 from tap_schema.reader import grant_reading
 from tap_schema.script import Statement
@@ -52,13 +52,14 @@ def publish(
     """
     if dry_run:
         # What is granted here is never committed: it shows whether one may, and what would be published then.
-        with checked_connection(url) if grant else looking(url) as connection, refusals_are_ours():
+        with refusals_are_ours(), checked_connection(url) if grant else looking(url) as connection:
             generated, grants = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)
         print_script(replace(publication, statements=(*grants, *publication.statements)))
     else:
         with changing(url, application_name="tapdb tap-schema") as connection:
+            require_publisher(connection)
             generated, _ = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = publish_rows(connection, generated.rows, comment=comment)
@@ -82,6 +83,7 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
         print_script(publication)
     else:
         with changing(url, application_name="tapdb tap-schema") as connection:
+            require_publisher(connection)
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
 

@@ -93,7 +93,7 @@ def looking(url: str | None) -> Iterator[sa.Connection]:
     DatabaseRefusedError
         Raised for whatever the database refuses, such as tables that one may not read.
     """
-    with checked_connection(url, read_only=True) as connection, refusals_are_ours():
+    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")
 
 

@@ -18,9 +18,10 @@ from tapdb import __version__
 from tapdb.collecting import without_collecting
 from tapdb.engine import driver_connection
 from tapdb.locks import take_turn
+from tapdb.rights import Right, require_rights
 from tapdb.sql_text import execute_text
 
-__all__ = ["Publication", "plan_publication", "publish"]
+__all__ = ["Publication", "plan_publication", "publish", "require_publisher"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,7 +68,10 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
         Raised if the rows contradict each other or the standard.
     PublicationError
         Raised if role ``tapdb_reader`` could not use what would be published.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
+    require_publisher(connection)
     take_turn(connection)
     publication = plan_publication(connection, rows, comment=comment)
     if not publication.changes:
@@ -92,6 +96,17 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
         changes.deleted,
     )
     return publication
+
+
+def require_publisher(connection: sa.Connection) -> None:
+    """Check that the user may write TAP_SCHEMA: is a member of ``tapdb_owner``.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if not; its message is what a superuser has to run.
+    """
+    require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
 
 
 def plan_publication(

@@ -13,6 +13,7 @@ import click
 from tapdb import __version__
 from tapdb.cli_output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
+from tapdb.refusals import refusals_are_ours
 from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
 
 __all__ = ["COMMAND_GROUP", "RootGroup", "main"]
@@ -79,9 +80,10 @@ class RootGroup(click.Group):
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours becomes its message and exit code."""
+        """Run the command; an error of ours or of the database becomes its message and exit code."""
         try:
-            return super().invoke(ctx)
+            with refusals_are_ours():
+                return super().invoke(ctx)
         except TapdbError as error:
             if logging.getLogger().isEnabledFor(logging.DEBUG):
                 traceback.print_exc()

@@ -38,7 +38,7 @@ def changing(url: str | None, *, application_name: str, describe: bool = False) 
         Raised for whatever else the database refuses.
     """
     timeout_ms = read_settings().lock_timeout_ms
-    with checked_connection(url, application_name=application_name) as connection, refusals_are_ours():
+    with refusals_are_ours(), checked_connection(url, application_name=application_name) as connection:
         try:
             take_turn(connection)
             set_lock_timeout(connection, timeout_ms)

@@ -7,7 +7,7 @@ revision and creates them after the last, in its own transaction, so that reader
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from importlib.metadata import entry_points
@@ -15,9 +15,12 @@ from typing import Protocol, runtime_checkable
 
 import sqlalchemy as sa
 
+from tapdb.rights import Right
+
 __all__ = [
     "GROUP",
     "LAST",
+    "Demanding",
     "DerivedObjects",
     "Following",
     "SelfChecking",
@@ -27,6 +30,7 @@ __all__ = [
     "drop_derived",
     "known_options",
     "load_derived",
+    "rights_of_derived",
     "without_current",
 ]
 
@@ -65,6 +69,14 @@ class SelfChecking(Protocol):
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:
         """Return whether `DerivedObjects.create` would make just what is there; nothing is changed."""
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """Derived objects that need rights on what is not tapdb's own."""
+
+    def needed_rights(self, connection: sa.Connection, options: Mapping[str, str]) -> Iterable[Right]:
+        """Return the rights that dropping and making the objects needs; nothing is changed."""
 
 
 @runtime_checkable
@@ -117,6 +129,14 @@ def without_current(
         for name, objects in derived.items()
         if not (isinstance(objects, SelfChecking) and objects.is_current(connection, options))
     }
+
+
+def rights_of_derived(
+    connection: sa.Connection, derived: Mapping[str, DerivedObjects], options: Mapping[str, str]
+) -> tuple[Right, ...]:
+    """Return the rights that dropping and making derived objects needs."""
+    demanding = [one for one in derived.values() if isinstance(one, Demanding)]
+    return tuple(right for one in demanding for right in one.needed_rights(connection, options))
 
 
 def drop_derived(connection: sa.Connection, derived: Mapping[str, DerivedObjects]) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError
+from tapdb.refusals import is_right_refused
 from tapdb.settings import database_url
 
 __all__ = ["checked_connection", "create_engine", "describe_target", "driver_connection"]
@@ -76,7 +77,14 @@ def checked_connection(
     engine = create_engine(url, read_only=read_only, application_name=application_name)
     try:
         with engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if is_right_refused(error):
+                    driver = connection.connection.driver_connection
+                    assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
+                    error.add_note(f'user "{driver.info.user}"')
+                raise
     finally:
         engine.dispose()
 

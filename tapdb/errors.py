@@ -22,18 +22,27 @@ __all__ = [
     "TapdbError",
     "ValueWriteError",
     "did_you_mean",
+    "likeliest",
 ]
+
+# difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
+_LONGEST_COMPARED = 200
+_MOST_SHOWN = 20
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the known name that looks most like the one that was written; empty if none does."""
+    if len(name) > _LONGEST_COMPARED:
+        return ""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return f'did you mean "{by_lower[close[0]]}"?' if close else ""
+
+
+def likeliest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the likeliest of the known names, or all of them if none is like ``name``."""
     choices = sorted(known)
-    if close := get_close_matches(name, choices, n=1, cutoff=0.6):
-        return f'did you mean "{close[0]}"?'
-    return f"known: {', '.join(choices)}" if choices else ""
-
-
-_MOST_SHOWN = 20
+    return did_you_mean(name, choices) or (f"known: {', '.join(choices)}" if choices else "")
 
 
 class TapdbError(Exception):

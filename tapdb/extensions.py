@@ -86,18 +86,19 @@ class ExtensionState:
                 f'it is installed in schema "{self.schema}", where our views do not look for it.',
                 f"As its owner run: ALTER EXTENSION {self.name} SET SCHEMA {_SCHEMA};",
             )
-        create = f"CREATE EXTENSION {self.name} SCHEMA {_SCHEMA};"
+        install = (
+            "As a superuser run: tapdb extensions install (its SQL: tapdb extensions install --dry-run)."
+        )
         if self.available is None:
             return MissingExtensionError(
                 self.name,
                 f"PostgreSQL {self.server_major} on the server's machine has no package with it.",
-                f"Install it there (Debian, Ubuntu: sudo apt-get install {self.package}), then as a "
-                f"superuser run `tapdb extensions install`, which does: {create}",
+                f"Install it there (Debian, Ubuntu: sudo apt-get install {self.package}).\n{install}",
             )
         return MissingExtensionError(
             self.name,
             f"version {self.available} is on the server's machine, but not installed in this database.",
-            f"As a superuser run `tapdb extensions install`, which does: {create}",
+            install,
         )
 
 

@@ -27,9 +27,10 @@ def check(url: str | None) -> None:
     for state in states:
         if state.ready:
             click.echo(f"{state.name} {state.installed} in schema {state.schema}")
-        else:
-            click.echo(f"Error: {state.error()}", err=True)
-    sys.exit(0 if all(state.ready for state in states) else 1)
+    missing = [str(state.error()) for state in states if not state.ready]
+    if missing:
+        click.echo("Error: " + "\n".join(missing), err=True)
+        sys.exit(1)
 
 
 @extensions.command()

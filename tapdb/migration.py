@@ -23,7 +23,14 @@ from alembic.util import CommandError
 
 from tapdb import autogenerate
 from tapdb.catalog import Difference
-from tapdb.derived import DerivedObjects, create_derived, drop_derived, load_derived, without_current
+from tapdb.derived import (
+    DerivedObjects,
+    create_derived,
+    drop_derived,
+    load_derived,
+    rights_of_derived,
+    without_current,
+)
 from tapdb.drift import drift_error
 from tapdb.engine import checked_connection, driver_connection
 from tapdb.errors import TapdbError
@@ -39,7 +46,7 @@ from tapdb.locks import (
 )
 from tapdb.migration_options import MigrationOptions, read_options
 from tapdb.refusals import notes_of, refusals_are_ours
-from tapdb.rights import require_rights
+from tapdb.rights import require_migration_rights
 from tapdb.settings import LOG_FORMAT
 from tapdb.sql_sources import frozen_folder
 from tapdb.sql_text import execute_text
@@ -145,11 +152,13 @@ def _change(connection: sa.Connection, command: str, options: MigrationOptions) 
     """Migrate, with the derived objects dropped before and made again after."""
     take_turn(connection)
     set_lock_timeout(connection, options.lock_timeout_ms)
-    require_rights(connection)
-    if command == "upgrade":
-        require_extensions(connection)
-    execute_text(connection, _environment_text("enter"))
     derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
+    if command == "upgrade":
+        require_migration_rights(connection, rights_of_derived(connection, derived, options.others))
+        require_extensions(connection)
+    else:
+        require_migration_rights(connection)
+    execute_text(connection, _environment_text("enter"))
     grants = read_grants(connection)
     heads = context.get_context().get_current_heads()
     if heads and not _steps():

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tapdb.derived import derived_names, known_options
-from tapdb.errors import SettingsError, did_you_mean
+from tapdb.errors import SettingsError, likeliest
 from tapdb.settings import read_settings
 
 __all__ = ["LOCK_TIMEOUT", "URL", "MigrationOptions", "read_options"]
@@ -70,7 +70,7 @@ def _require_known(given: Mapping[str, str]) -> None:
     known = {URL, LOCK_TIMEOUT, *switches, *known_options()}
     for name, value in given.items():
         if name not in known:
-            raise SettingsError(f"-x {name}", "is no option of a migration", did_you_mean(name, known))
+            raise SettingsError(f"-x {name}", "is no option of a migration", likeliest(name, known))
         if name in switches and value != "off":
             problem = f"is {value!r}" if value else "has no value"
             raise SettingsError(f"-x {name}", problem, f"{name}=off leaves the objects of {name} alone")

@@ -10,7 +10,14 @@ import sqlalchemy as sa
 
 from tapdb.errors import TapdbError
 
-__all__ = ["DatabaseRefusedError", "notes_of", "refusals_are_ours"]
+__all__ = [
+    "DatabaseRefusedError",
+    "ObjectMissingError",
+    "RightRefusedError",
+    "is_right_refused",
+    "notes_of",
+    "refusals_are_ours",
+]
 
 
 class DatabaseRefusedError(TapdbError):
@@ -24,10 +31,51 @@ class DatabaseRefusedError(TapdbError):
         What was to be done.
     """
 
+    remedy = "Nothing was changed."
+
     def __init__(self, reason: str, during: str) -> None:
         self.reason = reason
         self.during = during
-        super().__init__(f"the database refused{during and ' ' + during}: {reason}\nNothing was changed.")
+        super().__init__(f"the database refused{during and ' ' + during}: {reason}\n{self.remedy}")
+
+
+class RightRefusedError(DatabaseRefusedError):
+    """The current user lacks a right that nobody checked before.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "The user lacks a right. Members of tapdb_reader may read what is published, members of tapdb_owner "
+        "may change what tapdb has made: a superuser runs GRANT tapdb_reader TO ... or GRANT tapdb_owner TO "
+        "... All else is granted by its owner. Nothing was changed."
+    )
+
+
+class ObjectMissingError(DatabaseRefusedError):
+    """A table, schema or function that a statement names is not there.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "Connect to a database that tapdb has migrated, or migrate this one: tapdb migrate upgrade. "
+        "Nothing was changed."
+    )
+
+
+_BY_SQLSTATE: dict[str, type[DatabaseRefusedError]] = {
+    "42501": RightRefusedError,
+    "42P01": ObjectMissingError,
+    "3F000": ObjectMissingError,
+    "42883": ObjectMissingError,
+}
 
 
 @contextmanager
@@ -37,12 +85,20 @@ def refusals_are_ours() -> Iterator[None]:
     Raises
     ------
     DatabaseRefusedError
-        Raised for whatever the database refuses inside of the ``with`` block.
+        Raised for everything that the database refuses inside of the ``with`` block.
     """
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise DatabaseRefusedError(_reason(error), notes_of(error)) from error
+        raise _refusal(error.orig, error) from error
+    except psycopg.Error as error:
+        raise _refusal(error, error) from error
+
+
+def is_right_refused(error: BaseException) -> bool:
+    """Return whether an error of SQLAlchemy or the driver says that the user lacks a right."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(cause, psycopg.errors.InsufficientPrivilege)
 
 
 def notes_of(error: BaseException) -> str:
@@ -50,9 +106,10 @@ def notes_of(error: BaseException) -> str:
     return "; ".join(getattr(error, "__notes__", ()))
 
 
-def _reason(error: sa.exc.DBAPIError) -> str:
-    if not isinstance(error.orig, psycopg.Error):
-        return str(error.orig)
-    said = error.orig.diag
-    parts = (said.message_primary or str(error.orig), said.message_detail, said.message_hint)
-    return "\n".join(part for part in parts if part)
+def _refusal(cause: BaseException | None, error: Exception) -> DatabaseRefusedError:
+    if not isinstance(cause, psycopg.Error):
+        return DatabaseRefusedError(str(cause), notes_of(error))
+    said = cause.diag
+    parts = (said.message_primary or str(cause), said.message_detail, said.message_hint)
+    kind = _BY_SQLSTATE.get(cause.sqlstate or "", DatabaseRefusedError)
+    return kind("\n".join(part for part in parts if part), notes_of(error))

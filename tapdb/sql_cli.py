@@ -91,7 +91,7 @@ def check_sources(url: str | None, *, live: bool) -> None:
     if problems:
         raise DriftError("sql/", tuple(problems), "Run 'tapdb sql freeze' and write a revision.")
     if live:
-        with checked_connection(url) as connection, refusals_are_ours():
+        with refusals_are_ours(), checked_connection(url) as connection:
             drift = find_drift(connection, sources)
         if drift:
             raise drift_error(drift)
@@ -120,7 +120,7 @@ def apply_sources(names: tuple[str, ...], url: str | None, *, dry_run: bool, yes
     if dry_run:
         click.echo("BEGIN;\n" + "".join(texts) + "COMMIT;")
         return
-    with checked_connection(url) as connection, refusals_are_ours():
+    with refusals_are_ours(), checked_connection(url) as connection:
         for text in texts:
             execute_text(connection, text)
         connection.commit()

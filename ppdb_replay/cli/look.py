@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import Report, snapshot_digest, verify
+from ppdb_replay.versions.versioned_table import require_versioned_tables
 from tapdb.cli_options import url_option
 from tapdb.engine import checked_connection, driver_connection
 from tapdb.errors import SettingsError
@@ -34,9 +35,11 @@ _format_option = click.option(
 def check_command(url: str | None, form: str, *, strict: bool) -> None:
     """Say whether versioning is in place: triggers, columns and relations; exit 1 if something is broken.
 
-    Only the catalog is looked at: 'tapdb ppdb verify' reads the rows.
+    Only the catalog is looked at: 'tapdb ppdb verify' reads the rows. A database in which no table is
+    versioned is an error, exit 1.
     """
     with checked_connection(url, read_only=True) as connection:
+        require_versioned_tables(connection)
         found = check(connection)
     if form == "json":
         click.echo(json.dumps([asdict(one) for one in found], indent=1))

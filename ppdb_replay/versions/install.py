@@ -11,9 +11,10 @@ from ppdb_replay.tables.published import PUBLISHED
 from ppdb_replay.tables.schema import PpdbSchema, read_schema
 from ppdb_replay.tables.table_script import table_statements
 from ppdb_replay.versions.current_table import CurrentTable, read_tables
-from ppdb_replay.versions.versioned_table import require_clock
+from ppdb_replay.versions.versioned_table import require_clock, rights_to_change
 from ppdb_replay.versions.versioning import install_statements
 from tapdb.extensions import require_extensions
+from tapdb.rights import Right, require_rights
 from tapdb.sql_text import execute_text
 
 __all__ = ["create_tables", "install", "plan_install"]
@@ -39,8 +40,12 @@ def create_tables(
     ------
     MissingExtensionError
         Raised if the database has no pg_sphere.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
     require_extensions(connection)
+    rights = (*rights_to_change(), Right("USAGE", schema), Right("CREATE", schema))
+    require_rights(connection, "make the tables of a PPDB", rights)
     tables = read_schema() if ppdb is None else ppdb
     for statement in table_statements(tables, schema):
         execute_text(connection, statement)
@@ -70,9 +75,13 @@ def install(
         Raised if the database is not migrated, or has no such tables.
     VersioningError
         Raised if a table cannot be versioned.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
     found = plan_install(connection, schema=schema, tables=tables)
     if found:
+        rights = rights_to_change((table.schema, table.name) for table in found)
+        require_rights(connection, "keep the versions of tables", rights)
         execute_text(connection, BEGIN_SNAPSHOT)
     for table in found:
         for statement in install_statements(table):

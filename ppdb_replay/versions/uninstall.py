@@ -11,7 +11,13 @@ from ppdb_replay.errors import VersioningError
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.tables.published import SYSTEM_COLUMNS
 from ppdb_replay.versions.triggers import HISTORY, closed_name, drop_trigger_statements
-from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, read_versioned_tables
+from ppdb_replay.versions.versioned_table import (
+    VersionedTable,
+    find_versioned_table,
+    read_versioned_tables,
+    rights_to_change,
+)
+from tapdb.rights import require_rights
 from tapdb.sql_text import execute_query, execute_text
 
 __all__ = ["plan_uninstall", "uninstall", "uninstall_statements"]
@@ -39,8 +45,13 @@ def uninstall(
         Raised if the database has no clock of snapshots.
     VersioningError
         Raised if a table is not versioned, or has versions that would be lost.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
     found = plan_uninstall(connection, tables=tables, discard_history=discard_history)
+    if found:
+        rights = rights_to_change((table.schema, table.name) for table in found)
+        require_rights(connection, "take versioning away from tables", rights)
     for table in found:
         for statement in uninstall_statements(table):
             execute_text(connection, statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.versions.triggers import trigger_arguments
+from tapdb.rights import Right
 from tapdb.sql_sources import read_query
 from tapdb.sql_text import execute_query
 
@@ -20,6 +22,8 @@ __all__ = [
     "has_clock",
     "read_versioned_tables",
     "require_clock",
+    "require_versioned_tables",
+    "rights_to_change",
 ]
 
 
@@ -131,6 +135,38 @@ def read_versioned_tables(connection: sa.Connection) -> tuple[VersionedTable, ..
         )
         for row in rows
     )
+
+
+def rights_to_change(tables: Iterable[tuple[str, str]] = ()) -> tuple[Right, ...]:
+    """Return the rights that making or changing tables of a PPDB needs.
+
+    Parameters
+    ----------
+    tables
+        Schema and name of tables that are there and change.
+    """
+    named = tuple(tables)
+    schemas = dict.fromkeys(schema for schema, _ in named)
+    return (
+        Right("OWNER", "ppdb_history", "clock"),
+        *(Right(privilege, schema) for schema in schemas for privilege in ("USAGE", "CREATE")),
+        *(Right("OWNER", schema, table) for schema, table in named),
+    )
+
+
+def require_versioned_tables(connection: sa.Connection) -> None:
+    """Check that some table of the database is versioned.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if none is, or the database has no clock of snapshots.
+    """
+    if not read_versioned_tables(connection):
+        raise PpdbNotReadyError(
+            "no table of this database is versioned: there is no PPDB to look at",
+            "Make tables: tapdb ppdb create. Keep the versions of tables that are there: tapdb ppdb install.",
+        )
 
 
 def find_versioned_table(connection: sa.Connection, name: str) -> VersionedTable:

@@ -54,7 +54,9 @@ def test_an_extension_that_is_not_installed_is_one_error_with_the_remedy(
     assert caught.value.name == name
     assert str(caught.value).startswith(f"tapdb needs the PostgreSQL extension {name}; version ")
     assert "tapdb extensions install" in str(caught.value)
-    assert f"CREATE EXTENSION {name} SCHEMA public;" in str(caught.value)
+    # Not CREATE EXTENSION: that fails where pg_sphere has to be mended.
+    assert "As a superuser run: tapdb extensions install (" in str(caught.value)
+    assert "CREATE EXTENSION" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,6 @@ def test_a_user_without_rights_is_told_to_ask_a_superuser(empty_database: Callab
     with checked_connection(empty_database()) as session:
         session.exec_driver_sql("CREATE ROLE somebody")
         session.exec_driver_sql("SET LOCAL ROLE somebody")
-        with pytest.raises(MissingExtensionError, match="As a superuser run `tapdb extensions install`"):
+        with pytest.raises(MissingExtensionError, match="As a superuser run: tapdb extensions install "):
             install_extensions(session)
         session.rollback()

@@ -28,7 +28,8 @@ def test_what_check_misses_install_brings(empty_database: Callable[[], sa.URL]) 
     missing = extensions("check", url=url)
     assert missing.exit_code == 1
     assert missing.stdout == ""
-    assert missing.stderr.count("Error: tapdb needs the PostgreSQL extension") == 2
+    assert missing.stderr.startswith("Error: tapdb needs the PostgreSQL extension btree_gist;")
+    assert missing.stderr.count("tapdb needs the PostgreSQL extension") == 2
 
     planned = extensions("install", "--dry-run", url=url)
     assert planned.exit_code == 0

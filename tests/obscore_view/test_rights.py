@@ -1,0 +1,188 @@
+"""Users who lack rights: told before anything is changed, and the advised SQL is enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import Result
+
+from examples.lsstcam import Pair
+from tapdb.catalog import Catalog, describe, diff
+from tapdb.engine import create_engine
+from tests.plugins.migration_fixtures import RunAlembic
+from tests.plugins.rights_fixtures import (
+    OWNER,
+    SECRET,
+    USER,
+    administer,
+    advice,
+    change_owner,
+    refused,
+    run_as_user,
+    until_done,
+)
+from tests.plugins.view_fixtures import view_config_text
+
+SCHEMAS = ("ivoa", "tapdb", "plain", "fresh")
+
+GRANTS = {
+    "no rights": "",
+    "USAGE and no SELECT": "GRANT USAGE ON SCHEMA plain TO {user}",
+    "SELECT and no USAGE": "GRANT SELECT ON ALL TABLES IN SCHEMA plain TO {user}",
+    "SELECT": "GRANT USAGE ON SCHEMA plain TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA plain TO {user}",
+    "SELECT and TRIGGER": (
+        "GRANT USAGE ON SCHEMA plain TO {user}; GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA plain TO {user}"
+    ),
+    "SELECT and CREATEROLE": (
+        "ALTER ROLE {user} CREATEROLE; "
+        "GRANT USAGE ON SCHEMA plain TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA plain TO {user}"
+    ),
+    "NOINHERIT and CREATEROLE": "ALTER ROLE {user} NOINHERIT CREATEROLE",
+    "a membership without its rights": "ALTER ROLE {user} NOINHERIT; GRANT {owner}, tapdb_owner TO {user}",
+}
+"""What a user may do with the registry; the rest is missing."""
+
+
+def catalog(url: sa.URL) -> Catalog:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = describe(connection, SCHEMAS)
+    engine.dispose()
+    return found
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Return the configuration of a view in a schema that is there, over schema ``plain``."""
+    path = tmp_path / "obscore.yaml"
+    path.write_text(view_config_text("ivoa.more", registry_schema="plain"))
+    return path
+
+
+@pytest.fixture
+def views(logins: None, view_pair: Pair) -> sa.URL:
+    """Return a database with views, whose registry ``plain`` belongs to its owner."""
+    change_owner(view_pair.url, "plain")
+    return view_pair.url
+
+
+@pytest.fixture
+def registry(logins: None, butler_pair: Pair) -> sa.URL:
+    """Return a database that was never migrated, whose registry ``plain`` belongs to its owner."""
+    change_owner(butler_pair.url, "plain")
+    administer(butler_pair.url, "DROP SCHEMA live CASCADE")
+    return butler_pair.url
+
+
+def run(url: sa.URL, *arguments: object) -> Result:
+    return run_as_user(url, "obscore", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("grant", "geometry"),
+    [*((grant, "table") for grant in GRANTS), ("no rights", "none"), ("SELECT", "none")],
+)
+def test_what_is_advised_is_enough_to_create_refresh_and_drop_a_view(
+    views: sa.URL, config: Path, grant: str, geometry: str
+) -> None:
+    administer(views, GRANTS[grant].format(user=USER, owner=OWNER))
+    before = catalog(views)
+    create = ("create", "-c", config, "--geometry", geometry, "--no-describe")
+    statements = refused(run(views, *create))
+    assert diff(before, catalog(views)) == ()
+    administer(views, "".join(statements))
+    for command in (
+        create,
+        ("check", "--view", "ivoa.more"),
+        ("refresh", "--view", "ivoa.more"),
+        ("mapping", "--view", "ivoa.more"),
+        ("drop", "--view", "ivoa.more"),
+    ):
+        done = run(views, *command)
+        assert done.exit_code == 0, (command, done.output)
+        assert "WARNING" not in done.output
+
+
+@pytest.mark.parametrize("command", ["drop", "refresh"])
+def test_what_is_advised_is_enough_to_change_a_view_of_somebody_else(views: sa.URL, command: str) -> None:
+    arguments = (command, "--view", "ivoa.obscore", "--no-describe")
+    # Two registries: that of the view is known only once its record can be read.
+    until_done(views, lambda: run(views, *arguments), most=2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "--view", "ivoa.obscore"),
+        ("mapping",),
+        ("mapping", "-c", "CONFIG"),
+        ("plan", "-c", "CONFIG"),
+        ("resolve", "DID"),
+    ],
+)
+def test_what_is_advised_is_enough_to_look_and_gives_no_right_to_change(
+    views: sa.URL, config: Path, arguments: tuple[str, ...]
+) -> None:
+    administer(views, f"GRANT tapdb_reader TO {USER}")
+    query = "SELECT obs_publisher_did FROM ivoa.obscore WHERE dataproduct_subtype = 'lsst.raw' LIMIT 1"
+    engine = create_engine(views)
+    with engine.connect() as connection:
+        known = {"CONFIG": str(config), "DID": str(connection.exec_driver_sql(query).scalar_one())}
+    engine.dispose()
+    words = [known.get(one, one) for one in arguments]
+    until_done(views, lambda: run(views, *words), most=1 if arguments[0] in {"check", "mapping"} else 2)
+    refused(run(views, "refresh", "--view", "ivoa.obscore"))
+
+
+def test_tables_of_a_superuser_change_hands_and_nobody_becomes_a_superuser(
+    logins: None,
+    view_pair: Pair,
+    config: Path,
+) -> None:
+    url = view_pair.url
+    result = run(url, "create", "-c", config, "--no-describe")
+    assert not any(line.startswith(f"GRANT {url.username} ") for line in refused(result))
+    assert "Or let the owner of Butler's tables run it." in result.stderr
+    until_done(url, lambda: run(url, "create", "-c", config, "--no-describe"), most=1)
+    until_done(url, lambda: run(url, "drop", "--view", "ivoa.more", "--no-describe"), most=0)
+
+
+@pytest.mark.parametrize("grant", ["no rights", "USAGE and no SELECT", "SELECT", "SELECT and CREATEROLE"])
+def test_what_is_advised_is_enough_to_migrate_a_database_with_a_registry(
+    registry: sa.URL, alembic: RunAlembic, tmp_path: Path, grant: str
+) -> None:
+    config = tmp_path / "obscore.yaml"
+    config.write_text(view_config_text())
+    administer(registry, GRANTS[grant].format(user=USER, owner=OWNER))
+    as_user = registry.set(username=USER, password=SECRET)
+    before = catalog(registry)
+    refusal = alembic(as_user, "-x", f"obscore_config={config}", "upgrade", "head")
+    assert refusal.returncode == 1
+    assert f'Error: user "{USER}" lacks rights in this database to migrate it.' in refusal.stderr
+    assert "Traceback" not in refusal.stderr
+    assert "WARNING" not in refusal.stderr
+    assert diff(before, catalog(registry)) == ()
+    administer(registry, "".join(advice(refusal.stderr)))
+    for command in ("upgrade", "downgrade", "upgrade"):
+        target = "base" if command == "downgrade" else "head"
+        done = alembic(as_user, "-x", f"obscore_config={config}", command, target)
+        assert done.returncode == 0, done.stderr
+        assert "no privileges" not in done.stderr
+
+
+def test_a_registry_that_cannot_be_read_is_not_said_to_be_missing(registry: sa.URL, config: Path) -> None:
+    result = run(registry, "plan", "-c", config)
+    assert "none" not in result.stderr
+    assert refused(result) == [
+        f"GRANT USAGE ON SCHEMA plain TO {USER};",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA plain TO {USER};",
+    ]
+    unknown = run(registry, "plan", "-c", config, "--registry-schema", "plane")
+    assert 'Did you mean "plain"?' in unknown.stderr
+
+
+def test_what_is_advised_is_enough_to_publish_tap_schema(views: sa.URL) -> None:
+    published = until_done(views, lambda: run_as_user(views, "tap-schema", "publish"), most=1)
+    assert "Published: " in published.stderr

@@ -1,0 +1,260 @@
+"""Every command of ``tapdb``, run by people who may not do what it does, and without a database.
+
+The commands are found by walking from the entry points: a new one fails here until it has arguments below.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from examples.apdb import make_apdb
+from examples.lsstcam import Pair
+from ppdb_replay import capture
+from ppdb_replay.tables.schema import read_schema, with_system_columns
+from ppdb_replay.versions.install import create_tables, install
+from tapdb.cli import main
+from tapdb.derived import create_last
+from tapdb.sql_text import execute_text
+from tests.plugins.view_fixtures import open_engine, view_config_text
+
+SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes
+LOGINS = ("every_command_stranger", "every_command_reader")
+UUID = "00000000-0000-0000-0000-000000000000"
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "extensions check": (),
+    "extensions install": (),
+    "obscore check": (),
+    "obscore create": ("-c", "{config}", "--registry-schema", "plain"),
+    "obscore drop": ("--all",),
+    "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
+    "obscore init": ("--registry-schema", "plain"),
+    "obscore mapping": (),
+    "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
+    "obscore refresh": ("--view", "ivoa.obscore"),
+    "obscore resolve": (f"butler://demo/{UUID}",),
+    "ppdb add-column": ("DiaObject", "extra", "integer"),
+    "ppdb check": (),
+    "ppdb create": ("--schema", "ppdb"),
+    "ppdb drop-column": ("DiaObject", "ra"),
+    "ppdb install": (),
+    "ppdb replace": ("SSObject", "{parquet}"),
+    "ppdb replicate": ("{apdb}", "--once"),
+    "ppdb snapshot": (),
+    "ppdb uninstall": ("--discard-history",),
+    "ppdb verify": (),
+    "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
+    "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
+    "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
+    "replay capture": (
+        "--record",
+        "{folder}/record.json",
+        "SELECT TOP 1 diaObjectId FROM DiaObject",
+    ),
+    "replay cite": ("{record}",),
+    "replay collection": ("--title", "Mine"),
+    "replay diff": ("{record}",),
+    "replay landing": ("{pid}",),
+    "replay list": (),
+    "replay migrate": (),
+    "replay run": ("{record}",),
+    "replay verify": ("{record}",),
+    "replay verify-all": ("--note",),
+    "sql apply": ("functions/tapdb.s_region",),
+    "sql check": ("--live",),
+    "tap-schema diff": (),
+    "tap-schema generate": (),
+    "tap-schema history": (),
+    "tap-schema lint": (),
+    "tap-schema publish": (),
+    "tap-schema rollback": (),
+}
+"""Arguments with which each command that uses a database does its main work."""
+
+
+OFFLINE = frozenset({"ephemeral", "query parse", "replay show", "sql freeze", "sql list"})
+"""Commands that use no database that is there already."""
+
+ANYBODY = frozenset({"extensions check", "extensions install"})
+"""Commands that only look at catalogs, which everybody may; or find that there is nothing to do."""
+
+READERS = frozenset(
+    {
+        *(
+            "obscore export",
+            "ppdb check",
+            "ppdb snapshot",
+            "ppdb verify",
+            "query explain",
+            "query run",
+            "query translate",
+        ),
+        # A query that is stored already is cited by reading.
+        *("replay capture", "replay cite", "replay diff", "replay list", "replay run", "replay verify"),
+        *("replay landing", "replay migrate", "tap-schema history"),
+    }
+)
+"""Commands that a TAP service may run, as a member of tapdb_reader."""
+
+
+def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield every command below a group, as people type it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name))
+
+
+ALL = tuple(all_commands(main))
+
+
+@dataclass(frozen=True)
+class Everything:
+    """A database with all that tapdb makes, logins for it, and files for the commands."""
+
+    url: sa.URL
+    stranger: sa.URL
+    reader: sa.URL
+    files: Mapping[str, str]
+
+    def arguments(self, command: str, folder: Path) -> list[str]:
+        """Return what to type after ``tapdb``."""
+        rest = (text.format(**self.files, folder=folder) for text in COMMANDS[command])
+        return [*command.split(), *rest]
+
+
+@pytest.fixture(scope="module")
+def everything(
+    view_template: Pair,
+    clone_for_session: Callable[[str], sa.URL],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Everything]:
+    """Return a database that no test changes; what the logins may do to it is refused."""
+    url = clone_for_session(str(view_template.url.database))
+    files = tmp_path_factory.mktemp("every_command")
+    with open_engine(url) as engine, engine.begin() as connection:
+        create_tables(connection, with_system_columns(read_schema()))
+        install(connection)
+        create_last(connection, {})
+        for login in LOGINS:
+            execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
+        execute_text(connection, f"GRANT tapdb_reader TO {LOGINS[1]}")
+    survey = make_apdb(url, objects=2, asteroids=1)
+    survey.config.save(str(files / "apdb.yaml"))
+    survey.apdb._engine.dispose()
+    # dax_apdb has made another engine for it, and let go of it.
+    gc.collect()
+    (files / "config.yaml").write_text(view_config_text("fresh.ObsCore"))
+    pq.write_table(pa.table({"ssObjectId": [1]}), files / "rows.parquet")
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as session:
+        record = capture(session, "SELECT diaObjectId FROM DiaObject").record.to_json()
+    (files / "record.json").write_text(record)
+    cited = CliRunner().invoke(
+        main, ["replay", "cite", str(files / "record.json"), "--format", "json", "--url", plain]
+    )
+    names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
+    paths = {key: str(files / name) for key, name in names.items()}
+    yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
+    with open_engine(url) as engine, engine.begin() as connection:
+        for login in LOGINS:
+            execute_text(connection, f"DROP ROLE {login}")
+
+
+def run(everything: Everything, url: sa.URL, command: str, folder: Path) -> Result:
+    """Run a command as the user of a URL, with nothing else in the environment that names a database."""
+    environment = {"TAPDB_URL": url.render_as_string(hide_password=False), "DATABASE_URL": None}
+    return CliRunner(env=environment).invoke(main, everything.arguments(command, folder))
+
+
+def complaint(result: Result) -> str:
+    """Return the one message of a command that failed as it should; fail if it has failed otherwise."""
+    assert isinstance(result.exception, SystemExit), result.exc_info
+    assert result.exit_code in {1, 2}, result.output
+    assert result.stderr.count("Error: ") == 1, result.output
+    assert "Usage: " not in result.stderr
+    assert "Traceback" not in result.output
+    assert SECRET not in result.output
+    return result.stderr.partition("Error: ")[2]
+
+
+def test_every_command_has_arguments_here() -> None:
+    assert set(ALL) == COMMANDS.keys() | OFFLINE
+
+
+def test_the_search_for_complaints_sees_an_error_that_nobody_expected() -> None:
+    @click.command()
+    def broken() -> None:
+        raise LookupError("nobody expected this")
+
+    with pytest.raises(AssertionError, match="nobody expected this"):
+        complaint(CliRunner().invoke(broken))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_role_without_rights_is_told_so_in_one_message(
+    everything: Everything, command: str, tmp_path: Path
+) -> None:
+    result = run(everything, everything.stranger, command, tmp_path)
+    if command in ANYBODY:
+        assert result.exit_code == 0, result.output
+    else:
+        message = complaint(result)
+        assert re.search("lacks (a )?right|permission denied", message)
+        assert "Fill tap_schema" not in message
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
+    everything: Everything, command: str, tmp_path: Path
+) -> None:
+    result = run(everything, everything.reader, command, tmp_path)
+    if command in ANYBODY | READERS:
+        assert result.exit_code == 0, result.output
+    else:
+        assert re.search("lacks (a )?right|permission denied", complaint(result))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_database_that_does_not_exist_is_one_message(
+    everything: Everything, command: str, tmp_path: Path
+) -> None:
+    message = complaint(run(everything, everything.url.set(database="nosuch"), command, tmp_path))
+    assert 'database "nosuch" does not exist' in message
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_is_down_is_one_message(everything: Everything, command: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        # Bound and not listening: connections are refused, and nobody else gets the port.
+        taken.bind(("127.0.0.1", 0))
+        nowhere = everything.url.set(host="127.0.0.1", port=taken.getsockname()[1])
+        message = complaint(run(everything, nowhere, command, tmp_path))
+    assert "Check that the server runs" in message
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_database_is_one_message_or_nothing_to_say(
+    everything: Everything, empty_database: Callable[[], sa.URL], command: str, tmp_path: Path
+) -> None:
+    result = run(everything, empty_database(), command, tmp_path)
+    if result.exit_code:
+        complaint(result)
