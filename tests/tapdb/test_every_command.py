@@ -38,6 +38,10 @@ UUID = "00000000-0000-0000-0000-000000000000"
 COMMANDS: dict[str, tuple[str, ...]] = {
     "extensions check": (),
     "extensions install": (),
+    "migrate check": (),
+    "migrate current": (),
+    "migrate downgrade": ("base",),
+    "migrate upgrade": ("-x", "obscore=off"),
     "obscore check": (),
     "obscore create": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore drop": ("--all",),
@@ -86,7 +90,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """Arguments with which each command that uses a database does its main work."""
 
 
-OFFLINE = frozenset({"ephemeral", "query parse", "replay show", "sql freeze", "sql list"})
+OFFLINE = frozenset(
+    {
+        "ephemeral",
+        "query parse",
+        "replay show",
+        "sql freeze",
+        "sql list",
+        "migrate history",
+        "migrate init",
+        "migrate sql",
+    }
+)
 """Commands that use no database that is there already."""
 
 ANYBODY = frozenset({"extensions check", "extensions install"})

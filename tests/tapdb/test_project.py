@@ -19,7 +19,7 @@ from tests.plugins.wheel_fixtures import package_folders
 from tools.lock import LOCK, locked_versions
 
 ROOT = Path(__file__).parent.parent.parent
-LONGEST_MODULE = 300
+LONGEST_MODULE = 600
 
 
 def code_packages() -> list[str]:
