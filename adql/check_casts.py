@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from adql.check_geometry import GeometryCheck
+from adql.check.geometry import GeometryCheck
+from adql.check.literals import called, fitted, type_of
+from adql.check.scope import Scope
 from adql.constants import is_missing_day
 from adql.errors import AdqlTypeError
 from adql.nodes import Cast, Expression, String
-from adql.problems import called, fitted, type_of
-from adql.scope import Scope
 from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, LONG, POINT, POLYGON, TIMESTAMP, ValueType
 
 __all__ = ["CastCheck"]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import ClassVar
 
-from adql.check_values import ValueCheck
+from adql.check.literals import fitted, type_of
+from adql.check.scope import Scope
+from adql.check.values import ValueCheck
 from adql.constants import is_missing_day
 from adql.errors import AdqlError, AdqlTypeError
 from adql.nodes import (
@@ -26,8 +28,6 @@ from adql.nodes import (
     Query,
     String,
 )
-from adql.problems import fitted, type_of
-from adql.scope import Scope
 from adql.types import DOUBLE, GEOMETRIES, INT, LONG, TEXT, ValueType, common_family
 from adql.walk import children
 

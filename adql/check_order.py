@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from adql.check_from import FromCheck
+from adql.check.from_clause import FromCheck
+from adql.check.literals import type_of
+from adql.check.scope import Scope
 from adql.errors import AdqlNameError, AdqlTypeError
 from adql.grouping import Interner
 from adql.metadata import ColumnMetadata
 from adql.nodes import Column, Expression, Identifier, Node, Number, Ordering, Query, Select, SetOperation
 from adql.nulls import textual_null
-from adql.problems import type_of
-from adql.scope import Scope
 from adql.types import GEOMETRIES, ValueType
 from adql.walk import transform
 

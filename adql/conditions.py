@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adql.values import Condition, Expression
+from adql.tree import Condition, Expression
 
 if TYPE_CHECKING:
     from adql.queries import Query

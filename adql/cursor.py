@@ -7,7 +7,7 @@ from adql.errors import AdqlError, AdqlLimitError, AdqlSyntaxError
 from adql.hints import describe_token, hint_for_token
 from adql.limits import Limits
 from adql.tokens import NAME, NUMBER, QUOTED, Tokens, offset_of_token
-from adql.values import Identifier
+from adql.tree import Identifier
 from adql.words import FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
 
 __all__ = ["Cursor"]

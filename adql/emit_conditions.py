@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
+from adql.backends.postgres.pieces import call, joined
+from adql.check.literals import type_of
 from adql.emit_relations import RelationEmitter
-from adql.emitter import call, joined
 from adql.nodes import (
     And,
     Between,
@@ -26,7 +27,6 @@ from adql.nodes import (
     Sign,
     String,
 )
-from adql.problems import type_of
 from adql.types import DOUBLE
 
 __all__ = ["ConditionEmitter"]

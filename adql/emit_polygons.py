@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from adql.backends.postgres.pieces import Emitter, call, cast, joined
+from adql.backends.postgres.sphere import (
+    Vertices,
+    clean_vertices,
+    polygon_centroid,
+    polygon_problem,
+    polygon_text,
+)
+from adql.check.literals import type_of
 from adql.constants import constant_value
-from adql.emitter import Emitter, call, cast, joined
 from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.nodes import Expression, Function
-from adql.problems import type_of
-from adql.sphere import Vertices, clean_vertices, polygon_centroid, polygon_problem, polygon_text
 
 __all__ = ["LONGEST_REPEATED", "PolygonEmitter"]
 

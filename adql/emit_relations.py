@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
+from adql.backends.postgres.pieces import call, joined
+from adql.backends.postgres.values import ValueEmitter
+from adql.check.literals import type_of
 from adql.constants import constant_value
 from adql.emit_polygons import LONGEST_REPEATED
-from adql.emit_values import ValueEmitter
-from adql.emitter import call, joined
 from adql.nodes import Column, Expression, Function
-from adql.problems import type_of
 from adql.walk import walk
 
 __all__ = ["RelationEmitter"]

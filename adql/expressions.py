@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adql.errors import AdqlTypeError
 from adql.primaries import PrimaryParser
-from adql.values import Arithmetic, Concatenation, Condition, Expression, Function, Sign
+from adql.tree import Arithmetic, Concatenation, Condition, Expression, Function, Sign
 
 __all__ = ["ExpressionParser"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from adql.values import Column, Expression, Function, Null, Number, Sign, String
+from adql.tree import Column, Expression, Function, Null, Number, Sign, String
 from adql.words import FUNCTIONS, FunctionForm
 
 __all__ = ["argument_problem"]

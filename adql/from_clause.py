@@ -7,7 +7,7 @@ from abc import abstractmethod
 from adql.predicates import PredicateParser
 from adql.queries import DerivedTable, Join, JoinedTable, Query, Table, TableReference
 from adql.tokens import NAME, QUOTED
-from adql.values import Identifier
+from adql.tree import Identifier
 
 __all__ = ["FromParser"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from adql.names import identifier_of, names_match
+from adql.tree import Identifier
 from adql.types import ValueType
-from adql.values import Identifier
 
 __all__ = [
     "ColumnMetadata",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from adql.values import Identifier
+from adql.tree import Identifier
 from adql.words import RESERVED_WORDS
 
 __all__ = ["identifier_of", "names_match", "same_name", "split_name"]

@@ -4,7 +4,7 @@ Chains (`a + b - c`, `x AND y AND z`, `q UNION r EXCEPT s`, `t JOIN u JOIN v`) a
 operands, not a nest of pairs, so that the depth of a tree follows the parentheses of the query and never
 its length.
 
-`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.validate`
+`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.check.query`
 found out.
 """
 
@@ -36,7 +36,7 @@ from adql.queries import (
     Table,
     TableReference,
 )
-from adql.values import (
+from adql.tree import (
     Aggregate,
     Arithmetic,
     Case,

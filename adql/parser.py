@@ -19,7 +19,7 @@ from adql.queries import (
     SetStep,
 )
 from adql.tokens import END, NAME, QUOTED, read_tokens
-from adql.values import Column, Expression, Identifier
+from adql.tree import Column, Expression, Identifier
 from adql.walk import depth
 
 __all__ = ["parse"]

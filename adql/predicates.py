@@ -10,7 +10,7 @@ from adql.conditions import And, Between, Comparison, Exists, In, IsNull, Like, 
 from adql.errors import AdqlTypeError
 from adql.expressions import ExpressionParser
 from adql.tokens import END, NUMBER, STRING
-from adql.values import Condition, Expression, Function, Number, String
+from adql.tree import Condition, Expression, Function, Number, String
 
 __all__ = ["PredicateParser"]
 

@@ -10,7 +10,7 @@ from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.forms import argument_problem
 from adql.queries import Query
 from adql.tokens import NAME, NUMBER, QUOTED, STRING
-from adql.values import (
+from adql.tree import (
     Aggregate,
     Case,
     Cast,

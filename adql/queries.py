@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adql.dialect import STRICT, Dialect
-from adql.values import Condition, Expression, Identifier, Node
+from adql.tree import Condition, Expression, Identifier, Node
 
 if TYPE_CHECKING:
     from adql.metadata import ColumnMetadata, TableOrigin

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adql import Column, Node, Query
+from adql.check.literals import type_of
 from adql.metadata import ColumnOrigin, TableOrigin
 from adql.nodes import (
     Aggregate,
@@ -18,7 +19,6 @@ from adql.nodes import (
     Table,
     TableReference,
 )
-from adql.problems import type_of
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body
 
@@ -50,7 +50,7 @@ def inexact_sums(checked: Query) -> InexactSums:
     Parameters
     ----------
     checked
-        What `adql.validate` returned: the types of values are known.
+        What `adql.check.query` returned: the types of values are known.
     """
     reader = _Reader()
     for number, table in enumerate(checked.common_tables, 1):

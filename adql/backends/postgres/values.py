@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from adql.emit_geometry import GeometryEmitter
-from adql.emitter import call, cast, joined
+from adql.backends.postgres.geometry import GeometryEmitter
+from adql.backends.postgres.pieces import call, cast, joined
+from adql.check.literals import type_of
 from adql.nodes import (
     Aggregate,
     Arithmetic,
@@ -24,7 +25,6 @@ from adql.nodes import (
     Sign,
     String,
 )
-from adql.problems import type_of
 from adql.units import conversion_factor
 
 __all__ = ["ValueEmitter"]

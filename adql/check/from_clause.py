@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 
+from adql.check.scope import JoinedRelations, Relation, Relations, Scope, did_you_mean
 from adql.check_conditions import ConditionCheck
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import Limits
@@ -32,7 +33,6 @@ from adql.nodes import (
     TableReference,
 )
 from adql.nulls import as_relation
-from adql.scope import JoinedRelations, Relation, Relations, Scope, did_you_mean
 from adql.types import common_family
 
 __all__ = ["CommonRelation", "FromCheck"]

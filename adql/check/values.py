@@ -9,7 +9,9 @@ from dataclasses import replace
 from itertools import repeat
 from typing import ClassVar
 
-from adql.check_functions import FunctionCheck
+from adql.check.functions import FunctionCheck
+from adql.check.literals import fitted, type_of
+from adql.check.scope import Scope, did_you_mean
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.metadata import ColumnOrigin
 from adql.names import same_name
@@ -32,8 +34,6 @@ from adql.nodes import (
     String,
 )
 from adql.printer import to_adql
-from adql.problems import fitted, type_of
-from adql.scope import Scope, did_you_mean
 from adql.types import DOUBLE, INT, LONG, NULL, TEXT, ValueType, common_type, promote, without_meaning
 from adql.unit_inference import product_unit, sum_unit
 from adql.walk import walk

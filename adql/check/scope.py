@@ -10,7 +10,7 @@ from adql.grouping import Interner
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
 from adql.names import names_match, same_name
 from adql.queries import AllColumns, Output
-from adql.values import Expression, Identifier
+from adql.tree import Expression, Identifier
 
 __all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean"]
 

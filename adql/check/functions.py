@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import ClassVar
 
+from adql.check.literals import called, fitted, type_of
+from adql.check.scope import Scope, did_you_mean
 from adql.check_casts import CastCheck
 from adql.constants import constant_value
 from adql.errors import AdqlNameError, AdqlTypeError
 from adql.limits import Limits
 from adql.metadata import Metadata, UserFunction
 from adql.nodes import Expression, Function, Number, Sign, String
-from adql.problems import called, fitted, type_of
-from adql.scope import Scope, did_you_mean
 from adql.types import (
     DOUBLE,
     TEXT,

@@ -6,13 +6,13 @@ to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 
 from __future__ import annotations
 
+from adql.backends.postgres.pieces import call, cast, quote_identifier
+from adql.check.literals import type_of
 from adql.constants import constant_value
 from adql.emit_polygons import PolygonEmitter
-from adql.emitter import call, cast, quote_identifier
 from adql.errors import AdqlTypeError
 from adql.metadata import ColumnOrigin, Position
 from adql.nodes import Column, Expression, Function
-from adql.problems import type_of
 from adql.types import POINT
 from adql.walk import walk
 

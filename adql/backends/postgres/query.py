@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum, auto
 
+from adql.backends.postgres.pieces import quote_identifier
+from adql.check.literals import type_of
+from adql.check.query import validate
 from adql.compiled import CompiledQuery, Server
 from adql.emit_conditions import ConditionEmitter
-from adql.emitter import quote_identifier
 from adql.errors import AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
 from adql.metadata import ColumnMetadata, Metadata
@@ -26,9 +28,7 @@ from adql.nodes import (
     Table,
     TableReference,
 )
-from adql.problems import type_of
 from adql.types import OutputColumn
-from adql.validate import validate
 
 __all__ = ["to_postgres"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from adql.check.literals import Problems, type_of
 from adql.constants import constant_value
 from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.nodes import Cast, Expression, Function, Node, Null, Number, Sign, String
-from adql.problems import Problems, type_of
 from adql.regions import RegionError, check_coordinate_system, numbers_of, read_region
 from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, TEXT, without_meaning
 

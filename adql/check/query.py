@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from adql.check_from import CommonRelation
+from adql.check.from_clause import CommonRelation
+from adql.check.literals import type_of
+from adql.check.scope import Scope, did_you_mean
 from adql.check_order import OrderCheck, Outputs
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import DEFAULT_LIMITS, Limits
@@ -23,8 +25,6 @@ from adql.nodes import (
     SetOperation,
 )
 from adql.nulls import as_relation, textual_null, typed_nulls
-from adql.problems import type_of
-from adql.scope import Scope, did_you_mean
 from adql.types import GEOMETRIES, ValueType, common_type, without_meaning
 
 __all__ = ["validate"]

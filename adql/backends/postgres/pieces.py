@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from adql.check.literals import Problems, type_of
 from adql.compiled import Parameter, Server
 from adql.limits import Limits
 from adql.nodes import Expression, Number, Query, String
-from adql.problems import Problems, type_of
 
 __all__ = ["Emitter", "call", "cast", "joined", "quote_identifier", "quote_literal"]
 
