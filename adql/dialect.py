@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from adql.metadata import UserFunction
 from adql.types import ValueType
 
-__all__ = ["RUBIN", "STRICT", "Dialect", "dialect_named"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from tapdb.errors import TapdbError
 
-__all__ = ["AdqlError", "AdqlLimitError", "AdqlNameError", "AdqlSyntaxError", "AdqlTypeError"]
-
 # A longer source line is shown as a window around the caret: some programs send a query as one line of many
 # kilobytes.
 _WINDOW = 100

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from adql.tree import Identifier
 from adql.words import RESERVED_WORDS
 
-__all__ = ["identifier_of", "names_match", "same_name", "split_name"]
-
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A name; `quoted` if it was written in double quotes and so keeps its case and its characters."""
+
+    text: str
+    quoted: bool = False
 
 
 def identifier_of(name: str) -> Identifier:

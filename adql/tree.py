@@ -1,35 +1,23 @@
-"""The nodes of values and conditions."""
+"""The tree of an ADQL query: frozen values that compare by content and print as ADQL.
+
+Chains (`a + b - c`, `x AND y AND z`, `q UNION r EXCEPT s`, `t JOIN u JOIN v`) are one node with many
+operands, not a nest of pairs, so that the depth of a tree follows the parentheses of the query and never
+its length.
+
+`at`, `type` and `origin` do not count in a comparison: where the node was read, and what `adql.validate`
+found out. `adql.printer` gives each node its ``str``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from adql.dialect import STRICT, Dialect
+from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, UserFunction
+from adql.names import Identifier
+from adql.types import ValueType
 from adql.words import FUNCTIONS
-
-if TYPE_CHECKING:
-    from adql.metadata import ColumnOrigin, UserFunction
-    from adql.queries import Query
-    from adql.types import ValueType
-
-__all__ = [
-    "Aggregate",
-    "Arithmetic",
-    "Case",
-    "Cast",
-    "Column",
-    "Concatenation",
-    "Condition",
-    "Expression",
-    "Function",
-    "Identifier",
-    "Node",
-    "Null",
-    "Number",
-    "ScalarQuery",
-    "Sign",
-    "String",
-]
 
 # What the target type of a CAST tells of its kind; all others are numeric.
 _CAST_KINDS = {
@@ -43,23 +31,10 @@ _CAST_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
-    """A name; `quoted` if it was written in double quotes and so keeps its case and its characters."""
-
-    text: str
-    quoted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Node:
     """Any part of a query; `at` is the number of its token in the text, -1 if it was not read from text."""
 
     at: int = field(default=-1, kw_only=True, compare=False, repr=False)
-
-    def __str__(self) -> str:
-        from adql.printer import to_adql  # noqa: PLC0415  the printer knows the nodes, not they it
-
-        return to_adql(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +176,207 @@ class ScalarQuery(Expression):
     """A subquery as a value, an option of the dialect."""
 
     query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Condition):
+    """``left = right`` and its relatives; ``!=`` is kept as ``<>``."""
+
+    left: Expression
+    operator: str
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Condition):
+    """``operand [NOT] BETWEEN low AND high``."""
+
+    operand: Expression
+    low: Expression
+    high: Expression
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class In(Condition):
+    """``operand [NOT] IN (...)``, a list of values or a subquery."""
+
+    operand: Expression
+    choices: tuple[Expression, ...] | Query
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Like(Condition):
+    """``operand [NOT] LIKE pattern`` or ``ILIKE``."""
+
+    operand: Expression
+    pattern: Expression
+    operator: str = "LIKE"
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull(Condition):
+    """``operand IS [NOT] NULL``."""
+
+    operand: Expression
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Condition):
+    """``EXISTS (subquery)``."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Condition):
+    """``NOT condition``."""
+
+    operand: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class And(Condition):
+    """All of two or more conditions."""
+
+    operands: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Condition):
+    """Any of two or more conditions."""
+
+    operands: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllColumns(Node):
+    """``*``, or ``table.*``."""
+
+    table: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Node):
+    """One value of the select list, with the name it is given."""
+
+    expression: Expression
+    alias: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableReference(Node):
+    """Anything that stands in FROM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table(TableReference):
+    """A table by its name (catalogue, schema and table, at most), or a common table expression."""
+
+    name: tuple[Identifier, ...]
+    alias: Identifier | None = None
+    origin: TableOrigin | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedTable(TableReference):
+    """``(subquery) AS alias``."""
+
+    query: Query
+    alias: Identifier
+    origin: TableOrigin | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Node):
+    """One step of a joined table; `kind` is INNER, LEFT, RIGHT or FULL."""
+
+    kind: str
+    table: TableReference
+    natural: bool = False
+    condition: Condition | None = None
+    using: tuple[Identifier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedTable(TableReference):
+    """``first JOIN ... JOIN ...``, taken from the left."""
+
+    first: TableReference
+    joins: tuple[Join, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering(Node):
+    """One term of ORDER BY; a bare integer is the number of an output column, from 1."""
+
+    expression: Expression
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Node):
+    """One SELECT without set operators, ORDER BY and OFFSET."""
+
+    items: tuple[Output | AllColumns, ...]
+    tables: tuple[TableReference, ...]
+    quantifier: str = ""
+    top: int | None = None
+    where: Condition | None = None
+    group_by: tuple[Expression, ...] = ()
+    having: Condition | None = None
+    columns: tuple[ColumnMetadata, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetStep(Node):
+    """One step of a set operation: UNION, EXCEPT or INTERSECT, [ALL], and the query on its right."""
+
+    operator: str
+    keep_duplicates: bool
+    query: Select | SetOperation | Query
+
+
+@dataclass(frozen=True, slots=True)
+class SetOperation(Node):
+    """A chain of UNION and EXCEPT, or of INTERSECT, which binds tighter; taken from the left."""
+
+    first: Select | SetOperation | Query
+    steps: tuple[SetStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonTable(Node):
+    """One name of WITH."""
+
+    name: Identifier
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Node):
+    """A whole query, a subquery, or an operand in parentheses; `text` is what it was read from."""
+
+    body: Select | SetOperation | Query
+    order_by: tuple[Ordering, ...] = ()
+    offset: int | None = None
+    common_tables: tuple[CommonTable, ...] = ()
+    text: str | None = field(default=None, kw_only=True, compare=False, repr=False)
+    dialect: Dialect = field(default=STRICT, kw_only=True, compare=False, repr=False)
+    columns: tuple[ColumnMetadata, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+
+
+def type_of(node: Expression) -> ValueType:
+    """Return the type of a checked value.
+
+    Raises
+    ------
+    TypeError
+        It has not been checked: an error of the program, not of the query.
+    """
+    if node.type is None:
+        raise TypeError(f"{node!r} has not been checked")
+    return node.type

@@ -5,24 +5,25 @@ A rewriting rule is a function from node to node; `transform` applies it to a wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
 
 from adql.names import same_name
-from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
-
-__all__ = [
-    "children",
-    "columns",
-    "depth",
-    "fields_of",
-    "functions",
-    "replace_children",
-    "tables",
-    "transform",
-    "walk",
-]
+from adql.tree import (
+    Aggregate,
+    Arithmetic,
+    Column,
+    CommonTable,
+    Expression,
+    Function,
+    Node,
+    Number,
+    Query,
+    Sign,
+    Table,
+)
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -157,6 +158,24 @@ def functions(node: Node) -> tuple[Function | Aggregate, ...]:
     return tuple(found for found in walk(node) if isinstance(found, (Function, Aggregate)))
 
 
+def constant_value(node: Expression) -> float | None:
+    """Return the number that an expression of literals is; `None` if it depends on a row, or has no value.
+
+    Parameters
+    ----------
+    node
+        For example ``-36.5`` or ``0.5 / 3600``.
+    """
+    if isinstance(node, Number):
+        return float(node.text)
+    if isinstance(node, Sign):
+        value = constant_value(node.operand)
+        return -value if value is not None and node.operator == "-" else value
+    if isinstance(node, Arithmetic):
+        return _computed(node)
+    return None
+
+
 def _tables_below(node: Node, known: list[CommonTable]) -> Iterator[Table]:
     for found in walk(node):
         if isinstance(found, Table) and not _names_common_table(found, known):
@@ -169,3 +188,18 @@ def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
 
 def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
     return rule(replace_children(node, lambda child: _transformed(child, rule)))
+
+
+def _computed(node: Arithmetic) -> float | None:
+    total = constant_value(node.operands[0])
+    for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+        value = constant_value(operand)
+        if total is None or value is None:
+            return None
+        if operator == "/":
+            if value == 0:
+                return None
+            total /= value
+        else:
+            total = {"+": total + value, "-": total - value, "*": total * value}[operator]
+    return total if total is not None and math.isfinite(total) else None

@@ -4,5 +4,3 @@ In reading order: `literals` (what a text can be read as), `scope` (the names a 
 (what each rule is given), then the rules: `functions` and `geometry`, `values` (with conditions),
 `from_clause`, and `query`, which puts them together as `validate`.
 """
-
-__all__: list[str] = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adql import Column, Node, Query
-from adql.check.literals import type_of
 from adql.metadata import ColumnOrigin, TableOrigin
-from adql.nodes import (
+from adql.tree import (
     Aggregate,
     DerivedTable,
     Exists,
@@ -18,6 +17,7 @@ from adql.nodes import (
     SetOperation,
     Table,
     TableReference,
+    type_of,
 )
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body
@@ -50,7 +50,7 @@ def inexact_sums(checked: Query) -> InexactSums:
     Parameters
     ----------
     checked
-        What `adql.check.query` returned: the types of values are known.
+        What `adql.validate` returned: the types of values are known.
     """
     reader = _Reader()
     for number, table in enumerate(checked.common_tables, 1):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from adql import columns, functions, nodes, parse, tables, transform, walk
+from adql import columns, functions, parse, tables, transform, tree, walk
+from adql.names import Identifier
 from tests.adql.trees import queries
 
 TEXT = (
@@ -43,11 +44,11 @@ def test_columns_and_functions_are_found_everywhere() -> None:
 def test_a_rule_replaces_nodes_from_the_leaves_up_and_leaves_the_tree_alone() -> None:
     query = parse("SELECT ra FROM t WHERE CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 3)) = 1")
 
-    def qualify(node: nodes.Node) -> nodes.Node:
-        if isinstance(node, nodes.Column) and not node.table:
-            return replace(node, table=(nodes.Identifier("o"),))
-        if isinstance(node, nodes.Table):
-            return replace(node, alias=nodes.Identifier("o"))
+    def qualify(node: tree.Node) -> tree.Node:
+        if isinstance(node, tree.Column) and not node.table:
+            return replace(node, table=(Identifier("o"),))
+        if isinstance(node, tree.Table):
+            return replace(node, alias=Identifier("o"))
         return node
 
     changed = transform(query, qualify)
@@ -57,7 +58,7 @@ def test_a_rule_replaces_nodes_from_the_leaves_up_and_leaves_the_tree_alone() ->
 
 @given(queries())
 @settings(max_examples=40)
-def test_a_rule_that_changes_nothing_returns_the_tree_itself(query: nodes.Query) -> None:
+def test_a_rule_that_changes_nothing_returns_the_tree_itself(query: tree.Query) -> None:
     assert transform(query, lambda node: node) is query
 
 

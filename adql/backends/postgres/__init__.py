@@ -4,5 +4,3 @@ In reading order: `pieces` (what each writer is given, and how SQL is put togeth
 constants), then the writers: `geometry`, `functions`, `values` (with conditions), and `query`, which puts
 them together as `to_postgres`.
 """
-
-__all__: list[str] = []

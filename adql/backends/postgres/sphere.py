@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["Vertices", "clean_vertices", "polygon_centroid", "polygon_problem", "polygon_text"]
-
 Vertices = list[tuple[float, float]]
 
 _Vector = tuple[float, float, float]
