@@ -78,6 +78,6 @@ class AdqlLimitError(AdqlError):
 
 def _with_caret(line: str, column: int) -> str:
     start = max(0, column - 1 - _WINDOW // 2)
-    # A tab or control character would move the caret, or the terminal of whoever reads the log.
+    # A tab or control character would move the caret, or upset the terminal that shows the log.
     window = "".join(of if of.isprintable() else " " for of in line[start : start + _WINDOW])
     return f"  {window}\n  {' ' * (column - 1 - start)}^"

@@ -90,8 +90,8 @@ class TableMetadata:
     positions
         Points that are stored beside their coordinates.
     by_full_name
-        Whether only its whole name means it. So a table of old versions can be called as the table whose
-        versions they are: a name without a schema means the other one.
+        Whether a query must write the whole name. A table of old versions can then have the name of the
+        current table, which a name without a schema means.
     """
 
     name: tuple[str, ...]

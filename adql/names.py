@@ -1,4 +1,4 @@
-"""Names as a service publishes them, and as a query has to write them."""
+"""Names: as a service publishes them, and as a query writes them."""
 
 from __future__ import annotations
 

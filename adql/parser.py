@@ -61,7 +61,7 @@ def parse(text: str, *, dialect: Dialect = STRICT, limits: Limits = DEFAULT_LIMI
     text
         One query; a semicolon may end it.
     dialect
-        What is tolerated beyond ADQL 2.1.
+        What to accept beyond ADQL 2.1.
     limits
         Bounds that are checked before the tree is built.
 
@@ -102,7 +102,7 @@ class Parser:
     tokens
         The query.
     dialect
-        What is tolerated beyond ADQL 2.1.
+        What to accept beyond ADQL 2.1.
     limits
         Bounds on the query.
     """
@@ -516,7 +516,7 @@ class Parser:
         return self._as_condition(self.expression(), start)
 
     def expression(self) -> tree.Expression | tree.Condition:
-        """Read a value or a condition; which one, the caller finds out."""
+        """Read a value or a condition; the caller finds out which."""
         start = begin = self.index
         first = self._predicate()
         kind = self.kinds[self.index]
@@ -667,7 +667,7 @@ class Parser:
         return self.as_value(self.computed_value(), start)
 
     def computed_value(self) -> tree.Expression | tree.Condition:
-        """Read a value, or a condition in parentheses; which one, the caller finds out."""
+        """Read a value, or a condition in parentheses; the caller finds out which."""
         start = self.index
         kind = self.kinds[start]
         first: tree.Expression | tree.Condition
@@ -731,7 +731,7 @@ class Parser:
         return tree.Concatenation(tuple(operands), at=start)
 
     def check_text(self, operand: tree.Expression, start: int, end: int, operator: str) -> None:
-        """Refuse what is no <character_factor>: a geometry, or a computed number without parentheses."""
+        """Refuse a geometry, NULL, or a computed number without parentheses (<character_factor>)."""
         if operand.kind in ("point", "region"):
             raise self.error(f"a geometry cannot stand beside {operator}", at=start, kind=AdqlTypeError)
         if operand.kind == "null":
@@ -745,7 +745,7 @@ class Parser:
             )
 
     def as_value(self, node: tree.Expression | tree.Condition, start: int) -> tree.Expression:
-        """Return what was read from a token on, if it is a value."""
+        """Return a node that was read from a token on, if it is a value."""
         if node.kind == "condition":
             raise self.error("a condition cannot be a value", at=start, kind=AdqlTypeError)
         return node  # type: ignore[return-value]

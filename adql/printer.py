@@ -54,7 +54,7 @@ def _unless(kinds: tuple[type, ...], node: tree.Node) -> str:
 # -- values
 # ----------------------------------------------------------------------------------------------------------
 
-# A sign or a computed value is no <numeric_primary>; a concatenation is no <character_factor>.
+# In parentheses: a sign or a computed value as <numeric_primary>, a concatenation as <character_factor>.
 _COMPUTED = (tree.Sign, tree.Arithmetic, tree.Concatenation)
 
 

@@ -1,4 +1,4 @@
-"""Text to tokens: one pass of one regular expression, nothing dropped, nothing repaired; and advice.
+"""Text to tokens, in one pass of one regular expression that drops and repairs nothing; and advice on one.
 
 A token is two strings: what was written, and its kind. Kinds are the sign or the reserved word itself (in
 upper case), or `NAME`, `QUOTED`, `NUMBER`, `STRING`, `END` and `BAD`. Positions are found again when an
@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     | '[^']*+ (?: ''[^']*+ )*+ '?                  # string literal (REC 2.1.8)
     | "[^"]*+ (?: ""[^"]*+ )*+ "?                  # delimited identifier (REC 2.1.6)
     | <> | <= | >= | != | \|\|                     # two-character signs
-    | [^ \t\r\n]                                   # one-character signs, and what is no token
+    | [^ \t\r\n]                                   # one-character signs, and anything else
     | \Z
     )
     """,

@@ -47,7 +47,7 @@ class Expression(Node):
 
 @dataclass(frozen=True, slots=True)
 class Condition(Node):
-    """What is true, false or unknown of a row; ADQL keeps it apart from values."""
+    """A condition: true, false or unknown for a row. ADQL keeps conditions apart from values."""
 
     kind: ClassVar[str] = "condition"
 
@@ -269,7 +269,7 @@ class Output(Node):
 
 @dataclass(frozen=True, slots=True)
 class TableReference(Node):
-    """Anything that stands in FROM."""
+    """An item of FROM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +375,7 @@ def type_of(node: Expression) -> ValueType:
     Raises
     ------
     TypeError
-        It has not been checked: an error of the program, not of the query.
+        The node has not been checked: an error of the program, not of the query.
     """
     if node.type is None:
         raise TypeError(f"{node!r} has not been checked")

@@ -117,7 +117,7 @@ UNITS: dict[str, tuple[float, dict[str, int], bool]] = {
 
 _LONGEST = 200
 _LARGEST_POWER = 50
-# What is longer is no unit that anyone reads; a chain of products would square its length.
+# A longer unit is unreadable; without a limit a chain of products would square its length.
 _LONGEST_COMPUTED = 64
 _ATOM = re.compile(r"(?P<name>[A-Za-z]+)(?:\*\*(?P<power>-?[0-9]{1,2}))?")
 
@@ -158,7 +158,7 @@ def read_unit(text: str) -> Unit:
     Raises
     ------
     UnitError
-        The string is no unit that is known here.
+        The unit is unknown.
     """
     if len(text) > _LONGEST:
         raise UnitError(f"{text[:20]!r}... is too long for a unit")
@@ -172,12 +172,12 @@ def read_unit(text: str) -> Unit:
 
 
 def conversion_factor(source: str, target: str) -> float:
-    """Return what a value in one unit is to be multiplied with to be in another.
+    """Return the factor that converts a value from one unit to another.
 
     Raises
     ------
     UnitError
-        One of them is no unit, has no dimension, or they measure different things.
+        A unit is unknown or has no dimension, or the dimensions differ.
     """
     one, other = read_unit(source), read_unit(target)
     for text, unit in ((source, one), (target, other)):

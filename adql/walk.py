@@ -1,4 +1,4 @@
-"""Read a tree from outside, and make a changed one: what rewriters stand on.
+"""Traverse a tree, and build a changed copy: the base of every rewriter.
 
 A rewriting rule is a function from node to node; `transform` applies it to a whole tree.
 """
@@ -80,9 +80,9 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
     Parameters
     ----------
     node
-        The tree; it stays as it is.
+        The tree; not changed.
     rule
-        Returns what stands in place of a node, often the node itself. What no rule changes is not copied.
+        Returns the node to put in place of the given one, often the same. Unchanged parts are not copied.
 
     Examples
     --------
@@ -101,14 +101,14 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
 
 
 def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
-    """Return a node with something else in the place of each node that it holds directly.
+    """Return a copy of a node in which each node that it holds directly is replaced.
 
     Parameters
     ----------
     node
-        It stays as it is, and is returned itself if nothing changes.
+        Not changed; returned itself if no child changes.
     change
-        Returns what stands in place of a child; called in the order of the query.
+        Returns the node to put in place of a child; called in the order of the query.
     """
     changes: dict[str, object] = {}
     for name in fields_of(type(node)):

@@ -1,4 +1,4 @@
-"""The reserved words of ADQL 2.1 (REC section 2.1.2) and what the functions among them take."""
+"""The reserved words of ADQL 2.1 (REC section 2.1.2), and the table of its functions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FunctionForm:
 
 
 # REC section 2.1.3, in its order.
-# END-EXEC is reserved too, but it is no identifier to begin with: it holds a minus sign.
+# END-EXEC is reserved too, but its minus sign keeps it from being an identifier anyway.
 _SQL_WORDS = """
 ABSOLUTE ACTION ADD ALL ALLOCATE ALTER AND ANY ARE AS ASC ASSERTION AT AUTHORIZATION AVG BEGIN BETWEEN BIT
 BIT_LENGTH BOTH BY CASCADE CASCADED CASE CAST CATALOG CHAR CHARACTER CHAR_LENGTH CHARACTER_LENGTH CHECK

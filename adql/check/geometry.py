@@ -47,7 +47,7 @@ _STC_SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON":
 
 
 class RegionError(TapdbError, ValueError):
-    """A string describes no geometry that can be searched."""
+    """A string does not describe a geometry that can be searched."""
 
 
 def check_shape(
@@ -242,7 +242,7 @@ def _coordinate_system_problem(words: Sequence[str]) -> str | None:
     Parameters
     ----------
     words
-        The words of a literal such as ``ICRS GEOCENTER``; none are none given.
+        The words of a literal such as ``ICRS GEOCENTER``; empty if no system is given.
     """
     rest = [word.upper() for word in words]
     if rest and rest[0] in _FRAMES:
@@ -267,7 +267,7 @@ def _read_region(text: str) -> tuple[str, list[str]]:
     Raises
     ------
     RegionError
-        It is another shape, another frame, or no region at all.
+        The shape or the frame is not supported, or the text is not a region.
     """
     words = text.split()
     shape = _STC_SHAPES.get(words[0].upper()) if words else None
@@ -286,7 +286,7 @@ def _numbers_of(words: Sequence[str]) -> list[str]:
     Raises
     ------
     RegionError
-        One of them is none.
+        A word is not a number.
     """
     for word in words:
         if not is_number(word):

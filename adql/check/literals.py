@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def fitted(node: Expression, other: ValueType) -> Expression:
-    """Return a literal as one of the type that it is compared with, if it can be one; anything else as it is.
+    """Return a literal with the type that it is compared with, if possible; any other value unchanged.
 
     Parameters
     ----------

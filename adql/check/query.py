@@ -437,7 +437,7 @@ def _output_name(item: tree.Output, number: int) -> str:
 
 
 def _null_as_text(node: tree.Expression) -> tree.Expression:
-    """Return a bare NULL as text: GROUP BY and ORDER BY of PostgreSQL take no other; all else as it is."""
+    """Return a bare NULL as text, for GROUP BY and ORDER BY of PostgreSQL; any other value unchanged."""
     return replace(node, type=TEXT) if isinstance(node, tree.Null) else node
 
 

@@ -1,4 +1,4 @@
-"""Which names a query can use at a place: the relations of FROM, joined ones, and enclosing queries."""
+"""The names that a query can use at a place: relations of FROM, joined ones, and enclosing queries."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def as_relation(columns: tuple[ColumnMetadata, ...]) -> tuple[ColumnMetadata, ..
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the known name that looks most like the one that was written; empty if none does."""
+    """Return a hint with the known name that is most like the written one; empty if no name is close."""
     if len(name) > _LONGEST_COMPARED:
         return ""
     by_lower = {candidate.lower(): candidate for candidate in known}

@@ -22,14 +22,14 @@ _SetOperand = tree.Select | tree.SetOperation | tree.Query
 
 
 class _Use(Enum):
-    """What the rows of a query are for."""
+    """The use of the rows of a query."""
 
     RESULT = auto()
-    """To be sent: geometries become arrays of degrees."""
+    """They are sent: geometries become arrays of degrees."""
     RELATION = auto()
-    """To be read by another query: hidden geometry goes with the columns that it belongs to."""
+    """Another query reads them: hidden geometry goes with its columns."""
     VALUES = auto()
-    """To be compared or combined: exactly the columns that the query names."""
+    """They are compared or combined: exactly the columns that the query names."""
 
 
 def to_postgres(
@@ -44,7 +44,7 @@ def to_postgres(
     metadata
         What the service publishes, uploads included.
     limits
-        ``max_rows`` bounds the result: one row more is asked for, so that an overflow shows.
+        ``max_rows`` limits the result; one more row is requested, to detect an overflow.
     server
         What the database can do; by default pg_sphere 1.2.0, with constants as parameters.
 

@@ -1,4 +1,4 @@
-"""Spherical geometry of constants: polygons are checked here, so that the server need not refuse them."""
+"""Spherical geometry of constants: checks polygons before the server can refuse them."""
 
 from __future__ import annotations
 
