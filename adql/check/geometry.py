@@ -169,14 +169,6 @@ def geometry_of_text(checker: Checker, node: tree.Cast, operand: tree.Expression
     return _made(checker, node.target, texts, node)
 
 
-def _check_words(checker: Checker, literal: tree.String, node: tree.Node) -> None:
-    """Refuse a text that is too long for a geometry before each of its words is looked at."""
-    if len(literal.value.split()) > 2 * checker.limits.max_vertices + _OTHER_WORDS:
-        raise checker.problem(
-            AdqlLimitError, f"a polygon has more than {checker.limits.max_vertices} vertices", node=node
-        )
-
-
 def _made(checker: Checker, name: str, texts: Sequence[str], node: tree.Node) -> tree.Function:
     wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name)
     if len(texts) != wanted and (wanted is not None or len(texts) < 6 or len(texts) % 2):  # noqa: PLR2004
@@ -187,6 +179,11 @@ def _made(checker: Checker, name: str, texts: Sequence[str], node: tree.Node) ->
         if name == "POLYGON"
         else check_shape(checker, made, made.arguments)
     )
+
+
+def _number(text: str, at: int) -> tree.Expression:
+    number = tree.Number(text.lstrip("+-"), at=at, type=DOUBLE)
+    return tree.Sign("-", number, at=at, type=DOUBLE) if text.startswith("-") else number
 
 
 def _without_coordinate_system(
@@ -231,9 +228,16 @@ def _ranges(checker: Checker, numbers: Sequence[tree.Expression], names: Sequenc
             )
 
 
-def _number(text: str, at: int) -> tree.Expression:
-    number = tree.Number(text.lstrip("+-"), at=at, type=DOUBLE)
-    return tree.Sign("-", number, at=at, type=DOUBLE) if text.startswith("-") else number
+# -- geometries written in a string
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _check_words(checker: Checker, literal: tree.String, node: tree.Node) -> None:
+    """Refuse a text that is too long for a geometry before each of its words is looked at."""
+    if len(literal.value.split()) > 2 * checker.limits.max_vertices + _OTHER_WORDS:
+        raise checker.problem(
+            AdqlLimitError, f"a polygon has more than {checker.limits.max_vertices} vertices", node=node
+        )
 
 
 def _coordinate_system_problem(words: Sequence[str]) -> str | None:

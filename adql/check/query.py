@@ -59,57 +59,6 @@ def validate(query: tree.Query, metadata: Metadata, *, limits: Limits = DEFAULT_
     return checked
 
 
-class _Outputs:
-    """The output columns of a query, as ORDER BY means them; looked through once for all of its terms.
-
-    Parameters
-    ----------
-    columns
-        The columns.
-    scope
-        The names of the SELECT; `None` for a set operation.
-    """
-
-    __slots__ = ("_by_name", "_found", "_items", "_same", "_shown", "columns", "named", "scope")
-
-    def __init__(self, columns: _Columns, scope: Scope | None) -> None:
-        self.columns = columns
-        self.scope = scope
-        items = () if scope is None else scope.outputs
-        self.named = {item.alias.text.lower(): item.expression for item in items if item.alias is not None}
-        self._items = items
-        self._same = {id(item.expression) for item in items}
-        self._shown: set[tree.Expression] | None = None
-        self._by_name: dict[str, list[int]] = {}
-        for number, column in enumerate(columns):
-            self._by_name.setdefault(column.name.lower(), []).append(number)
-        self._found: dict[Identifier, int | None] = {}
-
-    def position_of(self, name: Identifier) -> int | None:
-        """Return which output column a name means, counted from 0; -1 if it can mean several."""
-        if name not in self._found:
-            self._found[name] = self._position_of(name)
-        return self._found[name]
-
-    def shows(self, node: tree.Expression) -> bool:
-        """Return whether a checked value is that of an output column."""
-        if id(node) in self._same:
-            return True
-        if self._shown is None:
-            self._shown = {item.expression for item in self._items}
-        return node in self._shown
-
-    def _position_of(self, name: Identifier) -> int | None:
-        found = self._by_name.get(name.text.lower(), [])
-        if name.quoted:
-            found = [number for number in found if self.columns[number].name == name.text]
-        if len(found) < 2:  # noqa: PLR2004  no choice
-            return found[0] if found else None
-        # The same column twice is no ambiguity.
-        same = bool(self._items) and len({self._items[number].expression for number in found}) == 1
-        return found[0] if same else _AMBIGUOUS
-
-
 def _whole(checker: Checker, query: tree.Query) -> tuple[tree.Query, _Columns]:
     """Check the main query, with its common table expressions."""
     tables = []
@@ -189,6 +138,34 @@ def _set_operation(
     return tree.SetOperation(first, tuple(steps), at=node.at), merged
 
 
+def _with_typed_nulls(node: _SetOperand, types: Sequence[ValueType]) -> _SetOperand:
+    """Return an operand of a set operation whose bare NULLs have the types of the columns.
+
+    Parameters
+    ----------
+    node
+        Checked operand.
+    types
+        Types of the columns of the whole set operation.
+    """
+    if isinstance(node, tree.Select):
+        return replace(node, items=tuple(map(_typed, node.items, types)))
+    if isinstance(node, tree.SetOperation):
+        steps = tuple(replace(step, query=_with_typed_nulls(step.query, types)) for step in node.steps)
+        return replace(node, first=_with_typed_nulls(node.first, types), steps=steps)
+    return replace(node, body=_with_typed_nulls(node.body, types))
+
+
+def _typed(item: tree.Output | tree.AllColumns, type_: ValueType) -> tree.Output | tree.AllColumns:
+    if (
+        not isinstance(item, tree.Output)
+        or not isinstance(item.expression, tree.Null)
+        or type_.family not in _TYPED
+    ):
+        return item
+    return replace(item, expression=replace(item.expression, type=type_))
+
+
 def _check_distinct(checker: Checker, types: Iterable[ValueType], node: tree.Node) -> None:
     # A result has arrays in their place, which can be compared.
     if any(type_.family in _SHAPES for type_ in types):
@@ -266,121 +243,8 @@ def _all_columns(checker: Checker, item: tree.AllColumns, scope: Scope) -> list[
     )
 
 
-def _group(
-    checker: Checker, term: tree.Expression, aliases: Mapping[str, list[tree.Output]], scope: Scope
-) -> tree.Expression:
-    named: list[tree.Output] = []
-    if isinstance(term, tree.Column) and not term.table and not scope.find(term.name, ()):
-        # No column has that name: it may be that of an output.
-        named = [
-            item
-            for item in aliases.get(term.name.text.lower(), ())
-            if item.alias is not None and same_name(item.alias, term.name)
-        ]
-    checked = _term(checker, named[0].expression if len(named) == 1 else term, scope)
-    _check_order(checker, type_of(checked), term)
-    return _null_as_text(checked)
-
-
-def _term(checker: Checker, node: tree.Expression, scope: Scope) -> tree.Expression:
-    """Return a checked term of SELECT, GROUP BY or ORDER BY: the very same node where one is repeated."""
-    if isinstance(node, tree.Column):
-        return checker.value(node, scope)
-    checked = scope.terms.get(node)
-    if checked is None:
-        tables = checker.table_count
-        checked = checker.value(node, scope)
-        # What holds a subquery counts against the limits each time that it is written.
-        if checker.table_count == tables:
-            scope.terms[node] = checked
-    return checked
-
-
-def _check_order(checker: Checker, type_: ValueType, node: tree.Node) -> None:
-    """Refuse to group or to order by values that have no order."""
-    if type_.family in _NOT_ORDERED:
-        raise checker.problem(
-            AdqlTypeError, "rows cannot be ordered or grouped by a geometry or an array", node=node
-        )
-
-
-def _check_grouped(
-    checker: Checker, parts: Iterable[tree.Node], groups: tuple[tree.Expression, ...], scope: Scope
-) -> None:
-    """Refuse a column that has several values in a group."""
-    if scope.groups is None:
-        scope.groups = Groups(groups, scope.aliases)
-    for part in parts:
-        column = scope.groups.ungrouped_column(part)
-        if column is not None:
-            positions = any(isinstance(group, tree.Number) for group in groups)
-            raise checker.problem(
-                AdqlTypeError,
-                f"column {column} must stand in GROUP BY or in an aggregate function",
-                "GROUP BY takes columns, not positions" if positions else "",
-                node=column,
-            )
-
-
-def _ordering(
-    checker: Checker,
-    term: tree.Ordering,
-    body: tree.Select | tree.SetOperation | tree.Query,
-    outputs: _Outputs,
-) -> tree.Ordering:
-    """Return a term of ORDER BY, with the number of the output column if it means one."""
-    node = term.expression
-    columns, scope = outputs.columns, outputs.scope
-    if isinstance(node, tree.Number) and node.text.isdigit():
-        digits = node.text.lstrip("0")[:10] or "0"
-        if not 1 <= int(digits) <= len(columns):
-            raise checker.problem(
-                AdqlNameError, f"ORDER BY {digits}: the query has {len(columns)} columns", node=node
-            )
-        _check_order(checker, columns[int(digits) - 1].type, node)
-        return tree.Ordering(tree.Number(digits, at=node.at), term.descending, at=term.at)
-    if isinstance(node, tree.Column) and not node.table:
-        position = outputs.position_of(node.name)
-        if position == _AMBIGUOUS:
-            raise checker.problem(
-                AdqlNameError, f"{node} is ambiguous: several output columns have this name", node=node
-            )
-        if position is not None:
-            _check_order(checker, columns[position].type, node)
-            return tree.Ordering(tree.Number(str(position + 1), at=node.at), term.descending, at=term.at)
-    if scope is None or not isinstance(body, tree.Select):
-        raise checker.problem(
-            AdqlNameError, "a set operation is ordered by the names or numbers of its columns", node=term
-        )
-    scope.place = "ORDER BY"
-    checked = _with_outputs(checker, node, outputs.named, scope)
-    _check_order(checker, type_of(checked), node)
-    if scope.has_aggregates:
-        _check_grouped(checker, (checked,), body.group_by, scope)
-    if body.quantifier == "DISTINCT" and not outputs.shows(checked):
-        raise checker.problem(AdqlTypeError, "SELECT DISTINCT is ordered only by what it selects", node=term)
-    return tree.Ordering(_null_as_text(checked), term.descending, at=term.at)
-
-
-def _with_outputs(
-    checker: Checker, node: tree.Expression, named: Mapping[str, tree.Expression], scope: Scope
-) -> tree.Expression:
-    def output(part: tree.Node) -> tree.Node:
-        if isinstance(part, tree.Column) and not part.table and not scope.find(part.name, ()):
-            return named.get(part.name.text.lower(), part)
-        return part
-
-    # What SELECT computes from these names means the same here.
-    return _term(checker, transform(node, output) if named and node not in scope.terms else node, scope)
-
-
-def _aliased(node: tree.Select) -> dict[str, list[tree.Output]]:
-    """Return the outputs with an alias, by its text in lower case."""
-    found: dict[str, list[tree.Output]] = {}
-    for item in node.items:
-        if isinstance(item, tree.Output) and item.alias is not None:
-            found.setdefault(item.alias.text.lower(), []).append(item)
-    return found
+# -- output columns
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
@@ -436,37 +300,181 @@ def _output_name(item: tree.Output, number: int) -> str:
     return name.lower() if isinstance(name, str) and name else f"column_{number}"
 
 
+# -- GROUP BY and ORDER BY
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _group(
+    checker: Checker, term: tree.Expression, aliases: Mapping[str, list[tree.Output]], scope: Scope
+) -> tree.Expression:
+    named: list[tree.Output] = []
+    if isinstance(term, tree.Column) and not term.table and not scope.find(term.name, ()):
+        # No column has that name: it may be that of an output.
+        named = [
+            item
+            for item in aliases.get(term.name.text.lower(), ())
+            if item.alias is not None and same_name(item.alias, term.name)
+        ]
+    checked = _term(checker, named[0].expression if len(named) == 1 else term, scope)
+    _check_order(checker, type_of(checked), term)
+    return _null_as_text(checked)
+
+
+def _aliased(node: tree.Select) -> dict[str, list[tree.Output]]:
+    """Return the outputs with an alias, by its text in lower case."""
+    found: dict[str, list[tree.Output]] = {}
+    for item in node.items:
+        if isinstance(item, tree.Output) and item.alias is not None:
+            found.setdefault(item.alias.text.lower(), []).append(item)
+    return found
+
+
+def _term(checker: Checker, node: tree.Expression, scope: Scope) -> tree.Expression:
+    """Return a checked term of SELECT, GROUP BY or ORDER BY: the very same node where one is repeated."""
+    if isinstance(node, tree.Column):
+        return checker.value(node, scope)
+    checked = scope.terms.get(node)
+    if checked is None:
+        tables = checker.table_count
+        checked = checker.value(node, scope)
+        # What holds a subquery counts against the limits each time that it is written.
+        if checker.table_count == tables:
+            scope.terms[node] = checked
+    return checked
+
+
+def _check_order(checker: Checker, type_: ValueType, node: tree.Node) -> None:
+    """Refuse to group or to order by values that have no order."""
+    if type_.family in _NOT_ORDERED:
+        raise checker.problem(
+            AdqlTypeError, "rows cannot be ordered or grouped by a geometry or an array", node=node
+        )
+
+
+def _check_grouped(
+    checker: Checker, parts: Iterable[tree.Node], groups: tuple[tree.Expression, ...], scope: Scope
+) -> None:
+    """Refuse a column that has several values in a group."""
+    if scope.groups is None:
+        scope.groups = Groups(groups, scope.aliases)
+    for part in parts:
+        column = scope.groups.ungrouped_column(part)
+        if column is not None:
+            positions = any(isinstance(group, tree.Number) for group in groups)
+            raise checker.problem(
+                AdqlTypeError,
+                f"column {column} must stand in GROUP BY or in an aggregate function",
+                "GROUP BY takes columns, not positions" if positions else "",
+                node=column,
+            )
+
+
 def _null_as_text(node: tree.Expression) -> tree.Expression:
     """Return a bare NULL as text, for GROUP BY and ORDER BY of PostgreSQL; any other value unchanged."""
     return replace(node, type=TEXT) if isinstance(node, tree.Null) else node
 
 
-def _with_typed_nulls(node: _SetOperand, types: Sequence[ValueType]) -> _SetOperand:
-    """Return an operand of a set operation whose bare NULLs have the types of the columns.
+class _Outputs:
+    """The output columns of a query, as ORDER BY means them; looked through once for all of its terms.
 
     Parameters
     ----------
-    node
-        Checked operand.
-    types
-        Types of the columns of the whole set operation.
+    columns
+        The columns.
+    scope
+        The names of the SELECT; `None` for a set operation.
     """
-    if isinstance(node, tree.Select):
-        return replace(node, items=tuple(map(_typed, node.items, types)))
-    if isinstance(node, tree.SetOperation):
-        steps = tuple(replace(step, query=_with_typed_nulls(step.query, types)) for step in node.steps)
-        return replace(node, first=_with_typed_nulls(node.first, types), steps=steps)
-    return replace(node, body=_with_typed_nulls(node.body, types))
+
+    __slots__ = ("_by_name", "_found", "_items", "_same", "_shown", "columns", "named", "scope")
+
+    def __init__(self, columns: _Columns, scope: Scope | None) -> None:
+        self.columns = columns
+        self.scope = scope
+        items = () if scope is None else scope.outputs
+        self.named = {item.alias.text.lower(): item.expression for item in items if item.alias is not None}
+        self._items = items
+        self._same = {id(item.expression) for item in items}
+        self._shown: set[tree.Expression] | None = None
+        self._by_name: dict[str, list[int]] = {}
+        for number, column in enumerate(columns):
+            self._by_name.setdefault(column.name.lower(), []).append(number)
+        self._found: dict[Identifier, int | None] = {}
+
+    def position_of(self, name: Identifier) -> int | None:
+        """Return which output column a name means, counted from 0; -1 if it can mean several."""
+        if name not in self._found:
+            self._found[name] = self._position_of(name)
+        return self._found[name]
+
+    def shows(self, node: tree.Expression) -> bool:
+        """Return whether a checked value is that of an output column."""
+        if id(node) in self._same:
+            return True
+        if self._shown is None:
+            self._shown = {item.expression for item in self._items}
+        return node in self._shown
+
+    def _position_of(self, name: Identifier) -> int | None:
+        found = self._by_name.get(name.text.lower(), [])
+        if name.quoted:
+            found = [number for number in found if self.columns[number].name == name.text]
+        if len(found) < 2:  # noqa: PLR2004  no choice
+            return found[0] if found else None
+        # The same column twice is no ambiguity.
+        same = bool(self._items) and len({self._items[number].expression for number in found}) == 1
+        return found[0] if same else _AMBIGUOUS
 
 
-def _typed(item: tree.Output | tree.AllColumns, type_: ValueType) -> tree.Output | tree.AllColumns:
-    if (
-        not isinstance(item, tree.Output)
-        or not isinstance(item.expression, tree.Null)
-        or type_.family not in _TYPED
-    ):
-        return item
-    return replace(item, expression=replace(item.expression, type=type_))
+def _ordering(
+    checker: Checker,
+    term: tree.Ordering,
+    body: tree.Select | tree.SetOperation | tree.Query,
+    outputs: _Outputs,
+) -> tree.Ordering:
+    """Return a term of ORDER BY, with the number of the output column if it means one."""
+    node = term.expression
+    columns, scope = outputs.columns, outputs.scope
+    if isinstance(node, tree.Number) and node.text.isdigit():
+        digits = node.text.lstrip("0")[:10] or "0"
+        if not 1 <= int(digits) <= len(columns):
+            raise checker.problem(
+                AdqlNameError, f"ORDER BY {digits}: the query has {len(columns)} columns", node=node
+            )
+        _check_order(checker, columns[int(digits) - 1].type, node)
+        return tree.Ordering(tree.Number(digits, at=node.at), term.descending, at=term.at)
+    if isinstance(node, tree.Column) and not node.table:
+        position = outputs.position_of(node.name)
+        if position == _AMBIGUOUS:
+            raise checker.problem(
+                AdqlNameError, f"{node} is ambiguous: several output columns have this name", node=node
+            )
+        if position is not None:
+            _check_order(checker, columns[position].type, node)
+            return tree.Ordering(tree.Number(str(position + 1), at=node.at), term.descending, at=term.at)
+    if scope is None or not isinstance(body, tree.Select):
+        raise checker.problem(
+            AdqlNameError, "a set operation is ordered by the names or numbers of its columns", node=term
+        )
+    scope.place = "ORDER BY"
+    checked = _with_outputs(checker, node, outputs.named, scope)
+    _check_order(checker, type_of(checked), node)
+    if scope.has_aggregates:
+        _check_grouped(checker, (checked,), body.group_by, scope)
+    if body.quantifier == "DISTINCT" and not outputs.shows(checked):
+        raise checker.problem(AdqlTypeError, "SELECT DISTINCT is ordered only by what it selects", node=term)
+    return tree.Ordering(_null_as_text(checked), term.descending, at=term.at)
+
+
+def _with_outputs(
+    checker: Checker, node: tree.Expression, named: Mapping[str, tree.Expression], scope: Scope
+) -> tree.Expression:
+    def output(part: tree.Node) -> tree.Node:
+        if isinstance(part, tree.Column) and not part.table and not scope.find(part.name, ()):
+            return named.get(part.name.text.lower(), part)
+        return part
+
+    # What SELECT computes from these names means the same here.
+    return _term(checker, transform(node, output) if named and node not in scope.terms else node, scope)
 
 
 _RULES = Rules(VALUE_RULES, CONDITION_RULES, _query)

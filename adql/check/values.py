@@ -83,6 +83,10 @@ _NAMES = {
 }
 
 
+# -- values
+# ----------------------------------------------------------------------------------------------------------
+
+
 def _number(checker: Checker, node: tree.Number, _scope: Scope | None = None) -> tree.Number:
     """Return a number literal with its type: integer, bigint or double precision."""
     text = node.text
@@ -157,6 +161,16 @@ def _no_column(checker: Checker, node: tree.Column, scope: Scope, found: list[Co
     return checker.problem(AdqlNameError, f"there is no column {shown}", hint, node=node)
 
 
+def _hint_for_output(node: tree.Column, scope: Scope) -> str:
+    """Return what to write instead of the name of an output column where only columns of FROM can stand."""
+    aliases = (
+        item.alias for item in scope.written if isinstance(item, tree.Output) and item.alias is not None
+    )
+    if node.table or not any(same_name(alias, node.name) for alias in aliases):
+        return ""
+    return "it is the name of an output: repeat what it stands for"
+
+
 def _sign(checker: Checker, node: tree.Sign, scope: Scope) -> tree.Sign:
     operand = _numeric(checker, checker.value(node.operand, scope))
     known = type_of(operand)
@@ -176,6 +190,15 @@ def _arithmetic(checker: Checker, node: tree.Arithmetic, scope: Scope) -> tree.A
     return tree.Arithmetic(
         operands, node.operators, at=node.at, type=type_ if unit is None else without_meaning(type_, unit)
     )
+
+
+def _sum_of_units(operands: tuple[tree.Expression, ...]) -> str | None:
+    # A literal takes the unit of what it is added to (REC 4.9.1, the last example but one).
+    units = {
+        type_of(operand).unit for operand in operands if not isinstance(operand, (tree.Number, tree.Sign))
+    }
+    units |= {type_of(operand).unit for operand in operands if isinstance(operand, tree.Sign)} - {None}
+    return sum_unit(units)
 
 
 def _concatenation(checker: Checker, node: tree.Concatenation, scope: Scope) -> tree.Concatenation:
@@ -232,6 +255,35 @@ def _check_own_columns(
         )
 
 
+def _cast(checker: Checker, node: tree.Cast, scope: Scope) -> tree.Expression:
+    """Return a CAST, if the one type can become the other."""
+    operand = checker.value(node.operand, scope)
+    source = type_of(operand).family
+    target = _CAST_TYPES.get(node.target)
+    if target is None:
+        if node.length is not None and not 1 <= node.length <= _LONGEST_TEXT:
+            raise checker.problem(
+                AdqlTypeError, f"a character string has 1 to {_LONGEST_TEXT} characters", node=node
+            )
+        size = None if node.length is None else str(node.length) + ("*" if node.target == "VARCHAR" else "")
+        target = ValueType("string", "char", "*" if size is None else size)
+    if target.family in GEOMETRIES:
+        return geometry_of_text(checker, node, operand)
+    if source not in (*_CAST_SOURCES[target.family], "null", "any"):
+        raise checker.problem(AdqlTypeError, f"{called(source)} cannot be cast to {node.target}", node=node)
+    if target is TIMESTAMP and isinstance(operand, tree.String):
+        hint = "no calendar has that day" if is_missing_day(operand.value) else ""
+        operand = fitted(operand, TIMESTAMP)
+        if type_of(operand).family != "time":
+            raise checker.problem(
+                AdqlTypeError,
+                "a timestamp is written YYYY-MM-DD or YYYY-MM-DDThh:mm:ss[.sss][Z]",
+                hint,
+                node=node.operand,
+            )
+    return tree.Cast(operand, node.target, node.length, at=node.at, type=target)
+
+
 def _case(checker: Checker, node: tree.Case, scope: Scope) -> tree.Case:
     operand = None if node.operand is None else checker.value(node.operand, scope)
     whens = tuple(
@@ -266,33 +318,12 @@ def _numeric(checker: Checker, node: tree.Expression) -> tree.Expression:
     return node
 
 
-def _cast(checker: Checker, node: tree.Cast, scope: Scope) -> tree.Expression:
-    """Return a CAST, if the one type can become the other."""
-    operand = checker.value(node.operand, scope)
-    source = type_of(operand).family
-    target = _CAST_TYPES.get(node.target)
-    if target is None:
-        if node.length is not None and not 1 <= node.length <= _LONGEST_TEXT:
-            raise checker.problem(
-                AdqlTypeError, f"a character string has 1 to {_LONGEST_TEXT} characters", node=node
-            )
-        size = None if node.length is None else str(node.length) + ("*" if node.target == "VARCHAR" else "")
-        target = ValueType("string", "char", "*" if size is None else size)
-    if target.family in GEOMETRIES:
-        return geometry_of_text(checker, node, operand)
-    if source not in (*_CAST_SOURCES[target.family], "null", "any"):
-        raise checker.problem(AdqlTypeError, f"{called(source)} cannot be cast to {node.target}", node=node)
-    if target is TIMESTAMP and isinstance(operand, tree.String):
-        hint = "no calendar has that day" if is_missing_day(operand.value) else ""
-        operand = fitted(operand, TIMESTAMP)
-        if type_of(operand).family != "time":
-            raise checker.problem(
-                AdqlTypeError,
-                "a timestamp is written YYYY-MM-DD or YYYY-MM-DDThh:mm:ss[.sss][Z]",
-                hint,
-                node=node.operand,
-            )
-    return tree.Cast(operand, node.target, node.length, at=node.at, type=target)
+def _same_unit(type_: ValueType) -> ValueType:
+    return without_meaning(type_, type_.unit)
+
+
+# -- conditions
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _comparison(checker: Checker, node: tree.Comparison, scope: Scope) -> tree.Comparison:
@@ -414,29 +445,6 @@ def _different(checker: Checker, left: ValueType, right: ValueType, node: tree.N
     ):
         hint = "no calendar has that day"
     return checker.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
-
-
-def _hint_for_output(node: tree.Column, scope: Scope) -> str:
-    """Return what to write instead of the name of an output column where only columns of FROM can stand."""
-    aliases = (
-        item.alias for item in scope.written if isinstance(item, tree.Output) and item.alias is not None
-    )
-    if node.table or not any(same_name(alias, node.name) for alias in aliases):
-        return ""
-    return "it is the name of an output: repeat what it stands for"
-
-
-def _same_unit(type_: ValueType) -> ValueType:
-    return without_meaning(type_, type_.unit)
-
-
-def _sum_of_units(operands: tuple[tree.Expression, ...]) -> str | None:
-    # A literal takes the unit of what it is added to (REC 4.9.1, the last example but one).
-    units = {
-        type_of(operand).unit for operand in operands if not isinstance(operand, (tree.Number, tree.Sign))
-    }
-    units |= {type_of(operand).unit for operand in operands if isinstance(operand, tree.Sign)} - {None}
-    return sum_unit(units)
 
 
 VALUE_RULES: Mapping[type, Callable[..., tree.Expression]] = {

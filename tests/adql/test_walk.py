@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from adql import columns, functions, parse, tables, transform, tree, walk
+from adql import columns, functions, parse, printer, tables, transform, tree, walk
+from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
+from adql.check.values import CONDITION_RULES, VALUE_RULES
 from adql.names import Identifier
 from tests.adql.trees import queries
 
@@ -86,3 +88,16 @@ def test_walking_yields_parents_before_children_in_the_order_of_the_query() -> N
 def test_a_node_shows_what_it_holds() -> None:
     column = parse("SELECT o.ra FROM t AS o").body
     assert "Column(name=Identifier(text='ra', quoted=False)" in repr(column)
+
+
+def sorts_of_node(base: type[tree.Node]) -> set[type]:
+    """Return the sorts of node of a kind, without the kinds, which no query has."""
+    kinds = (tree.Node, tree.Expression, tree.Condition, tree.TableReference)
+    found = {one for one in vars(tree).values() if isinstance(one, type) and issubclass(one, base)}
+    return found - set(kinds)
+
+
+def test_each_sort_of_node_is_printed_and_each_value_and_condition_has_a_rule_and_a_writer() -> None:
+    assert printer._PRINTERS.keys() == sorts_of_node(tree.Node)
+    assert VALUE_RULES.keys() == VALUE_WRITERS.keys() == sorts_of_node(tree.Expression)
+    assert CONDITION_RULES.keys() == CONDITION_WRITERS.keys() == sorts_of_node(tree.Condition)

@@ -49,12 +49,6 @@ def column_sql(origin: ColumnOrigin, sql_name: str) -> str:
     return quote_identifier(origin.relation.alias) + "." + quote_identifier(sql_name)
 
 
-def _degrees(emitter: Emitter, node: tree.Expression) -> str:
-    """Return a number of degrees; a constant is folded, so that all positions are one shape."""
-    value = constant_value(node)
-    return emitter.numeric(node) if value is None else emitter.constant(value, "double precision")
-
-
 def geometry_sql(emitter: Emitter, node: tree.Expression) -> str:
     """Return a geometry as a value of pgSphere's types."""
     if isinstance(node, tree.Function):
@@ -72,35 +66,6 @@ def geometry_sql(emitter: Emitter, node: tree.Expression) -> str:
     return emitter.sql(node)
 
 
-def _circle_of(node: tree.Expression) -> tuple[tree.Expression, tree.Expression] | None:
-    """Return centre and radius of a CIRCLE; `None` for a circle that is stored."""
-    if not isinstance(node, tree.Function) or node.name != "CIRCLE":
-        return None
-    *place, radius = node.arguments
-    centre = place[0] if len(place) == 1 else tree.Function("POINT", tuple(place), at=node.at, type=POINT)
-    return centre, radius
-
-
-def area_sql(emitter: Emitter, node: tree.Expression) -> str:
-    """Return the area of a geometry in square degrees."""
-    if type_of(node).family == "point":
-        zero = cast("0", "double precision")
-        return "CASE WHEN " + geometry_sql(emitter, node) + " IS NOT NULL THEN " + zero + " END"
-    return call("degrees", call("degrees", call("area", geometry_sql(emitter, node))))
-
-
-def coordinate_sql(emitter: Emitter, node: tree.Expression, number: int) -> str:
-    """Return longitude (0) or latitude (1) of a point, in degrees."""
-    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
-        return cast(emitter.numeric(node.arguments[number]), "double precision")
-    return call("degrees", call(("long", "lat")[number], geometry_sql(emitter, node)))
-
-
-def distance_sql(first: str, second: str) -> str:
-    """Return the distance of two points in degrees."""
-    return call("degrees", first + " <-> " + second)
-
-
 def array_sql(emitter: Emitter, node: tree.Expression) -> str:
     """Return a geometry as DALI's array of degrees."""
     family = type_of(node).family
@@ -113,37 +78,6 @@ def array_sql(emitter: Emitter, node: tree.Expression) -> str:
         parts.append(call("degrees", call("radius", text)))
     nothing = cast("ARRAY[" + ", ".join(["NULL"] * len(parts)) + "]", "double precision[]")
     return call("NULLIF", "ARRAY[" + ", ".join(parts) + "]", nothing)
-
-
-def _index_rank(node: tree.Expression) -> int:
-    """Return how likely a point has an index: catalogue, subquery, upload, constant."""
-    columns = [column for column in walk(node) if isinstance(column, tree.Column)]
-    if not columns:
-        return 0
-    plain = isinstance(node, tree.Column) or (
-        isinstance(node, tree.Function) and all(isinstance(of, tree.Column) for of in node.arguments)
-    )
-    ranks = [1]
-    for column in columns:
-        origin = column.origin
-        table = None if origin is None else origin.relation.table
-        if plain and table is not None and not table.is_upload:
-            ranks.append(4 if origin is not None and origin.column.indexed else 3)
-        elif plain and origin is not None and table is None:
-            ranks.append(2)
-    return max(ranks)
-
-
-def _covering_region(node: tree.Expression) -> str | None:
-    """Return the stored region in which a stored position lies, if it is known that it does."""
-    found = None
-    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
-        found = _stored_position(node)
-    elif isinstance(node, tree.Function) and node.name == "CENTROID":
-        found = _stored_centre(node.arguments[0])
-    if found is None or found[1].region is None:
-        return None
-    return column_sql(found[0], found[1].region)
 
 
 def _point(emitter: Emitter, node: tree.Function) -> str:
@@ -169,6 +103,15 @@ def _circle(emitter: Emitter, node: tree.Function) -> str:
             node=node,
         )
     return call("scircle", geometry_sql(emitter, centre), call("radians", _degrees(emitter, radius)))
+
+
+def _circle_of(node: tree.Expression) -> tuple[tree.Expression, tree.Expression] | None:
+    """Return centre and radius of a CIRCLE; `None` for a circle that is stored."""
+    if not isinstance(node, tree.Function) or node.name != "CIRCLE":
+        return None
+    *place, radius = node.arguments
+    centre = place[0] if len(place) == 1 else tree.Function("POINT", tuple(place), at=node.at, type=POINT)
+    return centre, radius
 
 
 def _centroid(emitter: Emitter, node: tree.Function) -> str:
@@ -214,6 +157,36 @@ def _hidden(emitter: Emitter, node: tree.Expression, what: str) -> str:
     )
 
 
+def _degrees(emitter: Emitter, node: tree.Expression) -> str:
+    """Return a number of degrees; a constant is folded, so that all positions are one shape."""
+    value = constant_value(node)
+    return emitter.numeric(node) if value is None else emitter.constant(value, "double precision")
+
+
+def area_sql(emitter: Emitter, node: tree.Expression) -> str:
+    """Return the area of a geometry in square degrees."""
+    if type_of(node).family == "point":
+        zero = cast("0", "double precision")
+        return "CASE WHEN " + geometry_sql(emitter, node) + " IS NOT NULL THEN " + zero + " END"
+    return call("degrees", call("degrees", call("area", geometry_sql(emitter, node))))
+
+
+def coordinate_sql(emitter: Emitter, node: tree.Expression, number: int) -> str:
+    """Return longitude (0) or latitude (1) of a point, in degrees."""
+    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
+        return cast(emitter.numeric(node.arguments[number]), "double precision")
+    return call("degrees", call(("long", "lat")[number], geometry_sql(emitter, node)))
+
+
+def distance_sql(first: str, second: str) -> str:
+    """Return the distance of two points in degrees."""
+    return call("degrees", first + " <-> " + second)
+
+
+# -- polygons and boxes
+# ----------------------------------------------------------------------------------------------------------
+
+
 def _polygon(emitter: Emitter, node: tree.Function) -> str:
     """Return a POLYGON or BOX as ``spoly``."""
     vertices = _constant_vertices(emitter, node)
@@ -234,14 +207,6 @@ def _polygon(emitter: Emitter, node: tree.Function) -> str:
     for text in texts[1:]:
         pieces += ("','", text)
     return cast(joined("||", *pieces, "'}'"), "spoly")
-
-
-def _constant_centroid(emitter: Emitter, node: tree.Expression) -> tuple[float, float] | None:
-    """Return the centre of a POLYGON of constants, in degrees; `None` for all else."""
-    if not isinstance(node, tree.Function) or node.name != "POLYGON":
-        return None
-    vertices = _constant_vertices(emitter, node)
-    return None if vertices is None else polygon_centroid(vertices)
 
 
 def _polygon_array(emitter: Emitter, node: tree.Expression) -> str:
@@ -287,6 +252,33 @@ def _constant_vertices(emitter: Emitter, node: tree.Function) -> Vertices | None
     return vertices
 
 
+def _constant_centroid(emitter: Emitter, node: tree.Expression) -> tuple[float, float] | None:
+    """Return the centre of a POLYGON of constants, in degrees; `None` for all else."""
+    if not isinstance(node, tree.Function) or node.name != "POLYGON":
+        return None
+    vertices = _constant_vertices(emitter, node)
+    return None if vertices is None else polygon_centroid(vertices)
+
+
+def _coordinates(node: tree.Function) -> list[tree.Expression]:
+    """Return the numbers of a polygon or box; empty if a vertex is a point that is not two numbers."""
+    numbers: list[tree.Expression] = []
+    for argument in node.arguments:
+        if isinstance(argument, tree.Function) and argument.name == "POINT":
+            numbers += argument.arguments
+        elif type_of(argument).family == "point":
+            return []
+        else:
+            numbers.append(argument)
+    return numbers
+
+
+def _corners(longitude: float, latitude: float, width: float, height: float) -> list[float]:
+    west, east = longitude - width / 2, longitude + width / 2
+    south, north = latitude - height / 2, latitude + height / 2
+    return [west, south, east, south, east, north, west, north]
+
+
 def _double(emitter: Emitter, node: tree.Expression) -> str:
     value = constant_value(node)
     type_ = "double precision"
@@ -309,6 +301,10 @@ def _box_corners(emitter: Emitter, node: tree.Function) -> list[str]:
     return [west, south, east, south, east, north, west, north]
 
 
+# -- conditions that an index serves
+# ----------------------------------------------------------------------------------------------------------
+
+
 def relation_sql(emitter: Emitter, node: tree.Function) -> str:
     """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve."""
     first, second = node.arguments
@@ -326,6 +322,48 @@ def relation_sql(emitter: Emitter, node: tree.Function) -> str:
     region = geometry_sql(emitter, second)
     condition = joined("<@", geometry_sql(emitter, first), region)
     return condition if isinstance(second, tree.Column) else _covered(first, condition, region)
+
+
+def relation_compared(emitter: Emitter, left: tree.Function, sign: str, right: tree.Expression) -> str | None:
+    """Return ``CONTAINS(...) = 1`` and its relatives; `None` if the other side is not a constant."""
+    value = constant_value(right)
+    if value is None:
+        return None
+    true, false = _COMPARE[sign](1, value), _COMPARE[sign](0, value)
+    if true == false:
+        return None
+    relation = relation_sql(emitter, left)
+    return relation if true else "(NOT " + relation + ")"
+
+
+def near_sql(
+    emitter: Emitter, node: tree.Function, limit: tree.Expression, exactly: Callable[[str, str], str]
+) -> str | None:
+    """Return a distance that is less than a limit: a circle for the index, and the exact comparison.
+
+    pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too
+    large.
+    """
+    point, centre = node.arguments
+    value = constant_value(limit)
+    if value is not None:
+        if not 0 <= value <= _LARGEST_RADIUS:
+            return None
+    elif not _relations(limit) or _relations(limit) >= _relations(node):
+        # A radius that changes with the row that is looked for serves no index.
+        return None
+    first, second = _ranked(point, centre, limit)
+    start = len(emitter.parameters)
+    one, other = geometry_sql(emitter, first), geometry_sql(emitter, second)
+    radius = _degrees(emitter, limit)
+    if len(one) + len(other) + len(radius) > _LONGEST_REPEATED:
+        del emitter.parameters[start:], emitter.parameter_types[start:]
+        return None
+    # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
+    # answer.
+    radians = call("radians", radius if value is not None else call("GREATEST", radius, "0"))
+    within = _in_circle(emitter, first, one, other, radians)
+    return joined("AND", within, exactly(distance_sql(one, other), radius))
 
 
 def _overlap(emitter: Emitter, first: tree.Expression, second: tree.Expression) -> str:
@@ -374,46 +412,44 @@ def _ranked(
     return point, centre
 
 
-def relation_compared(emitter: Emitter, left: tree.Function, sign: str, right: tree.Expression) -> str | None:
-    """Return ``CONTAINS(...) = 1`` and its relatives; `None` if the other side is not a constant."""
-    value = constant_value(right)
-    if value is None:
-        return None
-    true, false = _COMPARE[sign](1, value), _COMPARE[sign](0, value)
-    if true == false:
-        return None
-    relation = relation_sql(emitter, left)
-    return relation if true else "(NOT " + relation + ")"
+def _index_rank(node: tree.Expression) -> int:
+    """Return how likely a point has an index: catalogue, subquery, upload, constant."""
+    columns = [column for column in walk(node) if isinstance(column, tree.Column)]
+    if not columns:
+        return 0
+    plain = isinstance(node, tree.Column) or (
+        isinstance(node, tree.Function) and all(isinstance(of, tree.Column) for of in node.arguments)
+    )
+    ranks = [1]
+    for column in columns:
+        origin = column.origin
+        table = None if origin is None else origin.relation.table
+        if plain and table is not None and not table.is_upload:
+            ranks.append(4 if origin is not None and origin.column.indexed else 3)
+        elif plain and origin is not None and table is None:
+            ranks.append(2)
+    return max(ranks)
 
 
-def near_sql(
-    emitter: Emitter, node: tree.Function, limit: tree.Expression, exactly: Callable[[str, str], str]
-) -> str | None:
-    """Return a distance that is less than a limit: a circle for the index, and the exact comparison.
+def _relations(node: tree.Expression) -> set[str]:
+    columns = (column for column in walk(node) if isinstance(column, tree.Column))
+    return {column.origin.relation.alias for column in columns if column.origin is not None}
 
-    pgSphere takes what differs by a nanoradian for the same, so that the circle alone is a little too
-    large.
-    """
-    point, centre = node.arguments
-    value = constant_value(limit)
-    if value is not None:
-        if not 0 <= value <= _LARGEST_RADIUS:
-            return None
-    elif not _relations(limit) or _relations(limit) >= _relations(node):
-        # A radius that changes with the row that is looked for serves no index.
+
+# -- stored positions and regions
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _covering_region(node: tree.Expression) -> str | None:
+    """Return the stored region in which a stored position lies, if it is known that it does."""
+    found = None
+    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
+        found = _stored_position(node)
+    elif isinstance(node, tree.Function) and node.name == "CENTROID":
+        found = _stored_centre(node.arguments[0])
+    if found is None or found[1].region is None:
         return None
-    first, second = _ranked(point, centre, limit)
-    start = len(emitter.parameters)
-    one, other = geometry_sql(emitter, first), geometry_sql(emitter, second)
-    radius = _degrees(emitter, limit)
-    if len(one) + len(other) + len(radius) > _LONGEST_REPEATED:
-        del emitter.parameters[start:], emitter.parameter_types[start:]
-        return None
-    # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
-    # answer.
-    radians = call("radians", radius if value is not None else call("GREATEST", radius, "0"))
-    within = _in_circle(emitter, first, one, other, radians)
-    return joined("AND", within, exactly(distance_sql(one, other), radius))
+    return column_sql(found[0], found[1].region)
 
 
 def _stored_position(node: tree.Function) -> tuple[ColumnOrigin, Position] | None:
@@ -442,27 +478,3 @@ def _stored_centre(node: tree.Expression) -> tuple[ColumnOrigin, Position] | Non
 
 def _positions_of(origin: ColumnOrigin) -> tuple[Position, ...]:
     return () if origin.relation.table is None else origin.relation.table.positions
-
-
-def _coordinates(node: tree.Function) -> list[tree.Expression]:
-    """Return the numbers of a polygon or box; empty if a vertex is a point that is not two numbers."""
-    numbers: list[tree.Expression] = []
-    for argument in node.arguments:
-        if isinstance(argument, tree.Function) and argument.name == "POINT":
-            numbers += argument.arguments
-        elif type_of(argument).family == "point":
-            return []
-        else:
-            numbers.append(argument)
-    return numbers
-
-
-def _corners(longitude: float, latitude: float, width: float, height: float) -> list[float]:
-    west, east = longitude - width / 2, longitude + width / 2
-    south, north = latitude - height / 2, latitude + height / 2
-    return [west, south, east, south, east, north, west, north]
-
-
-def _relations(node: tree.Expression) -> set[str]:
-    columns = (column for column in walk(node) if isinstance(column, tree.Column))
-    return {column.origin.relation.alias for column in columns if column.origin is not None}

@@ -36,6 +36,16 @@ _PAIR = 2
 _TEXT_ROWS = (("uuid", "string"), ("uuid", "region"))
 
 
+# -- values
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _null(_emitter: Emitter, node: tree.Null) -> str:
+    known = type_of(node)
+    type_ = _NULL_TYPES.get(known.datatype if known.family == "numeric" else known.family)
+    return "NULL" if type_ is None else cast("NULL", type_)
+
+
 def _column(_emitter: Emitter, node: tree.Column) -> str:
     """Return a column; after FULL JOIN ... USING the first value that is there."""
     origin = node.origin
@@ -123,10 +133,8 @@ def _scalar_query(emitter: Emitter, node: tree.ScalarQuery) -> str:
     return "(" + emitter.subquery(node.query) + ")"
 
 
-def _null(_emitter: Emitter, node: tree.Null) -> str:
-    known = type_of(node)
-    type_ = _NULL_TYPES.get(known.datatype if known.family == "numeric" else known.family)
-    return "NULL" if type_ is None else cast("NULL", type_)
+# -- conditions
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _comparison(emitter: Emitter, node: tree.Comparison) -> str:
@@ -182,6 +190,10 @@ def _between(emitter: Emitter, node: tree.Between) -> str:
     return _between_sql(text, *bounds, negated=node.negated)
 
 
+def _between_sql(text: str, low: str, high: str, *, negated: bool = False) -> str:
+    return "(" + text + (" NOT BETWEEN " if negated else " BETWEEN ") + low + " AND " + high + ")"
+
+
 def _in(emitter: Emitter, node: tree.In) -> str:
     word = " NOT IN (" if node.negated else " IN ("
     if isinstance(node.choices, tree.Query):
@@ -225,6 +237,15 @@ def _list(emitter: Emitter, node: tree.In) -> str | None:
     return emitter.typed_constant(values, widest + "[]")
 
 
+def _literal(node: tree.Expression) -> int | float | None:
+    if isinstance(node, tree.Number):
+        return float(node.text) if node.type is DOUBLE else int(node.text)
+    if not isinstance(node, tree.Sign) or not isinstance(node.operand, tree.Number):
+        return None
+    value = float(node.operand.text) if node.operand.type is DOUBLE else int(node.operand.text)
+    return -value if node.operator == "-" else value
+
+
 def _like(emitter: Emitter, node: tree.Like) -> str:
     operand = emitter.text_of(node.operand)
     word = " NOT " + node.operator + " " if node.negated else " " + node.operator + " "
@@ -256,19 +277,6 @@ def _and(emitter: Emitter, node: tree.And) -> str:
 
 def _or(emitter: Emitter, node: tree.Or) -> str:
     return joined("OR", *map(emitter.condition, node.operands))
-
-
-def _between_sql(text: str, low: str, high: str, *, negated: bool = False) -> str:
-    return "(" + text + (" NOT BETWEEN " if negated else " BETWEEN ") + low + " AND " + high + ")"
-
-
-def _literal(node: tree.Expression) -> int | float | None:
-    if isinstance(node, tree.Number):
-        return float(node.text) if node.type is DOUBLE else int(node.text)
-    if not isinstance(node, tree.Sign) or not isinstance(node.operand, tree.Number):
-        return None
-    value = float(node.operand.text) if node.operand.type is DOUBLE else int(node.operand.text)
-    return -value if node.operator == "-" else value
 
 
 VALUE_WRITERS: Mapping[type, Callable[..., str]] = {
