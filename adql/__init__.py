@@ -1,16 +1,21 @@
-"""ADQL 2.1: parse strictly, explain errors, translate to indexable PostgreSQL. Pure: no database."""
+"""ADQL 2.1: parse strictly, explain errors, translate to indexable PostgreSQL. Pure: no database.
 
-from adql.compiled import CompiledQuery, Server
+In reading order: `errors`, `limits` and `words` (with the table of functions), `names`, `types`, `units`,
+`metadata` (what a service publishes) and `dialect`; `tree`, `walk` and `printer`; `tokens`, `forms` and
+`parser` make a tree of a text; `check` finds its names and types; `backends` write it for a database.
+"""
+
+from adql.backends.postgres.pieces import CompiledQuery, Server
+from adql.backends.postgres.query import to_postgres
+from adql.check.query import validate
 from adql.dialect import RUBIN, STRICT, Dialect
 from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
 from adql.limits import Limits
-from adql.metadata import ColumnMetadata, Metadata, TableMetadata, UserFunction
-from adql.nodes import Column, Function, Identifier, Node, Query, Table
+from adql.metadata import ColumnMetadata, Metadata, TableMetadata, UserFunction, metadata_from_rows
+from adql.names import Identifier
 from adql.parser import parse
-from adql.postgres import to_postgres
-from adql.published import metadata_from_rows
+from adql.tree import Column, Function, Node, Query, Table
 from adql.types import OutputColumn
-from adql.validate import validate
 from adql.walk import columns, functions, replace_children, tables, transform, walk
 
 __all__ = [

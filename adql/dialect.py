@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from adql.metadata import UserFunction
 from adql.types import ValueType
 
-__all__ = ["RUBIN", "STRICT", "Dialect", "dialect_named"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
@@ -17,7 +15,7 @@ class Dialect:
     Parameters
     ----------
     name
-        How the command line calls it.
+        Name on the command line.
     function_words_as_names
         A word that is reserved only as the name of a function (``distance``, ``area``) is a name where no
         parenthesis follows: Rubin's tutorials write ``DISTANCE(...) AS distance``. It stands in the tree as
@@ -68,6 +66,6 @@ def dialect_named(name: str) -> Dialect:
     Raises
     ------
     KeyError
-        There is none of that name.
+        No dialect has that name.
     """
     return _DIALECTS[name]

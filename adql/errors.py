@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from tapdb.errors import TapdbError
 
-__all__ = ["AdqlError", "AdqlLimitError", "AdqlNameError", "AdqlSyntaxError", "AdqlTypeError"]
-
 # A longer source line is shown as a window around the caret: some programs send a query as one line of many
 # kilobytes.
 _WINDOW = 100
@@ -80,6 +78,6 @@ class AdqlLimitError(AdqlError):
 
 def _with_caret(line: str, column: int) -> str:
     start = max(0, column - 1 - _WINDOW // 2)
-    # A tab or control character would move the caret, or the terminal of whoever reads the log.
+    # A tab or control character would move the caret, or upset the terminal that shows the log.
     window = "".join(of if of.isprintable() else " " for of in line[start : start + _WINDOW])
     return f"  {window}\n  {' ' * (column - 1 - start)}^"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from adql.values import Column, Expression, Function, Null, Number, Sign, String
+from adql.tree import Column, Expression, Function, Null, Number, Sign, String
 from adql.words import FUNCTIONS, FunctionForm
-
-__all__ = ["argument_problem"]
 
 # What is wrong, and the number of the argument at fault, -1 for the whole call.
 _Problem = tuple[str, int]
@@ -31,8 +29,8 @@ def argument_problem(name: str, arguments: Sequence[Expression]) -> tuple[str, i
     """
     form = FUNCTIONS[name]
     if not form.least <= len(arguments) <= form.most:
-        return _USAGE.get(form.shape) or _count_problem(name, form, len(arguments)), _WHOLE
-    return _CHECKS[form.shape](name, arguments)
+        return _USAGE.get(form.arguments) or _count_problem(name, form, len(arguments)), _WHOLE
+    return _CHECKS[form.arguments](name, arguments)
 
 
 def _numbers(name: str, arguments: _Arguments) -> _Problem | None:

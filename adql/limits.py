@@ -1,20 +1,18 @@
-"""How large a query may be, and how many rows it may return."""
+"""Limits on the size of a query and of its result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds that hold before a tree is built or a database is asked.
+    """Limits on a query, checked before a tree is built or a database is used.
 
     Parameters
     ----------
     max_bytes
-        Length of the query text in UTF-8.
+        Length of the query text in UTF-8, in bytes.
     max_tokens
         Words, names, literals and signs in the query: enough for a list of ten thousand object ids.
     max_other_tokens
@@ -40,8 +38,8 @@ class Limits:
         Output columns, those of subqueries and of ``SELECT *`` included; one that USING or NATURAL merges
         counts four times, because it costs as much.
     max_rows
-        Rows that the service returns (TAP's MAXREC); one more is asked of the database, so that an overflow
-        shows. `None` sets no limit of its own.
+        Maximum number of rows that the service returns (TAP's MAXREC). The database is asked for one more, to
+        detect an overflow. `None` sets no limit.
     """
 
     max_bytes: int = 500_000

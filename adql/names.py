@@ -1,15 +1,21 @@
-"""Names as a service publishes them, and as a query has to write them."""
+"""Names: as a service publishes them, and as a query writes them."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from adql.values import Identifier
 from adql.words import RESERVED_WORDS
 
-__all__ = ["identifier_of", "names_match", "same_name", "split_name"]
-
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A name; `quoted` if it was written in double quotes and so keeps its case and its characters."""
+
+    text: str
+    quoted: bool = False
 
 
 def identifier_of(name: str) -> Identifier:

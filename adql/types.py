@@ -5,28 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-__all__ = [
-    "ANY",
-    "BOOLEAN",
-    "CIRCLE",
-    "DOUBLE",
-    "GEOMETRIES",
-    "INT",
-    "LONG",
-    "NULL",
-    "POINT",
-    "POLYGON",
-    "TEXT",
-    "TIMESTAMP",
-    "OutputColumn",
-    "ValueType",
-    "common_family",
-    "common_type",
-    "promote",
-    "value_type",
-    "without_meaning",
-]
-
 _NUMBERS = {
     # Sorted by width: the wider of two is the type of their sum.
     "unsignedByte": 0,

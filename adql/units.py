@@ -1,25 +1,125 @@
-"""Units as VOUnits writes them, and the factor between two of them: what IN_UNIT needs (REC 4.9.1).
+"""Units as VOUnits writes them: the factor between two of them, and the unit of a computed value (REC 4.9.1).
 
-A table of factors to SI (`adql.unit_table`) and seventy lines of parser, because astropy takes half a second
-to import and milliseconds for a unit; the tests compare every unit with astropy's.
+A table of factors to SI and seventy lines of parser, because astropy takes half a second to import and
+milliseconds for a unit; the tests compare every unit with astropy's.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from adql.unit_table import PREFIXES, UNITS
 from tapdb.errors import TapdbError
 
-__all__ = ["Unit", "UnitError", "conversion_factor", "read_unit"]
+_AU = 149_597_870_700.0
+_PARSEC = _AU * 648_000 / math.pi
+_YEAR = 365.25 * 86_400
+_EV = 1.602176634e-19
+
+PREFIXES = {
+    "da": 1e1,
+    "h": 1e2,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "Z": 1e21,
+    "Y": 1e24,
+    "d": 1e-1,
+    "c": 1e-2,
+    "m": 1e-3,
+    "u": 1e-6,
+    "n": 1e-9,
+    "p": 1e-12,
+    "f": 1e-15,
+    "a": 1e-18,
+    "z": 1e-21,
+    "y": 1e-24,
+}
+"""Factors of the SI prefixes."""
+
+UNITS: dict[str, tuple[float, dict[str, int], bool]] = {
+    "m": (1.0, {"m": 1}, True),
+    "g": (1e-3, {"kg": 1}, True),
+    "s": (1.0, {"s": 1}, True),
+    "A": (1.0, {"A": 1}, True),
+    "K": (1.0, {"K": 1}, True),
+    "mol": (1.0, {"mol": 1}, True),
+    "cd": (1.0, {"cd": 1}, True),
+    "rad": (1.0, {"rad": 1}, True),
+    "sr": (1.0, {"rad": 2}, True),
+    "Hz": (1.0, {"s": -1}, True),
+    "N": (1.0, {"kg": 1, "m": 1, "s": -2}, True),
+    "Pa": (1.0, {"kg": 1, "m": -1, "s": -2}, True),
+    "J": (1.0, {"kg": 1, "m": 2, "s": -2}, True),
+    "W": (1.0, {"kg": 1, "m": 2, "s": -3}, True),
+    "C": (1.0, {"A": 1, "s": 1}, True),
+    "V": (1.0, {"kg": 1, "m": 2, "s": -3, "A": -1}, True),
+    "S": (1.0, {"kg": -1, "m": -2, "s": 3, "A": 2}, True),
+    "F": (1.0, {"kg": -1, "m": -2, "s": 4, "A": 2}, True),
+    "Wb": (1.0, {"kg": 1, "m": 2, "s": -2, "A": -1}, True),
+    "T": (1.0, {"kg": 1, "s": -2, "A": -1}, True),
+    "H": (1.0, {"kg": 1, "m": 2, "s": -2, "A": -2}, True),
+    "Ohm": (1.0, {"kg": 1, "m": 2, "s": -3, "A": -2}, True),
+    "lm": (1.0, {"cd": 1, "rad": 2}, True),
+    "lx": (1.0, {"cd": 1, "rad": 2, "m": -2}, True),
+    "deg": (math.pi / 180, {"rad": 1}, True),
+    "arcmin": (math.pi / 10_800, {"rad": 1}, True),
+    "arcsec": (math.pi / 648_000, {"rad": 1}, True),
+    "mas": (math.pi / 648_000_000, {"rad": 1}, False),
+    "min": (60.0, {"s": 1}, False),
+    "h": (3_600.0, {"s": 1}, True),
+    "d": (86_400.0, {"s": 1}, True),
+    "a": (_YEAR, {"s": 1}, True),
+    "yr": (_YEAR, {"s": 1}, True),
+    "AU": (_AU, {"m": 1}, False),
+    "au": (_AU, {"m": 1}, False),
+    "pc": (_PARSEC, {"m": 1}, True),
+    "lyr": (9_460_730_472_580_800.0, {"m": 1}, True),
+    "Angstrom": (1e-10, {"m": 1}, False),
+    "angstrom": (1e-10, {"m": 1}, False),
+    "solRad": (6.957e8, {"m": 1}, False),
+    "barn": (1e-28, {"m": 2}, True),
+    "solMass": (1.988409870698051e30, {"kg": 1}, False),
+    "u": (1.66053906892e-27, {"kg": 1}, False),
+    "eV": (_EV, {"kg": 1, "m": 2, "s": -2}, True),
+    "Ry": (13.605693122990 * _EV, {"kg": 1, "m": 2, "s": -2}, True),
+    "erg": (1e-7, {"kg": 1, "m": 2, "s": -2}, True),
+    "solLum": (3.828e26, {"kg": 1, "m": 2, "s": -3}, False),
+    "Jy": (1e-26, {"kg": 1, "s": -2}, True),
+    "G": (1e-4, {"kg": 1, "s": -2, "A": -1}, True),
+    "D": (1e-21 / 299_792_458, {"A": 1, "s": 1, "m": 1}, False),
+    "R": (1e10 / (4 * math.pi), {"photon": 1, "m": -2, "s": -1, "rad": -2}, True),
+    "mag": (1.0, {"mag": 1}, True),
+    "bit": (1.0, {"bit": 1}, True),
+    "byte": (8.0, {"bit": 1}, True),
+    "B": (8.0, {"bit": 1}, True),
+    "photon": (1.0, {"photon": 1}, False),
+    "ph": (1.0, {"photon": 1}, False),
+    "count": (1.0, {"ct": 1}, False),
+    "ct": (1.0, {"ct": 1}, False),
+    "adu": (1.0, {"adu": 1}, True),
+    "electron": (1.0, {"electron": 1}, False),
+    "pix": (1.0, {"pix": 1}, False),
+    "pixel": (1.0, {"pix": 1}, False),
+    "beam": (1.0, {"beam": 1}, True),
+    "chan": (1.0, {"chan": 1}, False),
+    "bin": (1.0, {"bin": 1}, False),
+    "voxel": (1.0, {"vox": 1}, False),
+}
+"""Factor, powers of the base units, and whether SI prefixes go with it, by name."""
 
 _LONGEST = 200
 _LARGEST_POWER = 50
+# A longer unit is unreadable; without a limit a chain of products would square its length.
+_LONGEST_COMPUTED = 64
+_ATOM = re.compile(r"(?P<name>[A-Za-z]+)(?:\*\*(?P<power>-?[0-9]{1,2}))?")
 
 
 class UnitError(TapdbError, ValueError):
@@ -58,7 +158,7 @@ def read_unit(text: str) -> Unit:
     Raises
     ------
     UnitError
-        The string is no unit that is known here.
+        The unit is unknown.
     """
     if len(text) > _LONGEST:
         raise UnitError(f"{text[:20]!r}... is too long for a unit")
@@ -72,12 +172,12 @@ def read_unit(text: str) -> Unit:
 
 
 def conversion_factor(source: str, target: str) -> float:
-    """Return what a value in one unit is to be multiplied with to be in another.
+    """Return the factor that converts a value from one unit to another.
 
     Raises
     ------
     UnitError
-        One of them is no unit, has no dimension, or they measure different things.
+        A unit is unknown or has no dimension, or the dimensions differ.
     """
     one, other = read_unit(source), read_unit(target)
     for text, unit in ((source, one), (target, other)):
@@ -199,3 +299,54 @@ def _named(name: str, text: str) -> _Value:
 
 def _powers(dimensions: Mapping[str, int]) -> dict[str, Fraction]:
     return {name: Fraction(power) for name, power in dimensions.items()}
+
+
+def sum_unit(units: Iterable[str | None]) -> str | None:
+    """Return the unit of a sum; `None` if its terms have different ones."""
+    different = set(units)
+    return different.pop() if len(different) == 1 else None
+
+
+def product_unit(units: Sequence[str | None], operators: Sequence[str]) -> str | None:
+    """Return the unit of a product; `None` if it has none.
+
+    Parameters
+    ----------
+    units
+        Units of the factors, `None` for a number without one.
+    operators
+        ``*`` or ``/`` between them.
+    """
+    text = units[0]
+    for operator, unit in zip(operators, units[1:], strict=True):
+        if unit is None:
+            continue
+        if text is None:
+            text = unit if operator == "*" else power_unit(unit, -1)
+        elif unit == text:
+            text = power_unit(unit, 2) if operator == "*" else None
+        else:
+            text = _factor(text) + ("." if operator == "*" else "/") + _factor(unit)
+        if text is not None and len(text) > _LONGEST_COMPUTED:
+            return None
+    return text
+
+
+def power_unit(unit: str | None, exponent: float) -> str | None:
+    """Return the unit of a power, which has to be a whole or half one; `None` if it has none."""
+    power = Fraction(exponent) if abs(exponent) <= _LONGEST_COMPUTED else Fraction(0)
+    if unit is None or not power or power.denominator > 2:  # noqa: PLR2004  squares and their roots
+        return None
+    atom = _ATOM.fullmatch(unit)
+    base = f"({unit})"
+    if atom is not None:
+        base = atom["name"]
+        power *= int(atom["power"] or 1)
+    if power == 1:
+        return base
+    text = f"{base}**{power}" if power.denominator == 1 else f"{base}**({power})"
+    return text if power and len(text) <= _LONGEST_COMPUTED else None
+
+
+def _factor(unit: str) -> str:
+    return unit if _ATOM.fullmatch(unit) else f"({unit})"

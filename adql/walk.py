@@ -1,28 +1,29 @@
-"""Read a tree from outside, and make a changed one: what rewriters stand on.
+"""Traverse a tree, and build a changed copy: the base of every rewriter.
 
 A rewriting rule is a function from node to node; `transform` applies it to a whole tree.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
 
 from adql.names import same_name
-from adql.nodes import Aggregate, Column, CommonTable, Function, Node, Query, Table
-
-__all__ = [
-    "children",
-    "columns",
-    "depth",
-    "fields_of",
-    "functions",
-    "replace_children",
-    "tables",
-    "transform",
-    "walk",
-]
+from adql.tree import (
+    Aggregate,
+    Arithmetic,
+    Column,
+    CommonTable,
+    Expression,
+    Function,
+    Node,
+    Number,
+    Query,
+    Sign,
+    Table,
+)
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -79,9 +80,9 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
     Parameters
     ----------
     node
-        The tree; it stays as it is.
+        The tree; not changed.
     rule
-        Returns what stands in place of a node, often the node itself. What no rule changes is not copied.
+        Returns the node to put in place of the given one, often the same. Unchanged parts are not copied.
 
     Examples
     --------
@@ -100,14 +101,14 @@ def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
 
 
 def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
-    """Return a node with something else in the place of each node that it holds directly.
+    """Return a copy of a node in which each node that it holds directly is replaced.
 
     Parameters
     ----------
     node
-        It stays as it is, and is returned itself if nothing changes.
+        Not changed; returned itself if no child changes.
     change
-        Returns what stands in place of a child; called in the order of the query.
+        Returns the node to put in place of a child; called in the order of the query.
     """
     changes: dict[str, object] = {}
     for name in fields_of(type(node)):
@@ -157,6 +158,24 @@ def functions(node: Node) -> tuple[Function | Aggregate, ...]:
     return tuple(found for found in walk(node) if isinstance(found, (Function, Aggregate)))
 
 
+def constant_value(node: Expression) -> float | None:
+    """Return the number that an expression of literals is; `None` if it depends on a row, or has no value.
+
+    Parameters
+    ----------
+    node
+        For example ``-36.5`` or ``0.5 / 3600``.
+    """
+    if isinstance(node, Number):
+        return float(node.text)
+    if isinstance(node, Sign):
+        value = constant_value(node.operand)
+        return -value if value is not None and node.operator == "-" else value
+    if isinstance(node, Arithmetic):
+        return _computed(node)
+    return None
+
+
 def _tables_below(node: Node, known: list[CommonTable]) -> Iterator[Table]:
     for found in walk(node):
         if isinstance(found, Table) and not _names_common_table(found, known):
@@ -169,3 +188,18 @@ def _names_common_table(table: Table, known: list[CommonTable]) -> bool:
 
 def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
     return rule(replace_children(node, lambda child: _transformed(child, rule)))
+
+
+def _computed(node: Arithmetic) -> float | None:
+    total = constant_value(node.operands[0])
+    for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+        value = constant_value(operand)
+        if total is None or value is None:
+            return None
+        if operator == "/":
+            if value == 0:
+                return None
+            total /= value
+        else:
+            total = {"+": total + value, "-": total - value, "*": total * value}[operator]
+    return total if total is not None and math.isfinite(total) else None

@@ -1,47 +1,46 @@
-"""The reserved words of ADQL 2.1 (REC section 2.1.2) and what the functions among them take."""
+"""The reserved words of ADQL 2.1 (REC section 2.1.2), and the table of its functions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = [
-    "ADQL_WORDS",
-    "AGGREGATES",
-    "CAST_TARGETS",
-    "FUNCTIONS",
-    "FUNCTION_WORDS",
-    "RESERVED_WORDS",
-    "SQL_WORDS",
-    "STRUCTURE_WORDS",
-    "FunctionForm",
-]
+MANY = 1_000_000
+"""Number of arguments of a function that takes as many as are written; `adql.limits` bounds it."""
+
+# Units of results that follow from the first argument.
+SAME_UNIT = "same"
+ROOT_UNIT = "root"
+POWER_UNIT = "power"
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionForm:
-    """How a function of the language is written.
+    """How a function of the language is called, and what it returns.
 
     Parameters
     ----------
     kind
         What it returns: ``numeric``, ``string``, ``point``, ``region`` or ``any`` (that of its arguments).
-    shape
-        Which rule reads its arguments: ``numbers``, ``texts``, or the function's own name in lower case.
+    arguments
+        Sort of the arguments: `adql.forms` reads it, `adql.check.functions` finds its types.
     least, most
-        Number of arguments where `shape` is ``numbers`` or ``texts``.
+        Number of arguments.
     section
         Section of the REC.
+    unit
+        Unit of the result of a mathematical function: a unit, or how it follows from the first argument.
     """
 
     kind: str
-    shape: str
+    arguments: str
     least: int
     most: int
     section: str
+    unit: str | None = None
 
 
 # REC section 2.1.3, in its order.
-# END-EXEC is reserved too, but it is no identifier to begin with: it holds a minus sign.
+# END-EXEC is reserved too, but its minus sign keeps it from being an identifier anyway.
 _SQL_WORDS = """
 ABSOLUTE ACTION ADD ALL ALLOCATE ALTER AND ANY ARE AS ASC ASSERTION AT AUTHORIZATION AVG BEGIN BETWEEN BIT
 BIT_LENGTH BOTH BY CASCADE CASCADED CASE CAST CATALOG CHAR CHARACTER CHAR_LENGTH CHARACTER_LENGTH CHECK
@@ -70,8 +69,6 @@ REGION RAND ROUND SIN SQRT TOP TAN TRUNCATE
 """
 ADQL_WORDS = frozenset(_ADQL_WORDS.split())
 
-RESERVED_WORDS = SQL_WORDS | ADQL_WORDS
-
 AGGREGATES = frozenset(("AVG", "COUNT", "MAX", "MIN", "SUM"))
 
 # REC section 4.7.1. The value says whether a length in parentheses may follow.
@@ -90,72 +87,58 @@ CAST_TARGETS = {
 }
 
 
-def _forms(kind: str, shape: str, least: int, most: int, section: str, names: str) -> dict[str, FunctionForm]:
-    form = FunctionForm(kind, shape, least, most, section)
-    return dict.fromkeys(names.split(), form)
-
-
 FUNCTIONS: dict[str, FunctionForm] = {
-    **_forms("numeric", "numbers", 1, 1, "2.3", "ABS CEILING DEGREES EXP FLOOR LOG LOG10 RADIANS SQRT"),
-    **_forms("numeric", "numbers", 1, 1, "2.3", "ACOS ASIN ATAN COS COT SIN TAN"),
-    **_forms("numeric", "numbers", 2, 2, "2.3", "ATAN2 MOD POWER"),
-    **_forms("numeric", "numbers", 0, 0, "2.3", "PI"),
-    **_forms("numeric", "round", 1, 2, "2.3", "ROUND TRUNCATE"),
-    **_forms("numeric", "rand", 0, 1, "2.3", "RAND"),
-    **_forms("numeric", "one_geometry", 1, 1, "4.2.8", "AREA"),
-    **_forms("region", "box", 3, 5, "4.2.9", "BOX"),
-    **_forms("point", "one_geometry", 1, 1, "4.2.10", "CENTROID"),
-    **_forms("region", "circle", 2, 4, "4.2.11", "CIRCLE"),
-    **_forms("numeric", "two_geometries", 2, 2, "4.2.12", "CONTAINS"),
-    **_forms("numeric", "one_point", 1, 1, "4.2.13", "COORD1"),
-    **_forms("numeric", "one_point", 1, 1, "4.2.14", "COORD2"),
-    **_forms("string", "one_geometry", 1, 1, "4.2.15", "COORDSYS"),
-    **_forms("numeric", "distance", 2, 4, "4.2.16", "DISTANCE"),
-    **_forms("numeric", "two_geometries", 2, 2, "4.2.17", "INTERSECTS"),
-    **_forms("point", "point", 2, 3, "4.2.18", "POINT"),
-    **_forms("region", "polygon", 3, 1_000_000, "4.2.19", "POLYGON"),
-    **_forms("region", "region", 1, 1, "4.2.20", "REGION"),
-    **_forms("string", "texts", 1, 1, "4.4.2", "LOWER"),
-    **_forms("string", "texts", 1, 1, "4.4.3", "UPPER"),
-    **_forms("any", "coalesce", 1, 1_000_000, "4.8.1", "COALESCE"),
-    **_forms("numeric", "in_unit", 2, 2, "4.9.1", "IN_UNIT"),
+    "ABS": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit=SAME_UNIT),
+    "CEILING": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit=SAME_UNIT),
+    "DEGREES": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit="deg"),
+    "EXP": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "FLOOR": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit=SAME_UNIT),
+    "LOG": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "LOG10": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "RADIANS": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit="rad"),
+    "SQRT": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit=ROOT_UNIT),
+    "ACOS": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit="rad"),
+    "ASIN": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit="rad"),
+    "ATAN": FunctionForm("numeric", "numbers", 1, 1, "2.3", unit="rad"),
+    "COS": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "COT": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "SIN": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "TAN": FunctionForm("numeric", "numbers", 1, 1, "2.3"),
+    "ATAN2": FunctionForm("numeric", "numbers", 2, 2, "2.3", unit="rad"),
+    "MOD": FunctionForm("numeric", "numbers", 2, 2, "2.3", unit=SAME_UNIT),
+    "POWER": FunctionForm("numeric", "numbers", 2, 2, "2.3", unit=POWER_UNIT),
+    "PI": FunctionForm("numeric", "numbers", 0, 0, "2.3"),
+    "ROUND": FunctionForm("numeric", "round", 1, 2, "2.3", unit=SAME_UNIT),
+    "TRUNCATE": FunctionForm("numeric", "round", 1, 2, "2.3", unit=SAME_UNIT),
+    "RAND": FunctionForm("numeric", "rand", 0, 1, "2.3"),
+    "AREA": FunctionForm("numeric", "one_geometry", 1, 1, "4.2.8"),
+    "BOX": FunctionForm("region", "box", 3, 5, "4.2.9"),
+    "CENTROID": FunctionForm("point", "one_geometry", 1, 1, "4.2.10"),
+    "CIRCLE": FunctionForm("region", "circle", 2, 4, "4.2.11"),
+    "CONTAINS": FunctionForm("numeric", "two_geometries", 2, 2, "4.2.12"),
+    "COORD1": FunctionForm("numeric", "one_point", 1, 1, "4.2.13"),
+    "COORD2": FunctionForm("numeric", "one_point", 1, 1, "4.2.14"),
+    "COORDSYS": FunctionForm("string", "one_geometry", 1, 1, "4.2.15"),
+    "DISTANCE": FunctionForm("numeric", "distance", 2, 4, "4.2.16"),
+    "INTERSECTS": FunctionForm("numeric", "two_geometries", 2, 2, "4.2.17"),
+    "POINT": FunctionForm("point", "point", 2, 3, "4.2.18"),
+    "POLYGON": FunctionForm("region", "polygon", 3, MANY, "4.2.19"),
+    "REGION": FunctionForm("region", "region", 1, 1, "4.2.20"),
+    "LOWER": FunctionForm("string", "texts", 1, 1, "4.4.2"),
+    "UPPER": FunctionForm("string", "texts", 1, 1, "4.4.3"),
+    "COALESCE": FunctionForm("any", "coalesce", 1, MANY, "4.8.1"),
+    "IN_UNIT": FunctionForm("numeric", "in_unit", 2, 2, "4.9.1"),
 }
 
 # Words that hold a query together: where one stands that should not, a name is missing.
-STRUCTURE_WORDS = frozenset(
-    (
-        *(
-            "ALL",
-            "AND",
-            "AS",
-            "BETWEEN",
-            "BY",
-            "CROSS",
-            "DISTINCT",
-            "EXCEPT",
-            "EXISTS",
-            "FROM",
-            "FULL",
-            "GROUP",
-        ),
-        *(
-            "HAVING",
-            "ILIKE",
-            "IN",
-            "INNER",
-            "INTERSECT",
-            "INTO",
-            "IS",
-            "JOIN",
-            "LEFT",
-            "LIKE",
-            "NATURAL",
-            "NOT",
-        ),
-        *("NULL", "OFFSET", "ON", "ONLY", "OR", "ORDER", "OUTER", "RIGHT", "SELECT", "SET", "TOP", "UNION"),
-        *("USING", "VALUES", "WHERE", "WITH"),
-    )
-)
+_STRUCTURE_WORDS = """
+ALL AND AS BETWEEN BY CROSS DISTINCT EXCEPT EXISTS FROM FULL GROUP HAVING ILIKE IN INNER INTERSECT INTO IS
+JOIN LEFT LIKE NATURAL NOT NULL OFFSET ON ONLY OR ORDER OUTER RIGHT SELECT SET TOP UNION USING VALUES WHERE
+WITH
+"""
+STRUCTURE_WORDS = frozenset(_STRUCTURE_WORDS.split())
 
 # Words that are reserved only because a function has that name.
 FUNCTION_WORDS = frozenset(FUNCTIONS) | AGGREGATES
+
+RESERVED_WORDS = SQL_WORDS | ADQL_WORDS | FUNCTION_WORDS

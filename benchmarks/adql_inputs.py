@@ -24,7 +24,8 @@ from adql import (
     to_postgres,
     walk,
 )
-from adql.nodes import Identifier, Join, Table
+from adql.names import Identifier
+from adql.tree import Join, Table
 from adql.types import ANY, DOUBLE
 
 __all__ = ["BOMBS", "CORPUS", "LARGE_TABLE", "Case", "Work", "guess_metadata", "read_cases", "read_work"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adql import Column, Node, Query
 from adql.metadata import ColumnOrigin, TableOrigin
-from adql.nodes import (
+from adql.tree import (
     Aggregate,
     DerivedTable,
     Exists,
@@ -17,8 +17,8 @@ from adql.nodes import (
     SetOperation,
     Table,
     TableReference,
+    type_of,
 )
-from adql.problems import type_of
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body
 

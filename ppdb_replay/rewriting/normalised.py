@@ -8,7 +8,7 @@ from typing import Any
 
 from adql import Identifier, Node, Query, Table, TableMetadata, transform
 from adql.names import identifier_of
-from adql.nodes import And, In, Or
+from adql.tree import And, In, Or
 from ppdb_replay.rewriting.classify import named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adql import Column, Query
 from adql.names import identifier_of
-from adql.nodes import Select
+from adql.tree import Select
 from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.rule_order import is_column_of
 from ppdb_replay.rewriting.version_catalog import VersionCatalog

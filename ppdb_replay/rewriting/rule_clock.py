@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adql import Function, Node, Query, transform
-from adql.nodes import Cast, Expression, Number, String
+from adql.tree import Cast, Expression, Number, String
 from ppdb_replay.errors import ClockValueMissingError
 from ppdb_replay.rewriting.version_catalog import ClockFunction, VersionCatalog
 from tapdb.extras import from_extra

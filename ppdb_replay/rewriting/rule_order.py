@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from adql import Column, Identifier, Node, Query, replace_children
 from adql.names import identifier_of
-from adql.nodes import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
+from adql.tree import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body, Relation, Surroundings
 from ppdb_replay.rewriting.shown import Shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adql import Column, Identifier, Query, Table, TableMetadata
-from adql.nodes import And, Comparison, Condition, Number, Output, Select, SetOperation, SetStep
+from adql.tree import And, Comparison, Condition, Number, Output, Select, SetOperation, SetStep
 from ppdb_replay.rewriting.snapshot_seen import snapshot_seen
 from ppdb_replay.rewriting.table_replacement import Wanted, replace_tables
 from ppdb_replay.rewriting.version_catalog import (

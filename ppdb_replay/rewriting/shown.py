@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adql import TableMetadata
-from adql.nodes import Expression
+from adql.tree import Expression
 from adql.types import GEOMETRIES
 
 __all__ = ["Shown", "shown_columns"]

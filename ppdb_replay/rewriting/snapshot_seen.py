@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adql import Column, Table, walk
-from adql.nodes import AllColumns, And, Comparison, Condition, Number, Select
+from adql.tree import AllColumns, And, Comparison, Condition, Number, Select
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, SNAP_TO
 
 __all__ = ["sees_one_version", "snapshot_seen"]

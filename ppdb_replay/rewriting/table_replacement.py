@@ -8,15 +8,7 @@ from typing import TypeVar
 
 from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, walk
 from adql.names import same_name
-from adql.nodes import (
-    AllColumns,
-    DerivedTable,
-    Exists,
-    Join,
-    JoinedTable,
-    Select,
-    TableReference,
-)
+from adql.tree import AllColumns, DerivedTable, Exists, Join, JoinedTable, Select, TableReference
 from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import VersionCatalog, VersionedTable, column_identifiers
 

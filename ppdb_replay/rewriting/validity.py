@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from adql import Column, Identifier, Query, Table, TableMetadata
-from adql.nodes import (
+from adql.tree import (
     And,
     Comparison,
     Condition,

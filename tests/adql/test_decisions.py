@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import pytest
 
-from adql import RUBIN, STRICT, AdqlError, AdqlSyntaxError, AdqlTypeError, Dialect, nodes, parse
+from adql import RUBIN, STRICT, AdqlError, AdqlSyntaxError, AdqlTypeError, Dialect, parse, tree
+from adql.names import Identifier
 
 LENIENT = Dialect(name="lenient", case_expressions=True, scalar_subqueries=True)
 
 
-def expression(text: str, dialect: Dialect = STRICT) -> nodes.Expression:
+def expression(text: str, dialect: Dialect = STRICT) -> tree.Expression:
     """Return the tree of one value."""
     body = parse(f"SELECT {text} FROM t", dialect=dialect).body
-    assert isinstance(body, nodes.Select)
+    assert isinstance(body, tree.Select)
     (item,) = body.items
-    assert isinstance(item, nodes.Output)
+    assert isinstance(item, tree.Output)
     return item.expression
 
 
@@ -29,8 +30,8 @@ def test_one_semicolon_may_end_a_query_and_two_may_not() -> None:
 
 def test_an_asterisk_may_stand_among_other_columns() -> None:
     body = parse("SELECT *, x FROM t").body
-    assert isinstance(body, nodes.Select)
-    assert body.items[0] == nodes.AllColumns()
+    assert isinstance(body, tree.Select)
+    assert body.items[0] == tree.AllColumns()
 
 
 def test_a_join_needs_no_condition() -> None:
@@ -45,7 +46,7 @@ def test_a_natural_join_takes_no_condition() -> None:
 
 
 def test_string_literals_that_follow_one_another_are_one_literal() -> None:
-    assert expression("'a' 'b'\n'c'") == nodes.String("abc")
+    assert expression("'a' 'b'\n'c'") == tree.String("abc")
 
 
 def test_a_scalar_subquery_is_refused_unless_the_dialect_allows_it() -> None:
@@ -102,9 +103,7 @@ def test_a_function_alone_is_no_condition(text: str) -> None:
 
 
 def test_a_number_literal_can_be_concatenated_and_a_computed_number_only_in_parentheses() -> None:
-    assert expression("name || 1") == nodes.Concatenation(
-        (nodes.Column(nodes.Identifier("name")), nodes.Number("1"))
-    )
+    assert expression("name || 1") == tree.Concatenation((tree.Column(Identifier("name")), tree.Number("1")))
     assert str(expression("(x + 1) || 'a'")) == "(x + 1) || 'a'"
     for text in ("x + 1 || 'a'", "'a' || x * 2", "SIN(x) || 'a'"):
         with pytest.raises(AdqlSyntaxError, match="parentheses"):
@@ -131,15 +130,15 @@ def test_with_stands_before_the_main_query_without_recursion_and_column_names(te
 
 def test_is_null_asks_for_any_value_not_only_a_column() -> None:
     body = parse("SELECT x FROM t WHERE x + 1 IS NOT NULL").body
-    assert isinstance(body, nodes.Select)
-    assert isinstance(body.where, nodes.IsNull)
+    assert isinstance(body, tree.Select)
+    assert isinstance(body.where, tree.IsNull)
 
 
 @pytest.mark.parametrize("name", ["_x", "__row", "é", "\N{CYRILLIC SMALL LETTER ER}a"])
 def test_a_name_starts_with_a_latin_letter_or_stands_in_double_quotes(name: str) -> None:
     with pytest.raises(AdqlSyntaxError):
         parse(f"SELECT {name} FROM t")
-    assert expression(f'"{name}"') == nodes.Column(nodes.Identifier(name, quoted=True))
+    assert expression(f'"{name}"') == tree.Column(Identifier(name, quoted=True))
 
 
 def test_comments_start_with_two_minus_signs_only() -> None:
@@ -150,14 +149,14 @@ def test_comments_start_with_two_minus_signs_only() -> None:
 
 
 def test_a_backslash_in_a_string_is_an_ordinary_character() -> None:
-    assert expression(r"'\'") == nodes.String("\\")
-    assert expression(r"'\n\''x'") == nodes.String(r"\n\'x")
+    assert expression(r"'\'") == tree.String("\\")
+    assert expression(r"'\n\''x'") == tree.String(r"\n\'x")
 
 
 @pytest.mark.parametrize("system", ["''", "'ICRS'", "'icrs GEOCENTER'", "'GALACTIC'", "NULL"])
 def test_a_coordinate_system_is_read_whatever_it_says(system: str) -> None:
     # What it means is a matter of the service: `validate` refuses those that it cannot compare.
-    assert isinstance(expression(f"POINT({system}, 1, 2)"), nodes.Function)
+    assert isinstance(expression(f"POINT({system}, 1, 2)"), tree.Function)
 
 
 def test_the_argument_of_rand_is_any_number() -> None:
@@ -188,10 +187,10 @@ def test_cast_produces_the_types_of_the_rec_alone(target: str) -> None:
 
 def test_intersect_binds_tighter_than_union_and_except() -> None:
     query = parse("SELECT a FROM t UNION SELECT b FROM u INTERSECT SELECT c FROM v EXCEPT SELECT d FROM w")
-    assert isinstance(query.body, nodes.SetOperation)
+    assert isinstance(query.body, tree.SetOperation)
     assert [step.operator for step in query.body.steps] == ["UNION", "EXCEPT"]
     middle = query.body.steps[0].query
-    assert isinstance(middle, nodes.SetOperation)
+    assert isinstance(middle, tree.SetOperation)
     assert [step.operator for step in middle.steps] == ["INTERSECT"]
 
 
@@ -202,16 +201,16 @@ def test_a_set_operator_without_all_is_not_called_distinct() -> None:
 
 def test_and_binds_tighter_than_or_and_not_tighter_than_and() -> None:
     body = parse("SELECT x FROM t WHERE NOT a = 1 AND b = 2 OR c = 3").body
-    assert isinstance(body, nodes.Select)
-    assert isinstance(body.where, nodes.Or)
+    assert isinstance(body, tree.Select)
+    assert isinstance(body.where, tree.Or)
     (both, _) = body.where.operands
-    assert isinstance(both, nodes.And)
-    assert isinstance(both.operands[0], nodes.Not)
+    assert isinstance(both, tree.And)
+    assert isinstance(both.operands[0], tree.Not)
 
 
 def test_polygon_takes_columns_as_points_where_they_cannot_be_pairs_of_numbers() -> None:
     for text in ("POLYGON(a, b, c)", "POLYGON(a, b, c, d, e)", "POLYGON(a, b, c, d, e, f)"):
-        assert isinstance(expression(text), nodes.Function)
+        assert isinstance(expression(text), tree.Function)
     with pytest.raises(AdqlError):
         expression("POLYGON(1, 2, 3, 4, 5)")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from adql import AdqlError, AdqlLimitError, Limits, nodes, parse, to_postgres
+from adql import AdqlError, AdqlLimitError, Limits, parse, to_postgres, tree
 from tests.adql.published_tables import METADATA
 
 LARGE = 100_000
@@ -116,7 +116,7 @@ def test_a_caller_that_is_far_down_the_stack_gets_an_adql_error_at_worst() -> No
             parsed = deep(levels, lambda: parse(text))
         except AdqlLimitError:
             continue
-        assert isinstance(parsed, nodes.Query)
+        assert isinstance(parsed, tree.Query)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_deep_conditions_are_read_and_printed_or_refused(pattern: str) -> None:
 
 def test_a_list_of_ten_thousand_numbers_is_no_bomb() -> None:
     query = parse("SELECT x FROM t WHERE x IN (" + ", ".join(map(str, range(9900))) + ")")
-    assert isinstance(query.body, nodes.Select)
-    assert isinstance(query.body.where, nodes.In)
+    assert isinstance(query.body, tree.Select)
+    assert isinstance(query.body.where, tree.In)
     assert isinstance(query.body.where.choices, tuple)
     assert len(query.body.where.choices) == 9900
 

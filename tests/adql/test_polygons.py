@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
 from adql import AdqlTypeError, Server, parse, to_postgres
-from adql.sphere import clean_vertices, polygon_problem, polygon_text
+from adql.backends.postgres.sphere import clean_vertices, polygon_problem, polygon_text
 from tests.adql.sky import CLOSE_DEG, COUNT, METADATA, Sky, Vertices, vectors
 
 

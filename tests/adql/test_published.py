@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adql import UserFunction, metadata_from_rows
-from adql.names import identifier_of, split_name
-from adql.nodes import Identifier
+from adql.names import Identifier, identifier_of, split_name
 from adql.types import DOUBLE, value_type
 from tests.adql.felis_tables import felis_metadata
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adql import AdqlError, Limits, nodes, parse
+from adql import AdqlError, Limits, parse, tree
 from adql.tokens import read_tokens
 from adql.walk import depth, walk
 from adql.words import RESERVED_WORDS
@@ -26,25 +26,25 @@ _TEXTS = good_queries("valid.txt")
 
 @given(queries())
 @settings(max_examples=150)
-def test_a_tree_that_is_printed_and_parsed_is_the_same_tree(query: nodes.Query) -> None:
+def test_a_tree_that_is_printed_and_parsed_is_the_same_tree(query: tree.Query) -> None:
     assert parse(str(query)) == query
 
 
 @given(values())
 @settings(max_examples=200)
-def test_a_value_that_is_printed_and_parsed_is_the_same_value(value: nodes.Expression) -> None:
+def test_a_value_that_is_printed_and_parsed_is_the_same_value(value: tree.Expression) -> None:
     query = parse(f"SELECT {value} FROM t")
-    assert isinstance(query.body, nodes.Select)
+    assert isinstance(query.body, tree.Select)
     (item,) = query.body.items
-    assert isinstance(item, nodes.Output)
+    assert isinstance(item, tree.Output)
     assert item.expression == value
 
 
 @given(conditions())
 @settings(max_examples=200)
-def test_a_condition_that_is_printed_and_parsed_is_the_same_condition(condition: nodes.Condition) -> None:
+def test_a_condition_that_is_printed_and_parsed_is_the_same_condition(condition: tree.Condition) -> None:
     query = parse(f"SELECT x FROM t WHERE {condition}")
-    assert isinstance(query.body, nodes.Select)
+    assert isinstance(query.body, tree.Select)
     assert query.body.where == condition
 
 
@@ -114,7 +114,7 @@ def test_nothing_that_is_refused_becomes_right_when_it_is_spaced_out(bad: object
 
 @given(queries())
 @settings(max_examples=50)
-def test_walking_meets_every_node_once_and_depth_counts_the_levels(query: nodes.Query) -> None:
+def test_walking_meets_every_node_once_and_depth_counts_the_levels(query: tree.Query) -> None:
     met = list(walk(query))
     assert met[0] is query
     assert 1 < depth(query) <= len(met)

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adql.unit_table import PREFIXES, UNITS
-from adql.units import UnitError, conversion_factor, read_unit
+from adql.units import PREFIXES, UNITS, UnitError, conversion_factor, read_unit
 
 _BASES = [u.m, u.kg, u.s, u.A, u.K, u.mol, u.cd, u.rad]
 _OWN = [u.photon, u.ct, u.adu, u.electron, u.pix, u.beam, u.chan, u.bin, u.vox, u.mag, u.bit]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from adql import AdqlError, AdqlLimitError, Dialect, Limits, Metadata, Query, nodes, parse, validate
+from adql import AdqlError, AdqlLimitError, Dialect, Limits, Metadata, Query, parse, tree, validate
+from adql.names import Identifier
 from tests.adql.published_tables import METADATA
 from tests.adql.queries import BadQuery, bad_queries
 from tests.adql.trees import queries
@@ -119,8 +120,8 @@ def test_a_term_that_is_repeated_is_checked_once_and_is_the_same_node_in_all_its
         "SELECT coord_ra + 1 AS a, COUNT(*) FROM cat.Object GROUP BY a, band ORDER BY coord_ra + 1, COUNT(*)"
     )
     body = query.body
-    assert isinstance(body, nodes.Select)
-    first, second = [item.expression for item in body.items if isinstance(item, nodes.Output)]
+    assert isinstance(body, tree.Select)
+    first, second = [item.expression for item in body.items if isinstance(item, tree.Output)]
     assert body.group_by[0] is first
     assert [term.expression for term in query.order_by] == [first, second]
     assert all(one.expression is other for one, other in zip(query.order_by, (first, second), strict=True))
@@ -226,14 +227,14 @@ def test_limits_hold_for_what_a_short_query_expands_to(text: str, limits: Limits
 
 
 def test_a_tree_that_was_not_parsed_is_checked_too_and_its_errors_have_no_place() -> None:
-    tree = nodes.Query(
-        nodes.Select(
-            (nodes.Output(nodes.Column(nodes.Identifier("nosuch"))),),
-            (nodes.Table((nodes.Identifier("cat"), nodes.Identifier("Source"))),),
+    made = tree.Query(
+        tree.Select(
+            (tree.Output(tree.Column(Identifier("nosuch"))),),
+            (tree.Table((Identifier("cat"), Identifier("Source"))),),
         )
     )
     with pytest.raises(AdqlError, match="there is no column nosuch") as caught:
-        validate(tree, METADATA)
+        validate(made, METADATA)
     assert caught.value.line is None
 
 

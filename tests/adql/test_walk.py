@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from adql import columns, functions, nodes, parse, tables, transform, walk
+from adql import columns, functions, parse, printer, tables, transform, tree, walk
+from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
+from adql.check.values import CONDITION_RULES, VALUE_RULES
+from adql.names import Identifier
 from tests.adql.trees import queries
 
 TEXT = (
@@ -43,11 +46,11 @@ def test_columns_and_functions_are_found_everywhere() -> None:
 def test_a_rule_replaces_nodes_from_the_leaves_up_and_leaves_the_tree_alone() -> None:
     query = parse("SELECT ra FROM t WHERE CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 3)) = 1")
 
-    def qualify(node: nodes.Node) -> nodes.Node:
-        if isinstance(node, nodes.Column) and not node.table:
-            return replace(node, table=(nodes.Identifier("o"),))
-        if isinstance(node, nodes.Table):
-            return replace(node, alias=nodes.Identifier("o"))
+    def qualify(node: tree.Node) -> tree.Node:
+        if isinstance(node, tree.Column) and not node.table:
+            return replace(node, table=(Identifier("o"),))
+        if isinstance(node, tree.Table):
+            return replace(node, alias=Identifier("o"))
         return node
 
     changed = transform(query, qualify)
@@ -57,7 +60,7 @@ def test_a_rule_replaces_nodes_from_the_leaves_up_and_leaves_the_tree_alone() ->
 
 @given(queries())
 @settings(max_examples=40)
-def test_a_rule_that_changes_nothing_returns_the_tree_itself(query: nodes.Query) -> None:
+def test_a_rule_that_changes_nothing_returns_the_tree_itself(query: tree.Query) -> None:
     assert transform(query, lambda node: node) is query
 
 
@@ -85,3 +88,16 @@ def test_walking_yields_parents_before_children_in_the_order_of_the_query() -> N
 def test_a_node_shows_what_it_holds() -> None:
     column = parse("SELECT o.ra FROM t AS o").body
     assert "Column(name=Identifier(text='ra', quoted=False)" in repr(column)
+
+
+def sorts_of_node(base: type[tree.Node]) -> set[type]:
+    """Return the sorts of node of a kind, without the kinds, which no query has."""
+    kinds = (tree.Node, tree.Expression, tree.Condition, tree.TableReference)
+    found = {one for one in vars(tree).values() if isinstance(one, type) and issubclass(one, base)}
+    return found - set(kinds)
+
+
+def test_each_sort_of_node_is_printed_and_each_value_and_condition_has_a_rule_and_a_writer() -> None:
+    assert printer._PRINTERS.keys() == sorts_of_node(tree.Node)
+    assert VALUE_RULES.keys() == VALUE_WRITERS.keys() == sorts_of_node(tree.Expression)
+    assert CONDITION_RULES.keys() == CONDITION_WRITERS.keys() == sorts_of_node(tree.Condition)

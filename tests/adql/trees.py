@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from adql import nodes
+from adql import tree
+from adql.names import Identifier
 from adql.words import RESERVED_WORDS
 
 __all__ = ["conditions", "queries", "values"]
@@ -40,27 +41,27 @@ class _Grower:
     ) -> tuple[_T, ...]:
         return tuple(grow(budget) for _ in range(self.draw(st.integers(least, most))))
 
-    def identifier(self, _budget: int = 0) -> nodes.Identifier:
+    def identifier(self, _budget: int = 0) -> Identifier:
         match self.draw(st.integers(0, 5)):
             case 0:
-                return nodes.Identifier(self.draw(_TEXTS.filter(bool)), quoted=True)
+                return Identifier(self.draw(_TEXTS.filter(bool)), quoted=True)
             case 1:
-                return nodes.Identifier(self.draw(st.sampled_from(_WORDS)), quoted=True)
+                return Identifier(self.draw(st.sampled_from(_WORDS)), quoted=True)
             case _:
-                return nodes.Identifier(self.draw(st.sampled_from(_NAMES)))
+                return Identifier(self.draw(st.sampled_from(_NAMES)))
 
     # -- values
 
-    def literal(self, _budget: int) -> nodes.Expression:
-        return nodes.Number(self.draw(_NUMBERS))
+    def literal(self, _budget: int) -> tree.Expression:
+        return tree.Number(self.draw(_NUMBERS))
 
-    def string(self, _budget: int = 0) -> nodes.String:
-        return nodes.String(self.draw(_TEXTS))
+    def string(self, _budget: int = 0) -> tree.String:
+        return tree.String(self.draw(_TEXTS))
 
-    def column(self, budget: int = 0) -> nodes.Column:
-        return nodes.Column(self.identifier(), self.several(self.identifier, budget, 0, 3))
+    def column(self, budget: int = 0) -> tree.Column:
+        return tree.Column(self.identifier(), self.several(self.identifier, budget, 0, 3))
 
-    def number(self, budget: int) -> nodes.Expression:
+    def number(self, budget: int) -> tree.Expression:
         if budget <= 0:
             return self.one_of(self.literal, self.column, budget=0)
         return self.one_of(
@@ -72,74 +73,74 @@ class _Grower:
             self.geometrical_number,
             self.call,
             self.aggregate,
-            lambda left: nodes.Cast(self.number(left), self.pick("INTEGER", "DOUBLE", "REAL", "BIGINT")),
+            lambda left: tree.Cast(self.number(left), self.pick("INTEGER", "DOUBLE", "REAL", "BIGINT")),
             budget=budget - 1,
         )
 
-    def arithmetic(self, budget: int) -> nodes.Expression:
+    def arithmetic(self, budget: int) -> tree.Expression:
         signs = self.pick("+-", "*/")
         operands = self.several(self.number, budget, 2, 4)
-        return nodes.Arithmetic(operands, tuple(self.pick(*signs) for _ in operands[1:]))
+        return tree.Arithmetic(operands, tuple(self.pick(*signs) for _ in operands[1:]))
 
-    def sign(self, budget: int) -> nodes.Expression:
-        return nodes.Sign(self.pick("+", "-"), self.number(budget))
+    def sign(self, budget: int) -> tree.Expression:
+        return tree.Sign(self.pick("+", "-"), self.number(budget))
 
-    def mathematical(self, budget: int) -> nodes.Expression:
+    def mathematical(self, budget: int) -> tree.Expression:
         match self.draw(st.integers(0, 4)):
             case 0:
-                return nodes.Function("PI", ())
+                return tree.Function("PI", ())
             case 1:
-                places = nodes.Number(str(self.draw(st.integers(0, 9))))
-                return nodes.Function(
-                    "ROUND", (self.number(budget), self.pick(places, nodes.Sign("-", places)))
+                places = tree.Number(str(self.draw(st.integers(0, 9))))
+                return tree.Function(
+                    "ROUND", (self.number(budget), self.pick(places, tree.Sign("-", places)))
                 )
             case 2:
-                return nodes.Function("MOD", (self.number(budget), self.number(budget)))
+                return tree.Function("MOD", (self.number(budget), self.number(budget)))
             case 3:
-                return nodes.Function("IN_UNIT", (self.number(budget), self.string()))
+                return tree.Function("IN_UNIT", (self.number(budget), self.string()))
             case _:
-                return nodes.Function(
+                return tree.Function(
                     self.pick("ABS", "SIN", "SQRT", "LOG10", "CEILING"), (self.number(budget),)
                 )
 
-    def call(self, budget: int) -> nodes.Expression:
+    def call(self, budget: int) -> tree.Expression:
         name = self.pick("COALESCE", "gavo_match", "ivo_hasword", "f")
-        return nodes.Function(name, self.several(self.value, budget, 1 if name == "COALESCE" else 0))
+        return tree.Function(name, self.several(self.value, budget, 1 if name == "COALESCE" else 0))
 
-    def aggregate(self, budget: int) -> nodes.Expression:
+    def aggregate(self, budget: int) -> tree.Expression:
         name = self.pick("AVG", "COUNT", "MAX", "MIN", "SUM")
         if name == "COUNT" and self.flag():
-            return nodes.Aggregate("COUNT")
-        return nodes.Aggregate(name, self.value(budget), self.pick("", "ALL", "DISTINCT"))
+            return tree.Aggregate("COUNT")
+        return tree.Aggregate(name, self.value(budget), self.pick("", "ALL", "DISTINCT"))
 
-    def geometrical_number(self, budget: int) -> nodes.Expression:
+    def geometrical_number(self, budget: int) -> tree.Expression:
         point, region = self.point, self.region
         match self.draw(st.integers(0, 4)):
             case 0:
-                return nodes.Function("DISTANCE", (point(budget), point(budget)))
+                return tree.Function("DISTANCE", (point(budget), point(budget)))
             case 1:
-                return nodes.Function("DISTANCE", tuple(self.number(budget) for _ in range(4)))
+                return tree.Function("DISTANCE", tuple(self.number(budget) for _ in range(4)))
             case 2:
-                return nodes.Function("AREA", (region(budget),))
+                return tree.Function("AREA", (region(budget),))
             case 3:
-                return nodes.Function(self.pick("CONTAINS", "INTERSECTS"), (point(budget), region(budget)))
+                return tree.Function(self.pick("CONTAINS", "INTERSECTS"), (point(budget), region(budget)))
             case _:
-                return nodes.Function(self.pick("COORD1", "COORD2"), (point(budget),))
+                return tree.Function(self.pick("COORD1", "COORD2"), (point(budget),))
 
-    def point(self, budget: int) -> nodes.Expression:
+    def point(self, budget: int) -> tree.Expression:
         match self.draw(st.integers(0, 3)):
             case 0:
                 return self.column()
             case 1:
-                return nodes.Function("CENTROID", (self.region(budget - 1),))
+                return tree.Function("CENTROID", (self.region(budget - 1),))
             case 2:
-                return nodes.Function(
+                return tree.Function(
                     "POINT", (self.string(), self.number(budget - 1), self.number(budget - 1))
                 )
             case _:
-                return nodes.Function("POINT", (self.number(budget - 1), self.number(budget - 1)))
+                return tree.Function("POINT", (self.number(budget - 1), self.number(budget - 1)))
 
-    def region(self, budget: int) -> nodes.Expression:
+    def region(self, budget: int) -> tree.Expression:
         inner = budget - 1
         system = (self.string(),) if self.flag() else ()
         place = (self.point(inner),) if self.flag() else (self.number(inner), self.number(inner))
@@ -147,112 +148,112 @@ class _Grower:
             case 0:
                 return self.column()
             case 1:
-                return nodes.Function("REGION", (self.string(),))
+                return tree.Function("REGION", (self.string(),))
             case 2:
-                return nodes.Function("BOX", (*system, *place, self.number(inner), self.number(inner)))
+                return tree.Function("BOX", (*system, *place, self.number(inner), self.number(inner)))
             case 3:
                 vertices = tuple(self.number(inner) for _ in range(self.pick(6, 8)))
-                return nodes.Function("POLYGON", (*system, *vertices))
+                return tree.Function("POLYGON", (*system, *vertices))
             case 4:
-                corner = nodes.Function("POINT", (self.number(inner), self.number(inner)))
-                return nodes.Function("POLYGON", (*system, corner, self.point(inner), self.point(inner)))
+                corner = tree.Function("POINT", (self.number(inner), self.number(inner)))
+                return tree.Function("POLYGON", (*system, corner, self.point(inner), self.point(inner)))
             case _:
-                return nodes.Function("CIRCLE", (*system, *place, self.number(inner)))
+                return tree.Function("CIRCLE", (*system, *place, self.number(inner)))
 
-    def text(self, budget: int) -> nodes.Expression:
+    def text(self, budget: int) -> tree.Expression:
         match self.draw(st.integers(0, 4)):
             case 0:
                 return self.column()
             case 1 if budget > 0:
-                return nodes.Function(self.pick("LOWER", "UPPER"), (self.text(budget - 1),))
+                return tree.Function(self.pick("LOWER", "UPPER"), (self.text(budget - 1),))
             case 2 if budget > 0:
                 length = self.draw(st.none() | st.integers(1, 99))
-                return nodes.Cast(self.value(budget - 1), self.pick("CHAR", "VARCHAR"), length)
+                return tree.Cast(self.value(budget - 1), self.pick("CHAR", "VARCHAR"), length)
             case 3 if budget > 0:
                 # A computed number is printed in parentheses here.
                 return self.number(budget - 1)
             case _:
                 return self.string()
 
-    def concatenation(self, budget: int) -> nodes.Expression:
-        return nodes.Concatenation(self.several(self.text, budget, 2))
+    def concatenation(self, budget: int) -> tree.Expression:
+        return tree.Concatenation(self.several(self.text, budget, 2))
 
-    def value(self, budget: int) -> nodes.Expression:
+    def value(self, budget: int) -> tree.Expression:
         return self.one_of(
             self.number,
             self.number,
             self.text,
             self.concatenation,
             self.point,
-            lambda _: nodes.Null(),
+            lambda _: tree.Null(),
             budget=budget,
         )
 
     # -- conditions
 
-    def condition(self, budget: int) -> nodes.Condition:  # noqa: PLR0911  one for each predicate
+    def condition(self, budget: int) -> tree.Condition:  # noqa: PLR0911  one for each predicate
         if budget > 0 and self.flag():
             return self.one_of(
-                lambda left: nodes.Not(self.condition(left)),
-                lambda left: nodes.And(self.several(self.condition, left, 2)),
-                lambda left: nodes.Or(self.several(self.condition, left, 2)),
+                lambda left: tree.Not(self.condition(left)),
+                lambda left: tree.And(self.several(self.condition, left, 2)),
+                lambda left: tree.Or(self.several(self.condition, left, 2)),
                 budget=budget - 1,
             )
         match self.draw(st.integers(0, 6)):
             case 0:
-                return nodes.Between(self.value(budget), self.value(budget), self.value(budget), self.flag())
+                return tree.Between(self.value(budget), self.value(budget), self.value(budget), self.flag())
             case 1:
-                return nodes.In(self.value(budget), self.several(self.value, budget), self.flag())
+                return tree.In(self.value(budget), self.several(self.value, budget), self.flag())
             case 2 if budget > 0:
-                return nodes.In(self.value(budget), self.query(budget - 2), self.flag())
+                return tree.In(self.value(budget), self.query(budget - 2), self.flag())
             case 3 if budget > 0:
-                return nodes.Exists(self.query(budget - 2))
+                return tree.Exists(self.query(budget - 2))
             case 4:
                 side = self.pick(self.text, self.concatenation)
-                return nodes.Like(side(budget), side(budget), self.pick("LIKE", "ILIKE"), self.flag())
+                return tree.Like(side(budget), side(budget), self.pick("LIKE", "ILIKE"), self.flag())
             case 5:
-                return nodes.IsNull(self.value(budget), self.flag())
+                return tree.IsNull(self.value(budget), self.flag())
             case _:
                 sign = self.pick("=", "<>", "<", ">", "<=", ">=")
-                return nodes.Comparison(self.value(budget), sign, self.value(budget))
+                return tree.Comparison(self.value(budget), sign, self.value(budget))
 
     # -- queries
 
-    def alias(self) -> nodes.Identifier | None:
+    def alias(self) -> Identifier | None:
         return self.identifier() if self.flag() else None
 
-    def table(self, budget: int) -> nodes.TableReference:
+    def table(self, budget: int) -> tree.TableReference:
         if budget > 0 and self.draw(st.integers(0, 3)) == 0:
-            return nodes.DerivedTable(self.query(budget - 2), self.identifier())
-        return nodes.Table(self.several(self.identifier, 0), self.alias())
+            return tree.DerivedTable(self.query(budget - 2), self.identifier())
+        return tree.Table(self.several(self.identifier, 0), self.alias())
 
-    def table_reference(self, budget: int) -> nodes.TableReference:
+    def table_reference(self, budget: int) -> tree.TableReference:
         if budget <= 0 or self.flag():
             return self.table(budget)
-        return nodes.JoinedTable(self.table_reference(budget - 2), self.several(self.join, budget - 1, 1, 2))
+        return tree.JoinedTable(self.table_reference(budget - 2), self.several(self.join, budget - 1, 1, 2))
 
-    def join(self, budget: int) -> nodes.Join:
+    def join(self, budget: int) -> tree.Join:
         kind = self.pick("INNER", "LEFT", "RIGHT", "FULL")
         table = self.table_reference(budget - 1)
         match self.draw(st.integers(0, 3)):
             case 0:
-                return nodes.Join(kind, table)
+                return tree.Join(kind, table)
             case 1:
-                return nodes.Join(kind, table, natural=True)
+                return tree.Join(kind, table, natural=True)
             case 2:
-                return nodes.Join(kind, table, using=self.several(self.identifier, 0, 1, 2))
+                return tree.Join(kind, table, using=self.several(self.identifier, 0, 1, 2))
             case _:
-                return nodes.Join(kind, table, condition=self.condition(budget - 1))
+                return tree.Join(kind, table, condition=self.condition(budget - 1))
 
-    def item(self, budget: int) -> nodes.Output | nodes.AllColumns:
+    def item(self, budget: int) -> tree.Output | tree.AllColumns:
         match self.draw(st.integers(0, 4)):
             case 0:
-                return nodes.AllColumns(self.several(self.identifier, 0, 0, 3))
+                return tree.AllColumns(self.several(self.identifier, 0, 0, 3))
             case _:
-                return nodes.Output(self.value(budget), self.alias())
+                return tree.Output(self.value(budget), self.alias())
 
-    def select(self, budget: int) -> nodes.Select:
-        return nodes.Select(
+    def select(self, budget: int) -> tree.Select:
+        return tree.Select(
             self.several(self.item, budget),
             self.several(self.table_reference, budget, 1, 2),
             self.pick("", "", "DISTINCT", "ALL"),
@@ -262,62 +263,62 @@ class _Grower:
             self.condition(budget) if self.draw(st.integers(0, 3)) == 0 else None,
         )
 
-    def operand(self, budget: int) -> nodes.Select | nodes.Query:
+    def operand(self, budget: int) -> tree.Select | tree.Query:
         select = self.select(budget)
         if self.draw(st.integers(0, 3)):
             return select
-        return nodes.Query(
+        return tree.Query(
             select, self.several(self.ordering, budget, 1, 2), self.draw(st.none() | st.integers(0, 9))
         )
 
-    def intersection(self, budget: int) -> nodes.SetOperation:
+    def intersection(self, budget: int) -> tree.SetOperation:
         steps = tuple(
-            nodes.SetStep("INTERSECT", self.flag(), operand)
+            tree.SetStep("INTERSECT", self.flag(), operand)
             for operand in self.several(self.operand, budget, 1, 2)
         )
-        return nodes.SetOperation(self.operand(budget), steps)
+        return tree.SetOperation(self.operand(budget), steps)
 
-    def union(self, budget: int) -> nodes.SetOperation:
+    def union(self, budget: int) -> tree.SetOperation:
         grow = self.pick(
             self.operand, self.intersection, self.operand, self.union if budget > 0 else self.operand
         )
         steps = tuple(
-            nodes.SetStep(self.pick("UNION", "EXCEPT"), self.flag(), operand)
+            tree.SetStep(self.pick("UNION", "EXCEPT"), self.flag(), operand)
             for operand in self.several(grow, budget - 1, 1, 2)
         )
-        return nodes.SetOperation(grow(budget - 1), steps)
+        return tree.SetOperation(grow(budget - 1), steps)
 
-    def ordering(self, budget: int) -> nodes.Ordering:
-        return nodes.Ordering(self.value(budget), self.flag())
+    def ordering(self, budget: int) -> tree.Ordering:
+        return tree.Ordering(self.value(budget), self.flag())
 
-    def query(self, budget: int) -> nodes.Query:
-        body: nodes.Select | nodes.SetOperation = self.select(budget)
+    def query(self, budget: int) -> tree.Query:
+        body: tree.Select | tree.SetOperation = self.select(budget)
         if self.draw(st.integers(0, 2)) == 0:
             body = self.union(budget) if self.flag() else self.intersection(budget)
-        return nodes.Query(
+        return tree.Query(
             body, self.several(self.ordering, budget, 0, 2), self.draw(st.none() | st.integers(0, 99))
         )
 
-    def common_table(self, budget: int) -> nodes.CommonTable:
-        return nodes.CommonTable(self.identifier(), self.query(budget))
+    def common_table(self, budget: int) -> tree.CommonTable:
+        return tree.CommonTable(self.identifier(), self.query(budget))
 
 
 @st.composite
-def values(draw: st.DrawFn) -> nodes.Expression:
+def values(draw: st.DrawFn) -> tree.Expression:
     """Grow a value."""
     return _Grower(draw).value(2)
 
 
 @st.composite
-def conditions(draw: st.DrawFn) -> nodes.Condition:
+def conditions(draw: st.DrawFn) -> tree.Condition:
     """Grow a condition."""
     return _Grower(draw).condition(1)
 
 
 @st.composite
-def queries(draw: st.DrawFn) -> nodes.Query:
+def queries(draw: st.DrawFn) -> tree.Query:
     """Grow a whole query, with common table expressions or without."""
     grower = _Grower(draw)
     query = grower.query(1)
     common = grower.several(grower.common_table, 0, 0, 2)
-    return nodes.Query(query.body, query.order_by, query.offset, common)
+    return tree.Query(query.body, query.order_by, query.offset, common)

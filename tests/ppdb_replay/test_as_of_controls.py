@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adql import Column, Identifier, Node, Query, Table, parse, transform
-from adql.nodes import And, Comparison, Condition, Number, Select
+from adql.tree import And, Comparison, Condition, Number, Select
 from ppdb_replay.rewriting.as_of import stable
 from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import VersionCatalog

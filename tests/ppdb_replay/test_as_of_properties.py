@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from queryparser.adql import ADQLQueryTranslator
 
 from adql import Column, Node, Query, Table, parse, walk
-from adql.nodes import And, Cast, Function, Ordering, Select, SetOperation
+from adql.tree import And, Cast, Function, Ordering, Select, SetOperation
 from ppdb_replay.rewriting.as_of import as_of
 from tests.ppdb_replay.changing_ppdb import Archive
 from tests.ppdb_replay.generated_queries import generated_query

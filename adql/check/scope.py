@@ -1,24 +1,24 @@
-"""Which names a query can use at a place: the relations of FROM, joined ones, and enclosing queries."""
+"""The names that a query can use at a place: relations of FROM, joined ones, and enclosing queries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Protocol
 
-from adql.grouping import Interner
-from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin
-from adql.names import names_match, same_name
-from adql.queries import AllColumns, Output
-from adql.values import Expression, Identifier
-
-__all__ = ["JoinedRelations", "Relation", "Relations", "Scope", "did_you_mean"]
+from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, columns_by_name
+from adql.names import Identifier, names_match, same_name
+from adql.tree import Aggregate, AllColumns, Column, Expression, Node, Output, Query
+from adql.types import TEXT
+from adql.walk import children, fields_of
 
 # difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
 _LONGEST_COMPARED = 64
 
 
-class Relations(Protocol):
+class FromItem(Protocol):
     """One item of FROM: a relation, or several that are joined."""
 
     def relations(self) -> Iterator[Relation]:
@@ -89,8 +89,8 @@ class Relation:
         return len(qualifier) == 1 and same_name(qualifier[0], self.alias)
 
 
-class JoinedRelations:
-    """Relations that are joined, from the left; `USING` and `NATURAL` merge columns of the same name.
+class JoinedItems:
+    """FromItem that are joined, from the left; `USING` and `NATURAL` merge columns of the same name.
 
     Parameters
     ----------
@@ -100,11 +100,11 @@ class JoinedRelations:
 
     __slots__ = ("_first", "_steps")
 
-    def __init__(self, first: Relations) -> None:
+    def __init__(self, first: FromItem) -> None:
         self._first = first
-        self._steps: list[tuple[Relations, dict[str, ColumnOrigin]]] = []
+        self._steps: list[tuple[FromItem, dict[str, ColumnOrigin]]] = []
 
-    def add(self, right: Relations, merged: dict[str, ColumnOrigin]) -> None:
+    def add(self, right: FromItem, merged: dict[str, ColumnOrigin]) -> None:
         """Join one more; `merged` holds the merged columns by name in lower case."""
         self._steps.append((right, merged))
 
@@ -134,6 +134,94 @@ class JoinedRelations:
         return found
 
 
+class CommonRelation:
+    """A common table expression that the queries after it can name.
+
+    Parameters
+    ----------
+    name
+        Its name in the query.
+    sql_name
+        Its name in the SQL.
+    columns
+        Its columns.
+    """
+
+    __slots__ = ("by_name", "columns", "name", "sql_name")
+
+    def __init__(self, name: Identifier, sql_name: str, columns: tuple[ColumnMetadata, ...]) -> None:
+        self.name = name
+        self.sql_name = sql_name
+        self.columns = columns
+        self.by_name = columns_by_name(columns)
+
+
+class Groups:
+    """Gives equal parts of a query the same number, so that each node is compared once however deep it lies.
+
+    Parameters
+    ----------
+    groups
+        The checked terms of GROUP BY.
+    aliases
+        Relations of the grouped SELECT, by their names in the SQL. A column of an enclosing query has one
+        value in every group.
+    """
+
+    __slots__ = ("_aliases", "_numbered", "_numbers", "_only_columns", "_same", "_terms")
+
+    def __init__(self, groups: Iterable[Node], aliases: AbstractSet[str]) -> None:
+        self._aliases = aliases
+        self._numbers: dict[Hashable, int] = {}
+        self._terms = tuple(groups)
+        self._same = set(map(id, self._terms))
+        self._only_columns = all(isinstance(term, Column) for term in self._terms)
+        self._numbered: set[int] | None = None
+
+    def ungrouped_column(self, node: Node) -> Column | None:
+        """Return a column that has more than one value in a group; `None` if there is none."""
+        if id(node) in self._same:
+            return None
+        if self._numbered is None:
+            self._numbered = set(map(self._number, self._terms))
+        waiting = [node]
+        numbers: dict[int, int] = {}
+        if not self._only_columns:
+            self._number(node, numbers)
+        while waiting:
+            current = waiting.pop()
+            # What a subquery does is left to the database: it may name columns of several queries.
+            if isinstance(current, (Aggregate, Query)):
+                continue
+            if isinstance(current, Column):
+                if current.origin is not None and current.origin.relation.alias not in self._aliases:
+                    continue
+                if self._number(current) not in self._numbered:
+                    return current
+                continue
+            if numbers.get(id(current)) in self._numbered:
+                continue
+            waiting.extend(children(current))
+        return None
+
+    def _number(self, node: Node, numbers: dict[int, int] | None = None) -> int:
+        parts: list[Hashable] = [type(node).__name__]
+        for name in fields_of(type(node)):
+            value = getattr(node, name)
+            if isinstance(value, Node):
+                parts.append(self._number(value, numbers))
+            elif isinstance(value, tuple):
+                parts.append(
+                    tuple([self._number(item, numbers) if isinstance(item, Node) else item for item in value])
+                )
+            else:
+                parts.append(value)
+        number = self._numbers.setdefault(tuple(parts), len(self._numbers))
+        if numbers is not None:
+            numbers[id(node)] = number
+        return number
+
+
 class Scope:
     """The names of one SELECT.
 
@@ -157,7 +245,7 @@ class Scope:
 
     def __init__(self, parent: Scope | None) -> None:
         self.parent = parent
-        self.items: list[Relations] = []
+        self.items: list[FromItem] = []
         self.aliases: set[str] = set()
         # What is being checked; aggregates stand only in some places, and not in one another.
         self.place = "FROM"
@@ -168,7 +256,7 @@ class Scope:
         # What SELECT, GROUP BY and ORDER BY compute: as it was written, and as it was checked.
         self.terms: dict[Expression, Expression] = {}
         # What the SELECT is grouped by, once it is known.
-        self.groups: Interner | None = None
+        self.groups: Groups | None = None
 
     def free_alias(self, wanted: str) -> str:
         """Return a name for a relation in the SQL that hides no relation that is visible here."""
@@ -213,8 +301,15 @@ class Scope:
         return False
 
 
+def as_relation(columns: tuple[ColumnMetadata, ...]) -> tuple[ColumnMetadata, ...]:
+    """Return the columns of a query as another query sees them: those that are only NULL hold text."""
+    if all(column.type.family != "null" for column in columns):
+        return columns
+    return tuple(replace(column, type=TEXT) if column.type.family == "null" else column for column in columns)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the known name that looks most like the one that was written; empty if none does."""
+    """Return a hint with the known name that is most like the written one; empty if no name is close."""
     if len(name) > _LONGEST_COMPARED:
         return ""
     by_lower = {candidate.lower(): candidate for candidate in known}

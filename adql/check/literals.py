@@ -1,83 +1,30 @@
-"""What checks and emitters share: how they say what is wrong, and how a literal takes the type beside it."""
+"""Literals: what a text can be read as, and how a literal takes the type of what stands beside it."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from datetime import date
 
-from adql.constants import is_date, is_number, is_uuid
-from adql.errors import AdqlError
-from adql.limits import Limits
-from adql.nodes import Expression, Node, Number, Sign, String
-from adql.tokens import offset_of_token
+from adql.tree import Expression, Number, Sign, String, type_of
 from adql.types import BOOLEAN, DOUBLE, LONG, TIMESTAMP, ValueType
-
-__all__ = ["Problems", "called", "fitted", "type_of"]
 
 # Python refuses to convert thousands of digits.
 _LONGEST_NUMBER = 400
 _TRUE = frozenset(("1", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "f", "false", "n", "no"))
-
-
-class Problems:
-    """The text that an error points into, and the bounds that a query must keep.
-
-    Parameters
-    ----------
-    text
-        The query as it was sent; `None` for a tree that was not read from text.
-    limits
-        Bounds on the query.
-    """
-
-    __slots__ = ("limits", "text")
-
-    def __init__(self, text: str | None, limits: Limits) -> None:
-        self.text = text
-        self.limits = limits
-
-    def problem(self, kind: type[AdqlError], message: str, hint: str = "", *, node: Node) -> AdqlError:
-        """Return an error that points at a node."""
-        if self.text is None or node.at < 0:
-            return kind(message, hint)
-        return kind(message, hint, text=self.text, offset=offset_of_token(self.text, node.at))
-
-
-def type_of(node: Expression) -> ValueType:
-    """Return the type of a checked value.
-
-    Raises
-    ------
-    TypeError
-        It has not been checked: an error of the program, not of the query.
-    """
-    if node.type is None:
-        raise TypeError(f"{node!r} has not been checked")
-    return node.type
-
-
-def called(family: str) -> str:
-    """Return how a message calls a value of a family of types."""
-    return {
-        "numeric": "a number",
-        "string": "a character string",
-        "boolean": "a boolean",
-        "time": "a timestamp",
-        "uuid": "a UUID",
-        "point": "a point",
-        "circle": "a circle",
-        "polygon": "a polygon",
-        "region": "a region",
-        "array": "an array",
-        "binary": "binary data",
-        "null": "NULL",
-        "geometry": "a geometry",
-    }.get(family, "any value")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+# DALI 1.1 section 3.3.3; a space instead of the T is what databases print.
+_DATE = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]*)?Z?)?"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def fitted(node: Expression, other: ValueType) -> Expression:
-    """Return a literal as one of the type that it is compared with, if it can be one; anything else as it is.
+    """Return a literal with the type that it is compared with, if possible; any other value unchanged.
 
     Parameters
     ----------
@@ -97,6 +44,32 @@ def fitted(node: Expression, other: ValueType) -> Expression:
         operand = _fitted_number(node.operand, other)
         return Sign(node.operator, operand, at=node.at, type=operand.type)
     return node
+
+
+def is_number(text: str) -> bool:
+    """Return whether a string is a number as it would be written in a query, with a sign or without."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def is_date(text: str) -> bool:
+    """Return whether a string is a timestamp as DALI writes it, of a day that the calendar has."""
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def is_missing_day(text: str) -> bool:
+    """Return whether a string is written as DALI writes a timestamp, of a day that no calendar has."""
+    return _DATE.fullmatch(text) is not None and not is_date(text)
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether a string is a UUID in its usual form."""
+    return _UUID.fullmatch(text) is not None
 
 
 def _fitted_number(node: Number, other: ValueType) -> Number:

@@ -1,12 +1,10 @@
-"""Spherical geometry of constants: polygons are checked here, so that the server need not refuse them."""
+"""Spherical geometry of constants: checks polygons before the server can refuse them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-
-__all__ = ["Vertices", "clean_vertices", "polygon_centroid", "polygon_problem", "polygon_text"]
 
 Vertices = list[tuple[float, float]]
 

@@ -1,0 +1,1 @@
+"""What a checked query becomes: a folder for each database. PostgreSQL with pgSphere is the first."""

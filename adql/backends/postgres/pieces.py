@@ -1,0 +1,202 @@
+"""Pieces of SQL: what the server has to offer, names, constants and calls, and what each writer is given.
+
+A writer is a function of the emitter and a node; it returns SQL. `adql.backends.postgres.query` puts the
+writers together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from adql import tree
+from adql.errors import AdqlError
+from adql.limits import Limits
+from adql.tokens import error_at
+from adql.tree import type_of
+from adql.types import OutputColumn
+
+_Parameter = float | int | str | list[float] | list[int] | list[str]
+
+_NUMBER_TYPES = {"int": "integer", "long": "bigint", "double": "double precision"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The database that a query is compiled for.
+
+    Parameters
+    ----------
+    pgsphere
+        Version of the pg_sphere extension. From 1.4.0 on ``spoint_dwithin`` is used.
+    inline
+        Whether constants are written into the SQL, escaped, instead of being parameters.
+    exact_sums
+        Whether SUM and AVG of floating-point numbers add them up from the smallest to the largest. The last
+        digits of such a sum depend on the order in which the rows come, which changes when rows move on disk
+        or another plan is taken; ordered sums do not, and take about three times as long.
+    """
+
+    pgsphere: tuple[int, int, int] = (1, 2, 0)
+    inline: bool = False
+    exact_sums: bool = False
+
+    @property
+    def has_dwithin(self) -> bool:
+        """Whether ``spoint_dwithin`` exists, which finds the index of either point by itself."""
+        return self.pgsphere >= (1, 4, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuery:
+    """One SELECT for PostgreSQL.
+
+    Parameters
+    ----------
+    sql
+        The statement, with ``$1``, ``$2``, ... where constants were.
+    parameters
+        Their values.
+    parameter_types
+        Their types in PostgreSQL, such as ``double precision`` or ``text``. Sending them with these types
+        lets the server keep one prepared statement, and one plan, for all queries of the same shape.
+    columns
+        The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
+        of degrees.
+    """
+
+    sql: str
+    parameters: tuple[_Parameter, ...]
+    parameter_types: tuple[str, ...]
+    columns: tuple[OutputColumn, ...]
+
+
+class Writers(NamedTuple):
+    """What writes SQL, by type of node."""
+
+    values: Mapping[type, Callable[..., str]]
+    conditions: Mapping[type, Callable[..., str]]
+    subquery: Callable[[Emitter, tree.Query], str]
+
+
+class Emitter:
+    """The parameters of one statement, and the text of the query for errors.
+
+    Parameters
+    ----------
+    text
+        The query as it was sent; `None` for a tree that was not read from text.
+    server
+        What the database can do.
+    limits
+        Bounds on rows and vertices.
+    writers
+        What writes SQL, by type of node.
+    """
+
+    __slots__ = (
+        *("inline", "limits", "parameter_types", "parameters", "server", "text", "texts"),
+        *("_conditions", "_subquery", "_values"),
+    )
+
+    def __init__(self, text: str | None, server: Server, limits: Limits, writers: Writers) -> None:
+        self.text = text
+        self.limits = limits
+        self.server = server
+        self._values, self._conditions, self._subquery = writers
+        self.inline = server.inline
+        self.parameters: list[_Parameter] = []
+        self.parameter_types: list[str] = []
+        # Terms with their constants in them, by the identities of their nodes.
+        self.texts: dict[int, str] = {}
+
+    def sql(self, node: tree.Expression) -> str:
+        """Return a value as SQL."""
+        return self._values[type(node)](self, node)
+
+    def condition(self, node: tree.Condition) -> str:
+        """Return a condition as SQL."""
+        return self._conditions[type(node)](self, node)
+
+    def subquery(self, query: tree.Query) -> str:
+        """Return a subquery after IN or EXISTS, or one that is a value, as SQL without parentheses."""
+        return self._subquery(self, query)
+
+    def problem(self, kind: type[AdqlError], message: str, hint: str = "", *, node: tree.Node) -> AdqlError:
+        """Return an error that points at a node."""
+        return error_at(kind, message, hint, text=self.text, token=node.at)
+
+    def constant(self, value: _Parameter, type_: str) -> str:
+        """Return a constant of a context that determines its type: a bare parameter, or a literal."""
+        if self.inline:
+            return _literal(value)
+        self.parameters.append(value)
+        self.parameter_types.append(type_)
+        return "$" + str(len(self.parameters))
+
+    def typed_constant(self, value: _Parameter, type_: str) -> str:
+        """Return a constant that carries its type."""
+        return cast(self.constant(value, type_), type_)
+
+    def number(self, node: tree.Number, *, negative: bool = False) -> str:
+        """Return a number literal, with the minus sign before it if there is one."""
+        known = type_of(node)
+        if known.family == "boolean":
+            return "FALSE" if node.text == "0" else "TRUE"
+        type_ = _NUMBER_TYPES[known.datatype]
+        value = float(node.text) if known.datatype == "double" else int(node.text)
+        return self.typed_constant(-value if negative else value, type_)
+
+    def string(self, node: tree.String) -> str:
+        """Return a string literal where nothing else tells its type."""
+        family = type_of(node).family
+        type_ = {"time": "timestamp", "uuid": "uuid"}.get(family, "text")
+        return self.typed_constant(node.value, type_)
+
+    def numeric(self, node: tree.Expression) -> str:
+        """Return a value as a number; a boolean column counts as 0 or 1."""
+        text = self.sql(node)
+        return cast(text, "integer") if type_of(node).family == "boolean" else text
+
+    def text_of(self, node: tree.Expression) -> str:
+        """Return a value as text."""
+        text = self.sql(node)
+        family = type_of(node).family
+        if family == "time":
+            # ISO with all digits, infinity and times before Christ too, whatever the session says.
+            moment = cast(call("to_json", cast(text, "timestamp")), "text")
+            return call("btrim", moment, "'\"'")
+        return text if family in ("string", "region") else cast(text, "text")
+
+
+def quote_identifier(name: str) -> str:
+    """Return a name in double quotes, as it is spelled in the database."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """Return a string as a literal that means the same whatever ``standard_conforming_strings`` is."""
+    quoted = "'" + value.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in value else quoted
+
+
+def call(function: str, *arguments: str) -> str:
+    """Return a call of a function."""
+    return function + "(" + ", ".join(arguments) + ")"
+
+
+def cast(value: str, type_: str) -> str:
+    """Return a value as another type."""
+    return "CAST(" + value + " AS " + type_ + ")"
+
+
+def joined(operator: str, *operands: str) -> str:
+    """Return operands with an operator between them, in parentheses: no precedence to remember."""
+    return "(" + (" " + operator + " ").join(operands) + ")"
+
+
+def _literal(value: _Parameter) -> str:
+    if isinstance(value, list):
+        return "ARRAY[" + ", ".join(map(_literal, value)) + "]"
+    return quote_literal(value) if isinstance(value, str) else repr(value)
