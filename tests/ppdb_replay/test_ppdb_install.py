@@ -181,7 +181,7 @@ def test_what_cannot_be_versioned_is_refused_by_name(dax_database: sa.URL) -> No
 def test_a_database_that_was_not_migrated_is_refused(database_url: sa.URL) -> None:
     with (
         engine_connection(database_url) as session,
-        pytest.raises(PpdbNotReadyError, match="alembic upgrade"),
+        pytest.raises(PpdbNotReadyError, match="tapdb migrate upgrade"),
     ):
         install(session)
 
