@@ -11,7 +11,7 @@ PYTHON_DAX_PPDB ?= python3.12
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@LC_ALL=C sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## Install what is missing: system packages, .venv, the package
 	@tools/setup.sh
@@ -25,9 +25,10 @@ demo: setup ## Show the main job on real input, start to end; with KEEP=1 the se
 demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
 	@test ! -x $(BIN)/tapdb || $(BIN)/tapdb ephemeral --stop
 
+# Pages show what psql says in English; tests of other locales set them for the programs that they run.
 test: setup-tests ## Run the static checks and all tests
 	@failed=0; $(MAKE) lint || failed=1; \
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
+	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
 	exit $$failed
 
 test-dax-ppdb: setup-tests ## Compare with the real dax_ppdb, in an environment of its own (Python 3.12, 700 MB)

@@ -1,7 +1,5 @@
 """What a service tolerates beyond the letter of ADQL 2.1."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from adql.metadata import UserFunction

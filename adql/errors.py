@@ -1,7 +1,5 @@
 """What is wrong with a query, where, and what to write instead."""
 
-from __future__ import annotations
-
 from tapdb.errors import TapdbError
 
 # A longer source line is shown as a window around the caret: some programs send a query as one line of many

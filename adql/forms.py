@@ -1,7 +1,5 @@
 """Which arguments a function of the language takes (REC 2.3 and 4), as far as their form alone tells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from adql.tree import Column, Expression, Function, Null, Number, Sign, String

@@ -1,7 +1,5 @@
 """Limits on the size of a query and of its result."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """Names: as a service publishes them, and as a query writes them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

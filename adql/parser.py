@@ -4,8 +4,6 @@ A parenthesis can open a value or a condition; which one shows only after it has
 methods reads both, and each place asks for the sort of thing that it needs.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 `parse(to_adql(tree)) == tree` for every tree that `parse` returns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -5,8 +5,6 @@ upper case), or `NAME`, `QUOTED`, `NUMBER`, `STRING`, `END` and `BAD`. Positions
 error needs one.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from itertools import islice

@@ -1,7 +1,5 @@
 """The types of values (REC 3): what TAP_SCHEMA says of a column, and what follows for a computed value."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 

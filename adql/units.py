@@ -4,8 +4,6 @@ A table of factors to SI and seventy lines of parser, because astropy takes half
 milliseconds for a unit; the tests compare every unit with astropy's.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 A rewriting rule is a function from node to node; `transform` applies it to a whole tree.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace

@@ -1,7 +1,5 @@
 """The reserved words of ADQL 2.1 (REC section 2.1.2), and the table of its functions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MANY = 1_000_000

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from benchmarks.results_file import RESULTS, Reach, missed, print_table, read_results, say, write_results
 from examples.database import add_repository
-from tapdb.databases import create_database
-from tapdb.engine import checked_connection
-from tapdb.extensions import install_extensions
-from tapdb.server import EphemeralServer
-from tapdb.server_environment import client_environment
+from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
 from tests.docs.pages import ROOT, Block, blocks, steps
 
 __all__ = ["REACHES", "commands_to_first_rows", "main"]

@@ -28,15 +28,15 @@ from psycopg import sql
 
 from benchmarks.results_file import Reach, missed, print_table, say, write_results
 from tap_schema import assemble, publish, read_felis
+from tap_schema.files import vosi_tables
 from tap_schema.lint import lint_rows
-from tap_schema.reader import READER
-from tap_schema.vosi import vosi_tables
-from tapdb.databases import create_database
-from tapdb.descriptions import load_standards
-from tapdb.engine import create_engine
-from tapdb.extensions import install_extensions
-from tapdb.migration import alembic_config
-from tapdb.server import EphemeralServer
+from tap_schema.publish import READER
+from tapdb.hooks.descriptions import load_standards
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = ["REACHES", "main"]
 

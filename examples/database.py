@@ -20,9 +20,9 @@ from alembic import command
 
 import tapdb
 from ppdb_replay.replication.replicate import replicate
-from tapdb.engine import checked_connection
-from tapdb.migration import alembic_config
-from tapdb.server_environment import OBSCORE_CONFIG, REPOSITORY_INDEX
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.engine import checked_connection
+from tapdb.server.environment import OBSCORE_CONFIG, REPOSITORY_INDEX
 
 from .apdb import Survey, make_apdb, store_visit, update_all_kinds
 from .lsstcam import OBSCORE_CONFIG as CONFIG

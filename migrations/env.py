@@ -1,11 +1,11 @@
-"""Alembic's environment: what it does is in `tapdb.migration`."""
+"""Alembic's environment: what it does is in `tapdb.migrate.run`."""
 
 from __future__ import annotations
 
 from alembic import context
 
-import tapdb.operations  # noqa: F401 - op.set_object_version
-from tapdb.migration import configure_logging, run
+import tapdb.migrate.operations  # noqa: F401 - op.set_object_version
+from tapdb.migrate.run import configure_logging, run
 
 # On the command line logging is configured here; a program that calls Alembic has its own.
 if context.config.cmd_opts is not None:

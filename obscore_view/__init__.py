@@ -2,18 +2,24 @@
 
 ``read_registry -> build_mapping -> build_select -> create_view``; `check_view` tells whether a view still
 fits.
+
+Read `columns` (what ObsCore is), `registry` and `config` (what there is, and what is wanted), `mapping`
+(what each dataset type is), `select` and `where` (the statement), `view` (the objects in the database).
+Beside them: `first_config` writes a configuration to begin with, `needed_rights` says what a user lacks,
+`check` finds what no longer fits, `identifiers` go from a DID to a dataset and back, `export` writes
+files (`exported_columns` says of what types, `parquet` needs pyarrow), `derived` serves migrations and
+TAP_SCHEMA, `errors` and `cli` are what users see.
 """
 
-from __future__ import annotations
-
 from obscore_view.check import check_view
-from obscore_view.config import ObsCoreConfig, parse_config, read_config
+from obscore_view.config.model import ObsCoreConfig
+from obscore_view.config.parse import parse_config, read_config
 from obscore_view.identifiers import data_id, parse_did
 from obscore_view.mapping import Mapping, build_mapping
-from obscore_view.registry import read_registry
-from obscore_view.snapshot import Registry
-from obscore_view.statement import build_select
-from obscore_view.view import create_view, drop_view, refresh_view
+from obscore_view.registry.read import read_registry
+from obscore_view.registry.snapshot import Registry
+from obscore_view.select.statement import build_select
+from obscore_view.view.make import create_view, drop_view, refresh_view
 
 __all__ = [
     "Mapping",

@@ -1,24 +1,378 @@
-"""Whether a view still fits its registry, its configuration and the tables behind it."""
-
-from __future__ import annotations
+"""Whether a view still fits and is fast: findings on its registry, its rows and its objects."""
 
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from obscore_view.changes import plan_view
-from obscore_view.check_objects import check_objects, check_performance
-from obscore_view.check_registry import REFRESH, compare_registry
-from obscore_view.check_rows import check_rows
-from obscore_view.config import ObsCoreConfig
+from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
-from obscore_view.finding import Finding
-from obscore_view.store import StoredView
-from obscore_view.view import stored_config
+from obscore_view.mapping import Mapping, build_mapping
+from obscore_view.registry.snapshot import DatasetType, Registry
+from obscore_view.select.kept_rows import butler_table
+from obscore_view.select.kept_tables import SCHEMA, KeptTable, kept_tables
+from obscore_view.view.changes import plan_view
+from obscore_view.view.make import lost_estimators, stored_config
+from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
+from tapdb.postgres.pgsphere import SPoly
+from tapdb.sources import execute_query, read_query
 
-__all__ = ["Finding", "check_view"]
+Severity = Literal["drift", "performance", "notice"]
+"""``drift``: the view is not what it would be if it were made now. ``performance``: answers are right,
+but slow. ``notice``: nothing is wrong, but it is good to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes
+    ----------
+    severity
+        How bad it is.
+    what
+        What it is about, such as ``dataset type raw`` or ``trigger plain_visit_footprint_insert``.
+    detail
+        What was found.
+    remedy
+        What to do about it; may be empty.
+    """
+
+    severity: Severity
+    what: str
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.what}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+REFRESH = "tapdb obscore refresh"
+"""What makes a view anew."""
+
+_LAYOUT_ROLES = ("collections", "datasets", "datastores", "dimensions")
+"""Managers that decide the layout of tables that the view reads."""
+
+
+def compare_registry(fingerprint: MappingABC[str, Any], mapping: Mapping) -> tuple[Finding, ...]:
+    """Return what has changed in the registry that a view depends on.
+
+    Parameters
+    ----------
+    fingerprint
+        What was recorded when the view was made (`Registry.fingerprint`).
+    mapping
+        The view's configuration, matched with the registry as it is now.
+    """
+    return (
+        *_versions(fingerprint, mapping.registry),
+        *_dataset_types(fingerprint, mapping),
+        *_columns(fingerprint, mapping.registry),
+        *_datastores(fingerprint, mapping),
+    )
+
+
+def _versions(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding]:
+    now = registry.fingerprint(())
+    if now["universe"] != then["universe"]:
+        detail = f"was version {then['universe']}, is version {now['universe']}"
+        yield Finding("drift", "dimension universe", detail, REFRESH)
+    for role in _LAYOUT_ROLES:
+        before, after = (_manager(one["managers"].get(role)) for one in (then, now))
+        if before != after:
+            yield Finding("drift", f"{role} manager", f"was {before}, is {after}", REFRESH)
+
+
+def _manager(manager: MappingABC[str, str] | None) -> str:
+    return "none" if manager is None else f"{manager['cls']} {manager['version']}"
+
+
+def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
+    registry = mapping.registry
+    before = {name: _dataset_type(one) for name, one in then["dataset_types"].items()}
+    old = build_mapping(mapping.config, replace(registry, dataset_types=before))
+    shown = {one.name: {place.tags_table for place in one.places} for one in old.dataset_types}
+    for now in mapping.dataset_types:
+        name, was, is_now = (
+            f"dataset type {now.name}",
+            before.get(now.name),
+            registry.dataset_types.get(now.name),
+        )
+        if was is not None:
+            if change := _change(was, is_now):
+                yield Finding("drift", name, change, REFRESH)
+            continue
+        missing = sorted({place.tags_table for place in now.places} - shown[now.name])
+        if is_now is None:
+            yield Finding("notice", name, "is configured and not registered: it has no rows yet")
+        if missing and is_now is not None:
+            group = ", ".join(is_now.required) or "none"
+            detail = f"was registered since, in a dimension group that the view does not read ({group})"
+            yield Finding("drift", name, detail, REFRESH)
+        elif missing:
+            detail = f"would not be seen in tags tables that are new: {', '.join(missing)}"
+            yield Finding("drift", name, detail, REFRESH)
+        elif is_now is not None:
+            detail = "was registered since; its datasets are in the view"
+            yield Finding("notice", name, detail, f"{REFRESH} makes the view smaller")
+
+
+def _dataset_type(content: MappingABC[str, Any]) -> DatasetType:
+    return DatasetType(**{**content, "required": tuple(content["required"])})
+
+
+def _change(was: DatasetType, now: DatasetType | None) -> str:
+    """Return what has become of a dataset type, in words; nothing if it is as it was."""
+    if now is None:
+        return "was removed from the registry: its rows are gone"
+    changes = []
+    if now.id != was.id:
+        changes.append(f"was removed and registered again (id {was.id}, now {now.id})")
+    if now.required != was.required:
+        changes.append(
+            f"has other dimensions (were {', '.join(was.required)}; are {', '.join(now.required)})"
+        )
+    if now.tags_table != was.tags_table:
+        changes.append(f"moved from tags table {was.tags_table} to {now.tags_table}")
+    return "; ".join(changes)
+
+
+def _columns(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding]:
+    for table, columns in then["columns"].items():
+        now = registry.columns.get(table)
+        if columns and now is None:
+            yield Finding("drift", f"table {registry.schema}.{table}", "is not there any more", REFRESH)
+            continue
+        for column, was in columns.items():
+            is_now = (now or {}).get(column)
+            if is_now != was:
+                detail = f"was {was}, " + ("is not there any more" if is_now is None else f"is {is_now}")
+                yield Finding("drift", f"column {registry.schema}.{table}.{column}", detail, REFRESH)
+
+
+def _datastores(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
+    before, now = tuple(then["datastore_tables"]), mapping.registry.datastore_tables
+    if mapping.config.tapdb.datastore_tables is None and before != now:
+        detail = f"were {', '.join(before) or 'none'}; are {', '.join(now) or 'none'}"
+        yield Finding("drift", "tables of the datastores", detail, REFRESH)
+
+
+_REMEDY = f"{REFRESH} --rebuild-footprints"
+
+
+def check_rows(
+    connection: sa.Connection, view: StoredView, mapping: Mapping, *, deep: bool
+) -> Iterator[Finding]:
+    """Find kept tables that are out of step with Butler's.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the kept tables.
+    view
+        The view.
+    mapping
+        Its configuration, matched with the registry.
+    deep
+        Whether every value is compared, which decodes all regions (about 14 s for a million), or keys alone.
+    """
+    for kept in kept_tables(mapping):
+        if (SCHEMA, kept.name) not in view.objects.tables or not _is_there(connection, kept):
+            continue
+        missing = int(connection.scalar(_missing(kept, mapping)) or 0)
+        extra = connection.scalar(_extra(kept, mapping)) or 0
+        found = [f"lacks {missing} rows"] if missing else []
+        found += [f"has {extra} rows too many"] if extra else []
+        if deep:
+            wrong = connection.scalar(_different(kept)) or 0
+            found += [f"has {wrong} rows with other values"] if wrong else []
+        if found:
+            yield Finding("drift", f"table {SCHEMA}.{kept.name}", " and ".join(found), _REMEDY)
+
+
+def _is_there(connection: sa.Connection, kept: KeptTable) -> bool:
+    names = (kept.name, kept.source)
+    return all(connection.scalar(sa.select(sa.func.to_regclass(f'{SCHEMA}."{name}"'))) for name in names)
+
+
+def _source(kept: KeptTable) -> sa.TableClause:
+    columns = (sa.column(column.name, column.type) for column in kept.select.selected_columns)
+    return sa.table(kept.source, *columns, schema=SCHEMA)
+
+
+def _missing(kept: KeptTable, mapping: Mapping) -> sa.Select[Any]:
+    """Count rows of the source without one of their key in the table.
+
+    Only records of Butler's without such a row are looked at in the source: PostgreSQL takes decoding a
+    region for cheap, and would do it with all of them in any join.
+    """
+    watch = kept.watches[0]
+    record = butler_table(mapping.registry, watch.table).alias("r")
+    table, source = kept.table.alias("k"), _source(kept).alias("s")
+    there = [table.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
+    same = [source.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
+    rows = sa.select(sa.func.count()).select_from(source).where(*same).scalar_subquery()
+    return sa.select(sa.func.sum(rows)).select_from(record).where(~sa.exists().where(*there))
+
+
+def _extra(kept: KeptTable, mapping: Mapping) -> sa.Select[int]:
+    """Count rows of the table without a record of Butler's; asked of Butler's table, no region is decoded."""
+    watch = kept.watches[0]
+    record, table = butler_table(mapping.registry, watch.table).alias("r"), kept.table.alias("k")
+    same = [table.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
+    return sa.select(sa.func.count()).select_from(table).where(~sa.exists().where(*same))
+
+
+def _different(kept: KeptTable) -> sa.Select[int]:
+    """Count rows of the table and its source that have one key and not the same values."""
+    source, table = _source(kept).alias("s"), kept.table.alias("k")
+    same = [table.c[name] == source.c[name] for name in kept.key]
+    others = [name for name in table.c.keys() if name not in kept.key]  # noqa: SIM118 - columns, not a mapping
+    differ = [_differs(table.c[name], source.c[name]) for name in others]
+    return sa.select(sa.func.count()).select_from(table.join(source, sa.and_(*same))).where(sa.or_(*differ))
+
+
+def _differs(one: sa.ColumnElement[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    if not isinstance(one.type, SPoly):
+        return one.is_distinct_from(other)
+    # What a dump holds of a polygon has 15 digits; pg_sphere's = takes such for equal, as its searches do.
+    return sa.or_(
+        one.is_(None) != other.is_(None), sa.not_(one.op("OPERATOR(public.=)", is_comparison=True)(other))
+    )
+
+
+Relations = dict[tuple[str, str], sa.Row[Any]]
+
+_NEVER_FIRES = {"D": "is disabled", "R": "fires on a replica only"}
+_REBUILD = f"{REFRESH} --rebuild-footprints"
+_DISTINCT = "n_distinct=-1"
+
+
+def check_objects(connection: sa.Connection, view: StoredView) -> tuple[Finding, ...]:
+    """Return which views, tables, triggers and indexes of a view are missing or do not work."""
+    relations = _relations(connection)
+    return (
+        *_views(view, relations),
+        *_tables(view, relations),
+        *_indexes(view, relations),
+        *_triggers(connection, view),
+        *_rights(connection, view),
+    )
+
+
+def check_performance(
+    connection: sa.Connection, view: StoredView, config: ObsCoreConfig
+) -> tuple[Finding, ...]:
+    """Return what makes a view slower than it could be.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    view
+        The view.
+    config
+        Its configuration.
+    """
+    return (
+        *_estimates(connection, config),
+        *_statistics(view, _relations(connection)),
+        *_extended_statistics(connection, view),
+    )
+
+
+def _relations(connection: sa.Connection) -> Relations:
+    rows = execute_query(connection, read_query("check.relations"))
+    return {(row.schema, row.name): row for row in rows}
+
+
+def _views(view: StoredView, relations: Relations) -> Iterator[Finding]:
+    for schema, name in view.objects.views:
+        found = relations.get((schema, name))
+        if found is None or found.kind != "v":
+            yield Finding("drift", f"view {schema}.{name}", "is missing", REFRESH)
+
+
+def _tables(view: StoredView, relations: Relations) -> Iterator[Finding]:
+    for schema, name in view.objects.tables:
+        found = relations.get((schema, name))
+        if found is None or found.kind != "r":
+            yield Finding("drift", f"table {schema}.{name}", "is missing", _REBUILD)
+        elif not found.has_key:
+            detail = "has no primary key: its triggers cannot keep it"
+            yield Finding("drift", f"table {schema}.{name}", detail, _REBUILD)
+
+
+def _indexes(view: StoredView, relations: Relations) -> Iterator[Finding]:
+    for name in view.objects.indexes:
+        found = relations.get((view.registry_schema, name))
+        what = f"index {view.registry_schema}.{name}"
+        if found is None:
+            yield Finding("drift", what, "is missing", REFRESH)
+        elif not found.valid:
+            yield Finding("performance", what, "is not valid, PostgreSQL does not use it", "REINDEX")
+
+
+def _triggers(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    rows = execute_query(connection, read_query("check.triggers"))
+    found = {(row.relation, row.name): row.enabled for row in rows if row.schema == view.registry_schema}
+    for table, name in view.objects.triggers:
+        what = f"trigger {name} on {view.registry_schema}.{table}"
+        if (table, name) not in found:
+            yield Finding("drift", what, "is missing", _REBUILD)
+        elif problem := _NEVER_FIRES.get(found[table, name]):
+            enable = f"ALTER TABLE ... ENABLE TRIGGER, then {_REBUILD} for what it missed"
+            yield Finding("drift", what, problem, enable)
+
+
+def _rights(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    tables = sa.table("tables", *map(sa.column, ("table_schema", "table_name")), schema="information_schema")
+    qualified = sa.func.format("%I.%I", tables.c.table_schema, tables.c.table_name)
+    query = sa.select(tables.c.table_name).where(
+        tables.c.table_schema == view.registry_schema,
+        tables.c.table_name.in_(view.objects.granted),
+        ~sa.func.has_table_privilege("tapdb_owner", qualified, "SELECT"),
+    )
+    for name in connection.scalars(query.order_by(tables.c.table_name)):
+        what = f"table {view.registry_schema}.{name}"
+        yield Finding("drift", what, "may no longer be read by tapdb_owner, who owns the view", REFRESH)
+
+
+def _estimates(connection: sa.Connection, config: ObsCoreConfig) -> Iterator[Finding]:
+    if config.tapdb.geometry == "table" and (lost := lost_estimators(connection)):
+        detail = f"have lost the selectivity estimator that plans of cone searches need: {', '.join(lost)}"
+        remedy = "as a superuser: SELECT tapdb.set_region_selectivity('eqsel')"
+        yield Finding("performance", "operators of pg_sphere", detail, remedy)
+
+
+def _statistics(view: StoredView, relations: Relations) -> Iterator[Finding]:
+    for schema, name in view.objects.tables:
+        found = relations.get((schema, name))
+        if found is None:
+            continue
+        what = f"table {schema}.{name}"
+        if not found.analysed:
+            yield Finding("performance", what, "was never analysed", f"ANALYZE {schema}.{name}")
+        if (schema, name) not in view.objects.footprints:
+            continue
+        if _DISTINCT not in found.options:
+            remedy = f"ALTER TABLE {schema}.{name} ALTER pgs_region SET (n_distinct = -1), then ANALYZE"
+            yield Finding("performance", what, "has lost the option n_distinct of its polygons", remedy)
+        if not found.has_polygon_index:
+            yield Finding("performance", what, "has no GiST index on its polygons", _REBUILD)
+
+
+def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    rows = execute_query(connection, read_query("check.statistics"))
+    found = {(row.schema, row.name) for row in rows}
+    for schema, name in view.objects.statistics:
+        if (schema, name) not in found:
+            yield Finding("performance", f"statistics {schema}.{name}", "are missing", REFRESH)
 
 
 def check_view(

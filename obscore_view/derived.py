@@ -1,8 +1,7 @@
-"""The ObsCore views as derived objects: a migration takes them away first and makes them again at its end."""
-
-from __future__ import annotations
+"""What ObsCore gives to others: views rebuilt around a migration, described in TAP_SCHEMA."""
 
 import json
+from collections.abc import Collection, Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import sqlalchemy as sa
 import yaml
 
 from obscore_view.check import check_view
-from obscore_view.config import ObsCoreConfig, parse_config, read_config
-from obscore_view.config_options import with_options
-from obscore_view.config_sections import TapdbOptions
+from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, ObsCoreColumn
+from obscore_view.config.model import ObsCoreConfig, TapdbOptions
+from obscore_view.config.parse import parse_config, read_config, with_options
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import match_mapping
 from obscore_view.needed_rights import (
@@ -23,12 +22,100 @@ from obscore_view.needed_rights import (
     rights_to_make,
     rights_to_make_unread,
 )
-from obscore_view.registry import find_registry, read_registry, rights_to_read
-from obscore_view.store import RECORDS, StoredView, read_stored_views
-from obscore_view.view import create_view, drop_view, stored_config
-from tapdb.rights import Right, missing_rights
+from obscore_view.registry.read import find_registry, read_registry, rights_to_read
+from obscore_view.view.make import create_view, drop_view, stored_config
+from obscore_view.view.store import RECORDS, StoredView, read_stored_views
+from tapdb.errors import Place
+from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
+from tapdb.postgres.roles import Right, missing_rights
 
-__all__ = ["ObsCoreViews"]
+TABLE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
+"""Utype of a table that follows ObsCore 1.1."""
+
+_SCHEMA, _NAME = "ivoa", "ObsCore"
+_HIDDEN = ("pgs_region", "pgs_center")
+# Conditions on these are answered by the geometry beside them.
+_SEARCHED_BY = {"s_region": "pgs_region", "s_ra": "pgs_center", "s_dec": "pgs_center"}
+_PLACE = Place("obscore_view")
+
+
+def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
+    """Return descriptions of all ObsCore views that were made here, and of any table ``ivoa.ObsCore``.
+
+    Columns outside of the standard that a configuration adds are left to their comments.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    """
+    made = {(view.schema, view.name) for view in read_stored_views(connection)}
+    for (schema, name), columns in _existing(connection, made).items():
+        yield SchemaDescription(
+            name=schema,
+            description="Tables that follow standards of the IVOA",
+            tables=(
+                TableDescription(
+                    name=_NAME if name.lower() == _NAME.lower() else name,
+                    description="ObsCore 1.1: a row for each dataset that can be retrieved",
+                    utype=TABLE_UTYPE,
+                    columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.name in columns),
+                    hidden=frozenset(_HIDDEN),
+                    place=_PLACE,
+                ),
+            ),
+            place=_PLACE,
+        )
+
+
+def _existing(
+    connection: sa.Connection, made: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the names of columns, in lower case, of the views that were made and of ``ivoa.ObsCore``."""
+    columns = sa.table(
+        "columns",
+        *(sa.column(name, sa.Text()) for name in ("table_schema", "table_name", "column_name")),
+        schema="information_schema",
+    )
+    name = (columns.c.table_schema, columns.c.table_name)
+    standard = sa.and_(name[0] == _SCHEMA, sa.func.lower(name[1]) == _NAME.lower())
+    query = (
+        sa.select(*name, sa.func.array_agg(sa.func.lower(sa.cast(columns.c.column_name, sa.Text()))))
+        .where(sa.or_(standard, sa.tuple_(*name).in_(list(made))))
+        .group_by(*name)
+        .order_by(*name)
+    )
+    return {(schema, table): frozenset(found) for schema, table, found in connection.execute(query)}
+
+
+def _column(column: ObsCoreColumn) -> ColumnDescription:
+    return ColumnDescription(
+        name=column.name,
+        datatype=column.datatype,
+        arraysize=column.arraysize,
+        xtype=column.xtype,
+        unit=column.unit,
+        ucd=column.ucd,
+        utype=column.utype,
+        description=column.description,
+        principal=column.principal,
+        std=column.std,
+        index=column.index,
+        searched_by=_SEARCHED_BY.get(column.name),
+        place=_PLACE,
+    )
+
+
+STANDARD = StandardTable(
+    standard="ObsCore 1.1",
+    schema=_SCHEMA,
+    name=_NAME,
+    columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.std),
+    mandatory=frozenset(one.name for one in OBSCORE_COLUMNS if one.mandatory),
+    not_null=frozenset(one.name for one in OBSCORE_COLUMNS if not one.nullable),
+    values={"calib_level": tuple(CALIB_LEVELS), "dataproduct_type": DATAPRODUCT_TYPES},
+)
+"""The table that ObsCore 1.1 defines."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,9 @@
 """Errors of the ObsCore view: a configuration, a registry or a mapping that cannot be used."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError
-
-__all__ = [
-    "ConfigError",
-    "ConfigProblem",
-    "IdentifierError",
-    "MappingError",
-    "NotMigratedError",
-    "TemplateError",
-    "UnknownDatasetError",
-    "UnsupportedRegistryError",
-    "ViewExistsError",
-    "ViewMissingError",
-    "WhereError",
-]
 
 
 @dataclass(frozen=True, slots=True)

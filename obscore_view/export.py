@@ -1,7 +1,5 @@
 """A view as a file: Parquet, CSV or VOTable, streamed from PostgreSQL, with memory that stays flat."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +11,10 @@ from psycopg import sql
 
 from obscore_view.errors import ViewMissingError
 from obscore_view.exported_columns import ExportedColumn, read_columns
-from tapdb.engine import driver_connection
 from tapdb.extras import from_extra
-from tapdb.loaders import load_exactly
+from tapdb.postgres.engine import driver_connection
+from tapdb.postgres.loaders import load_exactly
 from tapdb.votable import Document, System, plain_rows, write_votable, written_fields
-
-__all__ = ["REFERENCES", "SYSTEMS", "Form", "export_view"]
 
 Form = Literal["parquet", "csv", "votable"]
 

@@ -1,7 +1,5 @@
 """The columns of a published view as a file has them: types from PostgreSQL, meaning from ObsCore."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,8 +7,6 @@ from psycopg import sql
 
 from obscore_view.columns import find_column
 from tapdb.votable import Field
-
-__all__ = ["ExportedColumn", "read_columns"]
 
 _TEXT = ("char", "*")
 _TYPES: dict[str, tuple[str, str | None]] = {

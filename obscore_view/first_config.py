@@ -3,8 +3,6 @@
 `read_content` reads, `first_config` writes text; the text depends on nothing but what was read.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict
@@ -14,11 +12,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from obscore_view.observation import butler_table
-from obscore_view.snapshot import Registry
-from tapdb.rights import Right, missing_rights, require_rights
-
-__all__ = ["RegisteredType", "RegistryContent", "first_config", "read_content"]
+from obscore_view.registry.snapshot import Registry
+from obscore_view.select.kept_rows import butler_table
+from tapdb.postgres.roles import Right, missing_rights, require_rights
 
 _READ_TABLES = ("instrument", "physical_filter", "collection", "collection_chain", "dataset")
 _RUN, _CHAINED = 1, 3
@@ -164,7 +160,7 @@ def read_content(connection: sa.Connection, registry: Registry) -> RegistryConte
     connection
         Connection of a user who may read the registry.
     registry
-        The registry, as `obscore_view.registry.read_registry` gives it.
+        The registry, as `obscore_view.registry.read.read_registry` gives it.
 
     Raises
     ------

@@ -3,8 +3,6 @@
 SQL has the same reading as ``tapdb.dataset_uuid(did)``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
@@ -16,14 +14,12 @@ import sqlalchemy as sa
 
 from obscore_view.errors import IdentifierError, UnknownDatasetError
 from obscore_view.needed_rights import rights_to_look
-from obscore_view.observation import butler_table
-from obscore_view.registry import read_registry
-from obscore_view.snapshot import Registry
-from obscore_view.store import read_stored_views
-from obscore_view.view import stored_config
-from tapdb.rights import require_rights
-
-__all__ = ["DataId", "DatasetIdentifier", "data_id", "parse_did"]
+from obscore_view.registry.read import read_registry
+from obscore_view.registry.snapshot import Registry
+from obscore_view.select.kept_rows import butler_table
+from obscore_view.view.make import stored_config
+from obscore_view.view.store import read_stored_views
+from tapdb.postgres.roles import require_rights
 
 _ENCODED = re.compile(r"(ivo|butler)%3a", re.IGNORECASE)
 _PRINTABLE = re.compile(r"[!-~]+")

@@ -1,22 +1,16 @@
 """The dataset-type mapping: what each dataset type is in ObsCore's words, and where its datasets are.
 
-This is the table that a human reviews: `obscore_view.view` stores it as ``tapdb.dataset_type_mapping``, and
-`obscore_view.statement` turns it into the view.
+This is the table that a human reviews: `obscore_view.view.make` stores it as
+``tapdb.dataset_type_mapping``, and `obscore_view.select.statement` turns it into the view.
 """
-
-from __future__ import annotations
 
 import logging
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 
-from obscore_view.config import ExtraColumnConfig, ExtraColumnType, ObsCoreConfig, WhereBind
-from obscore_view.config_sections import Constant
-from obscore_view.snapshot import Registry
-from obscore_view.template import DimensionKey, RecordField, Reference, Template, parse_template
-from obscore_view.universe import DimensionGroup
-
-__all__ = ["DatasetTypeMapping", "ExtraColumn", "Mapping", "Place", "build_mapping", "match_mapping"]
+from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType, ObsCoreConfig, WhereBind
+from obscore_view.config.template import DimensionKey, RecordField, Reference, Template, parse_template
+from obscore_view.registry.snapshot import DimensionGroup, Registry
 
 _LOG = logging.getLogger(__name__)
 

@@ -3,35 +3,20 @@
 No right is needed on what does not exist: the same functions serve a database before its first migration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 from psycopg import sql
 
-from obscore_view.config import ObsCoreConfig
-from obscore_view.kept import SCHEMA, kept_tables, shown_regions
+from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import Mapping, match_mapping
-from obscore_view.objects import did_tables, region_keys
-from obscore_view.registry import find_registry, read_registry, registry_schemas, rights_to_read
-from obscore_view.script import butler_tables
-from obscore_view.store import RECORDS, StoredView, read_stored_views
-from obscore_view.stored_tables import view_definition
-from tapdb.rights import Right, missing_rights, require_rights
-
-__all__ = [
-    "LESS",
-    "OWNERSHIP",
-    "require_looking",
-    "require_rights_to_begin",
-    "require_rights_to_change",
-    "rights_to_change_unread",
-    "rights_to_drop",
-    "rights_to_look",
-    "rights_to_make",
-    "rights_to_make_unread",
-]
+from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
+from obscore_view.select.kept_rows import view_definition
+from obscore_view.select.kept_tables import SCHEMA, kept_tables, shown_regions
+from obscore_view.view.objects import did_tables, region_keys
+from obscore_view.view.script import butler_tables
+from obscore_view.view.store import RECORDS, StoredView, read_stored_views
+from tapdb.postgres.roles import Right, missing_rights, require_rights
 
 OWNERSHIP = (Right("OWNER", SCHEMA, view_definition.name),)
 """What being a member of tapdb_owner is, in a database that has been migrated."""

@@ -1,7 +1,5 @@
 """A view as a Parquet file: rows are read by Arrow from the CSV that PostgreSQL's COPY sends."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
@@ -13,8 +11,6 @@ import pyarrow.parquet as pq
 
 from obscore_view.exported_columns import ExportedColumn
 from tapdb.errors import ValueWriteError
-
-__all__ = ["write_parquet"]
 
 _TYPES = {
     "text": pa.string(),

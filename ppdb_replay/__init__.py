@@ -1,19 +1,27 @@
 """The PPDB with replay: a query over tables that change is answered so that it can be repeated exactly.
 
-Every change of the PPDB is one snapshot of a commit-ordered clock, and every row says from which snapshot to
-which one it is visible. `as_of` makes of a natural query one that sees a given snapshot, in plain ADQL;
-`classify` says what can be promised of it. `capture` answers a query with the record that `replay` needs to
-answer it again; `diff` tells what has become of it since.
+Every change of the PPDB is one snapshot of a commit-ordered clock, and every row says from which snapshot
+to which one it is visible. `as_of` makes of a natural query one that sees a given snapshot, in plain
+ADQL; `classify` says what can be promised of it. `capture` answers a query with the record that `replay`
+needs to answer it again; `diff` tells what has become of it since.
+
+Read `snapshot` and `tables` (what there is), `versions` (how rows get versions), `rewriting` (a query as
+of a snapshot), `replaying` (run it, record it, run it again). `replication` brings chunks of an APDB,
+`query_store` keeps what is cited, `votable` puts records into files, `derived` serves migrations and
+TAP_SCHEMA, `errors` and `cli` are what users see.
 """
 
-from __future__ import annotations
-
-from ppdb_replay.replaying.capture import capture
-from ppdb_replay.replaying.difference import Difference, diff
 from ppdb_replay.replaying.execution import Result
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import query_at, replay
-from ppdb_replay.replaying.verification import Verification, verify_record
+from ppdb_replay.replaying.replay import (
+    Difference,
+    Verification,
+    capture,
+    diff,
+    query_at,
+    replay,
+    verify_record,
+)
 from ppdb_replay.rewriting.as_of import as_of
 from ppdb_replay.rewriting.classify import Guarantee, Level, classify
 from ppdb_replay.rewriting.validity import validity_at

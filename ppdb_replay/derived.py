@@ -1,31 +1,143 @@
-"""The tables of a PPDB in a migration: made if asked for, and their triggers made anew around it."""
-
-from __future__ import annotations
+"""What the PPDB gives to others: tables kept versioned around a migration, described in TAP_SCHEMA."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
 
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.tables.published import CHUNKS, FELIS, METADATA, PUBLISHED
-from ppdb_replay.tables.schema import PpdbSchema, read_schema, with_system_columns, with_timestamps
+from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.tables import (
+    CHUNKS,
+    FELIS,
+    METADATA,
+    PUBLISHED,
+    SYSTEM_COLUMNS,
+    PpdbSchema,
+    read_schema,
+    with_system_columns,
+    with_timestamps,
+)
 from ppdb_replay.versions.check import check
-from ppdb_replay.versions.current_table import read_tables
-from ppdb_replay.versions.install import create_tables, install
-from ppdb_replay.versions.triggers import drop_trigger_statements, guard_statements, trigger_statements
-from ppdb_replay.versions.uninstall import uninstall
+from ppdb_replay.versions.install import create_tables, install, uninstall
+from ppdb_replay.versions.triggers import (
+    HISTORY,
+    drop_trigger_statements,
+    guard_statements,
+    trigger_statements,
+)
 from ppdb_replay.versions.versioned_table import (
     VersionedTable,
     has_clock,
+    read_tables,
     read_versioned_tables,
     rights_to_change,
 )
-from tapdb.rights import Right, missing_rights
-from tapdb.sql_text import execute_composed, execute_query
+from tapdb.errors import Place
+from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
+from tapdb.postgres.roles import Right, missing_rights
+from tapdb.sources import execute_composed, execute_query
 
-__all__ = ["OPTION", "PpdbTables"]
+_PLACE = Place("ppdb_replay")
+_VERSION_COLUMNS = (
+    ColumnDescription(
+        name="snap_from",
+        datatype="long",
+        ucd="meta.version",
+        description="Snapshot from which the row is visible.",
+        place=_PLACE,
+    ),
+    ColumnDescription(
+        name="snap_to",
+        datatype="long",
+        ucd="meta.version",
+        description=f"First snapshot in which the row is not visible any more; {CURRENT} while it is.",
+        place=_PLACE,
+    ),
+)
+_CURRENT_ABOUT = "Prompt Products Database: the current rows."
+_HISTORY_ABOUT = (
+    "Prompt Products Database: all versions of the rows. A row is visible as of snapshot S if snap_from <= S "
+    "and snap_to > S."
+)
+
+
+def describe(connection: sa.Connection) -> Iterable[FelisSource | SchemaDescription]:
+    """Return descriptions of the versioned tables and of their versions; nothing if there are none.
+
+    Meanings of columns are those of the Felis schema, if lsst-sdm-schemas is installed; columns that were
+    added since have their comments. The columns by which rows are versioned, and columns that were dropped,
+    are hidden from the current rows. The table of software's versions is nobody's to query.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    """
+    tables = read_versioned_tables(connection) if has_clock(connection) else ()
+    known = find_spec("lsst") is not None and find_spec("lsst.sdm") is not None
+    for schema in sorted({table.schema for table in tables}):
+        own = tuple(table for table in tables if table.schema == schema)
+        if known:
+            yield FelisSource(
+                uri=FELIS,
+                schema=schema,
+                description=_CURRENT_ABOUT,
+                hidden=frozenset(SYSTEM_COLUMNS),
+                hidden_in={table.name: _dropped(table) for table in own},
+                columns_in={table.name: _added(table) for table in own},
+                without=frozenset({METADATA}),
+                only_described=True,
+            )
+        else:
+            hidden = {table.name: frozenset(SYSTEM_COLUMNS) | _dropped(table) for table in own}
+            yield _plain(schema, _CURRENT_ABOUT, hidden)
+    if known and tables:
+        yield FelisSource(
+            uri=FELIS,
+            schema=HISTORY,
+            description=_HISTORY_ABOUT,
+            columns=_VERSION_COLUMNS,
+            columns_in={table.name: _added(table) for table in tables},
+            without=frozenset({METADATA}),
+            only_described=True,
+        )
+    elif tables:
+        yield _plain(HISTORY, _HISTORY_ABOUT, {table.name: frozenset() for table in tables})
+
+
+def _dropped(table: VersionedTable) -> frozenset[str]:
+    return frozenset(column.name for column in table.columns if column.snap_to != CURRENT)
+
+
+def _added(table: VersionedTable) -> tuple[ColumnDescription, ...]:
+    """Return the columns that came after versioning began, for the database to say what they mean."""
+    added = (column.name for column in table.columns if column.snap_from > table.from_snapshot)
+    return tuple(ColumnDescription(name=name, place=_PLACE) for name in added)
+
+
+def _plain(schema: str, about: str, hidden: Mapping[str, frozenset[str]]) -> SchemaDescription:
+    """Return a description by which tables are published with what the database knows of them.
+
+    Parameters
+    ----------
+    schema, about
+        Name of the schema, and what it is.
+    hidden
+        Columns that are not to be published, by name of the table.
+    """
+    return SchemaDescription(
+        name=schema,
+        description=about,
+        tables=tuple(
+            TableDescription(name=name, hidden=columns, place=_PLACE) for name, columns in hidden.items()
+        ),
+        only_described=True,
+        place=_PLACE,
+    )
+
 
 OPTION = "ppdb_schema"
 """Option of a migration: ``current``, ``timestamps``, or the path of a Felis file."""

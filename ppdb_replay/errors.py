@@ -1,22 +1,7 @@
 """What is wrong with a request to the PPDB and its replay."""
 
-from __future__ import annotations
-
 from ppdb_replay.snapshot import Snapshot
 from tapdb.errors import DatabaseNotReadyError, TapdbError
-
-__all__ = [
-    "ClockValueMissingError",
-    "FelisSchemaError",
-    "PpdbError",
-    "PpdbNotReadyError",
-    "ReplayRecordError",
-    "ReplayTransactionError",
-    "SnapshotTimeError",
-    "SnapshotUnknownError",
-    "UploadChangedError",
-    "VersioningError",
-]
 
 
 class PpdbError(TapdbError):
@@ -187,4 +172,53 @@ class SnapshotUnknownError(PpdbError, LookupError):
         found = "there is none" if found_t_mjd_tai is None else f"here it is of MJD {found_t_mjd_tai}"
         super().__init__(
             f"{wanted}: {found}. Connect to the database of the record, or to a newer copy of it."
+        )
+
+
+class NotCitableError(PpdbError):
+    """A result can get no persistent identifier.
+
+    Parameters
+    ----------
+    problem
+        Why not, and what to do instead.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the query gets no persistent identifier: {problem}")
+
+
+class QueryStoreRefusedError(PpdbError):
+    """Whoever is connected may not do with the query store what was asked.
+
+    Parameters
+    ----------
+    problem
+        What PostgreSQL said.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the query store refused it: {problem}; a DBA grants SELECT on its tables to "
+            "those who read, and INSERT to those who store"
+        )
+
+
+class StoredQueryUnknownError(PpdbError, LookupError):
+    """No stored query has an identifier.
+
+    Parameters
+    ----------
+    pid
+        The identifier.
+    """
+
+    exit_code = 2
+
+    def __init__(self, pid: str) -> None:
+        self.pid = pid
+        super().__init__(
+            f"no stored query is called {pid!r}; `tapdb replay list` shows those of this database"
         )

@@ -1,10 +1,6 @@
 """A snapshot: what the PPDB was after one of its transactions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-
-__all__ = ["CURRENT", "Snapshot"]
 
 # `snap_to` of a row that no transaction has replaced yet: the largest bigint, so that one comparison tells.
 CURRENT = 9223372036854775807

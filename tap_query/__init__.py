@@ -1,1 +1,5 @@
-"""``tapdb query``: where ADQL meets a database. `adql` itself knows none."""
+"""ADQL text to rows: where ADQL meets a database. `adql` itself knows none.
+
+`metadata` reads what is published, `execute` is the one executor, `errors` say whose fault a failure is,
+`cli` is ``tapdb query``.
+"""

@@ -1,12 +1,8 @@
 """What can go wrong between a translated query and the database."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError
-
-__all__ = ["MissingTapSchemaError", "QueryFailedError"]
 
 # What pg_sphere says of a polygon that only the rows made one.
 _POLYGONS = ("a line segment overlaps or polygon too large", "more than two points needed")

@@ -5,8 +5,6 @@ connection of psycopg, `execute_async` an asynchronous one; both stream. To stop
 ``cancel_safe`` of the connection, or cancel the task.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
@@ -21,8 +19,8 @@ from psycopg.types.numeric import Float8, Int4, Int8
 
 from adql import CompiledQuery, OutputColumn, Server
 from tap_query.errors import QueryFailedError
-from tapdb.engine import driver_connection
-from tapdb.loaders import load_exactly
+from tapdb.postgres.engine import driver_connection
+from tapdb.postgres.loaders import load_exactly
 
 _EXPLAIN = {
     (False, False): "EXPLAIN ",

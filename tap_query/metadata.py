@@ -1,7 +1,5 @@
 """Reads what is published: from TAP_SCHEMA in a database, or from Felis descriptions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,11 +7,9 @@ import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
 from tap_query.errors import MissingTapSchemaError
-from tapdb.descriptions import ColumnDescription
 from tapdb.felis import read_felis as read_schemas
-from tapdb.refusals import is_right_refused
-
-__all__ = ["read_felis", "read_metadata"]
+from tapdb.hooks.descriptions import ColumnDescription
+from tapdb.postgres.engine import is_right_refused
 
 _Row = Mapping[str, Any]
 

@@ -2,18 +2,21 @@
 
 ``read_felis, read_catalog -> generate_rows -> lint_rows, diff_rows -> publish``; `assemble` brings all
 sources of one database together, `rollback` publishes again what was published before.
-"""
 
-from __future__ import annotations
+Read `rows` (what TAP_SCHEMA is), `catalog` and `column_types` (what the database says), `generate` (rows
+of it), `lint` (what is wrong), `script` (differences as SQL), `publish`, `stored` and `history`.
+`datalink` reads services, `identifiers` makes IDs, `files` writes VOSI, Felis and CSV, `derived` serves
+migrations, `errors` and `cli` are what users see.
+"""
 
 from tap_schema.assemble import assemble
 from tap_schema.catalog import read_catalog
-from tap_schema.combine import combine
-from tap_schema.diff import diff_rows
-from tap_schema.generate import Generated, generate_rows
+from tap_schema.generate.combine import combine
+from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.history import read_generations, rollback
 from tap_schema.publish import publish
 from tap_schema.rows import TapSchemaRows
+from tap_schema.script import diff_rows
 from tap_schema.stored import read_rows
 from tapdb.felis import read_felis
 

@@ -1,23 +1,64 @@
-"""All sources of a TAP_SCHEMA brought together: files, packages, what is published, what exists."""
-
-from __future__ import annotations
+"""What TAP_SCHEMA says of itself: made from its own tables and their comments, so that it cannot go stale."""
 
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
 from tap_schema.catalog import Catalog, read_catalog
-from tap_schema.combine import Descriptions, combine
-from tap_schema.generate import Generated, generate_rows
-from tap_schema.rows import TapSchemaRows
-from tap_schema.self_description import describe_tap_schema
+from tap_schema.generate.combine import Descriptions, combine
+from tap_schema.generate.generate import Generated, generate_rows
+from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.stored import described_by_rows, read_rows, services_of_rows
 from tapdb.collecting import without_collecting
-from tapdb.descriptions import FelisSource, SchemaDescription, load_describers
+from tapdb.errors import Place
 from tapdb.felis import read_felis
-from tapdb.service_descriptions import ServiceDescription
+from tapdb.hooks.descriptions import (
+    ColumnDescription,
+    FelisSource,
+    SchemaDescription,
+    ServiceDescription,
+    TableDescription,
+    load_describers,
+)
 
-__all__ = ["assemble", "catalog_of", "registered_descriptions"]
+_LAST = 100_000
+_STANDARD = ("schemas", "tables", "columns", "keys", "key_columns")
+_GENERATION = (
+    *("generation", "published_at", "digest", "generator", "comment"),
+    *("row_count", "inserted", "updated", "deleted"),
+)
+_PLACE = Place("tap_schema")
+
+
+def describe_tap_schema() -> SchemaDescription:
+    """Return the description of ``tap_schema``: which of its tables are public, and what is standard in them.
+
+    What a table and a column mean is said by their comments in the database. The layout that OpenCADC reads,
+    views that end in 11 and ``modelversion``, is not published.
+    """
+    names = (*ROW_TYPES, "generation")
+    return SchemaDescription(
+        name="tap_schema",
+        index=_LAST,
+        only_described=True,
+        tables=tuple(_table(name, 10 * position) for position, name in enumerate(names, start=1)),
+        place=_PLACE,
+    )
+
+
+def _table(name: str, index: int) -> TableDescription:
+    columns = [*(ROW_TYPES[name]._fields if name in ROW_TYPES else _GENERATION)]
+    if name == "columns":
+        columns.insert(columns.index("xtype") + 1, "size")
+    return TableDescription(
+        name=name,
+        index=index,
+        columns=tuple(
+            ColumnDescription(name=column, principal=True, std=name in _STANDARD, place=_PLACE)
+            for column in columns
+        ),
+        place=_PLACE,
+    )
 
 
 def assemble(

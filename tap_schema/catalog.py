@@ -1,18 +1,223 @@
-"""What PostgreSQL says exists: tables and views with their columns, types, indexes and foreign keys."""
+"""Which columns of tables the columns of a view are, from the parsed query that PostgreSQL keeps of it.
 
-from __future__ import annotations
+The text of a ``pg_node_tree`` holds the query as nodes ``{TYPE :field value ...}`` and lists ``(...)``;
+braces that are content are escaped by a backslash. Only what is needed is looked at: range table, target
+list, set operations, and what keeps a condition from reaching a table: LIMIT, windows, DISTINCT ON, grouping
+sets, EXCEPT, samples, common table expressions that are computed apart. A column that is computed has no
+origin. A constant in one branch of a UNION does not matter: a condition on it is decided before any table is
+read.
+"""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tap_schema.view_columns import Origins, view_origins
-from tapdb.sql_sources import read_query
-from tapdb.sql_text import execute_query
+from tapdb.sources import execute_query, read_query
 from tapdb.xml_text import comment_text
 
-__all__ = ["Catalog", "LiveColumn", "LiveKey", "LiveTable", "read_catalog"]
+Origin = tuple[int, int]
+"""A column: OID of its relation, and its number there."""
+
+Origins = dict[Origin, frozenset[Origin]]
+"""Columns of views, each with the columns of relations that it can be; empty if it is computed."""
+
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_NEXT = re.compile(r"\\.|[{]| :(\w+) ", re.DOTALL)
+_VAR = re.compile(r"[{]VAR :varno (\d+) :varattno (-?\d+) ")
+_LEAF = re.compile(r"[{]RANGETBLREF :rtindex (\d+)[}]")
+_NUMBER = re.compile(r"-?\d+")
+_REFERENCE = re.compile(r":tleSortGroupRef (\d+) ")
+_RELATION, _SUBQUERY, _JOIN, _CTE, _GROUP = "0", "1", "2", "6", "9"
+_EXCEPT = "{SETOPERATIONSTMT :op 3 "
+_NOTHING = "<>"
+_AS_USED, _PART = 0, 2
+"""Values of ``ctematerialized``: as PostgreSQL likes, ``NOT MATERIALIZED``."""
+
+_Resolved = frozenset[Origin] | None
+"""Origins of an expression; `None` if it is computed from anything but constants."""
+
+_CONSTANT: frozenset[Origin] = frozenset()
+
+
+def view_origins(relation_id: int, rule: str) -> Origins:
+    """Return the origins of the columns of one view.
+
+    Parameters
+    ----------
+    relation_id
+        OID of the view.
+    rule
+        ``pg_rewrite.ev_action`` of its rule, as text.
+    """
+    tree = _Tree(rule)
+    start = rule.find("{QUERY")
+    if start < 0:
+        return {}
+    columns = tree.query(start, {})
+    return {(relation_id, number): found or frozenset() for number, found in columns.items()}
+
+
+class _Tree:
+    """The text of a node tree, with the end of each node."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._end: dict[int, int] = {}
+        self._queries: dict[int, dict[int, _Resolved]] = {}
+        open_at: list[int] = []
+        for brace in _BRACES.finditer(text):
+            if brace[0] == "{":
+                open_at.append(brace.start())
+            elif brace[0] == "}":
+                self._end[open_at.pop()] = brace.end()
+
+    def query(self, start: int, outer: dict[str, int]) -> dict[int, _Resolved]:
+        """Return the origins of the output columns of a query, by number; each query is looked at once."""
+        if start not in self._queries:
+            self._queries[start] = self._output_columns(start, outer)
+        return self._queries[start]
+
+    def _output_columns(self, start: int, outer: dict[str, int]) -> dict[int, _Resolved]:
+        fields = self._fields(start)
+        ctes = outer | self._ctes(fields)
+        if any(not self._is_empty(fields[name]) for name in ("limitCount", "limitOffset", "groupingSets")):
+            # Which rows there are depends on all of them: no condition goes below.
+            return {}
+        if self._text.startswith("{", fields["setOperations"]):
+            return self._union(fields, ctes)
+        relations = [self._fields(entry) for entry in self._nodes(fields["rtable"])]
+        groups = self._passing(fields)
+        columns = {}
+        for entry in self._nodes(fields["targetList"]):
+            target = self._fields(entry)
+            if groups is None or self._number(target["ressortgroupref"]) in groups:
+                columns[self._number(target["resno"])] = self._resolve(target["expr"], relations, ctes)
+        return columns
+
+    def _passing(self, fields: dict[str, int]) -> set[int] | None:
+        """Return which columns let conditions through where not all do: those that part the rows.
+
+        Windows have partitions, DISTINCT ON has its columns; `None` if there is neither.
+        """
+        parting = []
+        if self._text.startswith("true", fields["hasWindowFuncs"]):
+            parting += [self._fields(one)["partitionClause"] for one in self._nodes(fields["windowClause"])]
+        if self._text.startswith("true", fields["hasDistinctOn"]):
+            parting.append(fields["distinctClause"])
+        found = [
+            {
+                int(reference)
+                for node in self._nodes(clause)
+                for reference in _REFERENCE.findall(self._text[node : self._end[node]])
+            }
+            for clause in parting
+        ]
+        return set.intersection(*found) if found else None
+
+    def _is_empty(self, start: int) -> bool:
+        return self._text.startswith(_NOTHING, start)
+
+    def _union(self, fields: dict[str, int], ctes: dict[str, int]) -> dict[int, _Resolved]:
+        relations = list(self._nodes(fields["rtable"]))
+        operation = self._text[fields["setOperations"] : self._end[fields["setOperations"]]]
+        if _EXCEPT in operation:
+            return {}
+        branches = [
+            self.query(self._fields(relations[int(leaf) - 1])["subquery"], ctes)
+            for leaf in _LEAF.findall(operation)
+        ]
+        numbers = set.intersection(*(set(branch) for branch in branches))
+        return {number: _together(branch[number] for branch in branches) for number in numbers}
+
+    def _resolve(self, start: int, relations: list[dict[str, int]], ctes: dict[str, int]) -> _Resolved:
+        text = self._text
+        while text.startswith(("{RELABELTYPE", "{COLLATEEXPR"), start):
+            # The same value under another name of its type: an index on it serves still.
+            start = self._fields(start)["arg"]
+        if text.startswith("{CONST ", start):
+            return _CONSTANT
+        variable = _VAR.match(text, start)
+        own_level = " :varlevelsup 0 " in text[start : self._end[start]]
+        if variable is None or not own_level or not 0 < int(variable[1]) <= len(relations):
+            return None
+        return self._column(relations[int(variable[1]) - 1], int(variable[2]), relations, ctes)
+
+    def _column(
+        self, relation: dict[str, int], number: int, relations: list[dict[str, int]], ctes: dict[str, int]
+    ) -> _Resolved:
+        """Return the origins of a column of an entry in the range table."""
+        kind = self._text[relation["rtekind"]]
+        if kind == _RELATION:
+            is_sample = not self._is_empty(relation["tablesample"])
+            return None if is_sample else frozenset({(self._number(relation["relid"]), number)})
+        if kind == _SUBQUERY:
+            return self.query(relation["subquery"], ctes).get(number)
+        if kind == _CTE:
+            name = self._text[relation["ctename"] :].split(" ", 1)[0]
+            return self.query(ctes[name], ctes).get(number) if name in ctes else None
+        if kind == _JOIN:
+            aliases = list(self._nodes(relation["joinaliasvars"]))
+            return self._resolve(aliases[number - 1], relations, ctes)
+        if kind == _GROUP:
+            # From PostgreSQL 18 on the columns of GROUP BY stand in an entry of their own.
+            expressions = list(self._nodes(relation["groupexprs"]))
+            return self._resolve(expressions[number - 1], relations, ctes)
+        return None
+
+    def _ctes(self, fields: dict[str, int]) -> dict[str, int]:
+        """Return where the queries of common table expressions stand, less those that are computed apart.
+
+        These are recursive ones, those used more than once and those that are ``MATERIALIZED``, unless they
+        are ``NOT MATERIALIZED``.
+        """
+        found = {}
+        for node in self._nodes(fields["cteList"]):
+            cte = self._fields(node)
+            kind = self._number(cte["ctematerialized"])
+            is_part = kind == _PART or (kind == _AS_USED and self._number(cte["cterefcount"]) == 1)
+            if self._text.startswith("false", cte["cterecursive"]) and is_part:
+                found[self._text[cte["ctename"] :].split(" ", 1)[0]] = cte["ctequery"]
+        return found
+
+    def _fields(self, start: int) -> dict[str, int]:
+        """Return where the values of the fields of a node begin."""
+        fields: dict[str, int] = {}
+        position, end = start + 1, self._end[start]
+        while (found := _NEXT.search(self._text, position, end)) is not None:
+            if found[0] == "{":
+                position = self._end[found.start()]
+                continue
+            if found[1]:
+                fields[found[1]] = found.end()
+            # The blank after a name may be the one before the next.
+            position = found.end() - 1 if found[1] else found.end()
+        return fields
+
+    def _nodes(self, start: int) -> Iterator[int]:
+        """Yield where the nodes of a list begin; nothing for an empty list."""
+        if not self._text.startswith("(", start):
+            return
+        position = start + 1
+        while self._text.startswith("{", position):
+            yield position
+            position = self._end[position] + 1
+
+    def _number(self, start: int) -> int:
+        found = _NUMBER.match(self._text, start)
+        return int(found[0]) if found is not None else 0
+
+
+def _together(branches: Iterator[_Resolved]) -> _Resolved:
+    """Return the origins of a column of a UNION: computed in one branch is computed."""
+    found: set[Origin] = set()
+    for branch in branches:
+        if branch is None:
+            return None
+        found |= branch
+    return frozenset(found)
+
 
 _VIEWS = frozenset({"v", "m"})
 _SETTING = "tapdb.schemas"

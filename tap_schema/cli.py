@@ -1,13 +1,460 @@
-"""``tapdb tap-schema``: the description of what is published."""
+"""``tapdb tap-schema``: generate, lint, compare, publish, take back, describe services, write files."""
 
-from __future__ import annotations
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
+from typing import Any
 
 import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.table import Table
 
-from tap_schema.cli_change import publish, rollback
-from tap_schema.cli_look import diff, generate, history, lint
+from tap_schema.assemble import assemble
+from tap_schema.datalink import read_services
+from tap_schema.errors import Finding, UnpublishableError
+from tap_schema.files import felis_text, vosi_tables, write_csv
+from tap_schema.generate.generate import Generated
+from tap_schema.history import plan_rollback, read_generations
+from tap_schema.history import rollback as roll_back
+from tap_schema.lint import check_values, lint_rows
+from tap_schema.publish import Publication, grant_reading, plan_publication, require_publisher
+from tap_schema.publish import publish as publish_rows
+from tap_schema.rows import ROW_TYPES, TapSchemaRows
+from tap_schema.script import Statement, diff_rows
+from tap_schema.stored import read_rows
+from tapdb.cli.output import dry_run_option, output_stream, url_option
+from tapdb.cli.session import changing
+from tapdb.errors import SettingsError
+from tapdb.hooks.descriptions import load_standards
+from tapdb.postgres.engine import checked_connection, refusals_are_ours
+from tapdb.settings import read_settings
 
-__all__ = ["tap_schema"]
+_WIDTH = 240
+
+format_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+)
+
+_FILES = click.argument("files", nargs=-1, metavar="[FILES]...")
+_DATALINK = click.option(
+    "--datalink",
+    multiple=True,
+    metavar="FILE",
+    help="YAML file of service descriptors; may be given several times.",
+)
+_FORGET = click.option(
+    "--forget",
+    multiple=True,
+    metavar="SCHEMA",
+    help="Schema that is no longer to be published; may be given several times.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What TAP_SCHEMA is to be made from, besides the database and what packages register.
+
+    Attributes
+    ----------
+    files
+        Felis files.
+    datalink
+        Files of service descriptors.
+    forget
+        Schemas that are no longer to be published.
+    """
+
+    files: tuple[str, ...]
+    datalink: tuple[str, ...]
+    forget: tuple[str, ...]
+
+    def generate(self, connection: sa.Connection) -> Generated:
+        """Return what TAP_SCHEMA should hold."""
+        return assemble(connection, self.files, services=read_services(self.datalink), forget=self.forget)
+
+
+@contextmanager
+def looking(url: str | None) -> Iterator[sa.Connection]:
+    """Give a connection that changes nothing, and sees the database as it is now whoever publishes meanwhile.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given.
+
+    Raises
+    ------
+    DatabaseRefusedError
+        Raised for whatever the database refuses, such as tables that one may not read.
+    """
+    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
+        yield connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+def source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments that say what TAP_SCHEMA is made from; the command gets them as ``sources``."""
+
+    @wraps(command)
+    def with_sources(
+        files: tuple[str, ...], datalink: tuple[str, ...], forget: tuple[str, ...], **others: Any
+    ) -> None:
+        command(Sources(files, datalink, forget), **others)
+
+    return _FILES(_DATALINK(_FORGET(with_sources)))
+
+
+def print_script(publication: Publication) -> None:
+    """Print the SQL of a publication as one transaction, for psql: the rows of a COPY stand in it."""
+    if not publication.changes:
+        return
+    timeout = read_settings().lock_timeout_ms
+    click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {timeout};")
+    for statement in publication.statements:
+        click.echo(str(statement), nl=False)
+    click.echo("COMMIT;")
+
+
+def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return findings as rows to print."""
+    return [
+        {
+            "severity": one.severity,
+            "rule": one.rule,
+            "place": str(one.place or ""),
+            "table": one.table,
+            "column": one.column,
+            "problem": one.problem,
+            "remedy": one.remedy,
+        }
+        for one in findings
+    ]
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str, file: Any = None
+) -> None:
+    """Print rows as JSON, CSV, or a table for people."""
+    if form == "json":
+        click.echo(json.dumps([dict(row) for row in rows], indent=2, default=str), file=file)
+    elif form == "csv":
+        writer = csv.DictWriter(file or sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        # What is said on standard error afterwards comes after it, in a log that takes both.
+        (file or sys.stdout).flush()
+    elif rows:
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+        # A terminal has a width; a file or a pipe needs none.
+        terminal = file is None and sys.stdout.isatty()
+        Console(file=file, width=None if terminal else _WIDTH).print(table, markup=False)
+
+
+@click.command()
+@source_options
+@url_option
+@click.option(
+    "--grant", is_flag=True, help="Let tapdb_reader read the described tables that it may not read yet."
+)
+@click.option("--strict", is_flag=True, help="Publish nothing if 'lint' finds an error.")
+@click.option("-m", "--comment", metavar="TEXT", help="Why, for the record.")
+@dry_run_option
+def publish(
+    sources: Sources,
+    url: str | None,
+    comment: str | None,
+    *,
+    grant: bool,
+    strict: bool,
+    dry_run: bool,
+) -> None:
+    """Make TAP_SCHEMA say what it should, in one transaction; readers never see it half done.
+
+    Only what differs is written, and nothing if nothing does. Before it is committed the role tapdb_reader
+    has to see all of it, and must be allowed to read every table that is published. Without FILES what is
+    published is brought up to date with the database.
+    """
+    if dry_run:
+        # What is granted here is never committed: it shows whether one may, and what would be published then.
+        with refusals_are_ours(), checked_connection(url) if grant else looking(url) as connection:
+            generated, grants = _generated(sources, connection, grant=grant)
+            _check(generated, strict=strict, grant=grant)
+            publication = plan_publication(connection, generated.rows, comment=comment)
+        print_script(replace(publication, statements=(*grants, *publication.statements)))
+    else:
+        with changing(url, application_name="tapdb tap-schema") as connection:
+            require_publisher(connection)
+            generated, _ = _generated(sources, connection, grant=grant)
+            _check(generated, strict=strict, grant=grant)
+            publication = publish_rows(connection, generated.rows, comment=comment)
+    _say(publication, generated, dry_run=dry_run)
+
+
+@click.command()
+@url_option
+@click.option(
+    "--to", type=click.IntRange(min=0), metavar="GENERATION", help="Default: the one before the last."
+)
+@dry_run_option
+def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
+    """Publish again what was in force after an earlier publication.
+
+    That is a publication of its own: the record goes on, and a rollback can be taken back.
+    """
+    if dry_run:
+        with looking(url) as connection:
+            publication = plan_rollback(connection, to=to)
+        print_script(publication)
+    else:
+        with changing(url, application_name="tapdb tap-schema") as connection:
+            require_publisher(connection)
+            publication = roll_back(connection, to=to)
+    _say(publication, None, dry_run=dry_run)
+
+
+def _generated(
+    sources: Sources, connection: sa.Connection, *, grant: bool
+) -> tuple[Generated, tuple[Statement, ...]]:
+    """Return what TAP_SCHEMA should hold, and what was granted to the reader for it."""
+    generated = sources.generate(connection)
+    if not (grant and generated.unreadable):
+        return generated, ()
+    grants = grant_reading(connection, generated.unreadable)
+    return sources.generate(connection), grants
+
+
+def _check(generated: Generated, *, strict: bool, grant: bool) -> None:
+    """Check that what was generated may be published.
+
+    Raises
+    ------
+    UnpublishableError
+        Raised if the reader may not read a described table, or if something is wrong and that is not allowed.
+    """
+    refused = [one for one in generated.findings if one.rule == "unreadable" and not grant]
+    if strict:
+        found = (
+            *generated.findings,
+            *lint_rows(generated.rows, places=generated.places, standards=load_standards()),
+        )
+        refused += [one for one in found if one.severity == "error" and one not in refused]
+    if refused:
+        raise UnpublishableError(list(map(str, refused)))
+
+
+def _say(publication: Publication, generated: Generated | None, *, dry_run: bool) -> None:
+    changes = publication.changes
+    if not changes:
+        click.echo("TAP_SCHEMA is up to date; nothing was written.", err=True)
+    else:
+        verb = "Would publish" if dry_run else "Published"
+        click.echo(
+            f"{verb}: {changes.inserted} rows added, {changes.updated} changed, {changes.deleted} removed.",
+            err=True,
+        )
+    errors = sum(one.severity == "error" for one in generated.findings) if generated is not None else 0
+    if errors:
+        click.echo(
+            f"{errors} descriptions do not fit the database; 'tapdb tap-schema lint' shows them.", err=True
+        )
+
+
+_FINDING = ("severity", "rule", "place", "table", "column", "problem", "remedy")
+_GENERATION = (
+    *("generation", "published_at", "row_count", "inserted", "updated", "deleted"),
+    *("comment", "generator", "digest"),
+)
+
+
+@click.command()
+@source_options
+@url_option
+@click.option(
+    "--published", is_flag=True, help="Write what is published, not what would be; FILES do not count."
+)
+@click.option(
+    "--schema", metavar="SCHEMA", help="Write this schema alone; Felis needs it if there are several."
+)
+@click.option(
+    "--table",
+    type=click.Choice(list(ROW_TYPES)),
+    default="columns",
+    show_default=True,
+    help="Table of TAP_SCHEMA that CSV shows.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["vosi", "felis", "csv", "json"]),
+    default="vosi",
+    show_default=True,
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Default: standard output.",
+)
+def generate(
+    sources: Sources,
+    url: str | None,
+    schema: str | None,
+    table: str,
+    form: str,
+    output: str,
+    *,
+    published: bool,
+) -> None:
+    """Write what TAP_SCHEMA should hold: as VOSI tables (XML), Felis (YAML), CSV or JSON.
+
+    Nothing is changed.
+    """
+    with looking(url) as connection:
+        rows = read_rows(connection) if published else sources.generate(connection).rows
+    if schema is not None:
+        rows = _only(rows, schema)
+    if form == "felis" and len(rows.schemas) != 1:
+        known = ", ".join(row.schema_name for row in rows.schemas)
+        raise SettingsError("--format felis", "a Felis file holds one schema", f"add --schema: {known}")
+    with output_stream(output) as file:
+        file.writelines(piece.encode() for piece in _pieces(rows, form, table))
+
+
+@click.command()
+@source_options
+@url_option
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option(
+    "--values", is_flag=True, help="Read the tables of standards, too: forbidden values and NULLs in ObsCore."
+)
+@format_option
+def lint(
+    sources: Sources,
+    url: str | None,
+    form: str,
+    *,
+    strict: bool,
+    values: bool,
+) -> None:
+    """Say what is wrong with the descriptions, each with file, line, table, column and what to do.
+
+    Checked are units (VOUnits), UCDs (UCD1+), utypes, arraysizes, extended types, reserved words of ADQL,
+    keys and services that lead nowhere, duplicates, missing descriptions and principal columns, what
+    standards demand (TAP, ObsCore), and what the database has otherwise than it is described.
+    """
+    with looking(url) as connection:
+        generated = sources.generate(connection)
+        standards = load_standards()
+        found = check_values(connection, generated.rows, standards) if values else ()
+    findings = (
+        *generated.findings,
+        *lint_rows(generated.rows, places=generated.places, standards=standards),
+        *found,
+    )
+    print_rows(finding_rows(findings), _FINDING, form)
+    _sum_up(findings)
+    bad = {"error", "warning"} if strict else {"error"}
+    sys.exit(1 if any(one.severity in bad for one in findings) else 0)
+
+
+@click.command()
+@source_options
+@url_option
+@format_option
+def diff(sources: Sources, url: str | None, form: str) -> None:
+    """Say what publishing would change, and where FILES and database disagree; exit 1 if there is anything.
+
+    Without FILES: whether what is published still fits the database.
+    """
+    with looking(url) as connection:
+        generated = sources.generate(connection)
+        changes = diff_rows(read_rows(connection), generated.rows)
+    rows = [
+        {"what": one.kind, "table": one.table, "subject": one.subject, "details": one.details()}
+        for one in changes
+    ]
+    drift = [one for one in generated.findings if one.severity == "error"]
+    rows += [
+        {
+            "what": one.rule,
+            "table": "",
+            "subject": f"{one.table}.{one.column}" if one.column else one.table,
+            "details": one.problem,
+        }
+        for one in drift
+    ]
+    print_rows(rows, ("what", "table", "subject", "details"), form)
+    if not rows:
+        click.echo("No difference.", err=True)
+    sys.exit(1 if rows else 0)
+
+
+@click.command()
+@url_option
+@format_option
+def history(url: str | None, form: str) -> None:
+    """List all publications that changed anything, newest first."""
+    with looking(url) as connection:
+        rows = [asdict(one) for one in read_generations(connection)]
+    print_rows(rows, _GENERATION, form)
+
+
+def _only(rows: TapSchemaRows, schema: str) -> TapSchemaRows:
+    """Return the rows of one schema."""
+    kept = tuple(row for row in rows.schemas if row.schema_name.strip('"').lower() == schema.lower())
+    if not kept:
+        known = ", ".join(row.schema_name for row in rows.schemas)
+        raise SettingsError("--schema", f"there is no schema {schema}", f"there are {known}")
+    names = {row.schema_name for row in kept}
+    tables = tuple(row for row in rows.tables if row.schema_name in names)
+    public = {row.table_name for row in tables}
+    keys = tuple(row for row in rows.keys if {row.from_table, row.target_table} <= public)
+    key_ids = {row.key_id for row in keys}
+    services = tuple(row for row in rows.datalink_service if row.table_name in public)
+    service_ids = {row.service_id for row in services}
+    return TapSchemaRows(
+        schemas=kept,
+        tables=tables,
+        columns=tuple(row for row in rows.columns if row.table_name in public),
+        keys=keys,
+        key_columns=tuple(row for row in rows.key_columns if row.key_id in key_ids),
+        datalink_service=services,
+        datalink_parameter=tuple(row for row in rows.datalink_parameter if row.service_id in service_ids),
+    )
+
+
+def _pieces(rows: TapSchemaRows, form: str, table: str) -> Iterator[str]:
+    """Yield rows in a format; VOSI tables, which are long, a table at a time."""
+    text = io.StringIO(newline="")
+    if form == "vosi":
+        yield from vosi_tables(rows)
+    elif form == "felis":
+        yield felis_text(rows, rows.schemas[0].schema_name)
+    elif form == "csv":
+        write_csv(rows, table, text)
+    else:
+        content = {name: [row._asdict() for row in of_table] for name, of_table in rows.by_table().items()}
+        print_rows([content], (), "json", text)
+    yield text.getvalue()
+
+
+def _sum_up(findings: tuple[Finding, ...]) -> None:
+    """Say how much was found, by rule, on standard error."""
+    counts = Counter((one.severity, one.rule) for one in findings)
+    for (severity, rule), count in sorted(counts.items()):
+        click.echo(f"{count} {severity}{'s' if count > 1 else ''}: {rule}", err=True)
+    if not findings:
+        click.echo("Nothing to complain about.", err=True)
 
 
 @click.group("tap-schema")

@@ -1,13 +1,9 @@
 """Types of PostgreSQL in VOTable's words (VOTable 1.5 section 2.1, DALI 1.1 section 3.3)."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 
 from tap_schema.catalog import LiveColumn
-
-__all__ = ["DATATYPES", "VOTableType", "is_other_width", "merged_type", "type_problem", "votable_type"]
 
 
 class VOTableType(NamedTuple):

@@ -13,8 +13,6 @@
       - {name: ID, column: obs_publisher_did}
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -26,9 +24,7 @@ from adql.names import split_name
 from tap_schema.column_types import DATATYPES
 from tapdb.errors import DescriptionError, DescriptionProblem
 from tapdb.felis.nodes import YamlFile, read_yaml_file, shown
-from tapdb.service_descriptions import ParameterDescription, ServiceDescription
-
-__all__ = ["read_services"]
+from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SERVICE = frozenset(

@@ -1,7 +1,5 @@
 """TAP_SCHEMA as a derived object: at the end of a migration it describes what there then is."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,9 +9,7 @@ import sqlalchemy as sa
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tap_schema.stored import has_tap_schema
-from tapdb.derived import LAST
-
-__all__ = ["PublishedDescription"]
+from tapdb.hooks.derived import LAST
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """What was published before: the record of publications, and going back to one of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,14 +7,11 @@ import sqlalchemy as sa
 
 from adql.names import split_name
 from tap_schema.catalog import read_catalog
-from tap_schema.diff import Changes, TableChanges, apply_changes
 from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGenerationError
-from tap_schema.publish import Publication, plan_publication, publish
-from tap_schema.reader import READER
+from tap_schema.publish import READER, Publication, plan_publication, publish
 from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows
+from tap_schema.script import Changes, TableChanges, apply_changes
 from tap_schema.stored import has_tap_schema, read_rows
-
-__all__ = ["Generation", "plan_rollback", "read_generations", "rollback", "rows_at"]
 
 _GENERATION = sa.table(
     "generation",

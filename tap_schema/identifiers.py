@@ -1,15 +1,11 @@
 """Names in TAP_SCHEMA: spelled as a query has to write them (TAP 1.1 section 4, ADQL 2.1 §2.1.4)."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
 from adql.names import identifier_of
-
-__all__ = ["column_id", "matched_names", "published_name", "published_names"]
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
 _FIRST_OF_ID = re.compile(r"[A-Za-z_]")

@@ -1,22 +1,373 @@
-"""What is wrong in the rows of a TAP_SCHEMA, without looking at the database that they describe."""
-
-from __future__ import annotations
+"""What is wrong with rows of TAP_SCHEMA: names, units, UCDs, keys, standards, values in the database."""
 
 import re
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import sqlalchemy as sa
 
 from adql.names import identifier_of, split_name
-from tap_schema.finding import Finding, Severity
+from tap_schema.column_types import is_other_width
+from tap_schema.errors import Finding, Severity
 from tap_schema.identifiers import column_id
-from tap_schema.lint_keys import lint_keys
-from tap_schema.lint_standards import lint_standards
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
-from tap_schema.vocabulary import ucd_problem, unit_problem, xtype_problem
-from tapdb.descriptions import StandardTable
-from tapdb.place import Place
+from tapdb.errors import Place
+from tapdb.extras import from_extra
+from tapdb.hooks.descriptions import ColumnDescription, StandardTable
 
-__all__ = ["lint_rows"]
+Shape = tuple[frozenset[str], str]
+"""Datatypes that an extended type goes with, and a pattern of its arraysize."""
+
+_REAL = frozenset({"float", "double"})
+_NUMBER = _REAL | {"short", "int", "long"}
+_TEXT = frozenset({"char", "unicodeChar"})
+_ANY_LENGTH = r"\d+\*?|\*"
+
+XTYPES: dict[str, Shape] = {
+    "timestamp": (_TEXT, _ANY_LENGTH),
+    "interval": (_NUMBER, "2"),
+    "point": (_REAL, "2"),
+    "circle": (_REAL, "3"),
+    "range": (_REAL, "4"),
+    "polygon": (_REAL, _ANY_LENGTH),
+    "moc": (_TEXT, _ANY_LENGTH),
+    "shape": (_TEXT, _ANY_LENGTH),
+    "uri": (_TEXT, _ANY_LENGTH),
+    "uuid": (_TEXT, r"36\*?|\*"),
+    "hms": (_TEXT, _ANY_LENGTH),
+    "dms": (_TEXT, _ANY_LENGTH),
+}
+"""The extended types of DALI 1.1 and 1.2."""
+
+_PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:\S+")
+_LONGEST = 120
+_OFTEN_MEANT = {
+    "degree": "deg",
+    "degrees": "deg",
+    "deg_C": "'deg_C'",
+    "degC": "'degC'",
+    "electron": "'electron'",
+    "seconds": "s",
+    "%": "'%'",
+}
+
+
+@lru_cache(maxsize=4096)
+def unit_problem(unit: str) -> str | None:
+    """Return what is wrong with a unit, and what to write; `None` if VOUnits has it."""
+    with from_extra("astropy", "check of units"):
+        from astropy import units  # noqa: PLC0415 - half a second to import
+
+    try:
+        with warnings.catch_warnings():
+            # A unit that is deprecated is a unit.
+            warnings.simplefilter("ignore")
+            units.Unit(unit, format="vounit", parse_strict="raise")
+    except (ValueError, TypeError) as error:
+        said = " ".join(str(error).split())[:_LONGEST]
+        meant = _OFTEN_MEANT.get(unit)
+        if meant is None:
+            plain = re.sub(r"\*\*(?=\S)", "**", unit).replace(" ", ".")
+            meant = plain if plain != unit and _is_unit(plain) else None
+        hint = f"; {meant} is" if meant else ""
+        return f"unit {unit} is not one of VOUnits ({said}){hint}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def ucd_problem(ucd: str) -> str | None:
+    """Return what is wrong with a UCD; `None` if it is made of the words of UCD1+ in their places."""
+    with from_extra("astropy", "check of UCDs"):
+        from astropy.io.votable.ucd import parse_ucd  # noqa: PLC0415 - as above
+
+    try:
+        parse_ucd(ucd, check_controlled_vocabulary=True, has_colon=True)
+    except ValueError as error:
+        return f"UCD {ucd}: {' '.join(str(error).split())[:_LONGEST]}"
+    return None
+
+
+def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | None:
+    """Return what is wrong with an extended type and the type below it; `None` if they go together."""
+    shape = XTYPES.get(xtype)
+    if shape is None:
+        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is none of DALI's"
+    datatypes, sizes = shape
+    if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
+        return None
+    return f"xtype {xtype} does not go with {datatype}{f'[{arraysize}]' if arraysize else ''}"
+
+
+def _is_unit(text: str) -> bool:
+    return unit_problem(text) is None
+
+
+def check_values(
+    connection: sa.Connection, rows: TapSchemaRows, standards: Iterable[StandardTable]
+) -> tuple[Finding, ...]:
+    """Return the columns of published tables of a standard that hold values which it forbids.
+
+    Each such table is read once, whole.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    rows
+        What is published.
+    standards
+        Tables that standards define.
+    """
+    names = {
+        tuple(part.lower() for part in split_name(row.table_name)): row.table_name for row in rows.tables
+    }
+    columns = rows.columns_by_table()
+    found: list[Finding] = []
+    for standard in standards:
+        published = names.get((standard.schema.lower(), standard.name.lower()))
+        if published is None:
+            continue
+        present = {split_name(row.column_name)[-1].lower() for row in columns[published]}
+        found += _table(connection, standard, published, present)
+    return tuple(found)
+
+
+def _table(
+    connection: sa.Connection, standard: StandardTable, published: str, present: set[str]
+) -> Iterator[Finding]:
+    inspector = sa.inspect(connection)
+    live = {
+        name.lower(): name
+        for name in (
+            *inspector.get_table_names(standard.schema),
+            *inspector.get_view_names(standard.schema),
+            *inspector.get_materialized_view_names(standard.schema),
+        )
+    }
+    table = sa.table(live[standard.name.lower()], schema=standard.schema)
+    checks = [
+        *(("null", name, sa.column(name).is_(None)) for name in sorted(standard.not_null & present)),
+        *(
+            ("value", name, sa.column(name).not_in(values))
+            for name, values in standard.values.items()
+            if name in present
+        ),
+    ]
+    if not checks:
+        return
+    counts = connection.execute(
+        sa.select(*(sa.func.count().filter(condition) for _, _, condition in checks)).select_from(table)
+    ).one()
+    for (rule, name, _), count in zip(checks, counts, strict=True):
+        if count:
+            allowed = ", ".join(map(str, standard.values.get(name, ())))
+            wanted = "a value" if rule == "null" else f"one of {allowed}"
+            yield Finding(
+                "error",
+                rule,
+                published,
+                name,
+                f"{count} rows have {'no value' if rule == 'null' else 'another value'} where "
+                f"{standard.standard} wants {wanted}",
+                "mend the rows, or what they are made from",
+            )
+
+
+SELF_KEYS = (
+    ("tap_schema.tables", "tap_schema.schemas", "schema_name", "schema_name"),
+    ("tap_schema.columns", "tap_schema.tables", "table_name", "table_name"),
+    ("tap_schema.keys", "tap_schema.tables", "from_table", "table_name"),
+    ("tap_schema.keys", "tap_schema.tables", "target_table", "table_name"),
+    ("tap_schema.key_columns", "tap_schema.keys", "key_id", "key_id"),
+)
+"""The foreign keys within TAP_SCHEMA that TAP 1.1 section 4 wants: tables and columns."""
+
+
+def lint_keys(rows: TapSchemaRows) -> Iterator[Finding]:
+    """Yield foreign keys and services that lead nowhere, and keys of TAP_SCHEMA itself that are missing."""
+    columns = {(row.table_name, row.column_name): row for row in rows.columns}
+    tables = {row.table_name for row in rows.tables}
+    yield from _rows_without_table(rows, tables)
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in rows.key_columns:
+        pairs.setdefault(row.key_id, []).append((row.from_column, row.target_column))
+    known = {row.key_id for row in rows.keys}
+    for key_id in pairs.keys() - known:
+        yield _dangling("", f"columns of a key {key_id}, which is not there")
+    found = set()
+    for key in rows.keys:
+        for table in (key.from_table, key.target_table):
+            if table not in tables:
+                yield _dangling(key.from_table, f"key {key.key_id} names {table}, which is not published")
+        if key.key_id not in pairs:
+            yield _dangling(key.from_table, f"key {key.key_id} has no columns")
+        for own, other in pairs.get(key.key_id, ()):
+            found.add((key.from_table.lower(), key.target_table.lower(), own, other))
+            yield from _pair(key.key_id, (key.from_table, own), (key.target_table, other), columns)
+    if any(table.lower() == "tap_schema.keys" for table in tables):
+        for missing in (key for key in SELF_KEYS if key not in found):
+            yield Finding(
+                "error",
+                "self-key",
+                missing[0],
+                missing[2],
+                f"TAP_SCHEMA does not say that it refers to {missing[1]}.{missing[3]} (TAP 1.1 section 4)",
+                "publish again: tapdb tap-schema publish",
+            )
+    yield from _services(rows, columns)
+
+
+def _rows_without_table(rows: TapSchemaRows, tables: set[str]) -> Iterator[Finding]:
+    for name in {row.table_name for row in rows.columns} - tables:
+        yield Finding("error", "dangling", name, "", "columns of a table that is not published", "publish it")
+    schemas = {row.schema_name for row in rows.schemas}
+    for row in rows.tables:
+        if row.schema_name not in schemas:
+            problem = f"its schema {row.schema_name} is not published"
+            yield Finding("error", "dangling", row.table_name, "", problem, "publish the schema")
+
+
+def _pair(
+    key_id: str, own: tuple[str, str], other: tuple[str, str], columns: dict[tuple[str, str], ColumnRow]
+) -> Iterator[Finding]:
+    missing = [one for one in (own, other) if one not in columns]
+    for table, column in missing:
+        yield _dangling(own[0], f"key {key_id} names {table}.{column}, which is not published")
+    if missing:
+        return
+    one, two = columns[own].datatype, columns[other].datatype
+    if one != two and not is_other_width(one, two):
+        yield Finding(
+            "warning",
+            "key-type",
+            *own,
+            f"{one} refers to {'.'.join(other)}, which is {two} (key {key_id})",
+            "describe columns of one type, or leave out the key",
+        )
+
+
+def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) -> Iterator[Finding]:
+    tables = {row.service_id: row.table_name for row in rows.datalink_service}
+    published = {row.table_name for row in rows.tables}
+    for service, table in tables.items():
+        if table not in published:
+            yield _service(table, f"service {service} belongs to a table that is not published")
+        if not any(row.service_id == service for row in rows.datalink_parameter):
+            yield _service(table, f"service {service} has no parameters")
+    for row in rows.datalink_parameter:
+        what = f"parameter {row.parameter_name} of service {row.service_id}"
+        if row.service_id not in tables:
+            yield _service(row.table_name or "", f"{what}, which is not there")
+        elif row.column_name is not None and (row.table_name, row.column_name) not in columns:
+            yield _service(tables[row.service_id], f"{what} needs column {row.column_name}, not published")
+        elif row.column_name is not None and row.table_name != tables[row.service_id]:
+            yield _service(tables[row.service_id], f"{what} takes a column of {row.table_name}")
+
+
+def _service(table: str, problem: str) -> Finding:
+    return Finding("error", "datalink", table, "", problem, "name a column of the table of the service")
+
+
+def _dangling(table: str, problem: str) -> Finding:
+    return Finding("error", "dangling-key", table, "", problem, "publish what it names, or leave out the key")
+
+
+_NUMBERS = frozenset({"schema_index", "table_index", "size", "principal", "indexed", "std", "column_index"})
+_NAMES = {
+    "schemas": "schema_name utype description schema_index",
+    "tables": "schema_name table_name table_type utype description table_index",
+    "columns": "table_name column_name datatype arraysize xtype size description utype unit ucd"
+    " indexed principal std column_index",
+    "keys": "key_id from_table target_table description utype",
+    "key_columns": "key_id from_column target_column",
+}
+
+TAP_SCHEMA_TABLES: tuple[StandardTable, ...] = tuple(
+    StandardTable(
+        standard="TAP 1.1",
+        schema="tap_schema",
+        name=table,
+        columns=tuple(
+            ColumnDescription(
+                name=name,
+                datatype="int" if name in _NUMBERS else "char",
+                arraysize=None if name in _NUMBERS else "*",
+                std=True,
+            )
+            for name in names.split()
+        ),
+        mandatory=frozenset(names.split()),
+    )
+    for table, names in _NAMES.items()
+)
+"""The five tables of TAP 1.1 section 4."""
+
+_TEXTS = frozenset({"char", "unicodeChar"})
+
+
+def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[Finding]:
+    """Yield what a published table of a standard lacks or has otherwise."""
+    by_table = rows.columns_by_table()
+    names = {tuple(part.lower() for part in split_name(name)): name for name in by_table}
+    for standard in (*TAP_SCHEMA_TABLES, *standards):
+        name = names.get((standard.schema.lower(), standard.name.lower()))
+        if name is not None:
+            yield from _standard_table(name, standard, by_table[name])
+
+
+def _standard_table(name: str, standard: StandardTable, columns: Sequence[ColumnRow]) -> Iterator[Finding]:
+    present = {split_name(row.column_name)[-1].lower(): row for row in columns}
+    for wanted in standard.columns:
+        row = present.get(wanted.name)
+        if row is not None:
+            yield from _standard_column(row, standard, wanted)
+        elif wanted.name in standard.mandatory:
+            yield Finding(
+                "error",
+                "mandatory",
+                name,
+                wanted.name,
+                f"{standard.standard} demands the column, and it is not published",
+                "add it to the table, NULL if there is nothing to say",
+            )
+
+
+def _standard_column(row: ColumnRow, standard: StandardTable, wanted: ColumnDescription) -> Iterator[Finding]:
+    # Case does not matter in UCDs and utypes; in units it does.
+    differences = [
+        ("unit", row.unit, wanted.unit, row.unit == wanted.unit),
+        ("ucd", row.ucd, wanted.ucd, _same(row.ucd, wanted.ucd)),
+        ("utype", row.utype, wanted.utype, _same(row.utype, wanted.utype)),
+        ("datatype", row.datatype, wanted.datatype, _same_type(row, wanted)),
+        ("std", row.std, 1, row.std == 1),
+    ]
+    if wanted.principal:
+        differences.append(("principal", row.principal, 1, row.principal == 1))
+    for what, found, expected, fine in differences:
+        if not fine and not (what in {"ucd", "utype", "unit"} and standard.schema == "tap_schema"):
+            yield Finding(
+                "warning" if what == "principal" else "error",
+                f"standard-{what}",
+                row.table_name,
+                row.column_name,
+                f"{what} is {found}, but {standard.standard} says {expected}",
+                f"publish it as {expected}",
+            )
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return (one or "").lower() == (other or "").lower()
+
+
+def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
+    if wanted.datatype is None or row.datatype == wanted.datatype:
+        return True
+    if row.xtype in {"polygon", "adql:REGION"} and wanted.xtype == "adql:REGION":
+        return True
+    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS
+
 
 _ARRAYSIZE = re.compile(r"([0-9]+x)*([0-9]+\*?|\*)")
 _UTYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_.:#/-]+")

@@ -4,28 +4,11 @@ Rows are named tuples: there are tens of thousands of them, and telling old ones
 sets.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
-
-__all__ = [
-    "KEYS",
-    "ROW_TYPES",
-    "ColumnRow",
-    "KeyColumnRow",
-    "KeyRow",
-    "ParameterRow",
-    "Row",
-    "SchemaRow",
-    "ServiceRow",
-    "TableRow",
-    "TapSchemaRows",
-    "key_of",
-]
 
 
 class SchemaRow(NamedTuple):

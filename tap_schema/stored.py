@@ -1,7 +1,5 @@
 """Rows that are published: read from the database, and read as descriptions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -9,10 +7,14 @@ import sqlalchemy as sa
 from adql.names import split_name
 from tap_schema.errors import TapSchemaMissingError
 from tap_schema.rows import ROW_TYPES, ColumnRow, Row, TapSchemaRows
-from tapdb.descriptions import ColumnDescription, KeyDescription, SchemaDescription, TableDescription
-from tapdb.service_descriptions import ParameterDescription, ServiceDescription
-
-__all__ = ["described_by_rows", "has_tap_schema", "read_rows", "services_of_rows", "stored_table"]
+from tapdb.hooks.descriptions import (
+    ColumnDescription,
+    KeyDescription,
+    ParameterDescription,
+    SchemaDescription,
+    ServiceDescription,
+    TableDescription,
+)
 
 SCHEMA = "tap_schema"
 

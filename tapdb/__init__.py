@@ -1,6 +1,11 @@
-"""What the parts of tapdb share: errors, settings, connections, SQL sources, command line."""
+"""What all jobs stand on: errors, settings, PostgreSQL, migrations, Felis, VOTable, the command line.
 
-from __future__ import annotations
+Read `errors`, `settings` and `sources` (SQL as text) first, then the folders: `postgres` connects,
+`hooks` is how jobs ask each other, `migrate` is Alembic's environment, `felis` reads descriptions,
+`votable` writes results, `server` starts a private PostgreSQL, `cli` is the command ``tapdb``.
+`row_formats` writes CSV and JSON, `xml_text` is for all XML, `extras` says which package is missing,
+`collecting` puts off the search for garbage.
+"""
 
 from tapdb.errors import TapdbError
 

@@ -1,12 +1,8 @@
 """Work on a hundred thousand small objects without looking for garbage among them."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-__all__ = ["without_collecting"]
 
 
 @contextmanager

@@ -1,29 +1,28 @@
-"""The one error tree of tapdb: every message says what was asked, what was found and what to do."""
-
-from __future__ import annotations
+"""Where something stands that a person wrote."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from tapdb.place import Place
 
-__all__ = [
-    "DatabaseNotReadyError",
-    "DatabaseUnavailableError",
-    "DescriptionError",
-    "DescriptionProblem",
-    "DriftError",
-    "FrozenSourceError",
-    "MissingExtensionError",
-    "MissingRegistryError",
-    "ServerStartError",
-    "SettingsError",
-    "TapdbError",
-    "ValueWriteError",
-    "did_you_mean",
-    "likeliest",
-]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a description stands.
+
+    Attributes
+    ----------
+    file
+        File, or the package that describes.
+    line
+        Line from 1; 0 if there is no line to name.
+    """
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
 
 # difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
 _LONGEST_COMPARED = 200

@@ -1,13 +1,9 @@
 """What an extra of the package installs: imported where it is used, and named if it is missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tapdb.errors import SettingsError
-
-__all__ = ["MissingExtraError", "from_extra"]
 
 
 class MissingExtraError(SettingsError):

@@ -1,15 +1,11 @@
 """Rows as CSV and JSON: values as `tapdb.votable` spells them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from tapdb.votable.fields import Column
 from tapdb.votable.text import json_of, text_of
-
-__all__ = ["write_csv", "write_json"]
 
 _FACTS = ("name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
 

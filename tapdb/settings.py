@@ -1,7 +1,5 @@
 """Where the database is: an option says, else ``TAPDB_URL``, else ``DATABASE_URL``, else libpq's ``PG*``."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Literal
@@ -13,17 +11,6 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tapdb.errors import SettingsError
-
-__all__ = [
-    "DRIVER",
-    "LOG_FORMAT",
-    "LOG_LEVELS",
-    "LogLevel",
-    "Settings",
-    "database_url",
-    "parse_url",
-    "read_settings",
-]
 
 DRIVER = "postgresql+psycopg"
 """SQLAlchemy's name of the one driver that tapdb uses."""

@@ -1,22 +1,11 @@
 """XML that comes back as it was written: line ends of attributes, and no character that XML cannot hold."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape
 
 from tapdb.errors import ValueWriteError
-
-__all__ = [
-    "NOT_IN_XML",
-    "add_element",
-    "attributes_as_read",
-    "comment_text",
-    "content_text",
-    "require_characters",
-]
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """A character that no XML document may hold (XML 1.0 section 2.2)."""

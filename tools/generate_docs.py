@@ -22,20 +22,20 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.dialects import postgresql
 
 from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
-from obscore_view.config_model import ObsCoreConfig
-from obscore_view.config_sections import (
+from obscore_view.config.model import (
     ColumnTemplate,
     DataOrigin,
     DatasetTypeConfig,
     ExtraColumnConfig,
+    ObsCoreConfig,
     Section,
     SpatialPluginConfig,
     TapdbOptions,
     WhereBind,
 )
-from tapdb.cli import main as command_line
+from tapdb.cli.root import main as command_line
 from tapdb.settings import Settings
-from tapdb.sql_sources import SqlSource, read_all_current
+from tapdb.sources import SqlSource, read_all_current
 from tools import generate_adql, generate_ppdb
 
 __all__ = ["CONFIG_SECTIONS", "DOCS", "PACKAGES", "PARTS", "commands", "generate", "settings_variables"]

@@ -36,7 +36,7 @@ find_python() {
     done
 }
 
-# pg_ctl, looked for as tapdb.server_programs does: PATH, then the distributions' folders, newest first.
+# pg_ctl, looked for as tapdb.server.programs does: PATH, then the distributions' folders, newest first.
 find_pg_ctl() {
     command -v pg_ctl || compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' | sort -rV | head -n 1 ||
         compgen -G '/usr/pgsql-*/bin/pg_ctl' | sort -rV | head -n 1 || true

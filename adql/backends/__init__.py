@@ -1,1 +1,1 @@
-"""What a checked query becomes: a folder for each database. PostgreSQL with pgSphere is the first."""
+"""What a checked query becomes: a folder for each database. `postgres` is PostgreSQL with pgSphere."""

@@ -1,7 +1,5 @@
 """The check of FROM: tables, subqueries and joins become the relations of a scope (REC 2.2.1, 2.2.2)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from adql import tree

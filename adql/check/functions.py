@@ -3,8 +3,6 @@
 A row of `adql.words.FUNCTIONS` names the sort of its arguments; `_CHECKS` has the check of each sort.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from itertools import repeat
 

@@ -3,8 +3,6 @@
 A geometry can be written in a string too: the part of STC-S that REGION takes, and DALI's lists of numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from adql import tree

@@ -1,7 +1,5 @@
 """Literals: what a text can be read as, and how a literal takes the type of what stands beside it."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

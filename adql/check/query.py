@@ -1,7 +1,5 @@
 """The check of a whole query against what a service publishes (REC 2.2, 4.5, 4.6), and `validate`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The check of values and conditions: names are found, values get a type, and both sides can be compared."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -18,11 +18,11 @@ from psycopg import sql
 from benchmarks.obscore.live_table import fill_live_table
 from benchmarks.results_file import say
 from examples.lsstcam import SMALL, Content, Repository, grow, make_repository
-from tapdb.databases import create_database
-from tapdb.engine import create_engine
-from tapdb.extensions import install_extensions
-from tapdb.migration import alembic_config
-from tapdb.server import EphemeralServer
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = [
     "CHIPS",

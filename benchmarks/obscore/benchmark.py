@@ -29,7 +29,7 @@ from benchmarks.obscore.runs import measure_runs
 from benchmarks.obscore.timing import Stopwatch, ask_all, planning_ms, scan_ms
 from benchmarks.results_file import RESULTS, print_table, say, write_results
 from examples.lsstcam import Content
-from tapdb.server import EphemeralServer
+from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = ["Effort", "main", "run"]
 

@@ -21,7 +21,7 @@ from benchmarks.obscore.archive import CONFIG, Archive, step
 from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN, RAW_RUN, SECOND_RUN
 from examples.lsstcam.pair import clone_repository
 from obscore_view.export import export_view
-from tapdb.engine import create_engine
+from tapdb.postgres.engine import create_engine
 
 __all__ = ["export_dax_obscore", "export_ours", "measure_export"]
 

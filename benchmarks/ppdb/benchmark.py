@@ -37,14 +37,14 @@ from benchmarks.ppdb.rewriting import rewriting_figures
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.ppdb.verifying import verifying_figures
 from benchmarks.results_file import RESULTS, print_table, say, write_results
-from ppdb_replay.tables.schema import read_schema, with_system_columns
+from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import create_tables, install
-from tapdb.databases import create_database
-from tapdb.engine import create_engine
-from tapdb.extensions import install_extensions
-from tapdb.migration import alembic_config
-from tapdb.server import EphemeralServer
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = ["main", "run"]
 

@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from adql import RUBIN, Server, parse, to_postgres
 from benchmarks.results_file import Reach
 from ppdb_replay import capture, replay
-from ppdb_replay.replaying.catalog_cache import read_clock
+from ppdb_replay.replaying.catalog import read_clock
 
 __all__ = ["CAPTURING_REACHES", "capturing_figures"]
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from adql import Metadata, Query, parse
 from benchmarks.results_file import Reach
-from ppdb_replay.replaying.catalog_reader import versioned_metadata
+from ppdb_replay.replaying.catalog import versioned_metadata
 from ppdb_replay.rewriting.as_of import as_of
 from ppdb_replay.rewriting.classify import classify
 from ppdb_replay.rewriting.version_catalog import VersionCatalog, build_catalog
-from ppdb_replay.tables.schema import read_schema
+from ppdb_replay.tables import read_schema
 
 __all__ = ["QUERIES", "REWRITING_REACHES", "felis_catalog", "rewriting_figures"]
 

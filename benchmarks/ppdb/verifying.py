@@ -7,7 +7,7 @@ import time
 import sqlalchemy as sa
 
 from ppdb_replay.versions.verify import verify
-from tapdb.engine import create_engine
+from tapdb.postgres.engine import create_engine
 
 __all__ = ["verifying_figures"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
-from tapdb.cli_output import prepare_streams
-from tapdb.engine import create_engine
+from tapdb.cli.output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
+from tapdb.postgres.engine import create_engine
 from tapdb.settings import database_url
 
 from ..database import SCHEMA, add_repository, migrate

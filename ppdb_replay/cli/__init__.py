@@ -1,3 +1,5 @@
-"""``tapdb ppdb`` and ``tapdb replay``: options, one call, output. click and rich belong here only."""
+"""The commands of a PPDB.
 
-__all__: list[str] = []
+`ppdb` makes, checks and changes its tables, `replicate` copies an APDB, `replay` captures queries and
+repeats them.
+"""

@@ -1,28 +1,321 @@
-"""``tapdb replay``: answers with a record, and the same answers again."""
-
-from __future__ import annotations
+"""``tapdb replay``: capture, replay, compare and cite queries; the store of queries."""
 
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from pathlib import Path
+from typing import IO, Any
 
 import click
+from rich.console import Console
+from rich.progress import track
 
 from adql.dialect import dialect_named
-from ppdb_replay.cli.query_store import QUERY_STORE_COMMANDS
-from ppdb_replay.cli.rows import RowOutput, json_rows, takes_rows
-from ppdb_replay.cli.session import idle_connection
-from ppdb_replay.query_store.sources import load_record, read_record
-from ppdb_replay.replaying.capture import capture
-from ppdb_replay.replaying.difference import diff
+from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
+from ppdb_replay.query_store.store import (
+    change_collection,
+    find_stored,
+    list_pids,
+    load_record,
+    read_collection,
+    read_record,
+    store_query,
+)
+from ppdb_replay.query_store.stored_query import bibtex
+from ppdb_replay.replaying.execution import Connection, Result
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import query_at
+from ppdb_replay.replaying.replay import capture, diff, query_at, verify_record
 from ppdb_replay.replaying.replay import replay as replay_record
-from ppdb_replay.replaying.verification import verify_record
-from tapdb.cli_options import url_option
+from ppdb_replay.votable.writer import TapService, write_votable
+from tapdb.cli.output import output_stream, url_option, write_table
+from tapdb.postgres.engine import checked_connection, driver_connection
+from tapdb.row_formats import write_csv, write_json
+from tapdb.votable import Column, json_of, plain_rows
 
-__all__ = ["replay"]
+
+@contextmanager
+def idle_connection(url: str | None) -> Iterator[Connection]:
+    """Give a connection outside of any transaction: the work begins its own, of one snapshot.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        The connection cannot be made, or breaks.
+    SettingsError
+        The URL cannot be understood.
+    """
+    with checked_connection(url, application_name="tapdb replay") as connection:
+        driver = driver_connection(connection)
+        driver.rollback()
+        yield driver
+
+
+_Command = Callable[..., None]
+
+FORMATS = ("table", "json", "csv", "votable")
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutput:
+    """Where rows go, and in what form.
+
+    Parameters
+    ----------
+    form
+        One of `FORMATS`.
+    output
+        Name of a file; ``-`` is standard output.
+    access_url
+        For the service descriptor of a VOTable; empty for none.
+    """
+
+    form: str
+    output: str
+    access_url: str
+
+    def write(self, result: Result) -> None:
+        """Write the rows of a result."""
+        with output_stream(self.output) as stream:
+            write_rows(result, self.form, stream, access_url=self.access_url)
+
+
+def takes_rows(command: _Command) -> _Command:
+    """Give a command the options that say where rows go, as its parameter ``rows``."""
+
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Form of rows.",
+    )
+    @click.option(
+        "-o",
+        "--output",
+        default="-",
+        show_default=True,
+        metavar="FILE",
+        help="File for the rows; - is stdout.",
+    )
+    @click.option(
+        "--access-url",
+        default="",
+        metavar="URL",
+        help="TAP's sync resource: a VOTable then has a service descriptor that repeats the query.",
+    )
+    @wraps(command)
+    def with_rows(form: str, output: str, access_url: str, **others: Any) -> None:
+        command(rows=RowOutput(form, output, access_url), **others)
+
+    return with_rows
+
+
+def write_rows(result: Result, form: str, stream: IO[bytes], *, access_url: str = "") -> None:
+    """Write the rows of a result as a table for people, JSON, CSV, or VOTable with its record.
+
+    Raises
+    ------
+    ValueWriteError
+        Raised if a value is not of the type of its column.
+    """
+    names = [column.name for column in result.columns]
+    rows = plain_rows(result.columns, result.rows)
+    match form:
+        case "votable":
+            write_votable(result, stream, service=TapService(access_url=access_url))
+        case "json":
+            write_json(result.columns, rows, stream, overflow=result.record.overflow)
+        case "csv":
+            write_csv(names, rows, stream)
+        case _:
+            write_table(names, rows, stream)
+
+
+def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows of values that JSON has."""
+    return [[json_of(value) for value in row] for row in plain_rows(columns, rows)]
+
+
+_format_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+
+
+@click.command("cite")
+@click.argument("what", metavar="RECORD")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "bibtex"]),
+    default="text",
+    show_default=True,
+    help="A text for a list of references, all of a landing page, or an entry of BibTeX.",
+)
+@url_option
+def cite_command(what: str, *, form: str, url: str | None) -> None:
+    """Give RECORD (JSON, VOTable or identifier) a persistent identifier and print how to cite it.
+
+    The query is run again first; only what comes again is stored. The same query with the same result has the
+    same identifier whenever it is cited. What is stored can be read by everybody who may read the PPDB.
+    """
+    with idle_connection(url) as connection:
+        stored = store_query(connection, load_record(connection, what))
+    if form == "json":
+        click.echo(json.dumps(stored.landing, indent=1, ensure_ascii=False))
+    else:
+        click.echo(bibtex(stored) if form == "bibtex" else stored.citation)
+
+
+@click.command("list")
+@_format_option
+@url_option
+def list_command(form: str, url: str | None) -> None:
+    """Print the stored queries: identifier, snapshot, number of rows, query."""
+    with idle_connection(url) as connection:
+        stored = [find_stored(connection, pid) for pid in list_pids(connection)]
+    if form == "json":
+        click.echo(json.dumps([one.landing for one in stored], indent=1, ensure_ascii=False))
+        return
+    for one in stored:
+        record = one.record
+        text = " ".join(record.natural.split())
+        click.echo(f"{one.pid}  {record.snapshot.snapshot_id}  {record.row_count}  {text}")
+
+
+@click.command("landing")
+@click.argument("pid")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "record"]),
+    default="text",
+    show_default=True,
+    help="For people; for the programs behind a landing page; or the replay record.",
+)
+@url_option
+def landing_command(pid: str, *, form: str, url: str | None) -> None:
+    """Print what is to be known of the stored query PID."""
+    with idle_connection(url) as connection:
+        stored = find_stored(connection, pid)
+    landing = stored.landing
+    if form == "json":
+        click.echo(json.dumps(landing, indent=1, ensure_ascii=False))
+    elif form == "record":
+        click.echo(stored.record.to_json(), nl=False)
+    else:
+        columns = ", ".join(column["name"] for column in landing["result"]["columns"])
+        lines = [
+            *(("", value) for value in (landing["name"], landing["citation"])),
+            ("query", landing["query"]["natural"]),
+            ("any TAP client", stored.record.repeatable),
+            ("snapshot", f"{landing['snapshot']['snapshot_id']} of {landing['snapshot']['date_tai']} (TAI)"),
+            ("part of", landing["isPartOf"]),
+            ("columns", columns),
+            ("rows", landing["result"]["row_count"]),
+            ("digest", landing["result"]["digest"]),
+            ("guarantee", landing["guarantee"]["level"]),
+            *(("", reason) for reason in landing["guarantee"]["reasons"]),
+        ]
+        click.echo(
+            "\n".join(f"{name:<15}{value}".strip() for name, value in lines if value not in ("", None))
+        )
+
+
+@click.command("verify-all")
+@click.argument("pids", nargs=-1, metavar="[PID]...")
+@click.option("--note", is_flag=True, help="Keep in the database what came of it.")
+@_format_option
+@url_option
+def verify_all_command(pids: tuple[str, ...], *, note: bool, form: str, url: str | None) -> None:
+    """Run all stored queries again, or those named; exit 1 if one returns anything else.
+
+    To be done after a change of schema or software, and after a restore. Queries with uploads are skipped.
+    """
+    with idle_connection(url) as connection:
+        checks = check_stored(connection, pids or list_pids(connection))
+        found = []
+        for check in _shown(checks, len(pids or list_pids(connection)), "verify"):
+            found.append(check)
+            if note:
+                note_check(connection, check)
+    _report(found, form)
+
+
+@click.command("migrate")
+@click.option("--dry-run", is_flag=True, help="Change nothing.")
+@_format_option
+@url_option
+def migrate_command(*, dry_run: bool, form: str, url: str | None) -> None:
+    """Rewrite all stored queries by this software; exit 1 if one cannot be had again.
+
+    Where the text differs from the stored one it is run; if the rows are the same, it is kept as a revision
+    and counts from then on.
+    """
+    with idle_connection(url) as connection:
+        checks = migrate_stored(connection, dry_run=dry_run)
+        found = list(_shown(checks, len(list_pids(connection)), "migrate"))
+    _report(found, form)
+
+
+@click.command("collection")
+@click.option("--title", help="Title of the data collection.")
+@click.option("--creator", help="Who made the data.")
+@click.option("--publisher", help="Who publishes them.")
+@click.option("--superset", help="Persistent identifier of the whole collection.")
+@click.option("--pid-prefix", help="What identifiers of stored queries begin with: 10.5072/ppdb. for DOIs.")
+@click.option("--landing-url", help="URL of landing pages; an identifier follows it.")
+@url_option
+def collection_command(url: str | None, **values: str | None) -> None:
+    """Print what citations say of the data collection, after changing what options give.
+
+    Queries that are stored already keep their citations.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    with idle_connection(url) as connection:
+        collection = replace(read_collection(connection), **given)
+        if given:
+            change_collection(connection, collection)
+    click.echo(json.dumps(asdict(collection), indent=1, ensure_ascii=False))
+
+
+QUERY_STORE_COMMANDS = (
+    cite_command,
+    list_command,
+    landing_command,
+    verify_all_command,
+    migrate_command,
+    collection_command,
+)
+"""What this module adds to ``tapdb replay``."""
+
+
+def _shown(checks: Iterator[StoredCheck], total: int, what: str) -> Iterator[StoredCheck]:
+    """Yield checks, with progress on a terminal."""
+    if not sys.stderr.isatty():
+        yield from checks
+        return
+    yield from track(checks, what, total=total, console=Console(stderr=True), transient=True)
+
+
+def _report(found: list[StoredCheck], form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps([asdict(one) for one in found]))
+    else:
+        for one in found:
+            click.echo("  ".join(filter(None, (one.outcome, one.pid, one.problem))))
+        click.echo(f"{sum(one.is_good for one in found)} of {len(found)} are good", err=True)
+    if not all(one.is_good for one in found):
+        sys.exit(1)
+
 
 _stored_argument = click.argument("record")
 _record_argument = click.argument("record", type=click.Path(path_type=Path, exists=True, dir_okay=False))

@@ -1,7 +1,5 @@
 """``tapdb ppdb replicate``: copying an APDB into a PPDB."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,13 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from ppdb_replay.replication.apdb_source import open_apdb
-from ppdb_replay.replication.chunk_plan import PlannedChunk
-from ppdb_replay.replication.replicate import Progress, plan_replication
+from ppdb_replay.replication.chunk import PlannedChunk
+from ppdb_replay.replication.replicate import Progress, StopRequest, plan_replication
 from ppdb_replay.replication.service import connect, follow
-from ppdb_replay.replication.stopping import StopRequest
-from tapdb.cli_options import url_option
-
-__all__ = ["replicate_command"]
+from tapdb.cli.output import url_option
 
 
 @click.command("replicate")

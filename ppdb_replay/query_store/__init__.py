@@ -1,3 +1,5 @@
-"""Published queries: identifiers, citations, checks. The only place that writes to the query store."""
+"""The store of queries: what is cited, and found again by its identifier.
 
-__all__: list[str] = []
+`stored_query` is what the store holds, `store` puts and finds it, in files too, `checks` runs all of
+them again.
+"""

@@ -1,7 +1,5 @@
 """Stored queries are run again, and moved to the texts of newer software (RDA recommendations 13, 14)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -9,18 +7,14 @@ import psycopg
 
 from adql import Metadata, parse
 from adql.dialect import dialect_named
-from ppdb_replay.query_store.access import readable_refusals
-from ppdb_replay.query_store.store import add_revision, find_stored, list_pids
-from ppdb_replay.replaying.catalog_cache import catalog_at
+from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, readable_refusals
+from ppdb_replay.replaying.catalog import catalog_at
 from ppdb_replay.replaying.execution import Connection, one_snapshot
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import replay
-from ppdb_replay.replaying.verification import Verification, verify_record
+from ppdb_replay.replaying.replay import Verification, replay, verify_record
 from ppdb_replay.rewriting.as_of import as_of
 from tapdb import __version__
 from tapdb.errors import TapdbError
-
-__all__ = ["StoredCheck", "check_stored", "migrate_stored", "note_check"]
 
 _SOFTWARE = f"tapdb {__version__}"
 _NOTE = (

@@ -1,42 +1,55 @@
-"""The query store: published queries in the database, each with a persistent identifier.
-
-Reading takes what every reader may; storing takes INSERT on ``ppdb_history.stored_query``, which nobody has
-but the owner, unless a DBA grants it.
-"""
-
-from __future__ import annotations
+"""The store of queries in a database: who may use it, what is put and found there, and in files."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from adql import Metadata, TableMetadata, parse
 from adql.dialect import dialect_named
-from ppdb_replay.errors import PpdbNotReadyError
-from ppdb_replay.publication_errors import NotCitableError, StoredQueryUnknownError
-from ppdb_replay.query_store.access import readable_refusals
+from ppdb_replay.errors import (
+    NotCitableError,
+    PpdbNotReadyError,
+    QueryStoreRefusedError,
+    ReplayRecordError,
+    StoredQueryUnknownError,
+)
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
-from ppdb_replay.replaying.catalog_cache import catalog_at
+from ppdb_replay.replaying.catalog import catalog_at
 from ppdb_replay.replaying.execution import Connection, one_snapshot
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.verification import verify_record
-from ppdb_replay.rewriting.classify import Level
-from ppdb_replay.rewriting.normalised import normalised
+from ppdb_replay.replaying.replay import verify_record
+from ppdb_replay.rewriting.classify import Level, normalised
+from ppdb_replay.votable.reader import read_votable_record
 
-__all__ = [
-    "add_revision",
-    "change_collection",
-    "find_stored",
-    "list_pids",
-    "read_collection",
-    "store_query",
-]
+
+@contextmanager
+def readable_refusals() -> Iterator[None]:
+    """Raise an error of ours where the store is not there, or not open to whoever is connected.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    QueryStoreRefusedError
+        Whoever is connected may not, or the server is a copy that is only read.
+    """
+    try:
+        yield
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no query store", "Make it: tapdb migrate upgrade."
+        ) from error
+    except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+        raise QueryStoreRefusedError(error.diag.message_primary or "") from error
+
 
 _COLLECTION = ("title", "creator", "publisher", "superset", "pid_prefix", "landing_url")
 _STORED = """
@@ -282,3 +295,49 @@ def _fetch(connection: Connection, statement: str, values: list[Any] | None = No
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def load_record(connection: Connection, what: str) -> ReplayRecord:
+    """Return the record that a file or an identifier names.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the query store.
+    what
+        Path of a file; if there is none, the identifier of a stored query.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        It is no file, and the database has no query store.
+    ReplayRecordError
+        The file holds no record.
+    StoredQueryUnknownError
+        It is neither a file nor an identifier.
+    """
+    path = Path(what)
+    return read_record(path) if path.is_file() else find_stored(connection, what).record
+
+
+def read_record(path: Path) -> ReplayRecord:
+    """Return the record in a file: JSON, or a VOTable that holds one.
+
+    Raises
+    ------
+    ReplayRecordError
+        The file cannot be read, or holds no record.
+    """
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(64)
+        if begin.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
+            return read_votable_record(path)
+        return ReplayRecord.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReplayRecordError(str(error), str(path)) from None
+    except ReplayRecordError as error:
+        raise ReplayRecordError(error.problem, str(path)) from None

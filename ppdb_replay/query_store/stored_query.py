@@ -1,7 +1,5 @@
 """A published query: its identifier, its citation, and what a landing page shows. Nothing is read here."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -13,10 +11,7 @@ from typing import Any
 
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.rewriting.classify import Level
-from ppdb_replay.rewriting.normalised import query_sha256
-
-__all__ = ["Collection", "StoredQuery", "bibtex", "make_stored_query", "minted_pid"]
+from ppdb_replay.rewriting.classify import Level, query_sha256
 
 _PID_BYTES = 15
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001 - TAI, which is no time zone

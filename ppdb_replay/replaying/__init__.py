@@ -1,3 +1,5 @@
-"""Answers with a record, and the same answers again. Reads the database, writes nothing."""
+"""Queries with their records: captured, and run again.
 
-__all__: list[str] = []
+`digest` and `record` say what a result was, `catalog` what queries can name, `execution` runs them in
+one snapshot, `replay` is what users call.
+"""

@@ -4,8 +4,6 @@ Each value is hashed with its kind and its length, so that no two results run in
 single precision counts as the four bytes that it is, however a driver handed it on.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import struct
@@ -16,8 +14,6 @@ from typing import Any
 from uuid import UUID
 
 from adql import OutputColumn
-
-__all__ = ["digest_of_result", "digest_of_set"]
 
 _Row = Sequence[Any]
 

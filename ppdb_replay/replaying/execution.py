@@ -1,7 +1,5 @@
 """Running a query of one snapshot, and what is noted of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
 from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
-from ppdb_replay.replaying.catalog_cache import ClockReading
+from ppdb_replay.replaying.catalog import ClockReading
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -23,18 +21,6 @@ from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 from tap_query.execute import Session, fetch
 from tapdb import __version__
-
-__all__ = [
-    "Answer",
-    "Connection",
-    "Result",
-    "Rows",
-    "answer",
-    "make_record",
-    "one_snapshot",
-    "require_snapshot",
-    "upload_digests",
-]
 
 Connection = psycopg.Connection[Any]
 Rows = list[tuple[Any, ...]]

@@ -13,8 +13,6 @@ from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.rewriting.classify import Guarantee, Level
 from ppdb_replay.snapshot import Snapshot
 
-__all__ = ["FORMAT", "ReplayRecord"]
-
 FORMAT = "tapdb-replay-record/1"
 """What a record in JSON says of itself."""
 

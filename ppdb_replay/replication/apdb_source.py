@@ -16,18 +16,24 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import yaml
 
-from ppdb_replay.replication.chunk import REPLICATED, Chunk, ChunkData, TableRows
+from ppdb_replay.replication.chunk import (
+    REPLICATED,
+    Chunk,
+    ChunkData,
+    TableRows,
+    UpdateRecord,
+    attributed_records,
+    convert_records,
+)
 from ppdb_replay.replication.errors import (
     ApdbNotReadableError,
     ApdbUnavailableError,
     ReplicationPackageError,
 )
-from ppdb_replay.replication.update_record import UpdateRecord, attributed_records, convert_records
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbReplica
 
-__all__ = ["list_chunks", "open_apdb", "read_chunk", "read_columns"]
 
 _PACKAGE = "lsst.dax.apdb"
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]*@")

@@ -1,7 +1,5 @@
 """Writing chunks into a PPDB: staged first, then published in one short step of one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -13,11 +11,13 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ppdb_replay.replication.chunk import REPLICATED, Chunk, ChunkData, TableRows
-from ppdb_replay.replication.publish_statements import PublishStatements, publish_statements
-from ppdb_replay.replication.record_table import RECORDS, create_records_statements
+from ppdb_replay.replication.publish_statements import (
+    RECORDS,
+    PublishStatements,
+    create_records_statements,
+    publish_statements,
+)
 from ppdb_replay.replication.target import Target
-
-__all__ = ["ChunkWriter", "CopiedChunk", "open_writer", "write_chunk"]
 
 # Each statement has to see what was committed while it waited for the lock.
 _READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"

@@ -1,20 +1,8 @@
 """What is wrong with a request to replicate an APDB."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ppdb_replay.errors import PpdbError, PpdbNotReadyError
-
-__all__ = [
-    "ApdbNotReadableError",
-    "ApdbUnavailableError",
-    "BusyConnectionError",
-    "PpdbRefusedError",
-    "ReplicationPackageError",
-    "ReplicationSchemaError",
-    "UnknownUpdateRecordError",
-]
 
 
 class ReplicationPackageError(PpdbError):

@@ -1,8 +1,9 @@
-"""Replication: copying the chunks of an APDB into a PPDB."""
+"""Replication of chunks from an APDB, once or until it is told to stop."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,17 +17,42 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.replication.chunk import ChunkData
-from ppdb_replay.replication.chunk_plan import PlannedChunk, Reason, plan_chunks
+from ppdb_replay.replication.chunk import ChunkData, PlannedChunk, Reason, plan_chunks
 from ppdb_replay.replication.chunk_writer import ChunkWriter, CopiedChunk, open_writer, write_chunk
 from ppdb_replay.replication.errors import BusyConnectionError, PpdbRefusedError
-from ppdb_replay.replication.stopping import StopRequest
 from ppdb_replay.replication.target import find_target
+
+_LOOK_S = 0.1
+
+
+class StopRequest:
+    """Whether work is to stop at the next good moment.
+
+    A plain flag, since `threading.Event` has a lock that a signal handler could wait for without end.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether it was asked for."""
+        return self._requested
+
+    def request(self) -> None:
+        """Ask for it; may be called from a signal handler."""
+        self._requested = True
+
+    def wait(self, seconds: float) -> None:
+        """Return after some seconds, or soon after it was asked for."""
+        end = time.monotonic() + seconds
+        while not self._requested and (left := end - time.monotonic()) > 0.0:
+            time.sleep(min(_LOOK_S, left))
+
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbReplica
 
-__all__ = ["Progress", "plan_replication", "replicate"]
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ppdb_replay.replication.errors import ApdbUnavailableError
-from ppdb_replay.replication.replicate import Progress, replicate
-from ppdb_replay.replication.stopping import StopRequest
-from tapdb.engine import checked_connection, driver_connection
+from ppdb_replay.replication.replicate import Progress, StopRequest, replicate
 from tapdb.errors import DatabaseUnavailableError
+from tapdb.postgres.engine import checked_connection, driver_connection
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbReplica
 
-__all__ = ["connect", "follow"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +28,7 @@ _PASSING = (ApdbUnavailableError, DatabaseUnavailableError, psycopg.OperationalE
 
 @contextmanager
 def connect(url: str | None = None) -> Iterator[psycopg.Connection[Any]]:
-    """Give a connection to a PPDB, as `tapdb.engine.checked_connection` makes them.
+    """Give a connection to a PPDB, as `tapdb.postgres.engine.checked_connection` makes them.
 
     Raises
     ------

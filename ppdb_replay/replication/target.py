@@ -1,7 +1,5 @@
 """The tables of a PPDB as replication finds them, and whether they can take what an APDB has."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +10,6 @@ from psycopg.rows import tuple_row
 
 from ppdb_replay.replication.chunk import REPLICATED
 from ppdb_replay.replication.errors import ReplicationSchemaError
-
-__all__ = ["Target", "TargetColumn", "TimeColumns", "compare_columns", "find_target", "read_target"]
 
 _CHUNK_COLUMNS = {"apdb_replica_chunk", "apdb_replica_subchunk"}
 _CHUNKS = "PpdbReplicaChunk"

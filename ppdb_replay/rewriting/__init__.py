@@ -1,3 +1,6 @@
-"""From a query to one that sees a given snapshot, and what can be promised of it: trees, no database."""
+"""A natural query as of a snapshot: trees in, trees out, no database.
 
-__all__: list[str] = []
+`version_catalog` says what can be named, `relations` finds it in a query; `rule_alias`, `rule_snapshot`,
+`rule_order` are the rules and `as_of` their sequence; `classify` says what can be promised, `validity`
+gives the form with times of validity.
+"""

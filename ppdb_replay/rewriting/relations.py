@@ -8,11 +8,7 @@ from dataclasses import dataclass, replace
 from adql import Column, Identifier, Query, Table
 from adql.names import identifier_of, names_match, same_name
 from adql.tree import AllColumns, DerivedTable, JoinedTable, Output, Select, SetOperation, TableReference
-from ppdb_replay.rewriting.shown import Shown
-from ppdb_replay.rewriting.snapshot_seen import sees_one_version
-from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
-
-__all__ = ["Body", "Relation", "Surroundings"]
+from ppdb_replay.rewriting.version_catalog import SNAP_FROM, Shown, VersionCatalog, sees_one_version
 
 Body = Select | SetOperation | Query
 

@@ -9,10 +9,7 @@ from typing import TypeGuard, TypeVar
 from adql import Column, Identifier, Query, Table, replace_children, walk
 from adql.names import names_match, same_name
 from adql.tree import AllColumns, CommonTable, DerivedTable, Join, JoinedTable, Node, Select, TableReference
-from ppdb_replay.rewriting.snapshot_seen import snapshot_seen
-from ppdb_replay.rewriting.version_catalog import VersionCatalog
-
-__all__ = ["name_tables"]
+from ppdb_replay.rewriting.version_catalog import VersionCatalog, snapshot_seen
 
 _Name = tuple[str, ...]
 _N = TypeVar("_N", bound=Node)

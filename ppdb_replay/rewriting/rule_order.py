@@ -1,6 +1,4 @@
-"""The rule that orders rows completely: which of them TOP takes is no longer left to the plan."""
-
-from __future__ import annotations
+"""The rule of order: ORDER BY is completed with keys, which also tell the rows of two results apart."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +8,7 @@ from adql.names import identifier_of
 from adql.tree import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body, Relation, Surroundings
-from ppdb_replay.rewriting.shown import Shown
-from ppdb_replay.rewriting.version_catalog import VersionCatalog
-
-__all__ = ["has_complete_order", "is_column_of", "order_rows"]
+from ppdb_replay.rewriting.version_catalog import Shown, VersionCatalog
 
 
 def order_rows(query: Query, catalog: VersionCatalog, *, whole_result: bool = True) -> Query:
@@ -232,3 +227,49 @@ def _has_aggregate(select: Select) -> bool:
         if not isinstance(node, Query):
             waiting.extend(children(node))
     return select.having is not None
+
+
+def result_key(query: Query, catalog: VersionCatalog) -> tuple[int, ...]:
+    """Return the places of output columns, from 0, that tell rows apart; none if that is not known.
+
+    They are the keys of all tables of a plain SELECT, or the terms of GROUP BY, if all of them are shown.
+
+    Parameters
+    ----------
+    query
+        A natural query.
+    catalog
+        The tables with their keys.
+    """
+    surroundings = Surroundings(catalog)
+    for table in query.common_tables:
+        surroundings = surroundings.with_common_table(table.name, surroundings.shown(table.query))
+    body = query.body
+    shown = surroundings.shown(body)
+    if not isinstance(body, Select) or shown is None:
+        return ()
+    if body.group_by:
+        expressions = [column.expression for column in shown]
+        found = [expressions.index(term) if term in expressions else None for term in body.group_by]
+        return _all_of(found)
+    relations = tuple(surroundings.relations(body.tables))
+    if not all(relation.key for relation in relations):
+        return ()
+    # A column that * stands for is known by its name alone.
+    columns = [
+        Column(identifier_of(column.name)) if column.expression is None else column.expression
+        for column in shown
+    ]
+    found = []
+    for relation in relations:
+        for name in relation.key:
+            places = (
+                i for i, column in enumerate(columns) if is_column_of(column, relation, name, relations)
+            )
+            found.append(next(places, None))
+    return _all_of(found)
+
+
+def _all_of(places: list[int | None]) -> tuple[int, ...]:
+    known = tuple(place for place in places if place is not None)
+    return known if len(known) == len(places) else ()

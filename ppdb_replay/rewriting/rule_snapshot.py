@@ -1,21 +1,170 @@
-"""The rule that puts the rows of one snapshot in the place of every versioned table."""
+"""The rule of snapshots: each table of versions is replaced by its rows as of one snapshot."""
 
-from __future__ import annotations
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from adql import Column, Identifier, Query, Table, TableMetadata
-from adql.tree import And, Comparison, Condition, Number, Output, Select, SetOperation, SetStep
-from ppdb_replay.rewriting.snapshot_seen import snapshot_seen
-from ppdb_replay.rewriting.table_replacement import Wanted, replace_tables
+from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, walk
+from adql.names import same_name
+from adql.tree import (
+    AllColumns,
+    And,
+    Comparison,
+    Condition,
+    DerivedTable,
+    Exists,
+    Join,
+    JoinedTable,
+    Number,
+    Output,
+    Select,
+    SetOperation,
+    SetStep,
+    TableReference,
+)
+from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import (
     SNAP_FROM,
     SNAP_TO,
     VersionCatalog,
     VersionedTable,
     column_identifiers,
+    snapshot_seen,
 )
 from ppdb_replay.snapshot import CURRENT
 
-__all__ = ["fix_snapshot"]
+_N = TypeVar("_N", bound=Node)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The columns that a query needs of a table.
+
+    Parameters
+    ----------
+    names
+        Names of columns in lower case, more perhaps than the table has; `None` for all of its columns.
+    """
+
+    names: frozenset[str] | None
+
+    def has(self, name: str) -> bool:
+        """Return whether a column is needed."""
+        return self.names is None or name.lower() in self.names
+
+    def columns_of(self, table: VersionedTable) -> tuple[Identifier, ...]:
+        """Return the columns of a versioned table that are needed, in its order; at least one."""
+        found = [name for name in table.columns if self.has(name)]
+        # COUNT(*) needs none, and a SELECT must have one.
+        return column_identifiers(found or table.key[:1] or table.columns[:1])
+
+
+Subquery = Callable[[TableMetadata, Wanted], Query | None]
+
+
+def replace_tables(
+    query: Query,
+    catalog: VersionCatalog,
+    subquery: Subquery,
+    *,
+    stays: Callable[[Select], bool] = lambda _: False,
+) -> Query:
+    """Return a query in which subqueries stand in the place of tables, under the same aliases.
+
+    Parameters
+    ----------
+    query
+        A whole query in which `name_tables` has given every versioned table an alias.
+    catalog
+        The published tables.
+    subquery
+        Returns what stands in the place of a published table; `None` if the table stays.
+    stays
+        Returns whether a SELECT is left as it is.
+    """
+    replacer = _Replacer(Surroundings(catalog), Wanted(_used_columns(query)), subquery, stays)
+    common = []
+    for table in query.common_tables:
+        common.append(replacer.below(table))
+        replacer.surroundings = replacer.surroundings.with_common_table(table.name, None)
+    return replace(replacer.below(replace(query, common_tables=())), common_tables=tuple(common))
+
+
+def _used_columns(query: Query) -> frozenset[str]:
+    """Return the names of all columns that a query writes down, in lower case.
+
+    A column with none of these names can be left out of a subquery without changing what any name means;
+    but for ``*`` and ``NATURAL``, which mean columns without naming them.
+    """
+    names: set[str] = set()
+    for node in walk(query):
+        if isinstance(node, Column):
+            names.add(node.name.text.lower())
+        elif isinstance(node, Join):
+            names.update(name.text.lower() for name in node.using)
+    return frozenset(names)
+
+
+class _Replacer:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        used: Wanted,
+        subquery: Subquery,
+        stays: Callable[[Select], bool],
+    ) -> None:
+        self.surroundings = surroundings
+        self._used = used
+        self._subquery = subquery
+        self._stays = stays
+
+    def below(self, node: _N) -> _N:
+        return replace_children(node, self._part)
+
+    def _part(self, node: _N) -> _N:
+        if isinstance(node, Select):
+            stars = [item for item in node.items if isinstance(item, AllColumns)]
+            return self._select(node, stars)  # type: ignore[return-value]
+        if isinstance(node, Exists) and isinstance(node.query.body, Select) and not node.query.order_by:
+            # What EXISTS selects is not looked at: its * needs no columns.
+            return replace(node, query=replace(node.query, body=self._select(node.query.body, [])))
+        return self.below(node)
+
+    def _select(self, node: Select, stars: list[AllColumns]) -> Select:
+        changed = self.below(replace(node, tables=()))
+        if self._stays(node):
+            return replace(changed, tables=node.tables)
+        tables = tuple([self._reference(table, stars, natural=False) for table in node.tables])
+        return replace(changed, tables=tables)
+
+    def _reference(self, node: TableReference, stars: list[AllColumns], *, natural: bool) -> TableReference:
+        if isinstance(node, Table):
+            return self._table(node, stars, natural=natural)
+        if isinstance(node, DerivedTable):
+            return self.below(node)
+        assert isinstance(node, JoinedTable)  # noqa: S101  there is no fourth kind
+        natural = natural or any(join.natural for join in node.joins)
+        joins = tuple(
+            replace(
+                join,
+                table=self._reference(join.table, stars, natural=natural),
+                condition=None if join.condition is None else self._part(join.condition),
+            )
+            for join in node.joins
+        )
+        return replace(node, first=self._reference(node.first, stars, natural=natural), joins=joins)
+
+    def _table(self, node: Table, stars: list[AllColumns], *, natural: bool) -> TableReference:
+        if self.surroundings.names_common_table(node):
+            return node
+        published = self.surroundings.catalog.find(node.name)
+        if published is None:
+            return node
+        alias = node.name[-1] if node.alias is None else node.alias
+        everything = natural or any(not star.table or same_name(star.table[-1], alias) for star in stars)
+        query = self._subquery(published, Wanted(None) if everything else self._used)
+        return node if query is None else DerivedTable(query, alias, at=node.at)
+
 
 _FROM, _TO = Identifier(SNAP_FROM), Identifier(SNAP_TO)
 

@@ -4,8 +4,6 @@ Validity is written by many workers with clocks of their own, in any order and f
 query with the same time can have another answer tomorrow; `as_of` is what repeats an answer.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from adql import Column, Identifier, Query, Table, TableMetadata
@@ -24,10 +22,8 @@ from adql.tree import (
     String,
 )
 from ppdb_replay.rewriting.rule_alias import name_tables
-from ppdb_replay.rewriting.table_replacement import Wanted, replace_tables
+from ppdb_replay.rewriting.rule_snapshot import Wanted, replace_tables
 from ppdb_replay.rewriting.version_catalog import Validity, VersionCatalog, VersionedTable, column_identifiers
-
-__all__ = ["validity_at"]
 
 # Day 0 of MJD; a TAI timestamp has no zone.
 _MJD_EPOCH = datetime(1858, 11, 17)  # noqa: DTZ001

@@ -1,4 +1,4 @@
-"""Which published tables are versioned, where their versions are, and what identifies their rows."""
+"""What queries can name, and which of it has versions: all that rewriting has to know."""
 
 from __future__ import annotations
 
@@ -6,21 +6,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from adql import AdqlNameError, Identifier, Metadata, TableMetadata
+from adql import AdqlNameError, Column, Identifier, Metadata, Table, TableMetadata, walk
 from adql.names import identifier_of
-from ppdb_replay.rewriting.shown import Shown, shown_columns
+from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
+from adql.types import GEOMETRIES
 
-__all__ = [
-    "PPDB_KEYS",
-    "SNAP_FROM",
-    "SNAP_TO",
-    "ClockFunction",
-    "Validity",
-    "VersionCatalog",
-    "VersionedTable",
-    "build_catalog",
-    "column_identifiers",
-]
+_NOT_ORDERED = GEOMETRIES | {"array", "binary", "any"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One column of a relation or of a result.
+
+    Parameters
+    ----------
+    name
+        Its name; empty for a computed value without one.
+    expression
+        What it is in the select list; `None` for a column that ``*`` stands for.
+    is_ordered
+        Whether rows can be ordered by it.
+    """
+
+    name: str
+    expression: Expression | None = None
+    is_ordered: bool = True
+
+
+def shown_columns(table: TableMetadata) -> tuple[Shown, ...]:
+    """Return the columns of a published table."""
+    return tuple(
+        Shown(column.name, is_ordered=column.type.family not in _NOT_ORDERED) for column in table.columns
+    )
+
 
 SNAP_FROM = "snap_from"
 SNAP_TO = "snap_to"
@@ -255,3 +273,58 @@ def _versioned(
 
 def _names(table: TableMetadata) -> set[str]:
     return {column.name for column in table.columns}
+
+
+def snapshot_seen(select: Select) -> int | None:
+    """Return the snapshot that a SELECT over one table of versions sees by itself, now and for ever.
+
+    `None` if what it returns can change; a row's ``snap_to`` does, once, when the row is replaced.
+
+    Parameters
+    ----------
+    select
+        For example ``SELECT ra FROM ppdb_history.DiaObject WHERE snap_from <= 41 AND snap_to > 41``.
+    """
+    where = select.where
+    if where is None or len(select.tables) > 1 or not isinstance(select.tables[0], Table):
+        return None
+    if any(isinstance(item, AllColumns) for item in select.items):
+        return None
+    begun = _bounds(where, SNAP_FROM, "<=")
+    if not begun:
+        return None
+    replaced = _bounds(where, SNAP_TO, "<=")
+    if replaced:
+        return min(replaced)
+    current = begun & _bounds(where, SNAP_TO, ">")
+    named = sum(isinstance(node, Column) and node.name.text.lower() == SNAP_TO for node in walk(select))
+    if current:
+        return min(current) if named == 1 else None
+    return min(begun) if named == 0 else None
+
+
+def sees_one_version(select: Select) -> bool:
+    """Return whether a SELECT over one table of versions sees one version of each row at most.
+
+    Parameters
+    ----------
+    select
+        As in `snapshot_seen`.
+    """
+    where = select.where
+    return where is not None and bool(_bounds(where, SNAP_FROM, "<=") & _bounds(where, SNAP_TO, ">"))
+
+
+def _bounds(where: Condition, name: str, operator: str) -> set[int]:
+    """Return the numbers in ``name operator number``."""
+    conditions = where.operands if isinstance(where, And) else (where,)
+    return {
+        int(condition.right.text)
+        for condition in conditions
+        if isinstance(condition, Comparison)
+        and condition.operator == operator
+        and isinstance(condition.left, Column)
+        and condition.left.name.text.lower() == name
+        and isinstance(condition.right, Number)
+        and condition.right.text.isdigit()
+    }

@@ -1,3 +1,5 @@
-"""Versions of rows: the triggers that keep them, the clock, installing, checking. Writes tables."""
+"""Versions of rows, kept by triggers.
 
-__all__: list[str] = []
+`versioned_table` is a table and its versions, `triggers` keep them, `clock` numbers snapshots;
+`install`, `columns`, `replace` change what is there, `check` and `verify` look at it.
+"""

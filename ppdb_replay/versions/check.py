@@ -1,7 +1,5 @@
 """Whether versioning is in place: every relation, trigger and default that keeps versions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,14 +7,15 @@ from typing import Literal
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.tables.published import PUBLISHED
-from ppdb_replay.versions.current_table import CurrentTable, read_tables
+from ppdb_replay.tables import PUBLISHED
 from ppdb_replay.versions.triggers import HISTORY, TRIGGERS, closed_name
-from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
-from tapdb.sql_sources import read_query
-from tapdb.sql_text import execute_query
-
-__all__ = ["Finding", "check"]
+from ppdb_replay.versions.versioned_table import (
+    CurrentTable,
+    VersionedTable,
+    read_tables,
+    read_versioned_tables,
+)
+from tapdb.sources import execute_query, read_query
 
 _ENOUGH_ROWS = 1_000
 """With fewer rows, no plan is a bad one."""

@@ -1,7 +1,5 @@
 """The clock of the PPDB: which snapshot is the newest one, and which one was it at a time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import psycopg
@@ -9,8 +7,6 @@ from psycopg import errors
 
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
 from ppdb_replay.snapshot import Snapshot
-
-__all__ = ["read_snapshot", "snapshot_at"]
 
 
 def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:

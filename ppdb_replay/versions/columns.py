@@ -1,21 +1,17 @@
 """Columns that come and go: queries as of an earlier snapshot go on seeing the columns of that time."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
-from ppdb_replay.tables.published import SYSTEM_COLUMNS
+from ppdb_replay.tables import SYSTEM_COLUMNS
 from ppdb_replay.versions.triggers import (
     HISTORY,
     drop_trigger_statements,
     trigger_statements,
 )
 from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table
-from tapdb.sql_text import execute_composed, execute_query
-
-__all__ = ["add_column", "drop_column"]
+from tapdb.sources import execute_composed, execute_query
 
 
 def add_column(

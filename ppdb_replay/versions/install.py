@@ -1,23 +1,149 @@
-"""Installing versioning on the tables of a PPDB: our own, or those of an unmodified dax_ppdb database."""
+"""Versions installed on tables and taken off again: the statements, and what checks them first."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
+from psycopg import sql
 
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
-from ppdb_replay.tables.published import PUBLISHED
-from ppdb_replay.tables.schema import PpdbSchema, read_schema
-from ppdb_replay.tables.table_script import table_statements
-from ppdb_replay.versions.current_table import CurrentTable, read_tables
-from ppdb_replay.versions.versioned_table import require_clock, rights_to_change
-from ppdb_replay.versions.versioning import install_statements
-from tapdb.extensions import require_extensions
-from tapdb.rights import Right, require_rights
-from tapdb.sql_text import execute_text
+from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.tables import (
+    PUBLISHED,
+    SYSTEM_COLUMNS,
+    PpdbSchema,
+    position_index,
+    read_schema,
+    table_statements,
+)
+from ppdb_replay.versions.triggers import (
+    HISTORY,
+    closed_name,
+    drop_trigger_statements,
+    guard_statements,
+    listed,
+    rows_digest,
+    trigger_arguments,
+    trigger_statements,
+)
+from ppdb_replay.versions.versioned_table import (
+    CurrentTable,
+    VersionedTable,
+    find_versioned_table,
+    read_tables,
+    read_versioned_tables,
+    require_clock,
+    rights_to_change,
+)
+from tapdb.postgres.extensions import require_extensions
+from tapdb.postgres.roles import Right, require_rights
+from tapdb.sources import execute_query, execute_text
 
-__all__ = ["create_tables", "install", "plan_install"]
+_OWNER = sql.Identifier("tapdb_owner")
+_READER = sql.Identifier("tapdb_reader")
+
+
+def install_statements(table: CurrentTable) -> tuple[str, ...]:
+    """Return the statements that make a table versioned, to be run after ``ppdb_history.advance()``.
+
+    Parameters
+    ----------
+    table
+        The table; it has a primary key, and no columns ``snap_from`` and ``snap_to`` that are filled.
+    """
+    return tuple(part.as_string() for part in _install(table))
+
+
+def _install(table: CurrentTable) -> Iterable[sql.Composable]:
+    current = sql.Identifier(table.schema, table.name)
+    parent = sql.Identifier(HISTORY, table.name)
+    closed = sql.Identifier(HISTORY, closed_name(table.name))
+    end = sql.Literal(CURRENT)
+    yield from _columns(table, current, end)
+    yield sql.SQL("CREATE TABLE {} (LIKE {}) PARTITION BY RANGE (snap_to)").format(parent, current)
+    yield sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM (MINVALUE) TO ({})").format(
+        closed, parent, end
+    )
+    yield sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO (MAXVALUE)").format(
+        parent, current, end
+    )
+    for columns in (table.key, *table.indexes):
+        yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, listed(columns))
+    if table.has_position:
+        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position")
+    yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
+    for relation in (parent, closed):
+        yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
+        yield sql.SQL("GRANT SELECT ON {} TO {}").format(relation, _READER)
+    yield from _comments(table, parent, closed)
+    names = table.column_names
+    arguments = trigger_arguments(table.name, columns_now=names, columns_ever=names, key=table.key)
+    yield from trigger_statements(table.schema, table.name, arguments)
+    yield from guard_statements(table.schema, table.name)
+    yield from _catalogue(table)
+    if table.identity is not None:
+        # ANALYZE counts all versions. PostgreSQL takes the part of them that is distinct for that of the rows
+        # of a snapshot, and plans to keep what it finds for objects that never come again.
+        yield sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET (n_distinct_inherited = -1)").format(
+            parent, sql.Identifier(table.identity)
+        )
+    yield sql.SQL("ANALYZE {}").format(parent)
+
+
+def _columns(table: CurrentTable, current: sql.Composable, end: sql.Composable) -> Iterable[sql.Composable]:
+    if not table.has_room:
+        # A default that does not change within a statement is stored once for all rows that are there.
+        yield sql.SQL(
+            "ALTER TABLE {} ADD COLUMN snap_from bigint NOT NULL DEFAULT ppdb_history.writing(), "
+            "ADD COLUMN snap_to bigint NOT NULL DEFAULT {}"
+        ).format(current, end)
+        return
+    yield sql.SQL("UPDATE {} SET snap_from = ppdb_history.writing(), snap_to = {}").format(current, end)
+    yield sql.SQL(
+        "ALTER TABLE {} ALTER COLUMN snap_from SET DEFAULT ppdb_history.writing(), "
+        "ALTER COLUMN snap_from SET NOT NULL, ALTER COLUMN snap_to SET DEFAULT {}, "
+        "ALTER COLUMN snap_to SET NOT NULL"
+    ).format(current, end)
+
+
+def _comments(
+    table: CurrentTable, parent: sql.Composable, closed: sql.Composable
+) -> Iterable[sql.Composable]:
+    for relation, about in (
+        (parent, f"All versions of the rows of {table.schema}.{table.name}."),
+        (closed, f"Versions of the rows of {table.schema}.{table.name} that have ended."),
+    ):
+        yield sql.SQL("COMMENT ON TABLE {} IS {}").format(relation, sql.Literal(about))
+    for relation in (parent, sql.Identifier(table.schema, table.name)):
+        for column, about in (
+            ("snap_from", "Snapshot from which the row is visible."),
+            ("snap_to", f"First snapshot in which the row is not visible any more; {CURRENT} if it is."),
+        ):
+            yield sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                relation, sql.Identifier(column), sql.Literal(about)
+            )
+
+
+def _catalogue(table: CurrentTable) -> Iterable[sql.Composable]:
+    yield sql.SQL(
+        "INSERT INTO ppdb_history.versioned_table (table_name, table_schema, key_columns, from_snapshot) "
+        "VALUES ({}, {}, {}, ppdb_history.writing())"
+    ).format(*map(sql.Literal, (table.name, table.schema, list(table.key))))
+    for ordinal, column in enumerate(table.columns, start=1):
+        yield sql.SQL(
+            "INSERT INTO ppdb_history.versioned_column (table_name, column_name, ordinal, data_type, "
+            "snap_from) VALUES ({}, {}, {}, {}, ppdb_history.writing())"
+        ).format(*map(sql.Literal, (table.name, column.name, ordinal, column.data_type)))
+    # What the table holds already is what this snapshot begins with.
+    yield sql.SQL(
+        "INSERT INTO ppdb_history.snapshot_table (snapshot_id, table_name, begun, begun_digest, ended, "
+        "ended_digest) SELECT ppdb_history.writing(), {}, count(*), "
+        "coalesce({}, repeat('0', 256)::bit(256)), 0, repeat('0', 256)::bit(256) FROM {}"
+    ).format(
+        sql.Literal(table.name),
+        rows_digest([sql.Identifier(column) for column in table.column_names]),
+        sql.Identifier(table.schema, table.name),
+    )
+
 
 BEGIN_SNAPSHOT = "SELECT ppdb_history.advance()"
 
@@ -67,7 +193,7 @@ def install(
     schema
         Database schema of the tables.
     tables
-        Names of the tables; those of `ppdb_replay.tables.published.PUBLISHED` that there are if not given.
+        Names of the tables; those of `ppdb_replay.tables.PUBLISHED` that there are if not given.
 
     Raises
     ------
@@ -123,3 +249,92 @@ def _require_fit(table: CurrentTable) -> None:
         raise VersioningError(name, "it has no primary key", "add one, or leave the table out")
     if table.is_partition:
         raise VersioningError(name, "it is a partition of another table", "name a table that is none")
+
+
+def uninstall(
+    connection: sa.Connection, *, tables: Sequence[str] | None = None, discard_history: bool = False
+) -> tuple[str, ...]:
+    """Take versioning away from some tables, or all; return their names.
+
+    The clock and the record of snapshots stay, so that a snapshot number never comes again.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction, of a user who owns the tables and is a member of ``tapdb_owner``.
+    tables
+        Names of the tables; all versioned ones if not given.
+    discard_history
+        Whether versions that have ended, and columns that were dropped, may be lost for good.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock of snapshots.
+    VersioningError
+        Raised if a table is not versioned, or has versions that would be lost.
+    MissingRightsError
+        Raised if the user lacks rights.
+    """
+    found = plan_uninstall(connection, tables=tables, discard_history=discard_history)
+    if found:
+        rights = rights_to_change((table.schema, table.name) for table in found)
+        require_rights(connection, "take versioning away from tables", rights)
+    for table in found:
+        for statement in uninstall_statements(table):
+            execute_text(connection, statement)
+    return tuple(table.name for table in found)
+
+
+def plan_uninstall(
+    connection: sa.Connection, *, tables: Sequence[str] | None = None, discard_history: bool = False
+) -> tuple[VersionedTable, ...]:
+    """Return the tables that `uninstall` would take versioning away from; nothing is changed.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock of snapshots.
+    VersioningError
+        Raised if a table is not versioned, or has versions that would be lost.
+    """
+    if tables is None:
+        found = read_versioned_tables(connection)
+    else:
+        found = tuple(find_versioned_table(connection, name) for name in tables)
+    for table in found if not discard_history else ():
+        _require_no_history(connection, table)
+    return found
+
+
+def uninstall_statements(table: VersionedTable) -> tuple[str, ...]:
+    """Return the statements that take versioning away from a table."""
+    return tuple(part.as_string() for part in _uninstall(table))
+
+
+def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
+    current = sql.Identifier(table.schema, table.name)
+    parent = sql.Identifier(HISTORY, table.name)
+    yield from drop_trigger_statements(table.schema, table.name)
+    yield sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, current)
+    gone = (column.name for column in table.columns if column.snap_to != CURRENT)
+    names = map(sql.Identifier, (*SYSTEM_COLUMNS, *gone))
+    dropped = (sql.SQL("DROP COLUMN {}").format(name) for name in names)
+    yield sql.SQL("ALTER TABLE {} {}").format(current, sql.SQL(", ").join(dropped))
+    yield sql.SQL("DROP TABLE {}").format(parent)
+    yield sql.SQL("DELETE FROM ppdb_history.versioned_table WHERE table_name = {}").format(
+        sql.Literal(table.name)
+    )
+
+
+def _require_no_history(connection: sa.Connection, table: VersionedTable) -> None:
+    closed = sql.SQL("SELECT EXISTS (SELECT FROM {}) AS found").format(
+        sql.Identifier(HISTORY, closed_name(table.name))
+    )
+    (row,) = execute_query(connection, closed.as_string())
+    if row.found or any(column.snap_to != CURRENT for column in table.columns):
+        raise VersioningError(
+            table.name,
+            "it has versions that have ended, which would be lost for good",
+            "dump schema ppdb_history first, then allow it: --discard-history",
+        )

@@ -4,8 +4,6 @@ A table of solar-system objects is computed anew every day, and most of its rows
 versions of the rows that came, went or changed, not a copy of the table for each day.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +12,7 @@ import psycopg
 from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
-from ppdb_replay.versions.row_digest import listed
-
-__all__ = ["Replaced", "replace_rows"]
+from ppdb_replay.versions.triggers import listed
 
 _STAGE = sql.Identifier("pg_temp", "tapdb_replacement")
 _FIND = (

@@ -1,22 +1,26 @@
-"""The triggers that keep the versions of a table, as SQL; nothing is executed here."""
-
-from __future__ import annotations
+"""The triggers that keep versions, and the digest of a row that they call."""
 
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from ppdb_replay.versions.row_digest import listed
 
-__all__ = [
-    "HISTORY",
-    "TRIGGERS",
-    "closed_name",
-    "drop_trigger_statements",
-    "guard_statements",
-    "trigger_arguments",
-    "trigger_statements",
-]
+def rows_digest(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """Return the aggregate over rows: exclusive or of the SHA-256 of the binary form of their values.
+
+    Parameters
+    ----------
+    columns
+        The values, in the order in which the trigger function ``ppdb_history.keep_versions`` takes them.
+    """
+    frame = "bit_xor(('x' || encode(sha256(record_send(ROW({}))), 'hex'))::bit(256))"
+    return sql.SQL(frame).format(sql.SQL(", ").join(columns))
+
+
+def listed(names: Sequence[str]) -> sql.Composed:
+    """Return names of columns, quoted and separated by commas."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
 
 HISTORY = "ppdb_history"
 """Database schema of the versions."""

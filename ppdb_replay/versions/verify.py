@@ -1,7 +1,5 @@
 """Finding tampering: what the tables hold against the digests that were noted when it was written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,13 +7,9 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.snapshot import CURRENT
-from ppdb_replay.versions.row_digest import rows_digest
-from ppdb_replay.versions.triggers import HISTORY, closed_name
+from ppdb_replay.versions.triggers import HISTORY, closed_name, rows_digest
 from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
-from tapdb.sql_sources import read_query
-from tapdb.sql_text import execute_query
-
-__all__ = ["Report", "Tampering", "snapshot_digest", "verify"]
+from tapdb.sources import execute_query, read_query
 
 Progress = Callable[[int, int, str], None]
 """Told the number of a step, the number of all, and what is looked at, before it is."""

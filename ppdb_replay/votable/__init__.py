@@ -1,3 +1,1 @@
-"""Results as VOTable that carry their record, and reading the record back. Files only, no database."""
-
-__all__: list[str] = []
+"""VOTables from which a result comes again: `writer` puts the record into them, `reader` takes it out."""

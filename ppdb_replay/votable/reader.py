@@ -1,17 +1,13 @@
 """The replay record of a VOTable, read from the file alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import IO
 from xml.parsers import expat
 
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.votable.infos import RECORD_INFO, replay_infos
+from ppdb_replay.votable.writer import RECORD_INFO, replay_infos
 from tapdb.xml_text import attributes_as_read
-
-__all__ = ["read_votable_record", "record_of_votable"]
 
 _PREFIX = "ppdb_"
 

@@ -4,9 +4,7 @@
 together, and `tables` makes the tables that a file describes. No other module of tapdb reads Felis.
 """
 
-from __future__ import annotations
-
 from tapdb.felis.reader import read_felis
-from tapdb.felis.tables import FelisTables, read_tables
+from tapdb.felis.tables import read_tables
 
-__all__ = ["FelisTables", "read_felis", "read_tables"]
+__all__ = ["read_felis", "read_tables"]

@@ -1,15 +1,11 @@
 """Columns of a Felis file as descriptions: types in VOTable, units, UCDs, flags."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tapdb.descriptions import ColumnDescription
 from tapdb.felis.nodes import LARGEST, YamlFile, is_whole, shown
-
-__all__ = ["COLUMN_KEYS", "OVERRIDES", "column_description", "known_values"]
+from tapdb.hooks.descriptions import ColumnDescription
 
 
 @dataclass(frozen=True, slots=True)

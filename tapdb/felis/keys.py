@@ -1,17 +1,13 @@
 """Foreign keys of a Felis file: constraints that name columns by their identifiers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from tapdb.descriptions import ColumnDescription, KeyDescription
 from tapdb.felis.nodes import Values, YamlFile
-
-__all__ = ["FoundColumn", "FoundTable", "key_descriptions"]
+from tapdb.hooks.descriptions import ColumnDescription, KeyDescription
 
 _CONSTRAINT_KEYS = frozenset(
     {

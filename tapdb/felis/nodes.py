@@ -1,7 +1,5 @@
 """YAML text as nodes that know their lines: libyaml composes them in a fraction of a second for 3 MB."""
 
-from __future__ import annotations
-
 import importlib.resources
 import re
 from collections.abc import Callable, Iterator
@@ -11,20 +9,8 @@ from typing import Any
 
 import yaml
 
-from tapdb.errors import DescriptionError, DescriptionProblem
-from tapdb.place import Place
+from tapdb.errors import DescriptionError, DescriptionProblem, Place
 from tapdb.xml_text import NOT_IN_XML
-
-__all__ = [
-    "LARGEST",
-    "Values",
-    "YamlFile",
-    "is_whole",
-    "join_uri",
-    "read_yaml_file",
-    "scalar",
-    "shown",
-]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOURCE = "resource://"

@@ -4,8 +4,6 @@ Felis' own model needs ten seconds for what lsst-sdm-schemas ships, forgets the 
 it is the oracle of the tests, and not needed at run time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,13 +11,11 @@ from typing import Any
 import yaml
 
 from tapdb.collecting import without_collecting
-from tapdb.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 from tapdb.errors import DescriptionError, DescriptionProblem
 from tapdb.felis.columns import COLUMN_KEYS, OVERRIDES, column_description
 from tapdb.felis.keys import FoundColumn, FoundTable, key_descriptions
 from tapdb.felis.nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
-
-__all__ = ["FelisReader", "read_felis"]
+from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 
 _SCHEMA_KEYS = frozenset(
     {"name", "@id", "id", "description", "votable:utype", "version", "resources", "tables"}

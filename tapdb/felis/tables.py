@@ -1,7 +1,5 @@
 """Tables of PostgreSQL from a Felis file: columns, primary keys, unique constraints, checks and indexes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ from tapdb.felis.columns import known_values
 from tapdb.felis.keys import FoundTable
 from tapdb.felis.nodes import Values, YamlFile
 from tapdb.felis.reader import FelisReader
-
-__all__ = ["FelisTables", "read_tables"]
 
 _Type = sa.types.TypeEngine[Any]
 

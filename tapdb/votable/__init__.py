@@ -2,10 +2,8 @@
 
 `fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them,
 `tabledata` and `binary2` encode rows, and `document` puts the XML around them. CSV, JSON and tables for
-people (`tapdb.row_formats`, `tapdb.cli_rows`) spell values by `text` too.
+people (`tapdb.row_formats`, `tapdb.cli.output`) spell values by `text` too.
 """
-
-from __future__ import annotations
 
 from tapdb.votable.document import Document, Param, Service, System, write_votable
 from tapdb.votable.fields import Column, Field, written_fields

@@ -1,7 +1,5 @@
 """Rows as BINARY2 (VOTable 1.4 section 5.4): numbers to the last bit, NULL told from all values."""
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,8 +8,6 @@ from typing import Any
 from tapdb.errors import ValueWriteError
 from tapdb.votable.fields import Column, element_null
 from tapdb.votable.values import with_element_nulls
-
-__all__ = ["encode_rows"]
 
 _Encode = Callable[[Any], bytes]
 _Row = Sequence[Any]

@@ -1,7 +1,5 @@
 """A VOTable 1.4 document around rows that come one after the other: nothing of them is kept."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +10,6 @@ from tapdb.votable.binary2 import encode_rows
 from tapdb.votable.fields import Column, element_null
 from tapdb.votable.tabledata import table_rows
 from tapdb.xml_text import add_element
-
-__all__ = ["Document", "Info", "Param", "Serialization", "Service", "System", "write_votable"]
 
 Serialization = Literal["TABLEDATA", "BINARY2"]
 

@@ -1,12 +1,8 @@
 """What a FIELD says of a column (VOTable 1.4 section 4), and what it has to say so that its values fit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-__all__ = ["INTEGERS", "TEXTS", "Column", "Field", "element_null", "written_fields"]
 
 TEXTS = frozenset({"char", "unicodeChar"})
 

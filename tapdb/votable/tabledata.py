@@ -1,7 +1,5 @@
 """Rows as TABLEDATA (VOTable 1.4 section 5.1): the text of each cell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -10,8 +8,6 @@ from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
 from tapdb.votable.text import text_of
 from tapdb.votable.values import with_element_nulls
 from tapdb.xml_text import content_text
-
-__all__ = ["table_rows"]
 
 _Cell = Callable[[Any], str]
 

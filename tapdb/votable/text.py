@@ -1,11 +1,7 @@
 """The one spelling of a value in every format that is text: PostgreSQL and DALI read it."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
-
-__all__ = ["json_of", "text_of"]
 
 
 def text_of(value: Any) -> str:

@@ -4,8 +4,6 @@ A plain value is `None`, bool, int, float, str, bytes, or a flat list of the fir
 ``unsignedByte``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import struct
@@ -17,8 +15,6 @@ from uuid import UUID
 
 from tapdb.errors import ValueWriteError
 from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
-
-__all__ = ["plain_rows", "plain_text", "with_element_nulls"]
 
 _Plain = Callable[[Any], Any]
 

@@ -22,7 +22,7 @@ from examples.lsstcam.layout import (
 )
 from examples.lsstcam.records import detector_region_records
 from examples.lsstcam.repository import define_visits, ingest_raws, process_visit, replace_region
-from tapdb.engine import checked_connection
+from tapdb.postgres.engine import checked_connection
 
 _LSSTCAM = {"instrument": "LSSTCam"}
 

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from examples.demo.__main__ import main
 from examples.demo.votable import read_back
 from examples.lsstcam import TINY
-from tapdb.engine import checked_connection, create_engine
 from tapdb.errors import SettingsError
-from tapdb.server_environment import client_environment
+from tapdb.postgres.engine import checked_connection, create_engine
+from tapdb.server.environment import client_environment
 
 ROOT = Path(__file__).parent.parent.parent
 _COMPARED = ("registry_dataset_id", "obs_id", "t_min", "s_region")
@@ -72,7 +72,7 @@ def test_make_demo_keeps_the_server_if_told_so() -> None:
 SHOW = """
 from examples.demo.ask import Answer
 from examples.demo.show import Stage
-from tapdb.cli_output import prepare_streams
+from tapdb.cli.output import prepare_streams
 prepare_streams()
 stage = Stage()
 with stage.step("1. A title"):

@@ -9,7 +9,7 @@ from lsst.sphgeom import LonLat, UnitVector3d
 from examples.lsstcam import Growth, Pair, grow
 from examples.lsstcam.layout import FIRST_RUN, RAW_RUN
 from examples.lsstcam.survey import survey_pointings
-from tapdb.engine import checked_connection
+from tapdb.postgres.engine import checked_connection
 
 
 @pytest.fixture

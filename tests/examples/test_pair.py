@@ -11,7 +11,7 @@ from examples.lsstcam.edges import edge_cases
 from examples.lsstcam.layout import DATASET_TYPES, FIRST_RUN, RAW_RUN
 from examples.lsstcam.pair import Pair, live_rows
 from examples.lsstcam.repository import ingest_visit
-from tapdb.engine import checked_connection
+from tapdb.postgres.engine import checked_connection
 
 
 def _dataset_ids(url: sa.URL, schema: str) -> set[object]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from examples.lsstcam import RegistryVersion, Repository, live_rows, next_pointing
 from examples.lsstcam.repository import ingest_visit
-from tapdb.engine import checked_connection
+from tapdb.postgres.engine import checked_connection
 
 _VERSIONS = (
     *(RegistryVersion(universe=universe) for universe in (0, 1, 2, 5, 6, 7, 8)),

@@ -16,14 +16,14 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 
-from tapdb import locks
-from tapdb.catalog import Catalog, describe
-from tapdb.databases import create_database, drop_database
-from tapdb.engine import create_engine
 from tapdb.errors import FrozenSourceError, MissingExtensionError, MissingRegistryError, SettingsError
-from tapdb.locks import MIGRATION_LOCK, LockTimeoutError
-from tapdb.migration import alembic_config
-from tapdb.sql_text import execute_text
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres import locks
+from tapdb.postgres.catalog import Catalog, describe
+from tapdb.postgres.databases import create_database, drop_database
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.locks import MIGRATION_LOCK, LockTimeoutError
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import PROJECT, RunAlembic
 from tests.plugins.server import Server
 

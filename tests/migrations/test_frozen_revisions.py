@@ -19,11 +19,11 @@ from alembic.util import CommandError
 
 from examples.database import add_repository
 from examples.lsstcam import OBSCORE_CONFIG
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.drift import SCHEMAS
-from tapdb.engine import checked_connection
-from tapdb.migration import alembic_config
-from tapdb.sql_text import execute_query, execute_text
+from tapdb.migrate.drift import SCHEMAS
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import checked_connection
+from tapdb.sources import execute_query, execute_text
 from tests.plugins.migration_fixtures import PROJECT
 
 MIGRATIONS = PROJECT / "migrations"

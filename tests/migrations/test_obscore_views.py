@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from examples.lsstcam.pair import Pair
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_text
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import PROJECT, RunAlembic
 
 CONFIG = PROJECT / "examples" / "lsstcam" / "obscore.yaml"

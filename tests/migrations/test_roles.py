@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from tapdb.catalog import describe
-from tapdb.engine import create_engine
-from tapdb.server import EphemeralServer
-from tapdb.sql_text import execute_composed, execute_text
+from tapdb.postgres.catalog import describe
+from tapdb.postgres.engine import create_engine
+from tapdb.server.ephemeral import EphemeralServer
+from tapdb.sources import execute_composed, execute_text
 from tests.plugins.migration_fixtures import RunAlembic
 
 REGISTRY = """

@@ -10,12 +10,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.drift import SCHEMAS
-from tapdb.engine import create_engine
-from tapdb.migration import alembic_config
-from tapdb.server_environment import client_environment
-from tapdb.sql_sources import newest_version, read_all_current
+from tapdb.migrate.drift import SCHEMAS
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
+from tapdb.sources import newest_version, read_all_current
 from tests.plugins.migration_fixtures import RunAlembic
 
 ROLES = ("tapdb_owner", "tapdb_reader")

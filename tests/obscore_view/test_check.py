@@ -11,10 +11,10 @@ from lsst.daf.butler import DatasetType
 from examples.lsstcam import Pair, ingest_visit, next_pointing
 from obscore_view import parse_config
 from obscore_view.check import Finding, check_view
-from obscore_view.store import read_stored_views
-from obscore_view.view import find_stored_view, refresh_view
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_text
+from obscore_view.view.make import find_stored_view, refresh_view
+from obscore_view.view.store import read_stored_views
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import make_test_view, view_config_text
 
 VIEW = "ivoa.obscore"

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 
 from examples.lsstcam import Pair
 from obscore_view import data_id, read_registry
-from obscore_view.store import read_stored_views
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
-from tapdb.sql_text import execute_text
+from obscore_view.view.store import read_stored_views
+from tapdb.cli.root import main
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import RunAlembic
 from tests.plugins.view_fixtures import view_config_text
 

@@ -13,7 +13,7 @@ from astropy.units import Unit
 from lsst.daf.butler.registry.obscore import ObsCoreConfig, ObsCoreSchema
 
 from obscore_view.columns import DATASET_ID_COLUMN, OBSCORE_COLUMNS, find_column, mandatory_columns
-from tapdb.pgsphere import recognize_types
+from tapdb.postgres.pgsphere import recognize_types
 
 _STANDARD = [column for column in OBSCORE_COLUMNS if column.std]
 

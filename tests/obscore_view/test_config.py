@@ -16,8 +16,8 @@ from lsst.daf.butler.registry.obscore import ObsCoreManagerConfig
 from lsst.dax.obscore import ExporterConfig
 from pydantic import BaseModel
 
-from obscore_view.config import CollectionRule, ObsCoreConfig, TapdbOptions, parse_config, read_config
-from obscore_view.config_sections import Section
+from obscore_view.config.model import CollectionRule, ObsCoreConfig, Section, TapdbOptions
+from obscore_view.config.parse import parse_config, read_config
 from tests.obscore_view.minimal_config import MINIMAL, with_keys
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from obscore_view.config import parse_config, read_config
+from obscore_view.config.parse import parse_config, read_config
 from obscore_view.errors import ConfigError
 from tests.obscore_view.minimal_config import MINIMAL, with_keys
 

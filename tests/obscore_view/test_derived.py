@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from examples.lsstcam import Pair
 from obscore_view.derived import ObsCoreViews
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_text
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import RunAlembic
 from tests.plugins.view_fixtures import view_config_text
 

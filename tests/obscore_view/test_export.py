@@ -24,10 +24,10 @@ from examples.lsstcam.layout import FIRST_RUN, SECOND_RUN
 from obscore_view.columns import find_column
 from obscore_view.errors import ViewMissingError
 from obscore_view.export import Form, export_view
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
-from tapdb.sql_text import execute_text
+from tapdb.cli.root import main
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
+from tapdb.sources import execute_text
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE
 
@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_the_view(view_pair: Pair, tmp_path: Path) -> 
 import resource, sys
 import sqlalchemy as sa
 from obscore_view.export import export_view
-from tapdb.engine import create_engine
+from tapdb.postgres.engine import create_engine
 with create_engine().connect() as connection, open(sys.argv[2], "wb") as file:
     rows = export_view(connection, sys.argv[1], file, form=sys.argv[3])
 print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

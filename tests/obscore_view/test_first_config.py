@@ -19,7 +19,7 @@ from examples.lsstcam import Pair
 from examples.lsstcam.repository import butler_url
 from obscore_view import parse_config
 from obscore_view.first_config import RegisteredType, RegistryContent, first_config
-from tapdb.cli import main
+from tapdb.cli.root import main
 from tests.plugins.migration_fixtures import RunAlembic
 from tests.plugins.view_fixtures import open_engine
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import OID
 
 from obscore_view import refresh_view
-from obscore_view.view import find_stored_view
+from obscore_view.view.make import find_stored_view
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE
 
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscore_view.regex import to_postgres
-from tapdb.engine import create_engine
+from obscore_view.config.regex import to_postgres
+from tapdb.postgres.engine import create_engine
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from click.testing import Result
 
 from examples.lsstcam import Pair
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.engine import create_engine
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import create_engine
 from tests.plugins.migration_fixtures import RunAlembic
 from tests.plugins.rights_fixtures import (
     OWNER,

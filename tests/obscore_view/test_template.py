@@ -13,8 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from obscore_view.errors import ConfigError, TemplateError
-from obscore_view.template import (
+from obscore_view.config.template import (
     Attribute,
     Column,
     DatasetId,
@@ -29,6 +28,7 @@ from obscore_view.template import (
     Template,
     parse_template,
 )
+from obscore_view.errors import ConfigError, TemplateError
 
 _TIME = SimpleNamespace(utc=SimpleNamespace(isot="2025-11-02T05:19:02.876000", mjd=60981.22155))
 _VALUES: dict[str, Any] = {

@@ -13,10 +13,10 @@ from alembic import command
 
 from examples.lsstcam import Pair
 from obscore_view import drop_view
-from obscore_view.view import find_stored_view, refresh_view
-from tapdb.catalog import describe, diff
-from tapdb.migration import alembic_config
-from tapdb.sql_text import execute_text
+from obscore_view.view.make import find_stored_view, refresh_view
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.catalog import describe, diff
+from tapdb.sources import execute_text
 from tests.obscore_view.comparison import differences, kept_differences, rows_of, view_differences
 from tests.plugins.view_fixtures import (
     VIEW_OVER_LIVE,

@@ -14,7 +14,7 @@ from lsst.daf.butler import Butler, Config, DatasetType
 from examples.lsstcam import Pair, obscore_config
 from examples.lsstcam.layout import BUTLER_OPTIONS, FIRST_RUN, SECOND_RUN
 from examples.lsstcam.repository import butler_url
-from obscore_view.view import find_stored_view, refresh_view
+from obscore_view.view.make import find_stored_view, refresh_view
 from tests.obscore_view.comparison import differences, kept_differences, rows_of
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_engine, view_config_text
 

@@ -17,8 +17,8 @@ from examples.lsstcam import Pair, Repository, ingest_visit, next_pointing, repl
 from examples.lsstcam.edge_regions import polygon_around_pole
 from examples.lsstcam.pair import clone_repository
 from examples.lsstcam.records import detector_region_records
-from tapdb.server_environment import client_environment
-from tapdb.sql_text import execute_composed
+from tapdb.server.environment import client_environment
+from tapdb.sources import execute_composed
 from tests.obscore_view.comparison import (
     differences,
     kept_differences,

@@ -21,7 +21,7 @@ from examples.lsstcam import (
 from examples.lsstcam.edge_regions import polygon_around_pole
 from examples.lsstcam.records import detector_region_records
 from examples.lsstcam.versions import NEWEST_UNIVERSE, RegistryVersion
-from tapdb.migration import alembic_config
+from tapdb.migrate.run import alembic_config
 from tests.obscore_view.comparison import (
     differences,
     kept_differences,

@@ -16,9 +16,9 @@ from examples.lsstcam import Pair, RegistryVersion, Repository
 from examples.lsstcam.camera import LSSTCAM
 from examples.lsstcam.repository import insert_records
 from obscore_view.errors import ConfigError, WhereError
-from obscore_view.where import build_condition, names_in
-from obscore_view.where_time import utc_of_tai_ns
-from tapdb.engine import create_engine
+from obscore_view.where.sql import build_condition, names_in
+from obscore_view.where.time import utc_of_tai_ns
+from tapdb.postgres.engine import create_engine
 from tests.obscore_view.where_registry import Registry, odd_exposure_records, read_registry_tables
 
 

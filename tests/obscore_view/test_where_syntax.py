@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from lsst.daf.butler.queries.expressions.parser import parse_expression
 
 from obscore_view.errors import WhereError
-from obscore_view.where_syntax import parse_where
-from obscore_view.where_tree import (
+from obscore_view.where.syntax import (
     Binary,
     Bind,
     Call,
@@ -25,6 +24,7 @@ from obscore_view.where_tree import (
     Text,
     TimeText,
     Unary,
+    parse_where,
 )
 
 _WORDS = [

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lsst.daf.butler.queries.expressions.parser import TimeLiteral, parse_expression
 from lsst.daf.butler.time_utils import TimeConverter
 
-from obscore_view.where_time import LEAP_SECONDS, as_tai_ns, parse_time_tai_ns, utc_of_tai_ns
-from tapdb.sql_sources import read_current
+from obscore_view.where.time import LEAP_SECONDS, as_tai_ns, parse_time_tai_ns, utc_of_tai_ns
+from tapdb.sources import read_current
 
 
 @given(

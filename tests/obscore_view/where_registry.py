@@ -15,7 +15,7 @@ from lsst.daf.butler import Butler, Timespan
 from examples.lsstcam.camera import LSSTCAM
 from examples.lsstcam.content import make_pointing
 from examples.lsstcam.records import RecordBatch, exposure_records
-from obscore_view.where import build_condition
+from obscore_view.where.sql import build_condition
 
 __all__ = ["Registry", "odd_exposure_records", "read_registry_tables"]
 

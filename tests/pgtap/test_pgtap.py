@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tapdb.server_environment import client_environment
+from tapdb.server.environment import client_environment
 
 FILES = sorted(Path(__file__).parent.glob("*.sql"))
 

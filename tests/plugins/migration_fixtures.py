@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from tapdb.databases import create_database, drop_database
-from tapdb.engine import create_engine
-from tapdb.extensions import install_extensions
-from tapdb.migration import alembic_config
-from tapdb.server import EphemeralServer
-from tapdb.server_environment import client_environment
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.databases import create_database, drop_database
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = [
     "SERVER_WRITES_OPTIONS",

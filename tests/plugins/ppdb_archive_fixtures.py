@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from ppdb_replay.replaying.catalog_reader import read_catalog
+from ppdb_replay.replaying.catalog import read_catalog
 from tests.ppdb_replay.changing_ppdb import Archive, change, copy_tables
 
 __all__ = ["ppdb_archive"]

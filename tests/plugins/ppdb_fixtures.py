@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from ppdb_replay.tables.schema import read_schema, with_system_columns
+from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
-from tapdb.engine import create_engine
+from tapdb.postgres.engine import create_engine
 
 __all__ = ["ppdb_database", "ppdb_plain_database", "ppdb_plain_template", "ppdb_template"]
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from psycopg import sql
 
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_composed, execute_text
+from tapdb.cli.root import main
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_composed, execute_text
 
 if TYPE_CHECKING:
     from tests.plugins.server import Server

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from tapdb.databases import create_database, drop_database
-from tapdb.engine import checked_connection
-from tapdb.extensions import install_extensions
-from tapdb.server import EphemeralServer
-from tapdb.server_environment import client_environment
+from tapdb.postgres.databases import create_database, drop_database
+from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
 from tapdb.settings import DRIVER, parse_url
 
 __all__ = [
@@ -40,7 +40,7 @@ _TEMPLATE = "tapdb_template"
 
 @dataclass(frozen=True, slots=True)
 class GivenServer:
-    """A server that somebody else runs; used as `tapdb.server.EphemeralServer` is."""
+    """A server that somebody else runs; used as `tapdb.server.ephemeral.EphemeralServer` is."""
 
     administration: sa.URL
 

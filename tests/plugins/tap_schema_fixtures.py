@@ -14,8 +14,8 @@ from felis.datamodel import Schema
 from felis.metadata import create_metadata
 from psycopg import sql
 
-from tap_schema.reader import READER
-from tapdb.engine import create_engine
+from tap_schema.publish import READER
+from tapdb.postgres.engine import create_engine
 
 __all__ = [
     "INVALID_FILES",

@@ -16,8 +16,8 @@ from alembic import command
 from examples.lsstcam import OBSCORE_CONFIG, Pair
 from examples.lsstcam.pair import clone_repository
 from obscore_view import create_view, parse_config
-from tapdb.engine import create_engine
-from tapdb.migration import alembic_config
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.engine import create_engine
 
 __all__ = [
     "VIEWS_OVER_PLAIN",

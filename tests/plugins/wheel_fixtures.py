@@ -39,7 +39,7 @@ _PTH = f"import os, sys; sys.path.append(os.environ[{_DEPENDENCIES!r}])\n"
 _COMMAND_LINE = """
 import json, sys
 from click.testing import CliRunner
-from tapdb.cli import main
+from tapdb.cli.root import main
 
 answers = sys.stdout
 for line in sys.stdin:

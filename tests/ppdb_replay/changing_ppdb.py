@@ -15,7 +15,7 @@ from adql import Limits, Metadata, OutputColumn, Query, Server, TableMetadata, p
 from ppdb_replay.rewriting.as_of import as_of, stable
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.tables.schema import read_schema
+from ppdb_replay.tables import read_schema
 from ppdb_replay.versions.clock import read_snapshot
 
 __all__ = ["TABLES", "Archive", "Copy", "Result", "change", "copy_tables"]

@@ -20,8 +20,8 @@ from examples.apdb import Survey, make_apdb, make_visit, store_visit, update_all
 from ppdb_replay.replication.replicate import plan_replication, replicate
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import install
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
 from tests.ppdb_replay.replication_oracle import Content, read_content
 
 Connection = psycopg.Connection[Any]

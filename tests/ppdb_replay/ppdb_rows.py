@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.versions.clock import read_snapshot
-from tapdb.engine import create_engine
+from tapdb.postgres.engine import create_engine
 
 __all__ = [
     "connect",

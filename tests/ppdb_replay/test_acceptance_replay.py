@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from ppdb_replay import Result, capture, query_at, replay, verify_record
 from ppdb_replay.versions.clock import snapshot_at
 from ppdb_replay.versions.columns import add_column, drop_column
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
 from tests.ppdb_replay.changing_ppdb import Connection, change
 
 CAPTURES = 200

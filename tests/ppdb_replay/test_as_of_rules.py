@@ -8,9 +8,8 @@ import pytest
 
 from adql import AdqlNameError, parse, validate
 from ppdb_replay.errors import ClockValueMissingError
-from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.as_of import as_of, freeze_clock, stable
 from ppdb_replay.rewriting.rule_alias import name_tables
-from ppdb_replay.rewriting.rule_clock import freeze_clock
 from ppdb_replay.rewriting.rule_order import has_complete_order, order_rows
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import ClockFunction, build_catalog

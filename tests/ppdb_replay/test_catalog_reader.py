@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows, parse, to_postgres
 from ppdb_replay.errors import PpdbNotReadyError
-from ppdb_replay.replaying.catalog_reader import read_catalog
+from ppdb_replay.replaying.catalog import read_catalog
 from ppdb_replay.rewriting.as_of import as_of
 from ppdb_replay.rewriting.version_catalog import PPDB_KEYS, ClockFunction
-from ppdb_replay.tables.schema import read_schema
+from ppdb_replay.tables import read_schema
 from ppdb_replay.versions.clock import read_snapshot
 from tests.ppdb_replay.changing_ppdb import Archive
 

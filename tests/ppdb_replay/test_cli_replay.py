@@ -15,7 +15,7 @@ from astropy.table import Table
 from click.testing import CliRunner, Result
 
 from ppdb_replay import ReplayRecord
-from tapdb.cli import main
+from tapdb.cli.root import main
 from tests.ppdb_replay.changing_ppdb import Connection, change
 
 QUERY = "SELECT TOP 5 diaObjectId, validityStartMjdTai, ra FROM DiaObject WHERE ra > 11"

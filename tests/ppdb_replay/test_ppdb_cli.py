@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from ppdb_replay.tables.published import PUBLISHED
-from tapdb.catalog import describe, diff
-from tapdb.cli import main
-from tapdb.server_environment import client_environment
+from ppdb_replay.tables import PUBLISHED
+from tapdb.cli.root import main
+from tapdb.postgres.catalog import describe, diff
+from tapdb.server.environment import client_environment
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, insert_object, newest
 
 

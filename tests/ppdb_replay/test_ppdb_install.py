@@ -15,16 +15,14 @@ from lsst.dax.apdb.sql import ModelToSql
 from lsst.resources import ResourcePath
 
 from ppdb_replay.errors import FelisSchemaError, PpdbNotReadyError, VersioningError
-from ppdb_replay.tables.published import PUBLISHED, SYSTEM_COLUMNS
-from ppdb_replay.tables.schema import read_schema, with_system_columns, with_timestamps
+from ppdb_replay.tables import PUBLISHED, SYSTEM_COLUMNS, read_schema, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
-from ppdb_replay.versions.install import create_tables, install
-from ppdb_replay.versions.uninstall import uninstall
+from ppdb_replay.versions.install import create_tables, install, uninstall
 from ppdb_replay.versions.verify import verify
-from tapdb.catalog import describe, diff
-from tapdb.drift import SCHEMAS
-from tapdb.server import EphemeralServer
-from tapdb.server_environment import client_environment
+from tapdb.migrate.drift import SCHEMAS
+from tapdb.postgres.catalog import describe, diff
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
 from tests.ppdb_replay.ppdb_rows import (
     connect,
     engine_connection,

@@ -13,13 +13,12 @@ from lsst.resources import ResourcePath
 from psycopg import sql
 
 from ppdb_replay.derived import PpdbTables
-from ppdb_replay.tables.published import FELIS, PUBLISHED
+from ppdb_replay.tables import FELIS, PUBLISHED
 from ppdb_replay.versions.check import check
-from ppdb_replay.versions.install import create_tables
-from ppdb_replay.versions.uninstall import uninstall
+from ppdb_replay.versions.install import create_tables, uninstall
 from ppdb_replay.versions.verify import verify
-from tapdb.catalog import describe, diff
-from tapdb.migration import alembic_config
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.catalog import describe, diff
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 
 

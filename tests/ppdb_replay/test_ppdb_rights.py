@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from tapdb.cli import main
-from tapdb.engine import create_engine
+from tapdb.cli.root import main
+from tapdb.postgres.engine import create_engine
 from tests.plugins.rights_fixtures import change_owner, refused, run_as_user, until_done
 
 

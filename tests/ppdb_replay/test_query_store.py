@@ -16,22 +16,28 @@ from psycopg import sql
 
 from adql import parse
 from ppdb_replay import Guarantee, Level, capture, replay
-from ppdb_replay.errors import PpdbNotReadyError, ReplayRecordError, SnapshotUnknownError
-from ppdb_replay.publication_errors import NotCitableError, QueryStoreRefusedError, StoredQueryUnknownError
+from ppdb_replay.errors import (
+    NotCitableError,
+    PpdbNotReadyError,
+    QueryStoreRefusedError,
+    ReplayRecordError,
+    SnapshotUnknownError,
+    StoredQueryUnknownError,
+)
 from ppdb_replay.query_store.checks import StoredCheck, note_check
-from ppdb_replay.query_store.sources import load_record
 from ppdb_replay.query_store.store import (
     add_revision,
     change_collection,
     find_stored,
     list_pids,
+    load_record,
     read_collection,
     store_query,
 )
 from ppdb_replay.query_store.stored_query import Collection, bibtex, minted_pid
-from ppdb_replay.replaying.catalog_cache import catalog_at
+from ppdb_replay.replaying.catalog import catalog_at
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.rewriting.normalised import normalised, query_sha256
+from ppdb_replay.rewriting.classify import normalised, query_sha256
 from tests.ppdb_replay.changing_ppdb import Archive, change
 from tests.ppdb_replay.query_forms import FORMS
 from tests.ppdb_replay.votable_results import NASTY, as_votable, made_up_result

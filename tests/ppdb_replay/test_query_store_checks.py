@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from adql import ColumnMetadata, TableMetadata
 from adql.types import LONG
 from ppdb_replay import ReplayRecord, capture, replay
-from ppdb_replay.publication_errors import NotCitableError
+from ppdb_replay.errors import NotCitableError
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, store_query
 from ppdb_replay.versions.columns import add_column, drop_column
-from tapdb.drift import SCHEMAS
-from tapdb.server import EphemeralServer
-from tapdb.server_environment import client_environment
+from tapdb.migrate.drift import SCHEMAS
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
 from tests.ppdb_replay.changing_ppdb import change
 from tests.ppdb_replay.ppdb_rows import engine_connection
 from tests.ppdb_replay.query_forms import FORMS

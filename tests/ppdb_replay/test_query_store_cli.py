@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from ppdb_replay import ReplayRecord, capture
-from tapdb.cli import main
+from tapdb.cli.root import main
 from tests.ppdb_replay.changing_ppdb import Connection, change
 from tests.ppdb_replay.votable_results import as_votable
 

@@ -24,7 +24,7 @@ from ppdb_replay.replication.errors import (
     ReplicationPackageError,
 )
 from ppdb_replay.replication.replicate import replicate
-from tapdb.cli import main
+from tapdb.cli.root import main
 
 Connection = psycopg.Connection[Any]
 Replicate = Callable[..., Result]

@@ -28,8 +28,8 @@ from ppdb_replay.replication.chunk_writer import open_writer
 from ppdb_replay.replication.target import Target, find_target
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import install
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
 
 Connection = psycopg.Connection[Any]
 

@@ -15,16 +15,17 @@ from lsst.dax.apdb import (
     ApdbWithdrawDiaForcedSourceRecord,
 )
 
-from ppdb_replay.replication.chunk import Chunk
-from ppdb_replay.replication.chunk_plan import Reason, plan_chunks
-from ppdb_replay.replication.errors import UnknownUpdateRecordError
-from ppdb_replay.replication.update_record import (
+from ppdb_replay.replication.chunk import (
     IMPLIED_ORDER,
+    Chunk,
+    Reason,
     UpdateRecord,
     attributed_records,
     convert_record,
     convert_records,
+    plan_chunks,
 )
+from ppdb_replay.replication.errors import UnknownUpdateRecordError
 
 _CHUNKS = st.lists(
     st.builds(Chunk, st.integers(0, 40), st.floats(0, 100), st.integers(0, 3).map(lambda n: UUID(int=n))),

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from examples.apdb import Survey, store_visit, update_all_kinds
 from ppdb_replay.replication.replicate import plan_replication, replicate
-from tapdb.server_environment import client_environment
+from tapdb.server.environment import client_environment
 from tests.ppdb_replay.replication_oracle import Oracle, read_content
 
 Connection = psycopg.Connection[Any]

@@ -31,7 +31,7 @@ from examples.apdb import (
 )
 from examples.apdb.visits import tai
 from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.replication.chunk_plan import Reason
+from ppdb_replay.replication.chunk import Reason
 from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
 from ppdb_replay.replication.replicate import plan_replication, replicate
 from ppdb_replay.replication.target import find_target

@@ -15,7 +15,7 @@ from ppdb_replay.replication.apdb_source import read_columns
 from ppdb_replay.replication.errors import PpdbRefusedError, ReplicationSchemaError
 from ppdb_replay.replication.replicate import plan_replication, replicate
 from ppdb_replay.replication.target import TargetColumn, compare_columns, find_target, read_target
-from ppdb_replay.tables.schema import read_schema, with_timestamps
+from ppdb_replay.tables import read_schema, with_timestamps
 
 Connection = psycopg.Connection[Any]
 

@@ -13,7 +13,7 @@ import yaml
 
 from examples.apdb import Survey, make_apdb, store_visit, update_all_kinds
 from ppdb_replay.replication.replicate import replicate
-from ppdb_replay.tables.schema import read_schema, with_timestamps
+from ppdb_replay.tables import read_schema, with_timestamps
 
 Connection = psycopg.Connection[Any]
 

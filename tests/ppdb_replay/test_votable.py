@@ -26,9 +26,8 @@ from pyvo.dal.adhoc import DatalinkQuery
 from pyvo.dal.tap import TAPResults
 
 from adql import OutputColumn
-from ppdb_replay.votable.infos import Publication, replay_infos
 from ppdb_replay.votable.reader import record_of_votable
-from ppdb_replay.votable.service import TapService
+from ppdb_replay.votable.writer import Publication, TapService, replay_infos
 from tapdb.errors import ValueWriteError
 from tests.plugins.stilts_fixtures import Stilts
 from tests.ppdb_replay.votable_results import NASTY, SERVICE, as_votable, made_up_result

@@ -13,9 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from adql import OutputColumn
 from ppdb_replay import Guarantee, Level, ReplayRecord, Result, Snapshot
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.votable.infos import Publication
-from ppdb_replay.votable.service import TapService
-from ppdb_replay.votable.writer import write_votable
+from ppdb_replay.votable.writer import Publication, TapService, write_votable
 
 __all__ = ["NASTY", "SERVICE", "as_votable", "made_up_result", "tap_service"]
 

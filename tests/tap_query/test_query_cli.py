@@ -24,8 +24,8 @@ from adql import CompiledQuery, OutputColumn, metadata_from_rows, parse, to_post
 from tap_query.errors import MissingTapSchemaError, QueryFailedError
 from tap_query.execute import Session, fetch, read_server
 from tap_query.metadata import read_felis, read_metadata
-from tapdb.cli import main
-from tapdb.engine import checked_connection, driver_connection
+from tapdb.cli.root import main
+from tapdb.postgres.engine import checked_connection, driver_connection
 from tapdb.votable import plain_rows
 from tests.adql.published_tables import METADATA, create_published_tables
 from tests.plugins.stilts_fixtures import Stilts
@@ -199,7 +199,7 @@ def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
 )
 def test_rows_in_a_pipe_are_utf_8_in_every_locale(locale: dict[str, str], service_url: sa.URL) -> None:
     environment = os.environ | locale | {"TAPDB_URL": service_url.render_as_string(hide_password=False)}
-    program = [sys.executable, "-c", "from tapdb.cli import main; main()"]
+    program = [sys.executable, "-c", "from tapdb.cli.root import main; main()"]
     for form in ("csv", "json", "votable", "table"):
         written = subprocess.run(
             [*program, "query", "run", "--format", form, "-"],

@@ -24,8 +24,8 @@ from adql import parse, to_postgres
 from tap_query.execute import fetch, read_server
 from tap_query.metadata import read_metadata
 from tap_schema.column_types import _TYPES
-from tapdb.cli import main
-from tapdb.engine import checked_connection, create_engine, driver_connection
+from tapdb.cli.root import main
+from tapdb.postgres.engine import checked_connection, create_engine, driver_connection
 from tapdb.votable import Document, plain_rows, write_votable, written_fields
 from tests.plugins.stilts_fixtures import Stilts
 

@@ -18,8 +18,8 @@ from tap_schema.assemble import assemble
 from tap_schema.datalink import read_services
 from tap_schema.publish import publish
 from tap_schema.stored import read_rows
-from tapdb.cli import main
-from tapdb.server_environment import client_environment
+from tapdb.cli.root import main
+from tapdb.server.environment import client_environment
 from tests.plugins.tap_schema_fixtures import FELIS
 
 Run = Callable[..., Result]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tapdb.descriptions import ColumnDescription, FelisSource, SchemaDescription
 from tapdb.errors import DescriptionError
 from tapdb.felis import read_felis
+from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription
 from tests.plugins.tap_schema_fixtures import FELIS, INVALID_FILES, VALID_FILES, RubinDatabase
 
 RESOURCES = "resource://lsst.sdm.schemas/"

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from examples.lsstcam import Pair
 from tap_schema.history import read_generations
 from tap_schema.stored import read_rows
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_text
+from tapdb.cli.root import main
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import view_config_text
 
 Run = Callable[..., Result]

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from tap_schema.assemble import assemble
 from tap_schema.catalog import read_catalog
-from tap_schema.combine import combine
-from tap_schema.generate import Generated, generate_rows
+from tap_schema.generate.combine import combine
+from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow
-from tapdb.descriptions import ColumnDescription, SchemaDescription, TableDescription
+from tapdb.errors import Place
 from tapdb.felis import read_felis
-from tapdb.place import Place
+from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, TableDescription
 from tests.plugins.tap_schema_fixtures import FELIS
 
 Write = Callable[..., str]

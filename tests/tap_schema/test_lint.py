@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from obscore_view.columns import OBSCORE_COLUMNS
-from obscore_view.descriptions import STANDARD
-from tap_schema.lint import lint_rows
-from tap_schema.lint_keys import SELF_KEYS
+from obscore_view.derived import STANDARD
+from tap_schema.lint import SELF_KEYS, XTYPES, lint_rows
 from tap_schema.rows import (
     ColumnRow,
     KeyColumnRow,
@@ -21,8 +20,7 @@ from tap_schema.rows import (
     TableRow,
     TapSchemaRows,
 )
-from tap_schema.vocabulary import XTYPES
-from tapdb.place import Place
+from tapdb.errors import Place
 
 GOOD = ColumnRow("s.t", "ra", "double", None, None, "x", "obscore:A.b", "deg", "pos.eq.ra", 0, 1, 0, 1)
 ROWS = TapSchemaRows(

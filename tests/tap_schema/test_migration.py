@@ -8,13 +8,13 @@ from alembic import command
 from adql import Server, parse, to_postgres
 from examples.lsstcam import OBSCORE_CONFIG
 from obscore_view.columns import OBSCORE_COLUMNS
-from obscore_view.descriptions import STANDARD
+from obscore_view.derived import STANDARD
 from tap_query.metadata import read_metadata
 from tap_schema.history import read_generations
 from tap_schema.lint import lint_rows
 from tap_schema.stored import read_rows
-from tapdb.engine import create_engine
-from tapdb.migration import alembic_config
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.engine import create_engine
 
 
 def upgrade(url: sa.URL) -> None:

@@ -12,14 +12,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from obscore_view.descriptions import STANDARD
+from obscore_view.derived import STANDARD
 from tap_schema.assemble import assemble
-from tap_schema.check_values import check_values
-from tap_schema.diff import diff_rows
-from tap_schema.lint import lint_rows
+from tap_schema.lint import check_values, lint_rows
+from tap_schema.script import diff_rows
 from tap_schema.stored import read_rows
-from tapdb.engine import create_engine
-from tapdb.migration import alembic_config
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.engine import create_engine
 
 COLUMN = "UPDATE tap_schema.columns SET {} WHERE table_name = 'ivoa.ObsCore' AND column_name = '{}'"
 OBSCORE = """

@@ -25,9 +25,9 @@ from tap_schema.identifiers import column_id
 from tap_schema.publish import plan_publication, publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows
-from tapdb.engine import create_engine
 from tapdb.errors import DatabaseUnavailableError
-from tapdb.sql_text import execute_text
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.tap_schema_fixtures import FELIS
 
 Write = Callable[..., str]

@@ -15,14 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_schema.assemble import assemble
-from tap_schema.diff import apply_changes, diff_rows
-from tap_schema.felis_text import felis_text
+from tap_schema.files import felis_text, vosi_tables
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
+from tap_schema.script import apply_changes, diff_rows
 from tap_schema.stored import read_rows
-from tap_schema.vosi import vosi_tables
-from tapdb.engine import create_engine
 from tapdb.felis import read_felis
+from tapdb.postgres.engine import create_engine
 from tests.plugins.tap_schema_fixtures import RubinDatabase
 
 Write = Callable[..., str]

@@ -16,14 +16,14 @@ from adql import Server, metadata_from_rows, parse, to_postgres
 from adql.names import split_name
 from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
-from tap_schema.generate import Generated
+from tap_schema.files import vosi_tables
+from tap_schema.generate.generate import Generated
 from tap_schema.lint import lint_rows
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow, TableRow
 from tap_schema.stored import read_rows
-from tap_schema.vosi import vosi_tables
-from tapdb.descriptions import load_standards
-from tapdb.engine import create_engine
+from tapdb.hooks.descriptions import load_standards
+from tapdb.postgres.engine import create_engine
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import RubinDatabase
 

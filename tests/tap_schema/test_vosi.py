@@ -15,8 +15,8 @@ from vo_models.vodataservice import DataType
 from vo_models.vosi.tables import VOSITableSet
 
 from tap_schema.assemble import assemble
+from tap_schema.files import vosi_tables
 from tap_schema.rows import ColumnRow, KeyColumnRow, KeyRow, SchemaRow, TableRow, TapSchemaRows
-from tap_schema.vosi import vosi_tables
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import FELIS
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from tapdb.catalog import Catalog, Difference, Fact, describe, diff
-from tapdb.engine import create_engine
-from tapdb.sql_text import execute_text
+from tapdb.postgres.catalog import Catalog, Difference, Fact, describe, diff
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import SERVER_WRITES_OPTIONS, SET_N_DISTINCT
 from tests.plugins.server import Server
 

@@ -14,13 +14,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tapdb import __version__, cli
-from tapdb.cli import COMMAND_GROUP, main
+from tapdb import __version__
+from tapdb.cli import root as cli
+from tapdb.cli.root import COMMAND_GROUP, main
 from tapdb.errors import DatabaseUnavailableError, DriftError, SettingsError, TapdbError
 
 BROKEN = {
     "absent": "no_such_package.cli:group",
-    "halfway": "tapdb.cli:no_such_group",
+    "halfway": "tapdb.cli.root:no_such_group",
     "nocommand": "tapdb:__version__",
 }
 
@@ -155,7 +156,7 @@ def test_a_shell_completes_commands(typed: str, offered: str) -> None:
         "COMP_WORDS": typed,
         "COMP_CWORD": str(len(typed.split()) - 1),
     }
-    program = [sys.executable, "-c", "from tapdb.cli import main; main(prog_name='tapdb')"]
+    program = [sys.executable, "-c", "from tapdb.cli.root import main; main(prog_name='tapdb')"]
     done = subprocess.run(program, env=os.environ | variables, check=True, capture_output=True, text=True)
     assert done.stdout == f"plain,{offered}\n"
 

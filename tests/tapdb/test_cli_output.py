@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tapdb.cli_output import output_stream
+from tapdb.cli.output import output_stream
 
 
 def test_a_file_is_written_anew(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_full_device_is_an_error_too() -> None:
 
 def test_standard_output_stays_open_and_keeps_the_order() -> None:
     script = (
-        "from tapdb.cli_output import output_stream\n"
+        "from tapdb.cli.output import output_stream\n"
         "print('before')\n"
         "with output_stream('-') as stream:\n"
         "    stream.write(b'bytes\\n')\n"
@@ -47,7 +47,7 @@ def test_standard_output_stays_open_and_keeps_the_order() -> None:
 
 TEXT = "λ ─ İı"
 WRITER = f"""
-from tapdb.cli_output import output_stream, prepare_streams
+from tapdb.cli.output import output_stream, prepare_streams
 prepare_streams()
 print({TEXT!r})
 with output_stream('-') as stream:
@@ -77,7 +77,7 @@ def test_a_terminal_gets_its_own_encoding(encoding: str, shown: str) -> None:
 
 def test_a_name_that_is_no_utf_8_comes_out_as_its_bytes() -> None:
     program = (
-        "import os; from tapdb.cli_output import prepare_streams\n"
+        "import os; from tapdb.cli.output import prepare_streams\n"
         "prepare_streams(); print(os.fsdecode(b'\\xff'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from tapdb.databases import create_database, drop_database
-from tapdb.engine import checked_connection, create_engine
 from tapdb.errors import DatabaseUnavailableError
+from tapdb.postgres.databases import create_database, drop_database
+from tapdb.postgres.engine import checked_connection, create_engine
 from tests.plugins.server import Server
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tapdb.derived import LAST, load_derived
+from tapdb.hooks.derived import LAST, load_derived
 
 
 class Plain:

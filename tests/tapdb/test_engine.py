@@ -10,8 +10,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from tapdb.engine import checked_connection, create_engine, describe_target
 from tapdb.errors import DatabaseUnavailableError
+from tapdb.postgres.engine import checked_connection, create_engine, describe_target
 
 
 def test_nobody_listening_is_one_message_without_the_password() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tapdb.ephemeral_cli import run_command
+from tapdb.cli.ephemeral import run_command
 
-TAPDB = [sys.executable, "-c", "from tapdb.cli import main; main()"]
+TAPDB = [sys.executable, "-c", "from tapdb.cli.root import main; main()"]
 
 
 def tapdb(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -243,7 +243,7 @@ def test_every_signal_from_another_process_reaches_the_command(name: str) -> Non
     # What starts the tests may ignore a signal, as nohup does; a shell cannot trap what was ignored before.
     program = (
         f"import os, signal; signal.signal(signal.SIG{name}, signal.SIG_DFL); "
-        "from tapdb.ephemeral_cli import run_command; "
+        "from tapdb.cli.ephemeral import run_command; "
         f"os._exit(run_command(['sh', '-c', {inner!r}], os.environ))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=30).returncode == 42
@@ -263,7 +263,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once() -> None:
         "print('interrupts', len(seen), flush=True)"
     )
     program = (
-        "import os, sys; from tapdb.ephemeral_cli import run_command; "
+        "import os, sys; from tapdb.cli.ephemeral import run_command; "
         f"os._exit(run_command([sys.executable, '-c', {counter!r}], os.environ))"
     )
     pid, terminal = os.forkpty()

@@ -24,11 +24,11 @@ from click.testing import CliRunner, Result
 from examples.apdb import make_apdb
 from examples.lsstcam import Pair
 from ppdb_replay import capture
-from ppdb_replay.tables.schema import read_schema, with_system_columns
+from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
-from tapdb.cli import main
-from tapdb.derived import create_last
-from tapdb.sql_text import execute_text
+from tapdb.cli.root import main
+from tapdb.hooks.derived import create_last
+from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import open_engine, view_config_text
 
 SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from tapdb.engine import checked_connection
 from tapdb.errors import MissingExtensionError
-from tapdb.extensions import (
+from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.extensions import (
     ExtensionState,
     install_extensions,
     install_statements,

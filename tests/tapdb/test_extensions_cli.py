@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from tapdb.cli import main
+from tapdb.cli.root import main
 
 
 def extensions(*arguments: str, url: sa.URL) -> Result:

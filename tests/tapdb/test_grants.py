@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from tapdb.catalog import describe, diff
-from tapdb.grants import read_grants, restore_grants
-from tapdb.sql_text import execute_text
+from tapdb.postgres.catalog import describe, diff
+from tapdb.postgres.roles import read_grants, restore_grants
+from tapdb.sources import execute_text
 
 GRANTS = """
 CREATE ROLE "tapdb test ""it"" role";

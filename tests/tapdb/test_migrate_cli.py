@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from tapdb.catalog import Catalog, describe, diff
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.server_environment import client_environment
-from tapdb.sql_text import execute_text
+from tapdb.cli.root import main
+from tapdb.postgres.catalog import Catalog, describe, diff
+from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
+from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import PROJECT, RunAlembic
 
 OFF = ("-x", "obscore=off")
@@ -222,7 +222,7 @@ def test_progress_is_shown_unless_the_user_has_chosen_a_level(
     migrated_database: sa.URL, migrate: Migrate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = logging.getLogger("tapdb").level
-    assert "INFO tapdb.derived" in migrate(migrated_database, "upgrade", *OFF).stderr
+    assert "INFO tapdb.hooks.derived" in migrate(migrated_database, "upgrade", *OFF).stderr
     assert logging.getLogger("tapdb").level == before
     monkeypatch.setenv("TAPDB_LOG_LEVEL", "warning")
     assert migrate(migrated_database, "upgrade", *OFF).stderr == ""

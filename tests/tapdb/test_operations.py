@@ -15,9 +15,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tapdb.errors import FrozenSourceError
-from tapdb.operations import SetObjectVersionsOp
-from tapdb.server_environment import client_environment
-from tapdb.sql_sources import digest
+from tapdb.migrate.operations import SetObjectVersionsOp
+from tapdb.server.environment import client_environment
+from tapdb.sources import digest
 
 # What a driver or SQLAlchemy could take for a parameter, and a tab that Alembic's own output would replace.
 VERBATIM = "ivo://a:b/c?x=50%% %s %(x)s :x \\\\ \t"

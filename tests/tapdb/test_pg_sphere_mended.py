@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 import tapdb_sql
 
-from tapdb.engine import checked_connection
-from tapdb.extensions import (
+from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.extensions import (
     install_extensions,
     mend_pg_sphere,
     read_extensions,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapdb.pgsphere import Box, Circle, Point, Polygon, SBox, SCircle, SPoint, SPoly, recognize_types
+from tapdb.postgres.pgsphere import Box, Circle, Point, Polygon, SBox, SCircle, SPoint, SPoly, recognize_types
 
 _VALUES: list[tuple[Any, object]] = [
     (SPoint(), Point(10.5, -20.25)),

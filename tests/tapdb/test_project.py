@@ -54,9 +54,10 @@ def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> No
 def test_sql_and_migrations_are_found_in_an_installed_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     program = (
-        "from importlib.resources import files; import tapdb_sql, tapdb_migrations, tapdb.extensions; "
+        "from importlib.resources import files; import tapdb_sql, tapdb_migrations; "
+        "import tapdb.postgres.extensions; "
         "print(tapdb_sql.__file__); print(files('tapdb_migrations').joinpath('env.py').is_file()); "
-        "print(len(tapdb.extensions.mend_statement()) > 1000)"
+        "print(len(tapdb.postgres.extensions.mend_statement()) > 1000)"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
@@ -72,7 +73,7 @@ def test_sql_and_migrations_are_found_in_an_installed_wheel(wheel: zipfile.ZipFi
 
 def test_an_installed_wheel_makes_the_example(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path / "installed")
-    program = [sys.executable, "-c", "from tapdb.cli import main; main()"]
+    program = [sys.executable, "-c", "from tapdb.cli.root import main; main()"]
     reader = "import os, tapdb_examples; print(tapdb_examples.__file__, *sorted(os.listdir()))"
     done = subprocess.run(
         [*program, "ephemeral", "--repository", "--", sys.executable, "-c", reader],

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tapdb import server_programs
-from tapdb.engine import checked_connection
 from tapdb.errors import DatabaseUnavailableError, ServerStartError
-from tapdb.server import DEFAULT_SERVER_SETTINGS, EphemeralServer
-from tapdb.server_environment import client_environment
-from tapdb.server_programs import Account, find_account, find_pg_ctl
+from tapdb.postgres.engine import checked_connection
+from tapdb.server import programs as server_programs
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import DEFAULT_SERVER_SETTINGS, EphemeralServer
+from tapdb.server.programs import Account, find_account, find_pg_ctl
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
@@ -91,7 +91,7 @@ def test_the_directory_is_kept_if_asked_for_and_the_server_stops_all_the_same(tm
 
 OWNER = """
 import os, sys, time
-from tapdb.server import EphemeralServer
+from tapdb.server.ephemeral import EphemeralServer
 with EphemeralServer() as server:
     print(server.directory, server.port, flush=True)
     time.sleep(60)
@@ -114,7 +114,7 @@ def test_whatever_ends_the_owner_ends_the_server_and_removes_its_directory(how: 
 
 LEAVER = """
 import sys
-from tapdb.server import EphemeralServer
+from tapdb.server.ephemeral import EphemeralServer
 with EphemeralServer() as server:
     server.leave()
 print(server.directory)

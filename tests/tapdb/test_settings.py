@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapdb.engine import checked_connection
 from tapdb.errors import DatabaseUnavailableError, SettingsError
+from tapdb.postgres.engine import checked_connection
 from tapdb.settings import database_url, read_settings
 from tests.plugins.server import Server
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tapdb.server_programs import Account
+from tapdb.server.programs import Account
 
 SETUP = Path(__file__).parent.parent.parent / "tools" / "setup.sh"
 PROGRAMS = (

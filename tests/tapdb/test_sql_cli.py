@@ -13,11 +13,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from tapdb import sql_sources
-from tapdb.cli import main
-from tapdb.engine import create_engine
-from tapdb.sql_sources import frozen_folder, read_all_current, sql_folder
-from tapdb.sql_text import execute_text
+from tapdb import sources as sql_sources
+from tapdb.cli.root import main
+from tapdb.postgres.engine import create_engine
+from tapdb.sources import execute_text, frozen_folder, read_all_current, sql_folder
 
 S_REGION = "functions/tapdb.s_region"
 IVOA = "schemas/ivoa"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapdb.errors import FrozenSourceError
-from tapdb.sql_sources import (
+from tapdb.sources import (
     SqlSource,
     SqlSourceError,
     freeze,

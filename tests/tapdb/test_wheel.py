@@ -16,9 +16,9 @@ from click import Group
 
 from examples.database import add_repository
 from examples.lsstcam import OBSCORE_CONFIG
-from tapdb.cli import main
-from tapdb.engine import checked_connection
-from tapdb.server_environment import client_environment
+from tapdb.cli.root import main
+from tapdb.postgres.engine import checked_connection
+from tapdb.server.environment import client_environment
 from tests.plugins.wheel_fixtures import Installation
 
 SOURCE = """
@@ -106,7 +106,7 @@ def test_what_is_imported_is_the_wheel(installation: Installation, tmp_path: Pat
     program = (
         "import json, adql, obscore_view, ppdb_replay, tap_schema, tapdb, tapdb_migrations, tapdb_sql\n"
         "from alembic.script import ScriptDirectory\n"
-        "from tapdb.migration import alembic_config\n"
+        "from tapdb.migrate.run import alembic_config\n"
         "found = [m.__file__ for m in (adql, obscore_view, ppdb_replay, tap_schema, tapdb, tapdb_migrations, "
         "tapdb_sql)]\n"
         "print(json.dumps([*found, ScriptDirectory.from_config(alembic_config()).dir]))"

@@ -1,7 +1,5 @@
 """Functions in PostgreSQL: those of the language by its names and types, those of the service as they say."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from adql import tree

@@ -4,8 +4,6 @@ An index on ``spoint(radians(ra), radians(dec))`` is used only by an expression 
 to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 

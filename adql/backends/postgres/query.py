@@ -1,7 +1,5 @@
 """A query to PostgreSQL with pgSphere: `to_postgres`, and the SQL of SELECT, FROM and set operations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from enum import Enum, auto
 from itertools import repeat

@@ -1,7 +1,5 @@
 """Spherical geometry of constants: checks polygons before the server can refuse them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

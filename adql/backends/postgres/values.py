@@ -1,7 +1,5 @@
 """Values and conditions in PostgreSQL, each condition in the form that an index can serve."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 from adql import tree

@@ -1,0 +1,4 @@
+"""The command ``tapdb obscore``.
+
+`session` turns options into values, `change` and `look` are the commands, `obscore` the group.
+"""

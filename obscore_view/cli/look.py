@@ -1,0 +1,247 @@
+"""Commands that change nothing: init, plan, check, mapping, resolve."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.table import Table
+
+from obscore_view.check import check_view
+from obscore_view.cli.session import (
+    config_option,
+    geometry_option,
+    given_config,
+    registry_schema_option,
+    view_option,
+)
+from obscore_view.errors import ViewMissingError
+from obscore_view.first_config import first_config, read_content
+from obscore_view.identifiers import data_id
+from obscore_view.needed_rights import require_looking
+from obscore_view.registry.read import read_registry
+from obscore_view.select.kept_rows import dataset_type_mapping
+from obscore_view.view.changes import plan_view
+from obscore_view.view.make import find_stored_view
+from obscore_view.view.store import mapping_rows, read_stored_views
+from tapdb.cli.output import output_stream, url_option
+from tapdb.errors import SettingsError
+from tapdb.postgres.engine import checked_connection
+from tapdb.settings import read_settings
+from tapdb.votable import Document, Field, write_votable, written_fields
+
+
+@click.command()
+@url_option
+@registry_schema_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Default: standard output.",
+)
+@click.option("--force", is_flag=True, help="Write over FILE if it is there.")
+def init(url: str | None, registry_schema: str | None, output: str, *, force: bool) -> None:
+    """Write a first ObsCore configuration (YAML) for the Butler registry in the database.
+
+    It publishes the dataset types that look like images, and lists the others in comments, with what was
+    guessed and why. It works as it stands; what no registry knows is marked EDIT. Datasets are counted: a
+    minute for a hundred million.
+    """
+    if output != "-" and not force and Path(output).exists():
+        raise SettingsError("-o/--output", f"{output} is there already", "name another file, or give --force")
+    with checked_connection(url, read_only=True) as connection:
+        registry = read_registry(connection, registry_schema or read_settings().registry_schema)
+        text = first_config(read_content(connection, registry))
+    with output_stream(output) as file:
+        file.write(text.encode())
+    if output != "-":
+        click.echo(
+            f"Wrote {output}. Edit what is marked EDIT, then: tapdb obscore create -c {output}", err=True
+        )
+
+
+_SHOWN = (
+    "view_name",
+    "dataset_type",
+    "registered",
+    "dimensions",
+    "dataproduct_type",
+    "dataproduct_subtype",
+    "calib_level",
+)
+_WIDTH = 240
+
+_format_option = click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+)
+
+
+@click.command()
+@config_option
+@url_option
+@view_option
+@click.option("--deep", is_flag=True, help="Compare all values of the kept tables, not only their keys.")
+@click.option("--strict", is_flag=True, help="Exit 1 also if the view is right, but slower than it could be.")
+@_format_option
+def check(
+    config: Path | None, url: str | None, view: str | None, form: str, *, deep: bool, strict: bool
+) -> None:
+    """Say whether views still fit their registry; exit 1 if one does not.
+
+    All views are checked unless --view names one. Found are: dataset types that were removed, registered
+    again, moved to another tags table or came with new dimensions, changed columns, another configuration
+    than that of -c, missing tables, triggers or indexes, kept tables that are out of step; and what makes
+    searches slow.
+    """
+    given = given_config(config)
+    with checked_connection(url, read_only=True) as connection:
+        views = require_looking(connection, "check ObsCore views", view)
+        views = views if view is None else (find_stored_view(connection, view),)
+        if not views:
+            raise ViewMissingError(None, ())
+        names = {f"{one.schema}.{one.name}": one for one in views}
+        if given is not None and given.by_option and given.view not in names:
+            raise ViewMissingError(given.view, tuple(names))
+        rows = [
+            {"view": name, **asdict(finding)}
+            for name, one in names.items()
+            for finding in check_view(
+                connection, one, given.config if given is not None and given.view == name else None, deep=deep
+            )
+        ]
+    _print(rows, ("view", "severity", "what", "detail", "remedy"), form)
+    if not rows:
+        click.echo("No difference.", err=True)
+    bad = {"drift", "performance"} if strict else {"drift"}
+    sys.exit(1 if any(row["severity"] in bad for row in rows) else 0)
+
+
+@click.command()
+@config_option
+@url_option
+@registry_schema_option
+@view_option
+@geometry_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "votable"]),
+    default="table",
+    show_default=True,
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Default: standard output.",
+)
+def mapping(
+    config: Path | None,
+    url: str | None,
+    registry_schema: str | None,
+    view: str | None,
+    geometry: str | None,
+    form: str,
+    output: str,
+) -> None:
+    """Show what each dataset type is in ObsCore's words: the table tapdb.dataset_type_mapping.
+
+    With -c: as it would be for this configuration; nothing is changed. The table shows some columns, the
+    other formats have all.
+    """
+    given = given_config(config, view=view, geometry=geometry) if config is not None else None
+    with checked_connection(url, read_only=True) as connection:
+        if given is not None:
+            schema = registry_schema or read_settings().registry_schema
+            rows = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
+        else:
+            rows = _recorded(connection, view)
+    columns = tuple(column.name for column in dataset_type_mapping.c)
+    if form == "votable":
+        _write_votable(rows, columns, output)
+        return
+    shown = _SHOWN if form == "table" else columns
+    if output == "-":
+        _print(rows, shown, form)
+        return
+    text = io.StringIO()
+    _print(rows, shown, form, text)
+    with output_stream(output) as file:
+        file.write(text.getvalue().encode())
+
+
+@click.command()
+@click.argument("did")
+@url_option
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def resolve(did: str, url: str | None, form: str) -> None:
+    """Print the Butler data ID of the dataset DID: ivo://...?repo=LABEL&id=UUID or butler://LABEL/UUID."""
+    with checked_connection(url, read_only=True) as connection:
+        found = data_id(connection, did)
+    content = {**asdict(found), "uuid": str(found.uuid)}
+    if form == "json":
+        click.echo(json.dumps(content, indent=2))
+        return
+    dimensions = content.pop("dimensions")
+    for name, value in {**content, **dimensions}.items():
+        click.echo(f"{name}: {value}")
+
+
+def _recorded(connection: sa.Connection, view: str | None) -> list[dict[str, Any]]:
+    if not (stored := read_stored_views(connection)):
+        raise ViewMissingError(view, ())
+    if view is not None:
+        stored = (find_stored_view(connection, view),)
+    table = dataset_type_mapping
+    name = sa.tuple_(table.c.view_schema, table.c.view_name)
+    query = (
+        sa.select(table)
+        .where(name.in_([(one.schema, one.name) for one in stored]))
+        .order_by(table.c.view_schema, table.c.view_name, table.c.dataset_type)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _print(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: str, file: Any = None) -> None:
+    """Print rows as JSON, CSV, or a table for people."""
+    if form == "json":
+        click.echo(json.dumps([dict(row) for row in rows], indent=2, default=str), file=file)
+    elif form == "csv":
+        writer = csv.DictWriter(file or sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({name: _text(row[name]) for name in columns} for row in rows)
+    elif rows := list(rows):
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*(str(_text(row[name])) for name in columns))
+        # A terminal has a width; a file or a pipe needs none.
+        terminal = file is None and sys.stdout.isatty()
+        Console(file=file, width=None if terminal else _WIDTH).print(table, markup=False)
+
+
+def _text(value: Any) -> Any:
+    """Return a value as a cell: lists with spaces, objects as JSON, nothing for None."""
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return "" if value is None else value
+
+
+def _write_votable(rows: list[dict[str, Any]], columns: Sequence[str], output: str) -> None:
+    cells = [[str(_text(row[name])) for name in columns] for row in rows]
+    fields = written_fields([Field(name, "char", "*") for name in columns], cells)
+    with output_stream(output) as file:
+        write_votable(Document(columns=fields, row_count=len(cells)), cells, file)

@@ -1,0 +1,112 @@
+"""``tapdb obscore``: the group of all its commands, and the export."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from obscore_view.cli.change import create, drop, plan, refresh
+from obscore_view.cli.look import check, init, mapping, resolve
+from obscore_view.cli.session import view_option
+from obscore_view.export import Form, export_view
+from obscore_view.view.make import find_stored_view
+from tapdb.cli.output import url_option
+from tapdb.postgres.engine import checked_connection, refusals_are_ours
+
+_FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".xml": "votable", ".vot": "votable"}
+
+
+@click.command()
+@url_option
+@view_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="- is standard output.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["parquet", "csv", "votable"]),
+    help="By default what the name of the file says: .parquet, .csv, .xml or .vot.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["snappy", "zstd", "gzip", "none"]),
+    default="snappy",
+    show_default=True,
+    help="Compression of a Parquet file.",
+)
+def export(url: str | None, view: str | None, output: str, form: Form | None, compression: str) -> None:
+    """Write all rows of a view to a file, as they are at one moment.
+
+    Memory does not grow with the view. Columns of pg_sphere are left out; s_region has the same region as
+    text. A user who may only read the view has to name it: --view ivoa.obscore.
+    """
+    chosen = form or _FORMS.get(Path(output).suffix)
+    if chosen is None:
+        raise click.UsageError(f"{output}: the name does not tell a format; add --format")
+    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
+        if view is None:
+            stored = find_stored_view(connection)
+            view = f"{stored.schema}.{stored.name}"
+        with _whole_file(output) as file, _counter(view) as count:
+            rows = export_view(connection, view, file, form=chosen, compression=compression, progress=count)
+    click.echo(f"Wrote {rows} rows of {view}.", err=True)
+
+
+@contextmanager
+def _whole_file(output: str) -> Iterator[IO[bytes]]:
+    """Give a file that has its name only once it is complete."""
+    if output == "-":
+        yield sys.stdout.buffer
+        return
+    target = Path(output)
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            partial = Path(file.name)
+            try:
+                yield file
+                file.flush()
+                partial.chmod(0o644)
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise click.FileError(output, error.strerror) from error
+
+
+@contextmanager
+def _counter(view: str) -> Iterator[Callable[[int], None] | None]:
+    """Give what shows the number of rows on standard error; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn(f"export {view}"), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda rows: bar.update(task, completed=rows)
+
+
+@click.group()
+def obscore() -> None:
+    """Make, check and export the live ObsCore view over a Butler registry.
+
+    Changes are made in one transaction and wait no longer than TAPDB_LOCK_TIMEOUT_MS for a lock. Exit
+    status: 0 if all went well, 1 if something failed or a check found a difference, 2 if a configuration or
+    an option cannot be used.
+    """
+
+
+for _command in (init, plan, create, refresh, drop, check, mapping, resolve, export):
+    obscore.add_command(_command)

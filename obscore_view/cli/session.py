@@ -1,0 +1,130 @@
+"""What the commands of ``tapdb obscore`` share: options, a configuration, progress."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from obscore_view.config.model import ObsCoreConfig
+from obscore_view.config.parse import parse_config, read_config, with_options
+from obscore_view.view.make import Progress
+from tapdb.errors import SettingsError
+from tapdb.settings import read_settings
+
+_LONGEST_STATEMENT = 60
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="ObsCore configuration (YAML), as daf_butler and dax_obscore read it.  [env: TAPDB_OBSCORE_CONFIG]",
+)
+registry_schema_option = click.option(
+    "--registry-schema",
+    metavar="SCHEMA",
+    help="Database schema of the Butler registry; by default what the configuration says, or the only "
+    "registry in the database.  [env: TAPDB_REGISTRY_SCHEMA]",
+)
+view_option = click.option("--view", metavar="SCHEMA.NAME", help="View to work on.")
+geometry_option = click.option(
+    "--geometry",
+    type=click.Choice(["table", "index", "none"]),
+    help="What makes searches by position fast, in place of what the configuration says: a table of regions "
+    "kept by triggers on Butler's tables, indexes on Butler's tables, or nothing.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenConfig:
+    """A configuration that the user named.
+
+    Attributes
+    ----------
+    config
+        The configuration, with options of the command line in it.
+    text
+        Its text, to be recorded.
+    by_option
+        Whether it was named on the command line, not by the environment.
+    """
+
+    config: ObsCoreConfig
+    text: str
+    by_option: bool
+
+    @property
+    def view(self) -> str:
+        """Name of its view, ``schema.name`` in lower case."""
+        return f"{self.config.view_schema}.{self.config.view_name}"
+
+
+def given_config(
+    path: Path | None, *, view: str | None = None, geometry: str | None = None
+) -> GivenConfig | None:
+    """Return the configuration that the command line or else the environment names; None if neither does.
+
+    Raises
+    ------
+    ConfigError
+        Raised if it cannot be used.
+    """
+    chosen = path or read_settings().obscore_config
+    if chosen is None or chosen == Path():
+        # A variable that is set to nothing is no path.
+        return None
+    config = read_config(chosen)
+    text = chosen.read_text(encoding="utf-8")
+    changed = with_options(text, view=view, geometry=geometry)
+    if changed != text:
+        config, text = parse_config(changed, source=f"{chosen} with the options of the command line"), changed
+    return GivenConfig(config, text, by_option=path is not None)
+
+
+def required_config(path: Path | None, *, view: str | None, geometry: str | None) -> GivenConfig:
+    """Return the configuration that was named.
+
+    Raises
+    ------
+    SettingsError
+        Raised if none was.
+    ConfigError
+        Raised if it cannot be used.
+    """
+    given = given_config(path, view=view, geometry=geometry)
+    if given is None:
+        raise SettingsError(
+            "-c/--config",
+            "no ObsCore configuration was named",
+            "name one, set TAPDB_OBSCORE_CONFIG, or write a first one: tapdb obscore init -o obscore.yaml",
+        )
+    return given
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress | None]:
+    """Give what shows the progress of a script on standard error; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(number: int, total: int, statement: str) -> None:
+            line = " ".join(statement.split())[:_LONGEST_STATEMENT].replace("[", "(")
+            bar.update(task, completed=number - 1, total=total, description=line)
+
+        yield show

@@ -1,0 +1,400 @@
+"""The parts of an ObsCore configuration, as they stand in its YAML text.
+
+The keys are those of daf_butler's ``ObsCoreConfig`` and of dax_obscore's exporter; only the section ``tapdb``
+is ours. Nothing is checked here but the shape: `obscore_view.config.checks` sees to the meaning.
+"""
+
+import datetime as dt
+import enum
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+    field_serializer,
+)
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, the text below a field describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ExtraColumnType(enum.StrEnum):
+    """Types that an extra column can have."""
+
+    bool = "bool"
+    int = "int"
+    float = "float"
+    string = "string"
+
+
+class ExtraColumnConfig(Section):
+    """A column beside the standard ones, made from a format string."""
+
+    template: str
+    """Format string for the value. A key that the data ID lacks makes the value NULL."""
+
+    type: ExtraColumnType = ExtraColumnType.string
+    """Type to which the formatted string is converted."""
+
+    length: int | None = None
+    """Length of the column in Butler's table; the view has text without limit and takes no notice."""
+
+    doc: str | None = None
+    """Description of the column, for COMMENT ON COLUMN and TAP_SCHEMA."""
+
+
+class ColumnTemplate(Section):
+    """A standard column made from a format string."""
+
+    template: str
+    """Format string for the value. A key that the data ID lacks makes the value NULL."""
+
+
+def _kind(value: object) -> str | None:
+    if isinstance(value, dict | BaseModel):
+        return "(template)"
+    return "(constant)" if isinstance(value, bool | int | float | str) else None
+
+
+def _as_time(value: object) -> object:
+    """Return a time without zone; pydantic alone would take a number for seconds since 1970."""
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+    if isinstance(value, dt.datetime | str | None):
+        return value
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, dt.time())
+    raise ValueError("a date or time, YYYY-MM-DDThh:mm:ss")
+
+
+Constant = StrictBool | StrictInt | StrictFloat | StrictStr
+"""A literal value of an extra column; a string is taken as it stands, braces and all."""
+
+# The tags have brackets so that no key of a configuration can be mistaken for one of them in an error's
+# location.
+ExtraColumnValue = Annotated[
+    Annotated[ExtraColumnConfig, Tag("(template)")] | Annotated[Constant, Tag("(constant)")],
+    Discriminator(_kind),
+]
+ColumnValue = Annotated[
+    Annotated[ColumnTemplate, Tag("(template)")] | Annotated[Constant, Tag("(constant)")],
+    Discriminator(_kind),
+]
+
+
+class DatasetTypeConfig(Section):
+    """What the datasets of one dataset type are, and how to name them."""
+
+    dataproduct_type: str
+    """Value of ``dataproduct_type``, such as image."""
+
+    dataproduct_subtype: str | None = None
+    """Value of ``dataproduct_subtype``, such as lsst.raw."""
+
+    calib_level: int
+    """Value of ``calib_level``, 0 to 4."""
+
+    o_ucd: str | None = None
+    """Value of ``o_ucd``: UCD of what is measured."""
+
+    access_format: str | None = None
+    """Value of ``access_format``: media type of what ``access_url`` returns."""
+
+    obs_id_fmt: str | None = None
+    """Format string for ``obs_id``."""
+
+    datalink_url_fmt: str | None = None
+    """Format string for ``access_url``; it may use ``{obs_id}``."""
+
+    obs_collection: str | None = None
+    """Value of ``obs_collection`` for this dataset type, instead of the global one."""
+
+    s_xel: tuple[int, int] | None = None
+    """Values of ``s_xel1`` and ``s_xel2``, in pixels."""
+
+    extra_columns: dict[str, ExtraColumnValue] | None = None
+    """Columns beside the standard ones, by name; they win over global ones of the same name."""
+
+
+class SpatialPluginConfig(Section):
+    """A plug-in of Butler's live table that adds spatial columns."""
+
+    cls: str
+    """Name of the plug-in's class. The view knows PgSphereObsCorePlugin and DefaultSpatialObsCorePlugin."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Options of the plug-in: ``region_column`` and ``position_column`` for PgSphereObsCorePlugin."""
+
+
+class WhereBind(Section):
+    """A Butler query expression and the values of its binds."""
+
+    where: str = ""
+    """Expression that restricts the datasets; empty for no restriction."""
+
+    bind: dict[str, Any] = Field(default_factory=dict)
+    """Values of identifiers in the expression."""
+
+    extra_dims: frozenset[str] = frozenset()
+    """Dimensions to join besides those of the dataset type."""
+
+    @field_serializer("extra_dims")
+    def _sorted(self, extra_dims: frozenset[str]) -> list[str]:
+        return sorted(extra_dims)
+
+
+class DataOrigin(Section):
+    """Where the data come from, for the INFO elements of a VOTable (IVOA Note DataOrigin)."""
+
+    publisher: str
+    """Data centre that publishes the datasets."""
+
+    publication_date: dt.date
+    """Date of publication."""
+
+    citation: str | None = None
+    """DOI of the datasets."""
+
+    reference_url: str | None = None
+    """Page that describes the datasets."""
+
+    article: str | None = None
+    """DOI of a publication that describes the datasets."""
+
+    title: str | None = None
+    """Title of the datasets."""
+
+
+class TapdbOptions(Section):
+    """What the view can do beyond Butler's own ObsCore; Butler itself passes over this section."""
+
+    view: str = "ivoa.ObsCore"
+    """Name of the view, ``schema.name``. Several configurations in one database need several names."""
+
+    registry_schema: str | None = None
+    """Database schema of the Butler registry. By default the only one in the database."""
+
+    repo_label: str | None = None
+    """Label of the Butler repository, as in ``repo=`` of a dataset's IVOA identifier.
+
+    By default it is taken from ``obs_publisher_did_fmt``.
+    """
+
+    geometry: Literal["table", "index", "none"] = "table"
+    """What makes spatial search fast.
+
+    ``table``: a table of decoded regions, kept by triggers on Butler's tables. ``index``: indexes on Butler's
+    tables over the decoded regions. ``none``: Butler's tables stay untouched, as on a replica; search is
+    slow.
+    """
+
+    find_first: tuple[str, ...] | None = None
+    """Collections, in the order of search, of which the first that has a data ID provides the dataset.
+
+    CHAINED collections are followed. Given here, it replaces ``collections`` and ``collection_type``.
+    """
+
+    columns: dict[str, ColumnValue] = Field(default_factory=dict)
+    """Values for ObsCore columns that nothing else fills, such as ``publisher_id`` or ``proposal_id``.
+
+    A constant, or a mapping with a ``template``. Unlike ``extra_columns`` these never reach Butler's own
+    table.
+    """
+
+    obs_release_date: Annotated[dt.datetime | None, BeforeValidator(_as_time)] = None
+    """Date or time (UTC) from which all datasets are public, for a release."""
+
+    embargo_hours: float | None = None
+    """Hours from the end of an observation (``t_max``) until it is public, for ``obs_release_date``."""
+
+    datastore_tables: tuple[str, ...] | None = None
+    """Tables with the datastore's file sizes, for ``access_estsize``. By default what the registry names."""
+
+
+# Neither the exporter's output nor Butler's own table changes the view.
+_NOT_IN_VIEW = frozenset(
+    {
+        "use_butler_uri",
+        "namespace",
+        "version",
+        "table_name",
+        "indices",
+        "batch_size",
+        "parquet_compression",
+        "csv_null_string",
+        "origin",
+    }
+)
+_REPO_IN_DID = re.compile(r"[?&]repo=([^&{}]+)|^butler://([^/{}]+)/")
+
+
+class CollectionType(enum.StrEnum):
+    """Kinds of collection that Butler's live table can follow."""
+
+    RUN = "RUN"
+    TAGGED = "TAGGED"
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRule:
+    """Which datasets are published, as far as collections decide it.
+
+    Attributes
+    ----------
+    kind
+        ``run-regex``: every RUN collection whose name one of the patterns matches as a whole; ``tagged``: one
+        TAGGED collection; ``find-first``: for each data ID, the dataset in the first collection that has one.
+    names
+        Patterns (Python regular expressions; none at all for all RUN collections) or names of collections.
+    """
+
+    kind: Literal["run-regex", "tagged", "find-first"]
+    names: tuple[str, ...]
+
+
+class ObsCoreConfig(Section):
+    """Everything that decides what an ObsCore view holds."""
+
+    facility_name: str
+    """Value of ``facility_name`` for instruments that ``facility_map`` does not list."""
+
+    facility_map: dict[str, str] = Field(default_factory=dict)
+    """Value of ``facility_name`` by instrument."""
+
+    fallback_instrument: str | None = None
+    """Value of ``instrument_name`` for datasets without instrument dimension, such as coadds."""
+
+    obs_collection: str | None = None
+    """Value of ``obs_collection`` for dataset types that give none of their own."""
+
+    obs_publisher_did_fmt: str | None = None
+    """Format string for ``obs_publisher_did``."""
+
+    collections: tuple[str, ...] | None = None
+    """Collections to publish: regular expressions for names of RUN collections if ``collection_type`` is RUN,
+    one name if it is TAGGED, names in the order of search if there is no ``collection_type``."""
+
+    collection_type: CollectionType | None = None
+    """How Butler's live table reads ``collections``; left out in configurations of the exporter."""
+
+    dataset_types: dict[str, DatasetTypeConfig]
+    """Published dataset types, by name."""
+
+    extra_columns: dict[str, ExtraColumnValue] | None = None
+    """Columns beside the standard ones, for all dataset types, by name."""
+
+    spectral_ranges: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict)
+    """Shortest and longest wavelength (m) by physical filter or band; the filter's pair wins as a whole."""
+
+    spatial_plugins: dict[str, SpatialPluginConfig] = Field(default_factory=dict)
+    """Plug-ins of Butler's live table, by any name."""
+
+    indices: dict[str, str | tuple[str, ...]] | None = None
+    """Columns that Butler's live table indexes, by any name; a view has no indexes of its own."""
+
+    where: WhereBind = WhereBind()
+    """Restriction on the datasets of all types without ``dataset_type_constraints``."""
+
+    dataset_type_constraints: dict[str, tuple[WhereBind, ...]] = Field(default_factory=dict)
+    """Restrictions by dataset type, instead of ``where``; a dataset is published if it meets one of them."""
+
+    namespace: str = "daf_butler_obscore"
+    """Name of the configuration in Butler's schema migrations."""
+
+    version: int | None = None
+    """Version of the configuration in Butler's schema migrations."""
+
+    table_name: str = "obscore"
+    """Name of Butler's live table."""
+
+    batch_size: int = 10_000
+    """Rows that the exporter writes at a time."""
+
+    parquet_compression: str = "snappy"
+    """Compression of the exporter's Parquet files."""
+
+    csv_null_string: str = r"\N"
+    """What the exporter writes for NULL in CSV."""
+
+    origin: DataOrigin | None = None
+    """Where the data come from."""
+
+    use_butler_uri: bool | None = None
+    """Without effect, here as in Butler; still in many configurations."""
+
+    tapdb: TapdbOptions = TapdbOptions()
+    """What the view can do beyond Butler's own ObsCore."""
+
+    @property
+    def collection_rule(self) -> CollectionRule:
+        """Which datasets are published, as far as collections decide it."""
+        if self.tapdb.find_first is not None:
+            return CollectionRule("find-first", self.tapdb.find_first)
+        names = self.collections or ()
+        match self.collection_type:
+            case CollectionType.RUN:
+                return CollectionRule("run-regex", names)
+            case CollectionType.TAGGED:
+                return CollectionRule("tagged", names)
+            case None:
+                return CollectionRule("find-first", names)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of all that decides the view.
+
+        Comments, layout and spelled-out defaults do not count; the order of mappings does: that of columns.
+        """
+        content = self.model_dump(mode="json", exclude=set(_NOT_IN_VIEW), exclude_defaults=True)
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    @property
+    def view_schema(self) -> str:
+        """Schema of the view, in lower case as PostgreSQL keeps unquoted names."""
+        return self.tapdb.view.partition(".")[0].lower()
+
+    @property
+    def view_name(self) -> str:
+        """Name of the view within its schema, in lower case as PostgreSQL keeps unquoted names."""
+        return self.tapdb.view.partition(".")[2].lower()
+
+    @property
+    def repository_label(self) -> str | None:
+        """Label of the Butler repository in dataset identifiers; None if nothing tells it."""
+        if self.tapdb.repo_label is not None:
+            return self.tapdb.repo_label
+        found = _REPO_IN_DID.search(self.obs_publisher_did_fmt or "")
+        return (found[1] or found[2]) if found else None
+
+    @property
+    def pgsphere_columns(self) -> tuple[str, str]:
+        """Names of the columns with the region and the centre as pgSphere values."""
+        for plugin in self.spatial_plugins.values():
+            if plugin.cls.endswith("PgSphereObsCorePlugin"):
+                region = plugin.config.get("region_column", "pgsphere_region")
+                return region, plugin.config.get("position_column", "pgsphere_position")
+        return "pgs_region", "pgs_center"
+
+    def extra_columns_of(self, dataset_type: str) -> dict[str, ExtraColumnValue]:
+        """Return the extra columns of a dataset type, by name; its own win over the global ones."""
+        return {**(self.extra_columns or {}), **(self.dataset_types[dataset_type].extra_columns or {})}
+
+    def constraints_of(self, dataset_type: str) -> tuple[WhereBind, ...]:
+        """Return the restrictions on a dataset type, one of which a dataset has to meet; () for none."""
+        found = self.dataset_type_constraints.get(dataset_type, (self.where,))
+        return found if all(one.where or one.extra_dims for one in found) else ()

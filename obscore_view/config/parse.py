@@ -1,0 +1,209 @@
+"""A configuration, read from YAML: where each key stands, what is checked, what is given besides."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from obscore_view.config.checks import find_problems, find_warnings
+from obscore_view.config.model import (
+    ObsCoreConfig,
+)
+from obscore_view.config.problems import explain
+from obscore_view.errors import ConfigError, ConfigProblem
+
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True, slots=True)
+class YamlText:
+    """A YAML document: its content, and the position of every part of it.
+
+    Attributes
+    ----------
+    content
+        The document as Python values.
+    source
+        Name of the file, or of whatever the text came from.
+    root
+        Node tree, for the positions.
+    """
+
+    content: Any
+    source: str
+    root: yaml.Node
+
+    def problem(self, path: Sequence[str | int], problem: str, remedy: str = "") -> ConfigProblem:
+        """Return a problem with the position of ``path``.
+
+        Parameters
+        ----------
+        path
+            Keys and list indices from the root. Where the text ends before the path does, as for a key that
+            is missing, the position is that of the deepest part that exists.
+        problem, remedy
+            What is wrong, and what to do.
+        """
+        node, mark = self.root, self.root.start_mark
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                break
+            node, mark = found
+        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+        return ConfigProblem(
+            problem, remedy, dotted.removeprefix("."), self.source, mark.line + 1, mark.column + 1
+        )
+
+
+def read_yaml(text: str, *, source: str) -> YamlText:
+    """Return the one document in a YAML text.
+
+    Raises
+    ------
+    ConfigError
+        Raised if the text is no YAML, is empty, holds more than one document or a key twice.
+    """
+    loader = None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            raise ConfigError([ConfigProblem("found no content", "write a configuration", source=source)])
+        if repeated := list(_repeated_keys(root, source)):
+            raise ConfigError(repeated)
+        return YamlText(loader.construct_document(root), source, root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = "; ".join(part for part in (error.context, error.problem) if part)
+        raise _unreadable(what, source, mark) from error
+    except yaml.YAMLError as error:
+        raise _unreadable(" ".join(str(error).split()), source, None) from error
+    except ValueError as error:
+        raise _unreadable(str(error), source, loader.mark if loader else None) from error
+    finally:
+        if loader:
+            loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that knows which value it was making when that failed, a month 13 for example."""
+
+    mark: yaml.Mark | None = None
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        self.mark = node.start_mark
+        return super().construct_object(node, deep=deep)
+
+
+def _unreadable(what: str, source: str, mark: yaml.Mark | None) -> ConfigError:
+    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+    remedy = "mend the YAML text; values with ': ', ' #' or a leading { [ * & ! % @ need quotes"
+    return ConfigError([ConfigProblem(f"not YAML: {what}", remedy, "", source, line, column)])
+
+
+def _repeated_keys(node: yaml.Node, source: str, path: str = "") -> Iterator[ConfigProblem]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated_keys(item, source, f"{path}[{index}]")
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            here = f"{path}.{key.value}".removeprefix(".")
+            mark = key.start_mark
+            if key.tag != _MERGE_TAG and key.value in lines:
+                problem = f"key given twice, first in line {lines[key.value]}"
+                yield ConfigProblem(problem, "keep one", here, source, mark.line + 1, mark.column + 1)
+            lines.setdefault(str(key.value), mark.line + 1)
+            yield from _repeated_keys(value, source, here)
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Mark] | None:
+    """Return a value within a node, and the position of its key (of the item itself in a list)."""
+    if isinstance(node, yaml.SequenceNode):
+        if isinstance(part, int) and 0 <= part < len(node.value):
+            return node.value[part], node.value[part].start_mark
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag != _MERGE_TAG and key.value == part:
+                return value, key.start_mark
+        for key, value in node.value:
+            if key.tag == _MERGE_TAG:
+                merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for other in merged:
+                    if (found := _child(other, part)) is not None:
+                        return found
+    return None
+
+
+def with_options(text: str, **options: str | None) -> str:
+    """Return a configuration's text with values in section ``tapdb``; the same text if none is given.
+
+    What is recorded of a view is this text: a refresh finds the options again. A change loses comments.
+
+    Parameters
+    ----------
+    text
+        YAML text of a configuration that can be read.
+    options
+        Values by key, such as ``geometry``; None leaves what the text says.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
+        return text
+    content = yaml.safe_load(text) or {}
+    content["tapdb"] = {**(content.get("tapdb") or {}), **given}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+_LOG = logging.getLogger(__name__)
+
+
+def read_config(path: Path | str) -> ObsCoreConfig:
+    """Return the configuration in a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        Raised if there is no such file, or if `parse_config` refuses what is in it.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        problem = ConfigProblem(
+            f"cannot be read: {reason}", "name an ObsCore configuration", source=str(path)
+        )
+        raise ConfigError([problem]) from error
+    return parse_config(text, source=str(path))
+
+
+def parse_config(text: str, *, source: str = "configuration") -> ObsCoreConfig:
+    """Return the configuration in a YAML (or JSON) text; doubtful parts of it go to the log as warnings.
+
+    Parameters
+    ----------
+    text
+        The text.
+    source
+        Name of the text for messages, such as a file's.
+
+    Raises
+    ------
+    ConfigError
+        Raised with all that is wrong in the text, each with its line and column and what to do.
+    """
+    yaml = read_yaml(text, source=source)
+    try:
+        config = ObsCoreConfig.model_validate(yaml.content)
+    except ValidationError as error:
+        raise ConfigError([yaml.problem(*finding) for finding in explain(error, ObsCoreConfig)]) from error
+    if problems := [yaml.problem(*finding) for finding in find_problems(config)]:
+        raise ConfigError(problems)
+    for finding in find_warnings(config):
+        _LOG.warning("%s", yaml.problem(*finding))
+    return config

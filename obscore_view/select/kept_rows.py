@@ -1,0 +1,327 @@
+"""What fills the kept tables of observations, footprints and published pairs, as SQLAlchemy."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB
+
+from obscore_view.columns import OBSCORE_COLUMNS, in_type_of
+from obscore_view.config.regex import to_postgres
+from obscore_view.errors import MappingError
+from obscore_view.mapping import Mapping
+from obscore_view.registry.snapshot import Registry
+from tapdb.postgres.pgsphere import SPoly
+
+view_definition = sa.table(
+    "view_definition",
+    *map(sa.column, ("view_schema", "view_name", "registry_schema", "config_yaml", "config_sha256")),
+    sa.column("fingerprint", JSONB()),
+    *map(sa.column, ("geometry_mode", "software_version", "created_at")),
+    schema="tapdb",
+)
+dataset_type_mapping = sa.table(
+    "dataset_type_mapping",
+    *map(sa.column, ("view_schema", "view_name", "dataset_type", "registered")),
+    sa.column("dimensions", sa.ARRAY(sa.Text())),
+    *map(sa.column, ("dataproduct_type", "dataproduct_subtype", "calib_level", "o_ucd", "access_format")),
+    *map(sa.column, ("obs_collection", "facility_name", "s_xel1", "s_xel2")),
+    *map(sa.column, ("obs_id_fmt", "access_url_fmt", "obs_publisher_did_fmt")),
+    sa.column("extra_columns", JSONB()),
+    schema="tapdb",
+)
+
+
+OBSERVATIONS = ("visit", "exposure")
+"""Elements that stand for a pointing of the telescope at a time."""
+
+_tapdb = sa.func.tapdb
+_TEXT_TYPES = ("text", "character")
+
+
+def butler_table(registry: Registry, name: str) -> sa.TableClause:
+    """Return a table of the registry with the columns that it really has.
+
+    Raises
+    ------
+    MappingError
+        Raised if there is no such table: a dimension such as ``band`` or ``healpix9`` has none.
+    """
+    columns = registry.columns.get(name)
+    if columns is None:
+        raise MappingError(
+            f"records[{name}]", f'schema "{registry.schema}" has no table "{name}"', "take another field"
+        )
+    return sa.table(
+        name, *(sa.column(column, _type_of(kind)) for column, kind in columns.items()), schema=registry.schema
+    )
+
+
+def field_name(path: tuple[str, ...]) -> str:
+    """Return the column with a field of a record for format strings: ``record_timespan_begin_utc_isot``."""
+    return "_".join(("record", *path))
+
+
+def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -> sa.ColumnElement[Any]:
+    """Return a field of a dimension record.
+
+    Parameters
+    ----------
+    relation
+        Butler's table of the element.
+    element
+        Name of the element, for the error.
+    path
+        The field and what is taken of it. Of a timespan that is ``begin`` or ``end``, ``utc``, and ``isot``
+        (text, six decimals) or ``mjd`` (days).
+
+    Raises
+    ------
+    MappingError
+        Raised if the table has no such column or the path is none of the above.
+    """
+    where = f"records[{element}].{'.'.join(path)}"
+    if path[0] == "timespan" and "timespan" in relation.c:
+        bound = {"begin": sa.func.lower, "end": sa.func.upper}.get(path[1] if len(path) > 1 else "")
+        forms = {"utc.isot": _tapdb.utc_isot, "utc.mjd": _tapdb.utc_mjd}
+        form = forms.get(".".join(path[2:]))
+        if bound is None or form is None:
+            raise MappingError(
+                where, "of a timespan only .begin or .end, .utc, and .isot or .mjd can be taken"
+            )
+        result = form(bound(relation.c.timespan))
+        return sa.type_coerce(result, sa.Text() if path[-1] == "isot" else sa.Double())
+    name = "id" if path == (element,) and element not in relation.c else path[0]
+    if len(path) > 1 or name not in relation.c:
+        known = ", ".join(column.name for column in relation.c if column.name != "region")
+        raise MappingError(where, f"there is no such field; {element} has {known}")
+    return relation.c[name]
+
+
+def wavelength(
+    mapping: Mapping, bound: int, physical_filter: sa.ColumnElement[Any] | None, band: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    """Return the shortest (``bound`` 0) or longest (1) wavelength in metres.
+
+    The pair of a physical filter wins over that of its band as a whole, NULLs included.
+    """
+    ranges = {
+        key: sa.literal(pair[bound], sa.Double()) if pair[bound] is not None else sa.null()
+        for key, pair in mapping.config.spectral_ranges.items()
+    }
+    if not ranges:
+        return sa.cast(sa.null(), sa.Double())
+    result: sa.ColumnElement[Any] = sa.case(ranges, value=band)
+    if physical_filter is not None:
+        result = sa.case(ranges, value=physical_filter, else_=result)
+    return sa.cast(result, sa.Double())
+
+
+def observation_select(mapping: Mapping, element: str) -> sa.Select[Any]:
+    """Return the SELECT of all visits or exposures.
+
+    Its columns are the element's key (``instrument``, ``id``), ``visit`` for exposures (the lowest visit that
+    the exposure belongs to), ``physical_filter``, ``band``, ``em_min`` and ``em_max`` (m), ``target_name``,
+    ``exposure_time`` (s), ``t_min`` and ``t_max`` (UTC, MJD), ``day_obs``, and the fields that format strings
+    refer to.
+    """
+    registry = mapping.registry
+    record = butler_table(registry, element).alias("r")
+    filters = butler_table(registry, "physical_filter").alias("pf")
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        "instrument": sa.cast(record.c.instrument, sa.Text()),
+        "id": record.c.id,
+    }
+    source: sa.FromClause = record.outerjoin(
+        filters,
+        sa.and_(filters.c.instrument == record.c.instrument, filters.c.name == record.c.physical_filter),
+    )
+    if element == "exposure" and "visit_definition" in registry.columns:
+        definition = butler_table(registry, "visit_definition").alias("d")
+        source = source.outerjoin(definition, _first_visit(registry, record, definition))
+        columns["visit"] = definition.c.visit
+    columns |= {
+        "physical_filter": sa.cast(record.c.physical_filter, sa.Text()),
+        "band": sa.cast(filters.c.band, sa.Text()),
+        "em_min": wavelength(mapping, 0, record.c.physical_filter, filters.c.band),
+        "em_max": wavelength(mapping, 1, record.c.physical_filter, filters.c.band),
+        "target_name": sa.cast(record.c.target_name, sa.Text()),
+        "exposure_time": record.c.exposure_time,
+        "t_min": sa.type_coerce(_tapdb.utc_mjd(sa.func.lower(record.c.timespan)), sa.Double()),
+        "t_max": sa.type_coerce(_tapdb.utc_mjd(sa.func.upper(record.c.timespan)), sa.Double()),
+    }
+    for implied in ("day_obs", "group"):
+        if implied in record.c:
+            columns[implied] = record.c[implied]
+    for path in mapping.record_fields.get(element, ()):
+        value = record_field(record, element, path)
+        if isinstance(value.type, sa.Text) and path[0] != "timespan":
+            # Python writes a NULL so; written here and not in the view, so that an index on the column can
+            # be used.
+            value = sa.func.coalesce(sa.cast(value, sa.Text()), sa.literal("None", sa.Text()))
+        columns[field_name(path)] = value
+    return sa.select(*(value.label(name) for name, value in columns.items())).select_from(source)
+
+
+def _first_visit(
+    registry: Registry, record: sa.FromClause, definition: sa.FromClause
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a visit definition is the first of an exposure; there is one at most."""
+    earlier = butler_table(registry, "visit_definition").alias("d0")
+    order = [name for name in ("visit", "visit_system") if name in definition.c]
+    is_earlier = sa.tuple_(*(earlier.c[name] for name in order)) < sa.tuple_(
+        *(definition.c[name] for name in order)
+    )
+    return sa.and_(
+        definition.c.instrument == record.c.instrument,
+        definition.c.exposure == record.c.id,
+        ~sa.exists().where(
+            earlier.c.instrument == definition.c.instrument,
+            earlier.c.exposure == definition.c.exposure,
+            is_earlier,
+        ),
+    )
+
+
+def _type_of(kind: str) -> sa.types.TypeEngine[Any]:
+    if kind.startswith(_TEXT_TYPES):
+        return sa.Text()
+    known: dict[str, sa.types.TypeEngine[Any]] = {
+        "bigint": sa.BigInteger(),
+        "smallint": sa.SmallInteger(),
+        "integer": sa.Integer(),
+        "double precision": sa.Double(),
+        "boolean": sa.Boolean(),
+        "uuid": sa.Uuid(),
+        "int8range": INT8RANGE(),
+        "timestamp without time zone": sa.DateTime(),
+    }
+    return known.get(kind, sa.types.NullType())
+
+
+FOOTPRINT_COLUMNS = ("s_ra", "s_dec", "s_fov", "outline", "pgs_region")
+"""What is kept of a region: bounding circle (degrees, ICRS), vertices as text, pg_sphere polygon."""
+
+_STCS_PREFIX_LENGTH = len("POLYGON ICRS ")
+
+
+def footprint_key(registry: Registry, element: str) -> tuple[str, ...]:
+    """Return the key columns of Butler's table of an element: ``("skymap", "tract", "id")`` for patch."""
+    found = registry.universe.elements[element]
+    return tuple(found.key if name == element and found.key else name for name in found.required)
+
+
+def decoded_select(registry: Registry, element: str) -> sa.Select[Any]:
+    """Return the SELECT that decodes all regions of an element at once, for a table to be filled from.
+
+    Its columns are the element's key and `FOOTPRINT_COLUMNS`; records without a polygon have no row.
+    """
+    record = butler_table(registry, element).alias("r")
+    decoded = (
+        sa.func.tapdb.footprint(record.c.region)
+        .table_valued("s_ra", "s_dec", "s_fov", "s_region", sa.column("pgs_region", SPoly("public")))
+        .lateral("f")
+    )
+    # The kept text lacks what is the same for all: 13 bytes a region.
+    outline = sa.func.substr(decoded.c.s_region, _STCS_PREFIX_LENGTH + 1).label("outline")
+    return sa.select(
+        *_key(registry, element, record),
+        decoded.c.s_ra,
+        decoded.c.s_dec,
+        decoded.c.s_fov,
+        outline,
+        decoded.c.pgs_region,
+    ).select_from(record.join(decoded, sa.true()))
+
+
+def lazy_select(registry: Registry, element: str) -> sa.Select[Any]:
+    """Return the SELECT with a function call for each column, made only for columns that are asked for.
+
+    The polygon is the expression that an index over Butler's table has.
+    """
+    record = butler_table(registry, element).alias("r")
+    functions = sa.func.tapdb
+    circle: Any = functions.bounding_circle(record.c.region, type_=sa.ARRAY(sa.Double()))
+    return sa.select(
+        *_key(registry, element, record),
+        *(circle[number].label(name) for number, name in enumerate(("s_ra", "s_dec", "s_fov"), start=1)),
+        sa.func.substr(functions.s_region(record.c.region), _STCS_PREFIX_LENGTH + 1).label("outline"),
+        sa.type_coerce(functions.pgs_region(record.c.region), SPoly("public")).label("pgs_region"),
+    )
+
+
+def _key(registry: Registry, element: str, record: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+    return [
+        sa.cast(record.c[name], sa.Text()).label(name)
+        if isinstance(record.c[name].type, sa.Text)
+        else record.c[name]
+        for name in footprint_key(registry, element)
+    ]
+
+
+SUMMARY = "collection_summary_dataset_type"
+"""Butler's table of the dataset types in each collection."""
+
+_RUN = 1
+"""Type of a RUN collection (``CollectionType`` of daf_butler)."""
+
+
+def published_key(mapping: Mapping) -> tuple[str, str]:
+    """Return the key of the pairs: the columns by which tags tables refer to collection and dataset type."""
+    return (mapping.registry.collection_key.tags_column, "dataset_type_id")
+
+
+def is_published(mapping: Mapping, collection: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of ``collection`` is a RUN collection that is published.
+
+    These are those whose name one of the configuration's regular expressions matches as a whole; all, if it
+    has none.
+    """
+    names = mapping.config.collection_rule.names
+    matches = (
+        sa.or_(*(collection.c.name.op("~")(to_postgres(name)) for name in names)) if names else sa.true()
+    )
+    return sa.and_(collection.c.type == _RUN, matches)
+
+
+def different_constants(mapping: Mapping) -> tuple[str, ...]:
+    """Return the ObsCore columns that are the same for all datasets of a type, and not for all types."""
+    types = mapping.dataset_types
+    names = types[0].constants if types else ()
+    return tuple(name for name in names if len({one.constants[name] for one in types}) > 1)
+
+
+def published_select(mapping: Mapping) -> sa.Select[Any]:
+    """Return the SELECT of all pairs.
+
+    Its columns are the key, ``run`` and ``dataset_type`` (the names), and `different_constants`: PostgreSQL
+    can count how often each of these is there, which it cannot do for an expression.
+    """
+    registry, keys = mapping.registry, mapping.registry.collection_key
+    summary = butler_table(registry, SUMMARY).alias("s")
+    collection = butler_table(registry, "collection").alias("c")
+    types = butler_table(registry, "dataset_type").alias("dt")
+    constants = [
+        sa.case(
+            {
+                one.name: in_type_of(column, sa.literal(one.constants[column.name]))
+                for one in mapping.dataset_types
+                if one.constants[column.name] is not None
+            },
+            value=types.c.name,
+        ).label(column.name)
+        for column in OBSCORE_COLUMNS
+        if column.name in different_constants(mapping)
+    ]
+    return (
+        sa.select(
+            *(summary.c[name] for name in published_key(mapping)),
+            sa.cast(collection.c.name, sa.Text()).label("run"),
+            sa.cast(types.c.name, sa.Text()).label("dataset_type"),
+            *constants,
+        )
+        .join(collection, collection.c[keys.column] == summary.c[keys.tags_column])
+        .join(types, types.c.id == summary.c.dataset_type_id)
+        .where(
+            is_published(mapping, collection), types.c.name.in_([one.name for one in mapping.dataset_types])
+        )
+    )

@@ -1,0 +1,222 @@
+"""One row of the view: every ObsCore column of the datasets of one type, as expressions."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from obscore_view.columns import DATASET_ID_COLUMN
+from obscore_view.config.model import ColumnTemplate, ExtraColumnType
+from obscore_view.config.template import Template, parse_template
+from obscore_view.errors import MappingError
+from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping
+from obscore_view.select.kept_rows import butler_table, wavelength
+from obscore_view.select.relations import Membership, Relations
+from obscore_view.select.text import Values, field_value, missing_reference, template_text
+
+_SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
+    ExtraColumnType.bool: sa.Boolean(),
+    ExtraColumnType.int: sa.BigInteger(),
+    ExtraColumnType.float: sa.Double(),
+    ExtraColumnType.string: sa.Text(),
+}
+OUTLINE = "outline"
+"""Name of the column with the vertices of ``s_region``, without what is the same for all."""
+
+
+def dataset_row(
+    mapping: Mapping,
+    dataset_type: DatasetTypeMapping,
+    relations: Relations,
+    member: Membership,
+    constants: Values,
+) -> Values:
+    """Return the expression of each column that is not NULL; `OUTLINE` stands for ``s_region``.
+
+    Parameters
+    ----------
+    mapping, dataset_type
+        What the columns are to say.
+    relations
+        Where the datasets are; what the columns need is joined.
+    member
+        What is known of a dataset from being published.
+    constants
+        ObsCore columns that are the same for all datasets of the type.
+
+    Raises
+    ------
+    MappingError
+        Raised if ``obs_id``, ``access_url`` or ``obs_publisher_did`` refer to something that the datasets
+        lack.
+    """
+    values = constants | {
+        "id": relations.tags.c.dataset_id,
+        "run": member.run,
+        "dataset_type": member.dataset_type,
+    }
+    known = values | _absent(dataset_type)
+    row = values | _named(dataset_type, relations, known)
+    row |= _extra(dataset_type, relations, known)
+    row |= _from_registry(mapping, relations, row)
+    for name, value in mapping.config.tapdb.columns.items():
+        if name not in row:
+            filled = parse_template(value.template) if isinstance(value, ColumnTemplate) else value
+            if (made := _value(ExtraColumn(filled, None), relations, known)) is not None:
+                row[name] = made
+    return row
+
+
+def _absent(dataset_type: DatasetTypeMapping) -> Values:
+    """Return constants that the configuration leaves out, as Python writes them in a format string.
+
+    The numbers of pixels are not among them: without them they are no key at all.
+    """
+    return {
+        name: sa.literal("None")
+        for name, value in dataset_type.constants.items()
+        if value is None and not name.startswith("s_xel")
+    }
+
+
+def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
+    """Return obs_id, access_url and obs_publisher_did; the first is known to the others."""
+    row: Values = {}
+    for column in ("obs_id", "access_url", "obs_publisher_did"):
+        template: Template | None = getattr(dataset_type, column)
+        if template is None:
+            continue
+        text = template_text(template, relations, values)
+        if text is None:
+            raise MappingError(
+                f"dataset_types.{dataset_type.name}",
+                f'{column} "{template.text}" refers to {missing_reference(template, relations, values)}, '
+                f"which datasets with dimensions {', '.join(relations.place.group.required)} lack",
+                "take it out of the format string",
+            )
+        row[column] = text
+        if column == "obs_id":
+            values["obs_id"] = text
+    return row
+
+
+def _extra(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
+    """Return the extra columns but those whose format strings refer to something that the datasets lack."""
+    made = {name: _value(column, relations, values) for name, column in dataset_type.extra_columns.items()}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _value(column: ExtraColumn, relations: Relations, values: Values) -> sa.ColumnElement[Any] | None:
+    if not isinstance(column.value, Template):
+        return sa.literal(column.value)
+    template = column.value
+    wanted = _SQL_TYPES[column.type or ExtraColumnType.string]
+    if not isinstance(wanted, sa.Text) and len(template.references) == 1 and len(template.parts) == 1:
+        (part,) = template.parts
+        # A number that is only formatted to be read again need not become text.
+        if not hasattr(part, "text") and part.spec is None:
+            value = field_value(part, relations, values)
+            if value is not None and isinstance(value.type, sa.Integer | sa.Double):
+                return value != 0 if isinstance(wanted, sa.Boolean) else sa.cast(value, wanted)
+    text = template_text(template, relations, values)
+    if text is None or isinstance(wanted, sa.Text):
+        return text
+    # int("None") would stop Butler's ingest; here it is NULL.
+    number = sa.func.nullif(text, "None")
+    if isinstance(wanted, sa.Boolean):
+        return sa.cast(number, sa.Integer()) != 0
+    return sa.cast(number, wanted)
+
+
+def _from_registry(mapping: Mapping, relations: Relations, row: Values) -> Values:
+    """Return the columns that the registry itself decides, whatever the configuration says of them."""
+    instrument = relations.dimension("instrument")
+    config = mapping.config
+    found: Values = {
+        DATASET_ID_COLUMN: relations.tags.c.dataset_id,
+        "facility_name": _facility(mapping, instrument),
+        "access_estsize": _size(mapping, relations),
+    }
+    if instrument is not None:
+        found["instrument_name"] = instrument
+    elif config.fallback_instrument is not None:
+        found["instrument_name"] = sa.literal(config.fallback_instrument)
+    found |= _times(mapping, relations)
+    found |= _wavelengths(mapping, relations)
+    found |= _place_on_sky(mapping, relations)
+    for name in ("t_min", "t_max", "em_min", "em_max"):
+        if name in found and name in row:
+            found[name] = sa.func.coalesce(found[name], row[name])
+    return found
+
+
+def _facility(mapping: Mapping, instrument: sa.ColumnElement[Any] | None) -> sa.ColumnElement[Any]:
+    config = mapping.config
+    if instrument is None:
+        return sa.literal(config.facility_map.get(config.fallback_instrument or "", config.facility_name))
+    if set(config.facility_map.values()) <= {config.facility_name}:
+        return sa.literal(config.facility_name)
+    return sa.case(dict(config.facility_map), value=instrument, else_=config.facility_name)
+
+
+def _times(mapping: Mapping, relations: Relations) -> Values:
+    observation = relations.observation()
+    found: Values = {}
+    element = relations.place.group.timespan_element
+    if observation is not None:
+        found = {"target_name": observation.c.target_name, "t_exptime": observation.c.exposure_time}
+        found |= {name: observation.c[name] for name in ("t_min", "t_max")}
+    elif element is not None and mapping.registry.has_column(element, "timespan"):
+        for name, bound in (("t_min", "begin"), ("t_max", "end")):
+            if (value := relations.record(element, ("timespan", bound, "utc", "mjd"))) is not None:
+                found[name] = value
+    config = mapping.config.tapdb
+    if config.obs_release_date is not None:
+        found["obs_release_date"] = sa.literal(config.obs_release_date)
+    elif config.embargo_hours is not None and "t_max" in found:
+        days = found["t_max"] + config.embargo_hours / 24
+        found["obs_release_date"] = sa.func.tapdb.mjd_timestamp(days)
+    return found
+
+
+def _wavelengths(mapping: Mapping, relations: Relations) -> Values:
+    band = relations.dimension("band")
+    if band is None:
+        return {}
+    observation = relations.observation()
+    found: Values = {"em_filter_name": band}
+    if observation is not None:
+        return found | {name: observation.c[name] for name in ("em_min", "em_max")}
+    physical_filter = relations.dimension("physical_filter")
+    for number, name in enumerate(("em_min", "em_max")):
+        found[name] = wavelength(mapping, number, physical_filter, band)
+    return found
+
+
+def _place_on_sky(mapping: Mapping, relations: Relations) -> Values:
+    footprint = relations.footprint()
+    if footprint is None:
+        return {}
+    region, _ = mapping.config.pgsphere_columns
+    return {
+        "s_ra": footprint.c.s_ra,
+        "s_dec": footprint.c.s_dec,
+        "s_fov": footprint.c.s_fov,
+        OUTLINE: footprint.c.outline,
+        region: footprint.c.pgs_region,
+    }
+
+
+def _size(mapping: Mapping, relations: Relations) -> sa.ColumnElement[Any]:
+    """Return the size of a dataset's files in kB, rounded up; NULL if no datastore knows it (Butler: -1)."""
+    sizes = []
+    for name in mapping.config.tapdb.datastore_tables or mapping.registry.datastore_tables:
+        files = butler_table(mapping.registry, name).alias("f")
+        kilobytes = sa.func.ceil(
+            sa.func.sum(sa.func.nullif(files.c.file_size, -1)) / sa.literal_column("1000.0")
+        )
+        sizes.append(
+            sa.select(kilobytes).where(files.c.dataset_id == relations.tags.c.dataset_id).scalar_subquery()
+        )
+    if not sizes:
+        return sa.cast(sa.null(), sa.BigInteger())
+    return sizes[0] if len(sizes) == 1 else sa.func.coalesce(*sizes)

@@ -1,0 +1,277 @@
+"""The complete SQL of each change to a view, records and grants included, before any of it is run.
+
+What is run and what ``--dry-run`` prints are the same `Script`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import sqlalchemy as sa
+import yaml
+from psycopg import sql
+
+from obscore_view.config.model import ObsCoreConfig
+from obscore_view.mapping import Mapping, build_mapping
+from obscore_view.registry.read import read_registry
+from obscore_view.select.kept_tables import SCHEMA, kept_tables
+from obscore_view.view.objects import own_objects
+from obscore_view.view.script import (
+    OWNER,
+    READER,
+    Script,
+    butler_tables,
+    create_script,
+    drop_script,
+    refill_script,
+)
+from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script
+from tapdb.postgres.roles import grant_statements, read_grants
+
+_STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
+_READER_NAME = "tapdb_reader"
+_SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A view that is to be, and the SQL that makes it."""
+
+    mapping: Mapping
+    script: Script
+
+
+def plan_view(
+    connection: sa.Connection, config: ObsCoreConfig, *, registry_schema: str | None = None
+) -> Mapping:
+    """Return the configuration matched with the registry in the database; nothing is changed.
+
+    Raises
+    ------
+    MissingRegistryError, UnsupportedRegistryError
+        Raised if there is no registry, or one that is not supported.
+    """
+    registry = read_registry(connection, registry_schema or config.tapdb.registry_schema)
+    return build_mapping(config, registry)
+
+
+def plan_creation(
+    connection: sa.Connection,
+    config: ObsCoreConfig,
+    *,
+    registry_schema: str | None = None,
+    config_yaml: str | None = None,
+    kept: frozenset[str] = frozenset(),
+    schema_stays: bool = False,
+) -> Change:
+    """Return what makes the view that a configuration describes; nothing is changed.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    config, config_yaml
+        Configuration, and its text to be recorded; written from ``config`` if not given.
+    registry_schema
+        Schema of the registry, if the configuration does not say and there are several.
+    kept
+        Names of tables of decoded regions that are there, besides those of other views.
+    schema_stays
+        Whether the schema of the view is there for certain.
+
+    Raises
+    ------
+    MissingRegistryError, UnsupportedRegistryError, MappingError
+        Raised if the database or the configuration will not do.
+    """
+    mapping = plan_view(connection, config, registry_schema=registry_schema)
+    me = (config.view_schema, config.view_name)
+    others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
+    shared = kept | {name for one in others for _, name in one.objects.footprints}
+    statements = [] if schema_stays else _make_schema(connection, config.view_schema)
+    objects = own_objects(mapping, butler_tables(mapping))
+    parts = [
+        *_as_text(statements),
+        *create_script(mapping, existing=shared).statements,
+        *record_script(mapping, config_yaml or _as_yaml(config), objects).statements,
+    ]
+    if config.tapdb.geometry == "table":
+        parts += _as_text([_selectivity("eqsel")])
+    return Change(mapping, Script(tuple(parts)))
+
+
+def plan_removal(
+    connection: sa.Connection,
+    view: StoredView,
+    *,
+    keep_footprints: bool = False,
+    keep_schema: bool = False,
+    also: frozenset[tuple[str, str]] = frozenset(),
+) -> Script:
+    """Return what takes a view away with all that was made for it; what other views need is left.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    view
+        The view.
+    keep_footprints
+        Whether the decoded regions stay and go on being kept.
+    keep_schema
+        Whether the schema of the view stays even if nothing is left in it.
+    also
+        Schema and name of views that will be gone before this one.
+    """
+    gone = {*also, (view.schema, view.name)}
+    others = [one for one in read_stored_views(connection) if (one.schema, one.name) not in gone]
+    spared = {name for one in others for _, name in one.objects.footprints}
+    if keep_footprints:
+        spared |= {name for _, name in view.objects.footprints}
+    statements: list[sql.Composable] = []
+    if not any(one.registry_schema == view.registry_schema for one in others):
+        statements += _revoke_on_registry(connection, view)
+    if not others:
+        statements.append(_selectivity("contsel"))
+    if not keep_schema:
+        statements += _drop_schema(connection, view, others)
+    return Script(
+        (
+            *drop_script(view.objects, view.registry_schema, spared=frozenset(spared)).statements,
+            *forget_script(view).statements,
+            *_as_text(statements),
+        )
+    )
+
+
+def plan_refresh(
+    connection: sa.Connection,
+    view: StoredView,
+    config: ObsCoreConfig,
+    *,
+    config_yaml: str | None = None,
+    keep_footprints: bool = True,
+) -> Change:
+    """Return what makes a view anew from the registry as it is now.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    view
+        The view as it is.
+    config, config_yaml
+        Configuration of the view as it is to be.
+    keep_footprints
+        Whether the decoded regions that there are may be used again.
+
+    Raises
+    ------
+    MissingRegistryError, UnsupportedRegistryError, MappingError
+        Raised if the database or the configuration will not do.
+    """
+    same_schema = view.schema == config.view_schema
+    removal = plan_removal(connection, view, keep_footprints=keep_footprints, keep_schema=same_schema)
+    others = [one for one in read_stored_views(connection) if one != view]
+    theirs = {name for one in others for _, name in one.objects.footprints}
+    mine = {name for _, name in view.objects.footprints}
+    change = plan_creation(
+        connection,
+        config,
+        registry_schema=view.registry_schema,
+        config_yaml=config_yaml,
+        schema_stays=same_schema,
+        kept=frozenset(mine if keep_footprints else mine & theirs),
+    )
+    shared = (
+        [] if keep_footprints else [one for one in kept_tables(change.mapping) if one.name in mine & theirs]
+    )
+    refills = (refill_script(one, view.registry_schema).statements for one in shared)
+    return Change(
+        change.mapping,
+        Script(
+            (
+                *removal.statements,
+                *chain.from_iterable(refills),
+                *change.script.statements,
+                *_grants_as_before(connection, view, change.mapping),
+            )
+        ),
+    )
+
+
+def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Mapping) -> list[str]:
+    """Return what gives a view that is made anew just the grants that it had, the reader's own too."""
+    wanted = own_objects(mapping, butler_tables(mapping))
+    names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
+    before = read_grants(connection)
+    statements: list[sql.Composable] = []
+    for name in sorted(names & before.keys()):
+        if not any(grant.grantee == _READER_NAME for grant in before[name].grants):
+            relation = sql.Identifier(*name)
+            statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
+        statements += grant_statements(name, before[name].grants)
+    return _as_text(statements)
+
+
+def _selectivity(estimator: str) -> sql.Composable:
+    function = sql.Identifier(SCHEMA, "set_region_selectivity")
+    return _SELECTIVITY.format(function=function, estimator=sql.Literal(estimator))
+
+
+def _as_yaml(config: ObsCoreConfig) -> str:
+    content = config.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _as_text(statements: Iterable[sql.Composable]) -> list[str]:
+    return [statement.as_string(None) for statement in statements]
+
+
+def _make_schema(connection: sa.Connection, schema: str) -> list[sql.Composable]:
+    there = connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(schema)))) is not None
+    if schema in _STANDARD_SCHEMAS or there:
+        return []
+    name = sql.Identifier(schema)
+    return [
+        sql.SQL("CREATE SCHEMA {}").format(name),
+        sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, OWNER),
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name, READER),
+    ]
+
+
+def _drop_schema(
+    connection: sa.Connection, view: StoredView, others: list[StoredView]
+) -> list[sql.Composable]:
+    """Return what drops a schema that was made for a view, unless something else is in it."""
+    if view.schema in _STANDARD_SCHEMAS or any(one.schema == view.schema for one in others):
+        return []
+    relations = sa.table("pg_class", *map(sa.column, ("relnamespace", "relname")), schema="pg_catalog")
+    namespaces = sa.table(
+        "pg_namespace", *map(sa.column, ("oid", "nspname", "nspowner")), schema="pg_catalog"
+    )
+    own = [name for schema, name in view.objects.views if schema == view.schema]
+    stranger = sa.exists().where(
+        relations.c.relnamespace == namespaces.c.oid, relations.c.relname.not_in(own)
+    )
+    ours = sa.select(namespaces.c.oid).where(
+        namespaces.c.nspname == view.schema,
+        namespaces.c.nspowner == sa.func.to_regrole("tapdb_owner"),
+        ~stranger,
+    )
+    if connection.scalar(ours) is None:
+        return []
+    return [sql.SQL("DROP SCHEMA {}").format(sql.Identifier(view.schema))]
+
+
+def _revoke_on_registry(connection: sa.Connection, view: StoredView) -> Iterable[sql.Composable]:
+    for table in view.objects.granted:
+        name = sql.Identifier(view.registry_schema, table)
+        if connection.scalar(sa.select(sa.func.to_regclass(name.as_string(None)))) is not None:
+            yield sql.SQL("REVOKE SELECT ON {} FROM {}").format(name, OWNER)
+    if connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(view.registry_schema)))) is not None:
+        yield sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {}").format(sql.Identifier(view.registry_schema), OWNER)
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string(None)

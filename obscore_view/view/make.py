@@ -1,0 +1,219 @@
+"""How PostgreSQL estimates conditions on regions: asked of its catalog."""
+
+import logging
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from obscore_view.config.model import ObsCoreConfig
+from obscore_view.config.parse import parse_config
+from obscore_view.errors import NotMigratedError, ViewExistsError, ViewMissingError
+from obscore_view.mapping import Mapping
+from obscore_view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
+from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
+from obscore_view.view.script import Script
+from obscore_view.view.store import StoredView, read_stored_views
+from tapdb import __version__
+from tapdb.postgres.extensions import require_extensions
+from tapdb.postgres.roles import read_grants, require_rights, restore_grants
+from tapdb.sources import execute_query, execute_text, read_query
+
+
+def lost_estimators(connection: sa.Connection) -> tuple[str, ...]:
+    """Return the operators on pg_sphere polygons without the estimator that the kept tables need."""
+    rows = execute_query(connection, read_query("check.region_operators"))
+    return tuple(row.operator for row in rows)
+
+
+_LOG = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+"""Told the number of a statement, the number of all, and the statement, before it is run."""
+
+
+def create_view(
+    connection: sa.Connection,
+    config: ObsCoreConfig,
+    *,
+    registry_schema: str | None = None,
+    config_yaml: str | None = None,
+    progress: Progress | None = None,
+) -> Mapping:
+    """Make the view that a configuration describes, with the tables, triggers and indexes behind it.
+
+    Butler's tables of regions and observations are locked against changes (not against reading) until the
+    transaction ends, if tables are to be kept equal to them: about two minutes for a million regions.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction, of a user who owns the registry's tables and is a member of
+        ``tapdb_owner``.
+    config
+        Configuration.
+    registry_schema
+        Schema of the registry, if the configuration does not say and there are several.
+    config_yaml
+        Text of the configuration, to be recorded; written from ``config`` if not given.
+    progress
+        Told of each statement.
+
+    Returns
+    -------
+    Mapping
+        What the view was made from.
+
+    Raises
+    ------
+    ViewExistsError
+        Raised if there is such a view already.
+    NotMigratedError
+        Raised if the database lacks the tables and functions that views stand on.
+    MissingRightsError
+        Raised if the user lacks rights; its message is what a superuser or an owner has to run.
+    MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
+        Raised if the database or the configuration will not do.
+    """
+    require_extensions(connection)
+    task = f"make the view {config.view_schema}.{config.view_name}"
+    require_migrated(connection)
+    require_rights_to_begin(connection, task, config, registry_schema)
+    require_absence(connection, config)
+    change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
+    require_rights(connection, task, rights_to_make(connection, change.mapping), otherwise=LESS)
+    _make(connection, change, progress)
+    return change.mapping
+
+
+def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
+    """Check that a view can be made: the database is migrated, and there is no view of this name.
+
+    Raises
+    ------
+    NotMigratedError
+        Raised if the database lacks the tables and functions that views stand on.
+    ViewExistsError
+        Raised if there is such a view already.
+    """
+    require_migrated(connection)
+    stored = read_stored_views(connection)
+    if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
+        raise ViewExistsError(config.view_schema, config.view_name)
+
+
+def require_migrated(connection: sa.Connection) -> None:
+    """Check that the database has the tables that views stand on.
+
+    Raises
+    ------
+    NotMigratedError
+        Raised if not.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
+        raise NotMigratedError
+
+
+def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
+    """Take a view away with all that was made for it; what other views over the registry need is left.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction.
+    view
+        The view.
+    keep_footprints
+        Whether the decoded regions stay and go on being kept, for a view that is made again at once.
+    """
+    require_rights(connection, f"drop the view {view.schema}.{view.name}", rights_to_drop(view))
+    run_script(connection, plan_removal(connection, view, keep_footprints=keep_footprints))
+
+
+def refresh_view(
+    connection: sa.Connection,
+    view: StoredView,
+    config: ObsCoreConfig | None = None,
+    *,
+    config_yaml: str | None = None,
+    rebuild_footprints: bool = False,
+    progress: Progress | None = None,
+) -> Mapping:
+    """Make a view anew from the registry as it is now; readers see the old view until the transaction ends.
+
+    Grants on the view, those that others gave and those that they took back, stay as they are.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction.
+    view
+        The view.
+    config, config_yaml
+        Another configuration for the view of this name; the recorded one if not given.
+    rebuild_footprints
+        Whether all regions are decoded again.
+    progress
+        Told of each statement.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if the user lacks rights; its message is what a superuser or an owner has to run.
+    MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
+        Raised if the database or the configuration will not do.
+    """
+    if config is None:
+        config, config_yaml = stored_config(view), view.config_yaml
+    reuse = not rebuild_footprints and reusable_footprints(view, config)
+    task = f"make the view {view.schema}.{view.name} again"
+    require_rights_to_begin(connection, task, config, view.registry_schema)
+    change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
+    rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
+    require_rights(connection, task, rights, otherwise=LESS)
+    grants = read_grants(connection)
+    _make(connection, change, progress)
+    restore_grants(connection, grants)
+    return change.mapping
+
+
+def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
+    """Return whether decoded regions may outlive a view that is made anew: same software, same mode."""
+    return view.software_version == __version__ and config.tapdb.geometry == "table"
+
+
+def find_stored_view(connection: sa.Connection, name: str | None = None) -> StoredView:
+    """Return what is recorded of the view ``schema.name``, or of the only one if no name is given.
+
+    Raises
+    ------
+    ViewMissingError
+        Raised if there is no such view, or no name is given and there are several.
+    """
+    stored = read_stored_views(connection)
+    found = [one for one in stored if name is None or f"{one.schema}.{one.name}" == name.lower()]
+    if len(found) != 1:
+        raise ViewMissingError(name, tuple(f"{one.schema}.{one.name}" for one in stored))
+    return found[0]
+
+
+def stored_config(view: StoredView) -> ObsCoreConfig:
+    """Return the configuration that a view was made from."""
+    return parse_config(view.config_yaml, source=f"configuration of {view.schema}.{view.name}")
+
+
+def run_script(connection: sa.Connection, script: Script, progress: Progress | None = None) -> None:
+    """Run the statements of a script one after the other."""
+    for number, statement in enumerate(script.statements, start=1):
+        _LOG.debug("%s", statement)
+        if progress is not None:
+            progress(number, len(script.statements), statement)
+        execute_text(connection, statement)
+
+
+def _make(connection: sa.Connection, change: Change, progress: Progress | None) -> None:
+    run_script(connection, change.script, progress)
+    if change.mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
+        _LOG.warning(
+            "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, by "
+            "SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"
+        )

@@ -1,0 +1,246 @@
+"""What queries can name as of now or of a snapshot: read from the database, and remembered."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import tuple_row
+
+from adql import ColumnMetadata, Metadata, TableMetadata
+from adql.types import LONG, ValueType, value_type
+from ppdb_replay.errors import PpdbNotReadyError
+from ppdb_replay.rewriting.version_catalog import (
+    SNAP_FROM,
+    SNAP_TO,
+    ClockFunction,
+    VersionCatalog,
+    build_catalog,
+)
+from ppdb_replay.snapshot import Snapshot
+from tapdb.sources import read_query
+
+HISTORY_SCHEMA = "ppdb_history"
+
+_TYPES = {
+    "smallint": ("short", None, None),
+    "integer": ("int", None, None),
+    "bigint": ("long", None, None),
+    "real": ("float", None, None),
+    "double precision": ("double", None, None),
+    "boolean": ("boolean", None, None),
+    "uuid": ("char", "36", "uuid"),
+    "text": ("char", "*", None),
+    "bytea": ("unsignedByte", "*", None),
+}
+_Row = tuple[str, str, list[str], str, str]
+
+
+def read_catalog(
+    connection: psycopg.Connection[Any],
+    snapshot_id: int | None = None,
+    *,
+    published: Metadata | None = None,
+    clocks: Iterable[ClockFunction] = (),
+    schema_version: str = "",
+) -> VersionCatalog:
+    """Return the versioned tables of a database with the columns that they had at a snapshot.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    snapshot_id
+        The snapshot; the newest one if not given.
+    published
+        What else the service publishes: tables, functions, and units and UCDs of columns. What it says of
+        versioned tables beyond that is not used.
+    clocks
+        Functions of the service that return the present time.
+    schema_version
+        What a replay record is to say of the columns.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no versioned tables.
+    """
+    try:
+        # Whatever kind of cursor the connection makes by itself.
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            statement = read_query("ppdb.versioned_columns").encode()
+            rows = cursor.execute(statement, {"snapshot": snapshot_id}).fetchall()
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no versioned tables", "Make them: tapdb migrate upgrade, tapdb ppdb install."
+        ) from error
+    others = Metadata(()) if published is None else published
+    metadata = versioned_metadata(rows, others)
+    return build_catalog(
+        metadata,
+        natural_schema=rows[0][0] if rows else "ppdb",
+        history_schema=HISTORY_SCHEMA,
+        keys={row[1]: tuple(row[2]) for row in rows},
+        clocks=clocks,
+        schema_version=schema_version,
+    )
+
+
+def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
+    """Return what is published if versioned tables have certain columns.
+
+    Parameters
+    ----------
+    rows
+        Schema, table, key columns, column and type in PostgreSQL, by table and in order.
+    others
+        What else is published, and how it describes the columns of versioned tables.
+    """
+    tables: list[TableMetadata] = []
+    for (schema, name), group in groupby(rows, key=lambda row: (row[0], row[1])):
+        known = {table.name[-2:]: table for table in others.tables}.get((schema, name))
+        columns = tuple(_column(row[3], row[4], known) for row in group)
+        system = tuple(
+            ColumnMetadata(name=column, type=LONG, sql_name=column) for column in (SNAP_FROM, SNAP_TO)
+        )
+        natural = TableMetadata(name=(schema, name), columns=columns, sql_schema=schema, sql_name=name)
+        history = replace(
+            natural, name=(HISTORY_SCHEMA, name), columns=(*columns, *system), sql_schema=HISTORY_SCHEMA
+        )
+        tables += (natural, history)
+    names = {table.name for table in tables}
+    rest = (table for table in others.tables if table.name[-2:] not in names)
+    return Metadata((*tables, *rest), others.functions)
+
+
+def _column(name: str, data_type: str, known: TableMetadata | None) -> ColumnMetadata:
+    described = () if known is None else known.columns_by_name.get(name.lower(), ())
+    same = next((column for column in described if column.sql_name == name), None)
+    if same is not None:
+        return same
+    return ColumnMetadata(name=name, type=_type(data_type), sql_name=name)
+
+
+def _type(data_type: str) -> ValueType:
+    """Return the type in VOTable of a type as PostgreSQL writes it."""
+    plain, _, rest = data_type.partition("(")
+    if plain in _TYPES:
+        return value_type(*_TYPES[plain])
+    length = rest.partition(")")[0]
+    if plain.startswith("timestamp"):
+        return value_type("char", "*", "timestamp")
+    if plain == "character varying":
+        return value_type("char", f"{length}*" if length else "*")
+    if plain == "character":
+        return value_type("char", length or "1")
+    # What a result cannot describe is sent as text.
+    return value_type("char", "*")
+
+
+Connection = psycopg.Connection[Any]
+_Key = tuple[Any, ...]
+
+_KNOWN: WeakKeyDictionary[Connection, dict[_Key, tuple[Metadata | None, VersionCatalog]]] = (
+    WeakKeyDictionary()
+)
+_MOST_KNOWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """What the newest snapshot is.
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot.
+    snapshot_digest
+        Digest of all versions up to it, in hexadecimal digits.
+    catalog
+        The versioned tables; `VersionCatalog.schema_version` says which columns they have.
+    """
+
+    snapshot: Snapshot
+    snapshot_digest: str
+    catalog: VersionCatalog
+
+
+def read_clock(connection: Connection, published: Metadata | None = None) -> ClockReading:
+    """Return the newest snapshot that a transaction sees, with the catalog of its tables.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction.
+    published
+        What else the service publishes.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no versioned tables.
+    """
+    try:
+        row = _row(connection, "ppdb.clock", None)
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
+        ) from error
+    if row is None:
+        raise PpdbNotReadyError(
+            "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
+        )
+    snapshot_id, t_mjd_tai, digest, changed, count = row
+    catalog = _catalog(connection, snapshot_id, published, (changed, count))
+    return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
+
+
+def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:
+    """Return the versioned tables with the columns that they had at a snapshot.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    snapshot_id
+        The snapshot.
+    published
+        What else the service publishes.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no versioned tables.
+    """
+    row = _row(connection, "ppdb.schema_version", {"snapshot": snapshot_id})
+    return _catalog(connection, snapshot_id, published, (None, 0) if row is None else (row[0], row[1]))
+
+
+def _catalog(
+    connection: Connection, snapshot_id: int, published: Metadata | None, version: tuple[int | None, int]
+) -> VersionCatalog:
+    known = _KNOWN.setdefault(connection, {})
+    # A number stands for what is published: metadata are large, and seldom more than one.
+    key = (*version, id(published))
+    if key not in known:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        schema_version = str(snapshot_id if version[0] is None else version[0])
+        catalog = read_catalog(connection, snapshot_id, published=published, schema_version=schema_version)
+        # Kept together, so that no other metadata can get this one's number.
+        known[key] = (published, catalog)
+    return known[key][1]
+
+
+def _row(connection: Connection, query: str, parameters: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        return cursor.execute(_text(query), parameters).fetchone()
+
+
+@cache
+def _text(query: str) -> bytes:
+    return read_query(query).encode()

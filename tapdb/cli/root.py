@@ -1,0 +1,117 @@
+"""The command ``tapdb``: finds its sub-commands by entry point and knows none of them by name."""
+
+import logging
+import sys
+import traceback
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import click
+
+from tapdb import __version__
+from tapdb.cli.output import prepare_streams
+from tapdb.errors import SettingsError, TapdbError
+from tapdb.postgres.engine import refusals_are_ours
+from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
+
+COMMAND_GROUP = "tapdb.commands"
+"""Entry-point group in which a package registers its click group under the name that users type."""
+
+
+class _UnloadableCommand(click.Command):
+    """A command whose package cannot be imported: listed with the reason, fails when it is called."""
+
+    def __init__(self, entry_point: EntryPoint, cause: Exception) -> None:
+        self._entry_point = entry_point
+        self._cause = cause
+        reason = f"not available: {type(cause).__name__}: {cause}"
+        super().__init__(
+            entry_point.name,
+            short_help=reason,
+            help=reason,
+            add_help_option=False,
+            context_settings={"ignore_unknown_options": True},
+            params=[click.Argument(["rest"], nargs=-1)],
+        )
+
+    def invoke(self, ctx: click.Context) -> None:  # noqa: ARG002 - click's signature
+        """Raise why the command is not there."""
+        raise SettingsError(
+            f"tapdb {self._entry_point.name}",
+            f"{self._entry_point.value} cannot be imported: {type(self._cause).__name__}: {self._cause}",
+            "run with --log-level debug for the traceback",
+        ) from self._cause
+
+
+class RootGroup(click.Group):
+    """A group that finds its commands by entry point, and prints an error of ours as one message."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, registered ones too."""
+        return sorted({*super().list_commands(ctx), *entry_points(group=COMMAND_GROUP).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command; only its own package is imported."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for entry_point in entry_points(group=COMMAND_GROUP, name=cmd_name):
+            return _load(entry_point)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of a name; the error for another name suggests registered commands, too."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(
+                error.command_name, possibilities=self.list_commands(ctx), ctx=ctx
+            ) from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; what is written does not depend on the locale."""
+        prepare_streams()
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of ours or of the database becomes its message and exit code."""
+        try:
+            with refusals_are_ours():
+                return super().invoke(ctx)
+        except TapdbError as error:
+            if logging.getLogger().isEnabledFor(logging.DEBUG):
+                traceback.print_exc()
+            click.echo(f"Error: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
+
+
+@click.group(
+    cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="tapdb")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    help="Least severe message to log on standard error; debug adds tracebacks.  [env: TAPDB_LOG_LEVEL]",
+)
+def main(log_level: str | None) -> None:
+    """Run the database behind a Rubin TAP service.
+
+    The database is the one that --url, TAPDB_URL, DATABASE_URL or libpq's own PGHOST, PGDATABASE, ... name,
+    in this order.
+    """
+    level = log_level or read_settings().log_level
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True)
+
+
+def _load(entry_point: EntryPoint) -> click.Command:
+    """Return the command of an entry point, or one that says why there is none."""
+    try:
+        command = entry_point.load()
+    except Exception as cause:  # noqa: BLE001 - whatever is wrong there, the other commands must work
+        return _UnloadableCommand(entry_point, cause)
+    if not isinstance(command, click.Command):
+        return _UnloadableCommand(entry_point, TypeError(f"{entry_point.value} is not a click command"))
+    return command

@@ -1,0 +1,270 @@
+"""One run of Alembic: one transaction, derived objects rebuilt around it, errors that are one message.
+
+``migrations/env.py`` calls `run`. What differs from Alembic's usual environment is in the order of `_change`.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging.config import fileConfig
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import context
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.runtime.plugins import Plugin
+from alembic.util import CommandError
+
+from tapdb.errors import TapdbError
+from tapdb.hooks.derived import (
+    DerivedObjects,
+    create_derived,
+    drop_derived,
+    load_derived,
+    rights_of_derived,
+    without_current,
+)
+from tapdb.migrate import autogenerate
+from tapdb.migrate.drift import drift_error
+from tapdb.migrate.options import MigrationOptions, read_options
+from tapdb.postgres.catalog import Difference
+from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, refusals_are_ours
+from tapdb.postgres.extensions import require_extensions
+from tapdb.postgres.locks import (
+    MIGRATION_LOCK,
+    LockTimeoutError,
+    is_lock_timeout,
+    lock_holders,
+    set_lock_timeout,
+    take_turn,
+)
+from tapdb.postgres.roles import read_grants, require_migration_rights, restore_grants
+from tapdb.settings import LOG_FORMAT
+from tapdb.sources import execute_text, frozen_folder
+
+PROGRESS_LOGGERS = ("alembic", "tapdb")
+"""Loggers whose messages tell the person who migrates how far it is."""
+
+_LOGGING_SECTIONS = frozenset({"loggers", "handlers", "formatters"})
+
+_VERSION_TABLE: dict[str, Any] = {
+    "target_metadata": sa.MetaData(),
+    "version_table": "alembic_version",
+    "version_table_schema": "tapdb",
+    "autogenerate_plugins": [autogenerate.PLUGIN],
+}
+_SCRIPT_HEADER = (
+    "-- One transaction: all of it or nothing. Run it with psql -v ON_ERROR_STOP=1 -f FILE, in a database",
+    "-- that has btree_gist and pg_sphere, as a superuser or as one who may create roles and schemas.",
+)
+
+_log = logging.getLogger(__name__)
+
+Plugin.setup_plugin_from_module(autogenerate, autogenerate.PLUGIN)
+
+
+def alembic_config(connection: sa.Connection | None = None, **options: str) -> Config:
+    """Return Alembic's configuration, as in ``command.upgrade(alembic_config(connection), "head")``.
+
+    Parameters
+    ----------
+    connection
+        Connection to migrate on. If it is in a transaction already, the migration becomes a part of that,
+        to be committed by the caller. Without it the connection is made from ``url=`` or the environment.
+    options
+        As after ``alembic -x``: ``registry_schema``, ``obscore_config``, ``obscore="off"``, ...
+    """
+    # Alembic would take the standard output of the time when it was imported.
+    config = Config(stdout=sys.stdout, output_buffer=sys.stdout)
+    config.set_main_option("script_location", str(frozen_folder().parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["options"] = options
+    return config
+
+
+def run() -> None:
+    """Run the command that Alembic was called for.
+
+    Raises
+    ------
+    CommandError
+        Raised for every error of ours and of the database; the cause is the error itself.
+    SystemExit
+        Raised instead on the command line, after the message was printed, with the exit code of the error:
+        Alembic's own would be 255.
+    """
+    with _one_message(context.config):
+        given = context.config.attributes.get("options", {}) | context.get_x_argument(as_dictionary=True)
+        options = read_options(given)
+        if context.is_offline_mode():
+            _write_script(options)
+        else:
+            _run_connected(context.config, options)
+
+
+def configure_logging(config: Config) -> None:
+    """Log as an ini file says; if it has no sections about that, progress and warnings on standard error."""
+    sections = config.file_config.sections()
+    if config.config_file_name is not None and _LOGGING_SECTIONS.issubset(sections):
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+        return
+    logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr)
+    for name in PROGRESS_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def current_revision(connection: sa.Connection) -> str | None:
+    """Return the revision that a database is at; `None` if it was never migrated."""
+    options = {name: _VERSION_TABLE[name] for name in ("version_table", "version_table_schema")}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _run_connected(config: Config, options: MigrationOptions) -> None:
+    with _connection(config, options) as connection:
+        try:
+            with connection.begin_nested() if connection.in_transaction() else connection.begin():
+                context.configure(connection=connection, **_VERSION_TABLE)
+                command = _command()
+                if command in {"upgrade", "downgrade", "stamp", "ensure_version"}:
+                    _change(connection, command, options)
+                else:
+                    _look(connection, config, command, options)
+        except sa.exc.DBAPIError as error:
+            if is_lock_timeout(error.orig):
+                raise LockTimeoutError(
+                    options.lock_timeout_ms, notes_of(error), lock_holders(connection)
+                ) from error
+            raise
+
+
+def _change(connection: sa.Connection, command: str, options: MigrationOptions) -> None:
+    """Migrate, with the derived objects dropped before and made again after."""
+    take_turn(connection)
+    set_lock_timeout(connection, options.lock_timeout_ms)
+    derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
+    if command == "upgrade":
+        require_migration_rights(connection, rights_of_derived(connection, derived, options.others))
+        require_extensions(connection)
+    else:
+        require_migration_rights(connection)
+    execute_text(connection, _environment_text("enter"))
+    grants = read_grants(connection)
+    heads = context.get_context().get_current_heads()
+    if heads and not _steps():
+        # Nothing stands in the way of anything: what is as it would be made may stay.
+        derived = without_current(connection, derived, options.others)
+    if heads:
+        drop_derived(connection, derived)
+    with context.begin_transaction():
+        context.run_migrations()
+    if context.get_context().get_current_heads():
+        create_derived(connection, derived, options.others)
+        restore_grants(connection, grants)
+    elif command != "ensure_version":
+        execute_text(connection, _environment_text("leave"))
+
+
+def _look(connection: sa.Connection, config: Config, command: str, options: MigrationOptions) -> None:
+    """Run a command that changes nothing, such as ``check`` and ``current``."""
+    set_lock_timeout(connection, options.lock_timeout_ms)
+    context.get_context().opts["dont_mutate"] = True
+    with context.begin_transaction():
+        context.run_migrations()
+    drift: dict[str, tuple[Difference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
+    config.attributes[autogenerate.DRIFT] = drift
+    if command == "check" and drift and config.cmd_opts is not None:
+        # On the command line a difference is exit code 1 and readable; Python gets Alembic's own exception.
+        raise SystemExit(str(drift_error(drift)))
+
+
+def _write_script(options: MigrationOptions) -> None:
+    """Write the SQL of an upgrade or downgrade to standard output instead of running it."""
+    context.configure(
+        dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **_VERSION_TABLE
+    )
+    steps = _steps()
+    to_base = _command() == "downgrade" and bool(steps) and not steps[-1].to_revisions
+    write = context.get_context().impl.static_output
+    write("\n".join([*_SCRIPT_HEADER, *_by_hand(load_derived(options.others))]))
+    with context.begin_transaction():
+        context.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        context.execute(
+            sa.select(sa.func.set_config("lock_timeout", str(options.lock_timeout_ms), sa.true()))
+        )
+        write(_environment_text("enter").strip())
+        context.run_migrations()
+        if to_base:
+            write(_environment_text("leave").strip())
+
+
+def _by_hand(derived: Mapping[str, DerivedObjects]) -> list[str]:
+    """Return, as SQL comments, what a script cannot do about derived objects."""
+    texts = [objects.describe_offline() for objects in derived.values()]
+    return [f"-- {line}".rstrip() for text in texts for line in text.splitlines()]
+
+
+def _command() -> str:
+    """Return the name of the function of `alembic.command` that is running."""
+    function = context.get_context().opts["fn"]
+    return str(function.__qualname__.partition(".")[0])
+
+
+def _steps() -> tuple[Any, ...]:
+    """Return the revisions that will be run, as Alembic's steps."""
+    migration = context.get_context()
+    return tuple(migration.opts["fn"](migration.get_current_heads(), migration))
+
+
+def _environment_text(name: str) -> str:
+    script = context.get_context().opts["script"]
+    return (Path(script.dir) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextmanager
+def _connection(config: Config, options: MigrationOptions) -> Iterator[sa.Connection]:
+    """Give the connection to work on: the caller's or a new one."""
+    given: sa.Connection | None = config.attributes.get("connection")
+    if given is None:
+        with (
+            checked_connection(options.url, application_name="alembic (tapdb)") as connection,
+            _plain(connection),
+        ):
+            yield connection
+    else:
+        with _plain(given):
+            yield given
+
+
+@contextmanager
+def _plain(connection: sa.Connection) -> Iterator[None]:
+    """Keep psycopg from preparing texts that hold several statements, and log what the server has to say."""
+    driver = driver_connection(connection)
+    threshold, driver.prepare_threshold = driver.prepare_threshold, None
+    driver.add_notice_handler(_log_notice)
+    try:
+        yield
+    finally:
+        driver.remove_notice_handler(_log_notice)
+        driver.prepare_threshold = threshold
+
+
+def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
+    level = logging.WARNING if diagnostic.severity_nonlocalized == "WARNING" else logging.INFO
+    _log.log(level, "%s", diagnostic.message_primary)
+
+
+@contextmanager
+def _one_message(config: Config) -> Iterator[None]:
+    """Turn errors of ours and of the database into one message, without a traceback."""
+    try:
+        with refusals_are_ours():
+            yield
+    except TapdbError as error:
+        if config.cmd_opts is None:
+            raise CommandError(str(error)) from error
+        sys.stderr.write(f"Error: {error}\n")
+        raise SystemExit(error.exit_code) from error

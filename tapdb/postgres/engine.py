@@ -1,0 +1,225 @@
+"""Engines and connections whose failures are one clear message, without a password or the SQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import ExceptionContext
+
+from tapdb.errors import DatabaseUnavailableError, SettingsError, TapdbError
+from tapdb.settings import database_url
+
+CONNECT_TIMEOUT_S = 10
+
+
+def create_engine(
+    url: str | sa.URL | None = None, *, read_only: bool = False, application_name: str = "tapdb"
+) -> sa.Engine:
+    """Return an engine for the database that the user means.
+
+    Nothing is connected yet. A connection that cannot be made, or that breaks, raises
+    `DatabaseUnavailableError`.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given (`tapdb.settings.database_url`).
+    read_only
+        Whether every transaction is ``READ ONLY``.
+    application_name
+        Name under which a DBA sees the session in ``pg_stat_activity``.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the URL cannot be understood.
+    """
+    target = url if isinstance(url, sa.URL) else database_url(url)
+    arguments: dict[str, Any] = {}
+    if "application_name" not in target.query:
+        arguments["application_name"] = application_name
+    if "connect_timeout" not in target.query:
+        arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+    if "client_encoding" not in target.query:
+        # Descriptions have characters that PGCLIENTENCODING may lack.
+        arguments["client_encoding"] = "utf8"
+    options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
+    engine = sa.create_engine(target, connect_args=arguments, execution_options=options)
+    sa.event.listen(engine, "handle_error", _translate, retval=True)
+    return engine
+
+
+@contextmanager
+def checked_connection(
+    url: str | sa.URL | None = None, *, read_only: bool = False, application_name: str = "tapdb"
+) -> Iterator[sa.Connection]:
+    """Connect once and close for good at the end; nothing is committed unless the caller does so.
+
+    Parameters
+    ----------
+    url, read_only, application_name
+        As for `create_engine`.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        Raised if the connection cannot be made, or breaks.
+    SettingsError
+        Raised if the URL cannot be understood.
+    """
+    engine = create_engine(url, read_only=read_only, application_name=application_name)
+    try:
+        with engine.connect() as connection:
+            try:
+                yield connection
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if is_right_refused(error):
+                    driver = connection.connection.driver_connection
+                    assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
+                    error.add_note(f'user "{driver.info.user}"')
+                raise
+    finally:
+        engine.dispose()
+
+
+def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """Return psycopg's connection below one of SQLAlchemy's, for what only the driver can do.
+
+    Raises
+    ------
+    SettingsError
+        Raised if another driver is below: the engine was not made by `create_engine`.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        problem = f"is one of {type(driver).__module__}"
+        raise SettingsError("connection", problem, "connect by postgresql+psycopg, as tapdb does")
+    return driver
+
+
+def describe_target(url: sa.URL) -> str:
+    """Return in words where a connection goes, without its password.
+
+    What the URL leaves open is said to come from libpq's defaults.
+    """
+    host = url.host or url.query.get("host")
+    place = f" on {host}{f':{url.port}' if url.port else ''}" if host else ""
+    name = f'database "{url.database}"' if url.database else "the database"
+    user = f' as user "{url.username}"' if url.username else ""
+    return f"{name}{place}{user}" if host or url.database else f"{name} that PG* and .pgpass name{user}"
+
+
+def _translate(context: ExceptionContext) -> BaseException | None:
+    """Replace a failed or broken connection by an error of ours; leave every other error alone."""
+    error = context.original_exception
+    if not isinstance(error, Exception):
+        # Somebody pressed Ctrl-C: SQLAlchemy gives the connection up, but the database is there.
+        return None
+    connecting = context.connection is None and isinstance(error, psycopg.Error)
+    if not (connecting or context.is_disconnect):
+        return None
+    url = context.engine.url if context.engine is not None else sa.URL.create("postgresql")
+    return DatabaseUnavailableError(describe_target(url), _without_password(str(error), url.password))
+
+
+def _without_password(message: str, password: object) -> str:
+    """Return a message of libpq on one line, the password blotted out should it ever be in there."""
+    line = " ".join(message.split())
+    return line.replace(str(password), "***") if password else line
+
+
+class DatabaseRefusedError(TapdbError):
+    """PostgreSQL refused a statement, for a reason that has no error of its own; the transaction is undone.
+
+    Parameters
+    ----------
+    reason
+        What PostgreSQL said, with its detail and hint.
+    during
+        What was to be done.
+    """
+
+    remedy = "Nothing was changed."
+
+    def __init__(self, reason: str, during: str) -> None:
+        self.reason = reason
+        self.during = during
+        super().__init__(f"the database refused{during and ' ' + during}: {reason}\n{self.remedy}")
+
+
+class RightRefusedError(DatabaseRefusedError):
+    """The current user lacks a right that nobody checked before.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "The user lacks a right. Members of tapdb_reader may read what is published, members of tapdb_owner "
+        "may change what tapdb has made: a superuser runs GRANT tapdb_reader TO ... or GRANT tapdb_owner TO "
+        "... All else is granted by its owner. Nothing was changed."
+    )
+
+
+class ObjectMissingError(DatabaseRefusedError):
+    """A table, schema or function that a statement names is not there.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "Connect to a database that tapdb has migrated, or migrate this one: tapdb migrate upgrade. "
+        "Nothing was changed."
+    )
+
+
+_BY_SQLSTATE: dict[str, type[DatabaseRefusedError]] = {
+    "42501": RightRefusedError,
+    "42P01": ObjectMissingError,
+    "3F000": ObjectMissingError,
+    "42883": ObjectMissingError,
+}
+
+
+@contextmanager
+def refusals_are_ours() -> Iterator[None]:
+    """Turn errors of the database into errors of ours, without the SQL that they would carry along.
+
+    Raises
+    ------
+    DatabaseRefusedError
+        Raised for everything that the database refuses inside of the ``with`` block.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise _refusal(error.orig, error) from error
+    except psycopg.Error as error:
+        raise _refusal(error, error) from error
+
+
+def is_right_refused(error: BaseException) -> bool:
+    """Return whether an error of SQLAlchemy or the driver says that the user lacks a right."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(cause, psycopg.errors.InsufficientPrivilege)
+
+
+def notes_of(error: BaseException) -> str:
+    """Return the notes of an exception: what was being done when it was raised."""
+    return "; ".join(getattr(error, "__notes__", ()))
+
+
+def _refusal(cause: BaseException | None, error: Exception) -> DatabaseRefusedError:
+    if not isinstance(cause, psycopg.Error):
+        return DatabaseRefusedError(str(cause), notes_of(error))
+    said = cause.diag
+    parts = (said.message_primary or str(cause), said.message_detail, said.message_hint)
+    kind = _BY_SQLSTATE.get(cause.sqlstate or "", DatabaseRefusedError)
+    return kind("\n".join(part for part in parts if part), notes_of(error))

@@ -1,0 +1,123 @@
+"""The house: small folders, deep modules, one direction, and names where a stranger looks for them."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tools.structure import (
+    PROJECT,
+    Module,
+    class_chains,
+    import_cycles,
+    lone_subclasses,
+    modules_in_folders,
+    read_modules,
+    repeated_lines,
+)
+
+LONGEST, SHORTEST, LARGEST_FOLDER, DEEPEST_CHAIN = 600, 40, 16, 3
+
+LONG_WITH_A_REASON = {
+    "adql/parser.py": "one class: what it reads calls what it reads, down to literals and up again",
+}
+SHORT_WITH_A_REASON = {
+    "ppdb_replay/snapshot.py": "a wall: the one value that rewriting, replay and the clock share",
+    "tapdb/collecting.py": "for readers of Felis and writers of TAP_SCHEMA, with nothing else in common",
+}
+# File names that may stand in several folders of a package: roles of every job, and stages of ADQL that both
+# the check and each back end have.
+ROLES = {"cli", "errors", "derived"}
+STAGES = {"query", "values", "functions", "geometry"}
+REPEATED_WITH_A_REASON = {
+    # adql is pure and knows no VOTable; a column of a result is described in both in the same words.
+    "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
+    # Options of commands that are the same to users.
+    "obscore_view/cli/look.py": {"tap_schema/cli.py"},
+}
+
+MODULES = read_modules()
+FOLDERS = sorted({module.path.parent for module in MODULES})
+
+
+def test_a_module_is_deep_and_not_too_long() -> None:
+    sizes = {
+        module.path.as_posix(): len(module.lines) for module in MODULES if module.path.stem != "__init__"
+    }
+    assert {path for path, size in sizes.items() if size > LONGEST} == LONG_WITH_A_REASON.keys()
+    assert {path for path, size in sizes.items() if size < SHORTEST} == SHORT_WITH_A_REASON.keys()
+
+
+def test_a_folder_holds_few_modules() -> None:
+    counts = modules_in_folders(MODULES)
+    assert sum(counts.values()) > 150
+    assert {path: count for path, count in counts.items() if count > LARGEST_FOLDER} == {}
+
+
+def test_classes_stand_on_few_others() -> None:
+    chains = class_chains(MODULES)
+    assert len(chains) > 100
+    assert {name: chain for name, chain in chains.items() if len(chain) > DEEPEST_CHAIN} == {}
+
+
+def test_no_abstract_class_has_a_single_subclass() -> None:
+    assert lone_subclasses(class_chains(MODULES)) == {}
+
+
+def test_only_packages_list_what_is_public() -> None:
+    """Elsewhere an underscore says what is private."""
+    assert [module.name for module in MODULES if module.public and module.path.stem != "__init__"] == []
+
+
+def test_what_a_package_lists_is_used_elsewhere() -> None:
+    others = [*read_modules(("tests", "benchmarks", "examples", "tools", "migrations")), *MODULES]
+    used: dict[str, set[str]] = defaultdict(set)
+    for module in others:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module != module.name:
+                used[node.module] |= {alias.name for alias in node.names}
+    pages = "\n".join(file.read_text(encoding="utf-8") for file in PROJECT.glob("docs/*.md"))
+    listed = [(module.name, name) for module in MODULES for name in module.public]
+    assert len(listed) > 20
+    assert [
+        f"{module}.{name}" for module, name in listed if name not in used[module] and name not in pages
+    ] == []
+
+
+def test_a_file_name_stands_in_one_folder_of_a_package_unless_it_is_a_role() -> None:
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for module in MODULES:
+        allowed = ROLES | {"__init__"} | (STAGES if module.package == "adql" else set())
+        # A command is called as its users call it, whatever module does the work.
+        if module.path.stem not in allowed and module.path.parent.name != "cli":
+            places[module.package, module.path.stem].append(module.path.parent.as_posix())
+    assert {name: folders for name, folders in places.items() if len(folders) > 1} == {}
+
+
+@pytest.mark.parametrize("folder", [one for one in FOLDERS if one != Path("adql")], ids=str)
+def test_a_folder_says_in_which_order_to_read_it(folder: Path) -> None:
+    tree = ast.parse((PROJECT / folder / "__init__.py").read_text(encoding="utf-8"))
+    text = ast.get_docstring(tree) or ""
+    parts = [module.path.stem for module in MODULES if module.path.parent == folder]
+    parts += [other.name for other in FOLDERS if other.parent == folder]
+    missing = [name for name in parts if not name.startswith("__") and not re.search(rf"`{name}`", text)]
+    assert missing == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert import_cycles() == []
+
+
+def test_packages_have_no_six_lines_in_common() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for first, second in repeated_lines(MODULES):
+        found[first.partition(":")[0]].add(second.partition(":")[0])
+    assert dict(found) == REPEATED_WITH_A_REASON
+
+
+def test_what_is_repeated_would_be_seen() -> None:
+    text = "".join(f"line_{number} = {number}\n" for number in range(6))
+    pair = [Module(Path(name, "one.py"), text) for name in ("first", "second")]
+    assert repeated_lines(pair) == [("first/one.py:1", "second/one.py:1")]
