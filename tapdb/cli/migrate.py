@@ -109,8 +109,25 @@ def _takes_options(run: Callable[..., None]) -> Callable[..., None]:
     return with_config
 
 
+def _named(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return revisions as they are, none of them empty: Alembic takes an empty one for a mistake of its own.
+
+    Raises
+    ------
+    SettingsError
+        Raised for an empty revision, also before or after the colon of a range.
+    """
+    if not all(value.split(":")):
+        raise SettingsError(
+            parameter.make_metavar(_context),
+            f"{value!r} names no revision",
+            "'tapdb migrate history' lists them",
+        )
+    return value
+
+
 @migrate.command(context_settings=_RELATIVE)
-@click.argument("revision", default="head")
+@click.argument("revision", default="head", callback=_named)
 @_takes_options
 @dry_run_option
 def upgrade(config: Config, revision: str, *, dry_run: bool) -> None:
@@ -123,7 +140,7 @@ def upgrade(config: Config, revision: str, *, dry_run: bool) -> None:
 
 
 @migrate.command(context_settings=_RELATIVE)
-@click.argument("revision")
+@click.argument("revision", callback=_named)
 @_takes_options
 @dry_run_option
 def downgrade(config: Config, revision: str, *, dry_run: bool) -> None:
@@ -152,7 +169,7 @@ def check(config: Config) -> None:
 
 
 @migrate.command()
-@click.argument("revisions", default=f"{_BASE}:head")
+@click.argument("revisions", default=f"{_BASE}:head", callback=_named)
 @_takes_options
 def sql(config: Config, revisions: str) -> None:
     """Print the SQL of a migration as one transaction, for psql; no database is needed.
