@@ -1,4 +1,4 @@
-"""Where something stands that a person wrote."""
+"""The errors of tapdb, where something stands that a person wrote, and which name that person meant."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Place:
 
 
 # difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
-_LONGEST_COMPARED = 200
+_LONGEST_COMPARED = 64
 _MOST_SHOWN = 20
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from adql import tree
 from adql.check.checker import Checker
-from adql.check.scope import CommonRelation, FromItem, JoinedItems, Relation, Scope, as_relation, did_you_mean
+from adql.check.scope import CommonRelation, FromItem, JoinedItems, Relation, Scope, as_relation
 from adql.check.values import bound
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableMetadata, TableOrigin, columns_by_name
 from adql.names import Identifier, identifier_of, same_name
 from adql.types import common_family
+from tapdb.errors import did_you_mean
 
 
 def relations_of(

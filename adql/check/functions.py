@@ -10,13 +10,14 @@ from adql import tree
 from adql.check import geometry
 from adql.check.checker import Checker, called, numbers
 from adql.check.literals import fitted
-from adql.check.scope import Scope, did_you_mean
+from adql.check.scope import Scope
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.tree import type_of
 from adql.types import DOUBLE, TEXT, ValueType, common_type, promote, without_meaning
 from adql.units import UnitError, conversion_factor, power_unit
 from adql.walk import constant_value
 from adql.words import AGGREGATES, FUNCTIONS, POWER_UNIT, ROOT_UNIT, SAME_UNIT
+from tapdb.errors import did_you_mean
 
 # What other databases call them.
 _SYNONYMS = {

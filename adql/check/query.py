@@ -6,7 +6,7 @@ from dataclasses import replace
 from adql import tree
 from adql.check.checker import Checker, Rules
 from adql.check.from_clause import check_aliases, relations_of
-from adql.check.scope import CommonRelation, Groups, Scope, as_relation, did_you_mean
+from adql.check.scope import CommonRelation, Groups, Scope, as_relation
 from adql.check.values import CONDITION_RULES, VALUE_RULES, bound
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import DEFAULT_LIMITS, Limits
@@ -15,6 +15,7 @@ from adql.names import Identifier, same_name
 from adql.tree import type_of
 from adql.types import GEOMETRIES, TEXT, ValueType, common_type, without_meaning
 from adql.walk import transform
+from tapdb.errors import did_you_mean
 
 _Columns = tuple[ColumnMetadata, ...]
 _SetOperand = tree.Select | tree.SetOperation | tree.Query

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Protocol
 
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, columns_by_name
@@ -13,9 +12,6 @@ from adql.names import Identifier, names_match, same_name
 from adql.tree import Aggregate, AllColumns, Column, Expression, Node, Output, Query
 from adql.types import TEXT
 from adql.walk import children, fields_of
-
-# difflib compares every name with every other: a name of a megabyte has no neighbours worth that.
-_LONGEST_COMPARED = 64
 
 
 class FromItem(Protocol):
@@ -306,12 +302,3 @@ def as_relation(columns: tuple[ColumnMetadata, ...]) -> tuple[ColumnMetadata, ..
     if all(column.type.family != "null" for column in columns):
         return columns
     return tuple(replace(column, type=TEXT) if column.type.family == "null" else column for column in columns)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the known name that is most like the written one; empty if no name is close."""
-    if len(name) > _LONGEST_COMPARED:
-        return ""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f'did you mean "{by_lower[close[0]]}"?' if close else ""

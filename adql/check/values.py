@@ -10,7 +10,7 @@ from adql.check.checker import NUMERIC, Checker, at_fault, called
 from adql.check.functions import check_function
 from adql.check.geometry import geometry_of_text
 from adql.check.literals import fitted, is_missing_day
-from adql.check.scope import Scope, did_you_mean
+from adql.check.scope import Scope
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.metadata import ColumnOrigin
 from adql.names import same_name
@@ -35,6 +35,7 @@ from adql.types import (
 )
 from adql.units import product_unit, sum_unit
 from adql.walk import children, walk
+from tapdb.errors import did_you_mean
 
 _TEXTUAL = frozenset(("string", "region", "uuid", "time", "numeric", "any"))
 _ORDERED = frozenset(("string", "region", "uuid", "time", "numeric", "boolean", "any", "null"))
