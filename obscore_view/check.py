@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,38 +19,9 @@ from obscore_view.view.make import lost_estimators, stored_config
 from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
+from tapdb.findings import Finding
 from tapdb.postgres.pgsphere import SPoly
 from tapdb.sources import execute_query, read_query
-
-Severity = Literal["drift", "performance", "notice"]
-"""``drift``: the view is not what it would be if it were made now. ``performance``: answers are right,
-but slow. ``notice``: nothing is wrong, but it is good to know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a check found.
-
-    Attributes
-    ----------
-    severity
-        How bad it is.
-    what
-        What it is about, such as ``dataset type raw`` or ``trigger plain_visit_footprint_insert``.
-    detail
-        What was found.
-    remedy
-        What to do about it; may be empty.
-    """
-
-    severity: Severity
-    what: str
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.what}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
-
 
 REFRESH = "tapdb obscore refresh"
 """What makes a view anew."""
@@ -81,11 +52,11 @@ def _versions(then: MappingABC[str, Any], registry: Registry) -> Iterator[Findin
     now = registry.fingerprint(())
     if now["universe"] != then["universe"]:
         detail = f"was version {then['universe']}, is version {now['universe']}"
-        yield Finding("drift", "dimension universe", detail, REFRESH)
+        yield _drift("dimension universe", detail, REFRESH)
     for role in _LAYOUT_ROLES:
         before, after = (_manager(one["managers"].get(role)) for one in (then, now))
         if before != after:
-            yield Finding("drift", f"{role} manager", f"was {before}, is {after}", REFRESH)
+            yield _drift(f"{role} manager", f"was {before}, is {after}", REFRESH)
 
 
 def _manager(manager: MappingABC[str, str] | None) -> str:
@@ -105,21 +76,21 @@ def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Fin
         )
         if was is not None:
             if change := _change(was, is_now):
-                yield Finding("drift", name, change, REFRESH)
+                yield _drift(name, change, REFRESH)
             continue
         missing = sorted({place.tags_table for place in now.places} - shown[now.name])
         if is_now is None:
-            yield Finding("notice", name, "is configured and not registered: it has no rows yet")
+            yield _notice(name, "is configured and not registered: it has no rows yet")
         if missing and is_now is not None:
             group = ", ".join(is_now.required) or "none"
             detail = f"was registered since, in a dimension group that the view does not read ({group})"
-            yield Finding("drift", name, detail, REFRESH)
+            yield _drift(name, detail, REFRESH)
         elif missing:
             detail = f"would not be seen in tags tables that are new: {', '.join(missing)}"
-            yield Finding("drift", name, detail, REFRESH)
+            yield _drift(name, detail, REFRESH)
         elif is_now is not None:
             detail = "was registered since; its datasets are in the view"
-            yield Finding("notice", name, detail, f"{REFRESH} makes the view smaller")
+            yield _notice(name, detail, f"{REFRESH} makes the view smaller")
 
 
 def _dataset_type(content: MappingABC[str, Any]) -> DatasetType:
@@ -146,20 +117,20 @@ def _columns(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding
     for table, columns in then["columns"].items():
         now = registry.columns.get(table)
         if columns and now is None:
-            yield Finding("drift", f"table {registry.schema}.{table}", "is not there any more", REFRESH)
+            yield _drift(f"table {registry.schema}.{table}", "is not there any more", REFRESH)
             continue
         for column, was in columns.items():
             is_now = (now or {}).get(column)
             if is_now != was:
                 detail = f"was {was}, " + ("is not there any more" if is_now is None else f"is {is_now}")
-                yield Finding("drift", f"column {registry.schema}.{table}.{column}", detail, REFRESH)
+                yield _drift(f"column {registry.schema}.{table}.{column}", detail, REFRESH)
 
 
 def _datastores(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
     before, now = tuple(then["datastore_tables"]), mapping.registry.datastore_tables
     if mapping.config.tapdb.datastore_tables is None and before != now:
         detail = f"were {', '.join(before) or 'none'}; are {', '.join(now) or 'none'}"
-        yield Finding("drift", "tables of the datastores", detail, REFRESH)
+        yield _drift("tables of the datastores", detail, REFRESH)
 
 
 _REMEDY = f"{REFRESH} --rebuild-footprints"
@@ -192,7 +163,7 @@ def check_rows(
             wrong = connection.scalar(_different(kept)) or 0
             found += [f"has {wrong} rows with other values"] if wrong else []
         if found:
-            yield Finding("drift", f"table {SCHEMA}.{kept.name}", " and ".join(found), _REMEDY)
+            yield _drift(f"table {SCHEMA}.{kept.name}", " and ".join(found), _REMEDY)
 
 
 def _is_there(connection: sa.Connection, kept: KeptTable) -> bool:
@@ -295,17 +266,17 @@ def _views(view: StoredView, relations: Relations) -> Iterator[Finding]:
     for schema, name in view.objects.views:
         found = relations.get((schema, name))
         if found is None or found.kind != "v":
-            yield Finding("drift", f"view {schema}.{name}", "is missing", REFRESH)
+            yield _drift(f"view {schema}.{name}", "is missing", REFRESH)
 
 
 def _tables(view: StoredView, relations: Relations) -> Iterator[Finding]:
     for schema, name in view.objects.tables:
         found = relations.get((schema, name))
         if found is None or found.kind != "r":
-            yield Finding("drift", f"table {schema}.{name}", "is missing", _REBUILD)
+            yield _drift(f"table {schema}.{name}", "is missing", _REBUILD)
         elif not found.has_key:
             detail = "has no primary key: its triggers cannot keep it"
-            yield Finding("drift", f"table {schema}.{name}", detail, _REBUILD)
+            yield _drift(f"table {schema}.{name}", detail, _REBUILD)
 
 
 def _indexes(view: StoredView, relations: Relations) -> Iterator[Finding]:
@@ -313,9 +284,9 @@ def _indexes(view: StoredView, relations: Relations) -> Iterator[Finding]:
         found = relations.get((view.registry_schema, name))
         what = f"index {view.registry_schema}.{name}"
         if found is None:
-            yield Finding("drift", what, "is missing", REFRESH)
+            yield _drift(what, "is missing", REFRESH)
         elif not found.valid:
-            yield Finding("performance", what, "is not valid, PostgreSQL does not use it", "REINDEX")
+            yield _slow(what, "is not valid, PostgreSQL does not use it", "REINDEX")
 
 
 def _triggers(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
@@ -324,10 +295,10 @@ def _triggers(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     for table, name in view.objects.triggers:
         what = f"trigger {name} on {view.registry_schema}.{table}"
         if (table, name) not in found:
-            yield Finding("drift", what, "is missing", _REBUILD)
+            yield _drift(what, "is missing", _REBUILD)
         elif problem := _NEVER_FIRES.get(found[table, name]):
             enable = f"ALTER TABLE ... ENABLE TRIGGER, then {_REBUILD} for what it missed"
-            yield Finding("drift", what, problem, enable)
+            yield _drift(what, problem, enable)
 
 
 def _rights(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
@@ -340,14 +311,14 @@ def _rights(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     )
     for name in connection.scalars(query.order_by(tables.c.table_name)):
         what = f"table {view.registry_schema}.{name}"
-        yield Finding("drift", what, "may no longer be read by tapdb_owner, who owns the view", REFRESH)
+        yield _drift(what, "may no longer be read by tapdb_owner, who owns the view", REFRESH)
 
 
 def _estimates(connection: sa.Connection, config: ObsCoreConfig) -> Iterator[Finding]:
     if config.tapdb.geometry == "table" and (lost := lost_estimators(connection)):
         detail = f"have lost the selectivity estimator that plans of cone searches need: {', '.join(lost)}"
         remedy = "as a superuser: SELECT tapdb.set_region_selectivity('eqsel')"
-        yield Finding("performance", "operators of pg_sphere", detail, remedy)
+        yield _slow("operators of pg_sphere", detail, remedy)
 
 
 def _statistics(view: StoredView, relations: Relations) -> Iterator[Finding]:
@@ -357,14 +328,14 @@ def _statistics(view: StoredView, relations: Relations) -> Iterator[Finding]:
             continue
         what = f"table {schema}.{name}"
         if not found.analysed:
-            yield Finding("performance", what, "was never analysed", f"ANALYZE {schema}.{name}")
+            yield _slow(what, "was never analysed", f"ANALYZE {schema}.{name}")
         if (schema, name) not in view.objects.footprints:
             continue
         if _DISTINCT not in found.options:
             remedy = f"ALTER TABLE {schema}.{name} ALTER pgs_region SET (n_distinct = -1), then ANALYZE"
-            yield Finding("performance", what, "has lost the option n_distinct of its polygons", remedy)
+            yield _slow(what, "has lost the option n_distinct of its polygons", remedy)
         if not found.has_polygon_index:
-            yield Finding("performance", what, "has no GiST index on its polygons", _REBUILD)
+            yield _slow(what, "has no GiST index on its polygons", _REBUILD)
 
 
 def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
@@ -372,7 +343,7 @@ def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterato
     found = {(row.schema, row.name) for row in rows}
     for schema, name in view.objects.statistics:
         if (schema, name) not in found:
-            yield Finding("performance", f"statistics {schema}.{name}", "are missing", REFRESH)
+            yield _slow(f"statistics {schema}.{name}", "are missing", REFRESH)
 
 
 def check_view(
@@ -401,13 +372,28 @@ def check_view(
         stored = stored_config(view)
         mapping = plan_view(connection, stored, registry_schema=view.registry_schema)
     except (MissingRegistryError, UnsupportedRegistryError, ConfigError, MappingError) as error:
-        found.append(Finding("drift", f"registry in schema {view.registry_schema}", str(error)))
+        found.append(_drift(f"registry in schema {view.registry_schema}", str(error)))
     else:
         found += compare_registry(view.fingerprint, mapping)
         found += check_rows(connection, view, mapping, deep=deep)
         found += check_performance(connection, view, stored)
-    order = ("drift", "performance", "notice")
+    order = ("error", "warning", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+
+
+def _drift(subject: str, problem: str, remedy: str = "") -> Finding:
+    """Return that the view is not what it would be if it were made now."""
+    return Finding("error", "drift", subject, problem, remedy)
+
+
+def _slow(subject: str, problem: str, remedy: str) -> Finding:
+    """Return that answers are right, but slow."""
+    return Finding("warning", "performance", subject, problem, remedy)
+
+
+def _notice(subject: str, problem: str, remedy: str = "") -> Finding:
+    """Return what is good to know."""
+    return Finding("notice", "good-to-know", subject, problem, remedy)
 
 
 def _software(view: StoredView) -> list[Finding]:
@@ -416,8 +402,8 @@ def _software(view: StoredView) -> list[Finding]:
     older = _numbers(view.software_version) <= _numbers(__version__)
     detail = f"was made by tapdb {view.software_version}, this is {__version__}"
     if older:
-        return [Finding("drift", f"view {view.schema}.{view.name}", detail, REFRESH)]
-    return [Finding("notice", f"view {view.schema}.{view.name}", detail, "update tapdb here")]
+        return [_drift(f"view {view.schema}.{view.name}", detail, REFRESH)]
+    return [_notice(f"view {view.schema}.{view.name}", detail, "update tapdb here")]
 
 
 def _configuration(view: StoredView, config: ObsCoreConfig | None) -> list[Finding]:
@@ -430,7 +416,7 @@ def _configuration(view: StoredView, config: ObsCoreConfig | None) -> list[Findi
     if same:
         return []
     detail = "is another than the view was made from"
-    return [Finding("drift", "configuration", detail, f"{REFRESH} -c CONFIG")]
+    return [_drift("configuration", detail, f"{REFRESH} -c CONFIG")]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -212,7 +212,7 @@ class ObsCoreViews:
             if view is None or wanted.registry_schema not in {None, view.registry_schema}:
                 return False
             findings = check_view(connection, view, wanted.config)
-            if any(one.severity == "drift" for one in findings):
+            if any(one.severity == "error" for one in findings):
                 return False
         return True
 

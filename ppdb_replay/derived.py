@@ -215,7 +215,7 @@ class PpdbTables:
         if not has_clock(connection):
             return False
         made = bool(read_versioned_tables(connection)) or OPTION not in options
-        return made and not any(one.severity == "broken" for one in check(connection))
+        return made and not any(one.severity == "error" for one in check(connection))
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 import sqlalchemy as sa
@@ -15,21 +15,24 @@ import sqlalchemy as sa
 from adql import CompiledQuery, Limits, Metadata, Node, Query, Server, parse, to_postgres, validate
 from adql.dialect import dialect_named
 from adql.walk import children
-from tap_query.execute import Result, Session, fetch, read_server
+from tap_query.execute import Session, fetch, read_server
 from tap_query.execute import explain as explain_compiled
 from tap_query.metadata import read_felis, read_metadata
-from tapdb.cli.output import output_stream, url_option, write_table
+from tapdb.cli.output import (
+    RowOutput,
+    format_option,
+    maxrec_option,
+    output_option,
+    output_stream,
+    prints_rows,
+    url_option,
+)
 from tapdb.errors import SettingsError
 from tapdb.postgres.engine import checked_connection, driver_connection
-from tapdb.row_formats import write_csv, write_json
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
 
 _Command = Callable[..., None]
 _MAX_ROWS = 10_000
 
-output_option = click.option(
-    "-o", "--output", default="-", show_default=True, help="File to write; - is standard output."
-)
 timeout_option = click.option(
     "--timeout",
     type=click.IntRange(min=0),
@@ -56,13 +59,6 @@ _felis_option = click.option(
     metavar="FILE",
     help="Felis file or resource:// that says what is published, in place of TAP_SCHEMA; can be repeated.",
 )
-_maxrec_option = click.option(
-    "--maxrec",
-    type=click.IntRange(min=0),
-    default=_MAX_ROWS,
-    show_default=True,
-    help="Most rows to return.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class Service:
     felis
         Files that say what is published; TAP_SCHEMA does if there are none.
     max_rows
-        Most rows to return.
+        Maximum number of rows.
     """
 
     url: str | None
@@ -123,9 +119,7 @@ def takes_service(command: _Command) -> _Command:
     ) -> None:
         command(*arguments, service=Service(url, felis, maxrec), **others)
 
-    for option in (_maxrec_option, _felis_option, url_option):
-        with_service = option(with_service)
-    return with_service
+    return maxrec_option(_MAX_ROWS)(_felis_option(url_option(with_service)))
 
 
 def _read(text: str | None, file: Path | None, dialect: str) -> Query:
@@ -140,7 +134,6 @@ def _read(text: str | None, file: Path | None, dialect: str) -> Query:
     return parse(text or "", dialect=dialect_named(dialect))
 
 
-FORMATS = ("table", "json", "csv", "votable")
 _LONGEST = 60
 
 
@@ -151,29 +144,6 @@ def show_tree(node: Node, depth: int = 0) -> str:
     lines = ["  " * depth + type(node).__name__ + "  " + shown]
     lines += (show_tree(child, depth + 1) for child in children(node))
     return "\n".join(lines)
-
-
-def write_result(result: Result, form: str, stream: IO[bytes]) -> None:
-    """Write a result as a table for people, JSON, CSV or VOTable.
-
-    Raises
-    ------
-    ValueWriteError
-        Raised if a value is not of the type that its column is published with.
-    """
-    rows = list(plain_rows(result.columns, result.rows))
-    names = [column.name for column in result.columns]
-    match form:
-        case "votable":
-            overflow = (("QUERY_STATUS", "OVERFLOW"),) if result.overflow else ()
-            document = Document(columns=written_fields(result.columns, rows), row_count=len(rows))
-            write_votable(document, rows, stream, after=lambda: overflow)
-        case "json":
-            write_json(result.columns, rows, stream, overflow=result.overflow)
-        case "csv":
-            write_csv(names, rows, stream)
-        case _:
-            write_table(names, rows, stream)
 
 
 @click.group()
@@ -187,7 +157,7 @@ def query() -> None:
 
 @query.command("parse")
 @takes_query
-@click.option("--format", "form", type=click.Choice(["adql", "tree"]), default="adql", show_default=True)
+@format_option("adql", "tree")
 @output_option
 def parse_command(parsed: Query, *, output: str, form: str) -> None:
     """Print QUERY as strict ADQL on one line or as a tree, or say what is wrong with it."""
@@ -200,13 +170,9 @@ def parse_command(parsed: Query, *, output: str, form: str) -> None:
 @takes_query
 @takes_service
 @click.option("--inline", is_flag=True, help="Write constants into the SQL, so that psql can run it.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["sql", "json", "adql"]),
-    default="sql",
-    show_default=True,
-    help="The SQL; all of it as JSON; or the checked query as ADQL, all names written out.",
+@format_option(
+    *("sql", "json", "adql"),
+    help_text="The SQL; all of it as JSON; or the checked query as ADQL, all names written out.",
 )
 @output_option
 def translate(parsed: Query, *, service: Service, output: str, form: str, inline: bool) -> None:
@@ -226,7 +192,7 @@ def translate(parsed: Query, *, service: Service, output: str, form: str, inline
 @takes_service
 @timeout_option
 @click.option("--analyze", is_flag=True, help="Run the query, and show real times and rows.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option("text", "json")
 @output_option
 def explain(parsed: Query, *, service: Service, timeout: int, output: str, form: str, analyze: bool) -> None:
     """Print how the database would run QUERY."""
@@ -247,9 +213,8 @@ def explain(parsed: Query, *, service: Service, timeout: int, output: str, form:
 @takes_query
 @takes_service
 @timeout_option
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@output_option
-def run(parsed: Query, *, service: Service, timeout: int, output: str, form: str) -> None:
+@prints_rows
+def run(parsed: Query, *, service: Service, timeout: int, rows: RowOutput) -> None:
     """Run QUERY and print its rows."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)
@@ -259,8 +224,7 @@ def run(parsed: Query, *, service: Service, timeout: int, output: str, form: str
             max_rows=service.max_rows,
             session=Session(timeout_ms=1000 * timeout),
         )
-    with output_stream(output) as stream:
-        write_result(result, form, stream)
+    rows.write_result(result.columns, result.rows, overflow=result.overflow)
     if result.overflow:
         click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
 

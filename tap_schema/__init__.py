@@ -5,7 +5,7 @@ sources of one database together, `rollback` publishes again what was published 
 
 Read `rows` (what TAP_SCHEMA is), `catalog` and `column_types` (what the database says), `generate` (rows
 of it), `lint` (what is wrong), `script` (differences as SQL), `publish`, `stored` and `history`.
-`datalink` reads services, `identifiers` makes IDs, `files` writes VOSI, Felis and CSV, `derived` serves
+`datalink` reads services, `identifiers` makes IDs, `files` writes VOSI and Felis, `derived` serves
 migrations, `errors` and `cli` are what users see.
 """
 

@@ -1,11 +1,8 @@
 """``tapdb tap-schema``: generate, lint, compare, publish, take back, describe services, write files."""
 
-import csv
-import io
 import json
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
@@ -13,13 +10,11 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.table import Table
 
 from tap_schema.assemble import assemble
 from tap_schema.datalink import read_services
-from tap_schema.errors import Finding, UnpublishableError
-from tap_schema.files import felis_text, vosi_tables, write_csv
+from tap_schema.errors import UnpublishableError
+from tap_schema.files import felis_text, vosi_tables
 from tap_schema.generate.generate import Generated
 from tap_schema.history import plan_rollback, read_generations
 from tap_schema.history import rollback as roll_back
@@ -29,18 +24,21 @@ from tap_schema.publish import publish as publish_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.script import Statement, diff_rows
 from tap_schema.stored import read_rows
-from tapdb.cli.output import dry_run_option, output_stream, url_option
+from tapdb.cli.output import (
+    RowOutput,
+    dry_run_option,
+    format_option,
+    output_option,
+    output_stream,
+    prints_rows,
+    url_option,
+)
 from tapdb.cli.session import changing
 from tapdb.errors import SettingsError
 from tapdb.hooks.descriptions import load_standards
 from tapdb.postgres.engine import checked_connection, refusals_are_ours
 from tapdb.settings import read_settings
-
-_WIDTH = 240
-
-format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
+from tapdb.votable import write_csv
 
 _FILES = click.argument("files", nargs=-1, metavar="[FILES]...")
 _DATALINK = click.option(
@@ -119,43 +117,6 @@ def print_script(publication: Publication) -> None:
     for statement in publication.statements:
         click.echo(str(statement), nl=False)
     click.echo("COMMIT;")
-
-
-def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return findings as rows to print."""
-    return [
-        {
-            "severity": one.severity,
-            "rule": one.rule,
-            "place": str(one.place or ""),
-            "table": one.table,
-            "column": one.column,
-            "problem": one.problem,
-            "remedy": one.remedy,
-        }
-        for one in findings
-    ]
-
-
-def print_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str, file: Any = None
-) -> None:
-    """Print rows as JSON, CSV, or a table for people."""
-    if form == "json":
-        click.echo(json.dumps([dict(row) for row in rows], indent=2, default=str), file=file)
-    elif form == "csv":
-        writer = csv.DictWriter(file or sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-        # What is said on standard error afterwards comes after it, in a log that takes both.
-        (file or sys.stdout).flush()
-    elif rows:
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
-        # A terminal has a width; a file or a pipe needs none.
-        terminal = file is None and sys.stdout.isatty()
-        Console(file=file, width=None if terminal else _WIDTH).print(table, markup=False)
 
 
 @click.command()
@@ -267,7 +228,6 @@ def _say(publication: Publication, generated: Generated | None, *, dry_run: bool
         )
 
 
-_FINDING = ("severity", "rule", "place", "table", "column", "problem", "remedy")
 _GENERATION = (
     *("generation", "published_at", "row_count", "inserted", "updated", "deleted"),
     *("comment", "generator", "digest"),
@@ -290,21 +250,8 @@ _GENERATION = (
     show_default=True,
     help="Table of TAP_SCHEMA that CSV shows.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["vosi", "felis", "csv", "json"]),
-    default="vosi",
-    show_default=True,
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(allow_dash=True),
-    default="-",
-    metavar="FILE",
-    help="Default: standard output.",
-)
+@format_option("vosi", "felis", "csv", "json")
+@output_option
 def generate(
     sources: Sources,
     url: str | None,
@@ -327,7 +274,10 @@ def generate(
         known = ", ".join(row.schema_name for row in rows.schemas)
         raise SettingsError("--format felis", "a Felis file holds one schema", f"add --schema: {known}")
     with output_stream(output) as file:
-        file.writelines(piece.encode() for piece in _pieces(rows, form, table))
+        if form == "csv":
+            write_csv(ROW_TYPES[table]._fields, rows.by_table()[table], file)
+        else:
+            file.writelines(piece.encode() for piece in _pieces(rows, form))
 
 
 @click.command()
@@ -337,11 +287,11 @@ def generate(
 @click.option(
     "--values", is_flag=True, help="Read the tables of standards, too: forbidden values and NULLs in ObsCore."
 )
-@format_option
+@prints_rows
 def lint(
     sources: Sources,
     url: str | None,
-    form: str,
+    rows: RowOutput,
     *,
     strict: bool,
     values: bool,
@@ -361,17 +311,14 @@ def lint(
         *lint_rows(generated.rows, places=generated.places, standards=standards),
         *found,
     )
-    print_rows(finding_rows(findings), _FINDING, form)
-    _sum_up(findings)
-    bad = {"error", "warning"} if strict else {"error"}
-    sys.exit(1 if any(one.severity in bad for one in findings) else 0)
+    rows.write_findings(findings, strict=strict, nothing="Nothing to complain about.")
 
 
 @click.command()
 @source_options
 @url_option
-@format_option
-def diff(sources: Sources, url: str | None, form: str) -> None:
+@prints_rows
+def diff(sources: Sources, url: str | None, rows: RowOutput) -> None:
     """Say what publishing would change, and where FILES and database disagree; exit 1 if there is anything.
 
     Without FILES: whether what is published still fits the database.
@@ -379,34 +326,29 @@ def diff(sources: Sources, url: str | None, form: str) -> None:
     with looking(url) as connection:
         generated = sources.generate(connection)
         changes = diff_rows(read_rows(connection), generated.rows)
-    rows = [
+    differences = [
         {"what": one.kind, "table": one.table, "subject": one.subject, "details": one.details()}
         for one in changes
     ]
-    drift = [one for one in generated.findings if one.severity == "error"]
-    rows += [
-        {
-            "what": one.rule,
-            "table": "",
-            "subject": f"{one.table}.{one.column}" if one.column else one.table,
-            "details": one.problem,
-        }
-        for one in drift
+    differences += [
+        {"what": one.rule, "table": "", "subject": one.subject, "details": one.problem}
+        for one in generated.findings
+        if one.severity == "error"
     ]
-    print_rows(rows, ("what", "table", "subject", "details"), form)
-    if not rows:
-        click.echo("No difference.", err=True)
-    sys.exit(1 if rows else 0)
+    rows.write_records(("what", "table", "subject", "details"), differences)
+    if differences:
+        sys.exit(1)
+    click.echo("No difference.", err=True)
 
 
 @click.command()
 @url_option
-@format_option
-def history(url: str | None, form: str) -> None:
+@prints_rows
+def history(url: str | None, rows: RowOutput) -> None:
     """List all publications that changed anything, newest first."""
     with looking(url) as connection:
-        rows = [asdict(one) for one in read_generations(connection)]
-    print_rows(rows, _GENERATION, form)
+        generations = [asdict(one) for one in read_generations(connection)]
+    rows.write_records(_GENERATION, generations)
 
 
 def _only(rows: TapSchemaRows, schema: str) -> TapSchemaRows:
@@ -433,28 +375,15 @@ def _only(rows: TapSchemaRows, schema: str) -> TapSchemaRows:
     )
 
 
-def _pieces(rows: TapSchemaRows, form: str, table: str) -> Iterator[str]:
+def _pieces(rows: TapSchemaRows, form: str) -> Iterator[str]:
     """Yield rows in a format; VOSI tables, which are long, a table at a time."""
-    text = io.StringIO(newline="")
     if form == "vosi":
         yield from vosi_tables(rows)
     elif form == "felis":
         yield felis_text(rows, rows.schemas[0].schema_name)
-    elif form == "csv":
-        write_csv(rows, table, text)
     else:
         content = {name: [row._asdict() for row in of_table] for name, of_table in rows.by_table().items()}
-        print_rows([content], (), "json", text)
-    yield text.getvalue()
-
-
-def _sum_up(findings: tuple[Finding, ...]) -> None:
-    """Say how much was found, by rule, on standard error."""
-    counts = Counter((one.severity, one.rule) for one in findings)
-    for (severity, rule), count in sorted(counts.items()):
-        click.echo(f"{count} {severity}{'s' if count > 1 else ''}: {rule}", err=True)
-    if not findings:
-        click.echo("Nothing to complain about.", err=True)
+        yield f"{json.dumps([content], indent=2, ensure_ascii=False)}\n"
 
 
 @click.group("tap-schema")

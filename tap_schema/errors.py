@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tapdb.errors import DatabaseNotReadyError, Place, TapdbError
-
-Severity = Literal["error", "warning"]
-"""``error``: a client is misled, or a query by a published name fails. ``warning``: something is missing or
-doubtful."""
+from tapdb.findings import Severity, finding_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +14,8 @@ class Finding:
     Attributes
     ----------
     severity
-        How bad it is.
+        ``error``: a client is misled, or a query by a published name fails. ``warning``: something is missing
+        or doubtful.
     rule
         Name of what is violated, such as ``unit`` or ``column-missing``.
     table, column
@@ -39,11 +36,13 @@ class Finding:
     remedy: str
     place: Place | None = None
 
+    @property
+    def subject(self) -> str:
+        """Table or column that it is about."""
+        return f"{self.table}.{self.column}" if self.column else self.table
+
     def __str__(self) -> str:
-        where = f"{self.table}.{self.column}" if self.column else self.table
-        start = f"{self.place}: " if self.place is not None else ""
-        subject = f"{where}: " if where else ""
-        return f"{start}{self.severity}: {subject}{self.problem}; {self.remedy} [{self.rule}]"
+        return finding_text(self)
 
 
 _MOST_SHOWN = 20

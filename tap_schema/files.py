@@ -1,35 +1,16 @@
-"""TAP_SCHEMA in files: VOSI tables, Felis and CSV, each streamed."""
+"""TAP_SCHEMA in files: VOSI tables and Felis, each streamed."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
-from typing import IO, Any
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import yaml
 
 from adql.names import split_name
-from tap_schema.rows import ROW_TYPES, ColumnRow, KeyColumnRow, KeyRow, TableRow, TapSchemaRows
-
-
-def write_csv(rows: TapSchemaRows, table: str, file: IO[Any]) -> None:
-    """Write the rows of one table with a header; what is NULL is empty.
-
-    Parameters
-    ----------
-    rows
-        Rows of a TAP_SCHEMA.
-    table
-        Name of the table, such as ``columns``.
-    file
-        File to write to, opened with ``newline=""``.
-    """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(ROW_TYPES[table]._fields)
-    writer.writerows(rows.by_table()[table])
-
+from tap_schema.rows import ColumnRow, KeyColumnRow, KeyRow, TableRow, TapSchemaRows
 
 _NUMBERS = {
     "boolean": "boolean",

@@ -3,7 +3,7 @@
 Read `errors`, `settings` and `sources` (SQL as text) first, then the folders: `postgres` connects,
 `hooks` is how jobs ask each other, `migrate` is Alembic's environment, `felis` reads descriptions,
 `votable` writes results, `server` starts a private PostgreSQL, `cli` is the command ``tapdb``.
-`row_formats` writes CSV and JSON, `xml_text` is for all XML, `extras` says which package is missing,
+`findings` are what checks report, `xml_text` is for all XML, `extras` says which package is missing,
 `collecting` puts off the search for garbage.
 """
 

@@ -9,7 +9,6 @@ from obscore_view.cli.session import (
     config_option,
     geometry_option,
     given_config,
-    progress_bar,
     registry_schema_option,
     required_config,
     view_option,
@@ -29,7 +28,7 @@ from obscore_view.view.make import (
     stored_config,
 )
 from obscore_view.view.store import StoredView, read_stored_views
-from tapdb.cli.output import describe_option, dry_run_option, url_option
+from tapdb.cli.output import describe_option, dry_run_option, progress_bar, url_option
 from tapdb.cli.session import changing, print_statements
 from tapdb.postgres.engine import checked_connection
 from tapdb.settings import read_settings

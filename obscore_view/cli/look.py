@@ -1,18 +1,12 @@
 """Commands that change nothing: init, plan, check, mapping, resolve."""
 
-import csv
-import io
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.table import Table
 
 from obscore_view.check import check_view
 from obscore_view.cli.session import (
@@ -31,24 +25,16 @@ from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.view.changes import plan_view
 from obscore_view.view.make import find_stored_view
 from obscore_view.view.store import mapping_rows, read_stored_views
-from tapdb.cli.output import output_stream, url_option
-from tapdb.errors import SettingsError
+from tapdb.cli.output import RowOutput, format_option, output_option, output_stream, prints_rows, url_option
+from tapdb.errors import Place, SettingsError
 from tapdb.postgres.engine import checked_connection
 from tapdb.settings import read_settings
-from tapdb.votable import Document, Field, write_votable, written_fields
 
 
 @click.command()
 @url_option
 @registry_schema_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(allow_dash=True),
-    default="-",
-    metavar="FILE",
-    help="Default: standard output.",
-)
+@output_option
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 def init(url: str | None, registry_schema: str | None, output: str, *, force: bool) -> None:
     """Write a first ObsCore configuration (YAML) for the Butler registry in the database.
@@ -79,11 +65,6 @@ _SHOWN = (
     "dataproduct_subtype",
     "calib_level",
 )
-_WIDTH = 240
-
-_format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
 
 
 @click.command()
@@ -92,9 +73,9 @@ _format_option = click.option(
 @view_option
 @click.option("--deep", is_flag=True, help="Compare all values of the kept tables, not only their keys.")
 @click.option("--strict", is_flag=True, help="Exit 1 also if the view is right, but slower than it could be.")
-@_format_option
+@prints_rows
 def check(
-    config: Path | None, url: str | None, view: str | None, form: str, *, deep: bool, strict: bool
+    config: Path | None, url: str | None, view: str | None, rows: RowOutput, *, deep: bool, strict: bool
 ) -> None:
     """Say whether views still fit their registry; exit 1 if one does not.
 
@@ -112,18 +93,14 @@ def check(
         names = {f"{one.schema}.{one.name}": one for one in views}
         if given is not None and given.by_option and given.view not in names:
             raise ViewMissingError(given.view, tuple(names))
-        rows = [
-            {"view": name, **asdict(finding)}
+        found = [
+            replace(finding, place=Place(name))
             for name, one in names.items()
             for finding in check_view(
                 connection, one, given.config if given is not None and given.view == name else None, deep=deep
             )
         ]
-    _print(rows, ("view", "severity", "what", "detail", "remedy"), form)
-    if not rows:
-        click.echo("No difference.", err=True)
-    bad = {"drift", "performance"} if strict else {"drift"}
-    sys.exit(1 if any(row["severity"] in bad for row in rows) else 0)
+    rows.write_findings(found, strict=strict)
 
 
 @click.command()
@@ -132,29 +109,14 @@ def check(
 @registry_schema_option
 @view_option
 @geometry_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "votable"]),
-    default="table",
-    show_default=True,
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(allow_dash=True),
-    default="-",
-    metavar="FILE",
-    help="Default: standard output.",
-)
+@prints_rows
 def mapping(
     config: Path | None,
     url: str | None,
     registry_schema: str | None,
     view: str | None,
     geometry: str | None,
-    form: str,
-    output: str,
+    rows: RowOutput,
 ) -> None:
     """Show what each dataset type is in ObsCore's words: the table tapdb.dataset_type_mapping.
 
@@ -165,27 +127,17 @@ def mapping(
     with checked_connection(url, read_only=True) as connection:
         if given is not None:
             schema = registry_schema or read_settings().registry_schema
-            rows = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
+            recorded = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
         else:
-            rows = _recorded(connection, view)
+            recorded = _recorded(connection, view)
     columns = tuple(column.name for column in dataset_type_mapping.c)
-    if form == "votable":
-        _write_votable(rows, columns, output)
-        return
-    shown = _SHOWN if form == "table" else columns
-    if output == "-":
-        _print(rows, shown, form)
-        return
-    text = io.StringIO()
-    _print(rows, shown, form, text)
-    with output_stream(output) as file:
-        file.write(text.getvalue().encode())
+    rows.write_records(_SHOWN if rows.form == "table" else columns, recorded)
 
 
 @click.command()
 @click.argument("did")
 @url_option
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option("text", "json")
 def resolve(did: str, url: str | None, form: str) -> None:
     """Print the Butler data ID of the dataset DID: ivo://...?repo=LABEL&id=UUID or butler://LABEL/UUID."""
     with checked_connection(url, read_only=True) as connection:
@@ -212,36 +164,3 @@ def _recorded(connection: sa.Connection, view: str | None) -> list[dict[str, Any
         .order_by(table.c.view_schema, table.c.view_name, table.c.dataset_type)
     )
     return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _print(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: str, file: Any = None) -> None:
-    """Print rows as JSON, CSV, or a table for people."""
-    if form == "json":
-        click.echo(json.dumps([dict(row) for row in rows], indent=2, default=str), file=file)
-    elif form == "csv":
-        writer = csv.DictWriter(file or sys.stdout, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({name: _text(row[name]) for name in columns} for row in rows)
-    elif rows := list(rows):
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(*(str(_text(row[name])) for name in columns))
-        # A terminal has a width; a file or a pipe needs none.
-        terminal = file is None and sys.stdout.isatty()
-        Console(file=file, width=None if terminal else _WIDTH).print(table, markup=False)
-
-
-def _text(value: Any) -> Any:
-    """Return a value as a cell: lists with spaces, objects as JSON, nothing for None."""
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return "" if value is None else value
-
-
-def _write_votable(rows: list[dict[str, Any]], columns: Sequence[str], output: str) -> None:
-    cells = [[str(_text(row[name])) for name in columns] for row in rows]
-    fields = written_fields([Field(name, "char", "*") for name in columns], cells)
-    with output_stream(output) as file:
-        write_votable(Document(columns=fields, row_count=len(cells)), cells, file)

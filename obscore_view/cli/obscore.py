@@ -2,21 +2,19 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from obscore_view.cli.change import create, drop, plan, refresh
 from obscore_view.cli.look import check, init, mapping, resolve
 from obscore_view.cli.session import view_option
 from obscore_view.export import Form, export_view
 from obscore_view.view.make import find_stored_view
-from tapdb.cli.output import url_option
+from tapdb.cli.output import progress_bar, url_option
 from tapdb.postgres.engine import checked_connection, refusals_are_ours
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".xml": "votable", ".vot": "votable"}
@@ -59,7 +57,8 @@ def export(url: str | None, view: str | None, output: str, form: Form | None, co
         if view is None:
             stored = find_stored_view(connection)
             view = f"{stored.schema}.{stored.name}"
-        with _whole_file(output) as file, _counter(view) as count:
+        with _whole_file(output) as file, progress_bar(f"export {view}") as show:
+            count = None if show is None else lambda rows: show(rows, None, "rows")
             rows = export_view(connection, view, file, form=chosen, compression=compression, progress=count)
     click.echo(f"Wrote {rows} rows of {view}.", err=True)
 
@@ -84,18 +83,6 @@ def _whole_file(output: str) -> Iterator[IO[bytes]]:
                 raise
     except OSError as error:
         raise click.FileError(output, error.strerror) from error
-
-
-@contextmanager
-def _counter(view: str) -> Iterator[Callable[[int], None] | None]:
-    """Give what shows the number of rows on standard error; nothing if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (TextColumn(f"export {view}"), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda rows: bar.update(task, completed=rows)
 
 
 @click.group()

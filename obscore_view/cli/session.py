@@ -1,23 +1,14 @@
-"""What the commands of ``tapdb obscore`` share: options, a configuration, progress."""
+"""What the commands of ``tapdb obscore`` share: options, and a configuration."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, read_config, with_options
-from obscore_view.view.make import Progress
 from tapdb.errors import SettingsError
 from tapdb.settings import read_settings
-
-_LONGEST_STATEMENT = 60
 
 config_option = click.option(
     "-c",
@@ -105,26 +96,3 @@ def required_config(path: Path | None, *, view: str | None, geometry: str | None
             "name one, set TAPDB_OBSCORE_CONFIG, or write a first one: tapdb obscore init -o obscore.yaml",
         )
     return given
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Progress | None]:
-    """Give what shows the progress of a script on standard error; nothing if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(number: int, total: int, statement: str) -> None:
-            line = " ".join(statement.split())[:_LONGEST_STATEMENT].replace("[", "(")
-            bar.update(task, completed=number - 1, total=total, description=line)
-
-        yield show

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ppdb_replay.cli.replicate import replicate_command
 from ppdb_replay.tables import FELIS, read_schema, table_statements, with_system_columns, with_timestamps
@@ -32,7 +30,15 @@ from ppdb_replay.versions.install import (
 from ppdb_replay.versions.replace import replace_rows
 from ppdb_replay.versions.verify import Report, snapshot_digest, verify
 from ppdb_replay.versions.versioned_table import require_versioned_tables
-from tapdb.cli.output import describe_option, dry_run_option, url_option
+from tapdb.cli.output import (
+    RowOutput,
+    describe_option,
+    dry_run_option,
+    format_option,
+    prints_rows,
+    progress_bar,
+    url_option,
+)
 from tapdb.cli.session import changing, print_statements
 from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
@@ -161,7 +167,7 @@ def install_command(
         return
     with changing(url, application_name=_NAME, describe=describe) as connection:
         names = install(connection, schema=schema, tables=wanted)
-        advice = [one for one in check(connection) if one.severity == "advice"]
+        advice = [one for one in check(connection) if one.severity == "warning"]
     click.echo(
         _done("All versions are kept from now on of", names, "Every table is versioned already."), err=True
     )
@@ -238,16 +244,12 @@ def _rows(parquet: pq.ParquetFile) -> Iterator[tuple[Any, ...]]:
 
 _DIGEST_BYTES = 32
 
-_format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
-
 
 @click.command("check")
 @url_option
 @click.option("--strict", is_flag=True, help="Exit 1 also if there is nothing but advice.")
-@_format_option
-def check_command(url: str | None, form: str, *, strict: bool) -> None:
+@prints_rows
+def check_command(url: str | None, rows: RowOutput, *, strict: bool) -> None:
     """Say whether versioning is in place: triggers, columns and relations; exit 1 if something is broken.
 
     Only the catalog is looked at: 'tapdb ppdb verify' reads the rows. A database in which no table is
@@ -256,15 +258,7 @@ def check_command(url: str | None, form: str, *, strict: bool) -> None:
     with checked_connection(url, read_only=True) as connection:
         require_versioned_tables(connection)
         found = check(connection)
-    if form == "json":
-        click.echo(json.dumps([asdict(one) for one in found], indent=1))
-    else:
-        for one in found:
-            click.echo(str(one))
-        if not found:
-            click.echo("Versioning is in place.", err=True)
-    if any(strict or one.severity == "broken" for one in found):
-        sys.exit(1)
+    rows.write_findings(found, strict=strict, nothing="Versioning is in place.")
 
 
 @click.command("verify")
@@ -276,7 +270,7 @@ def check_command(url: str | None, form: str, *, strict: bool) -> None:
     metavar="SNAPSHOT:DIGEST",
     help="Digest of a snapshot as it went out with a published result; may be given again.",
 )
-@_format_option
+@format_option("text", "json")
 def verify_command(url: str | None, anchors: tuple[str, ...], form: str) -> None:
     """Read all versions and compare them with the digests that were noted when they were written.
 
@@ -307,7 +301,7 @@ def verify_command(url: str | None, anchors: tuple[str, ...], form: str) -> None
 @click.command("snapshot")
 @url_option
 @click.option("--at", "t_mjd_tai", type=float, metavar="MJD", help="Newest one at this time, MJD, TAI.")
-@_format_option
+@format_option("text", "json")
 def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> None:
     """Print the newest snapshot, or the one at a time, with its time (MJD, TAI) and its digest.
 
@@ -326,16 +320,7 @@ def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> Non
 
 def _verify(connection: sa.Connection, anchors: dict[int, bytes]) -> Report:
     """Verify, with progress on a terminal."""
-    if not sys.stderr.isatty():
-        return verify(connection, anchors=anchors)
-    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task("", total=None)
-
-        def show(number: int, total: int, what: str) -> None:
-            bar.update(task, completed=number, total=total, description=what)
-
+    with progress_bar("verify") as show:
         return verify(connection, anchors=anchors, progress=show)
 
 

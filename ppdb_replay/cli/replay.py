@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from adql.dialect import dialect_named
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
@@ -27,12 +25,20 @@ from ppdb_replay.query_store.store import (
 from ppdb_replay.query_store.stored_query import bibtex
 from ppdb_replay.replaying.execution import Connection, Result
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import capture, diff, query_at, verify_record
+from ppdb_replay.replaying.replay import Verification, capture, diff, query_at, verify_record
 from ppdb_replay.replaying.replay import replay as replay_record
 from ppdb_replay.votable.writer import TapService, write_votable
-from tapdb.cli.output import output_stream, url_option, write_table
+from tapdb.cli.output import (
+    FORMATS,
+    RowOutput,
+    format_option,
+    maxrec_option,
+    output_option,
+    prints_rows,
+    progress_bar,
+    url_option,
+)
 from tapdb.postgres.engine import checked_connection, driver_connection
-from tapdb.row_formats import write_csv, write_json
 from tapdb.votable import Column, json_of, plain_rows
 
 
@@ -60,52 +66,38 @@ def idle_connection(url: str | None) -> Iterator[Connection]:
 
 _Command = Callable[..., None]
 
-FORMATS = ("table", "json", "csv", "votable")
-
 
 @dataclass(frozen=True, slots=True)
-class RowOutput:
-    """Where rows go, and in what form.
+class ResultOutput(RowOutput):
+    """Where rows of a result go, and in what format.
 
     Parameters
     ----------
-    form
-        One of `FORMATS`.
-    output
-        Name of a file; ``-`` is standard output.
+    form, output
+        As of `RowOutput`.
     access_url
         For the service descriptor of a VOTable; empty for none.
     """
 
-    form: str
-    output: str
     access_url: str
 
     def write(self, result: Result) -> None:
-        """Write the rows of a result."""
-        with output_stream(self.output) as stream:
-            write_rows(result, self.form, stream, access_url=self.access_url)
+        """Write the rows of a result; a VOTable has its record too."""
+        self.write_result(
+            result.columns,
+            result.rows,
+            overflow=result.record.overflow,
+            write_xml=lambda stream: write_votable(
+                result, stream, service=TapService(access_url=self.access_url)
+            ),
+        )
 
 
 def takes_rows(command: _Command) -> _Command:
     """Give a command the options that say where rows go, as its parameter ``rows``."""
 
-    @click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="Form of rows.",
-    )
-    @click.option(
-        "-o",
-        "--output",
-        default="-",
-        show_default=True,
-        metavar="FILE",
-        help="File for the rows; - is stdout.",
-    )
+    @format_option(*FORMATS, help_text="Format of the rows.")
+    @output_option
     @click.option(
         "--access-url",
         default="",
@@ -114,30 +106,9 @@ def takes_rows(command: _Command) -> _Command:
     )
     @wraps(command)
     def with_rows(form: str, output: str, access_url: str, **others: Any) -> None:
-        command(rows=RowOutput(form, output, access_url), **others)
+        command(rows=ResultOutput(form, output, access_url), **others)
 
     return with_rows
-
-
-def write_rows(result: Result, form: str, stream: IO[bytes], *, access_url: str = "") -> None:
-    """Write the rows of a result as a table for people, JSON, CSV, or VOTable with its record.
-
-    Raises
-    ------
-    ValueWriteError
-        Raised if a value is not of the type of its column.
-    """
-    names = [column.name for column in result.columns]
-    rows = plain_rows(result.columns, result.rows)
-    match form:
-        case "votable":
-            write_votable(result, stream, service=TapService(access_url=access_url))
-        case "json":
-            write_json(result.columns, rows, stream, overflow=result.record.overflow)
-        case "csv":
-            write_csv(names, rows, stream)
-        case _:
-            write_table(names, rows, stream)
 
 
 def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
@@ -145,20 +116,11 @@ def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[
     return [[json_of(value) for value in row] for row in plain_rows(columns, rows)]
 
 
-_format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
-
-
 @click.command("cite")
 @click.argument("what", metavar="RECORD")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "bibtex"]),
-    default="text",
-    show_default=True,
-    help="A text for a list of references, all of a landing page, or an entry of BibTeX.",
+@format_option(
+    *("text", "json", "bibtex"),
+    help_text="A text for a list of references, all of a landing page, or an entry of BibTeX.",
 )
 @url_option
 def cite_command(what: str, *, form: str, url: str | None) -> None:
@@ -176,30 +138,31 @@ def cite_command(what: str, *, form: str, url: str | None) -> None:
 
 
 @click.command("list")
-@_format_option
+@prints_rows
 @url_option
-def list_command(form: str, url: str | None) -> None:
+def list_command(rows: RowOutput, url: str | None) -> None:
     """Print the stored queries: identifier, snapshot, number of rows, query."""
     with idle_connection(url) as connection:
         stored = [find_stored(connection, pid) for pid in list_pids(connection)]
-    if form == "json":
-        click.echo(json.dumps([one.landing for one in stored], indent=1, ensure_ascii=False))
-        return
-    for one in stored:
-        record = one.record
-        text = " ".join(record.natural.split())
-        click.echo(f"{one.pid}  {record.snapshot.snapshot_id}  {record.row_count}  {text}")
+    rows.write_records(
+        ("pid", "snapshot_id", "row_count", "query"),
+        [
+            {
+                "pid": one.pid,
+                "snapshot_id": one.record.snapshot.snapshot_id,
+                "row_count": one.record.row_count,
+                "query": " ".join(one.record.natural.split()),
+            }
+            for one in stored
+        ],
+    )
 
 
 @click.command("landing")
 @click.argument("pid")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "record"]),
-    default="text",
-    show_default=True,
-    help="For people; for the programs behind a landing page; or the replay record.",
+@format_option(
+    *("text", "json", "record"),
+    help_text="For people; for the programs behind a landing page; or the replay record.",
 )
 @url_option
 def landing_command(pid: str, *, form: str, url: str | None) -> None:
@@ -233,9 +196,9 @@ def landing_command(pid: str, *, form: str, url: str | None) -> None:
 @click.command("verify-all")
 @click.argument("pids", nargs=-1, metavar="[PID]...")
 @click.option("--note", is_flag=True, help="Keep in the database what came of it.")
-@_format_option
+@prints_rows
 @url_option
-def verify_all_command(pids: tuple[str, ...], *, note: bool, form: str, url: str | None) -> None:
+def verify_all_command(pids: tuple[str, ...], *, note: bool, rows: RowOutput, url: str | None) -> None:
     """Run all stored queries again, or those named; exit 1 if one returns anything else.
 
     To be done after a change of schema or software, and after a restore. Queries with uploads are skipped.
@@ -247,14 +210,14 @@ def verify_all_command(pids: tuple[str, ...], *, note: bool, form: str, url: str
             found.append(check)
             if note:
                 note_check(connection, check)
-    _report(found, form)
+    _report(found, rows)
 
 
 @click.command("migrate")
 @click.option("--dry-run", is_flag=True, help="Change nothing.")
-@_format_option
+@prints_rows
 @url_option
-def migrate_command(*, dry_run: bool, form: str, url: str | None) -> None:
+def migrate_command(*, dry_run: bool, rows: RowOutput, url: str | None) -> None:
     """Rewrite all stored queries by this software; exit 1 if one cannot be had again.
 
     Where the text differs from the stored one it is run; if the rows are the same, it is kept as a revision
@@ -263,7 +226,7 @@ def migrate_command(*, dry_run: bool, form: str, url: str | None) -> None:
     with idle_connection(url) as connection:
         checks = migrate_stored(connection, dry_run=dry_run)
         found = list(_shown(checks, len(list_pids(connection)), "migrate"))
-    _report(found, form)
+    _report(found, rows)
 
 
 @click.command("collection")
@@ -300,19 +263,16 @@ QUERY_STORE_COMMANDS = (
 
 def _shown(checks: Iterator[StoredCheck], total: int, what: str) -> Iterator[StoredCheck]:
     """Yield checks, with progress on a terminal."""
-    if not sys.stderr.isatty():
-        yield from checks
-        return
-    yield from track(checks, what, total=total, console=Console(stderr=True), transient=True)
+    with progress_bar(what) as show:
+        for done, check in enumerate(checks, 1):
+            if show is not None:
+                show(done, total, check.pid)
+            yield check
 
 
-def _report(found: list[StoredCheck], form: str) -> None:
-    if form == "json":
-        click.echo(json.dumps([asdict(one) for one in found]))
-    else:
-        for one in found:
-            click.echo("  ".join(filter(None, (one.outcome, one.pid, one.problem))))
-        click.echo(f"{sum(one.is_good for one in found)} of {len(found)} are good", err=True)
+def _report(found: list[StoredCheck], rows: RowOutput) -> None:
+    rows.write_records(("outcome", "pid", "problem"), map(asdict, found))
+    click.echo(f"{sum(one.is_good for one in found)} of {len(found)} are good", err=True)
     if not all(one.is_good for one in found):
         sys.exit(1)
 
@@ -339,7 +299,7 @@ def replay() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File for the record of the result; a VOTable holds it too.",
 )
-@click.option("--max-rows", type=click.IntRange(min=0), metavar="N", help="No more rows than this (MAXREC).")
+@maxrec_option(None)
 @click.option("--exact-sums", is_flag=True, help="Add floating-point numbers up in a fixed order.")
 @click.option("--dialect", type=click.Choice(["strict", "rubin"]), default="rubin", show_default=True)
 @takes_rows
@@ -348,10 +308,10 @@ def capture_command(
     query: str,
     record: Path | None,
     *,
-    max_rows: int | None,
+    maxrec: int | None,
     exact_sums: bool,
     dialect: str,
-    rows: RowOutput,
+    rows: ResultOutput,
     url: str | None,
 ) -> None:
     """Answer QUERY (ADQL, - for standard input) and write what it takes to get the answer again."""
@@ -360,7 +320,7 @@ def capture_command(
     text = sys.stdin.read() if query == "-" else query
     with idle_connection(url) as connection:
         result = capture(
-            connection, text, max_rows=max_rows, exact_sums=exact_sums, dialect=dialect_named(dialect)
+            connection, text, max_rows=maxrec, exact_sums=exact_sums, dialect=dialect_named(dialect)
         )
     if record is not None:
         record.write_text(result.record.to_json(), encoding="utf-8")
@@ -376,7 +336,7 @@ def capture_command(
 @click.option("--at", "t_mjd_tai", type=float, metavar="MJD", help="The rows at another time, MJD, TAI.")
 @takes_rows
 @url_option
-def run_command(record: str, *, t_mjd_tai: float | None, rows: RowOutput, url: str | None) -> None:
+def run_command(record: str, *, t_mjd_tai: float | None, rows: ResultOutput, url: str | None) -> None:
     """Get the result of RECORD again; exit 1 if it is not the same to the last bit."""
     with idle_connection(url) as connection:
         known = load_record(connection, record)
@@ -400,13 +360,9 @@ def run_command(record: str, *, t_mjd_tai: float | None, rows: RowOutput, url: s
 
 @replay.command("show")
 @_record_argument
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "adql"]),
-    default="text",
-    show_default=True,
-    help="What it says; all of it; or the query that repeats it, for any TAP client.",
+@format_option(
+    *("text", "json", "adql"),
+    help_text="What it says; all of it; or the query that repeats it, for any TAP client.",
 )
 def show_command(record: Path, *, form: str) -> None:
     """Print what RECORD says; no database is needed."""
@@ -424,7 +380,7 @@ def show_command(record: Path, *, form: str) -> None:
 @click.option(
     "--at", "t_mjd_tai", type=float, metavar="MJD", help="Time to compare with, MJD, TAI; else now."
 )
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option("text", "json")
 @url_option
 def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | None) -> None:
     """Print which rows of RECORD have come, gone and changed since; exit 1 if there are any.
@@ -462,9 +418,9 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 @click.argument(
     "records", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@prints_rows
 @url_option
-def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> None:
+def verify_command(records: tuple[Path, ...], *, rows: RowOutput, url: str | None) -> None:
     """Get the results of RECORDS again, and say of each whether rows, versions and rewriting are the same.
 
     Exit 1 if rows are not the same, or the digest of the versions is not. 'tapdb ppdb verify' reads the
@@ -472,16 +428,27 @@ def verify_command(records: tuple[Path, ...], *, form: str, url: str | None) -> 
     """
     with idle_connection(url) as connection:
         found = [(path, verify_record(connection, read_record(path))) for path in records]
-    if form == "json":
-        click.echo(json.dumps([{"record": str(path), **asdict(one)} for path, one in found]))
-    else:
-        for path, one in found:
-            words = "identical" if one.is_identical else "different"
-            notes = [] if one.same_rewriting else ["this software rewrites the query otherwise"]
-            notes += ["the versions are not those of the record"] if one.same_history is False else []
-            click.echo("  ".join([words, str(path), *notes]))
+    rows.write_records(
+        ("outcome", "record", "problem", "same_rows", "same_rewriting", "same_history", "row_count"),
+        [
+            {
+                "outcome": "identical" if one.is_identical else "different",
+                "record": str(path),
+                "problem": "; ".join(_differences(one)),
+                **asdict(one),
+            }
+            for path, one in found
+        ],
+    )
     if not all(one.is_identical for _, one in found):
         sys.exit(1)
+
+
+def _differences(one: Verification) -> Iterator[str]:
+    if not one.same_rewriting:
+        yield "this software rewrites the query otherwise"
+    if one.same_history is False:
+        yield "the versions are not those of the record"
 
 
 for _command in QUERY_STORE_COMMANDS:

@@ -1,20 +1,16 @@
 """``tapdb ppdb replicate``: copying an APDB into a PPDB."""
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from ppdb_replay.replication.apdb_source import open_apdb
 from ppdb_replay.replication.chunk import PlannedChunk
 from ppdb_replay.replication.replicate import Progress, StopRequest, plan_replication
 from ppdb_replay.replication.service import connect, follow
-from tapdb.cli.output import url_option
+from tapdb.cli.output import progress_bar, url_option
 
 
 @click.command("replicate")
@@ -105,25 +101,15 @@ def _stopped_by_signals() -> Iterator[StopRequest]:
 @contextmanager
 def _progress_shown(*, once: bool) -> Iterator[Callable[[Progress], None] | None]:
     """Give what shows progress on standard error; nothing if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (
-        TextColumn("replicate"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=once) as bar:
-        task = bar.add_task("", total=None)
+    with progress_bar("replicate", stays=not once) as show:
+        last = ""
 
-        def show(one: Progress) -> None:
+        def show_chunk(one: Progress) -> None:
+            nonlocal last
             if one.copied is not None:
                 rows = sum(one.copied.inserted.values())
-                text = f"chunk {one.copied.chunk.id}: {rows} rows, {one.copied.records} updates"
-                bar.update(task, description=text)
-            if one.planned:
-                bar.update(task, completed=one.done, total=one.planned)
+                last = f"chunk {one.copied.chunk.id}: {rows} rows, {one.copied.records} updates"
+            if show is not None:
+                show(one.done, one.planned or None, last)
 
-        yield show
+        yield None if show is None else show_chunk

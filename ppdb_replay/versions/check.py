@@ -1,8 +1,6 @@
 """Whether versioning is in place: every relation, trigger and default that keeps versions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -15,36 +13,13 @@ from ppdb_replay.versions.versioned_table import (
     read_tables,
     read_versioned_tables,
 )
+from tapdb.findings import Finding
 from tapdb.sources import execute_query, read_query
 
 _ENOUGH_ROWS = 1_000
 """With fewer rows, no plan is a bad one."""
 
-Severity = Literal["broken", "advice"]
 _Trigger = sa.Row[tuple[object, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be.
-
-    Attributes
-    ----------
-    severity
-        ``broken``: versions may be lost. ``advice``: queries may be slow, or a table is not versioned.
-    table
-        Table that is concerned.
-    problem, remedy
-        What was found, and what to do about it.
-    """
-
-    severity: Severity
-    table: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.table}: {self.problem}; {self.remedy}"
 
 
 def check(connection: sa.Connection) -> tuple[Finding, ...]:
@@ -67,7 +42,7 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
         current = read_tables(connection, schema)
         versioned = {table.name for table in tables}
         found += [
-            Finding("advice", f"{schema}.{name}", "it is not versioned", "run tapdb ppdb install")
+            _advice(f"{schema}.{name}", "it is not versioned", "run tapdb ppdb install")
             for name in PUBLISHED
             if name in current and name not in versioned
         ]
@@ -82,8 +57,7 @@ def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
     for row in execute_query(connection, read_query("ppdb.statistics")):
         if row.expected > _ENOUGH_ROWS and row.counted < row.expected / 2:
             relation = sql.Identifier(HISTORY, row.name).as_string()
-            yield Finding(
-                "advice",
+            yield _advice(
                 f"{HISTORY}.{row.name}",
                 f"statistics are of {row.counted:.0f} rows, and there are about {row.expected:.0f}",
                 f"ANALYZE {relation}: queries as of a snapshot are planned by it",
@@ -98,8 +72,7 @@ def _check_table(
 ) -> Iterable[Finding]:
     name = f"{table.schema}.{table.name}"
     if current is None or not current.is_versioned or not current.is_partition:
-        yield Finding(
-            "broken",
+        yield _broken(
             name,
             f"it is not the part of {HISTORY}.{table.name} with the current rows",
             "attach it again, then run tapdb ppdb verify",
@@ -108,13 +81,11 @@ def _check_table(
     expected = {column.name: column.data_type for column in table.columns}
     held = {column.name: column.data_type for column in current.columns}
     for column in sorted(expected.keys() ^ held.keys()):
-        yield Finding(
-            "broken", name, f"column {column} came or went", "use tapdb ppdb add-column, drop-column"
-        )
+        yield _broken(name, f"column {column} came or went", "use tapdb ppdb add-column, drop-column")
     for column in sorted(expected.keys() & held.keys()):
         if expected[column] != held[column]:
             problem = f"column {column} is {held[column]}, and was {expected[column]}"
-            yield Finding("broken", name, problem, "take the type back, and add a column of a new name")
+            yield _broken(name, problem, "take the type back, and add a column of a new name")
     yield from _check_reader(connection, table)
     for trigger in TRIGGERS:
         yield from _check_trigger(
@@ -131,9 +102,7 @@ def _check_table(
         .scalar_subquery()
     )
     if connection.scalar(default) != "ppdb_history.writing()":
-        yield Finding(
-            "broken", name, "column snap_from has lost its default", "set it to ppdb_history.writing()"
-        )
+        yield _broken(name, "column snap_from has lost its default", "set it to ppdb_history.writing()")
 
 
 def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[Finding]:
@@ -144,8 +113,7 @@ def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[
     if not connection.scalar(sa.select(may_read & may_enter)):
         usage = sql.SQL("GRANT USAGE ON SCHEMA {} TO tapdb_reader").format(schema)
         select = sql.SQL("GRANT SELECT ON {} TO tapdb_reader").format(relation)
-        yield Finding(
-            "advice",
+        yield _advice(
             f"{table.schema}.{table.name}",
             "tapdb_reader may not read the current rows",
             f"{usage.as_string()}; {select.as_string()}",
@@ -157,13 +125,23 @@ def _check_trigger(
 ) -> Iterable[Finding]:
     remedy = "take it back from a dump of the schema, then run tapdb ppdb verify"
     if trigger is None:
-        yield Finding("broken", table, f"trigger {name} is missing", remedy)
+        yield _broken(table, f"trigger {name} is missing", remedy)
     elif trigger.enabled != "A":
         enable = f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}, then run tapdb ppdb verify"
-        yield Finding("broken", table, f"trigger {name} is disabled, or not always enabled", enable)
+        yield _broken(table, f"trigger {name} is disabled, or not always enabled", enable)
     elif (
         arguments is not None
         and trigger.function == "ppdb_history.keep_versions"
         and tuple(trigger.arguments) != arguments
     ):
-        yield Finding("broken", table, f"trigger {name} has other arguments than it was made with", remedy)
+        yield _broken(table, f"trigger {name} has other arguments than it was made with", remedy)
+
+
+def _broken(subject: str, problem: str, remedy: str) -> Finding:
+    """Return that versions may be lost."""
+    return Finding("error", "broken", subject, problem, remedy)
+
+
+def _advice(subject: str, problem: str, remedy: str) -> Finding:
+    """Return that queries may be slow, or that a table is not versioned."""
+    return Finding("warning", "advice", subject, problem, remedy)

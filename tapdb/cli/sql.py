@@ -1,14 +1,8 @@
 """``tapdb sql``: list, freeze, check and apply the SQL sources."""
 
-import csv
-import json
-import sys
-
 import click
-from rich.console import Console
-from rich.table import Table
 
-from tapdb.cli.output import dry_run_option, url_option
+from tapdb.cli.output import RowOutput, dry_run_option, prints_rows, url_option
 from tapdb.errors import DriftError, FrozenSourceError
 from tapdb.migrate.drift import drift_error, find_drift
 from tapdb.postgres.engine import checked_connection, refusals_are_ours
@@ -32,25 +26,15 @@ def sql() -> None:
 
 
 @sql.command("list")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
-def list_sources(form: str) -> None:
+@prints_rows
+def list_sources(rows: RowOutput) -> None:
     """List all sources in the order in which they are applied, with their newest frozen version."""
     names = ("name", "frozen", "state", "purpose")
-    rows = [
+    records = (
         (source.name, newest_version(source.name), _state(source), source.purpose.splitlines()[0])
         for source in read_all_current()
-    ]
-    if form == "json":
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
-    elif form == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows([names, *rows])
-    else:
-        table = Table(*names)
-        for row in rows:
-            table.add_row(*map(str, row))
-        Console().print(table)
+    )
+    rows.write_records(names, [dict(zip(names, record, strict=True)) for record in records])
 
 
 @sql.command("freeze")

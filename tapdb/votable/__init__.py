@@ -1,13 +1,13 @@
 """Rows as VOTable 1.4, written as they come.
 
-`fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them,
-`tabledata` and `binary2` encode rows, and `document` puts the XML around them. CSV, JSON and tables for
-people (`tapdb.row_formats`, `tapdb.cli.output`) spell values by `text` too.
+`fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them
+(and writes CSV and JSON), `tabledata` and `binary2` encode rows, and `document` puts the XML around them.
+Tables for people (`tapdb.cli.output`) spell values by `text` too.
 """
 
 from tapdb.votable.document import Document, Param, Service, System, write_votable
 from tapdb.votable.fields import Column, Field, written_fields
-from tapdb.votable.text import json_of, text_of
+from tapdb.votable.text import json_of, text_of, write_csv, write_json
 from tapdb.votable.values import plain_rows
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "json_of",
     "plain_rows",
     "text_of",
+    "write_csv",
+    "write_json",
     "write_votable",
     "written_fields",
 ]

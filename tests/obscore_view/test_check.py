@@ -10,9 +10,10 @@ from lsst.daf.butler import DatasetType
 
 from examples.lsstcam import Pair, ingest_visit, next_pointing
 from obscore_view import parse_config
-from obscore_view.check import Finding, check_view
+from obscore_view.check import check_view
 from obscore_view.view.make import find_stored_view, refresh_view
 from obscore_view.view.store import read_stored_views
+from tapdb.findings import Finding
 from tapdb.postgres.engine import create_engine
 from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import make_test_view, view_config_text
@@ -104,11 +105,11 @@ def test_a_dataset_type_that_was_removed_and_registered_again_is_drift(
         butler.registry.removeDatasetType("exposure_thumbnail")
         gone = only(check(engine))
         butler.registry.registerDatasetType(removed)
-    assert (gone.severity, gone.what) == ("drift", "dataset type exposure_thumbnail")
-    assert "was removed from the registry" in gone.detail
+    assert (gone.severity, gone.subject) == ("error", "dataset type exposure_thumbnail")
+    assert "was removed from the registry" in gone.problem
     again = only(check(engine))
-    assert (again.severity, again.what) == ("drift", "dataset type exposure_thumbnail")
-    assert "registered again" in again.detail
+    assert (again.severity, again.subject) == ("error", "dataset type exposure_thumbnail")
+    assert "registered again" in again.problem
     with engine.begin() as connection:
         refresh_view(connection, find_stored_view(connection, VIEW))
     assert check(engine) == ()
@@ -130,9 +131,9 @@ def test_a_dataset_type_with_other_dimensions_has_moved_to_another_tags_table(
             )
         )
     moved = only(check(engine))
-    assert moved.severity == "drift"
-    assert "has other dimensions" in moved.detail
-    assert "moved from tags table dataset_tags_" in moved.detail
+    assert moved.severity == "error"
+    assert "has other dimensions" in moved.problem
+    assert "moved from tags table dataset_tags_" in moved.problem
 
 
 def test_a_configured_type_registered_in_a_known_dimension_group_is_a_notice(
@@ -140,12 +141,12 @@ def test_a_configured_type_registered_in_a_known_dimension_group_is_a_notice(
 ) -> None:
     refresh_with(engine, text_with_later_image())
     before = only(check(engine))
-    assert (before.severity, before.what) == ("notice", "dataset type later_image")
+    assert (before.severity, before.subject) == ("notice", "dataset type later_image")
     with view_pair.plain.butler(writeable=True) as butler:
         butler.registry.registerDatasetType(dataset_type(view_pair, "later_image", "visit", "detector"))
     after = only(check(engine))
     assert after.severity == "notice"
-    assert "its datasets are in the view" in after.detail
+    assert "its datasets are in the view" in after.problem
 
 
 def test_a_configured_type_registered_in_a_new_dimension_group_is_drift(
@@ -157,8 +158,8 @@ def test_a_configured_type_registered_in_a_new_dimension_group_is_drift(
             dataset_type(view_pair, "later_image", "visit", "detector", "healpix7")
         )
     finding = only(check(engine))
-    assert (finding.severity, finding.what) == ("drift", "dataset type later_image")
-    assert "in a dimension group that the view does not read" in finding.detail
+    assert (finding.severity, finding.subject) == ("error", "dataset type later_image")
+    assert "in a dimension group that the view does not read" in finding.problem
 
 
 def test_a_new_dimension_group_that_a_configured_type_could_be_in_is_drift(
@@ -170,8 +171,8 @@ def test_a_new_dimension_group_that_a_configured_type_could_be_in_is_drift(
             dataset_type(view_pair, "unrelated", "visit", "detector", "healpix7")
         )
     findings = check(engine)
-    assert [one.severity for one in findings] == ["drift", "notice"]
-    assert "tags tables that are new" in findings[0].detail
+    assert [one.severity for one in findings] == ["error", "notice"]
+    assert "tags tables that are new" in findings[0].problem
 
 
 def test_a_new_dimension_group_that_no_configured_type_is_in_is_no_drift(
@@ -235,15 +236,15 @@ def test_what_has_changed_in_the_registry_is_named(
     view_connection_readonly: sa.Connection, statement: str, what: str, detail: str
 ) -> None:
     finding = only(check_after(view_connection_readonly, statement))
-    assert (finding.severity, finding.what) == ("drift", what)
-    assert detail in finding.detail
+    assert (finding.severity, finding.subject) == ("error", what)
+    assert detail in finding.problem
 
 
 def test_a_registry_that_has_moved_to_another_schema_is_drift(
     view_connection_readonly: sa.Connection,
 ) -> None:
     findings = check_after(view_connection_readonly, "ALTER SCHEMA plain RENAME TO renamed")
-    assert "registry in schema plain" in {one.what for one in findings if one.severity == "drift"}
+    assert "registry in schema plain" in {one.subject for one in findings if one.severity == "error"}
 
 
 def test_another_configuration_is_drift_and_its_comments_are_not(
@@ -253,74 +254,74 @@ def test_another_configuration_is_drift_and_its_comments_are_not(
     text = view_config_text(VIEW, geometry="table")
     same, other = text + "# a comment\n", text.replace("facility_name: Rubin-LSST", "facility_name: Rubin")
     assert check_view(view_connection_readonly, view, parse_config(same)) == ()
-    assert only(check_view(view_connection_readonly, view, parse_config(other))).what == "configuration"
+    assert only(check_view(view_connection_readonly, view, parse_config(other))).subject == "configuration"
 
 
 @pytest.mark.parametrize(
     ("statement", "view", "severity", "what", "detail"),
     [
-        ("DROP VIEW ivoa.obscore", VIEW, "drift", "view ivoa.obscore", "missing"),
+        ("DROP VIEW ivoa.obscore", VIEW, "error", "view ivoa.obscore", "missing"),
         (
             "DROP INDEX plain.tapdb_by_index_obscore_visit",
             "by_index.obscore",
-            "drift",
+            "error",
             "index plain.tapdb_by_index_obscore_visit",
             "missing",
         ),
         (
             "DROP TRIGGER plain_visit_footprint_insert ON plain.visit",
             VIEW,
-            "drift",
+            "error",
             "trigger plain_visit_footprint_insert on plain.visit",
             "missing",
         ),
         (
             "ALTER TABLE plain.visit DISABLE TRIGGER plain_visit_footprint_update",
             VIEW,
-            "drift",
+            "error",
             "trigger plain_visit_footprint_update on plain.visit",
             "disabled",
         ),
         (
             "ALTER TABLE plain.visit ENABLE REPLICA TRIGGER plain_visit_footprint_update",
             VIEW,
-            "drift",
+            "error",
             "trigger plain_visit_footprint_update on plain.visit",
             "replica",
         ),
         (
             "ALTER TABLE tapdb.plain_visit_footprint DROP CONSTRAINT plain_visit_footprint_pkey",
             VIEW,
-            "drift",
+            "error",
             "table tapdb.plain_visit_footprint",
             "no primary key",
         ),
-        ("REVOKE SELECT ON plain.dataset FROM tapdb_owner", VIEW, "drift", "table plain.dataset", "read by"),
+        ("REVOKE SELECT ON plain.dataset FROM tapdb_owner", VIEW, "error", "table plain.dataset", "read by"),
         (
             "SELECT tapdb.set_region_selectivity('contsel')",
             VIEW,
-            "performance",
+            "warning",
             "operators of pg_sphere",
             "&&",
         ),
         (
             "ALTER TABLE tapdb.plain_visit_footprint ALTER pgs_region RESET (n_distinct)",
             VIEW,
-            "performance",
+            "warning",
             "table tapdb.plain_visit_footprint",
             "n_distinct",
         ),
         (
             "DROP INDEX tapdb.plain_visit_footprint_pgs_region_idx",
             VIEW,
-            "performance",
+            "warning",
             "table tapdb.plain_visit_footprint",
             "no GiST index",
         ),
         (
             "UPDATE pg_class SET reltuples = -1 WHERE oid = 'tapdb.plain_visit_footprint'::regclass",
             VIEW,
-            "performance",
+            "warning",
             "table tapdb.plain_visit_footprint",
             "never analysed",
         ),
@@ -330,22 +331,22 @@ def test_what_is_missing_or_does_not_work_is_named(
     view_connection_readonly: sa.Connection, statement: str, view: str, severity: str, what: str, detail: str
 ) -> None:
     finding = only(check_after(view_connection_readonly, statement, view=view))
-    assert (finding.severity, finding.what) == (severity, what)
-    assert detail in finding.detail
+    assert (finding.severity, finding.subject) == (severity, what)
+    assert detail in finding.problem
 
 
 def test_statistics_that_are_missing_are_a_matter_of_speed(view_connection_readonly: sa.Connection) -> None:
     schema, name = find_stored_view(view_connection_readonly, VIEW).objects.statistics[0]
     finding = only(check_after(view_connection_readonly, f'DROP STATISTICS "{schema}"."{name}"'))
-    assert (finding.severity, finding.what) == ("performance", f"statistics {schema}.{name}")
+    assert (finding.severity, finding.subject) == ("warning", f"statistics {schema}.{name}")
 
 
 def test_a_kept_table_and_its_source_that_are_gone_are_drift(view_connection_readonly: sa.Connection) -> None:
     dropped = "DROP VIEW tapdb.plain_visit_footprint_source"
     source = "view tapdb.plain_visit_footprint_source"
-    assert only(check_after(view_connection_readonly, dropped)).what == source
+    assert only(check_after(view_connection_readonly, dropped)).subject == source
     dropped = "DROP TABLE tapdb.plain_visit_footprint CASCADE"
-    assert {one.what for one in check_after(view_connection_readonly, dropped)} == {
+    assert {one.subject for one in check_after(view_connection_readonly, dropped)} == {
         "view ivoa.obscore",
         source,
         "table tapdb.plain_visit_footprint",
@@ -362,8 +363,8 @@ def test_rows_lost_from_and_left_in_a_kept_table_are_found_by_their_keys(
         """
     for deep in (False, True):
         finding = only(check_after(view_connection_readonly, "" if deep else statement, deep=deep))
-        assert (finding.severity, finding.what) == ("drift", "table tapdb.plain_visit_footprint")
-        assert finding.detail == "lacks 2 rows and has 1 rows too many"
+        assert (finding.severity, finding.subject) == ("error", "table tapdb.plain_visit_footprint")
+        assert finding.problem == "lacks 2 rows and has 1 rows too many"
         assert "--rebuild-footprints" in finding.remedy
 
 
@@ -391,8 +392,8 @@ def test_other_values_in_a_kept_table_are_found_by_a_deep_check_alone(
 ) -> None:
     assert check_after(view_connection_readonly, statement) == ()
     finding = only(check_after(view_connection_readonly, "", deep=True))
-    assert finding.what == f"table {table}"
-    assert finding.detail == "has 1 rows with other values"
+    assert finding.subject == f"table {table}"
+    assert finding.problem == "has 1 rows with other values"
 
 
 def test_a_refresh_mends_what_a_check_has_found(engine: sa.Engine) -> None:
@@ -417,7 +418,7 @@ def test_a_refresh_mends_a_kept_table_that_another_view_needs_too(
         DELETE FROM tapdb.plain_visit_footprint;
         DROP TRIGGER plain_visit_footprint_update ON plain.visit
         """
-    found = {one.what for one in check_after(connection, statement)}
+    found = {one.subject for one in check_after(connection, statement)}
     assert "table tapdb.plain_visit_footprint" in found
     assert len(found) == 2
     refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)

@@ -233,13 +233,13 @@ def test_a_check_prints_what_it_finds_and_its_exit_code_tells_how_bad_it_is(engi
         execute_text(connection, "ALTER TABLE plain.visit DISABLE TRIGGER plain_visit_footprint_insert")
     found = run(engine.url, "check", "--format", "json", "--deep")
     assert found.exit_code == 1
-    assert {(one["view"], one["severity"]) for one in json.loads(found.stdout)} == {
-        ("ivoa.obscore", "drift"),
-        ("ivoa.obscore", "performance"),
-        ("embargo.obscore", "performance"),
+    assert {(one["place"], one["severity"]) for one in json.loads(found.stdout)} == {
+        ("ivoa.obscore", "error"),
+        ("ivoa.obscore", "warning"),
+        ("embargo.obscore", "warning"),
     }
     rows = list(csv.DictReader(io.StringIO(run(engine.url, "check", "--format", "csv").stdout)))
-    assert rows[-1].keys() == {"view", "severity", "what", "detail", "remedy"}
+    assert rows[-1].keys() == {"severity", "rule", "place", "subject", "problem", "remedy"}
     assert any("ENABLE TRIGGER" in row["remedy"] for row in rows)
 
 

@@ -65,7 +65,7 @@ def test_install_says_which_tables_are_versioned(ppdb_plain_database: sa.URL) ->
     assert "Every table is versioned already." in again.stderr
     advice = run(ppdb_plain_database, "check")
     assert advice.exit_code == 0
-    assert "advice: ppdb.DiaSource: it is not versioned; run tapdb ppdb install" in advice.stdout
+    assert "ppdb.DiaSource │ it is not versioned" in " ".join(advice.stdout.split())
     assert run(ppdb_plain_database, "check", "--strict").exit_code == 1
 
 
@@ -100,7 +100,7 @@ def test_check_and_verify_exit_with_1_if_something_is_wrong(ppdb_database: sa.UR
     )
     broken = run(ppdb_database, "check", "--format", "json")
     assert broken.exit_code == 1
-    assert {one["table"] for one in json.loads(broken.stdout)} == {"ppdb.DiaObject"}
+    assert {one["subject"] for one in json.loads(broken.stdout)} == {"ppdb.DiaObject"}
     bad = run(ppdb_database, "verify")
     assert bad.exit_code == 1
     assert f"snapshot {snapshot}, table DiaObject: of the 1 versions that began with it" in bad.stdout

@@ -252,7 +252,7 @@ def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written
 def test_check_finds_what_is_broken(session: sa.Connection, statement: str, problem: str) -> None:
     assert check(session) == ()
     session.exec_driver_sql(named(statement).as_string())
-    broken = [one for one in check(session) if one.severity == "broken"]
+    broken = [one for one in check(session) if one.severity == "error"]
     assert len(broken) == 1
     assert problem in broken[0].problem
 
@@ -269,7 +269,7 @@ def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:
         connection.commit()
     with engine_connection(ppdb_database) as session:
         (advice,) = check(session)
-        assert advice.severity == "advice"
+        assert advice.severity == "warning"
         assert advice.problem == "statistics are of 0 rows, and there are about 2000"
         session.exec_driver_sql("ANALYZE ppdb_history.current_identifications")
         assert check(session) == ()

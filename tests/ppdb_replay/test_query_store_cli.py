@@ -63,8 +63,8 @@ def test_a_result_is_cited_and_comes_again_by_its_identifier(
     change(ppdb, 2)
     run("run", pid, "--format", "csv")
     run("diff", pid, status=1)
-    assert run("list").stdout.split()[0] == pid
-    assert len(json.loads(run("list", "--format", "json").stdout)) == 1
+    (listed,) = json.loads(run("list", "--format", "json").stdout)
+    assert (listed["pid"], listed["query"]) == (pid, QUERY)
 
 
 def test_a_votable_is_cited_like_a_record(run: Run, ppdb: Connection, tmp_path: Path, record: Path) -> None:
@@ -88,9 +88,10 @@ def test_all_stored_queries_are_verified(run: Run, record: Path, ppdb: Connectio
     assert "0 of 0" in run("verify-all").stderr
     pid = json.loads(run("cite", record, "--format", "json").stdout)["identifier"]
     change(ppdb, 2)
-    assert run("verify-all", "--note").stdout.strip() == f"identical  {pid}"
+    noted = run("verify-all", "--note", "--format", "csv").stdout
+    assert noted.splitlines() == ["outcome,pid,problem", f'identical,{pid},""']
     assert json.loads(run("verify-all", pid, "--format", "json").stdout)[0]["outcome"] == "identical"
-    assert run("migrate").stdout.strip() == f"identical  {pid}"
+    assert run("migrate", "--format", "csv").stdout == noted
     ppdb.execute('ALTER TABLE ppdb."DiaObject" DISABLE TRIGGER ALL')
     ppdb.execute('UPDATE ppdb."DiaObject" SET ra = ra + 1e-13')
     assert "the rows are others" in run("verify-all", "--note", status=1).stdout

@@ -133,11 +133,11 @@ def test_lint_names_file_line_table_column_and_remedy(tap: Run, felis_file: Writ
         ('"ivoa:ucd": pos.eq.ra', '"ivoa:ucd": pos.eq.raa'),
     )
     result = tap("lint", file, "--format", "json", code=1)
-    findings = {(one["rule"], one["table"], one["column"]): one for one in json.loads(result.stdout)}
-    assert ("unit", "small.star", "mag") in findings
-    assert ("ucd", "small.star", "ra") in findings
-    assert ("description", "small.star", '"size"') in findings
-    unit = findings["unit", "small.star", "mag"]
+    findings = {(one["rule"], one["subject"]): one for one in json.loads(result.stdout)}
+    assert ("unit", "small.star.mag") in findings
+    assert ("ucd", "small.star.ra") in findings
+    assert ("description", 'small.star."size"') in findings
+    unit = findings["unit", "small.star.mag"]
     line = next(n for n, text in enumerate(FELIS.splitlines(), start=1) if "name: mag" in text)
     assert unit["place"] == f"{file}:{line}"
     assert "deg_C" in unit["problem"]
@@ -163,7 +163,10 @@ def test_lint_reads_the_values_of_obscore_if_it_is_asked_to(tap: Run, small_data
     assert "mandatory" in rules
     assert not {"value", "null"} & rules
     found = json.loads(tap("lint", "--values", "--format", "json", code=1).stdout)
-    assert {(one["rule"], one["column"]) for one in found} >= {("value", "calib_level"), ("null", "obs_id")}
+    assert {(one["rule"], one["subject"]) for one in found} >= {
+        ("value", "ivoa.ObsCore.calib_level"),
+        ("null", "ivoa.ObsCore.obs_id"),
+    }
 
 
 def test_publish_is_refused_if_it_is_strict_and_something_is_wrong(

@@ -34,8 +34,6 @@ STAGES = {"query", "values", "functions", "geometry"}
 REPEATED_WITH_A_REASON = {
     # adql is pure and knows no VOTable; a column of a result is described in both in the same words.
     "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
-    # Options of commands that are the same to users.
-    "obscore_view/cli/look.py": {"tap_schema/cli.py"},
 }
 
 MODULES = read_modules()
