@@ -3,12 +3,12 @@
 ``read_registry -> build_mapping -> build_select -> create_view``; `check_view` tells whether a view still
 fits.
 
-Read `columns` (what ObsCore is), `registry` and `config` (what there is, and what is wanted), `mapping`
-(what each dataset type is), `select` and `where` (the statement), `view` (the objects in the database).
-Beside them: `first_config` writes a configuration to begin with, `needed_rights` says what a user lacks,
-`check` finds what no longer fits, `identifiers` go from a DID to a dataset and back, `export` writes
-files (`exported_columns` says of what types, `parquet` needs pyarrow), `derived` serves migrations and
-TAP_SCHEMA, `errors` and `cli` are what users see.
+Read `columns` (what ObsCore is), `registry`, `where` and `config` (what there is, and what is wanted),
+`mapping` (what each dataset type is), `select` (the statement), `view` (the objects in the database, and the
+rights that they need). Beside them: `check` finds what no longer fits, `first_config` writes a configuration
+to begin with, `identifiers` go from a DID to a dataset and back, `exported_columns` and `parquet` (which
+needs pyarrow) serve `export`, `derived` serves migrations and TAP_SCHEMA, `errors` and `cli` are what users
+see.
 """
 
 from obscore_view.check import check_view

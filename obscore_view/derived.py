@@ -16,14 +16,14 @@ from obscore_view.config.model import ObsCoreConfig, TapdbOptions
 from obscore_view.config.parse import parse_config, read_config, with_options
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import match_mapping
-from obscore_view.needed_rights import (
+from obscore_view.registry.read import find_registry, read_registry, rights_to_read
+from obscore_view.view.make import create_view, drop_view, stored_config
+from obscore_view.view.needed_rights import (
     rights_to_change_unread,
     rights_to_drop,
     rights_to_make,
     rights_to_make_unread,
 )
-from obscore_view.registry.read import find_registry, read_registry, rights_to_read
-from obscore_view.view.make import create_view, drop_view, stored_config
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.errors import Place
 from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription

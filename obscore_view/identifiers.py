@@ -13,11 +13,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from obscore_view.errors import IdentifierError, UnknownDatasetError
-from obscore_view.needed_rights import rights_to_look
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_rows import butler_table
 from obscore_view.view.make import stored_config
+from obscore_view.view.needed_rights import rights_to_look
 from obscore_view.view.store import read_stored_views
 from tapdb.postgres.roles import require_rights
 

@@ -1,12 +1,12 @@
 """TAP_SCHEMA from what the database holds and what Felis says of it, published under running readers.
 
-``read_felis, read_catalog -> generate_rows -> lint_rows, diff_rows -> publish``; `assemble` brings all
-sources of one database together, `rollback` publishes again what was published before.
+``read_felis, read_catalog -> generate_rows -> lint_rows, diff_rows -> publish``.
 
-Read `rows` (what TAP_SCHEMA is), `catalog` and `column_types` (what the database says), `generate` (rows
-of it), `lint` (what is wrong), `script` (differences as SQL), `publish`, `stored` and `history`.
-`datalink` reads services, `identifiers` makes IDs, `files` writes VOSI and Felis, `derived` serves
-migrations, `errors` and `cli` are what users see.
+Read `rows` (what TAP_SCHEMA is), `identifiers`, `catalog` and `column_types` (what the database says),
+`script` and `stored` (differences as SQL, and what is published), `generate` (rows from descriptions),
+`publish` (one transaction), `datalink` (services) and `files` (VOSI and Felis). Then `assemble`, which brings
+all sources of one database together, `lint` (what is wrong) and `history` (to publish again what was
+published before). `derived` serves migrations, `errors` and `cli` are what users see.
 """
 
 from tap_schema.assemble import assemble

@@ -1,10 +1,10 @@
 """What all jobs stand on: errors, settings, PostgreSQL, migrations, Felis, VOTable, the command line.
 
-Read `errors`, `settings` and `sources` (SQL as text) first, then the folders: `postgres` connects,
-`hooks` is how jobs ask each other, `migrate` is Alembic's environment, `felis` reads descriptions,
-`votable` writes results, `server` starts a private PostgreSQL, `cli` is the command ``tapdb``.
-`findings` are what checks report, `xml_text` is for all XML, `extras` says which package is missing,
-`collecting` puts off the search for garbage.
+Read `errors`, `settings` and `sources` (SQL as text) first; `findings` are what checks report, `extras` says
+which package is missing, `xml_text` is for all XML, `collecting` puts off the search for garbage. Then the
+folders: `postgres` connects, `hooks` is how jobs ask each other, `votable` writes results, `felis` reads
+descriptions, `migrate` is Alembic's environment, `server` starts a private PostgreSQL, `cli` is the command
+``tapdb``.
 """
 
 from tapdb.errors import TapdbError

@@ -16,7 +16,6 @@ from obscore_view.cli.session import (
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
 from obscore_view.mapping import Mapping
-from obscore_view.needed_rights import require_rights_to_change
 from obscore_view.view.changes import plan_creation, plan_refresh, plan_removal
 from obscore_view.view.make import (
     create_view,
@@ -27,6 +26,7 @@ from obscore_view.view.make import (
     reusable_footprints,
     stored_config,
 )
+from obscore_view.view.needed_rights import require_rights_to_change
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb.cli.output import describe_option, dry_run_option, progress_bar, url_option
 from tapdb.cli.session import changing, print_statements

@@ -19,11 +19,11 @@ from obscore_view.cli.session import (
 from obscore_view.errors import ViewMissingError
 from obscore_view.first_config import first_config, read_content
 from obscore_view.identifiers import data_id
-from obscore_view.needed_rights import require_looking
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.view.changes import plan_view
 from obscore_view.view.make import find_stored_view
+from obscore_view.view.needed_rights import require_looking
 from obscore_view.view.store import mapping_rows, read_stored_views
 from tapdb.cli.output import RowOutput, format_option, output_option, output_stream, prints_rows, url_option
 from tapdb.errors import Place, SettingsError

@@ -9,8 +9,8 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.mapping import Mapping
-from obscore_view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
+from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.script import Script
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb import __version__

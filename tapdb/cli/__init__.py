@@ -1,4 +1,4 @@
-"""The command ``tapdb``: `root` finds commands by entry point; `session` and `output` are for all of them.
+"""The command ``tapdb``: `session` and `output` are for the commands of all packages.
 
-`migrate`, `sql`, `extensions` and `ephemeral` are commands of this package.
+`migrate`, `sql`, `extensions` and `ephemeral` are commands of this one, `root` finds all by entry point.
 """

@@ -1,6 +1,6 @@
 """PostgreSQL as all jobs use it.
 
-`engine` connects and words failures, `loaders` lose nothing of what arrives, `locks` and `roles` keep a
+`loaders` lose nothing of what arrives, `engine` connects and words failures, `locks` and `roles` keep a
 change from hurting others, `catalog` describes what a database holds, `databases`, `extensions` and
 `pgsphere` make what everything stands on.
 """

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -35,6 +36,9 @@ REPEATED_WITH_A_REASON = {
     # adql is pure and knows no VOTable; a column of a result is described in both in the same words.
     "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
 }
+
+# Packages whose folders are read from the lowest layer up.
+READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "tap_schema"}
 
 MODULES = read_modules()
 FOLDERS = sorted({module.path.parent for module in MODULES})
@@ -103,6 +107,29 @@ def test_a_folder_says_in_which_order_to_read_it(folder: Path) -> None:
     parts += [other.name for other in FOLDERS if other.parent == folder]
     missing = [name for name in parts if not name.startswith("__") and not re.search(rf"`{name}`", text)]
     assert missing == []
+
+
+def layers() -> dict[str, list[set[str]]]:
+    """Return the layers of each folder that import-linter checks, lowest first."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {
+        container: [set(re.findall(r"\w+", layer)) for layer in reversed(contract["layers"])]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        for container in contract.get("containers", ())
+    }
+
+
+@pytest.mark.parametrize("folder", [one for one in FOLDERS if one.parts[0] in READ_UPWARDS], ids=str)
+def test_a_folder_has_a_contract_on_all_its_modules_and_is_read_from_below(folder: Path) -> None:
+    parts = {module.path.stem for module in MODULES if module.path.parent == folder} - {"__init__"}
+    parts |= {other.name for other in FOLDERS if other.parent == folder}
+    found = layers()[".".join(folder.parts)]
+    assert set().union(*found) == parts
+    tree = ast.parse((PROJECT / folder / "__init__.py").read_text(encoding="utf-8"))
+    named = [one for one in re.findall(r"`(\w+)`", ast.get_docstring(tree) or "") if one in parts]
+    ranks = {name: rank for rank, layer in enumerate(found) for name in layer}
+    order = [ranks[name] for name in dict.fromkeys(named) if name not in ROLES]
+    assert order == sorted(order), named
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
