@@ -18,7 +18,11 @@ _HINTS = {
 
 # Whose fault a code of PostgreSQL is (its appendix A), by code or class; the rest is the service's. Names and
 # types were checked before: what 42 says now comes from the database and its rights.
-_TIME = frozenset({"57014"})
+_TIME = frozenset(
+    {
+        "57014",  # statement_timeout, or cancelled
+    }
+)
 _USER = frozenset({"0A", "21", "22", "23", "54"})
 
 Fault = Literal["user", "service", "time"]

@@ -37,6 +37,9 @@ REPEATED_WITH_A_REASON = {
     "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
 }
 
+LONGEST_PAGE = 40
+# The page of ppdb_replay comes with its replayer.
+README_PACKAGES = ("adql", "obscore_view", "tap_query", "tap_schema", "tapdb")
 # Packages whose folders are read from the lowest layer up.
 READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "tap_schema"}
 
@@ -147,3 +150,15 @@ def test_what_is_repeated_would_be_seen() -> None:
     text = "".join(f"line_{number} = {number}\n" for number in range(6))
     pair = [Module(Path(name, "one.py"), text) for name in ("first", "second")]
     assert repeated_lines(pair) == [("first/one.py:1", "second/one.py:1")]
+
+
+@pytest.mark.parametrize("package", README_PACKAGES)
+def test_a_package_has_a_short_page_with_a_picture_an_order_and_recipes_that_are_tested(package: str) -> None:
+    page = PROJECT.joinpath(package, "README.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= LONGEST_PAGE
+    assert "```\n" in page, "a picture of the stages"
+    assert "Read in this order: " in page
+    recipes = page.split("\n## ")[1:]
+    assert len(recipes) == 3
+    assert all(re.search(r"^1\. ", one, re.MULTILINE) and "Run `" in one for one in recipes)
+    assert PROJECT.joinpath("tests", package, "test_recipes.py").exists()
