@@ -33,7 +33,7 @@ from tapdb.cli.output import (
     prints_rows,
     url_option,
 )
-from tapdb.cli.session import changing
+from tapdb.cli.session import change_session
 from tapdb.errors import SettingsError
 from tapdb.hooks.descriptions import load_standards
 from tapdb.postgres.engine import checked_connection, refusals_are_ours
@@ -79,7 +79,7 @@ class Sources:
 
 
 @contextmanager
-def looking(url: str | None) -> Iterator[sa.Connection]:
+def read_session(url: str | None) -> Iterator[sa.Connection]:
     """Give a connection that changes nothing, and sees the database as it is now whoever publishes meanwhile.
 
     Parameters
@@ -145,13 +145,13 @@ def publish(
     """
     if dry_run:
         # What is granted here is never committed: it shows whether one may, and what would be published then.
-        with refusals_are_ours(), checked_connection(url) if grant else looking(url) as connection:
+        with refusals_are_ours(), checked_connection(url) if grant else read_session(url) as connection:
             generated, grants = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)
         print_script(replace(publication, statements=(*grants, *publication.statements)))
     else:
-        with changing(url, application_name="tapdb tap-schema") as connection:
+        with change_session(url, application_name="tapdb tap-schema") as connection:
             require_publisher(connection)
             generated, _ = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
@@ -171,11 +171,11 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
     That is a publication of its own: the record goes on, and a rollback can be taken back.
     """
     if dry_run:
-        with looking(url) as connection:
+        with read_session(url) as connection:
             publication = plan_rollback(connection, to=to)
         print_script(publication)
     else:
-        with changing(url, application_name="tapdb tap-schema") as connection:
+        with change_session(url, application_name="tapdb tap-schema") as connection:
             require_publisher(connection)
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
@@ -266,7 +266,7 @@ def generate(
 
     Nothing is changed.
     """
-    with looking(url) as connection:
+    with read_session(url) as connection:
         rows = read_rows(connection) if published else sources.generate(connection).rows
     if schema is not None:
         rows = _only(rows, schema)
@@ -302,7 +302,7 @@ def lint(
     keys and services that lead nowhere, duplicates, missing descriptions and principal columns, what
     standards demand (TAP, ObsCore), and what the database has otherwise than it is described.
     """
-    with looking(url) as connection:
+    with read_session(url) as connection:
         generated = sources.generate(connection)
         standards = load_standards()
         found = check_values(connection, generated.rows, standards) if values else ()
@@ -323,7 +323,7 @@ def diff(sources: Sources, url: str | None, rows: RowOutput) -> None:
 
     Without FILES: whether what is published still fits the database.
     """
-    with looking(url) as connection:
+    with read_session(url) as connection:
         generated = sources.generate(connection)
         changes = diff_rows(read_rows(connection), generated.rows)
     differences = [
@@ -346,7 +346,7 @@ def diff(sources: Sources, url: str | None, rows: RowOutput) -> None:
 @prints_rows
 def history(url: str | None, rows: RowOutput) -> None:
     """List all publications that changed anything, newest first."""
-    with looking(url) as connection:
+    with read_session(url) as connection:
         generations = [asdict(one) for one in read_generations(connection)]
     rows.write_records(_GENERATION, generations)
 

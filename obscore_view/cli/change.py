@@ -29,7 +29,7 @@ from obscore_view.view.make import (
 from obscore_view.view.needed_rights import require_rights_to_change
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb.cli.output import describe_option, dry_run_option, progress_bar, url_option
-from tapdb.cli.session import changing, print_statements
+from tapdb.cli.session import change_session, print_statements
 from tapdb.postgres.engine import checked_connection
 from tapdb.settings import read_settings
 
@@ -91,7 +91,7 @@ def create(
         print_statements(change.script.statements)
         return
     with (
-        changing(url, application_name=_NAME, describe=describe) as connection,
+        change_session(url, application_name=_NAME, describe=describe) as connection,
         progress_bar(f"create {given.view}") as progress,
     ):
         mapping = create_view(
@@ -148,7 +148,7 @@ def refresh(
         print_statements(change.script.statements)
         return
     with (
-        changing(url, application_name=_NAME, describe=describe) as connection,
+        change_session(url, application_name=_NAME, describe=describe) as connection,
         progress_bar("refresh") as progress,
     ):
         require_rights_to_change(connection, "refresh ObsCore views")
@@ -205,7 +205,7 @@ def drop(
             ]
         print_statements(statements)
         return
-    with changing(url, application_name=_NAME, describe=describe) as connection:
+    with change_session(url, application_name=_NAME, describe=describe) as connection:
         require_rights_to_change(connection, "drop ObsCore views")
         stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
         if save_config is not None:

@@ -14,7 +14,7 @@ from obscore_view.config.model import (
     TapdbOptions,
     WhereBind,
 )
-from obscore_view.config.problems import Finding
+from obscore_view.config.problems import Problem
 from obscore_view.config.regex import to_postgres
 from obscore_view.config.template import Column, parse_template
 from obscore_view.errors import ConfigError
@@ -25,7 +25,7 @@ from tapdb.errors import likeliest
 Path = tuple[str | int, ...]
 
 
-def find_where_problems(config: ObsCoreConfig) -> Iterator[Finding]:
+def find_where_problems(config: ObsCoreConfig) -> Iterator[Problem]:
     """Yield what is wrong with the expressions of a configuration and with the values of their binds."""
     yield from _where(("where",), config.where)
     for name, constraints in config.dataset_type_constraints.items():
@@ -33,7 +33,7 @@ def find_where_problems(config: ObsCoreConfig) -> Iterator[Finding]:
             yield from _where(("dataset_type_constraints", name, index), constraint)
 
 
-def _where(path: Path, where: WhereBind) -> Iterator[Finding]:
+def _where(path: Path, where: WhereBind) -> Iterator[Problem]:
     try:
         tree = parse_where(where.where)
     except ConfigError as error:
@@ -55,7 +55,7 @@ def _where(path: Path, where: WhereBind) -> Iterator[Finding]:
             yield (*path, "bind", name), "no such name in the expression", "use it there, or remove it"
 
 
-def _time(path: Path, text: str) -> Iterator[Finding]:
+def _time(path: Path, text: str) -> Iterator[Problem]:
     try:
         parse_time_tai_ns(text)
     except ValueError as error:
@@ -101,7 +101,7 @@ _FILLED = frozenset(
 )
 
 
-def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
+def find_problems(config: ObsCoreConfig) -> Iterator[Problem]:
     """Yield everything that makes a configuration unusable, with its path and a remedy."""
     yield from _template(("obs_publisher_did_fmt",), config.obs_publisher_did_fmt)
     yield from _collections(config)
@@ -126,7 +126,7 @@ def find_problems(config: ObsCoreConfig) -> Iterator[Finding]:
     yield from _options(config.tapdb)
 
 
-def find_warnings(config: ObsCoreConfig) -> Iterator[Finding]:
+def find_warnings(config: ObsCoreConfig) -> Iterator[Problem]:
     """Yield what works, but will hardly be what was meant."""
     if config.use_butler_uri is not None:
         yield ("use_butler_uri",), "without effect, here as in Butler", "remove it"
@@ -149,7 +149,7 @@ def find_warnings(config: ObsCoreConfig) -> Iterator[Finding]:
             )
 
 
-def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[Finding]:
+def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[Problem]:
     if text is None:
         return
     try:
@@ -161,7 +161,7 @@ def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[
             yield path, "found the key obs_id, which this format string is to fill itself", "use other keys"
 
 
-def _collections(config: ObsCoreConfig) -> Iterator[Finding]:
+def _collections(config: ObsCoreConfig) -> Iterator[Problem]:
     rule = config.collection_rule
     if config.tapdb.find_first is not None:
         if not config.tapdb.find_first:
@@ -191,7 +191,7 @@ def _collections(config: ObsCoreConfig) -> Iterator[Finding]:
                 )
 
 
-def _dataset_type(path: Path, dataset_type: DatasetTypeConfig) -> Iterator[Finding]:
+def _dataset_type(path: Path, dataset_type: DatasetTypeConfig) -> Iterator[Problem]:
     if dataset_type.calib_level not in CALIB_LEVELS:
         yield (
             (*path, "calib_level"),
@@ -209,7 +209,7 @@ def _dataset_type(path: Path, dataset_type: DatasetTypeConfig) -> Iterator[Findi
     yield from _extra_columns((*path, "extra_columns"), dataset_type.extra_columns or {})
 
 
-def _extra_columns(path: Path, columns: Mapping[str, ExtraColumnValue]) -> Iterator[Finding]:
+def _extra_columns(path: Path, columns: Mapping[str, ExtraColumnValue]) -> Iterator[Problem]:
     for name, value in columns.items():
         here = (*path, name)
         if not _IDENTIFIER.fullmatch(name):
@@ -222,7 +222,7 @@ def _extra_columns(path: Path, columns: Mapping[str, ExtraColumnValue]) -> Itera
                 yield (*here, "length"), f"found {value.length}", "write a positive number, or leave it out"
 
 
-def _column_types(config: ObsCoreConfig) -> Iterator[Finding]:
+def _column_types(config: ObsCoreConfig) -> Iterator[Problem]:
     """Yield columns of one name and several types: the first decides the type of the column for all."""
     first: dict[str, tuple[str, str]] = {}
     for path, columns in (
@@ -244,7 +244,7 @@ def _column_types(config: ObsCoreConfig) -> Iterator[Finding]:
                 )
 
 
-def _plugins(config: ObsCoreConfig) -> Iterator[Finding]:
+def _plugins(config: ObsCoreConfig) -> Iterator[Problem]:
     for name, plugin in config.spatial_plugins.items():
         path = ("spatial_plugins", name)
         options = _PLUGINS.get(plugin.cls.rpartition(".")[2])
@@ -262,7 +262,7 @@ def _plugins(config: ObsCoreConfig) -> Iterator[Finding]:
                 yield (*path, "config", key), f"found {value!r}", "write a column name"
 
 
-def _indices(config: ObsCoreConfig) -> Iterator[Finding]:
+def _indices(config: ObsCoreConfig) -> Iterator[Problem]:
     known = (
         {column.name for column in OBSCORE_COLUMNS}
         | set(config.extra_columns or {})
@@ -276,7 +276,7 @@ def _indices(config: ObsCoreConfig) -> Iterator[Finding]:
                 yield ("indices", name), f'no such column "{column}"', likeliest(column, known)
 
 
-def _options(options: TapdbOptions) -> Iterator[Finding]:
+def _options(options: TapdbOptions) -> Iterator[Problem]:
     path = ("tapdb",)
     if not _VIEW_NAME.fullmatch(options.view):
         yield (*path, "view"), f'found "{options.view}"', "write schema.name, as in ivoa.ObsCore"

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from obscore_view.config.model import Section
 from tapdb.errors import likeliest
 
-Finding = tuple[tuple[str | int, ...], str, str]
+Problem = tuple[tuple[str | int, ...], str, str]
 """Path in the configuration, what was found, what to do."""
 
 _MISSING = "required, but missing"
@@ -48,9 +48,9 @@ _NAMES = {
 }
 
 
-def explain(error: ValidationError, model: type[Section]) -> list[Finding]:
+def explain(error: ValidationError, model: type[Section]) -> list[Problem]:
     """Return what is wrong with the input of a model, each with its path and a remedy."""
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     for detail in error.errors(include_url=False):
         path = tuple(part for part in detail["loc"] if not str(part).startswith("("))
         finding = (path, *_words(detail, path, model))

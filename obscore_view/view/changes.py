@@ -15,7 +15,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import Mapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_tables import SCHEMA, kept_tables
-from obscore_view.view.objects import own_objects
+from obscore_view.view.objects import objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
@@ -89,7 +89,7 @@ def plan_creation(
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
     shared = kept | {name for one in others for _, name in one.objects.footprints}
     statements = [] if schema_stays else _make_schema(connection, config.view_schema)
-    objects = own_objects(mapping, butler_tables(mapping))
+    objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
         *_as_text(statements),
         *create_script(mapping, existing=shared).statements,
@@ -202,7 +202,7 @@ def plan_refresh(
 
 def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Mapping) -> list[str]:
     """Return what gives a view that is made anew just the grants that it had, the reader's own too."""
-    wanted = own_objects(mapping, butler_tables(mapping))
+    wanted = objects_of_view(mapping, butler_tables(mapping))
     names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
     before = read_grants(connection)
     statements: list[sql.Composable] = []

@@ -13,7 +13,7 @@ from obscore_view.mapping import Mapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
 from obscore_view.select.kept_rows import view_definition
 from obscore_view.select.kept_tables import SCHEMA, kept_tables, shown_regions
-from obscore_view.view.objects import did_tables, region_keys
+from obscore_view.view.objects import did_lookup_tables, region_keys
 from obscore_view.view.script import butler_tables
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.postgres.roles import Right, missing_rights, require_rights
@@ -35,7 +35,7 @@ def rights_to_make(connection: sa.Connection, mapping: Mapping) -> tuple[Right, 
     altered |= region_keys(mapping).keys()
     indexed: set[str] = set()
     if config.tapdb.geometry != "none":
-        indexed |= did_tables(mapping).keys()
+        indexed |= did_lookup_tables(mapping).keys()
     if config.tapdb.geometry == "index":
         indexed |= set(shown_regions(mapping))
     rights = [*OWNERSHIP, *_passing_on(schema, butler_tables(mapping))]

@@ -64,7 +64,7 @@ class OwnObjects:
         return cls(**pairs, indexes=tuple(content["indexes"]), granted=tuple(content["granted"]))
 
 
-def own_objects(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
+def objects_of_view(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
     """Return the names of the objects that a mapping's view consists of."""
     config = mapping.config
     kept = kept_tables(mapping)
@@ -76,7 +76,7 @@ def own_objects(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
     if config.tapdb.geometry == "index":
         indexes += [region_index(mapping, element) for element in shown_regions(mapping)]
     if config.tapdb.geometry != "none":
-        indexes += [did_index(mapping, table) for table in did_tables(mapping)]
+        indexes += [did_index(mapping, table) for table in did_lookup_tables(mapping)]
     return OwnObjects(
         views=tuple(views),
         tables=tuple((SCHEMA, one.name) for one in kept),
@@ -110,7 +110,7 @@ def statistics_name(mapping: Mapping, table: str) -> str:
     return f"{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
 
 
-def did_tables(mapping: Mapping) -> dict[str, str]:
+def did_lookup_tables(mapping: Mapping) -> dict[str, str]:
     """Return the tags tables in which datasets can be looked up by obs_publisher_did, with its format string.
 
     Only a format string with nothing but the dataset's UUID in it can be indexed there.

@@ -19,7 +19,7 @@ from obscore_view.select.statement import build_select, view_columns
 from obscore_view.view.objects import (
     OwnObjects,
     did_index,
-    did_tables,
+    did_lookup_tables,
     region_index,
     region_keys,
     statistics_name,
@@ -248,7 +248,7 @@ def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
 
     Hash indexes: they hold four bytes of each identifier, however long it is.
     """
-    for table, text in did_tables(mapping).items():
+    for table, text in did_lookup_tables(mapping).items():
         uuid = sa.cast(sa.column("dataset_id", sa.Uuid()), sa.Text())
         parts: list[sa.ColumnElement[Any]] = [
             sa.literal(part.text, sa.Text()) if isinstance(part, Literal) else uuid

@@ -39,7 +39,7 @@ from tapdb.cli.output import (
     progress_bar,
     url_option,
 )
-from tapdb.cli.session import changing, print_statements
+from tapdb.cli.session import change_session, print_statements
 from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
 from tapdb.postgres.engine import checked_connection, driver_connection
@@ -59,7 +59,7 @@ def add_column_command(
 
     Queries as of earlier snapshots do not see it.
     """
-    with changing(url, application_name="tapdb ppdb", describe=describe) as connection:
+    with change_session(url, application_name="tapdb ppdb", describe=describe) as connection:
         snapshot = add_column(connection, table, column, data_type, description=description)
     click.echo(f"{table} has column {column} from snapshot {snapshot} on.", err=True)
 
@@ -74,7 +74,7 @@ def drop_column_command(url: str | None, table: str, column: str, *, describe: b
 
     It stays in the database for queries as of earlier snapshots, and may be NULL from now on.
     """
-    with changing(url, application_name="tapdb ppdb", describe=describe) as connection:
+    with change_session(url, application_name="tapdb ppdb", describe=describe) as connection:
         snapshot = drop_column(connection, table, column)
     click.echo(f"{table} has no column {column} from snapshot {snapshot} on.", err=True)
 
@@ -139,7 +139,7 @@ def create_command(
     if dry_run:
         print_statements(table_statements(tables, schema))
         return
-    with changing(url, application_name=_NAME, describe=describe) as connection:
+    with change_session(url, application_name=_NAME, describe=describe) as connection:
         made = create_tables(connection, tables, schema=schema)
     click.echo(f"Created {len(made)} tables of version {tables.version} in schema {schema}.", err=True)
 
@@ -165,7 +165,7 @@ def install_command(
         statements = [statement for table in found for statement in install_statements(table)]
         print_statements([BEGIN_SNAPSHOT, *statements] if statements else [])
         return
-    with changing(url, application_name=_NAME, describe=describe) as connection:
+    with change_session(url, application_name=_NAME, describe=describe) as connection:
         names = install(connection, schema=schema, tables=wanted)
         advice = [one for one in check(connection) if one.severity == "warning"]
     click.echo(
@@ -197,7 +197,7 @@ def uninstall_command(
             found = plan_uninstall(connection, tables=wanted, discard_history=discard_history)
         print_statements(statement for table in found for statement in uninstall_statements(table))
         return
-    with changing(url, application_name=_NAME, describe=describe) as connection:
+    with change_session(url, application_name=_NAME, describe=describe) as connection:
         names = uninstall(connection, tables=wanted, discard_history=discard_history)
     click.echo(_done("No versions are kept any more of", names, "No table is versioned."), err=True)
 
@@ -230,7 +230,7 @@ def replace_command(url: str | None, table: str, file: Path) -> None:
         parquet = pq.ParquetFile(file)
     except (OSError, ValueError) as error:
         raise SettingsError("FILE", f"{file} is no Parquet file: {error}") from error
-    with changing(url, application_name="tapdb ppdb") as connection:
+    with change_session(url, application_name="tapdb ppdb") as connection:
         done = replace_rows(driver_connection(connection), table, parquet.schema_arrow.names, _rows(parquet))
     click.echo(
         f"{table}: {done.begun} rows began, {done.ended} ended, {done.unchanged} are as they were.", err=True

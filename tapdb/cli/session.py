@@ -13,7 +13,9 @@ from tapdb.settings import read_settings
 
 
 @contextmanager
-def changing(url: str | None, *, application_name: str, describe: bool = False) -> Iterator[sa.Connection]:
+def change_session(
+    url: str | None, *, application_name: str, describe: bool = False
+) -> Iterator[sa.Connection]:
     """Give a connection in one transaction that is committed at the end, one such session at a time.
 
     Parameters
