@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,9 @@ class ColumnMetadata:
         used where the column is the argument of a geometrical function, and never shown.
     center_column
         Column of type ``spoint`` that holds the centre of that region.
+    source
+        Names of table and column in TAP_SCHEMA, as it spells them, of the published column whose values it
+        holds; `None` for an expression, and where nobody has said.
     """
 
     name: str
@@ -46,10 +49,12 @@ class ColumnMetadata:
     indexed: bool = False
     region_column: str | None = None
     center_column: str | None = None
-    identifier: Identifier = field(init=False, compare=False, repr=False)
+    source: tuple[str, str] | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "identifier", identifier_of(self.name))
+    @property
+    def identifier(self) -> Identifier:
+        """The name as a query has to write it."""
+        return identifier_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,27 +311,30 @@ def _table(row: _Row, columns: list[_Row], database: _Names | None) -> TableMeta
 
 def _column(row: _Row, existing: Mapping[str, str]) -> ColumnMetadata:
     name = split_name(row["column_name"])[-1]
-    xtype = row.get("xtype")
+    type_ = value_type(
+        row["datatype"],
+        row.get("arraysize"),
+        row.get("xtype"),
+        unit=row.get("unit"),
+        ucd=row.get("ucd"),
+        utype=row.get("utype"),
+        description=row.get("description"),
+    )
     region = center = None
     if name.lower() == "s_region":
         region = _first_existing(_REGION_COLUMNS, existing)
         center = _first_existing(_CENTER_COLUMNS, existing)
-        xtype = xtype or "adql:REGION"
+        if region is not None and type_.family == "string":
+            # The database holds the geometry: the text can be searched, though nothing says so of its type.
+            type_ = replace(type_, family="region")
     return ColumnMetadata(
         name=name,
-        type=value_type(
-            row["datatype"],
-            row.get("arraysize"),
-            xtype,
-            unit=row.get("unit"),
-            ucd=row.get("ucd"),
-            utype=row.get("utype"),
-            description=row.get("description"),
-        ),
+        type=type_,
         sql_name=row.get("sql_name") or existing.get(name, existing.get(name.lower(), name)),
         indexed=bool(row.get("indexed")),
         region_column=region,
         center_column=center,
+        source=(row["table_name"], row["column_name"]),
     )
 
 

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from adql.words import RESERVED_WORDS
 
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
+_FIRST_OF_ID = re.compile(r"[A-Za-z_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class Identifier:
     quoted: bool = False
 
 
+@lru_cache(maxsize=32_768)
 def identifier_of(name: str) -> Identifier:
     """Return a published name as it has to be written in a query, in double quotes if it needs them."""
     return Identifier(name, quoted=not _REGULAR.fullmatch(name) or name.upper() in RESERVED_WORDS)
@@ -46,6 +50,10 @@ def split_name(name: str) -> tuple[str, ...]:
     >>> split_name('dp1."Object"')
     ('dp1', 'Object')
     """
+    if '"' not in name:
+        # Most names are plain, and there are tens of thousands.
+        plain = name.strip()
+        return tuple(plain.removesuffix(".").split(".")) if plain else ()
     parts = []
     rest = name.strip()
     while rest:
@@ -60,3 +68,19 @@ def split_name(name: str) -> tuple[str, ...]:
             part, _, rest = rest.partition(".")
             parts.append(part)
     return tuple(parts)
+
+
+def column_id(table_name: str, column_name: str) -> str:
+    """Return the ID that a column has as FIELD of a VOTable, to which DataLink descriptors refer.
+
+    It is a name of XML: letters, digits and a few others, a letter or an underscore first. The view
+    ``tap_schema.columns11`` computes the same.
+
+    Examples
+    --------
+    >>> column_id('dp1."Object"', "objectId")
+    'dp1_Object_objectId'
+    """
+    plain = f"{table_name.replace('.', '_')}_{column_name}".replace('"', "")
+    identifier = _NOT_IN_ID.sub("_", plain)
+    return identifier if _FIRST_OF_ID.match(identifier) else f"_{identifier}"

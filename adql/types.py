@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from adql.names import column_id
+
 _NUMBERS = {
     # Sorted by width: the wider of two is the type of their sum.
     "unsignedByte": 0,
@@ -84,7 +86,15 @@ class ValueType:
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """One FIELD of the result: its name and what a VOTable says of it."""
+    """One FIELD of the result: its name and what a VOTable says of it.
+
+    Parameters
+    ----------
+    name, datatype, arraysize, xtype, unit, ucd, utype, description
+        As VOTable has them.
+    table, column
+        Names in TAP_SCHEMA of the published column whose values it holds; `None` for an expression.
+    """
 
     name: str
     datatype: str
@@ -94,6 +104,13 @@ class OutputColumn:
     ucd: str | None = None
     utype: str | None = None
     description: str | None = field(default=None, repr=False)
+    table: str | None = None
+    column: str | None = None
+
+    @property
+    def identifier(self) -> str | None:
+        """ID of the FIELD: ``column_id`` in TAP_SCHEMA of the published column; `None` for an expression."""
+        return None if self.table is None or self.column is None else column_id(self.table, self.column)
 
 
 INT = ValueType("numeric", "int")

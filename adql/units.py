@@ -311,17 +311,16 @@ def product_unit(units: Sequence[str | None], operators: Sequence[str]) -> str |
     Parameters
     ----------
     units
-        Units of the factors, `None` for a number without one.
+        Units of the factors. With `None`, of a number or of what has no known unit, the product has no known
+        unit either: a factor may convert, as 3600 does from degrees to arcseconds.
     operators
         ``*`` or ``/`` between them.
     """
     text = units[0]
     for operator, unit in zip(operators, units[1:], strict=True):
-        if unit is None:
-            continue
-        if text is None:
-            text = unit if operator == "*" else power_unit(unit, -1)
-        elif unit == text:
+        if text is None or unit is None:
+            return None
+        if unit == text:
             text = power_unit(unit, 2) if operator == "*" else None
         else:
             text = _factor(text) + ("." if operator == "*" else "/") + _factor(unit)

@@ -1,14 +1,10 @@
 """Names in TAP_SCHEMA: spelled as a query has to write them (TAP 1.1 section 4, ADQL 2.1 §2.1.4)."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
 from adql.names import identifier_of
-
-_NOT_IN_ID = re.compile(r"[^A-Za-z0-9_.-]")
-_FIRST_OF_ID = re.compile(r"[A-Za-z_]")
 
 
 @lru_cache(maxsize=32_768)
@@ -57,22 +53,6 @@ def matched_names(described: Iterable[str], existing: Iterable[str]) -> dict[str
         if name not in exact and count[key] == 1 and key in folded:
             found[name] = folded[key]
     return found
-
-
-def column_id(table_name: str, column_name: str) -> str:
-    """Return the ID that a column has as FIELD of a VOTable, to which DataLink descriptors refer.
-
-    It is a name of XML: letters, digits and a few others, a letter or an underscore first. The view
-    ``tap_schema.columns11`` computes the same.
-
-    Examples
-    --------
-    >>> column_id('dp1."Object"', "objectId")
-    'dp1_Object_objectId'
-    """
-    plain = f"{table_name.replace('.', '_')}_{column_name}".replace('"', "")
-    identifier = _NOT_IN_ID.sub("_", plain)
-    return identifier if _FIRST_OF_ID.match(identifier) else f"_{identifier}"
 
 
 def _delimited(name: str) -> str:

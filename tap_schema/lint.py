@@ -8,10 +8,9 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from adql.names import identifier_of, split_name
+from adql.names import column_id, identifier_of, split_name
 from tap_schema.column_types import is_other_width
 from tap_schema.errors import Finding
-from tap_schema.identifiers import column_id
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
 from tapdb.errors import Place
 from tapdb.extras import from_extra

@@ -204,10 +204,15 @@ def _point(checker: Checker, node: tree.Function, argument: tree.Expression) -> 
 
 
 def _geometry(checker: Checker, node: tree.Function, argument: tree.Expression, number: int) -> None:
-    if type_of(argument).family not in _SHAPES:
+    family = type_of(argument).family
+    if family not in _SHAPES:
+        is_text = family == "string" and isinstance(argument, tree.Column)
         raise checker.problem(
             AdqlTypeError,
             f"argument {number} of {node.name} must be a geometry",
+            f"{argument} is published as text: use columns with numbers, such as a position"
+            if is_text
+            else "",
             node=at_fault(argument, node),
         )
 

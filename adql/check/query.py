@@ -106,6 +106,7 @@ def _set_operation(
 ) -> tuple[tree.SetOperation, _Columns]:
     first, columns, _ = _body(checker, node.first, parent, is_result=is_result)
     types = [column.type for column in columns]
+    sources = [column.source for column in columns]
     steps = []
     for step in node.steps:
         operand, others, _ = _body(checker, step.query, parent, is_result=is_result)
@@ -125,14 +126,17 @@ def _set_operation(
                     node=step,
                 )
             types[number] = common
+            # EXCEPT and INTERSECT give rows of the first operand alone.
+            if step.operator == "UNION" and other.source != sources[number]:
+                sources[number] = None
         steps.append(replace(step, query=operand))
         if not step.keep_duplicates and not is_result:
             _check_distinct(checker, types, step)
     first = _with_typed_nulls(first, types)
     steps = [replace(step, query=_with_typed_nulls(step.query, types)) for step in steps]
     merged = tuple(
-        replace(column, type=type_, region_column=None, center_column=None)
-        for column, type_ in zip(columns, types, strict=True)
+        replace(column, type=type_, region_column=None, center_column=None, source=source)
+        for column, type_, source in zip(columns, types, sources, strict=True)
     )
     return tree.SetOperation(first, tuple(steps), at=node.at), merged
 
@@ -253,11 +257,14 @@ def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
     for number, item in enumerate(items, 1):
         expression = item.expression
         type_ = type_of(expression)
-        region = center = None
+        region = center = source = None
         if isinstance(expression, tree.Column):
             origin = expression.origin
-            if origin is not None and shadows and not origin.others:
-                region, center = origin.column.region_column, origin.column.center_column
+            # With others it is a COALESCE, of columns of several tables.
+            if origin is not None and not origin.others:
+                source = origin.column.source
+                if shadows:
+                    region, center = origin.column.region_column, origin.column.center_column
         elif type_.ucd or type_.utype or type_.description:
             type_ = without_meaning(type_, type_.unit)
         name = _output_name(item, number)
@@ -268,6 +275,7 @@ def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
                 sql_name=_free_name(name, used),
                 region_column=hidden_name(number, "region") if region else None,
                 center_column=hidden_name(number, "center") if center else None,
+                source=source,
             )
         )
     return tuple(columns)

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from obscore_view.columns import find_column
 from obscore_view.export import REFERENCES, SYSTEMS
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
+from tapdb.votable import Document, Field, plain_rows, write_votable, written_fields
 
 from .ask import Answer
 
@@ -25,14 +25,20 @@ def write_answer(answer: Answer, path: Path) -> None:
         for place, name in enumerate(answer.columns)
         if (column := find_column(name)) is not None and not name.startswith("pgs_")
     ]
-    columns = [column for _, column in places]
+    columns = [
+        Field(
+            *(column.name, column.datatype, column.arraysize, column.xtype),
+            *(column.unit, column.ucd, column.utype, column.description),
+            identifier=column.name,
+        )
+        for _, column in places
+    ]
     rows = list(plain_rows(columns, ([row[place] for place, _ in places] for row in answer.rows)))
     document = Document(
         columns=written_fields(columns, rows),
         name="ObsCore",
         systems=SYSTEMS,
         references=REFERENCES,
-        identifiers=[column.name for column in columns],
         row_count=len(rows),
     )
     with path.open("wb") as stream:

@@ -103,7 +103,7 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
     tables: list[TableMetadata] = []
     for (schema, name), group in groupby(rows, key=lambda row: (row[0], row[1])):
         known = {table.name[-2:]: table for table in others.tables}.get((schema, name))
-        columns = tuple(_column(row[3], row[4], known) for row in group)
+        columns = tuple(_column(f"{schema}.{name}", row[3], row[4], known) for row in group)
         system = tuple(
             ColumnMetadata(name=column, type=LONG, sql_name=column) for column in (SNAP_FROM, SNAP_TO)
         )
@@ -117,12 +117,12 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
     return Metadata((*tables, *rest), others.functions)
 
 
-def _column(name: str, data_type: str, known: TableMetadata | None) -> ColumnMetadata:
+def _column(table: str, name: str, data_type: str, known: TableMetadata | None) -> ColumnMetadata:
     described = () if known is None else known.columns_by_name.get(name.lower(), ())
     same = next((column for column in described if column.sql_name == name), None)
     if same is not None:
         return same
-    return ColumnMetadata(name=name, type=_type(data_type), sql_name=name)
+    return ColumnMetadata(name=name, type=_type(data_type), sql_name=name, source=(table, name))
 
 
 def _type(data_type: str) -> ValueType:

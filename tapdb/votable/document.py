@@ -7,7 +7,7 @@ from typing import IO, Any, Literal
 from xml.etree.ElementTree import Element, indent, tostring
 
 from tapdb.votable.binary2 import encode_rows
-from tapdb.votable.fields import Column, element_null
+from tapdb.votable.fields import Column, element_null, field_identifiers
 from tapdb.votable.tabledata import table_rows
 from tapdb.xml_text import add_element
 
@@ -85,7 +85,7 @@ class Document:
     Attributes
     ----------
     columns
-        Columns, as `written_fields` returned them.
+        Columns, as `written_fields` returned them; of two with the same identifier the second has another ID.
     name
         Name of the table.
     infos
@@ -94,8 +94,6 @@ class Document:
         Systems of coordinates and times.
     references
         ID of the system, or of anything else, that a column refers to, by name of the column.
-    identifiers
-        IDs of the FIELD elements, one a column; columns whose name comes again have one in any case.
     services
         Service descriptors.
     row_count
@@ -107,7 +105,6 @@ class Document:
     infos: Sequence[Info] = ()
     systems: Sequence[System] = ()
     references: Mapping[str, str] = field(default_factory=dict)
-    identifiers: Sequence[str] = ()
     services: Sequence[Service] = ()
     row_count: int | None = None
 
@@ -182,14 +179,15 @@ def _frame(document: Document, serialization: Serialization) -> tuple[bytes, byt
 
 
 def _add_fields(table: Element, document: Document) -> None:
-    seen: set[str] = set()
-    given = document.identifiers or [""] * len(document.columns)
-    for number, (column, identifier) in enumerate(zip(document.columns, given, strict=True), 1):
+    systems = (system.attributes["ID"] for system in document.systems)
+    services = (service.identifier for service in document.services)
+    identifiers = field_identifiers(document.columns, (*systems, *services))
+    for column, identifier in zip(document.columns, identifiers, strict=True):
         element = add_element(
             table,
             "FIELD",
             {
-                "ID": identifier or (f"column_{number}" if column.name in seen else None),
+                "ID": identifier,
                 "name": column.name,
                 "datatype": column.datatype,
                 "arraysize": column.arraysize,
@@ -200,7 +198,6 @@ def _add_fields(table: Element, document: Document) -> None:
                 "ref": document.references.get(column.name),
             },
         )
-        seen.add(column.name)
         if column.description:
             add_element(element, "DESCRIPTION", {}, column.description)
         if (null := element_null(column)) is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
 TEXTS = frozenset({"char", "unicodeChar"})
@@ -53,6 +54,10 @@ class Column(Protocol):
     def description(self) -> str | None:
         """Meaning."""
 
+    @property
+    def identifier(self) -> str | None:
+        """ID that the FIELD is to have; `None` if nothing refers to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -66,6 +71,37 @@ class Field:
     ucd: str | None = None
     utype: str | None = None
     description: str | None = None
+    identifier: str | None = None
+
+
+def field_identifiers(columns: Iterable[Column], taken: Iterable[str] = ()) -> tuple[str | None, ...]:
+    """Return the IDs of the FIELDs of one document, each different.
+
+    The first use of an identifier has it as it is: what refers to it finds that column. A further use has a
+    number behind it; a column without an identifier has one only if its name has come before.
+
+    Parameters
+    ----------
+    columns
+        Columns.
+    taken
+        IDs of other elements of the document.
+    """
+    columns = tuple(columns)
+    wanted = {column.identifier for column in columns if column.identifier}
+    used = set(taken)
+    names: set[str] = set()
+    found: list[str | None] = []
+    for number, column in enumerate(columns, 1):
+        given = column.identifier or (f"column_{number}" if column.name in names else None)
+        names.add(column.name)
+        if given is not None:
+            is_first = given not in used and (given == column.identifier or given not in wanted)
+            free = (f"{given}_{further}" for further in count(2))
+            given = given if is_first else next(one for one in free if one not in used | wanted)
+            used.add(given)
+        found.append(given)
+    return tuple(found)
 
 
 def written_fields(columns: Iterable[Column], rows: Sequence[Sequence[Any]] | None) -> tuple[Field, ...]:
@@ -107,6 +143,7 @@ def _written(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -
         column.ucd,
         column.utype,
         column.description,
+        column.identifier,
     )
 
 

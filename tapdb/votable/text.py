@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
-from tapdb.votable.fields import Column
+from tapdb.votable.fields import Column, field_identifiers
 
 _FACTS = ("name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
 
@@ -83,7 +83,9 @@ def write_json(
         Whether there are more rows.
     """
     described = [
-        {fact: value for fact in _FACTS if (value := getattr(column, fact)) is not None} for column in columns
+        {fact: value for fact in _FACTS if (value := getattr(column, fact)) is not None}
+        | ({} if identifier is None else {"id": identifier})
+        for column, identifier in zip(columns, field_identifiers(columns), strict=True)
     ]
     stream.write(f'{{"columns": {_json(described)},\n"rows": ['.encode())
     separator = "\n"

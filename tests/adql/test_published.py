@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adql import UserFunction, metadata_from_rows
+from adql import UserFunction, metadata_from_rows, parse, to_postgres
 from adql.names import Identifier, identifier_of, split_name
 from adql.types import DOUBLE, value_type
 from tests.adql.felis_tables import felis_metadata
@@ -118,3 +118,21 @@ def test_rubins_schemas_are_published_with_their_meaning() -> None:
 def test_a_function_whose_sql_does_not_hold_each_argument_once_is_refused(sql: tuple[str | int, ...]) -> None:
     with pytest.raises(ValueError, match="must hold each of its arguments once"):
         UserFunction("f", ("numeric",), DOUBLE, sql)
+
+
+def test_tap_schema_alone_says_of_which_type_a_column_called_s_region_is() -> None:
+    for xtype, family in ((None, "string"), ("adql:REGION", "region"), ("shape", "region")):
+        row = {"table_name": "s.t", "column_name": "s_region", "datatype": "char", "arraysize": "99*"}
+        (table,) = metadata_from_rows([{"table_name": "s.t"}], [row | {"xtype": xtype}]).tables
+        known = table.columns[0].type
+        assert (known.family, known.datatype, known.arraysize, known.xtype) == (family, "char", "99*", xtype)
+
+
+def test_a_text_beside_which_the_database_has_a_geometry_can_be_searched_and_has_no_xtype() -> None:
+    row = {"table_name": "s.t", "column_name": "s_region", "datatype": "char", "arraysize": "*"}
+    published = metadata_from_rows(
+        [{"table_name": "s.t"}], [row], database={"s": {"t": ["s_region", "pgs_region", "pgs_center"]}}
+    )
+    compiled = to_postgres(parse("SELECT s_region FROM s.t WHERE AREA(s_region) > 1"), published)
+    assert '"pgs_region"' in compiled.sql
+    assert compiled.columns[0].xtype is None

@@ -43,6 +43,19 @@ class Stilts:
         assert done.returncode == 0, done.stderr.decode()
         return list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))[1:]
 
+    def identifiers(self, document: Path) -> list[str]:
+        """Return the IDs of the columns of a VOTable as STILTS reads them, empty for none."""
+        done = subprocess.run(
+            [
+                *(self._program, "tpipe", f"in={document}", "ifmt=votable"),
+                *("cmd=meta 'VOTable ID'", "omode=out", "ofmt=csv"),
+            ],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return [row[0] for row in csv.reader(io.StringIO(done.stdout.decode(), newline=""))][1:]
+
     def _complaints(self, *arguments: str) -> list[str]:
         done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)
         lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO")]

@@ -183,6 +183,7 @@ def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
         "datatype": "long",
         "ucd": "meta.id;meta.main",
         "description": "the column objectId",
+        "id": "cat_Object_objectId",
     }
     assert shown["rows"][0] == [1, "2024-01-01T12:00:00", [0.0, 0.0], "alpha"]
     assert not shown["overflow"]

@@ -19,6 +19,8 @@ import pytest
 import sqlalchemy as sa
 from astropy.io.votable import parse_single_table
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adql import parse, to_postgres
 from tap_query.execute import fetch, read_server
@@ -26,7 +28,8 @@ from tap_query.metadata import read_metadata
 from tap_schema.column_types import _TYPES
 from tapdb.cli.root import main
 from tapdb.postgres.engine import checked_connection, create_engine, driver_connection
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
+from tapdb.votable import Document, Field, plain_rows, write_votable, written_fields
+from tapdb.votable.fields import field_identifiers
 from tests.plugins.stilts_fixtures import Stilts
 
 Served = Callable[..., Result]
@@ -332,6 +335,60 @@ def test_astropy_and_stilts_read_every_value_of_binary2(
             write_votable(document, rows, stream, serialization="BINARY2")
         check_astropy(path.read_bytes(), keeps_blanks=True)
         check_stilts(stilts, path)
+
+
+def test_ids_of_fields_are_those_of_tap_schema_for_astropy_and_stilts(
+    served: Served, served_url: sa.URL, tmp_path: Path, stilts: Stilts
+) -> None:
+    ids = sa.text("SELECT column_name, column_id FROM tap_schema.columns11 WHERE table_name = :table")
+    with checked_connection(served_url) as connection:
+        wanted = {tuple(row) for row in connection.execute(ids, {"table": "served.all_types"})}
+    path = tmp_path / "ids.vot"
+    done = served("SELECT * FROM served.all_types", "votable", "-o", str(path))
+    assert done.exit_code == 0, done.output
+    fields = parse_single_table(path, verify="exception").fields
+    assert {(field.name, field.ID) for field in fields} == wanted
+    assert stilts.identifiers(path) == [field.ID for field in fields]
+
+
+def test_a_further_use_of_a_column_has_an_id_of_its_own_in_each_format(
+    served: Served, tmp_path: Path, stilts: Stilts
+) -> None:
+    query = "SELECT id AS a, a_int2 + 1 AS c, id AS b, id, q.n FROM served.all_types, (SELECT id AS n FROM"
+    query += " served.all_types WHERE id = 1) AS q"
+    path = tmp_path / "ids.vot"
+    done = served(query, "votable", "-o", str(path))
+    assert done.exit_code == 0, done.output
+    fields = parse_single_table(path, verify="exception").fields
+    one = "served_all_types_id"
+    wanted = [one, None, f"{one}_2", f"{one}_3", f"{one}_4"]
+    assert [field.ID for field in fields if field.name != "c"] == [known for known in wanted if known]
+    assert stilts.identifiers(path) == [known or "" for known in wanted]
+    assert stilts.votable_errors(path) == []
+    columns = json.loads(served(query, "json").stdout)["columns"]
+    assert [column.get("id") for column in columns] == wanted
+    # A control: STILTS sees an ID that comes twice.
+    path.write_bytes(path.read_bytes().replace(f'ID="{one}_2"'.encode(), f'ID="{one}"'.encode()))
+    assert stilts.votable_errors(path) != []
+
+
+IDS = st.sampled_from((None, "a", "a_2", "a_2_2", "a_3", "column_2", "column_3", "column_2_2"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), IDS), max_size=8), st.sets(IDS.filter(bool)))
+def test_ids_of_a_document_are_unique_and_the_first_use_keeps_its_own(
+    given_columns: list[tuple[str, str | None]], taken: set[str]
+) -> None:
+    columns = [Field(name, "int", identifier=identifier) for name, identifier in given_columns]
+    found = field_identifiers(columns, taken)
+    known = [one for one in found if one is not None]
+    assert len({*known, *taken}) == len(known) + len(taken)
+    for place, (name, identifier) in enumerate(given_columns):
+        before = given_columns[:place]
+        if identifier is None:
+            assert (found[place] is None) == (name not in {other for other, _ in before})
+        elif identifier not in taken and identifier not in {other for _, other in before}:
+            assert found[place] == identifier
 
 
 def test_a_printed_time_finds_its_row_again(served: Served) -> None:

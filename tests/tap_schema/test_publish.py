@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from adql.names import column_id
 from tap_schema.assemble import assemble
 from tap_schema.errors import (
     PublicationError,
@@ -21,7 +22,6 @@ from tap_schema.errors import (
     UnpublishableError,
 )
 from tap_schema.history import plan_rollback, read_generations, rollback, rows_at
-from tap_schema.identifiers import column_id
 from tap_schema.publish import plan_publication, publish
 from tap_schema.rows import ColumnRow, SchemaRow, TableRow, TapSchemaRows
 from tap_schema.stored import read_rows

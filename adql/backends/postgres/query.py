@@ -259,6 +259,7 @@ def _groups_by_values(node: tree.Select) -> bool:
 
 def _output_column(column: ColumnMetadata) -> OutputColumn:
     known = column.type
+    table, name = column.source or (None, None)
     return OutputColumn(
         column.name,
         known.datatype,
@@ -268,6 +269,8 @@ def _output_column(column: ColumnMetadata) -> OutputColumn:
         known.ucd,
         known.utype,
         known.description,
+        table,
+        name,
     )
 
 
