@@ -339,9 +339,11 @@ def _column(row: _Row, existing: Mapping[str, str]) -> ColumnMetadata:
 
 
 def _positions(columns: Iterable[_Row], existing: Mapping[str, str]) -> tuple[Position, ...]:
-    names = {split_name(row["column_name"])[-1].lower() for row in columns}
     center = _first_existing(_CENTER_COLUMNS, existing)
-    if center is None or not {"s_ra", "s_dec"} <= names:
+    if center is None:
+        return ()
+    names = {split_name(row["column_name"])[-1].lower() for row in columns}
+    if not {"s_ra", "s_dec"} <= names:
         return ()
     # Butler's regions are convex: the centre lies inside.
     region = existing.get("pgs_region") if center == "pgs_center" else None

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from felis.datamodel import Schema
@@ -31,10 +32,12 @@ from tap_schema import assemble, publish, read_felis
 from tap_schema.files import vosi_tables
 from tap_schema.lint import lint_rows
 from tap_schema.publish import READER
+from tap_schema.rows import ROW_TYPES
+from tap_schema.stored import read_published, stored_table
 from tapdb.hooks.descriptions import load_standards
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_engine, driver_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 
@@ -44,6 +47,7 @@ REACHES = (
     Reach("load_ratio", 0.05, "to load all files: our time / Felis'"),
     Reach("noop_rows", 0, "rows written when nothing has changed"),
     Reach("lint_s", 1.0, "s to check 20,000 columns"),
+    Reach("metadata_ratio", 5, "generation, rows and metadata from one snapshot / COPY of the same rows"),
     Reach("reader_ratio_max", 3, "longest read during a publication / longest undisturbed"),
 )
 
@@ -52,6 +56,7 @@ _INVALID = {"ivoa/obscore_nominal.yaml", "archive/baselineSchema.yaml"}
 _BIG = "dp1"
 _FELIS_ROUNDS = 2
 _READERS = 3
+_METADATA_ROUNDS = 21
 _READ_SQL = """
 SELECT t.table_name, count(*), sum(c.indexed)
 FROM tap_schema.tables t JOIN tap_schema.columns c USING (table_name)
@@ -118,7 +123,35 @@ def _measure(engine: sa.Engine, files: Sequence[str], rounds: int, publishes: in
         "noop_s": noop_s,
         "lint_s": lint_s,
         "vosi_s": vosi_s,
+        **_metadata(engine),
         **_readers(engine, files, publishes),
+    }
+
+
+def _metadata(engine: sa.Engine) -> dict[str, float]:
+    """Return what a service waits for when TAP_SCHEMA has changed, beside COPY of the same rows to it."""
+    selects = [sa.select(stored_table(name)).compile(dialect=engine.dialect) for name in ROW_TYPES]
+    metadata: list[float] = []
+    copied: list[float] = []
+    with engine.connect() as connection:
+        driver = driver_connection(connection)
+
+        def copy() -> None:
+            with driver.transaction(), psycopg.ClientCursor(driver) as cursor:
+                for select in selects:
+                    with cursor.copy(f"COPY ({select}) TO STDOUT".encode()) as stream:
+                        for _ in stream:
+                            pass
+
+        # In turn, so that what else the machine does counts for both.
+        for _ in range(_METADATA_ROUNDS):
+            copied.append(_seconds(copy))
+            metadata.append(_seconds(lambda: read_published(connection)))
+            connection.rollback()
+    return {
+        "metadata_s": median(metadata),
+        "metadata_copy_s": median(copied),
+        "metadata_ratio": median(metadata) / median(copied),
     }
 
 

@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
 from tap_query.errors import MissingTapSchemaError
+from tapdb.collecting import without_collecting
 from tapdb.felis import read_felis as read_schemas
 from tapdb.hooks.descriptions import ColumnDescription
 from tapdb.postgres.engine import is_right_refused
+from tapdb.sources import execute_query, read_query
 
 _Row = Mapping[str, Any]
 
@@ -37,7 +39,23 @@ def read_metadata(connection: sa.Connection) -> Metadata:
     columns = _rows(connection, "columns", _COLUMNS)
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
-    return metadata_from_rows(tables, columns, database=_existing(connection))
+    return published_metadata(connection, tables, columns)
+
+
+def published_metadata(
+    connection: sa.Connection, tables: Iterable[_Row], columns: Iterable[_Row]
+) -> Metadata:
+    """Return what rows of ``tap_schema`` publish, under the names that the database has for it.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database, in the transaction in which the rows were read.
+    tables, columns
+        Rows of ``tap_schema.tables`` and ``tap_schema.columns``, by name of the column.
+    """
+    with without_collecting():
+        return metadata_from_rows(tables, columns, database=_existing(connection))
 
 
 def read_felis(files: Iterable[str]) -> Metadata:
@@ -79,16 +97,8 @@ def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[
 
 
 def _existing(connection: sa.Connection) -> dict[str, dict[str, list[str]]]:
-    """Return the columns of all relations that the user may see, by schema and name."""
-    columns = sa.table(
-        "columns",
-        *(sa.column(name) for name in ("table_schema", "table_name", "column_name", "ordinal_position")),
-        schema="information_schema",
-    )
-    query = sa.select(columns.c.table_schema, columns.c.table_name, columns.c.column_name).order_by(
-        columns.c.table_schema, columns.c.table_name, columns.c.ordinal_position
-    )
+    """Return the columns of all relations, by schema and name."""
     found: dict[str, dict[str, list[str]]] = {}
-    for schema, table, column in connection.execute(query):
-        found.setdefault(schema, {}).setdefault(table, []).append(column)
+    for row in execute_query(connection, read_query("published.spellings")):
+        found.setdefault(row.schema, {})[row.relation] = row.columns
     return found

@@ -56,6 +56,23 @@ class TapSchemaMissingError(DatabaseNotReadyError):
         super().__init__(f"no TAP_SCHEMA to publish in: {found}\nMake it with: tapdb migrate upgrade")
 
 
+class TapSchemaSnapshotError(TapdbError):
+    """A connection is in a transaction in which two queries can see two publications.
+
+    Parameters
+    ----------
+    isolation
+        Its isolation level.
+    """
+
+    def __init__(self, isolation: str) -> None:
+        self.isolation = isolation
+        super().__init__(
+            f"the connection is in a transaction that is {isolation}: rows of two publications could be "
+            "mixed. End it first, or begin it with REPEATABLE READ."
+        )
+
+
 class UnpublishableError(TapdbError):
     """Rows would make a TAP_SCHEMA that clients cannot use.
 

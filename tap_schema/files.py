@@ -169,12 +169,13 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_HEAD = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<vosi:tableset xmlns:vosi="http://www.ivoa.net/xml/VOSITables/v1.0"'
+_XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_NAMESPACES = (
+    ' xmlns:vosi="http://www.ivoa.net/xml/VOSITables/v1.0"'
     ' xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1"'
-    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'
+    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 )
+_HEAD = f"{_XML}<vosi:tableset{_NAMESPACES}>\n"
 _TAIL = "</vosi:tableset>\n"
 _FLAGS = ("principal", "indexed")
 
@@ -219,6 +220,37 @@ def vosi_tables(rows: TapSchemaRows, *, detail: bool = True) -> Iterator[str]:
             )
         yield "</schema>\n"
     yield _TAIL
+
+
+def vosi_table(rows: TapSchemaRows, table_name: str) -> str:
+    """Return the document of one table with its columns and keys, as VOSI 1.1 serves it by the table's name.
+
+    Parameters
+    ----------
+    rows
+        Rows of a TAP_SCHEMA, columns in order.
+    table_name
+        Published name of the table.
+
+    Raises
+    ------
+    LookupError
+        Raised if there is no such table.
+    """
+    table = next((row for row in rows.tables if row.table_name == table_name), None)
+    if table is None:
+        raise LookupError(f"there is no table {table_name}")
+    keys = [key for key in rows.keys if key.from_table == table_name]
+    key_columns: dict[str, list[KeyColumnRow]] = {key.key_id: [] for key in keys}
+    for pair in rows.key_columns:
+        if pair.key_id in key_columns:
+            key_columns[pair.key_id].append(pair)
+    columns = [row for row in rows.columns if row.table_name == table_name]
+    element = _table_element(table, columns, keys, key_columns)
+    return (
+        f"{_XML}<vosi:table{_NAMESPACES}"
+        f"{element.removeprefix('<table').removesuffix('</table>' + chr(10))}</vosi:table>\n"
+    )
 
 
 def _table_element(

@@ -1,12 +1,18 @@
 """Rows that are published: read from the database, and read as descriptions."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.rows import tuple_row
 
+from adql import Metadata
 from adql.names import split_name
-from tap_schema.errors import TapSchemaMissingError
+from tap_query.metadata import published_metadata
+from tap_schema.errors import TapSchemaMissingError, TapSchemaSnapshotError
 from tap_schema.rows import ROW_TYPES, ColumnRow, Row, TapSchemaRows
+from tapdb.collecting import without_collecting
 from tapdb.hooks.descriptions import (
     ColumnDescription,
     KeyDescription,
@@ -15,6 +21,7 @@ from tapdb.hooks.descriptions import (
     ServiceDescription,
     TableDescription,
 )
+from tapdb.postgres.engine import driver_connection, one_snapshot
 
 SCHEMA = "tap_schema"
 
@@ -40,11 +47,55 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
     if not has_tap_schema(connection):
         raise TapSchemaMissingError("there is no table tap_schema.generation")
     found: dict[str, tuple[Row, ...]] = {}
-    for name, row_type in ROW_TYPES.items():
-        table = stored_table(name)
-        result = connection.execute(sa.select(table).order_by(*_order(table)))
-        found[name] = tuple(map(row_type._make, result))
+    # The driver's own rows: there are tens of thousands.
+    with without_collecting(), psycopg.Cursor(driver_connection(connection), row_factory=tuple_row) as cursor:
+        for name, row_type in ROW_TYPES.items():
+            table = stored_table(name)
+            query = sa.select(table).order_by(*_order(table)).compile(dialect=connection.dialect)
+            found[name] = tuple(map(row_type._make, cursor.execute(str(query).encode()).fetchall()))
     return TapSchemaRows(**found)  # type: ignore[arg-type]  # each table has rows of its own type
+
+
+class Published(NamedTuple):
+    """TAP_SCHEMA at one moment.
+
+    Attributes
+    ----------
+    generation
+        Number of the last publication; 0 before the first.
+    rows
+        All rows.
+    metadata
+        What these rows let a query name.
+    """
+
+    generation: int
+    rows: TapSchemaRows
+    metadata: Metadata
+
+
+def read_published(connection: sa.Connection) -> Published:
+    """Return generation, rows and metadata as they are in one snapshot, whoever publishes meanwhile.
+
+    Parameters
+    ----------
+    connection
+        Connection that is in no transaction, or in one that is REPEATABLE READ or SERIALIZABLE.
+
+    Raises
+    ------
+    TapSchemaMissingError
+        Raised if the database has no tables for TAP_SCHEMA.
+    TapSchemaSnapshotError
+        Raised if the transaction of the connection is of another kind.
+    """
+    with one_snapshot(driver_connection(connection), TapSchemaSnapshotError):
+        rows = read_rows(connection)
+        generation = sa.table("generation", sa.column("generation"), schema=SCHEMA)
+        last = connection.scalar(sa.select(sa.func.max(generation.c.generation)))
+        with without_collecting():
+            tables, columns = ([row._asdict() for row in table] for table in (rows.tables, rows.columns))
+            return Published(last or 0, rows, published_metadata(connection, tables, columns))
 
 
 def described_by_rows(rows: TapSchemaRows) -> tuple[SchemaDescription, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
@@ -21,6 +20,7 @@ from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 from tap_query.execute import Session, fetch
 from tapdb import __version__
+from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 
 Connection = psycopg.Connection[Any]
 Rows = list[tuple[Any, ...]]
@@ -29,7 +29,6 @@ _SOFTWARE = f"tapdb {__version__}"
 # What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
 _SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1"
 _SESSION = Session(read_only=False)
-_ONE_SNAPSHOT = ("repeatable read", "serializable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +88,9 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
     ReplayTransactionError
         The transaction that is open is of another kind.
     """
-    if connection.info.transaction_status is TransactionStatus.IDLE:
-        with connection.transaction():
-            _execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; " + _SETTINGS)
-            yield
-        return
-    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        (level,) = cursor.execute("SELECT current_setting('transaction_isolation')").fetchone() or ("",)
-    if level not in _ONE_SNAPSHOT:
-        raise ReplayTransactionError(level.upper())
-    _execute(connection, _SETTINGS)
-    yield
+    with transaction_of_one_snapshot(connection, ReplayTransactionError):
+        _execute(connection, _SETTINGS)
+        yield
 
 
 def _execute(connection: Connection, statements: str) -> None:

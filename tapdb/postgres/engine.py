@@ -1,11 +1,13 @@
 """Engines and connections whose failures are one clear message, without a password or the SQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from sqlalchemy.engine import ExceptionContext
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError, TapdbError
@@ -97,6 +99,29 @@ def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
         problem = f"is one of {type(driver).__module__}"
         raise SettingsError("connection", problem, "connect by postgresql+psycopg, as tapdb does")
     return driver
+
+
+@contextmanager
+def one_snapshot(connection: psycopg.Connection[Any], refused: Callable[[str], TapdbError]) -> Iterator[None]:
+    """Begin a transaction whose queries all see the same snapshot, unless one is open already.
+
+    Parameters
+    ----------
+    connection
+        psycopg's connection.
+    refused
+        Returns the error to raise if the transaction that is open is of another kind, from its level.
+    """
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        with connection.transaction(), psycopg.ClientCursor(connection) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+        return
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        (level,) = cursor.execute("SHOW transaction_isolation").fetchone() or ("",)
+    if level not in {"repeatable read", "serializable"}:
+        raise refused(level.upper())
+    yield
 
 
 def describe_target(url: sa.URL) -> str:

@@ -54,7 +54,9 @@ class Stilts:
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
-        return [row[0] for row in csv.reader(io.StringIO(done.stdout.decode(), newline=""))][1:]
+        return [row[0] if row else "" for row in csv.reader(io.StringIO(done.stdout.decode(), newline=""))][
+            1:
+        ]
 
     def _complaints(self, *arguments: str) -> list[str]:
         done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)

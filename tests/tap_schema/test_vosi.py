@@ -15,7 +15,7 @@ from vo_models.vodataservice import DataType
 from vo_models.vosi.tables import VOSITableSet
 
 from tap_schema.assemble import assemble
-from tap_schema.files import vosi_tables
+from tap_schema.files import vosi_table, vosi_tables
 from tap_schema.rows import ColumnRow, KeyColumnRow, KeyRow, SchemaRow, TableRow, TapSchemaRows
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import FELIS
@@ -140,3 +140,24 @@ def test_the_document_is_written_a_table_at_a_time() -> None:
     pieces = list(vosi_tables(many))
     assert len(pieces) > 50
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 25
+
+
+def test_the_document_of_one_table_says_what_that_of_all_says_of_it(
+    rows: TapSchemaRows, stilts: Stilts, tmp_path: Path
+) -> None:
+    by_name = {table.findtext("name"): table for table in parse(document(rows)).iter("table")}
+    assert list(by_name) == [row.table_name for row in rows.tables]
+    for name, table in by_name.items():
+        root = parse(vosi_table(rows, str(name)))
+        assert root.tag == TABLESET.replace("tableset", "table")
+        assert root.attrib == table.attrib
+        assert [ET.tostring(one) for one in root] == [ET.tostring(one) for one in table]
+    path = tmp_path / "table.xml"
+    path.write_text(vosi_table(rows, "small.spectrum"), encoding="utf-8")
+    assert "<foreignKey>" in path.read_text(encoding="utf-8")
+    assert stilts.schema_errors(path, TABLESET.replace("tableset", "table")) == []
+
+
+def test_a_table_that_is_not_published_has_no_document(rows: TapSchemaRows) -> None:
+    with pytest.raises(LookupError, match=r"there is no table small\.nova"):
+        vosi_table(rows, "small.nova")

@@ -1,0 +1,105 @@
+"""Generation, rows and metadata belong together, whoever publishes between the reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from adql.metadata import TableMetadata
+from tap_query.metadata import read_metadata
+from tap_schema import stored
+from tap_schema.assemble import assemble
+from tap_schema.errors import TapSchemaSnapshotError
+from tap_schema.history import read_generations
+from tap_schema.publish import publish
+from tap_schema.stored import Published, read_published, read_rows, stored_table
+
+
+@pytest.fixture
+def published(small_database: sa.Engine, felis_file: Callable[..., str]) -> sa.Engine:
+    """Return a database that publishes the small schema."""
+    with small_database.begin() as connection:
+        publish(connection, assemble(connection, [felis_file()]).rows)
+    return small_database
+
+
+@pytest.fixture
+def forget_between(published: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets another session publish without the small schema before the columns are read."""
+
+    def arm() -> None:
+        waiting = ["columns"]
+
+        def between(name: str) -> sa.TableClause:
+            if name in waiting:
+                waiting.clear()
+                with published.begin() as other:
+                    publish(other, assemble(other, forget=["small"]).rows)
+            return stored_table(name)
+
+        monkeypatch.setattr(stored, "stored_table", between)
+
+    return arm
+
+
+def names(found: Published) -> tuple[set[str], set[str], set[str]]:
+    """Return the tables of the rows, those that have columns, and those of the metadata."""
+    return (
+        {row.table_name for row in found.rows.tables},
+        {row.table_name for row in found.rows.columns},
+        {".".join(table.name) for table in found.metadata.tables},
+    )
+
+
+def test_what_is_read_is_what_each_reader_alone_finds(published: sa.Engine) -> None:
+    with published.connect() as connection:
+        found = read_published(connection)
+    with published.connect() as connection:
+        assert found.rows == read_rows(connection)
+        assert found.generation == read_generations(connection)[0].generation
+
+        def sorted_tables(tables: tuple[TableMetadata, ...]) -> list[TableMetadata]:
+            return sorted(tables, key=lambda table: table.name)
+
+        assert sorted_tables(found.metadata.tables) == sorted_tables(read_metadata(connection).tables)
+
+
+@pytest.mark.parametrize("isolation", [None, "REPEATABLE READ", "SERIALIZABLE"])
+def test_a_publication_between_the_reads_is_seen_as_a_whole_or_not_at_all(
+    published: sa.Engine, forget_between: Callable[[], None], isolation: str | None
+) -> None:
+    with published.connect() as connection:
+        before = read_published(connection)
+    with published.connect() as connection:
+        if isolation is not None:
+            connection = connection.execution_options(isolation_level=isolation)  # noqa: PLW2901
+            connection.exec_driver_sql("SELECT 1")
+        forget_between()
+        found = read_published(connection)
+    assert found == before
+    tables, with_columns, in_metadata = names(found)
+    assert "small.star" in tables
+    assert tables == with_columns == in_metadata
+    with published.connect() as connection:
+        after = read_published(connection)
+    assert after.generation == before.generation + 1
+    assert "small.star" not in names(after)[0]
+
+
+def test_two_reads_without_a_snapshot_see_half_of_it(
+    published: sa.Engine, forget_between: Callable[[], None]
+) -> None:
+    forget_between()
+    with published.connect() as connection:
+        rows = read_rows(connection)
+    assert "small.star" in {row.table_name for row in rows.tables}
+    assert "small.star" not in {row.table_name for row in rows.columns}
+
+
+def test_a_transaction_without_one_snapshot_is_refused(published: sa.Engine) -> None:
+    with published.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        with pytest.raises(TapSchemaSnapshotError, match="READ COMMITTED"):
+            read_published(connection)
