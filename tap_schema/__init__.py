@@ -17,7 +17,7 @@ from tap_schema.history import read_generations, rollback
 from tap_schema.publish import publish
 from tap_schema.rows import TapSchemaRows
 from tap_schema.script import diff_rows
-from tap_schema.stored import read_published, read_rows
+from tap_schema.stored import read_rows
 from tapdb.felis import read_felis
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "read_catalog",
     "read_felis",
     "read_generations",
-    "read_published",
     "read_rows",
     "rollback",
 ]
