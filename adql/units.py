@@ -1,7 +1,8 @@
 """Units as VOUnits writes them: the factor between two of them, and the unit of a computed value (REC 4.9.1).
 
 A table of factors to SI and seventy lines of parser, because astropy takes half a second to import and
-milliseconds for a unit; the tests compare every unit with astropy's.
+milliseconds for a unit; the tests compare every unit with astropy's. What queries say is read generously;
+whether a published unit is spelled as the standard wants it is asked of `vounit`.
 """
 
 import math
@@ -347,3 +348,155 @@ def power_unit(unit: str | None, exponent: float) -> str | None:
 
 def _factor(unit: str) -> str:
     return unit if _ATOM.fullmatch(unit) else f"({unit})"
+
+
+_BINARY = frozenset({"bit", "byte", "B"})
+_PLAIN = frozenset({"%", "Angstrom", "angstrom", "AU", "au", "Ba", "dB", "mas", "Sun", "ta"})
+_PREFIXED = _BINARY | frozenset(
+    {
+        *("A", "a", "adu", "arcmin", "arcsec", "barn", "beam", "bin", "C", "cd", "chan", "count", "ct", "d"),
+        *("D", "deg", "erg", "eV", "F", "g", "G", "H", "h", "Hz", "J", "Jy", "K", "lm", "lx", "lyr", "m"),
+        *(
+            "mag",
+            "min",
+            "mol",
+            "N",
+            "Ohm",
+            "Pa",
+            "pc",
+            "ph",
+            "photon",
+            "pix",
+            "pixel",
+            "R",
+            "rad",
+            "Ry",
+            "s",
+            "S",
+        ),
+        *("solLum", "solMass", "solRad", "sr", "T", "u", "V", "voxel", "W", "Wb", "yr"),
+    }
+)
+# Publishers must not use "da" (VOUnits 1.1 section 2.7).
+_DECIMAL = (frozenset(PREFIXES) | set("RQrq")) - {"da"}
+_BINARY_PREFIXES = frozenset({"Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"})
+_FUNCTIONS = frozenset({"log", "ln", "exp", "sqrt"})
+_WITHOUT_UNIT = frozenset({"", "unknown", "UNKNOWN"})
+
+_LETTERS = re.compile(r"[A-Za-z]+")
+_UNIT = re.compile(r"[A-Za-z]*'[A-Za-z]+'|[A-Za-z]+|%")
+_POWER = re.compile(r"\*\*([+-]?[0-9]+|\([+-]?[0-9]+(\.[0-9]+|/[0-9]+)?\))")
+_SCALE = re.compile(
+    r"10(?:\*\*(?:[+-]?[0-9]+|\([+-]?[0-9]+(?:\.[0-9]+|/[0-9]+)?\)))"
+    r"|(0\.[0-9]+|[1-9][0-9]*(?:\.[0-9]+)?)(?:[eE][+-]?[0-9]+)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VOUnit:
+    """What VOUnits 1.1 says of a text.
+
+    Parameters
+    ----------
+    problem
+        Why it is none of its units; `None` if it is well formed.
+    unknown
+        Names in it, of units and functions, that the standard does not list; those in quotes are meant so.
+    """
+
+    problem: str | None
+    unknown: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=4096)
+def vounit(text: str) -> VOUnit:
+    """Return whether a text is a unit as VOUnits 1.1 spells it (appendix C.4), and what in it is not known.
+
+    Parameters
+    ----------
+    text
+        For example ``km.s**-1``, ``log(Hz)``, ``25.4mm`` or ``'furlong'``; ``unknown`` is none but allowed.
+    """
+    if text in _WITHOUT_UNIT:
+        return VOUnit(None)
+    if len(text) > _LONGEST:
+        return VOUnit(f"it is longer than {_LONGEST} characters")
+    reader = _Spelling(text)
+    try:
+        reader.scaled(may_be_one=True)
+        if reader.at < len(text):
+            raise reader.problem()
+    except UnitError as error:
+        return VOUnit(str(error))
+    return VOUnit(None, tuple(dict.fromkeys(reader.unknown)))
+
+
+class _Spelling:
+    """A text and how far it is read, by the productions of VOUnits' grammar."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.at = 0
+        self.unknown: list[str] = []
+
+    def problem(self) -> UnitError:
+        found = self._text[self.at : self.at + 1]
+        where = f"at character {self.at + 1}" if found else "at its end"
+        return UnitError(
+            f"no unit is spelled with {found!r} {where}" if found else f"something is missing {where}"
+        )
+
+    def scaled(self, *, may_be_one: bool = False) -> None:
+        if (scale := _SCALE.match(self._text, self.at)) is not None:
+            if scale[1] is not None and not float(scale[1]):
+                raise UnitError("its scale factor is zero")
+            self.at = scale.end()
+            if may_be_one and scale[0] == self._text == "1":
+                return
+        self._complete()
+
+    def _complete(self) -> None:
+        self._expression()
+        while self._takes("."):
+            self._expression()
+        if self._takes("/"):
+            self._expression()
+
+    def _expression(self) -> None:
+        if self._takes("("):
+            self._complete()
+            self._close()
+            return
+        word = _LETTERS.match(self._text, self.at)
+        if word is not None and self._text.startswith("(", word.end()):
+            self.at = word.end() + 1
+            if word[0] not in _FUNCTIONS:
+                self.unknown.append(word[0])
+            self.scaled()
+            self._close()
+            return
+        unit = _UNIT.match(self._text, self.at)
+        if unit is None:
+            raise self.problem()
+        self.at = unit.end()
+        if "'" not in unit[0] and not _is_known(unit[0]):
+            self.unknown.append(unit[0])
+        if (power := _POWER.match(self._text, self.at)) is not None:
+            self.at = power.end()
+
+    def _close(self) -> None:
+        if not self._takes(")"):
+            raise self.problem()
+
+    def _takes(self, character: str) -> bool:
+        found = self._text.startswith(character, self.at)
+        self.at += found
+        return found
+
+
+def _is_known(name: str) -> bool:
+    if name in _PLAIN or name in _PREFIXED:
+        return True
+    return (name[:1] in _DECIMAL and name[1:] in _PREFIXED) or (
+        name[:2] in _BINARY_PREFIXES and name[2:] in _BINARY
+    )

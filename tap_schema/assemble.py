@@ -1,6 +1,7 @@
 """What TAP_SCHEMA says of itself: made from its own tables and their comments, so that it cannot go stale."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -108,7 +109,8 @@ def _assembled(
         described_by_rows(stored),
         services=tuple(by_id.values()),
     )
-    return generate_rows(catalog_of(connection, descriptions), descriptions)
+    generated = generate_rows(catalog_of(connection, descriptions), descriptions)
+    return replace(generated, rows=replace(generated.rows, generation=stored.generation))
 
 
 def registered_descriptions(
@@ -150,4 +152,6 @@ def _without(rows: TapSchemaRows, schemas: frozenset[str]) -> TapSchemaRows:
         key_columns=rows.key_columns,
         datalink_service=tuple(row for row in rows.datalink_service if row.table_name in public),
         datalink_parameter=rows.datalink_parameter,
+        generation=rows.generation,
+        enforced=rows.enforced,
     )

@@ -87,6 +87,26 @@ class UnpublishableError(TapdbError):
         super().__init__("\n".join(["TAP_SCHEMA stays as it was:", *self.problems[:_MOST_SHOWN]]))
 
 
+class OutdatedRowsError(TapdbError):
+    """Rows were assembled from a publication that is no longer the last one.
+
+    Parameters
+    ----------
+    assembled
+        Number of the publication that they were made from; 0 is before the first.
+    found
+        Number of the last publication.
+    """
+
+    def __init__(self, assembled: int | None, found: int | None) -> None:
+        self.assembled = assembled
+        self.found = found
+        super().__init__(
+            f"TAP_SCHEMA stays as it was: these rows were made from generation {assembled}, and generation "
+            f"{found} is published by now\nAssemble them again, and publish those."
+        )
+
+
 class PublicationError(TapdbError):
     """What was published is not what the reader finds.
 

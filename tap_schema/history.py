@@ -1,6 +1,6 @@
 """What was published before: the record of publications, and going back to one of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGe
 from tap_schema.publish import READER, Publication, plan_publication, publish
 from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows
 from tap_schema.script import Changes, TableChanges, apply_changes
-from tap_schema.stored import has_tap_schema, read_rows
+from tap_schema.stored import enforced_keys, has_tap_schema, read_rows
 
 _GENERATION = sa.table(
     "generation",
@@ -91,7 +91,7 @@ def rows_at(connection: sa.Connection, generation: int) -> TapSchemaRows:
     query = sa.select(_UNDO.c.undo).where(_UNDO.c.generation > generation).order_by(_UNDO.c.generation.desc())
     for undo in connection.scalars(query):
         rows = apply_changes(rows, _changes(undo))
-    return rows
+    return replace(rows, enforced=enforced_keys(connection, generation))
 
 
 def rollback(connection: sa.Connection, *, to: int | None = None) -> Publication:
@@ -180,6 +180,7 @@ def _changes(undo: dict[str, dict[str, list[list[object]]]]) -> Changes:
                 deleted=tuple(_bare_row(name, key) for key in table["remove"]),
             )
             for name, table in undo.items()
+            if name in ROW_TYPES
         }
     )
 

@@ -1,14 +1,15 @@
 """What is wrong with rows of TAP_SCHEMA: names, units, UCDs, keys, standards, values in the database."""
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import sqlalchemy as sa
 
 from adql.names import column_id, identifier_of, split_name
+from adql.units import VOUnit, vounit
 from tap_schema.column_types import is_other_width
 from tap_schema.errors import Finding
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
@@ -44,36 +45,49 @@ XTYPES: dict[str, Shape] = {
 _PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:\S+")
 _LONGEST = 120
 _OFTEN_MEANT = {
+    "deg_C": "'degC'",
     "degree": "deg",
     "degrees": "deg",
-    "deg_C": "'deg_C'",
-    "degC": "'degC'",
-    "electron": "'electron'",
     "seconds": "s",
-    "%": "'%'",
+    "days": "d",
+    "years": "yr",
+    "hours": "h",
+    "pixels": "pixel",
+    "counts": "count",
+    "photons": "photon",
 }
+_POWER = re.compile(r"(?<=[A-Za-z)])(?:\^|\*\*)?([+-]?[0-9]+)")
 
 
-@lru_cache(maxsize=4096)
-def unit_problem(unit: str) -> str | None:
-    """Return what is wrong with a unit, and what to write; `None` if VOUnits has it."""
-    with from_extra("astropy", "check of units"):
-        from astropy import units  # noqa: PLC0415 - half a second to import
+def unit_problem(unit: str) -> tuple[Severity, str] | None:
+    """Return what is wrong with a unit, and what to write; `None` if VOUnits has it.
 
-    try:
-        with warnings.catch_warnings():
-            # A unit that is deprecated is a unit.
-            warnings.simplefilter("ignore")
-            units.Unit(unit, format="vounit", parse_strict="raise")
-    except (ValueError, TypeError) as error:
-        said = " ".join(str(error).split())[:_LONGEST]
-        meant = _OFTEN_MEANT.get(unit)
-        if meant is None:
-            plain = re.sub(r"\*\*(?=\S)", "**", unit).replace(" ", ".")
-            meant = plain if plain != unit and _is_unit(plain) else None
-        hint = f"; {meant} is" if meant else ""
-        return f"unit {unit} is not one of VOUnits ({said}){hint}"
+    A unit that is well formed may be published whether VOUnits lists it or not, so that this is a warning.
+    """
+    found = vounit(unit)
+    hint = f"; {meant} is" if (meant := _meant(unit)) is not None else ""
+    if found.problem is not None:
+        return "error", f"unit {unit} is not one of VOUnits ({found.problem}){hint}"
+    if found.unknown:
+        names = ", ".join(found.unknown)
+        return "warning", f"unit {unit} has what VOUnits does not list ({names}){hint}"
     return None
+
+
+def _meant(unit: str) -> str | None:
+    """Return a unit of VOUnits that a text is likely to mean; `None` if there is no such one."""
+    words = re.sub(r"[A-Za-z_]+", lambda found: _OFTEN_MEANT.get(found[0], found[0]), unit.replace("'", ""))
+    factors = re.split(r"(?<!\*)\*(?!\*)|[ .]", words)
+    plain = ".".join(_POWER.sub(r"**\1", part) for part in factors if part)
+    if unit[:1].isdigit():
+        # Nothing stands between a scale factor and the first unit.
+        plain = re.sub(r"(?<=[0-9])\.(?=[A-Za-z])", "", plain, count=1)
+    first, *others = plain.split("/")
+    plain = f"{first}/({'.'.join(others)})" if len(others) > 1 else plain
+    if plain != unit and vounit(plain) == VOUnit(None):
+        return plain
+    quoted = f"'{unit}'"
+    return quoted if vounit(quoted) == VOUnit(None) else None
 
 
 @lru_cache(maxsize=4096)
@@ -98,10 +112,6 @@ def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | Non
     if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
         return None
     return f"xtype {xtype} does not go with {datatype}{f'[{arraysize}]' if arraysize else ''}"
-
-
-def _is_unit(text: str) -> bool:
-    return unit_problem(text) is None
 
 
 def check_values(
@@ -401,7 +411,26 @@ def lint_rows(
         *lint_standards(rows, standards),
     ]
     known = places or {}
-    return tuple(_placed(finding, known) for finding in found)
+    return tuple(_once_a_file([_placed(finding, known) for finding in found]))
+
+
+def _once_a_file(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield findings; what VOUnits does not list once a file, or once a schema that no file describes."""
+    repeated = [
+        (one.place.file if one.place is not None else split_name(one.table)[0], one.problem)
+        if (one.rule, one.severity) == ("unit", "warning")
+        else None
+        for one in findings
+    ]
+    counts = Counter(repeated)
+    seen = set()
+    for key, one in zip(repeated, findings, strict=True):
+        if key is None:
+            yield one
+        elif key not in seen:
+            seen.add(key)
+            more = f", here and in {counts[key] - 1} more columns" if counts[key] > 1 else ""
+            yield replace(one, problem=one.problem + more)
 
 
 def _placed(finding: Finding, places: _Places) -> Finding:
@@ -512,11 +541,12 @@ def _name(row: ColumnRow) -> _Problem | None:
 def _unit(row: ColumnRow) -> _Problem | None:
     if row.unit is None or (problem := unit_problem(row.unit)) is None:
         return None
+    severity, what = problem
     return (
-        "error",
+        severity,
         "unit",
-        problem,
-        "write it as VOUnits does; a unit that it does not know, in single quotes",
+        what,
+        "write it as VOUnits does; a unit that it does not list, in single quotes",
     )
 
 

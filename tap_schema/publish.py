@@ -9,9 +9,17 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from adql.names import split_name
-from tap_schema.errors import PublicationError, UnpublishableError
+from tap_schema.errors import OutdatedRowsError, PublicationError, UnpublishableError
 from tap_schema.rows import TapSchemaRows
-from tap_schema.script import Changes, Statement, change_statements, diff_rows, generation_statements
+from tap_schema.script import (
+    Changes,
+    Statement,
+    change_statements,
+    diff_rows,
+    enforced_statement,
+    generation_statements,
+    order_statements,
+)
 from tap_schema.stored import read_rows
 from tapdb import __version__
 from tapdb.collecting import without_collecting
@@ -136,11 +144,14 @@ class Publication:
         SHA-256 of all rows.
     statements
         SQL that makes the changes; none if there are none.
+    enforced_differ
+        Whether other keys than before are known from the database alone.
     """
 
     changes: Changes
     digest: str
     statements: tuple[Statement, ...]
+    enforced_differ: bool = False
 
 
 def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | None = None) -> Publication:
@@ -162,6 +173,8 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
     ------
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
+    OutdatedRowsError
+        Raised if somebody has published since the rows were assembled.
     UnpublishableError
         Raised if the rows contradict each other or the standard.
     PublicationError
@@ -170,10 +183,12 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
         Raised if the user lacks rights.
     """
     require_publisher(connection)
-    take_turn(connection)
     publication = plan_publication(connection, rows, comment=comment)
     if not publication.changes:
         _LOG.info("TAP_SCHEMA is as it is to be")
+        record = (enforced_statement(rows.enforced),) if publication.enforced_differ else ()
+        for statement in (*order_statements(), *record):
+            _run(connection, statement)
         return publication
     try:
         for statement in publication.statements:
@@ -197,14 +212,17 @@ def publish(connection: sa.Connection, rows: TapSchemaRows, *, comment: str | No
 
 
 def require_publisher(connection: sa.Connection) -> None:
-    """Check that the user may write TAP_SCHEMA: is a member of ``tapdb_owner``.
+    """Check that the user may write TAP_SCHEMA, as members of ``tapdb_owner`` may, and wait for the turn.
+
+    What is assembled after this cannot be outdated when it is published: the turn ends with the transaction.
 
     Raises
     ------
     MissingRightsError
-        Raised if not; its message is what a superuser has to run.
+        Raised if the user may not; its message is what a superuser has to run.
     """
     require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
+    take_turn(connection)
 
 
 def plan_publication(
@@ -221,18 +239,25 @@ def plan_publication(
     ------
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
+    OutdatedRowsError
+        Raised if somebody has published since the rows were assembled.
     """
     with without_collecting():
         return _planned(connection, rows, comment)
 
 
 def _planned(connection: sa.Connection, rows: TapSchemaRows, comment: str | None) -> Publication:
-    changes = diff_rows(read_rows(connection), rows)
+    published = read_rows(connection)
+    changes = diff_rows(published, rows)
+    if changes and rows.generation not in {None, published.generation}:
+        # Half of the differences would be what somebody else has published: it must not be taken back.
+        raise OutdatedRowsError(rows.generation, published.generation)
     digest = rows.digest() if changes else ""
     statements: tuple[Statement, ...] = ()
     if changes:
         statements = (
             *change_statements(changes),
+            *order_statements(),
             *generation_statements(
                 changes,
                 digest=digest,
@@ -240,8 +265,9 @@ def _planned(connection: sa.Connection, rows: TapSchemaRows, comment: str | None
                 generator=f"tapdb {__version__}",
                 comment=comment,
             ),
+            enforced_statement(rows.enforced),
         )
-    return Publication(changes, digest, statements)
+    return Publication(changes, digest, statements, rows.enforced != published.enforced)
 
 
 def _run(connection: sa.Connection, statement: Statement) -> None:

@@ -7,7 +7,7 @@ sets.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -131,6 +131,12 @@ class TapSchemaRows:
         Rows of the five tables of the standard.
     datalink_service, datalink_parameter
         Rows of our own tables beside them.
+    generation
+        Number of the publication that they were made from, 0 before the first; `None` if they were made from
+        none. It is no part of what is published.
+    enforced
+        ``key_id`` of the keys that are known from the database alone, because nobody describes them. It is
+        recorded with a publication, and no part of what is published.
     """
 
     schemas: tuple[SchemaRow, ...] = ()
@@ -140,10 +146,12 @@ class TapSchemaRows:
     key_columns: tuple[KeyColumnRow, ...] = ()
     datalink_service: tuple[ServiceRow, ...] = ()
     datalink_parameter: tuple[ParameterRow, ...] = ()
+    generation: int | None = field(default=None, compare=False, kw_only=True)
+    enforced: frozenset[str] = field(default=frozenset(), compare=False, kw_only=True)
 
     def by_table(self) -> dict[str, tuple[Row, ...]]:
         """Return the rows of each table by its name, those that are referred to first."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in ROW_TYPES}
 
     def __len__(self) -> int:
         """Return the number of all rows."""

@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows, key_of
+from tap_schema.stored import ENFORCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,11 @@ def apply_changes(rows: TapSchemaRows, changes: Changes) -> TapSchemaRows:
                 key_of(name, row): row for row in (*table.inserted, *(new for _, new in table.updated))
             }
         made[name] = tuple(by_key.values())
-    return TapSchemaRows(**made)  # type: ignore[arg-type]  # each table has rows of its own type
+    return TapSchemaRows(
+        **made,  # type: ignore[arg-type]  # each table has rows of its own type
+        generation=rows.generation,
+        enforced=rows.enforced,
+    )
 
 
 def _table_changes(name: str, before: tuple[Row, ...], after: tuple[Row, ...]) -> TableChanges:
@@ -189,6 +194,31 @@ def change_statements(changes: Changes) -> Iterator[Statement]:
             yield _copy(name, table.inserted)
 
 
+_IN_ORDER = sql.SQL(
+    """WITH placed AS (
+  SELECT key_id, row_number() OVER (PARTITION BY key_id ORDER BY from_column COLLATE "C") AS wanted,
+    row_number() OVER (PARTITION BY key_id ORDER BY ctid) AS found
+  FROM tap_schema.key_columns
+), taken AS (
+  DELETE FROM tap_schema.key_columns WHERE key_id IN (SELECT key_id FROM placed WHERE wanted <> found)
+  RETURNING key_id, from_column, target_column
+)
+INSERT INTO tap_schema.key_columns (key_id, from_column, target_column)
+SELECT key_id, from_column, target_column FROM taken ORDER BY key_id COLLATE "C", from_column COLLATE "C"
+"""
+)
+
+
+def order_statements() -> tuple[Statement, ...]:
+    """Return the statements that lay the columns of each key in the order in which VOSI lists them.
+
+    TAP_SCHEMA has no number for their order: who asks without ORDER BY gets them as they lie, and holds that
+    against VOSI. Nothing is written where they lie so already. A key whose new rows begin on a page and end
+    on an earlier one is laid again, next to each other, by the second statement.
+    """
+    return (Statement(_IN_ORDER.as_string().rstrip()),) * 2
+
+
 def generation_statements(
     changes: Changes, *, digest: str, row_count: int, generator: str, comment: str | None
 ) -> Iterator[Statement]:
@@ -219,6 +249,15 @@ def generation_statements(
         "SELECT max(generation), {} FROM tap_schema.generation"
     )
     yield Statement(undo.format(sql.Literal(Jsonb(_undo(changes)))).as_string())
+
+
+def enforced_statement(keys: Iterable[str]) -> Statement:
+    """Return the statement that records which keys the last publication knows from the database alone."""
+    record = sql.SQL(
+        "UPDATE tapdb.tap_schema_undo SET undo = undo || {}\n"
+        "WHERE generation = (SELECT max(generation) FROM tap_schema.generation)"
+    )
+    return Statement(record.format(sql.Literal(Jsonb({ENFORCED: sorted(keys)}))).as_string())
 
 
 def _undo(changes: Changes) -> dict[str, dict[str, Any]]:

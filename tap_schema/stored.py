@@ -6,6 +6,7 @@ from typing import NamedTuple
 import psycopg
 import sqlalchemy as sa
 from psycopg.rows import tuple_row
+from sqlalchemy.dialects.postgresql import JSONB
 
 from adql import Metadata
 from adql.names import split_name
@@ -24,6 +25,8 @@ from tapdb.hooks.descriptions import (
 from tapdb.postgres.engine import driver_connection, one_snapshot
 
 SCHEMA = "tap_schema"
+ENFORCED = "enforced"
+"""Name, beside those of tables in the record of a publication, of the keys known from the database alone."""
 
 
 def stored_table(name: str) -> sa.TableClause:
@@ -46,6 +49,8 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
     """
     if not has_tap_schema(connection):
         raise TapSchemaMissingError("there is no table tap_schema.generation")
+    # Asked first: who publishes between this statement and the next makes these rows old, never the reverse.
+    generation = current_generation(connection)
     found: dict[str, tuple[Row, ...]] = {}
     # The driver's own rows: there are tens of thousands.
     with without_collecting(), psycopg.Cursor(driver_connection(connection), row_factory=tuple_row) as cursor:
@@ -53,7 +58,30 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
             table = stored_table(name)
             query = sa.select(table).order_by(*_order(table)).compile(dialect=connection.dialect)
             found[name] = tuple(map(row_type._make, cursor.execute(str(query).encode()).fetchall()))
-    return TapSchemaRows(**found)  # type: ignore[arg-type]  # each table has rows of its own type
+    return TapSchemaRows(
+        **found,  # type: ignore[arg-type]  # each table has rows of its own type
+        generation=generation,
+        enforced=enforced_keys(connection, generation),
+    )
+
+
+def enforced_keys(connection: sa.Connection, generation: int) -> frozenset[str]:
+    """Return the keys that a publication knew from the database alone.
+
+    Nothing for who may not read what is recorded of publications: to them every published key is described.
+    """
+    if not connection.scalar(sa.select(sa.func.has_table_privilege("tapdb.tap_schema_undo", "SELECT"))):
+        return frozenset()
+    undo = sa.table("tap_schema_undo", sa.column("generation"), sa.column("undo", JSONB), schema="tapdb")
+    recorded = connection.scalar(sa.select(undo.c.undo[ENFORCED]).where(undo.c.generation == generation))
+    return frozenset(recorded or ())
+
+
+def current_generation(connection: sa.Connection) -> int:
+    """Return the number of the last publication, 0 if there is none."""
+    table = sa.table("generation", sa.column("generation"), schema=SCHEMA)
+    number = connection.scalar(sa.select(sa.func.max(table.c.generation)))
+    return number or 0
 
 
 class Published(NamedTuple):
@@ -91,11 +119,9 @@ def read_published(connection: sa.Connection) -> Published:
     """
     with one_snapshot(driver_connection(connection), TapSchemaSnapshotError):
         rows = read_rows(connection)
-        generation = sa.table("generation", sa.column("generation"), schema=SCHEMA)
-        last = connection.scalar(sa.select(sa.func.max(generation.c.generation)))
         with without_collecting():
             tables, columns = ([row._asdict() for row in table] for table in (rows.tables, rows.columns))
-            return Published(last or 0, rows, published_metadata(connection, tables, columns))
+            return Published(rows.generation or 0, rows, published_metadata(connection, tables, columns))
 
 
 def described_by_rows(rows: TapSchemaRows) -> tuple[SchemaDescription, ...]:
@@ -166,7 +192,11 @@ def _order(table: sa.TableClause) -> list[sa.ColumnElement[object]]:
         "tables": ("schema_name", "table_index", "table_name"),
         "columns": ("table_name", "column_index", "column_name"),
     }
-    return [table.c[name] for name in order.get(table.name, tuple(table.c.keys())[:2])]
+    # As Python sorts texts, whatever the collation of the database.
+    return [
+        table.c[name].collate("C") if name.endswith(("_name", "_id", "_column")) else table.c[name]
+        for name in order.get(table.name, tuple(table.c.keys())[:2])
+    ]
 
 
 def _column(row: ColumnRow) -> ColumnDescription:
@@ -203,6 +233,7 @@ def _keys(rows: TapSchemaRows) -> dict[str, list[KeyDescription]]:
                 target_columns=_side(pairs.get(key.key_id, ()), 1),
                 description=key.description,
                 utype=key.utype,
+                enforced=key.key_id in rows.enforced,
             )
         )
     return found

@@ -54,7 +54,7 @@ def generate_rows(catalog: Catalog, descriptions: Descriptions) -> Generated:
     findings = list(descriptions.findings)
     schemas, published, unreadable = _schemas(catalog, descriptions, findings)
     columns, column_places, column_findings = column_rows(published)
-    keys, key_columns, key_findings = key_rows(published)
+    keys = key_rows(published)
     services, parameters, service_findings = service_rows(published, descriptions.services)
     places = {(one.table_name, ""): one.place for one in published if one.place is not None}
     return Generated(
@@ -62,12 +62,13 @@ def generate_rows(catalog: Catalog, descriptions: Descriptions) -> Generated:
             schemas=schemas,
             tables=tuple(map(table_row, published)),
             columns=columns,
-            keys=keys,
-            key_columns=key_columns,
+            keys=keys.keys,
+            key_columns=keys.columns,
             datalink_service=services,
             datalink_parameter=parameters,
+            enforced=keys.enforced,
         ),
-        (*findings, *column_findings, *key_findings, *service_findings),
+        (*findings, *column_findings, *keys.findings, *service_findings),
         {**places, **column_places},
         tuple((table.schema, table.name) for table in unreadable),
     )

@@ -1,6 +1,7 @@
 """Rows of ``tap_schema.keys`` and ``key_columns``: foreign keys of the database, and those of meaning."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tap_schema.errors import Finding
 from tap_schema.generate.tables import PublishedTable
@@ -11,12 +12,31 @@ _Name = tuple[str, str]
 _Pairs = tuple[tuple[str, str], ...]
 
 
-def key_rows(
-    tables: Sequence[PublishedTable],
-) -> tuple[tuple[KeyRow, ...], tuple[KeyColumnRow, ...], list[Finding]]:
+@dataclass(frozen=True, slots=True)
+class KeyRows:
+    """The rows of all keys, and what was found on the way.
+
+    Attributes
+    ----------
+    keys, columns
+        The rows.
+    enforced
+        ``key_id`` of those that are known from the database alone.
+    findings
+        Keys that lead nowhere.
+    """
+
+    keys: tuple[KeyRow, ...]
+    columns: tuple[KeyColumnRow, ...]
+    enforced: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+def key_rows(tables: Sequence[PublishedTable]) -> KeyRows:
     """Return the rows of all foreign keys between published tables, and keys that lead nowhere.
 
     A key that is only described is published too: TAP_SCHEMA tells what can be joined, not what is enforced.
+    One that was published because the database had it goes with it.
     """
     # A key of the database names its target as it is; a description may write it in another case.
     by_name = {table.name: table for table in tables} | {
@@ -24,26 +44,33 @@ def key_rows(
     }
     found: list[tuple[KeyRow, tuple[KeyColumnRow, ...]]] = []
     findings: list[Finding] = []
+    enforced: set[str] = set()
     for table in tables:
+        of_table: list[tuple[KeyRow, tuple[KeyColumnRow, ...]]] = []
         described = {_described(key): key for key in (table.description.keys if table.description else ())}
         for live in table.live.keys:
             target = _lower(live.target)
             pairs = tuple(zip(live.columns, live.target_columns, strict=True))
             key = described.pop((target, _comparable(pairs)), None)
             meaning = (key.description if key else None) or live.comment
-            found += _rows(table, by_name.get(live.target), live.name, pairs, meaning, key)
-        for key in described.values():
+            rows = _rows(table, by_name.get(live.target), live.name, pairs, meaning, key)
+            of_table += rows
+            if key is None or key.enforced:
+                enforced |= {row.key_id for row, _ in rows}
+        for key in (one for one in described.values() if not one.enforced):
             named = (key.target_schema, key.target_table)
             target_table = by_name.get(named) or by_name.get(_lower(named))
             pairs = tuple(zip(key.columns, key.target_columns, strict=True))
             rows = _rows(table, target_table, key.name, pairs, key.description, key)
-            found += rows
+            of_table += rows
             if not rows and key.place is not None:
                 findings.append(_dangling(table, key))
-    return (
+        found += sorted(of_table, key=lambda one: one[0].key_id)
+    return KeyRows(
         tuple(row for row, _ in found),
         tuple(column for _, columns in found for column in columns),
-        findings,
+        frozenset(enforced),
+        tuple(findings),
     )
 
 
@@ -74,8 +101,13 @@ def _rows(
         return []
     published = [(table.published_column(own), target.published_column(other)) for own, other in pairs]
     key_id = f"{table.table_name}.{name}"
+    # TAP_SCHEMA has no order of pairs: alphabetical everywhere, or two readers would find two orders.
     columns = tuple(
-        KeyColumnRow(key_id, own, other) for own, other in published if own is not None and other is not None
+        sorted(
+            KeyColumnRow(key_id, own, other)
+            for own, other in published
+            if own is not None and other is not None
+        )
     )
     if len(columns) < len(pairs):
         return []

@@ -147,6 +147,8 @@ class KeyDescription:
         Place in a data model.
     place
         Where this description stands.
+    enforced
+        Whether it is known from the database alone: it goes when the database has it no more.
     """
 
     name: str
@@ -157,6 +159,7 @@ class KeyDescription:
     description: str | None = None
     utype: str | None = None
     place: Place | None = None
+    enforced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

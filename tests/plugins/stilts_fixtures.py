@@ -58,6 +58,11 @@ class Stilts:
             1:
         ]
 
+    def taplint(self, url: str, *stages: str) -> list[str]:
+        """Return what ``taplint`` reports of a TAP service in some of its stages, a line each."""
+        options = [f"tapurl={url}", f"stages={' '.join(stages)}", "report=EWF", "maxrepeat=20"]
+        return self._complaints("taplint", *options)
+
     def _complaints(self, *arguments: str) -> list[str]:
         done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False)
         lines = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO")]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from adql.units import vounit
 from obscore_view.columns import OBSCORE_COLUMNS
 from obscore_view.derived import STANDARD
 from tap_schema.lint import SELF_KEYS, XTYPES, lint_rows
@@ -202,3 +203,46 @@ def test_the_foreign_keys_of_tap_schema_itself_are_demanded() -> None:
     findings = [one for one in lint_rows(rows) if one.rule == "self-key"]
     assert [(one.table, one.column) for one in findings] == [(key[0], key[2]) for key in SELF_KEYS]
     assert {one.column for one in lint_rows(rows) if one.rule == "mandatory"} >= {"table_name", "size"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "severity", "meant"),
+    [
+        ("km s-1", "error", "km.s**-1"),
+        ("kg m-1 s-2", "error", "kg.m**-1.s**-2"),
+        ("m2", "error", "m**2"),
+        ("W/m^2", "error", "W/m**2"),
+        ("m*s", "error", "m.s"),
+        ("erg/s/cm^2", "error", "erg/(s.cm**2)"),
+        ("10**-3 Jy", "error", "10**-3Jy"),
+        ("deg_C", "error", "'degC'"),
+        ("'deg_C'", "error", "'degC'"),
+        ("counts/s", "warning", "count/s"),
+        ("degree", "warning", "deg"),
+        ("electron", "warning", "'electron'"),
+        ("nmgy", "warning", "'nmgy'"),
+    ],
+)
+def test_a_unit_is_advised_that_is_one_of_vounits(unit: str, severity: str, meant: str) -> None:
+    assert vounit(meant) == vounit("m")
+    (finding,) = lint_rows(replace(ROWS, columns=(GOOD._replace(unit=unit), ROWS.columns[1])))
+    assert (finding.rule, finding.severity) == ("unit", severity)
+    assert finding.problem.endswith(f"; {meant} is")
+
+
+def test_a_unit_that_is_not_listed_is_told_once_a_file() -> None:
+    columns = tuple(
+        GOOD._replace(column_name=f"c{number}", column_index=number, unit=unit)
+        for number, unit in enumerate(("nmgy", "nmgy", "furlong", "nmgy", "m2", "m2"))
+    )
+    rows = replace(ROWS, columns=columns, keys=(), key_columns=(), datalink_service=(), datalink_parameter=())
+    places = {
+        ("s.t", f"c{number}"): Place("a.yaml" if number < 3 else "b.yaml", number) for number in range(6)
+    }
+    found = [(one.column, one.severity) for one in lint_rows(rows, places=places) if one.rule == "unit"]
+    assert found == [
+        *(("c0", "warning"), ("c2", "warning"), ("c3", "warning")),
+        *(("c4", "error"), ("c5", "error")),
+    ]
+    first = next(one for one in lint_rows(rows) if one.rule == "unit")
+    assert first.problem.endswith("'nmgy' is, here and in 2 more columns")

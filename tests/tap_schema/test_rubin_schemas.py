@@ -26,6 +26,7 @@ from tapdb.hooks.descriptions import load_standards
 from tapdb.postgres.engine import create_engine
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.tap_schema_fixtures import RubinDatabase
+from tests.plugins.tap_service import tap_service
 
 Records = dict[str, list[dict[str, Any]]]
 
@@ -113,6 +114,17 @@ def test_the_vosi_document_of_all_schemas_is_valid(both: Both, stilts: Stilts, t
     path.write_text("".join(vosi_tables(both.generated.rows)), encoding="utf-8")
     assert path.stat().st_size > 4_000_000
     assert stilts.schema_errors(path, "{http://www.ivoa.net/xml/VOSITables/v1.0}tableset") == []
+
+
+def test_taplint_finds_no_error_in_what_vosi_and_tap_schema_say_of_all_schemas(
+    both: Both, engine: sa.Engine, stilts: Stilts
+) -> None:
+    assert len(both.generated.rows.columns) > 19_000
+    with tap_service(engine) as url:
+        report = stilts.taplint(url, "TME", "TMS", "TMC")
+    assert [line for line in report if line.startswith(("E-", "F-"))] == []
+    # The stages were run, not left out for want of a document.
+    assert any(line.startswith("Totals: ") for line in report), report
 
 
 def test_meaning_and_flags_are_those_of_felis(both: Both) -> None:

@@ -1,0 +1,112 @@
+"""A small TAP service over `tap_query`: what validators of the VO ask, answered on a port of this machine."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape
+
+import sqlalchemy as sa
+
+from adql import Limits, parse, to_postgres
+from tap_query.cli import write_result
+from tap_query.execute import fetch, read_server
+from tap_query.metadata import read_metadata
+from tap_schema.files import vosi_tables
+from tap_schema.rows import TapSchemaRows
+from tap_schema.stored import read_rows
+from tapdb.errors import TapdbError
+from tapdb.postgres.engine import driver_connection
+
+_CAPABILITIES = """<?xml version="1.0"?>
+<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0"
+ xmlns:tr="http://www.ivoa.net/xml/TAPRegExt/v1.0" xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<capability standardID="ivo://ivoa.net/std/VOSI#tables-1.1">
+<interface xsi:type="vs:ParamHTTP" role="std" version="1.1"><accessURL use="full">{url}/tables</accessURL></interface>
+</capability>
+<capability standardID="ivo://ivoa.net/std/TAP" xsi:type="tr:TableAccess">
+<interface xsi:type="vs:ParamHTTP" role="std" version="1.1"><accessURL use="base">{url}</accessURL></interface>
+<language><name>ADQL</name><version ivo-id="ivo://ivoa.net/std/ADQL#v2.1">2.1</version>
+<description>ADQL 2.1</description></language>
+<outputFormat><mime>application/x-votable+xml</mime><alias>votable</alias></outputFormat>
+</capability>
+</vosi:capabilities>
+"""
+_ERROR = """<?xml version="1.0"?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">
+<INFO name="QUERY_STATUS" value="ERROR">{}</INFO></RESOURCE></VOTABLE>
+"""
+_MAX_ROWS = 1_000_000
+
+
+@contextmanager
+def tap_service(engine: sa.Engine, vosi: TapSchemaRows | None = None) -> Iterator[str]:
+    """Serve what a database publishes; gives the URL.
+
+    Parameters
+    ----------
+    engine
+        Engine of the database.
+    vosi
+        What the VOSI document says; what is published if it is not given.
+    """
+    with engine.connect() as connection:
+        metadata, server = read_metadata(connection), read_server(connection)
+        tables = "".join(vosi_tables(vosi or read_rows(connection))).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            split = urlsplit(self.path)
+            self._answer(split.path, split.query)
+
+        def do_POST(self) -> None:
+            self._answer(self.path, self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Stay quiet."""
+
+        def _answer(self, path: str, form: str) -> None:
+            if path == "/tables":
+                self._send("text/xml", tables)
+            elif path == "/capabilities":
+                self._send("text/xml", _CAPABILITIES.format(url=url).encode())
+            elif path == "/sync":
+                given = {name.upper(): values[0] for name, values in parse_qs(form).items()}
+                self._send("application/x-votable+xml", result(given.get("QUERY", "")))
+            else:
+                self.send_error(404)
+
+        def _send(self, kind: str, content: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    def result(query: str) -> bytes:
+        written = io.BytesIO()
+        try:
+            compiled = to_postgres(parse(query), metadata, Limits(max_rows=_MAX_ROWS), server=server)
+            with engine.connect() as connection:
+                rows = fetch(driver_connection(connection), compiled, max_rows=_MAX_ROWS)
+            write_result(rows, "votable", written)
+        except TapdbError as error:
+            return _ERROR.format(escape(str(error))).encode()
+        return written.getvalue()
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    url = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        yield url
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
