@@ -1,7 +1,7 @@
 """Rows that are published: read from the database, and read as descriptions."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
@@ -185,18 +185,18 @@ def services_of_rows(rows: TapSchemaRows) -> tuple[ServiceDescription, ...]:
     )
 
 
-def _order(table: sa.TableClause) -> list[sa.ColumnElement[object]]:
-    """Return the order in which rows are to be listed (TAP 1.1 section 4)."""
+def _order(table: sa.TableClause) -> list[sa.ColumnElement[Any]]:
+    """Return the order in which rows are to be listed (TAP 1.1 section 4), texts as Python sorts them."""
     order = {
         "schemas": ("schema_index", "schema_name"),
         "tables": ("schema_name", "table_index", "table_name"),
         "columns": ("table_name", "column_index", "column_name"),
     }
-    # As Python sorts texts, whatever the collation of the database.
-    return [
-        table.c[name].collate("C") if name.endswith(("_name", "_id", "_column")) else table.c[name]
-        for name in order.get(table.name, tuple(table.c.keys())[:2])
+    names = order.get(table.name, tuple(table.c.keys())[:2])
+    ordered: list[sa.ColumnElement[Any]] = [
+        sa.collate(table.c[name], "C") if not name.endswith("_index") else table.c[name] for name in names
     ]
+    return ordered
 
 
 def _column(row: ColumnRow) -> ColumnDescription:

@@ -41,7 +41,9 @@ def as_they_lie(engine: sa.Engine) -> dict[str, list[str]]:
     """Return the columns of each key in the order in which a query without ORDER BY finds them."""
     found: dict[str, list[str]] = {}
     with engine.connect() as connection:
-        for key, column in connection.exec_driver_sql("SELECT key_id, from_column FROM tap_schema.key_columns"):
+        for key, column in connection.exec_driver_sql(
+            "SELECT key_id, from_column FROM tap_schema.key_columns"
+        ):
             found.setdefault(key, []).append(column)
     return found
 
@@ -70,7 +72,7 @@ def test_taplint_compares_the_order_of_key_columns_and_ours_is_one(
         assert taplint_errors(stilts, url) == []
     # That it would say so if the two ways gave two orders.
     with tap_service(small_database, replace(rows, key_columns=rows.key_columns[::-1])) as url:
-        assert [line[:5] for line in taplint_errors(stilts, url)] == ["E-TMC"] * 2
+        assert {line[:5] for line in taplint_errors(stilts, url)} == {"E-TMC"}
 
 
 def test_what_is_generated_lists_pairs_as_what_is_published(
@@ -118,7 +120,9 @@ def test_pairs_that_lie_in_another_order_are_laid_again_without_a_publication(
     published(small_database, felis_file())
     with small_database.begin() as connection:
         # As a version that did not care, or an update by hand, has left them.
-        connection.exec_driver_sql("UPDATE tap_schema.key_columns SET key_id = key_id WHERE from_column = 'B'")
+        connection.exec_driver_sql(
+            "UPDATE tap_schema.key_columns SET key_id = key_id WHERE from_column = 'B'"
+        )
         generations = read_generations(connection)
     assert as_they_lie(small_database)["small.patch.to_cell"] == ["a", "z", "B"]
     published(small_database)
@@ -192,8 +196,8 @@ def test_rows_of_an_older_generation_are_refused_and_the_others_stay(
 ) -> None:
     with small_database.begin() as connection:
         connection.exec_driver_sql(
-            "CREATE SCHEMA other; CREATE TABLE other.star (id int); GRANT USAGE ON SCHEMA other TO tapdb_reader;"
-            " GRANT SELECT ON other.star TO tapdb_reader"
+            "CREATE SCHEMA other; CREATE TABLE other.star (id int);"
+            " GRANT USAGE ON SCHEMA other TO tapdb_reader; GRANT SELECT ON other.star TO tapdb_reader"
         )
     other = felis_file(
         "name: other\ntables:\n- name: star\n  columns:\n  - {name: id, datatype: int}\n", name="other.yaml"

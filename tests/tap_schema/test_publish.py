@@ -46,7 +46,8 @@ def rows_of(engine: sa.Engine) -> TapSchemaRows:
 
 
 def with_rows(rows: TapSchemaRows, **more: tuple[Any, ...]) -> TapSchemaRows:
-    return TapSchemaRows(**{name: (*of, *more.get(name, ())) for name, of in rows.by_table().items()})
+    added: Any = {name: (*of, *more.get(name, ())) for name, of in rows.by_table().items()}
+    return TapSchemaRows(**added)
 
 
 def test_nothing_is_written_if_nothing_differs(small_database: sa.Engine, felis_file: Write) -> None:
