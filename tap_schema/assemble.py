@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
 
 import sqlalchemy as sa
+import yaml
 
 from tap_schema.catalog import Catalog, read_catalog
 from tap_schema.generate.combine import Descriptions, combine
@@ -11,8 +14,9 @@ from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.stored import described_by_rows, read_rows, services_of_rows
 from tapdb.collecting import without_collecting
-from tapdb.errors import Place
+from tapdb.errors import DescriptionError, DescriptionProblem, Place
 from tapdb.felis import read_felis
+from tapdb.felis.nodes import line_of, read_yaml_file
 from tapdb.hooks.descriptions import (
     ColumnDescription,
     FelisSource,
@@ -23,6 +27,8 @@ from tapdb.hooks.descriptions import (
 )
 
 _LAST = 100_000
+_OURS = ("Invalid unit", "Invalid IVOA UCD")
+_CHECKED_BY_LINT = ("ivoa:unit", "ivoa_unit", "fits:tunit", "fits_tunit", "ivoa:ucd", "ivoa_ucd")
 _STANDARD = ("schemas", "tables", "columns", "keys", "key_columns")
 _GENERATION = (
     *("generation", "published_at", "digest", "generator", "comment"),
@@ -113,6 +119,96 @@ def _assembled(
     return replace(generated, rows=replace(generated.rows, generation=stored.generation))
 
 
+def check_by_felis(files: Iterable[str]) -> None:
+    """Check files by Felis' own model where it is installed; elsewhere our reader alone has a say.
+
+    Units and UCDs are left to `tap_schema.lint`: what VOUnits allows, such as ``'furlong'``, is no unit to
+    Felis. So are keys that this Felis does not know, which are left out with a warning.
+
+    Parameters
+    ----------
+    files
+        Felis files.
+
+    Raises
+    ------
+    DescriptionError
+        Raised for all that Felis refuses, with the line on which it stands.
+    """
+    if find_spec("felis") is None:
+        return
+    problems = [problem for file in files for problem in _refused_by_felis(file)]
+    if problems:
+        raise DescriptionError(problems)
+
+
+def _refused_by_felis(uri: str) -> list[DescriptionProblem]:
+    """Return what Felis has against a file, without what is ours to say."""
+    from felis.datamodel import Schema  # noqa: PLC0415 - a second to import
+    from lsst.resources import ResourcePath  # noqa: PLC0415 - comes with felis
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
+
+    file = read_yaml_file(uri)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = yaml.load(yaml.serialize(file.root), Loader=loader)  # noqa: S506 - both are safe
+    except yaml.YAMLError as error:
+        return [_unreadable(uri, error)]
+    context = {"id_generation": True, "resource_path": ResourcePath(uri, forceAbsolute=True)}
+    while True:
+        # What is passed over is taken out: Felis looks at the whole only when all of its parts are valid.
+        try:
+            Schema.model_validate(data, context=dict(context))
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            taken = [_taken_out(data, one["loc"], one["type"], one["msg"]) for one in found]
+            if any(taken):
+                continue
+            return [
+                DescriptionProblem(
+                    Place(uri, _line(file.root, one["loc"])),
+                    ".".join(str(part) for part in one["loc"]),
+                    f"Felis refuses it: {' '.join(one['msg'].split())}",
+                )
+                for one in found
+            ]
+        except (TypeError, LookupError, AttributeError, ValueError) as error:
+            # Felis' own checks do not expect all that YAML can say.
+            return [_unreadable(uri, error)]
+        return []
+
+
+def _unreadable(uri: str, error: Exception) -> DescriptionProblem:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return DescriptionProblem(Place(uri), "", f"Felis cannot read it: {said}")
+
+
+def _taken_out(data: Any, loc: Sequence[int | str], kind: str, message: str) -> bool:
+    """Take out of a document what Felis refuses and is ours to say; return whether there was any."""
+    if kind != "extra_forbidden" and not any(one in message for one in _OURS):
+        return False
+    *path, last = loc
+    for part in path:
+        # Felis names the type of a constraint between its number and its key.
+        data = data if isinstance(data, dict) and part not in data else data[part]
+    # Felis finds a unit wrong in its key, or in the column as a whole.
+    target = data if isinstance(last, str) else data[last]
+    taken = {last} if kind == "extra_forbidden" else target.keys() & _CHECKED_BY_LINT
+    for key in taken:
+        target.pop(key, None)
+    return bool(taken)
+
+
+def _line(node: yaml.Node, loc: Sequence[int | str]) -> int:
+    """Return the line of the part of a document that Felis names, of the nearest one that stands there."""
+    for part in loc:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == part), node)
+    return line_of(node)
+
+
 def registered_descriptions(
     connection: sa.Connection,
 ) -> tuple[tuple[SchemaDescription, ...], tuple[ServiceDescription, ...]]:
@@ -128,7 +224,12 @@ def registered_descriptions(
         *(one for one in found if isinstance(one, SchemaDescription)),
         *read_felis(one for one in found if isinstance(one, FelisSource)),
     ]
-    return tuple(schemas), tuple(one for one in found if isinstance(one, ServiceDescription))
+    # What packages describe is a stock: not every database has all of these tables.
+    stock = (
+        replace(schema, tables=tuple(replace(table, optional=True) for table in schema.tables))
+        for schema in schemas
+    )
+    return tuple(stock), tuple(one for one in found if isinstance(one, ServiceDescription))
 
 
 def catalog_of(connection: sa.Connection, descriptions: Descriptions) -> Catalog:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from tap_schema.assemble import assemble
+from tap_schema.assemble import assemble, check_by_felis
 from tap_schema.datalink import read_services
 from tap_schema.errors import UnpublishableError
 from tap_schema.files import felis_text, vosi_tables
@@ -74,8 +74,12 @@ class Sources:
     forget: tuple[str, ...]
 
     def generate(self, connection: sa.Connection) -> Generated:
-        """Return what TAP_SCHEMA should hold."""
-        return assemble(connection, self.files, services=read_services(self.datalink), forget=self.forget)
+        """Return what TAP_SCHEMA should hold; files that Felis refuses are refused."""
+        generated = assemble(
+            connection, self.files, services=read_services(self.datalink), forget=self.forget
+        )
+        check_by_felis(self.files)
+        return generated
 
 
 @contextmanager

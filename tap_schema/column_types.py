@@ -1,5 +1,6 @@
 """Types of PostgreSQL in VOTable's words (VOTable 1.5 section 2.1, DALI 1.1 section 3.3)."""
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -57,6 +58,8 @@ DATATYPES = frozenset(
 )
 """The datatypes of VOTable."""
 
+_ARRAYSIZE = re.compile(r"([1-9][0-9]*x)*([1-9][0-9]*\*?|\*)")
+
 _MODIFIER_HEADER, _SCALE_MASK = 4, 0x7FF
 """How PostgreSQL packs precision and scale of a decimal number (``numerictypmodin``)."""
 
@@ -66,24 +69,48 @@ _DOUBLE_DIGITS, _DOUBLE_EXPONENT = 15, 280
 _FAMILIES = (frozenset({"unsignedByte", "short", "int", "long"}), frozenset({"float", "double"}))
 
 
-def votable_type(column: LiveColumn) -> VOTableType | None:
+def is_arraysize(text: str) -> bool:
+    """Return whether VOTable has an arraysize (VOTable 1.5 section 2.2); one of 1 is for no array at all."""
+    return _ARRAYSIZE.fullmatch(text) is not None and text != "1"
+
+
+def votable_type(column: LiveColumn, arraysize: str | None = None) -> VOTableType | None:
     """Return the type of a column in VOTable; `None` if VOTable has none for it.
 
-    An array of texts or of arrays has no type in one dimension. A decimal number is a double as long as that
-    keeps all of its digits.
+    An array of texts has no type. PostgreSQL does not know the shape of an array: one of several dimensions
+    has a type only if it is described, and then it is that of the description. A decimal number is a double
+    as long as that keeps all of its digits.
+
+    Parameters
+    ----------
+    column
+        The column.
+    arraysize
+        Shape that is described; `None` if none is.
     """
     if column.type_kind == "e":
         return None if column.is_array else _TEXT
     known = _TYPES.get(column.type)
     if known is None or (column.type == "numeric" and not _fits_double(column.length)):
         return None
-    if column.dimensions > 1:
-        return None
     if column.is_array:
-        return known._replace(arraysize="*") if known.arraysize is None else None
+        shape = _shape(column.dimensions, arraysize)
+        return known._replace(arraysize=shape) if known.arraysize is None and shape is not None else None
     if column.length is not None and column.type in {"varchar", "bpchar"}:
         return known._replace(arraysize=_text_size(column.length, variable=column.type == "varchar"))
     return known
+
+
+def _shape(dimensions: int, described: str | None) -> str | None:
+    """Return the arraysize of an array; `None` if nobody says how long the rows of a matrix are.
+
+    What is declared as one dimension, or seen through a view, may have more: there the description decides.
+    """
+    if described is not None and is_arraysize(described):
+        count = described.count("x") + 1
+        if count == dimensions or dimensions <= 1:
+            return described
+    return "*" if dimensions <= 1 else None
 
 
 def _fits_double(modifier: int | None) -> bool:

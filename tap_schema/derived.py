@@ -45,9 +45,7 @@ class PublishedDescription:
             return
         generated = assemble(connection)
         for finding in generated.findings:
-            # What packages describe is a stock: not every database has all of these tables.
-            is_wrong = finding.severity == "error" and finding.rule != "table-missing"
-            _LOG.log(logging.WARNING if is_wrong else logging.DEBUG, "%s", finding)
+            _LOG.log(logging.WARNING if finding.severity == "error" else logging.DEBUG, "%s", finding)
         publish(connection, generated.rows, comment=options.get("comment", "alembic"))
 
     def describe_offline(self) -> str:

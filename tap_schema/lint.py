@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from adql.names import column_id, identifier_of, split_name
 from adql.units import VOUnit, vounit
-from tap_schema.column_types import is_other_width
+from tap_schema.column_types import is_arraysize, is_other_width
 from tap_schema.errors import Finding
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
 from tapdb.errors import Place
@@ -379,7 +379,6 @@ def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
     return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS
 
 
-_ARRAYSIZE = re.compile(r"([0-9]+x)*([0-9]+\*?|\*)")
 _UTYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_.:#/-]+")
 
 _Places = Mapping[tuple[str, str], Place]
@@ -568,7 +567,7 @@ def _utype(row: ColumnRow) -> _Problem | None:
 
 
 def _arraysize(row: ColumnRow) -> _Problem | None:
-    if row.arraysize is None or (_ARRAYSIZE.fullmatch(row.arraysize) and row.arraysize != "1"):
+    if row.arraysize is None or is_arraysize(row.arraysize):
         return None
     return (
         "error",

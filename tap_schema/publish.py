@@ -261,11 +261,10 @@ def _planned(connection: sa.Connection, rows: TapSchemaRows, comment: str | None
             *generation_statements(
                 changes,
                 digest=digest,
-                row_count=len(rows),
+                rows=rows,
                 generator=f"tapdb {__version__}",
                 comment=comment,
             ),
-            enforced_statement(rows.enforced),
         )
     return Publication(changes, digest, statements, rows.enforced != published.enforced)
 

@@ -220,7 +220,7 @@ def order_statements() -> tuple[Statement, ...]:
 
 
 def generation_statements(
-    changes: Changes, *, digest: str, row_count: int, generator: str, comment: str | None
+    changes: Changes, *, digest: str, rows: TapSchemaRows, generator: str, comment: str | None
 ) -> Iterator[Statement]:
     """Yield the statements that record a publication, and how to take it back.
 
@@ -230,8 +230,8 @@ def generation_statements(
         What is changed.
     digest
         SHA-256 of all rows.
-    row_count
-        Number of all rows.
+    rows
+        All rows.
     generator
         Program that publishes.
     comment
@@ -242,13 +242,14 @@ def generation_statements(
         " (generation, digest, generator, comment, row_count, inserted, updated, deleted)\n"
         "SELECT coalesce(max(generation), 0) + 1, {}, {}, {}, {}, {}, {}, {} FROM tap_schema.generation"
     )
-    values = (digest, generator, comment, row_count, changes.inserted, changes.updated, changes.deleted)
+    values = (digest, generator, comment, len(rows), changes.inserted, changes.updated, changes.deleted)
     yield Statement(record.format(*map(sql.Literal, values)).as_string())
     undo = sql.SQL(
         "INSERT INTO tapdb.tap_schema_undo (generation, undo)\n"
         "SELECT max(generation), {} FROM tap_schema.generation"
     )
-    yield Statement(undo.format(sql.Literal(Jsonb(_undo(changes)))).as_string())
+    recorded = Jsonb({**_undo(changes), ENFORCED: sorted(rows.enforced)})
+    yield Statement(undo.format(sql.Literal(recorded)).as_string())
 
 
 def enforced_statement(keys: Iterable[str]) -> Statement:

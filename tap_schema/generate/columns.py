@@ -1,9 +1,9 @@
 """Rows of ``tap_schema.columns``: each column that exists, with what it means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tap_schema.catalog import LiveColumn
-from tap_schema.column_types import is_other_width, merged_type, type_problem, votable_type
+from tap_schema.column_types import is_arraysize, is_other_width, merged_type, type_problem, votable_type
 from tap_schema.errors import Finding
 from tap_schema.generate.tables import PublishedTable, without_repeats
 from tap_schema.identifiers import published_name
@@ -68,7 +68,10 @@ def _row(
     is_indexed: dict[str, bool],
     findings: list[Finding],
 ) -> ColumnRow | None:
-    kind = votable_type(column)
+    shape = description.arraysize if description is not None else None
+    if shape is not None and description is not None and description.place is not None:
+        findings += _bad_shape(table, name, shape, description.place)
+    kind = votable_type(column, shape)
     if kind is None:
         findings.append(_unpublishable(table, column, name, description))
         return None
@@ -156,16 +159,33 @@ def _undescribed(table: PublishedTable, name: str) -> Finding:
     )
 
 
+def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> Iterator[Finding]:
+    if not is_arraysize(shape):
+        yield Finding(
+            "error",
+            "arraysize",
+            table.table_name,
+            name,
+            f"described with the arraysize {shape}, which is none of VOTable's",
+            "write a number from 2, a number and *, or *, after others with an x: 2x3, 2x*",
+            place,
+        )
+
+
 def _unpublishable(
     table: PublishedTable, column: LiveColumn, name: str, description: ColumnDescription | None
 ) -> Finding:
     kind = f"an array of {column.type}" if column.is_array else column.type
+    remedy = "publish a view that casts it to text, or to a type that VOTable has"
+    if column.is_array and column.dimensions > 1:
+        kind += f" in {column.dimensions} dimensions whose shape nobody describes"
+        remedy = f'describe its shape, as votable:arraysize: "{"x".join(["3"] * column.dimensions)}"'
     return Finding(
         "error" if description is not None else "warning",
         "unpublishable-type",
         table.table_name,
         name,
         f"VOTable has no type for {kind}, so that the column is left out",
-        "publish a view that casts it to text, or to a type that VOTable has",
+        remedy,
         description.place if description is not None else None,
     )

@@ -56,7 +56,12 @@ def combine(
     services
         Descriptions of services.
     """
-    findings: list[Finding] = []
+    given = tuple(given)
+    findings = [
+        Finding("warning", "felis-key", note.what, "", note.problem, note.remedy, note.place)
+        for schema in given
+        for note in schema.notes
+    ]
     own = _by_schema(given, findings)
     packages = _by_schema(registered, findings)
     old = _by_schema(published, [])
@@ -180,6 +185,7 @@ def _joined(first: TableDescription, second: TableDescription) -> TableDescripti
         index=_first((first.index, second.index)),
         hidden=first.hidden | second.hidden,
         only_described=first.only_described or second.only_described,
+        optional=first.optional and (second.optional or second.place is None),
     )
 
 

@@ -104,7 +104,7 @@ def _schemas(
 
 def _missing(schema: SchemaDescription) -> Iterable[Finding]:
     """Say that a schema is described that does not exist, unless it has only been published once."""
-    if any(one.place is not None for one in schema.tables):
+    if any(one.place is not None and not one.optional for one in schema.tables):
         yield Finding(
             "error",
             "schema-missing",

@@ -187,7 +187,7 @@ def _pairs(
     for description in schema.tables:
         if description.name in found:
             yield description, by_name[found[description.name]]
-        elif description.place is not None:
+        elif description.place is not None and not description.optional:
             findings.append(_missing(name, description))
     taken = frozenset(found.values())
     for table in live:

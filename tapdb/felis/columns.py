@@ -17,7 +17,7 @@ class _FelisType:
     datatype
         Type in VOTable.
     sized
-        Whether a length must be given.
+        Whether a length must be values.
     variable
         Whether values may be shorter than the length.
     xtype
@@ -49,27 +49,12 @@ _TYPES = {
     "timestamp": _FelisType("char", unbounded=True, xtype="timestamp"),
 }
 
-# The names that Felis' own model has for the keys of its files are accepted there, too.
-_ALIASES = {
-    "id": "@id",
-    "ivoa_ucd": "ivoa:ucd",
-    "ivoa_unit": "ivoa:unit",
-    "fits_tunit": "fits:tunit",
-    "tap_column_index": "tap:column_index",
-    "tap_principal": "tap:principal",
-    "tap_std": "tap:std",
-    "votable_arraysize": "votable:arraysize",
-    "votable_datatype": "votable:datatype",
-    "votable_utype": "votable:utype",
-    "votable_xtype": "votable:xtype",
-    "mysql_datatype": "mysql:datatype",
-    "postgresql_datatype": "postgresql:datatype",
-}
 COLUMN_KEYS = frozenset(
     {
-        *("name", "description", "datatype", "length", "precision", "nullable", "value", "autoincrement"),
-        *_ALIASES,
-        *_ALIASES.values(),
+        *("name", "@id", "description", "datatype", "length", "precision", "nullable", "value"),
+        *("autoincrement", "ivoa:ucd", "ivoa:unit", "fits:tunit", "tap:column_index", "tap:principal"),
+        *("tap:std", "votable:arraysize", "votable:datatype", "votable:utype", "votable:xtype"),
+        *("mysql:datatype", "postgresql:datatype"),
     }
 )
 """What a column may say of itself."""
@@ -83,12 +68,7 @@ _TEXTS = frozenset(
     }
 )
 
-OVERRIDES = frozenset(
-    {
-        *("datatype", "length", "description", "nullable"),
-        *("tap:principal", "tap:column_index", "tap_principal", "tap_column_index"),
-    }
-)
+OVERRIDES = frozenset({"datatype", "length", "description", "nullable", "tap:principal", "tap:column_index"})
 """What a reference to a column of another file may change."""
 
 
@@ -124,26 +104,25 @@ def column_description(
         problem = f"datatype {get('datatype')} needs a length"
         file.problem(line, f"{what}.{name}", problem, "add length: and a number from 1")
         return None
-    given = known_values(values)
-    if given.get("ivoa:unit") and given.get("fits:tunit"):
+    if values.get("ivoa:unit") and values.get("fits:tunit"):
         file.problem(line, f"{what}.{name}", "has ivoa:unit and fits:tunit", "keep ivoa:unit")
-    for key, value in given.items():
+    for key, value in values.items():
         if value.__class__ is not str and value is not None and (wanted := _wanted(key, value)):
             file.problem(line, f"{what}.{name}", f"{key} is {shown(value)}", wanted)
         elif value.__class__ is str and key in _WHOLE_NUMBERS:
             file.problem(line, f"{what}.{name}", f"{key} is {shown(value)}", _wanted(key, value))
     return ColumnDescription(
         name=name,
-        datatype=_text(given.get("votable:datatype")) or kind.datatype,
-        arraysize=_text(given.get("votable:arraysize")) or _arraysize(kind, length),
-        xtype=_text(given.get("votable:xtype")) or kind.xtype,
-        unit=_text(given.get("ivoa:unit") or given.get("fits:tunit")),
-        ucd=_text(given.get("ivoa:ucd")),
-        utype=_text(given.get("votable:utype")),
+        datatype=_text(values.get("votable:datatype")) or kind.datatype,
+        arraysize=_text(values.get("votable:arraysize")) or _arraysize(kind, length),
+        xtype=_text(values.get("votable:xtype")) or kind.xtype,
+        unit=_text(values.get("ivoa:unit") or values.get("fits:tunit")),
+        ucd=_text(values.get("ivoa:ucd")),
+        utype=_text(values.get("votable:utype")),
         description=_text(get("description")),
-        principal=bool(given.get("tap:principal")),
-        std=bool(given.get("tap:std")),
-        index=given.get("tap:column_index"),
+        principal=bool(values.get("tap:principal")),
+        std=bool(values.get("tap:std")),
+        index=values.get("tap:column_index"),
         place=file.place(line),
     )
 
@@ -166,13 +145,6 @@ def _arraysize(kind: _FelisType, length: object) -> str | None:
     if not kind.sized or length == 1:
         return None
     return f"{length}*" if kind.variable else str(length)
-
-
-def known_values(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a column says by the keys of Felis' files."""
-    if _ALIASES.keys().isdisjoint(values):
-        return values
-    return {_ALIASES.get(key, key): value for key, value in values.items()}
 
 
 def _text(value: Any) -> str | None:

@@ -6,15 +6,19 @@ from typing import Any
 
 import yaml
 
-from tapdb.felis.nodes import Values, YamlFile
+from tapdb.felis.nodes import Values, YamlFile, shown
 from tapdb.hooks.descriptions import ColumnDescription, KeyDescription
 
-_CONSTRAINT_KEYS = frozenset(
+CONSTRAINT_KEYS = frozenset(
     {
-        *("name", "@id", "id", "@type", "type", "description", "votable:utype", "deferrable", "initially"),
+        *("name", "@id", "@type", "description", "votable:utype", "deferrable", "initially"),
         *("columns", "referencedColumns", "expression", "on_delete", "on_update"),
     }
 )
+"""What a constraint may say of itself."""
+
+_TYPES = {"ForeignKey": ("columns", "referencedColumns"), "Unique": ("columns",), "Check": ()}
+"""Types of constraints, and which of their keys name columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def _key(
     names: set[str],
 ) -> KeyDescription | None:
     what = f"{schema}.{table.name}"
-    constraint = file.mapping(node, what, _CONSTRAINT_KEYS)
+    constraint = file.mapping(node, what, CONSTRAINT_KEYS)
     values = constraint.values
     name = values.get("name")
     if not isinstance(name, str):
@@ -93,7 +97,21 @@ def _key(
     if name in names:
         file.problem(constraint.line, what, f"there are two constraints {name}", "rename one of them")
     names.add(name)
-    if values.get("@type", values.get("type")) != "ForeignKey":
+    kind = values.get("@type")
+    if kind not in _TYPES:
+        problem = (
+            f"constraint {name} has the @type {shown(kind)}" if kind else f"constraint {name} has no @type"
+        )
+        file.problem(constraint.line, what, problem, f"write one of {', '.join(_TYPES)}")
+        return None
+    if kind == "Check" and not isinstance(values.get("expression"), str):
+        file.problem(constraint.line, what, f"constraint {name} has no expression", "write one")
+    if kind != "ForeignKey":
+        for key in _TYPES[kind]:
+            found = _columns(file, values, key, what, constraint.line, columns) or []
+            for other in sorted({origin for origin, _ in found} - {table.name}):
+                problem = f"constraint {name} has columns of {other}"
+                file.problem(constraint.line, what, problem, "name columns of this table")
         return None
     own = _columns(file, values, "columns", what, constraint.line, columns)
     others = _columns(file, values, "referencedColumns", what, constraint.line, columns)
@@ -134,6 +152,8 @@ def _columns(
     unknown = [one for one in identifiers if one not in columns]
     for one in unknown:
         file.problem(line, what, f"{key} names {one}, which no column has as its @id", "check it")
+    if not identifiers and (values.get(key) is None or values.get("@type") == "ForeignKey"):
+        file.problem(line, what, f"{key} of a constraint names no column", "write a list of their @id")
     if unknown or not identifiers:
         return None
     return [columns[one] for one in identifiers]

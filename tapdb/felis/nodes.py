@@ -21,9 +21,33 @@ _CONSTRUCT: dict[str, Callable[[str], Any]] = {
     f"{_TAG}bool": lambda text: text.lower() in {"true", "yes", "on"},
     f"{_TAG}null": lambda _: None,
 }
-_STR = f"{_TAG}str"
+_STR, _MERGE = f"{_TAG}str", f"{_TAG}merge"
+# Felis takes the names that its own model has for the keys of its files, too.
+_ALIASES = {
+    "id": "@id",
+    "type": "@type",
+    "ivoa_ucd": "ivoa:ucd",
+    "ivoa_unit": "ivoa:unit",
+    "fits_tunit": "fits:tunit",
+    "tap_column_index": "tap:column_index",
+    "tap_principal": "tap:principal",
+    "tap_std": "tap:std",
+    "tap_table_index": "tap:table_index",
+    "votable_arraysize": "votable:arraysize",
+    "votable_datatype": "votable:datatype",
+    "votable_utype": "votable:utype",
+    "votable_xtype": "votable:xtype",
+    "mysql_datatype": "mysql:datatype",
+    "mysql_engine": "mysql:engine",
+    "mysql_charset": "mysql:charset",
+    "postgresql_datatype": "postgresql:datatype",
+    "primary_key": "primaryKey",
+    "column_refs": "columnRefs",
+    "column_groups": "columnGroups",
+    "referenced_columns": "referencedColumns",
+}
 _ESCAPE = re.compile(rb"\\[0abevxuU]")
-_LONGEST = 40
+_LONGEST, _DEEPEST = 40, 8
 
 LARGEST = 2**31 - 1
 """Largest integer of PostgreSQL."""
@@ -57,11 +81,17 @@ class YamlFile:
         Node of the document.
     problems
         What was found to be wrong so far.
+    notes
+        What was found and does not matter to us: keys that a newer Felis may have.
+    is_felis
+        Whether keys may have the names that Felis' own model has for them, and be unknown.
     """
 
     uri: str
     root: yaml.Node
     problems: list[DescriptionProblem] = field(default_factory=list)
+    notes: list[DescriptionProblem] = field(default_factory=list)
+    is_felis: bool = False
 
     def place(self, line: int) -> Place:
         """Return the place of a line."""
@@ -71,28 +101,63 @@ class YamlFile:
         """Note that something is wrong."""
         self.problems.append(DescriptionProblem(Place(self.uri, line), what, problem, remedy))
 
-    def mapping(self, node: Any, what: str, known: frozenset[str] | None) -> Values:
-        """Return a mapping; keys that are repeated or not ``known`` are problems."""
+    def mapping(self, node: Any, what: str, known: frozenset[str] | None, *, strict: bool = False) -> Values:
+        """Return a mapping; keys that are repeated or not ``known`` are problems.
+
+        In Felis a key that is not known is noted, unless this is ``strict``: a newer one may have it.
+        """
         if not isinstance(node, yaml.MappingNode):
             line = line_of(node)
             if not (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
                 self.problem(line, what, "found no mapping of names to values here")
             return Values(line, {})
         values: dict[str, Any] = {}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key, value in node.value:
-            name = key.value
-            if not isinstance(name, str):
-                self.problem(key.start_mark.line + 1, what, "found no name before the colon here")
-                continue
-            if name in values:
-                self.problem(key.start_mark.line + 1, what, f"{name} stands here twice", "keep one of them")
-            elif known is not None and name not in known:
-                self.problem(
-                    key.start_mark.line + 1, what, f"{name} is no key of Felis", "check its spelling"
-                )
-            tag = value.tag
-            values[name] = value.value.strip() if tag == _STR else scalar(value)
+            if key.tag == _MERGE:
+                merged += _merged(value, (node,))
+            elif self._name(key, what, known, values, strict=strict) is not None:
+                self._take(key, value, known, values)
+        for key, value in merged:
+            # What stands here itself goes first, then what is merged first.
+            if isinstance(key.value, str) and self._key(key.value, known) not in values:
+                self._name(key, what, known, values, strict=strict)
+                self._take(key, value, known, values)
         return Values(node.start_mark.line + 1, values)
+
+    def _key(self, name: str, known: frozenset[str] | None) -> str:
+        return _ALIASES.get(name, name) if self.is_felis and known is not None else name
+
+    def _name(
+        self, key: yaml.Node, what: str, known: frozenset[str] | None, values: dict[str, Any], *, strict: bool
+    ) -> str | None:
+        """Return the name in a key, `None` if it is none; what is wrong with it is noted."""
+        line = key.start_mark.line + 1
+        if not isinstance(key.value, str):
+            self.problem(line, what, "found no name before the colon here")
+            return None
+        name = self._key(key.value, known)
+        if name in values:
+            self.problem(line, what, f"{name} stands here twice", "keep one of them")
+        elif known is not None and name not in known:
+            if self.is_felis and not strict:
+                found = f"{name} is no key of Felis that is known here"
+                self.notes.append(
+                    DescriptionProblem(self.place(line), what, found, "check its spelling; it is left out")
+                )
+            else:
+                self.problem(
+                    line,
+                    what,
+                    f"{name} is no key of {'Felis' if self.is_felis else 'ours'}",
+                    "check its spelling",
+                )
+        return name
+
+    def _take(
+        self, key: yaml.Node, value: yaml.Node, known: frozenset[str] | None, values: dict[str, Any]
+    ) -> None:
+        values[self._key(key.value, known)] = value.value.strip() if value.tag == _STR else scalar(value)
 
     def text(self, values: Values, key: str, what: str) -> str | None:
         """Return a text of a mapping, `None` if it is empty or missing; what is no text is a problem."""
@@ -119,6 +184,19 @@ class YamlFile:
             return found
         self.problem(line_of(node), what, "found no list here")
         return []
+
+
+def _merged(node: yaml.Node, outer: tuple[yaml.Node, ...]) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Return the keys and values that a merge key of YAML brings, nothing for what contains itself."""
+    if node in outer or len(outer) > _DEEPEST:
+        return []
+    if isinstance(node, yaml.SequenceNode):
+        return [pair for one in node.value for pair in _merged(one, (*outer, node))]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    own = [pair for pair in node.value if pair[0].tag != _MERGE]
+    more = [value for key, value in node.value if key.tag == _MERGE]
+    return own + [pair for value in more for pair in _merged(value, (*outer, node))]
 
 
 def scalar(node: Any) -> Any:

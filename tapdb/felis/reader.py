@@ -17,16 +17,17 @@ from tapdb.felis.keys import FoundColumn, FoundTable, key_descriptions
 from tapdb.felis.nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
 from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 
-_SCHEMA_KEYS = frozenset(
-    {"name", "@id", "id", "description", "votable:utype", "version", "resources", "tables"}
-)
+_SCHEMA_KEYS = frozenset({"name", "@id", "description", "votable:utype", "version", "resources", "tables"})
 _TABLE_KEYS = frozenset(
     {
-        *("name", "@id", "id", "description", "votable:utype", "primaryKey", "tap:table_index"),
+        *("name", "@id", "description", "votable:utype", "primaryKey", "tap:table_index"),
         *("mysql:engine", "mysql:charset", "columnRefs", "columns", "columnGroups", "constraints", "indexes"),
     }
 )
 _REFERENCE_KEYS = frozenset({"ref_name", "overrides"})
+
+_LISTS = frozenset({"columns", "constraints", "columnGroups", "column_groups"})
+"""Keys of a table whose values are lists of objects that share identifiers; indexes have their own."""
 
 _RawTables = dict[str, dict[str, Values]]
 
@@ -91,12 +92,13 @@ class FelisReader:
             description=description,
             utype=utype,
             place=file.place(values.line),
+            notes=tuple(file.notes),
         )
 
     def file(self, uri: str) -> tuple[YamlFile, Values]:
         """Return a file and what it says of its schema."""
         if uri not in self._files:
-            file = read_yaml_file(uri)
+            file = replace(read_yaml_file(uri), is_felis=True)
             self._files[uri] = file, file.mapping(file.root, "", _SCHEMA_KEYS)
         return self._files[uri]
 
@@ -122,6 +124,7 @@ class FelisReader:
 
     def _described_tables(self, file: YamlFile, schema: Values, name: str) -> tuple[TableDescription, ...]:
         found = self.found_tables(file, schema, name)
+        _check_identifiers(file, schema, name)
         keys = key_descriptions(file, name, found)
         return tuple(
             TableDescription(
@@ -171,7 +174,9 @@ class FelisReader:
         for key, node in columns.value:
             name, line = key.value, key.start_mark.line + 1
             change = scalar(node)
-            given = file.mapping(node, f"{what}.{name}", _REFERENCE_KEYS).values if change else {}
+            given = (
+                file.mapping(node, f"{what}.{name}", _REFERENCE_KEYS, strict=True).values if change else {}
+            )
             wanted = given.get("ref_name") or name
             if wanted not in others:
                 file.problem(
@@ -179,7 +184,9 @@ class FelisReader:
                 )
                 continue
             overrides = (
-                file.mapping(given.get("overrides"), f"{what}.{name}", OVERRIDES).values if given else {}
+                file.mapping(given.get("overrides"), f"{what}.{name}", OVERRIDES, strict=True).values
+                if given
+                else {}
             )
             if given:
                 yield name, Values(line, others[wanted].values | overrides | {"name": name})
@@ -206,7 +213,7 @@ class FelisReader:
         if node is None:
             file.problem(line, what, f"there is no resource {name}", "name its file under resources:")
             return {}
-        uri = file.mapping(node, what, frozenset({"uri"})).values.get("uri")
+        uri = file.mapping(node, what, frozenset({"uri"}), strict=True).values.get("uri")
         if not isinstance(uri, str):
             file.problem(line, what, f"resource {name} has no uri", "write uri: and its file")
             return {}
@@ -227,6 +234,27 @@ class FelisReader:
             self._sources |= {id(one): file for one in columns}
             found[str(table.values.get("name"))] = {str(one.values.get("name")): one for one in columns}
         return found
+
+
+def _check_identifiers(file: YamlFile, schema: Values, name: str) -> None:
+    """Note every @id that two objects of a file have; those that are left out follow from names."""
+    seen = {schema.values.get("@id")} - {None}
+    for table in file.sequence(schema.values.get("tables"), name):
+        waiting = [table]
+        while waiting:
+            node = waiting.pop(0)
+            if isinstance(node, yaml.SequenceNode):
+                waiting = [*node.value, *waiting]
+            if not isinstance(node, yaml.MappingNode):
+                continue
+            for key, value in node.value:
+                if str(key.value) in {"@id", "id"} and isinstance(value, yaml.ScalarNode):
+                    if value.value in seen:
+                        line = value.start_mark.line + 1
+                        file.problem(line, name, f"the @id {value.value} stands here twice", "rename one")
+                    seen.add(value.value)
+            lists = [value for key, value in node.value if str(key.value) in _LISTS]
+            waiting = [*lists, *waiting]
 
 
 def _unique(file: YamlFile, columns: list[FoundColumn], what: str) -> tuple[FoundColumn, ...]:

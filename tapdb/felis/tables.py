@@ -10,8 +10,7 @@ import yaml
 from sqlalchemy.dialects import postgresql
 
 from tapdb.errors import DescriptionError
-from tapdb.felis.columns import known_values
-from tapdb.felis.keys import FoundTable
+from tapdb.felis.keys import CONSTRAINT_KEYS, FoundTable
 from tapdb.felis.nodes import Values, YamlFile
 from tapdb.felis.reader import FelisReader
 
@@ -34,7 +33,7 @@ _TYPES: Mapping[str, Callable[[int], _Type]] = {
 }
 _OVERRIDE = re.compile(r"(\w+)(?:\((\d+)\))?")
 _KEYWORDS = frozenset({"CURRENT_TIMESTAMP", "NOW()", "LOCALTIMESTAMP", "NULL"})
-_INDEX_KEYS = frozenset({"name", "@id", "id", "description", "columns", "expressions"})
+_INDEX_KEYS = frozenset({"name", "@id", "description", "votable:utype", "columns", "expressions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,7 @@ def read_tables(uri: str) -> FelisTables:
 
 def _add_table(metadata: sa.MetaData, file: YamlFile, found: FoundTable, what: str) -> None:
     columns = {
-        one.identifier: _column(file, known_values(one.values), f"{what}.{one.description.name}")
-        for one in found.columns
+        one.identifier: _column(file, one.values, f"{what}.{one.description.name}") for one in found.columns
     }
     table = sa.Table(
         found.name, metadata, *columns.values(), comment=file.text(found.values, "description", what)
@@ -105,8 +103,8 @@ def _add_table(metadata: sa.MetaData, file: YamlFile, found: FoundTable, what: s
     if key is not None:
         table.append_constraint(sa.PrimaryKeyConstraint(*named(key, found.values)))
     for node in file.sequence(found.values.values.get("constraints"), what):
-        constraint = file.mapping(node, what, None)
-        match constraint.values.get("@type", constraint.values.get("type")):
+        constraint = file.mapping(node, what, CONSTRAINT_KEYS)
+        match constraint.values.get("@type"):
             case "Unique":
                 unique = named(constraint.values.get("columns"), constraint)
                 table.append_constraint(sa.UniqueConstraint(*unique, **_facts(constraint.values)))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from tapdb.errors import Place
+from tapdb.errors import DescriptionProblem, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +186,8 @@ class TableDescription:
         Whether columns that nobody describes stay unpublished.
     place
         Where this description stands.
+    optional
+        Whether a database may do without the table: what packages describe is a stock.
     """
 
     name: str
@@ -197,6 +199,7 @@ class TableDescription:
     hidden: frozenset[str] = frozenset()
     only_described: bool = False
     place: Place | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +222,8 @@ class SchemaDescription:
         Whether tables of the schema that nobody describes stay unpublished.
     place
         Where this description stands.
+    notes
+        What in it was left out, as keys of a newer Felis.
     """
 
     name: str
@@ -228,6 +233,7 @@ class SchemaDescription:
     index: int | None = None
     only_described: bool = False
     place: Place | None = None
+    notes: tuple[DescriptionProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def test_every_valid_file_of_rubin_is_read() -> None:
     ("name", "count", "first"),
     [
         (INVALID_FILES[0], 60, "has no datatype; write one of boolean, byte"),
-        (INVALID_FILES[1], 36, "datatype binary needs a length; add length: and a number from 1"),
+        (INVALID_FILES[1], 18, "datatype binary needs a length; add length: and a number from 1"),
     ],
 )
 def test_the_two_invalid_files_of_rubin_are_refused_with_the_line(name: str, count: int, first: str) -> None:
@@ -46,7 +46,7 @@ def test_the_two_invalid_files_of_rubin_are_refused_with_the_line(name: str, cou
         read_felis([f"{RESOURCES}{name}"])
     assert len(caught.value.problems) == count
     assert first in str(caught.value.problems[0])
-    assert f"and {count - 20} more problems" in str(caught.value)
+    assert count <= 20 or f"and {count - 20} more problems" in str(caught.value)
 
 
 def test_columns_are_those_of_felis_own_model(rubin_database: RubinDatabase) -> None:
@@ -105,7 +105,7 @@ def test_types_of_felis_become_types_of_votable(felis_file: Write) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("- {name: id, datatype: long", "- {nme: id, datatype: long", "nme is no key of Felis"),
+        ("- {name: id, datatype: long", "- {nme: id, datatype: long", "a column has no name; give it one"),
         (
             "datatype: long, description: Number of the star",
             "datatype: lnog",
@@ -121,7 +121,7 @@ def test_types_of_felis_become_types_of_votable(felis_file: Write) -> None:
         ("- name: bright", "- name: star", "small.star: the table is described twice; keep one"),
         ('"ivoa:unit": mag', '"ivoa:unit": mag, "fits:tunit": mag', "has ivoa:unit and fits:tunit"),
         ("name: small\n", "", "the schema has no name"),
-        ("tables:\n", "tabels:\n", "tabels is no key of Felis; check its spelling"),
+        ("tables:\n", "tabels:\n", "the schema has no tables; write tables: and a list"),
         (
             "  description: Stars\n",
             "  description: Stars\n  description: Suns\n",

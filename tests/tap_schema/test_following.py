@@ -114,3 +114,10 @@ def test_columns_of_a_ppdb_are_described_as_they_come_and_go(ppdb_database: sa.U
     assert "colour" not in columns_of(engine, "ppdb.DiaObject")
     assert comments(engine)[:2] == ["tapdb ppdb drop-column", "tapdb ppdb add-column"]
     engine.dispose()
+
+
+def test_tables_of_the_stock_that_a_database_does_without_are_no_difference(ppdb_database: sa.URL) -> None:
+    run = run_on(ppdb_database)
+    assert run("tap-schema", "publish").exit_code == 0
+    done = run("tap-schema", "diff")
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
