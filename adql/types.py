@@ -116,6 +116,8 @@ class OutputColumn:
 INT = ValueType("numeric", "int")
 LONG = ValueType("numeric", "long")
 DOUBLE = ValueType("numeric", "double")
+# A literal without exponent that no bigint is: exact (SQL-92 5.3), where it is compared with a bigint.
+DECIMAL = ValueType("numeric", "double")
 TEXT = ValueType("string", "char", "*")
 BOOLEAN = ValueType("boolean", "boolean")
 TIMESTAMP = ValueType("time", "char", "*", "timestamp")

@@ -3,7 +3,7 @@
 A rewriting rule is a function from node to node; `transform` applies it to a whole tree.
 """
 
-import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
@@ -25,6 +25,7 @@ from adql.tree import (
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
+_LARGEST = sys.float_info.max
 
 
 def children(node: Node) -> Iterator[Node]:
@@ -164,14 +165,8 @@ def constant_value(node: Expression) -> float | None:
     node
         For example ``-36.5`` or ``0.5 / 3600``.
     """
-    if isinstance(node, Number):
-        return float(node.text)
-    if isinstance(node, Sign):
-        value = constant_value(node.operand)
-        return -value if value is not None and node.operator == "-" else value
-    if isinstance(node, Arithmetic):
-        return _computed(node)
-    return None
+    value = _exact_value(node)
+    return None if value is None else float(value)
 
 
 def _tables_below(node: Node, known: list[CommonTable]) -> Iterator[Table]:
@@ -189,15 +184,33 @@ def _transformed(node: Node, rule: Callable[[Node], Node]) -> Node:
 
 
 def _computed(node: Arithmetic) -> float | None:
-    total = constant_value(node.operands[0])
+    """Return what PostgreSQL computes: a quotient of integers is an integer."""
+    total = _exact_value(node.operands[0])
     for operator, operand in zip(node.operators, node.operands[1:], strict=True):
-        value = constant_value(operand)
+        value = _exact_value(operand)
         if total is None or value is None:
             return None
         if operator == "/":
             if value == 0:
                 return None
-            total /= value
+            if isinstance(total, int) and isinstance(value, int):
+                quotient = abs(total) // abs(value)
+                total = quotient if (total < 0) == (value < 0) else -quotient
+            else:
+                total /= value
         else:
             total = {"+": total + value, "-": total - value, "*": total * value}[operator]
-    return total if total is not None and math.isfinite(total) else None
+        if abs(total) > _LARGEST:
+            return None
+    return total
+
+
+def _exact_value(node: Expression) -> int | float | None:
+    """Return the value of a constant, an integer where its type is one."""
+    if isinstance(node, Number):
+        known = node.type
+        return int(node.text) if known is not None and known.is_integer else float(node.text)
+    if isinstance(node, Sign):
+        value = _exact_value(node.operand)
+        return -value if value is not None and node.operator == "-" else value
+    return _computed(node) if isinstance(node, Arithmetic) else None

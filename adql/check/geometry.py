@@ -41,6 +41,9 @@ _POSITIONS = frozenset(
     )
 )
 _FLAVOURS = frozenset(("SPHERICAL2", "SPHERICAL", "UNITSPHERE", "CARTESIAN2", "CARTESIAN3"))
+_SPHERES = ("pos.galactic", "pos.ecliptic", "pos.supergalactic", "pos.earth")
+_LONGITUDES = ("pos.eq.ra", *(sphere + ".lon" for sphere in _SPHERES))
+_LATITUDES = ("pos.eq.dec", *(sphere + ".lat" for sphere in _SPHERES))
 _STC_SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON": "POLYGON"}
 
 
@@ -60,6 +63,7 @@ def check_shape(
     else:
         given = numbers(checker, node, arguments)
         _ranges(checker, given[:2], ("longitude", "latitude"))
+        _in_order(checker, *given[:2])
     _ranges(checker, given[len(given) - len(sizes) :], sizes)
     return tree.Function(node.name, given, at=node.at, type=_TYPES[node.name])
 
@@ -123,6 +127,8 @@ def check_distance(
     if len(arguments) == 4:  # noqa: PLR2004  two points of two numbers
         given = numbers(checker, node, arguments)
         _ranges(checker, given, ("longitude", "latitude") * 2)
+        _in_order(checker, *given[:2])
+        _in_order(checker, *given[2:])
         arguments = tuple(
             tree.Function("POINT", given[start : start + 2], at=given[start].at, type=POINT)
             for start in (0, 2)
@@ -214,6 +220,18 @@ def _geometry(checker: Checker, node: tree.Function, argument: tree.Expression, 
             if is_text
             else "",
             node=at_fault(argument, node),
+        )
+
+
+def _in_order(checker: Checker, longitude: tree.Expression, latitude: tree.Expression) -> None:
+    """Refuse a position whose columns stand the wrong way round, as their UCDs say."""
+    first, second = type_of(longitude).ucd or "", type_of(latitude).ucd or ""
+    if first.startswith(_LATITUDES) and second.startswith(_LONGITUDES):
+        raise checker.problem(
+            AdqlTypeError,
+            f"{longitude} is a latitude and {latitude} a longitude, as their UCDs say",
+            f"write {latitude}, {longitude}",
+            node=longitude,
         )
 
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import date
 
 from adql.tree import Expression, Number, Sign, String, type_of
-from adql.types import BOOLEAN, DOUBLE, LONG, TIMESTAMP, ValueType
+from adql.types import BOOLEAN, DECIMAL, DOUBLE, LONG, TIMESTAMP, ValueType
 
 # Python refuses to convert thousands of digits.
 _LONGEST_NUMBER = 400
+_SURELY_SHORT = 20
+_LARGEST_LONG = 2**63 - 1
 _TRUE = frozenset(("1", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "f", "false", "n", "no"))
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
@@ -75,7 +77,17 @@ def _fitted_number(node: Number, other: ValueType) -> Number:
     # are one text to the server, with one plan.
     if not other.is_integer:
         return node if node.type is DOUBLE else Number(node.text, at=node.at, type=DOUBLE)
-    return Number(node.text, at=node.at, type=LONG) if type_of(node).is_integer else node
+    if type_of(node).is_integer:
+        return Number(node.text, at=node.at, type=LONG)
+    if "e" in node.text.lower():
+        return node
+    whole, _, places = node.text.partition(".")
+    if not places.strip("0"):
+        digits = whole.lstrip("0") or "0"
+        if len(digits) < _SURELY_SHORT and int(digits) <= _LARGEST_LONG:
+            return Number(digits, at=node.at, type=LONG)
+    # What is narrower than a bigint is exact as a double too.
+    return replace(node, type=DECIMAL) if other.datatype == "long" else node
 
 
 def _fitted_string(node: String, other: ValueType) -> Expression:

@@ -388,11 +388,11 @@ def _numbers(
         if len(choice.text) < _SURELY_LONG and choice.text.isdigit():
             numbers.append(tree.Number(choice.text, at=choice.at, type=common))
             continue
-        number = _number(checker, choice)
-        if known.is_integer and type_of(number) is INT:
-            number = tree.Number(number.text, at=number.at, type=LONG)
+        number: tree.Expression = _number(checker, choice)
+        if known.is_integer:
+            number = fitted(number, known)
         elif not known.is_integer:
-            number = tree.Number(number.text, at=number.at, type=DOUBLE)
+            number = tree.Number(choice.text, at=choice.at, type=DOUBLE)
         numbers.append(number)
     return tuple(numbers)
 

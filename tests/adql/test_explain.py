@@ -126,7 +126,8 @@ def _compiled_unless_a_literal_is_out_of_range(text: str, server: Server) -> Com
         return to_postgres(parse(text), METADATA, server=server)
     except AdqlTypeError as error:
         # No longitude, or a polygon that crosses itself.
-        if any(word in error.problem for word in ("is not between", "polygon", "circle")):
+        expected = ("is not between", "polygon", "circle", "is a latitude", "box of 180")
+        if any(word in error.problem for word in expected):
             return None
         raise
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from adql import AdqlTypeError, Server, parse, to_postgres
+from adql.backends.postgres.sphere import box_corners
+from tests.adql.published_tables import METADATA as SMALL_METADATA
 from tests.adql.sky import CLOSE_DEG, COUNT, MATCHES, METADATA, Sky, separation
 
 CONES = [
@@ -151,7 +153,7 @@ def test_geometries_come_as_arrays_of_degrees_as_dali_wants_them(sky: Sky) -> No
         [ra, dec],
         [ra, dec, r],
         [1, 2, 3, 4, 5, 2],
-        [9, 18, 11, 18, 11, 22, 9, 22],
+        box_corners(10, 20, 2, 4),
         [ra, 1, 2, 3, 4, 1],
         [ra, dec],
     )
@@ -171,8 +173,17 @@ def test_a_geometry_that_is_null_comes_as_null(sky: Sky) -> None:
 def test_what_pgsphere_cannot_do_is_refused_with_advice() -> None:
     for text, advice in (
         ("SELECT CIRCLE(1, 2, 91) FROM sky.Points", "use DISTANCE"),
-        ("SELECT BOX(0, 89, 2, 4) FROM sky.Points", "use POLYGON or CIRCLE"),
+        ("SELECT BOX(0, 0, 200, 2) FROM sky.Points", "use conditions on the coordinates"),
+        ("SELECT BOX(0, 0, 2, 180) FROM sky.Points", "use conditions on the coordinates"),
         ("SELECT CENTROID(f) FROM sky.Points", "cannot compute the centroid of a polygon"),
     ):
         with pytest.raises(AdqlTypeError, match=advice):
             to_postgres(parse(text), METADATA)
+
+
+def test_a_position_beyond_a_pole_is_null_and_one_that_is_swapped_is_refused(sky: Sky) -> None:
+    assert sky.ids("POINT(ra, dec + 200) IS NULL") == set(range(COUNT))
+    assert sky.ids("CONTAINS(POINT(ra, dec + 200), CIRCLE(10, 20, 90)) = 1") == set()
+    assert sky.ids("POINT(ra, dec - 0.5) IS NULL") == set(np.flatnonzero(sky.dec - 0.5 < -90))
+    with pytest.raises(AdqlTypeError, match=r"write cat\.Object\.coord_ra, cat\.Object\.coord_dec"):
+        to_postgres(parse("SELECT POINT(coord_dec, coord_ra) AS p FROM cat.Object"), SMALL_METADATA)

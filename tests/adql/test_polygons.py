@@ -113,14 +113,58 @@ def test_a_polygon_of_columns_is_null_where_one_of_them_is(sky: Sky) -> None:
         )
 
 
-def test_a_box_has_its_corners_half_its_sizes_away_from_its_centre_in_both_coordinates(sky: Sky) -> None:
-    for ra, dec, width, height in ((0.0, 0.0, 2.0, 1.0), (359.5, 45.0, 3.0, 3.0), (10.0, -20.0, 20.0, 10.0)):
-        west, east, south, north = ra - width / 2, ra + width / 2, dec - height / 2, dec + height / 2
-        vertices = [(west, south), (east, south), (east, north), (west, north)]
-        inside, unclear = inside_by_sphgeom(sky, vertices)
-        for box in (f"BOX({ra}, {dec}, {width}, {height})", f"BOX(POINT({ra}, {dec}), {width}, {height})"):
-            assert sky.ids(f"CONTAINS(p, {box}) = 1") - unclear == inside - unclear
-        # The form with columns: the centre of the box is the point itself.
+def inside_box(sky: Sky, ra: float, dec: float, width: float, height: float) -> tuple[set[int], set[int]]:
+    """Return the points on the near side of the four great circles that end the arms, and those close to one.
+
+    A side meets its arm at a right angle: the arm's direction at its end is the normal of the side.
+    """
+    lon, lat = math.radians(ra), math.radians(dec)
+    centre = np.array([math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)])
+    east = np.array([-math.sin(lon), math.cos(lon), 0.0])
+    points = vectors(sky.ra, sky.dec)
+    depths = []
+    for arm, size in (
+        (east, width),
+        (-east, width),
+        (np.cross(centre, east), height),
+        (np.cross(east, centre), height),
+    ):
+        half = math.radians(size / 2)
+        depths.append(np.degrees(np.arcsin(points @ (centre * math.sin(half) - arm * math.cos(half)))))
+    depth = np.min(depths, axis=0)
+    return set(np.flatnonzero(depth > 0)), set(np.flatnonzero(np.abs(depth) < CLOSE_DEG))
+
+
+BOXES = (
+    *((0.0, 0.0, 2.0, 1.0), (359.5, 45.0, 3.0, 3.0), (10.0, -20.0, 20.0, 10.0), (50.0, 60.0, 10.0, 10.0)),
+    *((7.0, 90.0, 3.0, 2.0), (7.0, -90.0, 1.0, 4.0), (120.0, 89.0, 2.0, 4.0), (0.0, 0.0, 170.0, 2.0)),
+    *((33.0, -70.0, 120.0, 100.0), (359.9, 10.0, 1.0, 179.0)),
+)
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_the_sides_of_a_box_meet_the_ends_of_its_arms_at_right_angles(
+    box: tuple[float, float, float, float], sky: Sky
+) -> None:
+    inside, unclear = inside_box(sky, *box)
+    ra, dec, width, height = box
+    for text in (
+        f"BOX({ra}, {dec}, {width}, {height})",
+        f"BOX(POINT({ra}, {dec}), {width}, {height})",
+        # The form with columns.
+        f"BOX({ra} + 0 * ra, {dec} + 0 * dec, {width} + 0 * r, {height})",
+    ):
+        assert sky.ids(f"CONTAINS(p, {text}) = 1") - unclear == inside - unclear
+
+
+def test_a_box_of_columns_that_is_none_holds_nothing(sky: Sky) -> None:
+    for box in ("BOX(ra, dec, 180 + r, 1)", "BOX(ra, dec, -1 - r, 1)", "BOX(ra, dec, 1, 180 + r)"):
+        assert sky.ids(f"CONTAINS(p, {box}) = 1") == set()
+
+
+def test_a_box_of_columns_holds_what_is_near_its_centre(sky: Sky) -> None:
+    for width, height in ((2.0, 1.0), (3.0, 3.0), (20.0, 10.0)):
+        # The centre of the box is the point itself.
         assert sky.ids(
             "dec > -80 AND dec < 80"
             f" AND CONTAINS(POINT(ra + {width * 0.4}, dec), BOX(ra, dec, {width}, {height})) = 1"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +17,11 @@ import astropy.units as u
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from adql import RUBIN, Limits, Server, parse, to_postgres
+from adql import RUBIN, Limits, Server, parse, to_postgres, tree, validate
+from adql.walk import constant_value, walk
 from tests.adql.published_tables import METADATA, create_published_tables
 from tests.adql.queries import good_queries
 
@@ -183,3 +187,134 @@ def test_sums_of_single_precision_are_added_up_in_double_precision(database: Con
     )
     ((total,),) = rows(database, "SELECT SUM(psfFlux) AS s FROM cat.Object WHERE band = 'z'")
     assert math.isclose(total, 100_000 * 0.10000000149011612, rel_tol=1e-12)
+
+
+UNDEFINED = (
+    *(
+        "LOG10(-x)",
+        "LOG10(0 * x)",
+        "LOG(-x)",
+        "SQRT(-x)",
+        "ACOS(2 * x)",
+        "ASIN(-2 * x)",
+        "x / (x - x)",
+        "1 / (n - n)",
+    ),
+    *("MOD(n, n - n)", "MOD(x, x - x)", "POWER(-x, 0.5)", "POWER(0 * x, -1)", "POWER(-x, x / 7)"),
+    *(
+        "POWER(x - x, -n)",
+        "CAST(x * 1e30 AS BIGINT)",
+        "CAST(x * 1e30 AS INTEGER)",
+        "CAST(x * 1e9 AS SMALLINT)",
+    ),
+)
+
+
+@pytest.mark.parametrize("expression", UNDEFINED)
+def test_a_function_that_has_no_value_for_one_row_is_null_there(
+    expression: str, database: Connection
+) -> None:
+    written = re.sub(r"\bn\b", "flux_count", re.sub(r"\bx\b", "coord_ra", expression))
+    text = f"SELECT objectId, {written} AS v FROM cat.Object WHERE objectId IN (1, 4) ORDER BY 1"
+    if "flux_count" in written:
+        text = text.replace("(1, 4)", "(1)")
+    assert {found for _, found in rows(database, text)} == {None}
+
+
+@pytest.mark.parametrize("expression", ["EXP(-1000 * coord_ra)", "EXP(-1000)", "POWER(10, -40 * coord_ra)"])
+def test_what_is_too_small_is_zero(expression: str, database: Connection) -> None:
+    assert value(database, expression) == 0
+    assert value(database, expression.replace("-1000)", "coord_ra)"), "objectId = 4") in (None, 0)
+
+
+@given(
+    names=st.sampled_from(
+        (("LOG10", "log"), ("LOG", "ln"), ("SQRT", "sqrt"), ("ACOS", "acos"), ("EXP", "exp"))
+    ),
+    argument=st.floats(-1, 1, allow_subnormal=False) | st.floats(-700, 700, allow_subnormal=False),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_function_has_the_value_of_the_server_wherever_that_has_one(
+    names: tuple[str, str], argument: float, database: Connection
+) -> None:
+    name, own = names
+    compiled = to_postgres(parse(f"SELECT TOP 1 {name}({argument!r}) AS v FROM cat.Object"), METADATA)
+    (found,) = database.execute(compiled.sql, compiled.parameters).fetchall()[0]
+    try:
+        with database.transaction():
+            (wanted,) = database.execute(f"SELECT {own}(CAST($1 AS float8))", (argument,)).fetchall()[0]
+    except psycopg.DataError:
+        wanted = None
+    assert found == wanted
+
+
+@given(numbers=st.lists(st.integers(-99, 99), min_size=1, max_size=5), data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_constant_is_the_same_folded_and_computed_by_the_server(
+    numbers: list[int], data: st.DataObject, database: Connection
+) -> None:
+    text = str(numbers[0])
+    for number in numbers[1:]:
+        point = data.draw(st.sampled_from(("", ".5", ".0")))
+        text = f"({text}) {data.draw(st.sampled_from('+-*/'))} ({number or 1}{point})"
+    query = validate(parse(f"SELECT {text} AS v FROM cat.Object WHERE objectId = 1"), METADATA)
+    (output,) = (part for part in walk(query) if isinstance(part, tree.Output))
+    assert constant_value(output.expression) == value(database, text)
+
+
+def test_p_and_not_p_part_the_rows_whatever_constant_stands_in_p(database: Connection) -> None:
+    for constant in ("5/60", "5.0/60", "7/2", "-7/2"):
+        distance = "DISTANCE(20.0, 1.0, coord_ra, coord_dec)"
+        found = [
+            rows(database, f"SELECT objectId FROM cat.Object WHERE {distance} {sign} {constant}")
+            for sign in (">=", "<")
+        ]
+        assert sorted(found[0] + found[1]) == [(1,), (2,), (3,)]
+
+
+def test_a_decimal_without_exponent_is_exact_beside_a_bigint(database: Connection) -> None:
+    first = 611255759837069400
+    database.execute(
+        'INSERT INTO cat."Object" ("objectId") SELECT $1::bigint + i FROM generate_series(-20, 20) AS i',
+        (first,),
+    )
+    for condition, count in (
+        (f"objectId = {first}.0", 1),
+        (f"objectId = {first}.5", 0),
+        (f"objectId IN ({first}, 1.5)", 1),
+        (f"objectId IN ({first}.0, 1e0)", 2),
+        (f"objectId IN ({first}, coord_ra)", 1),
+        (f"objectId NOT IN ({first}, 1.5)", 44),
+        (f"objectId BETWEEN {first}.0 AND {first}.5", 1),
+        (f"objectId > {first}.5", 20),
+        ("objectId < 9223372036854775808", 45),
+        (f"objectId = '{first}.0'", 1),
+        (f"objectId > -{first}.5", 45),
+    ):
+        assert rows(database, f"SELECT COUNT(*) AS n FROM cat.Object WHERE {condition}") == [(count,)], (
+            condition
+        )
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "psfFlux - psfFluxErr",
+        "psfFlux * psfFluxErr",
+        "psfFlux / psfFluxErr",
+        "ABS(psfFlux)",
+        "COALESCE(psfFlux, flux_count)",
+        "COALESCE(flux_count, psfFlux)",
+        "tap_double(psfFlux)",
+    ],
+)
+def test_real_numbers_are_computed_in_the_type_that_is_said_of_the_result(
+    expression: str, database: Connection
+) -> None:
+    query = parse(f"SELECT {expression} AS v FROM cat.Object")
+    compiled = to_postgres(query, METADATA)
+    assert compiled.columns[0].datatype == "double"
+    found = database.execute(
+        f"SELECT pg_typeof(v) FROM ({compiled.sql}) AS q", compiled.parameters
+    ).fetchone()
+    assert found == ("double precision",)

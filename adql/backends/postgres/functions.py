@@ -1,22 +1,28 @@
 """Functions in PostgreSQL: those of the language by its names and types, those of the service as they say."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from adql import tree
 from adql.backends.postgres.geometry import area_sql, coordinate_sql, distance_sql, geometry_sql, relation_sql
-from adql.backends.postgres.pieces import Emitter, call, cast, joined
+from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, joined, within
 from adql.tree import type_of
 from adql.units import conversion_factor
+from adql.walk import constant_value
 
 _Writer = Callable[[Emitter, tree.Function], str]
 _DOUBLE = "double precision"
+# The doubles next to the ends of where a function has a value, and the least exponent of e that is not 0.
+_BELOW_ZERO = -5e-324
+_ABOVE_ONE = math.nextafter(1.0, 2.0)
+_LEAST_EXPONENT = -744.5
 
 
 def function_sql(emitter: Emitter, node: tree.Function) -> str:
     """Return a call of a function of the language or of the service."""
     if node.definition is not None:
         arguments = [
-            emitter.numeric(argument) if family == "numeric" else emitter.sql(argument)
+            emitter.operand(argument) if family == "numeric" else emitter.sql(argument)
             for argument, family in zip(node.arguments, node.definition.arguments, strict=True)
         ]
         return "".join(arguments[part] if isinstance(part, int) else part for part in node.definition.sql)
@@ -25,8 +31,9 @@ def function_sql(emitter: Emitter, node: tree.Function) -> str:
 
 def _modulo(emitter: Emitter, node: tree.Function) -> str:
     if all(type_of(argument).is_integer for argument in node.arguments):
-        return cast(call("mod", *map(emitter.sql, node.arguments)), _DOUBLE)
-    return cast(call("mod", *(_exact(emitter, argument) for argument in node.arguments)), _DOUBLE)
+        return cast(call("mod", emitter.sql(node.arguments[0]), emitter.divisor(node.arguments[1])), _DOUBLE)
+    number, divisor = (_exact(emitter, argument) for argument in node.arguments)
+    return cast(call("mod", number, call("NULLIF", divisor, "0")), _DOUBLE)
 
 
 def _round(emitter: Emitter, node: tree.Function) -> str:
@@ -55,7 +62,7 @@ def _change_case(emitter: Emitter, node: tree.Function) -> str:
 
 
 def _coalesce(emitter: Emitter, node: tree.Function) -> str:
-    return call("COALESCE", *map(emitter.sql, node.arguments))
+    return call("COALESCE", *(emitter.as_type(argument, type_of(node)) for argument in node.arguments))
 
 
 def _in_unit(emitter: Emitter, node: tree.Function) -> str:
@@ -91,9 +98,51 @@ def _named(name: str) -> _Writer:
     """Return how to write a function of numbers that PostgreSQL has too."""
 
     def write(emitter: Emitter, node: tree.Function) -> str:
-        return call(name, *map(emitter.numeric, node.arguments))
+        return call(name, *map(emitter.operand, node.arguments))
 
     return write
+
+
+def _defined(name: str, low: float, high: float | None = None) -> _Writer:
+    """Return how to write a function that has a value between two bounds alone, and is NULL elsewhere."""
+
+    def write(emitter: Emitter, node: tree.Function) -> str:
+        argument = cast(emitter.numeric(node.arguments[0]), _DOUBLE)
+        return call(name, within(argument, low, high))
+
+    return write
+
+
+def _exponential(emitter: Emitter, node: tree.Function) -> str:
+    return _without_underflow("exp({})", cast(emitter.numeric(node.arguments[0]), _DOUBLE), _LEAST_EXPONENT)
+
+
+def _without_underflow(form: str, exponent: str, least: float) -> str:
+    # The smallest number that there is counts as 0. `float8larger` is NULL beside NULL, unlike GREATEST, and
+    # a subtraction changes no number but those that have lost their digits already.
+    result = form.format(call("float8larger", exponent, cast("'" + repr(least) + "'", _DOUBLE)))
+    return joined("-", result, cast("'5e-324'", _DOUBLE))
+
+
+def _power(emitter: Emitter, node: tree.Function) -> str:
+    base, exponent = node.arguments
+    known, power = constant_value(base), constant_value(exponent)
+    one, other = (cast(emitter.numeric(part), _DOUBLE) for part in (base, exponent))
+    if known is not None and known > 1:
+        least = max(-1e300, math.log(5e-324) / math.log(known))
+        return _without_underflow("power(" + one.replace("{", "{{") + ", {})", other, least)
+    if power is not None:
+        if not power.is_integer():
+            one = within(one, _BELOW_ZERO if power > 0 else 0.0)
+        elif power < 0:
+            one = call("NULLIF", one, "0")
+        return call("power", one, other)
+    if len(one) + len(other) > LONGEST_REPEATED:
+        return call("power", one, other)
+    whole = joined("=", other, call("floor", other))
+    zero, negative = joined("=", one, "0"), joined("<", one, "0")
+    undefined = "(" + zero + " AND " + other + " < 0) OR (" + negative + " AND NOT " + whole + ")"
+    return "CASE WHEN NOT (" + undefined + ") THEN " + call("power", one, other) + " END"
 
 
 # A row for each of `adql.words.FUNCTIONS`, but REGION: the check has put the geometry in its place.
@@ -101,14 +150,14 @@ _WRITERS: Mapping[str, _Writer] = {
     "ABS": _named("abs"),
     "CEILING": _named("ceil"),
     "DEGREES": _named("degrees"),
-    "EXP": _named("exp"),
+    "EXP": _exponential,
     "FLOOR": _named("floor"),
-    "LOG": _named("ln"),
-    "LOG10": _named("log"),  # log() of PostgreSQL is the one to base 10
+    "LOG": _defined("ln", 0.0),
+    "LOG10": _defined("log", 0.0),  # log() of PostgreSQL is the one to base 10
     "RADIANS": _named("radians"),
-    "SQRT": _named("sqrt"),
-    "ACOS": _named("acos"),
-    "ASIN": _named("asin"),
+    "SQRT": _defined("sqrt", _BELOW_ZERO),
+    "ACOS": _defined("acos", -_ABOVE_ONE, _ABOVE_ONE),
+    "ASIN": _defined("asin", -_ABOVE_ONE, _ABOVE_ONE),
     "ATAN": _named("atan"),
     "COS": _named("cos"),
     "COT": _named("cot"),
@@ -116,7 +165,7 @@ _WRITERS: Mapping[str, _Writer] = {
     "TAN": _named("tan"),
     "ATAN2": _named("atan2"),
     "MOD": _modulo,
-    "POWER": _named("power"),
+    "POWER": _power,
     "PI": _named("pi"),
     "ROUND": _round,
     "TRUNCATE": _round,

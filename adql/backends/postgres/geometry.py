@@ -4,13 +4,23 @@ An index on ``spoint(radians(ra), radians(dec))`` is used only by an expression 
 to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 """
 
+import math
 import operator
 from collections.abc import Callable
 
 from adql import tree
-from adql.backends.postgres.pieces import Emitter, call, cast, joined, quote_identifier
+from adql.backends.postgres.pieces import (
+    LONGEST_REPEATED,
+    Emitter,
+    call,
+    cast,
+    joined,
+    quote_identifier,
+    within,
+)
 from adql.backends.postgres.sphere import (
     Vertices,
+    box_corners,
     clean_vertices,
     polygon_centroid,
     polygon_problem,
@@ -23,8 +33,6 @@ from adql.types import POINT
 from adql.walk import constant_value, walk
 
 _POINT_SIZE = 2
-# What stands in the SQL several times must be short, or nesting would square its length.
-_LONGEST_REPEATED = 2_000
 
 # pgSphere 1.2.0 gives no access to a vertex but through the text of the polygon, in radians.
 _VERTICES_OF = (
@@ -40,6 +48,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 _LARGEST_RADIUS = 90.0
+_LARGEST_BOX = 180.0
+_BEYOND_THE_POLES = (math.nextafter(-90.0, -math.inf), math.nextafter(90.0, math.inf))
 
 
 def column_sql(origin: ColumnOrigin, sql_name: str) -> str:
@@ -82,10 +92,11 @@ def _point(emitter: Emitter, node: tree.Function) -> str:
     stored = _stored_position(node)
     if stored is not None:
         return column_sql(stored[0], stored[1].sql_name)
-    longitude, latitude = node.arguments
-    return call(
-        "spoint", call("radians", _degrees(emitter, longitude)), call("radians", _degrees(emitter, latitude))
-    )
+    longitude, latitude = (_degrees(emitter, part) for part in node.arguments)
+    if not isinstance(node.arguments[1], tree.Column) and constant_value(node.arguments[1]) is None:
+        # pgSphere goes on over the pole. A plain column stays as it is, for its index.
+        latitude = within(cast(latitude, "double precision"), *_BEYOND_THE_POLES)
+    return call("spoint", call("radians", longitude), call("radians", latitude))
 
 
 def _circle(emitter: Emitter, node: tree.Function) -> str:
@@ -234,11 +245,14 @@ def _constant_vertices(emitter: Emitter, node: tree.Function) -> Vertices | None
         return None
     known = [number for number in numbers if number is not None]
     if node.name == "BOX":
-        known = _corners(*known)
-        if max(map(abs, known[1::2])) > 90:  # noqa: PLR2004  a pole
+        if max(known[2:]) >= _LARGEST_BOX:
             raise emitter.problem(
-                AdqlTypeError, "the box reaches over a pole", "use POLYGON or CIRCLE", node=node
+                AdqlTypeError,
+                "the sides of a box of 180 degrees or more meet before they reach the ends of its arms",
+                "use conditions on the coordinates",
+                node=node,
             )
+        known = box_corners(*known)
     if len(known) > 2 * emitter.limits.max_vertices:
         raise emitter.problem(
             AdqlLimitError, f"a polygon has more than {emitter.limits.max_vertices} vertices", node=node
@@ -271,12 +285,6 @@ def _coordinates(node: tree.Function) -> list[tree.Expression]:
     return numbers
 
 
-def _corners(longitude: float, latitude: float, width: float, height: float) -> list[float]:
-    west, east = longitude - width / 2, longitude + width / 2
-    south, north = latitude - height / 2, latitude + height / 2
-    return [west, south, east, south, east, north, west, north]
-
-
 def _double(emitter: Emitter, node: tree.Expression) -> str:
     value = constant_value(node)
     type_ = "double precision"
@@ -289,14 +297,35 @@ def _box_corners(emitter: Emitter, node: tree.Function) -> list[str]:
         longitude, latitude = (coordinate_sql(emitter, place[0], number) for number in (0, 1))
     else:
         longitude, latitude = (_double(emitter, number) for number in place)
-    half_width, half_height = (joined("/", _double(emitter, size), "2") for size in (width, height))
-    if len(longitude) + len(latitude) + len(half_width) + len(half_height) > _LONGEST_REPEATED:
+    # A size that makes no box makes NULL.
+    half_width, half_height = (
+        call("tan", joined("/", call("radians", within(_double(emitter, size), -5e-324, _LARGEST_BOX)), "2"))
+        for size in (width, height)
+    )
+    if len(longitude) + len(latitude) + len(half_width) + len(half_height) > LONGEST_REPEATED:
         # Each stands in several corners: boxes inside of boxes would grow without bound.
         raise emitter.problem(AdqlLimitError, "the arguments of BOX are too long", node=node)
-    west, east = joined("-", longitude, half_width), joined("+", longitude, half_width)
-    south = call("GREATEST", joined("-", latitude, half_height), "-90.0")
-    north = call("LEAST", joined("+", latitude, half_height), "90.0")
-    return [west, south, east, south, east, north, west, north]
+    # As `adql.backends.postgres.sphere.box_corners` does with numbers.
+    cosine, sine = (call(of, call("radians", latitude)) for of in ("cos", "sin"))
+    corners = []
+    for sign, other in (("-", "+"), ("+", "-")):
+        x = joined(other, cosine, joined("*", half_height, sine))
+        z = joined(sign, sine, joined("*", half_height, cosine))
+        apart = call("degrees", call("atan2", half_width, x))
+        across = call("sqrt", joined("+", joined("*", x, x), joined("*", half_width, half_width)))
+        corners.append((apart, call("degrees", call("atan2", z, across))))
+    (south_apart, south), (north_apart, north) = corners
+    west, east = joined("-", longitude, south_apart), joined("+", longitude, south_apart)
+    return [
+        west,
+        south,
+        east,
+        south,
+        joined("+", longitude, north_apart),
+        north,
+        joined("-", longitude, north_apart),
+        north,
+    ]
 
 
 # -- conditions that an index serves
@@ -354,7 +383,7 @@ def near_sql(
     start = len(emitter.parameters)
     one, other = geometry_sql(emitter, first), geometry_sql(emitter, second)
     radius = _degrees(emitter, limit)
-    if len(one) + len(other) + len(radius) > _LONGEST_REPEATED:
+    if len(one) + len(other) + len(radius) > LONGEST_REPEATED:
         del emitter.parameters[start:], emitter.parameter_types[start:]
         return None
     # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
@@ -397,7 +426,7 @@ def _in_circle(emitter: Emitter, point: tree.Expression, one: str, other: str, r
 def _covered(point: tree.Expression, condition: str, region: str) -> str:
     """Return a condition on a point, with one on the region that holds it if only that has an index."""
     covering = _covering_region(point)
-    if covering is None or len(region) > _LONGEST_REPEATED:
+    if covering is None or len(region) > LONGEST_REPEATED:
         return condition
     return joined("AND", joined("&&", covering, region), condition)
 

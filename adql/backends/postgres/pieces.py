@@ -15,7 +15,11 @@ from adql.errors import AdqlError
 from adql.limits import Limits
 from adql.tokens import error_at
 from adql.tree import type_of
-from adql.types import OutputColumn
+from adql.types import DECIMAL, OutputColumn, ValueType
+from adql.walk import constant_value
+
+LONGEST_REPEATED = 2_000
+"""What stands in the SQL several times must be short, or nesting would square its length."""
 
 _Parameter = float | int | str | list[float] | list[int] | list[str]
 
@@ -144,6 +148,8 @@ class Emitter:
         known = type_of(node)
         if known.family == "boolean":
             return "FALSE" if node.text == "0" else "TRUE"
+        if known is DECIMAL:
+            return self.typed_constant("-" + node.text if negative else node.text, "numeric")
         type_ = _NUMBER_TYPES[known.datatype]
         value = float(node.text) if known.datatype == "double" else int(node.text)
         return self.typed_constant(-value if negative else value, type_)
@@ -158,6 +164,29 @@ class Emitter:
         """Return a value as a number; a boolean column counts as 0 or 1."""
         text = self.sql(node)
         return cast(text, "integer") if type_of(node).family == "boolean" else text
+
+    def operand(self, node: tree.Expression) -> str:
+        """Return a number to compute with, in a type as wide as the one that is said of the result."""
+        text = self.numeric(node)
+        # A product of two smallint columns would overflow at 32767; real has seven digits.
+        type_ = {"short": "integer", "unsignedByte": "integer", "float": "double precision"}.get(
+            type_of(node).datatype
+        )
+        return text if type_ is None else cast(text, type_)
+
+    def divisor(self, node: tree.Expression) -> str:
+        """Return a number to divide by: NULL instead of 0."""
+        text = self.operand(node)
+        return text if constant_value(node) else call("NULLIF", text, "0")
+
+    def as_type(self, node: tree.Expression, type_: ValueType) -> str:
+        """Return a value among others of one type; PostgreSQL takes real for the type of real and integer."""
+        text = self.sql(node)
+        known = type_of(node)
+        if known.family != "numeric" or type_.family != "numeric" or known.datatype == type_.datatype:
+            return text
+        wanted = _NUMBER_TYPES.get(type_.datatype)
+        return text if wanted is None else cast(text, wanted)
 
     def text_of(self, node: tree.Expression) -> str:
         """Return a value as text."""
@@ -189,6 +218,18 @@ def call(function: str, *arguments: str) -> str:
 def cast(value: str, type_: str) -> str:
     """Return a value as another type."""
     return "CAST(" + value + " AS " + type_ + ")"
+
+
+def within(value: str, low: float, high: float | None = None) -> str:
+    """Return a double that lies between two others, and NULL for all that do not.
+
+    The value stands in the text once: what is nested does not grow.
+    """
+    bound = cast("'" + repr(low) + "'", "double precision")
+    if high is None:
+        return call("NULLIF", call("GREATEST", value, bound), bound)
+    upper = cast("'" + repr(high) + "'", "double precision")
+    return call("NULLIF", call("NULLIF", call("LEAST", call("GREATEST", value, bound), upper), bound), upper)
 
 
 def joined(operator: str, *operands: str) -> str:

@@ -73,6 +73,23 @@ def polygon_centroid(vertices: Vertices) -> tuple[float, float]:
     return math.degrees(math.atan2(y, x)) % 360, math.degrees(math.atan2(z, math.hypot(x, y)))
 
 
+def box_corners(longitude: float, latitude: float, width: float, height: float) -> list[float]:
+    """Return the corners of a box, one number after the other, in degrees.
+
+    The sides are great circles that meet the ends of the arms at right angles (REC 4.2.9): straight lines of
+    the plane that touches the sphere in the centre.
+    """
+    lat = math.radians(latitude)
+    x, y = math.tan(math.radians(width) / 2), math.tan(math.radians(height) / 2)
+    corners: list[float] = []
+    for east, north in ((-x, -y), (x, -y), (x, y), (-x, y)):
+        outward = math.cos(lat) - north * math.sin(lat)
+        up = math.sin(lat) + north * math.cos(lat)
+        corners.append(longitude + math.degrees(math.atan2(east, outward)))
+        corners.append(math.degrees(math.atan2(up, math.hypot(outward, east))))
+    return corners
+
+
 def polygon_text(vertices: Vertices) -> str:
     """Return a polygon as pgSphere reads it, in radians."""
     return "{" + ",".join(f"({math.radians(lon)!r},{math.radians(lat)!r})" for lon, lat in vertices) + "}"

@@ -1,13 +1,13 @@
 """Values and conditions in PostgreSQL, each condition in the form that an index can serve."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from adql import tree
 from adql.backends.postgres.functions import function_sql
 from adql.backends.postgres.geometry import column_sql, geometry_sql, near_sql, relation_compared
-from adql.backends.postgres.pieces import Emitter, call, cast, joined
+from adql.backends.postgres.pieces import Emitter, call, cast, joined, within
 from adql.tree import type_of
-from adql.types import DOUBLE
 
 _CAST_TYPES = {
     "SMALLINT": "smallint",
@@ -31,6 +31,12 @@ _NULL_TYPES = {
 }
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _PAIR = 2
+# The numbers outside of an integer type that are next to it, as a CAST from double precision rounds.
+_FITS = {
+    "SMALLINT": (math.nextafter(-32768.5, -math.inf), 32767.5),
+    "INTEGER": (math.nextafter(-2147483648.5, -math.inf), 2147483647.5),
+    "BIGINT": (math.nextafter(-(2.0**63), -math.inf), 2.0**63),
+}
 _TEXT_ROWS = (("uuid", "string"), ("uuid", "region"))
 
 
@@ -61,16 +67,10 @@ def _sign(emitter: Emitter, node: tree.Sign) -> str:
 
 
 def _arithmetic(emitter: Emitter, node: tree.Arithmetic) -> str:
-    parts = [_summand(emitter, node.operands[0])]
+    parts = [emitter.operand(node.operands[0])]
     for operator, operand in zip(node.operators, node.operands[1:], strict=True):
-        parts += (operator, _summand(emitter, operand))
+        parts += (operator, emitter.divisor(operand) if operator == "/" else emitter.operand(operand))
     return "(" + " ".join(parts) + ")"
-
-
-def _summand(emitter: Emitter, node: tree.Expression) -> str:
-    text = emitter.numeric(node)
-    # A product of two smallint columns would overflow at 32767.
-    return cast(text, "integer") if type_of(node).datatype in ("short", "unsignedByte") else text
 
 
 def _concatenation(emitter: Emitter, node: tree.Concatenation) -> str:
@@ -106,13 +106,17 @@ def _cast(emitter: Emitter, node: tree.Cast) -> str:
             return cast(emitter.text_of(operand), "text")
         type_ = "character" if node.target == "CHAR" else "character varying"
         return cast(emitter.text_of(operand), type_ + "(" + str(node.length) + ")")
-    text = emitter.numeric(operand)
-    # A literal that is a date has become a timestamp already.
-    return (
-        text
-        if isinstance(operand, tree.String) and type_of(operand).family == "time"
-        else cast(text, _CAST_TYPES[node.target])
-    )
+    if isinstance(operand, tree.String) and type_of(operand).family == "time":
+        # A literal that is a date has become a timestamp already.
+        return emitter.sql(operand)
+    bounds = _FITS.get(node.target)
+    if bounds is None or type_of(operand).family != "numeric":
+        return cast(emitter.numeric(operand), _CAST_TYPES[node.target])
+    widths = ("unsignedByte", "short", "int", "long")
+    known, result = type_of(operand).datatype, type_of(node).datatype
+    if known in widths and widths.index(known) <= widths.index(result):
+        return cast(emitter.numeric(operand), _CAST_TYPES[node.target])
+    return cast(within(cast(emitter.numeric(operand), _DOUBLE), *bounds), _CAST_TYPES[node.target])
 
 
 def _case(emitter: Emitter, node: tree.Case) -> str:
@@ -121,9 +125,9 @@ def _case(emitter: Emitter, node: tree.Case) -> str:
         parts.append(emitter.sql(node.operand))
     for when, then in zip(node.whens, node.thens, strict=True):
         test = emitter.condition(when) if isinstance(when, tree.Condition) else emitter.sql(when)
-        parts += ("WHEN", test, "THEN", emitter.sql(then))
+        parts += ("WHEN", test, "THEN", emitter.as_type(then, type_of(node)))
     if node.otherwise is not None:
-        parts += ("ELSE", emitter.sql(node.otherwise))
+        parts += ("ELSE", emitter.as_type(node.otherwise, type_of(node)))
     return " ".join((*parts, "END"))
 
 
@@ -203,6 +207,12 @@ def _in(emitter: Emitter, node: tree.In) -> str:
         if node.negated:
             return joined("<>", operand, call("ALL", values))
         return joined("=", operand, call("ANY", values))
+    exact = [choice for choice in node.choices if type_of(choice).is_integer]
+    if type_of(node.operand).is_integer and 0 < len(exact) < len(node.choices):
+        # PostgreSQL would compare all of them as doubles, which do not tell large integers apart.
+        others = tuple(choice for choice in node.choices if not type_of(choice).is_integer)
+        halves = (tree.In(node.operand, part, node.negated, at=node.at) for part in (tuple(exact), others))
+        return joined("AND" if node.negated else "OR", *(_in(emitter, half) for half in halves))
     text, *choices = _sides(emitter, (node.operand, *node.choices))
     return "(" + text + word + ", ".join(choices) + "))"
 
@@ -228,7 +238,7 @@ def _list(emitter: Emitter, node: tree.In) -> str | None:
     if known.family != "numeric":
         return None
     numbers = [_literal(choice) for choice in choices]
-    if None in numbers:
+    if None in numbers or (known.is_integer and not all(type_of(choice).is_integer for choice in choices)):
         return None
     widest = "double precision" if any(isinstance(number, float) for number in numbers) else "bigint"
     values = [float(number) if widest != "bigint" else number for number in numbers if number is not None]
@@ -237,11 +247,11 @@ def _list(emitter: Emitter, node: tree.In) -> str | None:
 
 def _literal(node: tree.Expression) -> int | float | None:
     if isinstance(node, tree.Number):
-        return float(node.text) if node.type is DOUBLE else int(node.text)
+        return int(node.text) if type_of(node).is_integer else float(node.text)
     if not isinstance(node, tree.Sign) or not isinstance(node.operand, tree.Number):
         return None
-    value = float(node.operand.text) if node.operand.type is DOUBLE else int(node.operand.text)
-    return -value if node.operator == "-" else value
+    value = _literal(node.operand)
+    return value if value is None or node.operator == "+" else -value
 
 
 def _like(emitter: Emitter, node: tree.Like) -> str:
