@@ -8,6 +8,7 @@ from adql.backends.postgres.functions import function_sql
 from adql.backends.postgres.geometry import column_sql, geometry_sql, near_sql, relation_compared
 from adql.backends.postgres.pieces import Emitter, call, cast, joined, within
 from adql.tree import type_of
+from adql.types import DECIMAL
 
 _CAST_TYPES = {
     "SMALLINT": "smallint",
@@ -210,7 +211,14 @@ def _in(emitter: Emitter, node: tree.In) -> str:
     exact = [choice for choice in node.choices if type_of(choice).is_integer]
     if type_of(node.operand).is_integer and 0 < len(exact) < len(node.choices):
         # PostgreSQL would compare all of them as doubles, which do not tell large integers apart.
-        others = tuple(choice for choice in node.choices if not type_of(choice).is_integer)
+        # A literal with places equals no integer, and would keep the index from serving.
+        others = tuple(
+            choice
+            for choice in node.choices
+            if not type_of(choice).is_integer and type_of(choice) is not DECIMAL
+        )
+        if not others:
+            return _in(emitter, tree.In(node.operand, tuple(exact), node.negated, at=node.at))
         halves = (tree.In(node.operand, part, node.negated, at=node.at) for part in (tuple(exact), others))
         return joined("AND" if node.negated else "OR", *(_in(emitter, half) for half in halves))
     text, *choices = _sides(emitter, (node.operand, *node.choices))
