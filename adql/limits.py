@@ -35,6 +35,14 @@ class Limits:
     max_columns
         Output columns, those of subqueries and of ``SELECT *`` included; one that USING or NATURAL merges
         counts four times, because it costs as much.
+    max_expanded
+        Operations for each row once the output expressions of subqueries and WITH tables stand where they are
+        named, as PostgreSQL plans them. Past it a subquery is kept apart by a fence, or the query refused.
+    max_made_text
+        Bytes of text that one row makes by concatenation, CAST and the like, what stands between included.
+    max_joined
+        Tables that the planner puts in order at once: those of one FROM, of subqueries that it joins to them,
+        and of EXISTS and IN.
     max_rows
         Maximum number of rows that the service returns (TAP's MAXREC). The database is asked for one more, to
         detect an overflow. `None` sets no limit.
@@ -52,6 +60,9 @@ class Limits:
     max_vertices: int = 1_000
     max_tables: int = 100
     max_columns: int = 5_000
+    max_expanded: int = 20_000
+    max_made_text: int = 16_000_000
+    max_joined: int = 30
     max_rows: int | None = None
 
 

@@ -7,6 +7,7 @@ writers together.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,12 +69,15 @@ class CompiledQuery:
     columns
         The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
         of degrees.
+    joined
+        The most tables that the planner has to put in order at once.
     """
 
     sql: str
     parameters: tuple[_Parameter, ...]
     parameter_types: tuple[str, ...]
     columns: tuple[OutputColumn, ...]
+    joined: int = 0
 
 
 class Writers(NamedTuple):
@@ -100,7 +104,7 @@ class Emitter:
     """
 
     __slots__ = (
-        *("inline", "limits", "parameter_types", "parameters", "server", "text", "texts"),
+        *("fenced", "inline", "limits", "parameter_types", "parameters", "server", "text", "texts"),
         *("_conditions", "_subquery", "_values"),
     )
 
@@ -112,6 +116,8 @@ class Emitter:
         self.inline = server.inline
         self.parameters: list[_Parameter] = []
         self.parameter_types: list[str] = []
+        # Subqueries of FROM and tables of WITH that PostgreSQL must not merge, by the identities of their nodes.
+        self.fenced: AbstractSet[int] = frozenset()
         # Terms with their constants in them, by the identities of their nodes.
         self.texts: dict[int, str] = {}
 

@@ -5,6 +5,7 @@ from enum import Enum, auto
 from itertools import repeat
 
 from adql import tree
+from adql.backends.postgres.budget import measure
 from adql.backends.postgres.geometry import array_sql, column_sql, geometry_sql
 from adql.backends.postgres.pieces import CompiledQuery, Emitter, Server, Writers, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
@@ -69,6 +70,8 @@ def to_postgres(
     checked = validate(query, metadata, limits=limits)
     emitter = Emitter(query.text, Server() if server is None else server, limits, _WRITERS)
     try:
+        budget = measure(checked, query.text, limits)
+        emitter.fenced = budget.fenced
         sql = _whole(emitter, checked)
     except RecursionError:
         raise AdqlLimitError("the query is nested too deep for the program that reads it") from None
@@ -77,13 +80,17 @@ def to_postgres(
         tuple(emitter.parameters),
         tuple(emitter.parameter_types),
         tuple(_output_column(column) for column in checked.columns),
+        budget.joined,
     )
 
 
 def _whole(emitter: Emitter, query: tree.Query) -> str:
     """Return the main query, with its common table expressions."""
     tables = [
-        quote_identifier(f"with_{number}") + " AS (" + _query(emitter, table.query, _Use.RELATION) + ")"
+        quote_identifier(f"with_{number}")
+        + (" AS MATERIALIZED (" if id(table) in emitter.fenced else " AS (")
+        + _query(emitter, table.query, _Use.RELATION)
+        + ")"
         for number, table in enumerate(query.common_tables, 1)
     ]
     text = _query(emitter, query, _Use.RESULT)
@@ -231,7 +238,8 @@ def _table(emitter: Emitter, node: tree.TableReference) -> str:
     origin = node.origin
     assert origin is not None  # noqa: S101  the query has been checked
     if isinstance(node, tree.DerivedTable):
-        text = "(" + _query(emitter, node.query, _Use.RELATION) + ")"
+        fence = " OFFSET 0" if id(node) in emitter.fenced else ""
+        text = "(" + _query(emitter, node.query, _Use.RELATION) + fence + ")"
     elif origin.table is None:
         text = quote_identifier(origin.sql_name)
     else:
