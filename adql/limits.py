@@ -62,7 +62,7 @@ class Limits:
     max_columns: int = 5_000
     max_expanded: int = 20_000
     max_made_text: int = 16_000_000
-    max_joined: int = 30
+    max_joined: int = 24
     max_rows: int | None = None
 
 

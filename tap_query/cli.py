@@ -36,7 +36,8 @@ _MAX_ROWS = 10_000
 timeout_option = click.option(
     "--timeout",
     type=click.IntRange(min=0),
-    default=0,
+    default=300,
+    show_default=True,
     metavar="SECONDS",
     help="Time limit of the query; 0 is none.",
 )

@@ -42,6 +42,17 @@ _ALWAYS = {
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
 }
+# From so many tables on, a few orders of joins are tried in place of all: the time and the memory of a full
+# search are exponential. A query that says otherwise in its session has its way.
+_FEW_TABLES = 8
+_MANY_TABLES = {
+    "geqo": "on",
+    "geqo_threshold": "8",
+    "geqo_pool_size": "16",
+    "geqo_generations": "16",
+    "from_collapse_limit": "8",
+    "join_collapse_limit": "8",
+}
 _ROWS_AT_ONCE = 1000 if capabilities.has_stream_chunked() else 1
 
 Row = tuple[Any, ...]
@@ -66,9 +77,16 @@ class Session:
     read_only: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def statement(self) -> sql.Composed:
-        """Return the one statement that makes the settings."""
-        values = {"statement_timeout": str(self.timeout_ms), **self.settings, **_ALWAYS}
+    def statement(self, joined: int = 0) -> sql.Composed:
+        """Return the one statement that makes the settings.
+
+        Parameters
+        ----------
+        joined
+            The most tables that the planner has to put in order at once.
+        """
+        planner = _MANY_TABLES if joined > _FEW_TABLES else {}
+        values = {"statement_timeout": str(self.timeout_ms), **planner, **self.settings, **_ALWAYS}
         if self.read_only:
             values["transaction_read_only"] = "on"
         calls = [
@@ -212,7 +230,7 @@ def execute(
         Raised if the database stops with an error, also while rows are read.
     """
     with _failures(), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        psycopg.ClientCursor(connection).execute(session.statement())
+        psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
         load_exactly(cursor)
         stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
         with closing(cast("Generator[Row]", stream)):
@@ -233,7 +251,7 @@ async def execute_async(
     """
     with _failures():
         async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
-            await psycopg.AsyncClientCursor(connection).execute(session.statement())
+            await psycopg.AsyncClientCursor(connection).execute(session.statement(compiled.joined))
             load_exactly(cursor)
             stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
             async with aclosing(cast("AsyncGenerator[Row]", stream)):
@@ -305,7 +323,7 @@ def _fetch_all(
     connection: psycopg.Connection[Any], statement: str, compiled: CompiledQuery, session: Session
 ) -> list[Row]:
     with _failures(), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        psycopg.ClientCursor(connection).execute(session.statement())
+        psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
         load_exactly(cursor)
         return cursor.execute(statement.encode(), typed(compiled)).fetchall()
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -180,3 +181,12 @@ def test_a_cancelled_task_stops_its_query_in_the_database(dsn: str) -> None:
 def test_a_plan_is_text_or_json(driver: Driver) -> None:
     assert explain(driver, SERIES, analyze=False).startswith("Function Scan")
     assert '"Actual Rows": 5' in explain(driver, SERIES, analyze=True, as_json=True)
+
+
+@pytest.mark.parametrize(("joined", "threshold"), [(8, "12"), (9, "8")])
+def test_the_planner_tries_few_orders_of_many_tables(joined: int, threshold: str, driver: Driver) -> None:
+    shown = replace(compiled("SELECT current_setting('geqo_threshold')"), joined=joined)
+    assert fetch(driver, shown, max_rows=None).rows == [(threshold,)]
+    driver.rollback()
+    session = Session(settings={"geqo_threshold": "20"})
+    assert fetch(driver, shown, max_rows=None, session=session).rows == [("20",)]

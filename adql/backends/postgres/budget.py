@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from adql import tree
 from adql.errors import AdqlError, AdqlLimitError
@@ -24,8 +24,8 @@ from adql.walk import children, constant_value, walk
 # What a value takes as text, in bytes, where no type says it.
 _NUMBER_LENGTH = 26
 _TEXT_LENGTH = 256
-# A subquery inside an expression is planned each time that the expression is copied; so many nodes for each of
-# its relations.
+# A subquery inside an expression is planned each time that the expression is copied; each of its relations
+# costs as much as so many nodes.
 _NODES_OF_RELATION = 100
 # A subquery of fewer nodes or relations needs no fence: what surrounds it is larger.
 _SMALL_EXPRESSION = 32
@@ -44,12 +44,17 @@ class _Weight(NamedTuple):
 
 
 class _Relation(NamedTuple):
-    """A query as others see it: its columns, the relations that join those around it, copies of what names it."""
+    """A query as others see it: columns, relations that join those around it, copies of what names it."""
 
     columns: tuple[_Weight, ...]
     joined: int
     copies: int
     nodes: int
+
+
+_NUMBER = _Weight(1, _NUMBER_LENGTH, 0)
+_STORED = _Weight(1, _TEXT_LENGTH, 0)
+_CONSTANTS = (tree.Number, tree.String, tree.Null)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class _Measure:
         self._fences = fences
         self._fenced: set[int] = set()
         self._common: dict[str, tuple[_Relation, dict[str, _Weight]]] = {}
-        # Columns of subqueries and tables of WITH, by the identity of their relation and their names in the SQL.
+        # Columns of subqueries and tables of WITH, by the identity of the relation and by name in the SQL.
         self._columns: dict[int, dict[str, _Weight]] = {}
         self._nodes = 0
         self._made = 0
@@ -179,7 +184,9 @@ class _Measure:
         copies = 1
         for table in node.tables:
             copies += self._table(table, conditions)
-        columns = tuple([self._value(item.expression) for item in node.items if isinstance(item, tree.Output)])
+        columns = tuple(
+            [self._value(item.expression) for item in node.items if isinstance(item, tree.Output)]
+        )
         nodes = 0
         for item, column in zip(node.items, columns, strict=True):
             nodes += column.nodes
@@ -196,7 +203,7 @@ class _Measure:
         joined, self._joined = self._joined, outside
         if joined > self._limits.max_joined:
             raise self._problem(
-                f"the database would have to put {joined} tables in order, more than {self._limits.max_joined}",
+                f"the query joins {joined} tables at once, more than {self._limits.max_joined}",
                 "join fewer tables, or give a subquery TOP",
                 node.tables[0] if node.at < 0 else node,
             )
@@ -251,7 +258,7 @@ class _Measure:
     # -- values and conditions
 
     def _value(self, node: tree.Node) -> _Weight:
-        rule = _RULES.get(type(node))
+        rule = self._rules.get(type(node))
         return self._sum(node) if rule is None else rule(self, node)
 
     def _sum(self, node: tree.Node) -> _Weight:
@@ -351,6 +358,21 @@ class _Measure:
         column = relation.columns[0]
         return _Weight(relation.nodes + relation.joined * _NODES_OF_RELATION, column.length, column.made)
 
+    _rules: ClassVar[Mapping[type, Callable[..., _Weight]]] = {
+        tree.Column: _column,
+        tree.Number: lambda _measure, _node: _NUMBER,
+        tree.String: lambda _measure, node: _Weight(1, len(node.value), 0),
+        tree.Null: lambda _measure, _node: _NUMBER,
+        tree.Concatenation: _concatenation,
+        tree.Cast: _cast,
+        tree.Function: _function,
+        tree.Aggregate: _aggregate,
+        tree.Between: _between,
+        tree.In: _in,
+        tree.Exists: _exists,
+        tree.ScalarQuery: _scalar,
+    }
+
 
 def _by_name(query: tree.Query, relation: _Relation) -> dict[str, _Weight]:
     """Return the columns of a query by their names in the SQL."""
@@ -364,22 +386,3 @@ def _stored(type_: ValueType) -> _Weight:
         return _STORED if type_.family == "region" else _NUMBER
     size = (type_.arraysize or "1").rstrip("*")
     return _Weight(1, int(size), 0) if size.isdigit() else _STORED
-
-
-_NUMBER = _Weight(1, _NUMBER_LENGTH, 0)
-_STORED = _Weight(1, _TEXT_LENGTH, 0)
-_CONSTANTS = (tree.Number, tree.String, tree.Null)
-_RULES: Mapping[type, Callable[..., _Weight]] = {
-    tree.Column: _Measure._column,
-    tree.Number: lambda _measure, _node: _NUMBER,
-    tree.String: lambda _measure, node: _Weight(1, len(node.value), 0),
-    tree.Null: lambda _measure, _node: _NUMBER,
-    tree.Concatenation: _Measure._concatenation,
-    tree.Cast: _Measure._cast,
-    tree.Function: _Measure._function,
-    tree.Aggregate: _Measure._aggregate,
-    tree.Between: _Measure._between,
-    tree.In: _Measure._in,
-    tree.Exists: _Measure._exists,
-    tree.ScalarQuery: _Measure._scalar,
-}

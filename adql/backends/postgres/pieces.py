@@ -116,7 +116,7 @@ class Emitter:
         self.inline = server.inline
         self.parameters: list[_Parameter] = []
         self.parameter_types: list[str] = []
-        # Subqueries of FROM and tables of WITH that PostgreSQL must not merge, by the identities of their nodes.
+        # Subqueries of FROM and tables of WITH to keep apart, by the identities of their nodes.
         self.fenced: AbstractSet[int] = frozenset()
         # Terms with their constants in them, by the identities of their nodes.
         self.texts: dict[int, str] = {}
