@@ -19,6 +19,20 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
+LONGEST_TIMEOUT_MS = 2**31 - 1
+"""The longest ``lock_timeout`` of PostgreSQL."""
+
+TIMEOUT_FORM = (
+    f"write a whole number of milliseconds from 0 to {LONGEST_TIMEOUT_MS}, such as 3000; 0 waits without "
+    "limit"
+)
+"""What an error says of a lock timeout that cannot be used."""
+
+# Of every setting that can have a wrong value; none of them is a secret.
+_FORMS = {
+    "lock_timeout_ms": TIMEOUT_FORM,
+    "log_level": f"write one of {', '.join(LOG_LEVELS)}",
+}
 _URL_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE and percent-encode @ : / ? # in the password"
 _SCHEME = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
@@ -27,7 +41,13 @@ class Settings(BaseSettings):
     """Settings as the environment gives them."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TAPDB_", extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
+        env_prefix="TAPDB_",
+        # A shell's NAME= is how one switches a variable off.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
     )
 
     url: SecretStr | None = Field(
@@ -44,7 +64,8 @@ class Settings(BaseSettings):
     lock_timeout_ms: int = Field(
         default=3000,
         ge=0,
-        description="Milliseconds that a migration waits for a lock before it gives up; 0 is for ever.",
+        le=LONGEST_TIMEOUT_MS,
+        description="Milliseconds that a migration waits for a lock before it gives up; 0 is without limit.",
     )
     log_level: LogLevel = Field(
         default="warning", description="Least severe log message that the command line shows."
@@ -62,10 +83,12 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         variable = name if name.isupper() else f"TAPDB_{name.upper()}"
-        raise SettingsError(variable, first["msg"]) from None
+        if name not in _FORMS:
+            raise SettingsError(variable, first["msg"]) from None
+        raise SettingsError(variable, f"is {first['input']!r}", _FORMS[name]) from None
 
 
 def database_url(explicit: str | None = None) -> sa.URL:
@@ -111,6 +134,8 @@ def parse_url(text: str, *, source: str) -> sa.URL:
     SettingsError
         Raised if the text cannot be understood. The password may be what breaks it: none of it is repeated.
     """
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise SettingsError(source, "holds bytes that are no UTF-8", _URL_FORM)
     found = _SCHEME.match(text)
     if found:
         if found["scheme"].lower() not in {"postgres", "postgresql"}:

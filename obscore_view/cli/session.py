@@ -68,7 +68,7 @@ def given_config(
     """
     chosen = path or read_settings().obscore_config
     if chosen is None or chosen == Path():
-        # A variable that is set to nothing is no path.
+        # An option that is given as nothing is no path.
         return None
     config = read_config(chosen)
     text = chosen.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tapdb.errors import SettingsError, likeliest
 from tapdb.hooks.derived import derived_names, known_options
-from tapdb.settings import read_settings
+from tapdb.settings import LONGEST_TIMEOUT_MS, TIMEOUT_FORM, read_settings
 
 URL, LOCK_TIMEOUT = "url", "lock_timeout_ms"
 
@@ -54,10 +54,8 @@ def read_options(given: Mapping[str, str]) -> MigrationOptions:
     options = {name: str(value) for name, value in from_environment.items() if value is not None}
     options |= given
     timeout = options.pop(LOCK_TIMEOUT, str(settings.lock_timeout_ms))
-    if not timeout.isdecimal():
-        raise SettingsError(
-            f"-x {LOCK_TIMEOUT}", f"is {timeout!r}", "write a number of milliseconds, 0 to wait without limit"
-        )
+    if not timeout.isdecimal() or int(timeout) > LONGEST_TIMEOUT_MS:
+        raise SettingsError(f"-x {LOCK_TIMEOUT}", f"is {timeout!r}", TIMEOUT_FORM)
     return MigrationOptions(options.pop(URL, None), int(timeout), options)
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError
+from tapdb.migrate.options import read_options
 from tapdb.postgres.engine import checked_connection
-from tapdb.settings import database_url, read_settings
+from tapdb.settings import LONGEST_TIMEOUT_MS, Settings, database_url, read_settings
 from tests.plugins.server import Server
 
 VARIABLES = (
@@ -106,6 +107,8 @@ def test_a_service_file_and_a_password_file_lead_to_the_database(
         ("postgresql://u:secret%zz@h/d", "not a PostgreSQL connection URL"),
         ("u:secret@h/d", "not a PostgreSQL connection URL"),
         ("password=secret nonsense", "not a PostgreSQL connection URL"),
+        ("postgresql://u:secret\udce9@h/d", "bytes that are no UTF-8"),
+        ("host=h password=secret dbname=caf\udce9", "bytes that are no UTF-8"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_explained_and_never_repeated(text: str, problem: str) -> None:
@@ -138,10 +141,49 @@ def test_a_password_that_is_percent_encoded_arrives_whole(secret: str) -> None:
     assert database_url(f"postgresql://u:{quote(secret, safe='')}@h/d").password == secret
 
 
-def test_a_setting_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAPDB_LOCK_TIMEOUT_MS", "soon")
-    with pytest.raises(SettingsError, match=r"^TAPDB_LOCK_TIMEOUT_MS: .*valid integer"):
+@pytest.mark.parametrize("value", ["soon", "-1", "3.5", "3000ms", "2147483648"])
+def test_a_lock_timeout_that_cannot_be_used_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TAPDB_LOCK_TIMEOUT_MS", value)
+    with pytest.raises(SettingsError) as caught:
         read_settings()
+    remedy = "write a whole number of milliseconds from 0 to 2147483647, such as 3000; 0 waits without limit"
+    assert str(caught.value) == f"TAPDB_LOCK_TIMEOUT_MS: is {value!r}; {remedy}"
+    monkeypatch.delenv("TAPDB_LOCK_TIMEOUT_MS")
+    with pytest.raises(SettingsError) as by_option:
+        read_options({"lock_timeout_ms": value})
+    assert (by_option.value.setting, by_option.value.remedy) == ("-x lock_timeout_ms", remedy)
+
+
+def test_the_longest_lock_timeout_is_that_of_postgresql(database_url: sa.URL) -> None:
+    longest = f"SET lock_timeout = {LONGEST_TIMEOUT_MS}"
+    with checked_connection(database_url) as connection:
+        connection.exec_driver_sql(longest)
+        with pytest.raises(sa.exc.DataError, match="exceeds integer range"):
+            connection.exec_driver_sql(f"SET lock_timeout = {LONGEST_TIMEOUT_MS + 1}")
+
+
+def test_a_log_level_that_cannot_be_used_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TAPDB_LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert str(caught.value) == "TAPDB_LOG_LEVEL: is 'loud'; write one of debug, info, warning, error"
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    unset = read_settings()
+    monkeypatch.setenv(f"TAPDB_{field.upper()}", "")
+    assert read_settings() == unset
+
+
+def test_an_empty_tapdb_url_leaves_the_word_to_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPDB_URL", "")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://h/third")
+    assert database_url().database == "third"
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
