@@ -20,7 +20,7 @@ setup-tests: ## Install what is missing, and what only tests need: STILTS, in Ja
 	@tools/setup.sh --tests
 
 demo: setup ## Show the main job on real input, start to end; with KEEP=1 the server stays
-	@$(BIN)/tapdb ephemeral $(if $(KEEP),--stay) -- $(BIN)/python -m examples.demo
+	@$(BIN)/tapdb ephemeral $(if $(KEEP),--stay --stopped-by 'make demo-stop') -- $(BIN)/python -m examples.demo
 
 demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
 	@test ! -x $(BIN)/tapdb || $(BIN)/tapdb ephemeral --stop

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from tapdb.cli import importing
 
-from tapdb.errors import TapdbError
-from tapdb.extras import from_extra
-from tapdb.settings import database_url
+with importing():
+    from rich.console import Console
+
+    from tapdb.cli.root import run_program
+    from tapdb.extras import from_extra
+    from tapdb.settings import database_url
 
 
 def main(content: str) -> None:
@@ -54,10 +57,4 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except TapdbError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(lambda: main(*sys.argv[1:]))

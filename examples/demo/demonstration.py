@@ -6,8 +6,6 @@ the APDB, Alembic the schema, and the questions are put by the role that a TAP s
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
-from tapdb.cli.output import prepare_streams
-from tapdb.errors import SettingsError, TapdbError
+from tapdb.errors import SettingsError
 from tapdb.postgres.engine import create_engine
 from tapdb.settings import database_url
 
@@ -82,6 +79,8 @@ def _demonstrate(
             f"this one has a schema {SCHEMA} already",
             "give it an empty one, as `tapdb ephemeral -- python -m examples.demo` does",
         )
+    # Before the minutes that it takes until there is something to write.
+    output.mkdir(exist_ok=True)
     repository = _make_repository(stage, url, files, content)
     _upgrade(stage, engine, url)
     _ask_questions(stage, engine)
@@ -168,7 +167,6 @@ def _replace_a_region(stage: Stage, engine: sa.Engine, butler: Butler, pointing:
 
 def _write_files(stage: Stage, engine: sa.Engine, output: Path) -> None:
     with stage.step("7. Files"):
-        output.mkdir(exist_ok=True)
         answer = ask(engine, "everything")
         write_answer(answer, output / "obscore.vot")
         table = read_back(output / "obscore.vot")
@@ -183,13 +181,3 @@ def _sum_up(stage: Stage) -> None:
     for title, seconds in stage.took_s.items():
         stage.say(f"{seconds:7.2f} s  {title}")
     stage.say(f"{sum(stage.took_s.values()):7.2f} s  in all")
-
-
-if __name__ == "__main__":
-    prepare_streams()
-    given = os.environ.get("TAPDB_EPHEMERAL_FILES")
-    try:
-        main(files=Path(given) if given else None)
-    except TapdbError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)

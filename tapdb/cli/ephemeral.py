@@ -20,6 +20,7 @@ from tapdb.server.environment import ENVIRONMENT, OBSCORE_CONFIG, client_environ
 
 # The folder examples/ under its installed name; a process of its own imports all of Rubin's packages.
 _EXAMPLES = "tapdb_examples"
+_STOP_COMMAND = "tapdb ephemeral --stop"
 _NOT_FOUND, _NOT_RUNNABLE, _SIGNALLED = 127, 126, 128
 _FORWARDED = frozenset(
     {
@@ -44,15 +45,17 @@ _FORWARDED = frozenset(
 )
 @click.option(
     "--example",
-    "content",
+    "contents",
     flag_value="example",
+    multiple=True,
     help="Fill the database with the example: a small Butler repository, migrated, with ivoa.ObsCore and "
     "TAP_SCHEMA, and a PPDB with rows of 20 visits in all their versions.",
 )
 @click.option(
     "--repository",
-    "content",
+    "contents",
     flag_value="repository",
+    multiple=True,
     help="Fill the database with the example's Butler repository alone: what a DBA has before the migration.",
 )
 @click.option(
@@ -65,12 +68,16 @@ _FORWARDED = frozenset(
     "If CMD fails the server goes.",
 )
 @click.option("--stop", is_flag=True, help="Stop the server that --stay has left, and remove all of it.")
+@click.option(
+    "--stopped-by", default=_STOP_COMMAND, hidden=True, help="Command that advice names for --stop."
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
 def ephemeral(
     database: str,
     settings: tuple[str, ...],
-    content: str | None,
+    contents: tuple[str, ...],
     command: tuple[str, ...],
+    stopped_by: str,
     *,
     keep: bool,
     stay: bool,
@@ -95,14 +102,19 @@ def ephemeral(
     tapdb ephemeral --stop
     """  # noqa: D301 - a real backspace, by which click knows lines that it must not fill
     if stop:
+        if command or stay or keep or contents:
+            raise click.UsageError("--stop starts no server: give it alone")
         _stop()
         return
     if not command and not stay:
         raise click.UsageError("CMD is missing: write for example -- bash")
     if keep and stay:
         raise click.UsageError("--keep stops the server, --stay does not: give one of them")
+    if len(set(contents)) > 1:
+        raise click.UsageError("--example has the repository of --repository in it: give one of them")
+    content = contents[0] if contents else None
     chosen = dict(_parse_setting(text) for text in settings)
-    sys.exit(_run(database, chosen, content, command, keep=keep, stay=stay))
+    sys.exit(_run(database, chosen, content, command, keep=keep, stay=stay, stopped_by=stopped_by))
 
 
 def _run(
@@ -113,13 +125,14 @@ def _run(
     *,
     keep: bool,
     stay: bool,
+    stopped_by: str,
 ) -> int:
     """Start a server, fill its database, run the command; return its exit code."""
     with from_extra("ephemeral", "tapdb ephemeral"):
         from tapdb.server.ephemeral import EphemeralServer  # noqa: PLC0415 - pytest-postgresql: for those who ask for it
 
     if stay and find_standing() is not None:
-        raise _stays_already()
+        raise _stays_already(stopped_by)
     try:
         with EphemeralServer(settings=settings, keep=keep, link=standing_link() if stay else None) as server:
             url = create_database(server.url(), database, template="template0")
@@ -141,29 +154,29 @@ def _run(
                 # What CMD has put into the folder counts as well.
                 write_environment(url, server.files)
                 server.leave()
-                click.echo(_how_to_connect(), err=True)
+                click.echo(_how_to_connect(stopped_by), err=True)
     except FileExistsError:
-        raise _stays_already() from None
+        raise _stays_already(stopped_by) from None
     if keep:
         click.echo(f"The server has stopped; its files stay in {server.directory}", err=True)
     return code
 
 
-def _stays_already() -> SettingsError:
+def _stays_already(stopped_by: str) -> SettingsError:
     return SettingsError(
         "--stay",
         f"a server of this user stays already, in {standing_link().resolve()}",
-        f"use it, or stop it first\n{_how_to_connect()}",
+        f"use it, or stop it first\n{_how_to_connect(stopped_by)}",
     )
 
 
-def _how_to_connect() -> str:
+def _how_to_connect(stopped_by: str) -> str:
     """Return what to type in a shell to use the server that stays."""
     files = standing_link() / FILES
     known = files / OBSCORE_CONFIG
     return "\n".join(
         [
-            "The server stays until `tapdb ephemeral --stop`. To use it, in any shell of this user:",
+            f"The server stays until `{stopped_by}`. To use it, in any shell of this user:",
             f"  source {shlex.quote(str(files / ENVIRONMENT))}",
             f"  cd {shlex.quote(str(files))}",
             "  psql",

@@ -1,14 +1,18 @@
 """The command ``tapdb``: finds its sub-commands by entry point and knows none of them by name."""
 
+import errno
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from tapdb import __version__
+from tapdb.cli import INTERRUPTED, importing, say_interrupted
 from tapdb.cli.output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.postgres.engine import refusals_are_ours
@@ -75,16 +79,66 @@ class RootGroup(click.Group):
         prepare_streams()
         return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options; help and version are printed here."""
+        with _one_message():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours or of the database becomes its message and exit code."""
-        try:
-            with refusals_are_ours():
-                return super().invoke(ctx)
-        except TapdbError as error:
-            if logging.getLogger().isEnabledFor(logging.DEBUG):
-                traceback.print_exc()
-            click.echo(f"Error: {error}", err=True)
-            raise click.exceptions.Exit(error.exit_code) from error
+        """Run the command; errors of ours, the database or a file become a message and an exit code."""
+        with _one_message():
+            result = super().invoke(ctx)
+            # A full disk is to be found here, not when Python ends.
+            sys.stdout.flush()
+            return result
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Turn what can be explained into one message and an exit code; Ctrl-C, too."""
+    try:
+        with refusals_are_ours():
+            yield
+    except KeyboardInterrupt:
+        say_interrupted()
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except (TapdbError, click.FileError, OSError, UnicodeEncodeError) as error:
+        if (explained := _explained(error)) is None:
+            raise
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            traceback.print_exc()
+        click.echo(f"Error: {explained}", err=True)
+        raise click.exceptions.Exit(explained.exit_code) from error
+
+
+def _explained(error: Exception) -> TapdbError | None:
+    """Return an error of ours for one of the system's; None if it says nothing to a user."""
+    match error:
+        case TapdbError():
+            return error
+        case UnicodeEncodeError(object=text) if any("\ud800" <= char <= "\udfff" for char in text):
+            # Python keeps foreign bytes of arguments and variables in this form. They may hold a password.
+            return SettingsError(
+                "an argument or environment variable", "holds bytes that are no UTF-8", "write it in UTF-8"
+            )
+        case click.FileError(filename="-", message=reason):
+            _close_output()
+            return TapdbError(f"standard output cannot be written: {reason}")
+        case OSError(filename=None, errno=number, strerror=reason) if number in _FULL:
+            _close_output()
+            return TapdbError(f"standard output cannot be written: {reason}")
+        case OSError(filename=str(name), strerror=reason):
+            return TapdbError(f"{name}: {reason}")
+    return None
+
+
+def _close_output() -> None:
+    """Close standard output, which holds what it could not write: Python would try again at the end."""
+    with suppress(OSError):
+        sys.stdout.close()
 
 
 @click.group(
@@ -106,10 +160,29 @@ def main(log_level: str | None) -> None:
     logging.basicConfig(level=level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
+def run_program(work: Callable[[], object]) -> NoReturn:
+    """Run what is no command of ``tapdb`` like one, and end the process.
+
+    Parameters
+    ----------
+    work
+        What is to be done.
+    """
+    prepare_streams()
+    try:
+        with _one_message():
+            work()
+            sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    sys.exit(0)
+
+
 def _load(entry_point: EntryPoint) -> click.Command:
     """Return the command of an entry point, or one that says why there is none."""
     try:
-        command = entry_point.load()
+        with importing():
+            command = entry_point.load()
     except Exception as cause:  # noqa: BLE001 - whatever is wrong there, the other commands must work
         return _UnloadableCommand(entry_point, cause)
     if not isinstance(command, click.Command):

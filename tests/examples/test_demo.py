@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from examples.demo.__main__ import main
+from examples.demo.demonstration import main
 from examples.demo.votable import read_back
 from examples.lsstcam import TINY
 from tapdb.errors import SettingsError
@@ -62,7 +62,10 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
 
 
 def test_make_demo_keeps_the_server_if_told_so() -> None:
-    for more, option in ((), "ephemeral  --"), (("KEEP=1",), "ephemeral --stay --"):
+    for more, option in (
+        ((), "ephemeral  --"),
+        (("KEEP=1",), "ephemeral --stay --stopped-by 'make demo-stop' --"),
+    ):
         planned = subprocess.run(
             ["make", "-n", "demo", *more], cwd=ROOT, check=True, capture_output=True, text=True
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -12,12 +13,18 @@ from typing import Any
 
 import click
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from tapdb import __version__
 from tapdb.cli import root as cli
 from tapdb.cli.root import COMMAND_GROUP, main
 from tapdb.errors import DatabaseUnavailableError, DriftError, SettingsError, TapdbError
+from tapdb.postgres.engine import create_engine
+from tapdb.postgres.locks import take_turn
+from tests.plugins.server import Server
+
+ROOT = Path(__file__).parent.parent.parent
 
 BROKEN = {
     "absent": "no_such_package.cli:group",
@@ -198,3 +205,106 @@ def test_every_error_has_an_exit_code_and_keeps_its_facts() -> None:
     assert isinstance(error, TapdbError)
     assert (error.exit_code, error.target, error.reason) == (1, "database d", "it sleeps")
     assert SettingsError.exit_code == 2
+
+
+ENTRY = "from tapdb.cli import main; main()"
+
+
+def run_tapdb(*arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", ENTRY, *arguments]
+    return subprocess.run(program, stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["query", "parse", "SELECT a FROM b"], ["sql", "list"], ["--help"], ["sql", "--help"]]
+)
+def test_a_full_disk_under_standard_output_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run_tapdb(*arguments, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: standard output cannot be written: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("variable", ["TAPDB_URL", "DATABASE_URL", None])
+@pytest.mark.parametrize("locale", ["POSIX", "C.UTF-8"])
+def test_a_url_with_bytes_that_are_no_utf_8_is_one_line_without_it(locale: str, variable: str | None) -> None:
+    url = b"postgresql://u:secret@h/caf" + b"\xe9"
+    environment = os.environb | {b"LC_ALL": locale.encode(), b"TAPDB_URL": b""}
+    if variable is not None:
+        environment[variable.encode()] = url
+    arguments = () if variable else ("--url", url)
+    done = run_tapdb("extensions", "check", *arguments, env=environment, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"Error: .*URL: holds bytes that are no UTF-8; write postgresql://.*\n", done.stderr)
+    assert "secret" not in done.stderr
+
+
+def test_any_argument_with_bytes_that_are_no_utf_8_is_one_line_if_it_has_to_be_written(
+    server: Server, database_url: sa.URL
+) -> None:
+    environment = server.environment(str(database_url.database)) | {"LC_ALL": "POSIX"}
+    arguments = ("obscore", "export", "-o", "-", "--format", "csv", "--view", b"caf\xe9.v")
+    done = run_tapdb(*arguments, env=environment, stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: an argument or environment variable: holds bytes that are no UTF-8; write it in UTF-8\n"
+    )
+
+
+# Says that a module is being imported, and takes its time; what imports it is the program under test.
+SLOW = "import sys, time\nsys.stderr.write('importing\\n')\nsys.stderr.flush()\ntime.sleep(20)\n"
+DURING_IMPORT = [
+    ("sqlalchemy", ["-c", ENTRY, "--version"]),
+    ("obscore_view", ["-c", ENTRY, "obscore", "--help"]),
+    ("rich", ["-m", "examples", "example"]),
+    ("lsst", ["-m", "examples.demo"]),
+]
+
+
+def interrupted(program: list[str], environment: dict[str, str], wait_for: str) -> tuple[int, str]:
+    """Return exit code and all lines but the one that was waited for, of a program that gets SIGINT."""
+    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == wait_for
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    return process.returncode, rest
+
+
+@pytest.mark.parametrize(("module", "arguments"), DURING_IMPORT, ids=[one for one, _ in DURING_IMPORT])
+def test_ctrl_c_during_an_import_is_one_line_and_exit_code_130(
+    tmp_path: Path, module: str, arguments: list[str]
+) -> None:
+    (tmp_path / f"{module}.py").write_text(SLOW)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    # The folder has to come before the one that -m puts first.
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    if arguments[0] == "-m":
+        run = f"{path}import runpy; sys.argv[1:] = {arguments[2:]!r}\n"
+        arguments = ["-c", f"{run}runpy.run_module({arguments[1]!r}, run_name='__main__')"]
+    else:
+        arguments = ["-c", path + arguments[1], *arguments[2:]]
+    assert interrupted([sys.executable, *arguments], environment, "importing\n") == (130, "Interrupted.\n")
+
+
+def test_ctrl_c_while_a_command_waits_for_the_database_is_one_line_and_exit_code_130(
+    server: Server, migrated_database: sa.URL
+) -> None:
+    environment = server.environment(str(migrated_database.database))
+    holder = create_engine(migrated_database)
+    program = [sys.executable, "-c", ENTRY, "tap-schema", "publish"]
+    waiting = "WARNING tapdb.postgres.locks: another session is migrating this database; waiting until"
+    with holder.begin() as connection:
+        take_turn(connection)
+        assert interrupted(program, environment, f"{waiting} it is done\n") == (130, "Interrupted.\n")
+    holder.dispose()
+
+
+def test_who_ignores_ctrl_c_goes_on_while_modules_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "sqlalchemy.py").write_text(SLOW.replace("20", "0.3") + "raise SystemExit(7)\n")
+    ignoring = f"import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); {ENTRY}"
+    program = [sys.executable, "-c", ignoring, "--version"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    assert interrupted(program, environment, "importing\n") == (7, "")

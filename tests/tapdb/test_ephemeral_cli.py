@@ -110,9 +110,12 @@ def test_a_server_that_stays_is_found_by_any_shell_and_goes_when_it_is_told(plac
     ]
     assert link.resolve().joinpath("files", "environment.sh").parent.stat().st_mode & 0o077 == 0
 
-    again = tapdb("ephemeral", "--stay", **places)
+    assert "The server stays until `tapdb ephemeral --stop`." in done.stderr
+
+    again = tapdb("ephemeral", "--stay", "--stopped-by", "make demo-stop", **places)
     assert again.returncode == 2
     assert "stays already" in again.stderr
+    assert "The server stays until `make demo-stop`." in again.stderr
     assert all(line in again.stderr for line in lines)
 
     assert "removed" in tapdb("ephemeral", "--stop", **places).stderr
@@ -147,7 +150,16 @@ def test_a_file_of_the_links_name_is_not_touched(places: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"), [([], "CMD is missing"), (["--keep", "--stay"], "give one of them")]
+    ("arguments", "problem"),
+    [
+        ([], "CMD is missing"),
+        (["--keep", "--stay"], "give one of them"),
+        (["--example", "--repository", "--", "true"], "give one of them"),
+        (["--repository", "--example", "--stay"], "give one of them"),
+        (["--stop", "--", "true"], "give it alone"),
+        (["--stay", "--stop"], "give it alone"),
+        (["--stop", "--example"], "give it alone"),
+    ],
 )
 def test_options_that_make_no_sense_are_usage_errors(arguments: list[str], problem: str) -> None:
     done = tapdb("ephemeral", *arguments)
