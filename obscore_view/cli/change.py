@@ -28,7 +28,7 @@ from obscore_view.view.make import (
 )
 from obscore_view.view.needed_rights import require_rights_to_change
 from obscore_view.view.store import StoredView, read_stored_views
-from tapdb.cli.output import describe_option, dry_run_option, progress_bar, url_option
+from tapdb.cli.output import describe_option, dry_run_option, output_stream, progress_bar, url_option
 from tapdb.cli.session import change_session, print_statements
 from tapdb.postgres.engine import checked_connection
 from tapdb.settings import read_settings
@@ -248,5 +248,6 @@ def _save(stored: tuple[StoredView, ...], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in stored:
         path = folder / f"{one.schema}.{one.name}.yaml"
-        path.write_text(one.config_yaml, encoding="utf-8")
+        with output_stream(str(path)) as file:
+            file.write(one.config_yaml.encode())
         click.echo(f"Wrote {path}", err=True)

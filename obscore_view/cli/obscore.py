@@ -14,7 +14,7 @@ from obscore_view.cli.look import check, init, mapping, resolve
 from obscore_view.cli.session import view_option
 from obscore_view.export import Form, export_view
 from obscore_view.view.make import find_stored_view
-from tapdb.cli.output import progress_bar, url_option
+from tapdb.cli.output import output_stream, progress_bar, url_option
 from tapdb.postgres.engine import checked_connection, refusals_are_ours
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".xml": "votable", ".vot": "votable"}
@@ -66,10 +66,12 @@ def export(url: str | None, view: str | None, output: str, form: Form | None, co
 @contextmanager
 def _whole_file(output: str) -> Iterator[IO[bytes]]:
     """Give a file that has its name only once it is complete."""
-    if output == "-":
-        yield sys.stdout.buffer
-        return
     target = Path(output)
+    if output == "-" or (target.exists() and not target.is_file()):
+        # A device or a pipe cannot be replaced by a file, nor can a folder.
+        with output_stream(output) as stream:
+            yield stream
+        return
     try:
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             partial = Path(file.name)

@@ -323,7 +323,8 @@ def capture_command(
             connection, text, max_rows=maxrec, exact_sums=exact_sums, dialect=dialect_named(dialect)
         )
     if record is not None:
-        record.write_text(result.record.to_json(), encoding="utf-8")
+        with output_stream(str(record)) as file:
+            file.write(result.record.to_json().encode())
     rows.write(result)
     guarantee = result.record.guarantee
     click.echo(f"{guarantee.level}  snapshot {result.record.snapshot.snapshot_id}  {result.digest}", err=True)

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
+from os import PathLike
 from typing import Any, NoReturn
 
 import click
@@ -125,20 +126,25 @@ def _explained(error: Exception) -> TapdbError | None:
                 "an argument or environment variable", "holds bytes that are no UTF-8", "write it in UTF-8"
             )
         case click.FileError(filename="-", message=reason):
-            _close_output()
+            _close_failing_output()
             return TapdbError(f"standard output cannot be written: {reason}")
         case OSError(filename=None, errno=number, strerror=reason) if number in _FULL:
-            _close_output()
-            return TapdbError(f"standard output cannot be written: {reason}")
-        case OSError(filename=str(name), strerror=reason):
-            return TapdbError(f"{name}: {reason}")
+            what = "standard output" if _close_failing_output() else "a file"
+            return TapdbError(f"{what} cannot be written: {reason}")
+        case OSError(filename=str() | bytes() | PathLike() as name, strerror=reason):
+            return TapdbError(f"{click.format_filename(name)}: {reason}")
     return None
 
 
-def _close_output() -> None:
-    """Close standard output, which holds what it could not write: Python would try again at the end."""
-    with suppress(OSError):
-        sys.stdout.close()
+def _close_failing_output() -> bool:
+    """Return whether standard output still holds what it cannot write; Python would try again at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            sys.stdout.close()
+        return True
+    return False
 
 
 @click.group(

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 
 from examples.apdb import make_apdb
 from examples.lsstcam import Pair
+from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
@@ -246,6 +247,70 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
         assert result.exit_code == 0, result.output
     else:
         assert re.search("lacks (a )?right|permission denied", complaint(result))
+
+
+WRITING = {
+    **dict.fromkeys(("obscore export", "obscore init", "obscore mapping"), "--output"),
+    **{f"query {command}": "--output" for command in ("explain", "parse", "run", "translate")},
+    **dict.fromkeys(("replay run", "tap-schema generate"), "--output"),
+    "replay capture": "--record",
+    "obscore drop": "--save-config",
+    "migrate init": "",
+}
+"""The option of each command that names what is written; nothing for an argument."""
+
+NO_DATABASE = {"query parse": ["SELECT a FROM b"], "migrate init": []}
+UNWRITABLE = ("{folder}/missing/file", "{folder}/a-file/file", "{folder}", "/proc/file", "/dev/full")
+FOLDERS = ("{folder}/a-file/folder", "{folder}/a-file", "/proc/folder", "{folder}/full")
+"""Names of folders in which nothing can be written."""
+
+
+def test_every_option_that_names_what_is_written_is_here() -> None:
+    written = {"output", "save_config", "directory"}
+    found = set()
+    for name in ALL:
+        command: click.Command = main
+        for part in name.split():
+            assert isinstance(command, click.Group)
+            one = command.get_command(click.Context(command), part)
+            assert one is not None
+            command = one
+        options = {one.name for one in command.params}
+        if options & written or any(one.name == "record" and one.opts[0] == "-r" for one in command.params):
+            found.add(name)
+    assert found == WRITING.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        (command, target)
+        for command in WRITING
+        for target in (FOLDERS if command in {"obscore drop", "migrate init"} else UNWRITABLE)
+    ],
+)
+def test_what_cannot_be_written_is_one_message_that_names_it(
+    everything: Everything, command: str, target: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "full").mkdir()
+    for name in ("alembic.ini", "ivoa.obscore.yaml"):
+        (tmp_path / "full" / name).symlink_to("/dev/full")
+    name = target.format(folder=tmp_path)
+    rest = NO_DATABASE[command] if command in NO_DATABASE else everything.arguments(command, tmp_path)[2:]
+    more = {"obscore export": ["--format", "csv"], "migrate init": ["--force"]}.get(command, [])
+    environment = {"TAPDB_URL": everything.url.render_as_string(hide_password=False), "DATABASE_URL": None}
+    arguments = [*command.split(), *rest, *more, *filter(None, [WRITING[command]]), name]
+    result = CliRunner(env=environment).invoke(main, arguments)
+    assert isinstance(result.exception, SystemExit), result.exc_info
+    assert result.exit_code in {1, 2}
+    (line,) = [one for one in result.stderr.splitlines() if one.startswith("Error: ")]
+    assert name in line
+    assert result.stdout == ""
+    assert "Dropped" not in result.stderr
+    assert Path("/dev/full").is_char_device()
+    with open_engine(everything.url) as engine, engine.connect() as connection:
+        assert len(read_stored_views(connection)) == 4
 
 
 @pytest.mark.parametrize("command", COMMANDS)
