@@ -1,8 +1,8 @@
 """Whether a view still fits and is fast: findings on its registry, its rows and its objects."""
 
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping as MappingABC
+from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping as MappingABC
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
 from tapdb.findings import Finding
+from tapdb.postgres.catalog import reset_statement
 from tapdb.postgres.pgsphere import SPoly
 from tapdb.sources import execute_query, read_query
 
@@ -222,6 +223,26 @@ Relations = dict[tuple[str, str], sa.Row[Any]]
 _NEVER_FIRES = {"D": "is disabled", "R": "fires on a replica only"}
 _REBUILD = f"{REFRESH} --rebuild-footprints"
 _DISTINCT = "n_distinct=-1"
+_OFF = frozenset({"false", "off", "no", "0"})
+def _drift(subject: str, problem: str, remedy: str = "") -> Finding:
+    """Return that the view is not what it would be if it were made now."""
+    return Finding("error", "drift", subject, problem, remedy)
+
+
+def _slow(subject: str, problem: str, remedy: str) -> Finding:
+    """Return that answers are right, but slow."""
+    return Finding("warning", "performance", subject, problem, remedy)
+
+
+def _notice(subject: str, problem: str, remedy: str = "") -> Finding:
+    """Return what is good to know."""
+    return Finding("notice", "good-to-know", subject, problem, remedy)
+
+
+_OPTIONS_OF_VIEWS: dict[str, tuple[Callable[[str, str, str], Finding], str]] = {
+    "security_barrier": (_slow, "searches by position cannot use the index"),
+    "security_invoker": (_drift, "who reads it needs rights on Butler's tables"),
+}
 
 
 def check_objects(connection: sa.Connection, view: StoredView) -> tuple[Finding, ...]:
@@ -267,6 +288,14 @@ def _views(view: StoredView, relations: Relations) -> Iterator[Finding]:
         found = relations.get((schema, name))
         if found is None or found.kind != "v":
             yield _drift(f"view {schema}.{name}", "is missing", REFRESH)
+            continue
+        for option in found.storage_options:
+            # Views are made without options: each of them was set by hand.
+            what, _, value = option.partition("=")
+            finding, effect = _OPTIONS_OF_VIEWS.get(what, (_drift, "was set by hand"))
+            if value.lower() not in _OFF:
+                remedy = reset_statement(f"view {schema}.{name}", [option])
+                yield finding(f"view {schema}.{name}", f"has the option {option}: {effect}", remedy)
 
 
 def _tables(view: StoredView, relations: Relations) -> Iterator[Finding]:
@@ -277,6 +306,10 @@ def _tables(view: StoredView, relations: Relations) -> Iterator[Finding]:
         elif not found.has_key:
             detail = "has no primary key: its triggers cannot keep it"
             yield _drift(f"table {schema}.{name}", detail, _REBUILD)
+        elif found.storage_options:
+            detail = f"has options that were set by hand: {', '.join(found.storage_options)}"
+            remedy = reset_statement(f"table {schema}.{name}", found.storage_options)
+            yield _notice(f"table {schema}.{name}", detail, remedy)
 
 
 def _indexes(view: StoredView, relations: Relations) -> Iterator[Finding]:
@@ -379,21 +412,6 @@ def check_view(
         found += check_performance(connection, view, stored)
     order = ("error", "warning", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
-
-
-def _drift(subject: str, problem: str, remedy: str = "") -> Finding:
-    """Return that the view is not what it would be if it were made now."""
-    return Finding("error", "drift", subject, problem, remedy)
-
-
-def _slow(subject: str, problem: str, remedy: str) -> Finding:
-    """Return that answers are right, but slow."""
-    return Finding("warning", "performance", subject, problem, remedy)
-
-
-def _notice(subject: str, problem: str, remedy: str = "") -> Finding:
-    """Return what is good to know."""
-    return Finding("notice", "good-to-know", subject, problem, remedy)
 
 
 def _software(view: StoredView) -> list[Finding]:

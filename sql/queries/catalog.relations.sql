@@ -4,8 +4,10 @@
 -- keep a counter of their own among the options of each column (pg_attver), which differs from database to database.
 WITH relation AS (
   SELECT c.*, n.nspname,
-    (SELECT string_agg(o, ',' ORDER BY o) FROM unnest(c.reloptions) AS o
-      WHERE o ~ '^(fillfactor|parallel_workers|toast_tuple_target|user_catalog_table|(log_)?auto(vacuum|analyze)_\w+|vacuum_\w+|security_\w+|check_option)=')
+    (SELECT string_agg(o, ',' ORDER BY o)
+      FROM (SELECT unnest(c.reloptions) UNION ALL
+        SELECT 'toast.' || unnest(t.reloptions) FROM pg_class t WHERE t.oid = c.reltoastrelid) AS of(o)
+      WHERE o ~ '^(toast\.)?(fillfactor|parallel_workers|toast_tuple_target|user_catalog_table|(log_)?auto(vacuum|analyze)_\w+|vacuum_\w+|security_\w+|check_option)=')
       AS options,
     CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
       WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'relation' END

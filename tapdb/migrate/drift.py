@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from tapdb.errors import DriftError
-from tapdb.postgres.catalog import Catalog, Difference, describe, diff
+from tapdb.postgres.catalog import Catalog, Difference, describe, diff, option_statements
 from tapdb.sources import SqlSource, execute_composed, execute_text, newest_version
 
 SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "tap_schema", "tapdb")
@@ -57,8 +57,11 @@ def find_drift(
 
 def drift_error(drift: Mapping[str, tuple[Difference, ...]]) -> DriftError:
     """Return what `find_drift` has found as an error, a line for each difference."""
-    lines = tuple(str(difference) for differences in drift.values() for difference in differences)
-    return DriftError("the database", lines, "Left is the database, right is what sql/ says.")
+    found = [difference for differences in drift.values() for difference in differences]
+    remedy = ["Left is the database, right is what sql/ says."]
+    if options := [f"  {statement};" for statement in option_statements(found)]:
+        remedy += ["Options that were set by hand are taken back, as the owner, by:", *options]
+    return DriftError("the database", tuple(map(str, found)), "\n".join(remedy))
 
 
 def expected_catalog(connection: sa.Connection, sources: Iterable[SqlSource]) -> Catalog:

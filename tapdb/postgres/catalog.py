@@ -7,7 +7,8 @@ owners, comments and grants, all asked of PostgreSQL itself.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 
 from tapdb.sources import execute_query, read_query
 
+_OPTIONS = re.compile(r"(?:^| )options (\w[\w.]*=\S+)")
+_RELATION = re.compile(r"((?:materialized view|foreign table|\w+)?) ?(.*)", re.DOTALL)
 _QUERIES = ("catalog.privileges", "catalog.relations", "catalog.routines", "catalog.default_privileges")
 
 
@@ -108,6 +111,48 @@ def diff(left: Catalog, right: Catalog) -> tuple[Difference, ...]:
         for key in sorted(first.keys() | second.keys())
         if first.get(key) != second.get(key)
     )
+
+
+def reset_statement(relation: str, options: Iterable[str]) -> str:
+    """Return, as advice, the SQL that takes options of storage away.
+
+    Parameters
+    ----------
+    relation
+        Kind and name of the relation.
+    options
+        The options, such as ``toast.autovacuum_enabled=false``.
+
+    >>> reset_statement("table ppdb.t", ["fillfactor=70", "toast.autovacuum_enabled=false"])
+    'ALTER TABLE ppdb.t RESET (fillfactor, toast.autovacuum_enabled)'
+    """
+    return _alter(relation, "", "RESET", (one.partition("=")[0] for one in options))
+
+
+def option_statements(differences: Iterable[Difference]) -> Iterator[str]:
+    """Yield, as advice, the SQL that gives what the left catalog holds the options of the right one."""
+    for one in differences:
+        kind = one.property.partition(" ")[0]
+        if one.left is None or one.right is None or kind not in {"storage", "column"}:
+            continue
+        left, right = _options(one.left), _options(one.right)
+        column = one.property if kind == "column" else ""
+        if gone := [name for name in left if name not in right]:
+            yield _alter(one.object, column, "RESET", gone)
+        if missing := [f"{name}={value}" for name, value in right.items() if left.get(name) != value]:
+            yield _alter(one.object, column, "SET", missing)
+
+
+def _options(value: str) -> dict[str, str]:
+    found = _OPTIONS.search(value)
+    pairs = (one.partition("=") for one in found[1].split(",")) if found else ()
+    return {name: text for name, _, text in pairs}
+
+
+def _alter(relation: str, column: str, verb: str, options: Iterable[str]) -> str:
+    kind, name = _RELATION.fullmatch(relation).groups()  # type: ignore[union-attr]  # it matches every text
+    what = [kind.upper(), name, *([column.replace("column", "ALTER COLUMN", 1)] if column else [])]
+    return f"ALTER {' '.join(what)} {verb} ({', '.join(options)})"
 
 
 def _fact(row: sa.Row[Any]) -> Fact:

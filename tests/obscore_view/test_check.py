@@ -325,6 +325,27 @@ def test_another_configuration_is_drift_and_its_comments_are_not(
             "table tapdb.plain_visit_footprint",
             "never analysed",
         ),
+        (
+            "ALTER VIEW ivoa.obscore SET (security_barrier)",
+            VIEW,
+            "performance",
+            "view ivoa.obscore",
+            "security_barrier",
+        ),
+        (
+            "ALTER TABLE tapdb.plain_visit_footprint SET (toast.autovacuum_enabled = off)",
+            VIEW,
+            "notice",
+            "table tapdb.plain_visit_footprint",
+            "toast.autovacuum_enabled=off",
+        ),
+        (
+            "ALTER TABLE tapdb.plain_visit_footprint SET (autovacuum_enabled = off)",
+            VIEW,
+            "notice",
+            "table tapdb.plain_visit_footprint",
+            ": autovacuum_enabled=off",
+        ),
     ],
 )
 def test_what_is_missing_or_does_not_work_is_named(
@@ -333,6 +354,36 @@ def test_what_is_missing_or_does_not_work_is_named(
     finding = only(check_after(view_connection_readonly, statement, view=view))
     assert (finding.severity, finding.subject) == (severity, what)
     assert detail in finding.problem
+
+
+@pytest.mark.parametrize(
+    ("relation", "options"),
+    [
+        ("VIEW ivoa.obscore", "security_barrier = true"),
+        ("VIEW ivoa.obscore", "security_barrier = true, security_invoker = true"),
+        ("VIEW tapdb.plain_visit_footprint_source", "security_invoker = on"),
+        ("TABLE tapdb.plain_visit_footprint", "fillfactor = 50, toast.autovacuum_vacuum_threshold = 7"),
+    ],
+)
+def test_the_remedy_for_an_option_takes_it_back(
+    view_connection_readonly: sa.Connection, relation: str, options: str
+) -> None:
+    version = view_connection_readonly.dialect.server_version_info
+    assert version is not None
+    if "security_invoker" in options and version < (15,):
+        return
+    found = check_after(view_connection_readonly, f"ALTER {relation} SET ({options})")
+    assert found
+    for finding in found:
+        assert finding.remedy.startswith(f"ALTER {relation} RESET (")
+        execute_text(view_connection_readonly, finding.remedy)
+    assert check_view(view_connection_readonly, find_stored_view(view_connection_readonly, VIEW)) == ()
+
+
+def test_an_option_of_a_view_that_is_switched_off_is_no_finding(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    assert check_after(view_connection_readonly, "ALTER VIEW ivoa.obscore SET (security_barrier = off)") == ()
 
 
 def test_statistics_that_are_missing_are_a_matter_of_speed(view_connection_readonly: sa.Connection) -> None:
