@@ -428,12 +428,14 @@ def _configuration(view: StoredView, config: ObsCoreConfig | None) -> list[Findi
     if config is None:
         return []
     try:
-        same = stored_config(view).digest == config.digest
+        made_from = stored_config(view)
     except ConfigError:
-        same = False
-    if same:
+        made_from = None
+    if made_from is not None and made_from.digest == config.digest:
         return []
     detail = "is another than the view was made from"
+    if made_from is not None and made_from.tapdb.geometry != config.tapdb.geometry:
+        detail += f" (geometry: {made_from.tapdb.geometry} -> {config.tapdb.geometry})"
     return [_drift("configuration", detail, f"{REFRESH} -c CONFIG")]
 
 

@@ -1,6 +1,7 @@
 """What ObsCore gives to others: views rebuilt around a migration, described in TAP_SCHEMA."""
 
 import json
+import logging
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import yaml
 from obscore_view.check import check_view
 from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, ObsCoreColumn
 from obscore_view.config.model import ObsCoreConfig, TapdbOptions
-from obscore_view.config.parse import parse_config, read_config, with_options
+from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
@@ -37,6 +38,7 @@ _HIDDEN = ("pgs_region", "pgs_center")
 # Conditions on these are answered by the geometry beside them.
 _SEARCHED_BY = {"s_region": "pgs_region", "s_ra": "pgs_center", "s_dec": "pgs_center"}
 _PLACE = Place("obscore_view")
+_LOG = logging.getLogger(__name__)
 
 
 def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
@@ -126,6 +128,11 @@ class _Wanted:
     text: str
     registry_schema: str | None
 
+    @property
+    def geometry(self) -> str:
+        """What makes searches by position fast."""
+        return self.config.tapdb.geometry
+
 
 class ObsCoreViews:
     """All ObsCore views of a database, between the two halves of a migration."""
@@ -161,7 +168,11 @@ class ObsCoreViews:
         MissingRegistryError, UnsupportedRegistryError, MappingError
             Raised if the database will not do.
         """
+        before = {(one.schema, one.name): one for one in self._dropped}
         for wanted in _wanted(connection, self._dropped, options):
+            name = (wanted.config.view_schema, wanted.config.view_name)
+            if name in before and (was := stored_config(before[name]).tapdb.geometry) != wanted.geometry:
+                _LOG.warning("%s.%s: geometry: %s -> %s", *name, was, wanted.geometry)
             create_view(
                 connection,
                 wanted.config,
@@ -236,6 +247,12 @@ def _wanted(
     given = options.get("obscore_config")
     if given:
         config, text = read_config(given), Path(given).read_text(encoding="utf-8")
+        if before := wanted.get((config.view_schema, config.view_name)):
+            text = keep_options(text, before.text)
+            config = parse_config(text, source=given)
+            said = config.tapdb.registry_schema
+            moved = said if said != before.config.tapdb.registry_schema else None
+            schema = schema or moved or before.registry_schema
         wanted[config.view_schema, config.view_name] = _Wanted(config, text, schema)
     elif not wanted:
         text = _live_config(connection, schema)

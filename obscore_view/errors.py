@@ -203,6 +203,32 @@ class ViewExistsError(TapdbError):
         )
 
 
+class NameTakenError(TapdbError):
+    """The name of a view that is to be made is that of something else.
+
+    Parameters
+    ----------
+    schema, name
+        Name of the view.
+    found
+        What has this name, such as ``a table``.
+    owner
+        Role that owns it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, schema: str, name: str, found: str, owner: str) -> None:
+        self.schema = schema
+        self.name = name
+        self.found = found
+        self.owner = owner
+        super().__init__(
+            f'{schema}.{name} is {found} of "{owner}" that tapdb has not made; take another name for the '
+            "view: --view SCHEMA.NAME, or key view in section tapdb of the configuration"
+        )
+
+
 class ViewMissingError(TapdbError):
     """A view that is to be worked on cannot be told.
 

@@ -15,6 +15,7 @@ from obscore_view.cli.session import (
 )
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
+from obscore_view.errors import ConfigError
 from obscore_view.mapping import Mapping
 from obscore_view.view.changes import plan_creation, plan_refresh, plan_removal
 from obscore_view.view.make import (
@@ -231,11 +232,25 @@ def _schema(option: str | None) -> str | None:
 def _wanted(stored: StoredView, given: GivenConfig | None, geometry: str | None) -> tuple[ObsCoreConfig, str]:
     """Return the configuration that a view is to have, and its text: the given or the recorded one."""
     if given is not None:
+        given = given.over(stored)
+        _say_geometry(stored, given.config)
         return given.config, given.text
     text = with_options(stored.config_yaml, geometry=geometry)
     if text == stored.config_yaml:
         return stored_config(stored), text
-    return parse_config(text, source=f"configuration of {stored.schema}.{stored.name}"), text
+    config = parse_config(text, source=f"configuration of {stored.schema}.{stored.name}")
+    _say_geometry(stored, config)
+    return config, text
+
+
+def _say_geometry(stored: StoredView, config: ObsCoreConfig) -> None:
+    """Say if a view is to be searched in another way: triggers on Butler's tables come or go with it."""
+    try:
+        before = stored_config(stored).tapdb.geometry
+    except ConfigError:
+        return
+    if before != config.tapdb.geometry:
+        click.echo(f"{stored.schema}.{stored.name}: geometry: {before} -> {config.tapdb.geometry}", err=True)
 
 
 def _summary(mapping: Mapping) -> str:

@@ -84,7 +84,7 @@ def check(
     than that of -c, missing tables, triggers or indexes, kept tables that are out of step; and what makes
     searches slow.
     """
-    given = given_config(config)
+    given = given_config(config, view=view if config else None)
     with checked_connection(url, read_only=True) as connection:
         views = require_looking(connection, "check ObsCore views", view)
         views = views if view is None else (find_stored_view(connection, view),)
@@ -97,7 +97,10 @@ def check(
             replace(finding, place=Place(name))
             for name, one in names.items()
             for finding in check_view(
-                connection, one, given.config if given is not None and given.view == name else None, deep=deep
+                connection,
+                one,
+                given.over(one).config if given is not None and given.view == name else None,
+                deep=deep,
             )
         ]
     rows.write_findings(found, strict=strict)

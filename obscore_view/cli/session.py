@@ -1,12 +1,13 @@
 """What the commands of ``tapdb obscore`` share: options, and a configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from obscore_view.config.model import ObsCoreConfig
-from obscore_view.config.parse import parse_config, read_config, with_options
+from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
+from obscore_view.view.store import StoredView
 from tapdb.errors import SettingsError
 from tapdb.settings import read_settings
 
@@ -49,6 +50,13 @@ class GivenConfig:
     config: ObsCoreConfig
     text: str
     by_option: bool
+
+    def over(self, stored: StoredView) -> "GivenConfig":
+        """Return the configuration with the options that a view of this name was made with."""
+        if self.view != f"{stored.schema}.{stored.name}":
+            return self
+        text = keep_options(self.text, stored.config_yaml)
+        return self if text == self.text else replace(self, config=parse_config(text), text=text)
 
     @property
     def view(self) -> str:

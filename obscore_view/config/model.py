@@ -225,6 +225,9 @@ class TapdbOptions(Section):
     datastore_tables: tuple[str, ...] | None = None
     """Tables with the datastore's file sizes, for ``access_estsize``. By default what the registry names."""
 
+    in_place_of: dict[str, str | None] = Field(default_factory=dict)
+    """What the file said of keys whose values an option of the command line gave. tapdb writes it."""
+
 
 # Neither the exporter's output nor Butler's own table changes the view.
 _NOT_IN_VIEW = frozenset(
@@ -358,9 +361,15 @@ class ObsCoreConfig(Section):
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of all that decides the view.
 
-        Comments, layout and spelled-out defaults do not count; the order of mappings does: that of columns.
+        Comments, layout and spelled-out defaults do not count, nor who gave a value; the order of mappings
+        does: that of columns.
         """
         content = self.model_dump(mode="json", exclude=set(_NOT_IN_VIEW), exclude_defaults=True)
+        options = content.pop("tapdb", {})
+        options.pop("in_place_of", None)
+        if options:
+            # Last, as it is in the model.
+            content["tapdb"] = options
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @property

@@ -143,7 +143,8 @@ def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Mark] | No
 def with_options(text: str, **options: str | None) -> str:
     """Return a configuration's text with values in section ``tapdb``; the same text if none is given.
 
-    What is recorded of a view is this text: a refresh finds the options again. A change loses comments.
+    What is recorded of a view is this text, with what the options took the place of: a refresh finds the
+    options again, and so does a later configuration (`keep_options`). A change loses comments.
 
     Parameters
     ----------
@@ -156,8 +157,34 @@ def with_options(text: str, **options: str | None) -> str:
     if not given:
         return text
     content = yaml.safe_load(text) or {}
-    content["tapdb"] = {**(content.get("tapdb") or {}), **given}
+    section = content.get("tapdb") or {}
+    before = {name: section.get(name) for name in given}
+    section["in_place_of"] = before | (section.get("in_place_of") or {})
+    content["tapdb"] = {**section, **given}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def keep_options(text: str, recorded: str) -> str:
+    """Return a configuration's text with the options that its view was made with.
+
+    An option stays as long as the file says of its key what it said then. What is written there since is
+    newer, and counts; so does an option that is in the text already.
+
+    Parameters
+    ----------
+    text
+        YAML text of the configuration that the view is to have.
+    recorded
+        YAML text that is recorded of the view.
+    """
+    now = (yaml.safe_load(text) or {}).get("tapdb") or {}
+    then = (yaml.safe_load(recorded) or {}).get("tapdb") or {}
+    kept = {
+        name: then.get(name)
+        for name, said in (then.get("in_place_of") or {}).items()
+        if name not in (now.get("in_place_of") or {}) and now.get(name) == said
+    }
+    return with_options(text, **kept)
 
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
-from obscore_view.errors import NotMigratedError, ViewExistsError, ViewMissingError
+from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.mapping import Mapping
 from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
@@ -67,6 +67,8 @@ def create_view(
     ------
     ViewExistsError
         Raised if there is such a view already.
+    NameTakenError
+        Raised if something else has its name.
     NotMigratedError
         Raised if the database lacks the tables and functions that views stand on.
     MissingRightsError
@@ -94,11 +96,16 @@ def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
         Raised if the database lacks the tables and functions that views stand on.
     ViewExistsError
         Raised if there is such a view already.
+    NameTakenError
+        Raised if something else has its name.
     """
     require_migrated(connection)
     stored = read_stored_views(connection)
     if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
         raise ViewExistsError(config.view_schema, config.view_name)
+    wanted = {"schema": config.view_schema, "name": config.view_name}
+    if taken := connection.execute(sa.text(read_query("taken_names")), wanted).first():
+        raise NameTakenError(config.view_schema, config.view_name, taken.kind, taken.owner)
 
 
 def require_migrated(connection: sa.Connection) -> None:

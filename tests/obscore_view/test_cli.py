@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command as migration
 from click.testing import CliRunner, Result
 
 from examples.lsstcam import Pair
 from obscore_view import data_id, read_registry
 from obscore_view.view.store import read_stored_views
 from tapdb.cli.root import main
+from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import Catalog, describe, diff
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
@@ -46,6 +48,20 @@ def butler_engine(butler_pair: Pair) -> Iterator[sa.Engine]:
     engine = create_engine(butler_pair.url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def foreign_names(view_template: Pair, clone_for_session: Callable[[str], sa.URL]) -> sa.URL:
+    """Return a database in which names are taken; no test changes it."""
+    url = clone_for_session(str(view_template.url.database))
+    psql(
+        url,
+        "CREATE SCHEMA fresh; CREATE VIEW fresh.a_view AS SELECT 1; CREATE SEQUENCE fresh.a_sequence; "
+        "CREATE TABLE fresh.t (i int); CREATE INDEX an_index ON fresh.t (i); "
+        "CREATE TYPE fresh.a_row AS (i int); CREATE TYPE fresh.an_enum AS ENUM (); "
+        "CREATE MATERIALIZED VIEW fresh.materialized AS SELECT 1",
+    )
+    return url
 
 
 @pytest.fixture
@@ -109,6 +125,92 @@ def test_create_makes_the_view_and_drop_takes_all_of_it_away(engine: sa.Engine, 
     dropped = done(run(engine.url, "drop", "--view", "fresh.ObsCore"))
     assert "Dropped fresh.obscore" in dropped.stderr
     assert diff(before, catalog(engine)) == ()
+
+
+def geometry_of(engine: sa.Engine, view: str) -> str:
+    with engine.connect() as connection:
+        query = sa.text("SELECT geometry_mode FROM tapdb.view_definition WHERE view_schema = :schema")
+        return str(connection.scalar(query, {"schema": view.partition(".")[0]}))
+
+
+def stating(config: Path, geometry: str | None) -> Path:
+    """Write a configuration that says this of its geometry, or nothing."""
+    config.write_text(view_config_text(NEW, **({} if geometry is None else {"geometry": geometry})))
+    return config
+
+
+def test_options_stay_when_the_configuration_is_named_later(engine: sa.Engine, config: Path) -> None:
+    stating(config, None)
+    options = ("--geometry", "none", "--registry-schema", "live")
+    done(run(engine.url, "create", "-c", config, *options))
+    done(run(engine.url, "check", "-c", config))
+    done(run(engine.url, "check", TAPDB_OBSCORE_CONFIG=str(config)))
+    assert "->" not in done(run(engine.url, "refresh", "-c", config)).stderr
+    assert geometry_of(engine, NEW) == "none"
+    # Another change of the file. There are two registries: which it is has been said when the view was made.
+    config.write_text(config.read_text().replace("facility_name: Rubin-LSST", "facility_name: Rubin"))
+    url = engine.url.render_as_string(hide_password=False)
+    migration.upgrade(alembic_config(url=url, obscore_config=str(config)), "head")
+    with engine.connect() as connection:
+        stored = next(one for one in read_stored_views(connection) if one.schema == "fresh")
+    assert (stored.registry_schema, geometry_of(engine, NEW)) == ("live", "none")
+    assert "facility_name: Rubin\n" in stored.config_yaml
+
+
+def test_what_a_configuration_says_since_goes_before_an_option_of_before_and_is_shown(
+    engine: sa.Engine, config: Path
+) -> None:
+    stating(config, None)
+    done(run(engine.url, "create", "-c", config, "--registry-schema", "live", "--geometry", "none"))
+    stating(config, "index")
+    found = run(engine.url, "check", "-c", config, "--view", NEW, "--format", "json")
+    assert found.exit_code == 1
+    (finding,) = json.loads(found.stdout)
+    assert finding["detail"] == "is another than the view was made from (geometry: none -> index)"
+    told = done(run(engine.url, "refresh", "-c", config)).stderr
+    assert "fresh.obscore: geometry: none -> index\n" in told
+    assert geometry_of(engine, NEW) == "index"
+
+
+def test_a_view_that_is_named_by_an_option_is_checked_by_that_name(
+    engine: sa.Engine, config: Path, tmp_path: Path
+) -> None:
+    stating(config, "table")
+    options = ("--view", "other.ObsCore", "--registry-schema", "live")
+    done(run(engine.url, "create", "-c", config, "--geometry", "none", *options))
+    done(run(engine.url, "check", "-c", config, "--view", "other.ObsCore"))
+    # What is saved makes the same view again, options too.
+    done(run(engine.url, "drop", "--view", "other.ObsCore", "--save-config", tmp_path))
+    saved = tmp_path / "other.obscore.yaml"
+    done(run(engine.url, "create", "-c", saved, "--registry-schema", "live"))
+    assert geometry_of(engine, "other.ObsCore") == "none"
+    done(run(engine.url, "check", "-c", saved))
+    done(run(engine.url, "check", "-c", config, "--view", "other.ObsCore"))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("plain.visit", "a table"),
+        ("fresh.a_view", "a view"),
+        ("fresh.a_sequence", "a sequence"),
+        ("fresh.an_index", "an index"),
+        ("fresh.a_row", "a type"),
+        ("fresh.an_enum", "a type"),
+        ("fresh.materialized", "a materialized view"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_name_that_something_else_has_is_an_error_that_says_what_it_is(
+    foreign_names: sa.URL, config: Path, name: str, found: str, more: tuple[str, ...]
+) -> None:
+    options = ("--registry-schema", "plain", "--view", name, *more)
+    result = run(foreign_names, "create", "-c", config, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f'Error: {name} is {found} of "postgres" that tapdb has not made; take another name for the view: '
+        "--view SCHEMA.NAME, or key view in section tapdb of the configuration\n"
+    )
 
 
 def test_options_of_the_command_line_win_and_are_recorded(engine: sa.Engine, config: Path) -> None:

@@ -16,9 +16,11 @@ from lsst.daf.butler.registry.obscore import ObsCoreManagerConfig
 from lsst.dax.obscore import ExporterConfig
 from pydantic import BaseModel
 
+from examples.lsstcam import OBSCORE_CONFIG
 from obscore_view.config.model import CollectionRule, ObsCoreConfig, Section, TapdbOptions
-from obscore_view.config.parse import parse_config, read_config
+from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
 from tests.obscore_view.minimal_config import MINIMAL, with_keys
+from tests.plugins.view_fixtures import view_config_text
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -264,3 +266,37 @@ def test_the_digest_does_not_depend_on_the_order_of_a_set() -> None:
 def test_options_have_the_documented_defaults() -> None:
     assert TapdbOptions() == parse_config(MINIMAL).tapdb
     assert TapdbOptions().geometry == "table"
+
+
+GEOMETRIES = (None, "table", "index", "none")
+
+
+@pytest.mark.parametrize("option", GEOMETRIES[1:])
+@pytest.mark.parametrize("said", GEOMETRIES)
+@pytest.mark.parametrize("says", GEOMETRIES)
+def test_an_option_stays_until_the_file_says_something_else(
+    says: str | None, said: str | None, option: str
+) -> None:
+    """Three ways meet: what the file said when the view was made, the option, and what the file says now."""
+    then, now = (view_config_text(**({} if one is None else {"geometry": one})) for one in (said, says))
+    recorded = with_options(then, geometry=option)
+    assert parse_config(recorded).tapdb.geometry == option
+    kept = parse_config(keep_options(now, recorded))
+    if says == said:
+        assert kept.digest == parse_config(recorded).digest
+        assert kept.tapdb.geometry == option
+    else:
+        assert keep_options(now, recorded) == now
+    # A later option goes before all of it.
+    for later in GEOMETRIES[1:]:
+        assert parse_config(keep_options(with_options(now, geometry=later), recorded)).tapdb.geometry == later
+    # What was kept once is kept again.
+    again = keep_options(then, keep_options(then, recorded))
+    assert parse_config(again).digest == parse_config(recorded).digest
+
+
+def test_who_gave_a_value_does_not_count_in_the_digest() -> None:
+    for text in (OBSCORE_CONFIG.read_text(), view_config_text(geometry="table")):
+        by_option = with_options(text, geometry="table")
+        assert by_option != text
+        assert parse_config(by_option).digest == parse_config(text).digest
