@@ -16,6 +16,7 @@ from functools import wraps
 from typing import IO, Any, cast
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -323,7 +324,13 @@ def write_table(names: Sequence[str], rows: Iterable[Sequence[Any]], stream: IO[
     stream
         Where the text goes, UTF-8.
     """
-    table = Table()
+    # rich would look at the encoding of the text in memory.
+    lines = (
+        box.ASCII
+        if sys.stdout.isatty() and not sys.stdout.encoding.lower().startswith("utf")
+        else box.HEAVY_HEAD
+    )
+    table = Table(box=lines)
     # Text in brackets is none of rich's markup here.
     for name in names:
         table.add_column(Text(name))

@@ -85,6 +85,34 @@ def test_a_terminal_gets_its_own_encoding(encoding: str, shown: str) -> None:
     assert written.decode(encoding).replace("\r\n", "\n") == f"{shown}\n{shown}"
 
 
+TABLE = """
+from tapdb.cli.output import output_stream, prepare_streams, write_table
+prepare_streams()
+with output_stream('-') as stream:
+    write_table(['name', 'n'], [('é İ', 1)], stream)
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "row"),
+    [
+        ("ascii", "| ? ?  | 1 |"),
+        ("iso8859-1", "| é ?  | 1 |"),
+        ("iso8859-9", "| é İ  | 1 |"),
+        ("utf-8", "│ é İ  │ 1 │"),
+    ],
+)
+def test_a_table_has_lines_that_the_terminal_can_show(encoding: str, row: str) -> None:
+    master, terminal = os.openpty()
+    variables = os.environ | {"PYTHONIOENCODING": encoding, "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", TABLE], env=variables, stdout=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(master, 10_000).decode(encoding)
+    os.close(master)
+    assert row in shown.splitlines()
+    assert ("?" in shown.replace(row, "")) is False
+
+
 def test_a_name_that_is_no_utf_8_comes_out_as_its_bytes() -> None:
     program = (
         "import os; from tapdb.cli.output import prepare_streams\n"
