@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tapdb.cli import importing
+from tapdb.extras import importing
 
 with importing():
     from rich.console import Console

@@ -1,5 +1,9 @@
-"""What an extra of the package installs: imported where it is used, and named if it is missing."""
+"""Imports that can go wrong: an extra that is missing is named, Ctrl-C meanwhile ends in one line."""
 
+import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,3 +49,38 @@ def from_extra(extra: str, purpose: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(purpose, str(error.name), extra) from error
+
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell would give it."""
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Let Ctrl-C end the process with one line while modules are imported, before anything has begun.
+
+    An exception would pass through the code of all these modules, some of which is C.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        # Somebody else has decided what Ctrl-C does, such as nohup.
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_number: int, _frame: object) -> None:
+    say_interrupted()
+    os._exit(INTERRUPTED)
+
+
+def say_interrupted() -> None:
+    """Say on standard error that the user has ended the command."""
+    sys.stderr.write("Interrupted.\n")
+    sys.stderr.flush()

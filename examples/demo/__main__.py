@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tapdb.cli import importing
+from tapdb.extras import importing
 
 with importing():
     # Seconds: daf_butler, astropy, matplotlib.

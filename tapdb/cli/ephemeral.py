@@ -69,7 +69,11 @@ _FORWARDED = frozenset(
 )
 @click.option("--stop", is_flag=True, help="Stop the server that --stay has left, and remove all of it.")
 @click.option(
-    "--stopped-by", default=_STOP_COMMAND, hidden=True, help="Command that advice names for --stop."
+    "--stopped-by",
+    default=_STOP_COMMAND,
+    show_default=True,
+    metavar="COMMAND",
+    help="Command that is shown to stop a server that stays.",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="CMD [ARGUMENT]...")
 def ephemeral(

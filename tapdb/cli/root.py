@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import click
 
 from tapdb import __version__
-from tapdb.cli import INTERRUPTED, importing, say_interrupted
 from tapdb.cli.output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
+from tapdb.extras import INTERRUPTED, importing, say_interrupted
 from tapdb.postgres.engine import refusals_are_ours
 from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
 
@@ -126,25 +126,21 @@ def _explained(error: Exception) -> TapdbError | None:
                 "an argument or environment variable", "holds bytes that are no UTF-8", "write it in UTF-8"
             )
         case click.FileError(filename="-", message=reason):
-            _close_failing_output()
+            _close_output()
             return TapdbError(f"standard output cannot be written: {reason}")
         case OSError(filename=None, errno=number, strerror=reason) if number in _FULL:
-            what = "standard output" if _close_failing_output() else "a file"
-            return TapdbError(f"{what} cannot be written: {reason}")
+            # Files are written by `output_stream`, which names them.
+            _close_output()
+            return TapdbError(f"standard output cannot be written: {reason}")
         case OSError(filename=str() | bytes() | PathLike() as name, strerror=reason):
             return TapdbError(f"{click.format_filename(name)}: {reason}")
     return None
 
 
-def _close_failing_output() -> bool:
-    """Return whether standard output still holds what it cannot write; Python would try again at the end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError):
-            sys.stdout.close()
-        return True
-    return False
+def _close_output() -> None:
+    """Close standard output, which holds what it could not write: Python would try again at the end."""
+    with suppress(OSError):
+        sys.stdout.close()
 
 
 @click.group(
