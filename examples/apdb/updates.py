@@ -64,10 +64,12 @@ def reassociate(survey: Survey, *, number: int = 1) -> list[Detection]:
     return result
 
 
-def attribute_to_solar_system(survey: Survey, *, number: int = 1) -> list[Detection]:
-    """Give some single detections to solar system objects, with their update records; return them."""
+def attribute_to_solar_system(
+    survey: Survey, *, number: int = 1, detections: Sequence[Detection] | None = None
+) -> list[Detection]:
+    """Give detections, or some that are single, to solar system objects, with their update records."""
     _pass_time(survey)
-    found = _single(survey, number)
+    found = _single(survey, number) if detections is None else list(detections)
     first = _FIRST_SSOBJECT_ID + len(survey.attributed)
     owners = {one.source_id: first + position for position, one in enumerate(found)}
     survey.apdb.reassignDiaSources(owners)

@@ -132,9 +132,9 @@ WITH concerned AS (
     (array_agg("newDiaObjectId" ORDER BY update_time_ns DESC, update_order DESC)
       FILTER (WHERE update_type = ANY({associations})))[1] AS object,
     (array_agg("ssObjectId" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "ssObjectId" IS NOT NULL))[1] AS ssobject,
+      FILTER (WHERE update_type = ANY({associations})))[1] AS ssobject,
     (array_agg("ssObjectReassocTimeMjdTai" ORDER BY update_time_ns DESC, update_order DESC)
-      FILTER (WHERE "ssObjectId" IS NOT NULL))[1] AS reassociated,
+      FILTER (WHERE update_type = ANY({associations})))[1] AS reassociated,
     (array_agg("timeWithdrawnMjdTai" ORDER BY update_time_ns DESC, update_order DESC)
       FILTER (WHERE "timeWithdrawnMjdTai" IS NOT NULL))[1] AS withdrawn
   FROM {records} JOIN concerned USING ("diaSourceId")
@@ -142,8 +142,8 @@ WITH concerned AS (
 ), wanted AS (
   SELECT source."diaSourceId",
     CASE WHEN said.associated THEN said.object ELSE source."diaObjectId" END AS object,
-    coalesce(said.ssobject, source."ssObjectId") AS ssobject,
-    coalesce({said_reassociated}, source.{reassociated}) AS reassociated,
+    CASE WHEN said.associated THEN said.ssobject ELSE source."ssObjectId" END AS ssobject,
+    CASE WHEN said.associated THEN {said_reassociated} ELSE source.{reassociated} END AS reassociated,
     coalesce({said_withdrawn}, source.{withdrawn}) AS withdrawn
   FROM {sources} source JOIN said USING ("diaSourceId")
 )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED
-from ppdb_replay.versions.triggers import HISTORY, TRIGGERS, closed_name
+from ppdb_replay.versions.triggers import GUARD, GUARD_ROWS, HISTORY, TRIGGERS, closed_name
 from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,
@@ -18,6 +18,8 @@ from tapdb.sources import execute_query, read_query
 
 _ENOUGH_ROWS = 1_000
 """With fewer rows, no plan is a bad one."""
+
+_READER = "tapdb_reader"
 
 _Trigger = sa.Row[tuple[object, ...]]
 
@@ -37,7 +39,12 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
         (row.schema, row.relation, row.name): row
         for row in execute_query(connection, read_query("ppdb.triggers"))
     }
-    found = list(_check_statistics(connection))
+    found = [
+        *_check_statistics(connection),
+        *_check_clock(connection),
+        *_check_rights(connection),
+        *_check_late_triggers(connection),
+    ]
     for schema in sorted({table.schema for table in tables}):
         current = read_tables(connection, schema)
         versioned = {table.name for table in tables}
@@ -62,6 +69,55 @@ def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
                 f"statistics are of {row.counted:.0f} rows, and there are about {row.expected:.0f}",
                 f"ANALYZE {relation}: queries as of a snapshot are planned by it",
             )
+
+
+def _check_clock(connection: sa.Connection) -> Iterable[Finding]:
+    """Name the times as of which no snapshot can be named (``ppdb_history.snapshot_at``)."""
+    for row in execute_query(connection, read_query("ppdb.doubtful_times")):
+        yield _advice(
+            f"{HISTORY}.clock",
+            f"the wall clock was {row.behind_s} s behind: which snapshot was the newest is not known between "
+            f"snapshot {row.after_id} (MJD {row.after_mjd_tai!r}) and snapshot {row.last_id} "
+            f"(MJD {row.last_mjd_tai!r})",
+            "see that the wall clock is right; as of such a time, give the very time of a snapshot",
+        )
+
+
+def _check_rights(connection: sa.Connection) -> Iterable[Finding]:
+    """Name who sees in the versions what the table itself does not show."""
+    for row in execute_query(connection, read_query("ppdb.exposed")):
+        name = f"{row.schema}.{row.name}"
+        if row.row_security:
+            yield _broken(
+                name,
+                f"its row security does not hold for its versions in {row.relation}",
+                f"make the same policies on {row.relation} and ENABLE ROW LEVEL SECURITY there, or let only "
+                "those read it who may see all rows",
+            )
+            continue
+        columns = ", ".join(row.columns)
+        # _check_reader says what is missing where the reader may read nothing of the table.
+        if row.grantee != _READER or not _may_read_nothing(connection, row.schema, row.name):
+            yield _broken(
+                name,
+                f"{row.grantee} may read columns {columns} of {row.relation}, and not of the table",
+                f"revoke it there, and grant the columns that {row.grantee} may read, snap_from and snap_to",
+            )
+
+
+def _may_read_nothing(connection: sa.Connection, schema: str, table: str) -> bool:
+    relation = sql.Identifier(schema, table).as_string()
+    return not connection.scalar(sa.select(sa.func.has_any_column_privilege(_READER, relation, "SELECT")))
+
+
+def _check_late_triggers(connection: sa.Connection) -> Iterable[Finding]:
+    for row in execute_query(connection, read_query("ppdb.late_triggers")):
+        yield _advice(
+            f"{row.schema}.{row.relation}",
+            f"row trigger {row.name} fires after tapdb_stamp: an UPDATE of which it changes a row that would "
+            "stay as it is will be refused",
+            f"rename it to come before tapdb_stamp: ALTER TRIGGER {row.name} ON {row.schema}.{row.relation}",
+        )
 
 
 def _check_table(
@@ -91,9 +147,10 @@ def _check_table(
         yield from _check_trigger(
             name, trigger, triggers.get((table.schema, table.name, trigger)), table.trigger_arguments
         )
-    for relation in (table.name, closed_name(table.name)):
-        guard = triggers.get((HISTORY, relation, "tapdb_guard"))
-        yield from _check_trigger(f"{HISTORY}.{relation}", "tapdb_guard", guard, None)
+    closed = closed_name(table.name)
+    for relation, trigger in ((table.name, GUARD), (closed, GUARD), (closed, GUARD_ROWS)):
+        found = triggers.get((HISTORY, relation, trigger))
+        yield from _check_trigger(f"{HISTORY}.{relation}", trigger, found, None)
     default = sa.select(
         sa.select(sa.column("column_default"))
         .select_from(sa.table("columns", schema="information_schema"))

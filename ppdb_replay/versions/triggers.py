@@ -36,14 +36,24 @@ TRIGGERS = {
     "FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
     "tapdb_deleted": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
+    # A subscription of logical replication runs no statement, and so no trigger of one: rows would go without
+    # leaving their versions. AFTER INSERT, since COPY is slow where a row trigger comes BEFORE it.
+    "tapdb_unseen": "BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW "
+    "WHEN (ppdb_history.writing() IS NULL) EXECUTE FUNCTION ppdb_history.refuse({unseen})",
+    "tapdb_unseen_insert": "AFTER INSERT ON {table} FOR EACH ROW "
+    "WHEN (ppdb_history.writing() IS NULL) EXECUTE FUNCTION ppdb_history.refuse({unseen})",
     "tapdb_truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.refuse({use_delete})",
 }
 """Triggers on the table of the current rows, by name."""
 
-GUARD = "tapdb_guard"
+GUARD, GUARD_ROWS = "tapdb_guard", "tapdb_guard_rows"
+"""Triggers on the relations in ``ppdb_history``; the second on that of ended versions alone."""
+
 _ON_CLOSED = {
     GUARD: "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
+    GUARD_ROWS: "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW WHEN (pg_trigger_depth() = 0) "
     "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
 }
 _ON_ALL = {
@@ -110,7 +120,8 @@ def drop_trigger_statements(schema: str, name: str, *, guards: bool = False) -> 
     """
     places = [(sql.Identifier(schema, name), trigger) for trigger in TRIGGERS]
     if guards:
-        places += [(sql.Identifier(HISTORY, one), GUARD) for one in (closed_name(name), name)]
+        closed, parent = sql.Identifier(HISTORY, closed_name(name)), sql.Identifier(HISTORY, name)
+        places += [(closed, GUARD), (closed, GUARD_ROWS), (parent, GUARD)]
     frame = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}")
     return tuple(frame.format(sql.Identifier(trigger), relation) for relation, trigger in places)
 
@@ -124,6 +135,10 @@ def _triggers(
             sql.SQL(frame).format(
                 table=relation,
                 arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
+                unseen=sql.Literal(
+                    f"{published} takes rows from statements only. Let a subscription of logical replication "
+                    "write to a table beside it, and copy from there."
+                ),
                 use_delete=sql.Literal(f"DELETE keeps the versions of {published}."),
                 use_current=sql.Literal(f"Write to {published}."),
                 leave_alone=sql.Literal(f"Write to {published}: what ends there is kept here."),

@@ -3,7 +3,7 @@
 -- quoted names). Transition tables: gone (old rows; on UPDATE and DELETE) and come (new rows; on INSERT and UPDATE).
 -- A version that began in this same snapshot was never seen: it is not kept, and what was noted of it is taken back (exclusive or is its own inverse).
 -- A row that was written as it was has kept its snap_from (see ppdb_history.stamp), is among both come and gone, and counts as neither; where no row of an UPDATE
--- has, they need not be looked for.
+-- has, they need not be looked for. Such a row has to be the old one to the last bit: a row trigger that fires after tapdb_stamp could have changed it since.
 -- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine; of a version that ended, of its key and of the
 -- snapshot in which it began, under which its values have been noted.
 -- SECURITY DEFINER, since whoever writes current rows has no rights on the versions.
@@ -31,6 +31,8 @@ DECLARE
   end_count bigint := 0;
   end_digest bit(256);
   unchanged text := '';
+  same_key text;
+  altered bigint;
 BEGIN
   IF TG_OP <> 'DELETE' THEN
     EXECUTE format('SELECT count(*), count(*) FILTER (WHERE snap_from = $1), %s FILTER (WHERE snap_from = $1) FROM come', format(digest, columns_now))
@@ -42,8 +44,19 @@ BEGIN
   END IF;
   IF TG_OP <> 'INSERT' THEN
     IF TG_OP = 'UPDATE' AND come_count <> all_count THEN
-      SELECT format('AND NOT EXISTS (SELECT FROM come WHERE come.snap_from = gone.snap_from AND %s)', string_agg(format('come.%1$s = gone.%1$s', part), ' AND '))
-      INTO unchanged FROM unnest(string_to_array(key, ', ')) part;
+      SELECT string_agg(format('come.%1$s = gone.%1$s', part), ' AND ') INTO same_key FROM unnest(string_to_array(key, ', ')) part;
+      EXECUTE format(
+        'SELECT count(*) FROM come WHERE snap_from IS DISTINCT FROM $1
+          AND NOT EXISTS (SELECT FROM gone WHERE %s AND pg_catalog.record_image_eq(gone, come))', same_key)
+      INTO altered USING own;
+      IF altered > 0 THEN
+        RAISE EXCEPTION '% rows of %.% were changed after it had been decided which of them are new versions', altered, TG_TABLE_SCHEMA, TG_TABLE_NAME
+          USING ERRCODE = 'triggered_action_exception',
+            DETAIL = (SELECT 'Row triggers that fire after tapdb_stamp: ' || coalesce(string_agg(tgname, ', ' ORDER BY tgname), 'none')
+              FROM pg_trigger WHERE tgrelid = TG_RELID AND NOT tgisinternal AND tgtype & 19 = 19 AND tgname > 'tapdb_stamp' AND tgname NOT LIKE 'tapdb\_%'),
+            HINT = 'Let a trigger that changes rows fire before tapdb_stamp: triggers fire in the order of their names.';
+      END IF;
+      unchanged := format('AND NOT EXISTS (SELECT FROM come WHERE come.snap_from = gone.snap_from AND %s)', same_key);
     END IF;
     IF EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = own AND t.table_name = name) THEN
       EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', format(digest, columns_now))

@@ -24,7 +24,7 @@ from tapdb.postgres.databases import create_database, drop_database
 from tapdb.postgres.engine import create_engine
 from tapdb.postgres.locks import MIGRATION_LOCK, LockTimeoutError
 from tapdb.sources import execute_text
-from tests.plugins.migration_fixtures import PROJECT, RunAlembic
+from tests.plugins.migration_fixtures import HEAD, PROJECT, RunAlembic
 from tests.plugins.server import Server
 
 REGISTRY = """
@@ -92,7 +92,7 @@ def test_derived_objects_that_are_current_stay_unless_a_revision_has_to_run(
     assert after != before
     shutil.copytree(PROJECT / "migrations", tmp_path / "migrations")
     (tmp_path / "migrations" / "versions" / "next.py").write_text(
-        "revision = 'next'\ndown_revision = '0001'\ndef upgrade(): pass\ndef downgrade(): pass\n"
+        f"revision = 'next'\ndown_revision = '{HEAD}'\ndef upgrade(): pass\ndef downgrade(): pass\n"
     )
     with with_view.connect() as connection:
         config = alembic_config(connection, obscore="off", is_current="yes")
@@ -259,7 +259,7 @@ def test_a_migration_waits_for_the_one_that_is_under_way(engine: sa.Engine) -> N
         assert migration.is_alive()
         assert not sa.inspect(engine).has_schema("tapdb")
     migration.join(30)
-    assert rows(engine, "SELECT version_num FROM tapdb.alembic_version") == [("0001",)]
+    assert rows(engine, "SELECT version_num FROM tapdb.alembic_version") == [(HEAD,)]
 
 
 def test_a_turn_that_never_comes_is_given_up(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +363,7 @@ def test_the_command_needs_no_more_than_its_folder(database_url: sa.URL, tmp_pat
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "0001 (head)"
+    assert done.stdout.strip() == f"{HEAD} (head)"
 
 
 def test_what_the_server_remarks_is_logged_and_the_handler_taken_away(

@@ -187,9 +187,13 @@ def test_a_database_of_an_old_revision_becomes_what_a_new_one_is_and_keeps_its_r
         after = rows_of(url)
         if later:
             assert [row[-1] for row in after["ppdb_history.stored_query"]] == [0]
-            after["ppdb_history.stored_query"] = [row[:-1] for row in after["ppdb_history.stored_query"]]
         kept = before.keys() - WRITTEN_ANEW - {view for view in before if view.endswith("11")}
-        assert {table: after[table] for table in kept} == {table: before[table] for table in kept}
+        # A column that a revision adds stands last.
+        old_part = {
+            table: [row[: len(before[table][0])] if before[table] else row for row in after[table]]
+            for table in kept
+        }
+        assert old_part == {table: before[table] for table in kept}
         assert {"ivoa.obscore", 'ppdb."DiaForcedSource"', "ppdb_history.snapshot"} <= kept
 
 

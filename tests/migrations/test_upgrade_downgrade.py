@@ -16,7 +16,7 @@ from tapdb.postgres.catalog import Catalog, describe, diff
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
 from tapdb.sources import newest_version, read_all_current
-from tests.plugins.migration_fixtures import RunAlembic
+from tests.plugins.migration_fixtures import HEAD, RunAlembic
 
 ROLES = ("tapdb_owner", "tapdb_reader")
 VERSION_TABLE = "table tapdb.alembic_version"
@@ -95,7 +95,7 @@ def test_the_script_of_an_upgrade_makes_the_same_as_the_upgrade(
     psql(database_url, script.stdout)
     assert diff(catalog_of(database_url), catalog_of(migrated_database)) == ()
     current = alembic(database_url, "current")
-    assert current.stdout.strip() == "0001 (head)"
+    assert current.stdout.strip() == f"{HEAD} (head)"
 
 
 def test_the_script_of_a_downgrade_leaves_nothing(
@@ -155,11 +155,11 @@ def test_the_database_is_the_one_of_the_x_option_before_the_environments(
     migrated_database: sa.URL, database_url: sa.URL, alembic: RunAlembic
 ) -> None:
     url = migrated_database.render_as_string(hide_password=False)
-    assert alembic(database_url, "-x", f"url={url}", "current").stdout.strip() == "0001 (head)"
+    assert alembic(database_url, "-x", f"url={url}", "current").stdout.strip() == f"{HEAD} (head)"
     assert alembic(database_url, "current").stdout.strip() == ""
-    assert alembic(database_url, "current", TAPDB_URL=url).stdout.strip() == "0001 (head)"
+    assert alembic(database_url, "current", TAPDB_URL=url).stdout.strip() == f"{HEAD} (head)"
     from_libpq = alembic(migrated_database, "current", DATABASE_URL="")
-    assert from_libpq.stdout.strip() == "0001 (head)"
+    assert from_libpq.stdout.strip() == f"{HEAD} (head)"
 
 
 def test_stamp_writes_the_version_and_touches_nothing_else(database_url: sa.URL, alembic: RunAlembic) -> None:
@@ -170,7 +170,7 @@ def test_stamp_writes_the_version_and_touches_nothing_else(database_url: sa.URL,
     assert done.returncode == 0, done.stderr
     after = catalog_of(database_url).without("schema tapdb", VERSION_TABLE)
     assert diff(before, after) == ()
-    assert alembic(database_url, "current").stdout.strip() == "0001 (head)"
+    assert alembic(database_url, "current").stdout.strip() == f"{HEAD} (head)"
 
 
 def test_the_version_table_can_be_made_alone_and_a_downgrade_takes_it_away(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.databases import create_database, drop_database
@@ -20,6 +21,7 @@ from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = [
+    "HEAD",
     "SERVER_WRITES_OPTIONS",
     "SET_N_DISTINCT",
     "RunAlembic",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 PROJECT = Path(__file__).parents[2]
+HEAD = str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+"""The newest revision."""
 
 SERVER_WRITES_OPTIONS = """
 UPDATE pg_attribute a SET attoptions = attoptions || ('pg_attver=' || a.attrelid::int8 + a.attnum)

@@ -76,6 +76,8 @@ class Oracle:
                 target.update(record.record_payload())
                 if record.update_type == "reassign_diasource_to_ssobject":
                     target["diaObjectId"] = None
+                if record.update_type == "reassign_diasource_to_diaobject":
+                    target["ssObjectId"] = target["ssObjectReassocTimeMjdTai"] = None
         _end_versions(rows["DiaObject"])
         return rows
 

@@ -175,6 +175,61 @@ def test_t5_what_the_apdb_sends_no_record_of_is_taken_from_the_row(survey: Surve
     assert (row["diaObjectId"], row["ssObjectId"]) == (None, 4711)
 
 
+def test_t5_a_source_that_comes_back_from_a_solar_system_object_has_that_no_more(
+    survey: Survey, ppdb: Connection
+) -> None:
+    store_visit(survey)
+    (found,) = attribute_to_solar_system(survey)
+    identity = DiaSourceId(diaSourceId=found.source_id, ra=0.0, dec=0.0, midpointMjdTai=0.0)
+    owner = next(iter(survey.histories))
+    survey.now_mjd_tai += 0.02
+    # Without this the APDB stops: it looks for the object 0.
+    survey.apdb.reassignDiaSourcesToDiaObjects({identity: owner}, decrement_nDiaSources=False)
+
+    _copy(survey, ppdb)
+
+    row = read_content(ppdb)["DiaSource"][found.source_id,]
+    assert (row["diaObjectId"], row["ssObjectId"], row["ssObjectReassocTimeMjdTai"]) == (owner, None, None)
+
+
+def test_a_source_belongs_to_the_object_that_it_was_given_to_last_and_to_no_other(
+    survey: Survey, ppdb: Connection
+) -> None:
+    """All orders of three changes between DiaObjects and solar system objects."""
+    for number in range(4):
+        store_visit(survey, make_visit(number))
+    sources = survey.transients[:8]
+    assert len(sources) == 8
+    owners = list(survey.histories)[:2]
+    for turn in range(3):
+        to_solar_system = [one for place, one in enumerate(sources) if place >> turn & 1]
+        attribute_to_solar_system(survey, detections=to_solar_system)
+        survey.now_mjd_tai += 0.02
+        back = [one for one in sources if one not in to_solar_system]
+        identities = [
+            DiaSourceId(diaSourceId=one.source_id, ra=0.0, dec=0.0, midpointMjdTai=0.0) for one in back
+        ]
+        new_owners = dict.fromkeys(identities, owners[turn % 2])
+        survey.apdb.reassignDiaSourcesToDiaObjects(new_owners, decrement_nDiaSources=False)
+        if turn != 1:
+            _copy(survey, ppdb)
+
+    rows = read_content(ppdb)["DiaSource"]
+    assert rows == _expected(survey)["DiaSource"]
+    for place, source in enumerate(sources):
+        row = rows[source.source_id,]
+        given_last = "ssObjectId" if place >> 2 else "diaObjectId"
+        filled = {name for name in ("diaObjectId", "ssObjectId") if row[name] is not None}
+        assert filled == {given_last}
+        assert (row["ssObjectReassocTimeMjdTai"] is None) == (given_last == "diaObjectId")
+
+
+def _expected(survey: Survey) -> Content:
+    oracle = Oracle()
+    oracle.take(survey.replica, [one.id for one in list_chunks(survey.replica)])
+    return oracle.content()
+
+
 def test_t6_a_source_of_a_solar_system_object_can_be_updated(survey: Survey, ppdb: Connection) -> None:
     store_visit(survey)
     (found,) = attribute_to_solar_system(survey)

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from click.testing import CliRunner, Result
 
 from tapdb.cli.root import main
+from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import Catalog, describe, diff
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
 from tapdb.sources import execute_text
-from tests.plugins.migration_fixtures import PROJECT, RunAlembic
+from tests.plugins.migration_fixtures import HEAD, PROJECT, RunAlembic
 
 OFF = ("-x", "obscore=off")
 BY_HAND = "ALTER FUNCTION tapdb.s_region(text) COST 7; ALTER TABLE tapdb.view_definition ADD more int"
@@ -61,7 +63,9 @@ def test_upgrade_and_downgrade_do_what_alembic_does(
     assert "INFO alembic.runtime.migration: Running upgrade  -> 0001" in done.stderr
     assert diff(catalog_of(database_url), catalog_of(migrated_database)) == ()
     assert (
-        migrate(database_url, "current").stdout == alembic(database_url, "current").stdout == "0001 (head)\n"
+        migrate(database_url, "current").stdout
+        == alembic(database_url, "current").stdout
+        == f"{HEAD} (head)\n"
     )
     assert migrate(database_url, "downgrade", "base", *OFF).exit_code == 0
     assert diff(before, catalog_of(database_url)) == ()
@@ -70,18 +74,19 @@ def test_upgrade_and_downgrade_do_what_alembic_does(
 def test_a_revision_can_be_counted_from_where_the_database_is(
     migrated_database: sa.URL, migrate: Migrate
 ) -> None:
+    before = ScriptDirectory.from_config(alembic_config()).get_revision("head").down_revision
     done = migrate(migrated_database, "downgrade", "-1", *OFF)
     assert done.exit_code == 0, done.output
-    assert migrate(migrated_database, "current").stdout == ""
+    assert migrate(migrated_database, "current").stdout == f"{before}\n"
     assert migrate(migrated_database, "upgrade", "+1", *OFF).exit_code == 0
-    assert migrate(migrated_database, "current").stdout == "0001 (head)\n"
+    assert migrate(migrated_database, "current").stdout == f"{HEAD} (head)\n"
 
 
 def test_the_database_is_the_one_of_the_option_before_the_environments(
     migrated_database: sa.URL, database_url: sa.URL, migrate: Migrate
 ) -> None:
     url = migrated_database.render_as_string(hide_password=False)
-    assert migrate(database_url, "current", "--url", url).stdout == "0001 (head)\n"
+    assert migrate(database_url, "current", "--url", url).stdout == f"{HEAD} (head)\n"
     assert migrate(database_url, "check", "--url", url).exit_code == 0
     assert migrate(database_url, "current").stdout == ""
 
@@ -104,7 +109,7 @@ def test_check_of_a_database_that_is_behind_says_what_to_run(database_url: sa.UR
     done = migrate(database_url, "check")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-2:] == [
-        "Error: the database is not migrated; the newest revision is 0001",
+        f"Error: the database is not migrated; the newest revision is {HEAD}",
         "Run tapdb migrate upgrade.",
     ]
     assert catalog_of(database_url) == before
@@ -137,9 +142,9 @@ def test_a_dry_run_prints_what_is_left_to_do_and_changes_nothing(
     nothing = migrate(migrated_database, "upgrade", "--dry-run", *OFF).stdout
     assert "-- create" not in nothing
     down = migrate(migrated_database, "downgrade", "base", "--dry-run", *OFF).stdout
-    assert down == migrate(None, "sql", "0001:base", *OFF).stdout
+    assert down == migrate(None, "sql", f"{HEAD}:base", *OFF).stdout
     assert "-- drop tables/tapdb.view_definition version 1" in down
-    assert migrate(migrated_database, "current").stdout == "0001 (head)\n"
+    assert migrate(migrated_database, "current").stdout == f"{HEAD} (head)\n"
 
 
 def test_a_view_is_made_from_the_configuration_that_the_options_name(
@@ -300,5 +305,5 @@ def test_an_ini_of_ones_own_may_say_how_to_log_and_need_not(
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "0001 (head)\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
     assert done.stderr.startswith(expected)

@@ -1,0 +1,374 @@
+"""Unusual writers, rights and clocks: nothing is lost, shown or named wrongly in silence."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from psycopg import sql
+
+from ppdb_replay.errors import SnapshotTimeError
+from ppdb_replay.versions.check import check
+from ppdb_replay.versions.clock import read_snapshot, snapshot_at
+from ppdb_replay.versions.verify import verify
+from tapdb.migrate.run import alembic_config
+from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.extensions import install_extensions
+from tapdb.server.ephemeral import EphemeralServer
+from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
+
+
+def findings(url: sa.URL) -> list[str]:
+    with engine_connection(url) as connection:
+        return [str(one) for one in check(connection)]
+
+
+def assert_untouched(url: sa.URL) -> None:
+    with engine_connection(url) as connection:
+        assert verify(connection).tamperings == ()
+
+
+# Logical replication: what applies a subscription fires row triggers only.
+
+PUBLISHER = """
+CREATE SCHEMA ppdb;
+CREATE TABLE ppdb."DiaObject" ("diaObjectId" bigint, "validityStartMjdTai" float8, ra float8, dec float8,
+  "nDiaSources" integer, "u_psfFluxNdata" integer DEFAULT 0, "g_psfFluxNdata" integer DEFAULT 0,
+  "r_psfFluxNdata" integer DEFAULT 0, "i_psfFluxNdata" integer DEFAULT 0, "z_psfFluxNdata" integer DEFAULT 0,
+  "y_psfFluxNdata" integer DEFAULT 0, snap_from bigint DEFAULT 1, snap_to bigint DEFAULT 9223372036854775807,
+  PRIMARY KEY ("diaObjectId", "validityStartMjdTai"));
+"""
+OBJECTS = """
+TRUNCATE ppdb."DiaObject";
+INSERT INTO ppdb."DiaObject" SELECT n, 61000, n, n, 1 FROM generate_series(1, 3) n;
+"""
+
+
+@pytest.fixture(scope="module")
+def replicating_server() -> Iterator[EphemeralServer]:
+    with EphemeralServer(settings={"wal_level": "logical", "wal_retrieve_retry_interval": "100ms"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def subscriber(replicating_server: EphemeralServer) -> sa.URL:
+    """Return a PPDB with the three objects of the publisher, written by statements of its own."""
+    server = replicating_server
+    for name in ("publisher", "subscriber"):
+        create_database(server.url(), name)
+    with connect(server.url("publisher")) as connection:
+        connection.execute(PUBLISHER)
+    url = server.url("subscriber")
+    with checked_connection(url) as session:
+        install_extensions(session)
+        session.commit()
+    with checked_connection(url) as session:
+        command.upgrade(alembic_config(session, obscore="off", ppdb_schema="current"), "head")
+    with connect(url) as connection:
+        for number in (1, 2, 3):
+            insert_object(connection, number)
+    return url
+
+
+@contextmanager
+def subscription(publisher: sa.URL, subscriber: sa.URL) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Give a session of the publisher whose changes of DiaObject are applied to the subscriber."""
+    with connect(publisher, autocommit=True) as connection:
+        connection.execute(OBJECTS)
+        connection.execute('CREATE PUBLICATION rows FOR TABLE ppdb."DiaObject"')
+        connection.execute("SELECT pg_create_logical_replication_slot('rows', 'pgoutput')")
+    dsn = publisher.set(drivername="postgresql").render_as_string(hide_password=False)
+    with connect(subscriber, autocommit=True) as connection:
+        connection.execute("SELECT pg_stat_reset_subscription_stats(NULL)")
+        connection.execute(
+            f"CREATE SUBSCRIPTION rows CONNECTION '{dsn}' PUBLICATION rows "
+            "WITH (copy_data = false, create_slot = false)"
+        )
+    try:
+        with connect(publisher, autocommit=True) as connection:
+            yield connection
+    finally:
+        with connect(subscriber, autocommit=True) as connection:
+            connection.execute("ALTER SUBSCRIPTION rows DISABLE")
+            connection.execute("ALTER SUBSCRIPTION rows SET (slot_name = NONE)")
+            connection.execute("DROP SUBSCRIPTION rows")
+        with connect(publisher, autocommit=True) as connection:
+            active = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'rows'"
+            assert wait_for(connection, active)
+            connection.execute("SELECT pg_drop_replication_slot('rows')")
+            connection.execute("DROP PUBLICATION rows")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 1',
+        'UPDATE ppdb."DiaObject" SET ra = 50',
+        # With a snapshot of its own: the default of the subscriber would be NULL, and refused.
+        'INSERT INTO ppdb."DiaObject" VALUES (9, 61000, 9, 9, 1)',
+        'TRUNCATE ppdb."DiaObject"',
+    ],
+    ids=["delete", "update", "insert", "truncate"],
+)
+def test_what_a_subscription_applies_is_refused_and_no_version_is_lost(
+    replicating_server: EphemeralServer, subscriber: sa.URL, change: str
+) -> None:
+    with connect(subscriber) as connection:
+        snapshot = newest(connection)
+        before = history_rows(connection, "DiaObject", snapshot)
+    with (
+        subscription(replicating_server.url("publisher"), subscriber) as session,
+        connect(subscriber, autocommit=True) as connection,
+    ):
+        session.execute(change.encode())
+        assert wait_for(connection, "SELECT apply_error_count > 0 FROM pg_stat_subscription_stats")
+        assert newest(connection) == snapshot
+        assert history_rows(connection, "DiaObject", snapshot) == before
+    assert_untouched(subscriber)
+
+
+def test_without_the_row_trigger_a_subscription_would_take_a_row_away(
+    replicating_server: EphemeralServer, subscriber: sa.URL
+) -> None:
+    with connect(subscriber, autocommit=True) as connection:
+        snapshot = newest(connection)
+        connection.execute('ALTER TABLE ppdb."DiaObject" DISABLE TRIGGER tapdb_unseen')
+        with subscription(replicating_server.url("publisher"), subscriber) as session:
+            session.execute('DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 3')
+            assert wait_for(connection, 'SELECT count(*) = 2 FROM ppdb."DiaObject"')
+        assert newest(connection) == snapshot
+    assert any("tapdb_unseen is disabled" in one for one in findings(subscriber))
+
+
+def wait_for(connection: psycopg.Connection[tuple[object, ...]], query: str) -> bool:
+    for _ in range(200):
+        if connection.execute(query.encode()).fetchone() == (True,):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# Row triggers of others that fire after ours.
+
+LATE = """
+CREATE FUNCTION ppdb.{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$;
+CREATE TRIGGER {name} BEFORE UPDATE ON ppdb."DiaObject" FOR EACH ROW EXECUTE FUNCTION ppdb.{name}();
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "statement", "refused"),
+    [
+        ('NEW."nDiaSources" := 77', "UPDATE {} SET ra = ra", True),
+        ('NEW."nDiaSources" := 77', "UPDATE {} SET ra = 55", False),
+        ('NEW."nDiaSources" := OLD."nDiaSources"', "UPDATE {} SET ra = ra", False),
+        ("NEW.snap_from := OLD.snap_from", "UPDATE {} SET ra = 1", True),
+        ('NEW."diaObjectId" := NEW."diaObjectId" + 100', "UPDATE {} SET ra = ra", True),
+        ('NEW.ra := CASE WHEN NEW."diaObjectId" = 2 THEN 7 ELSE NEW.ra END', "UPDATE {} SET ra = ra", True),
+        ("NEW := OLD", "UPDATE {} SET ra = 1", False),
+        ("NEW.\"g_psfFluxMean\" := '-0'", 'UPDATE {} SET "g_psfFluxMean" = "g_psfFluxMean"', True),
+    ],
+)
+def test_a_trigger_that_fires_after_the_stamp_cannot_change_a_row_in_place(
+    ppdb_database: sa.URL, body: str, statement: str, *, refused: bool
+) -> None:
+    with connect(ppdb_database) as connection:
+        for number in (1, 2):
+            insert_object(connection, number)
+        connection.execute('UPDATE ppdb."DiaObject" SET "g_psfFluxMean" = 0')
+        connection.execute(LATE.format(name="zz_modified", body=body))
+    with connect(ppdb_database) as connection:
+        snapshot = newest(connection)
+        before = history_rows(connection, "DiaObject", snapshot)
+        if refused:
+            with pytest.raises(psycopg.errors.TriggeredActionException) as caught:
+                connection.execute(statement.format('ppdb."DiaObject"').encode())
+            detail = caught.value.diag.message_detail
+            assert detail == "Row triggers that fire after tapdb_stamp: zz_modified"
+            connection.rollback()
+        else:
+            connection.execute(statement.format('ppdb."DiaObject"').encode())
+            connection.commit()
+        assert history_rows(connection, "DiaObject", snapshot) == before
+    assert_untouched(ppdb_database)
+    (found,) = (one for one in findings(ppdb_database) if "zz_modified" in one)
+    assert found.startswith("warning: ppdb.DiaObject: row trigger zz_modified fires after tapdb_stamp: ")
+
+
+def test_a_trigger_that_fires_before_the_stamp_makes_new_versions(ppdb_database: sa.URL) -> None:
+    with connect(ppdb_database) as connection:
+        insert_object(connection, 1)
+        connection.execute(LATE.format(name="modified", body='NEW."nDiaSources" := 77'))
+    with connect(ppdb_database) as connection:
+        snapshot = newest(connection)
+        before = history_rows(connection, "DiaObject", snapshot)
+        connection.execute('UPDATE ppdb."DiaObject" SET ra = ra')
+        connection.commit()
+        assert newest(connection) == snapshot + 1
+        assert history_rows(connection, "DiaObject", snapshot) == before
+    assert_untouched(ppdb_database)
+    assert not [one for one in findings(ppdb_database) if "trigger modified" in one]
+
+
+# Rights on a table that do not reach its versions.
+
+GRANTS: dict[str, tuple[str, str | None]] = {
+    "as made": ("", None),
+    "a column is kept from the reader": (
+        """REVOKE SELECT ON ppdb."DiaObject" FROM tapdb_reader;
+        GRANT SELECT ("diaObjectId", "validityStartMjdTai", dec) ON ppdb."DiaObject" TO tapdb_reader""",
+        "tapdb_reader may read columns",
+    ),
+    "a role may read the versions alone": (
+        'GRANT SELECT ON ppdb_history."DiaObject" TO PUBLIC',
+        "PUBLIC may read columns",
+    ),
+    "a role may read a column of the ended versions alone": (
+        'GRANT SELECT (ra) ON ppdb_history."DiaObject_closed" TO pg_monitor',
+        "pg_monitor may read columns ra of ppdb_history.",
+    ),
+    "a role may read both": (
+        'GRANT SELECT ON ppdb_history."DiaObject", ppdb."DiaObject" TO pg_monitor',
+        None,
+    ),
+    "row security": (
+        'ALTER TABLE ppdb."DiaObject" ENABLE ROW LEVEL SECURITY',
+        "its row security does not hold",
+    ),
+    "row security on all": (
+        """ALTER TABLE ppdb."DiaObject" ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE ppdb_history."DiaObject" ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE ppdb_history."DiaObject_closed" ENABLE ROW LEVEL SECURITY""",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "expected"), GRANTS.values(), ids=GRANTS.keys())
+def test_check_names_rights_that_do_not_reach_the_versions(
+    ppdb_database: sa.URL, statements: str, expected: str | None
+) -> None:
+    if statements:
+        with connect(ppdb_database) as connection:
+            connection.execute(statements.encode())
+    found = [one for one in findings(ppdb_database) if one.startswith("error: ppdb.DiaObject:")]
+    assert bool(found) == (expected is not None)
+    assert all(str(expected) in one for one in found)
+
+
+Jumped = tuple[sa.URL, dict[str, float]]
+
+# A wall clock that was wrong for a time.
+
+
+def set_wall_clock(connection: psycopg.Connection[tuple[object, ...]], days: float | None) -> None:
+    """Let the clock's functions see a wall clock that is wrong by so many days; right again if None."""
+    connection.execute("SET client_min_messages = warning; DROP FUNCTION IF EXISTS tapdb.clock_timestamp()")
+    path = "pg_catalog, pg_temp"
+    if days is not None:
+        connection.execute(
+            "CREATE FUNCTION tapdb.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
+            f"'SELECT pg_catalog.clock_timestamp() + {days} * interval ''1 day'''"
+        )
+        path = "tapdb, pg_catalog, pg_temp"
+    for function in ("advance()", "snapshot_at(double precision)"):
+        connection.execute(f"ALTER FUNCTION ppdb_history.{function} SET search_path = {path}")
+    connection.commit()
+
+
+def write(connection: psycopg.Connection[tuple[object, ...]], number: int) -> float:
+    insert_object(connection, number)
+    connection.commit()
+    return read_snapshot(connection).t_mjd_tai
+
+
+@pytest.fixture
+def jumped(ppdb_database: sa.URL) -> Jumped:
+    """Return a PPDB and its snapshots: one at the right time, one a day ahead, two behind that, one right."""
+    times = {}
+    with connect(ppdb_database) as connection:
+        # The snapshots of the empty database are of just now.
+        for table in ("snapshot", "clock"):
+            update = sql.SQL("UPDATE ppdb_history.{} SET t_mjd_tai = t_mjd_tai - 100")
+            connection.execute(update.format(sql.Identifier(table)))
+        set_wall_clock(connection, -10)
+        times["right"] = write(connection, 1)
+        set_wall_clock(connection, -8)
+        times["ahead"] = write(connection, 2)
+        set_wall_clock(connection, -9)
+        times["behind"] = write(connection, 3)
+        times["still behind"] = write(connection, 4)
+        set_wall_clock(connection, -5)
+        times["later"] = write(connection, 5)
+        set_wall_clock(connection, None)
+    return ppdb_database, times
+
+
+def test_a_time_at_which_the_wall_clock_was_wrong_is_ambiguous(jumped: Jumped) -> None:
+    url, times = jumped
+    minute = 1 / 1440
+    with connect(url) as connection:
+        first = snapshot_at(connection, times["right"]).snapshot_id
+        for number, time_mjd_tai in enumerate(times.values()):
+            assert snapshot_at(connection, time_mjd_tai).snapshot_id == first + number
+        for known, expected in ((times["still behind"] + minute, first + 3), (times["later"] + 1, first + 4)):
+            assert snapshot_at(connection, known).snapshot_id == expected
+        for doubtful in (times["right"] + minute, times["ahead"] - 1, times["ahead"] - minute):
+            with pytest.raises(
+                SnapshotTimeError, match=f"ambiguous.*whether snapshot {first} or a later one"
+            ):
+                snapshot_at(connection, doubtful)
+            connection.rollback()
+
+
+def test_a_writer_and_check_say_that_the_wall_clock_is_behind(
+    jumped: Jumped,
+) -> None:
+    url, times = jumped
+    said: list[str] = []
+    found = [one for one in findings(url) if "wall clock" in one]
+    assert len(found) == 1
+    assert f"(MJD {times['right']!r})" in found[0]
+    assert f"(MJD {times['still behind']!r})" in found[0]
+    assert re.search(r"the wall clock was 86[34]\d\d\.\d+ s behind", found[0])
+    with connect(url) as connection:
+        connection.add_notice_handler(lambda one: said.append(str(one.message_primary)))
+        write(connection, 6)
+        assert said == []
+        set_wall_clock(connection, -1)
+        write(connection, 7)
+    assert len(said) == 1
+    assert re.search(r"the wall clock is 86[34]\d\d\.\d+ s behind", said[0])
+
+
+def test_the_present_is_ambiguous_while_the_newest_snapshot_is_ahead_of_it(ppdb_database: sa.URL) -> None:
+    with connect(ppdb_database) as connection:
+        before = write(connection, 1)
+        set_wall_clock(connection, 1)
+        ahead = write(connection, 2)
+        set_wall_clock(connection, None)
+        row = connection.execute("SELECT tapdb.mjd_tai(clock_timestamp())").fetchone()
+        assert row is not None
+        for doubtful in (row[0], ahead - 0.01):
+            with pytest.raises(SnapshotTimeError, match="ambiguous"):
+                snapshot_at(connection, doubtful)
+            connection.rollback()
+        assert snapshot_at(connection, before).t_mjd_tai == before
+    assert len([one for one in findings(ppdb_database) if "wall clock" in one]) == 1
+
+
+def test_a_clock_that_was_always_right_is_never_doubted(ppdb_database: sa.URL) -> None:
+    with connect(ppdb_database) as connection:
+        times = [write(connection, number) for number in range(1, 6)]
+        for one, following in itertools.pairwise(times):
+            middle = (one + following) / 2
+            assert snapshot_at(connection, middle).t_mjd_tai == one
+    assert not [one for one in findings(ppdb_database) if "wall clock" in one]
