@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from collections.abc import Callable, Mapping as MappingABC
+from collections.abc import Mapping as MappingABC
 from dataclasses import replace
 from typing import Any
 
@@ -224,6 +224,8 @@ _NEVER_FIRES = {"D": "is disabled", "R": "fires on a replica only"}
 _REBUILD = f"{REFRESH} --rebuild-footprints"
 _DISTINCT = "n_distinct=-1"
 _OFF = frozenset({"false", "off", "no", "0"})
+
+
 def _drift(subject: str, problem: str, remedy: str = "") -> Finding:
     """Return that the view is not what it would be if it were made now."""
     return Finding("error", "drift", subject, problem, remedy)

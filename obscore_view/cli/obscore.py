@@ -1,6 +1,5 @@
 """``tapdb obscore``: the group of all its commands, and the export."""
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager

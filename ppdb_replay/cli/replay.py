@@ -34,6 +34,7 @@ from tapdb.cli.output import (
     format_option,
     maxrec_option,
     output_option,
+    output_stream,
     prints_rows,
     progress_bar,
     url_option,

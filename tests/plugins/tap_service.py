@@ -14,7 +14,6 @@ from xml.sax.saxutils import escape
 import sqlalchemy as sa
 
 from adql import Limits, parse, to_postgres
-from tap_query.cli import write_result
 from tap_query.execute import fetch, read_server
 from tap_query.metadata import read_metadata
 from tap_schema.files import vosi_tables
@@ -22,6 +21,7 @@ from tap_schema.rows import TapSchemaRows
 from tap_schema.stored import read_rows
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
+from tapdb.votable import Document, plain_rows, write_votable, written_fields
 
 _CAPABILITIES = """<?xml version="1.0"?>
 <vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0"
@@ -101,7 +101,10 @@ class _Service(ThreadingHTTPServer):
             )
             with self._engine.connect() as connection:
                 rows = fetch(driver_connection(connection), compiled, max_rows=_MAX_ROWS)
-            write_result(rows, "votable", written)
+            values = list(plain_rows(rows.columns, rows.rows))
+            overflow = (("QUERY_STATUS", "OVERFLOW"),) if rows.overflow else ()
+            document = Document(columns=written_fields(rows.columns, values), row_count=len(values))
+            write_votable(document, values, written, after=lambda: overflow)
         except TapdbError as error:
             return _ERROR.format(escape(str(error))).encode()
         return written.getvalue()
