@@ -11,11 +11,17 @@ from adql.check.query import validate
 from adql.dialect import RUBIN, STRICT, Dialect
 from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
 from adql.limits import Limits
-from adql.metadata import ColumnMetadata, Metadata, TableMetadata, UserFunction, metadata_from_rows
+from adql.metadata import (
+    ColumnMetadata,
+    Metadata,
+    OutputColumn,
+    TableMetadata,
+    UserFunction,
+    metadata_from_rows,
+)
 from adql.names import Identifier
 from adql.parser import parse
 from adql.tree import Column, Function, Node, Query, Table
-from adql.types import OutputColumn
 from adql.walk import columns, functions, replace_children, tables, transform, walk
 
 __all__ = [

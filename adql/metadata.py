@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from adql.names import Identifier, identifier_of, names_match, split_name
+from adql.names import Identifier, column_id, identifier_of, names_match, split_name
 from adql.types import ValueType, value_type
 
 _ColumnsByName = Mapping[str, tuple["ColumnMetadata", ...]]
@@ -17,6 +17,35 @@ _Names = Mapping[str, Mapping[str, Iterable[str]]]
 # Hidden columns beside a region, by the names that Butler's ObsCore and OpenCADC's services give them.
 _REGION_COLUMNS = ("pgs_region", "pgsphere_region")
 _CENTER_COLUMNS = ("pgs_center", "pgsphere_position")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """One FIELD of the result: its name and what a VOTable says of it.
+
+    Parameters
+    ----------
+    name, datatype, arraysize, xtype, unit, ucd, utype, description
+        As VOTable has them.
+    table, column
+        Names in TAP_SCHEMA of the published column whose values it holds; `None` for an expression.
+    """
+
+    name: str
+    datatype: str
+    arraysize: str | None = None
+    xtype: str | None = None
+    unit: str | None = None
+    ucd: str | None = None
+    utype: str | None = None
+    description: str | None = field(default=None, repr=False)
+    table: str | None = None
+    column: str | None = None
+
+    @property
+    def identifier(self) -> str | None:
+        """ID of the FIELD: ``column_id`` in TAP_SCHEMA of the published column; `None` for an expression."""
+        return None if self.table is None or self.column is None else column_id(self.table, self.column)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,7 @@
 """The types of values (REC 3): what TAP_SCHEMA says of a column, and what follows for a computed value."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-
-from adql.names import column_id
+from dataclasses import dataclass, replace
 
 _NUMBERS = {
     # Sorted by width: the wider of two is the type of their sum.
@@ -82,35 +80,6 @@ class ValueType:
     def is_integer(self) -> bool:
         """Whether it is a number without decimal places."""
         return self.family == "numeric" and _NUMBERS.get(self.datatype, _FLOATING) < _FLOATING
-
-
-@dataclass(frozen=True, slots=True)
-class OutputColumn:
-    """One FIELD of the result: its name and what a VOTable says of it.
-
-    Parameters
-    ----------
-    name, datatype, arraysize, xtype, unit, ucd, utype, description
-        As VOTable has them.
-    table, column
-        Names in TAP_SCHEMA of the published column whose values it holds; `None` for an expression.
-    """
-
-    name: str
-    datatype: str
-    arraysize: str | None = None
-    xtype: str | None = None
-    unit: str | None = None
-    ucd: str | None = None
-    utype: str | None = None
-    description: str | None = field(default=None, repr=False)
-    table: str | None = None
-    column: str | None = None
-
-    @property
-    def identifier(self) -> str | None:
-        """ID of the FIELD: ``column_id`` in TAP_SCHEMA of the published column; `None` for an expression."""
-        return None if self.table is None or self.column is None else column_id(self.table, self.column)
 
 
 INT = ValueType("numeric", "int")

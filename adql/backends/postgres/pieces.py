@@ -14,9 +14,10 @@ from typing import NamedTuple
 from adql import tree
 from adql.errors import AdqlError
 from adql.limits import Limits
+from adql.metadata import OutputColumn
 from adql.tokens import error_at
 from adql.tree import type_of
-from adql.types import DECIMAL, OutputColumn, ValueType
+from adql.types import DECIMAL, ValueType
 from adql.walk import constant_value
 
 LONGEST_REPEATED = 2_000

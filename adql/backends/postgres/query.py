@@ -12,9 +12,8 @@ from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
 from adql.errors import AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
-from adql.metadata import ColumnMetadata, Metadata
+from adql.metadata import ColumnMetadata, Metadata, OutputColumn
 from adql.tree import type_of
-from adql.types import OutputColumn
 
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _SetOperand = tree.Select | tree.SetOperation | tree.Query
