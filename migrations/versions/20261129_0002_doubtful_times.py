@@ -1,4 +1,4 @@
-"""Snapshots say where the wall clock was wrong; rows that a trigger changes behind the version are refused.
+"""Doubtful times of snapshots are noted, and rows that pass by the triggers refused.
 
 Locks taken: none on any table of Butler's. Versioned tables of a PPDB are locked until the end, since their
 triggers are made anew, and ``ppdb_history.snapshot`` while a column is added, which is done at once.

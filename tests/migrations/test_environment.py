@@ -342,7 +342,7 @@ def test_an_edited_frozen_text_stops_the_migration(
 @pytest.mark.parametrize("timeout", ["soon", "-1", "1.5"])
 def test_a_lock_timeout_that_is_no_number_is_refused(engine: sa.Engine, timeout: str) -> None:
     with pytest.raises(
-        CommandError, match=f"lock_timeout_ms: is '{timeout}'; write a number of milliseconds"
+        CommandError, match=f"lock_timeout_ms: is '{timeout}'; write a whole number of milliseconds"
     ) as caught:
         upgrade(engine, lock_timeout_ms=timeout)
     assert isinstance(caught.value.__cause__, SettingsError)
