@@ -328,7 +328,7 @@ def test_another_configuration_is_drift_and_its_comments_are_not(
         (
             "ALTER VIEW ivoa.obscore SET (security_barrier)",
             VIEW,
-            "performance",
+            "warning",
             "view ivoa.obscore",
             "security_barrier",
         ),

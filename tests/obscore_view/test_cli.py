@@ -166,7 +166,7 @@ def test_what_a_configuration_says_since_goes_before_an_option_of_before_and_is_
     found = run(engine.url, "check", "-c", config, "--view", NEW, "--format", "json")
     assert found.exit_code == 1
     (finding,) = json.loads(found.stdout)
-    assert finding["detail"] == "is another than the view was made from (geometry: none -> index)"
+    assert finding["problem"] == "is another than the view was made from (geometry: none -> index)"
     told = done(run(engine.url, "refresh", "-c", config)).stderr
     assert "fresh.obscore: geometry: none -> index\n" in told
     assert geometry_of(engine, NEW) == "index"

@@ -138,9 +138,10 @@ def test_a_query_that_cannot_be_exact_says_why(run: Run, tmp_path: Path) -> None
 
 def test_a_query_that_fails_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
     """As ``tapdb query run`` does, by the same executor."""
-    divided = "SELECT nDiaSources/(diaObjectId-diaObjectId) AS x FROM DiaObject"
-    done = run("capture", divided, "--record", tmp_path / "record.json", "--format", "csv", status=1)
-    assert done.output == "Error: the query failed: division by zero (something is divided by zero)\n"
+    no_time = "SELECT CAST(CAST(ra AS VARCHAR(20)) AS TIMESTAMP) AS x FROM DiaObject"
+    done = run("capture", no_time, "--record", tmp_path / "record.json", "--format", "csv", status=1)
+    assert done.output.startswith("Error: the query failed: invalid input syntax for type timestamp: ")
+    assert done.output.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "tapdb-replay-record/1"}'])
@@ -157,7 +158,9 @@ def test_a_votable_holds_its_record(run: Run, tmp_path: Path, ppdb: Connection) 
     run("capture", QUERY, "--format", "votable", "-o", file, "--access-url", url)
     change(ppdb, 2)
     run("run", file, "--format", "votable", "-o", again, "--access-url", url)
-    first, second = (Table.read(path, format="votable") for path in (file, again))
+    first, second = (
+        Table.read(path, format="votable", use_names_over_ids=True) for path in (file, again)
+    )
     assert len(first) == 5
     assert all(first["ra"] == second["ra"])
     assert (
