@@ -15,14 +15,14 @@ from obscore_view.check import check_view
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, read_config
 from obscore_view.identifiers import data_id, parse_did
-from obscore_view.mapping import Mapping, build_mapping
+from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.statement import build_select
 from obscore_view.view.make import create_view, drop_view, refresh_view
 
 __all__ = [
-    "Mapping",
+    "DatasetMapping",
     "ObsCoreConfig",
     "Registry",
     "build_mapping",

@@ -1,8 +1,7 @@
 """Whether a view still fits and is fast: findings on its registry, its rows and its objects."""
 
 import re
-from collections.abc import Callable, Iterator
-from collections.abc import Mapping as MappingABC
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
-from obscore_view.mapping import Mapping, build_mapping
+from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.snapshot import DatasetType, Registry
 from obscore_view.select.kept_rows import butler_table
 from obscore_view.select.kept_tables import SCHEMA, KeptTable, kept_tables
@@ -31,7 +30,7 @@ _LAYOUT_ROLES = ("collections", "datasets", "datastores", "dimensions")
 """Managers that decide the layout of tables that the view reads."""
 
 
-def compare_registry(fingerprint: MappingABC[str, Any], mapping: Mapping) -> tuple[Finding, ...]:
+def compare_registry(fingerprint: Mapping[str, Any], mapping: DatasetMapping) -> tuple[Finding, ...]:
     """Return what has changed in the registry that a view depends on.
 
     Parameters
@@ -49,7 +48,7 @@ def compare_registry(fingerprint: MappingABC[str, Any], mapping: Mapping) -> tup
     )
 
 
-def _versions(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding]:
+def _versions(then: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
     now = registry.fingerprint(())
     if now["universe"] != then["universe"]:
         detail = f"was version {then['universe']}, is version {now['universe']}"
@@ -60,11 +59,11 @@ def _versions(then: MappingABC[str, Any], registry: Registry) -> Iterator[Findin
             yield _drift(f"{role} manager", f"was {before}, is {after}", REFRESH)
 
 
-def _manager(manager: MappingABC[str, str] | None) -> str:
+def _manager(manager: Mapping[str, str] | None) -> str:
     return "none" if manager is None else f"{manager['cls']} {manager['version']}"
 
 
-def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
+def _dataset_types(then: Mapping[str, Any], mapping: DatasetMapping) -> Iterator[Finding]:
     registry = mapping.registry
     before = {name: _dataset_type(one) for name, one in then["dataset_types"].items()}
     old = build_mapping(mapping.config, replace(registry, dataset_types=before))
@@ -94,7 +93,7 @@ def _dataset_types(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Fin
             yield _notice(name, detail, f"{REFRESH} makes the view smaller")
 
 
-def _dataset_type(content: MappingABC[str, Any]) -> DatasetType:
+def _dataset_type(content: Mapping[str, Any]) -> DatasetType:
     return DatasetType(**{**content, "required": tuple(content["required"])})
 
 
@@ -114,7 +113,7 @@ def _change(was: DatasetType, now: DatasetType | None) -> str:
     return "; ".join(changes)
 
 
-def _columns(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding]:
+def _columns(then: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
     for table, columns in then["columns"].items():
         now = registry.columns.get(table)
         if columns and now is None:
@@ -127,7 +126,7 @@ def _columns(then: MappingABC[str, Any], registry: Registry) -> Iterator[Finding
                 yield _drift(f"column {registry.schema}.{table}.{column}", detail, REFRESH)
 
 
-def _datastores(then: MappingABC[str, Any], mapping: Mapping) -> Iterator[Finding]:
+def _datastores(then: Mapping[str, Any], mapping: DatasetMapping) -> Iterator[Finding]:
     before, now = tuple(then["datastore_tables"]), mapping.registry.datastore_tables
     if mapping.config.tapdb.datastore_tables is None and before != now:
         detail = f"were {', '.join(before) or 'none'}; are {', '.join(now) or 'none'}"
@@ -138,7 +137,7 @@ _REMEDY = f"{REFRESH} --rebuild-footprints"
 
 
 def check_rows(
-    connection: sa.Connection, view: StoredView, mapping: Mapping, *, deep: bool
+    connection: sa.Connection, view: StoredView, mapping: DatasetMapping, *, deep: bool
 ) -> Iterator[Finding]:
     """Find kept tables that are out of step with Butler's.
 
@@ -177,7 +176,7 @@ def _source(kept: KeptTable) -> sa.TableClause:
     return sa.table(kept.source, *columns, schema=SCHEMA)
 
 
-def _missing(kept: KeptTable, mapping: Mapping) -> sa.Select[Any]:
+def _missing(kept: KeptTable, mapping: DatasetMapping) -> sa.Select[Any]:
     """Count rows of the source without one of their key in the table.
 
     Only records of Butler's without such a row are looked at in the source: PostgreSQL takes decoding a
@@ -192,7 +191,7 @@ def _missing(kept: KeptTable, mapping: Mapping) -> sa.Select[Any]:
     return sa.select(sa.func.sum(rows)).select_from(record).where(~sa.exists().where(*there))
 
 
-def _extra(kept: KeptTable, mapping: Mapping) -> sa.Select[int]:
+def _extra(kept: KeptTable, mapping: DatasetMapping) -> sa.Select[int]:
     """Count rows of the table without a record of Butler's; asked of Butler's table, no region is decoded."""
     watch = kept.watches[0]
     record, table = butler_table(mapping.registry, watch.table).alias("r"), kept.table.alias("k")

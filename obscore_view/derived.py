@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable
-from collections.abc import Mapping as MappingABC
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -137,7 +136,7 @@ class _Wanted:
 class ObsCoreViews:
     """All ObsCore views of a database, between the two halves of a migration."""
 
-    options: MappingABC[str, str] = MappingProxyType(
+    options: Mapping[str, str] = MappingProxyType(
         {
             "obscore_config": "configuration of a view, a file",
             "registry_schema": "schema of the Butler registry",
@@ -154,7 +153,7 @@ class ObsCoreViews:
         for view in self._dropped:
             drop_view(connection, view)
 
-    def create(self, connection: sa.Connection, options: MappingABC[str, str]) -> None:
+    def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
         """Make the views again that there were, and one more if a configuration is given or there was none.
 
         Options: ``obscore_config``, a file, in place of the recorded configuration of the view of that name;
@@ -180,7 +179,7 @@ class ObsCoreViews:
                 config_yaml=wanted.text,
             )
 
-    def needed_rights(self, connection: sa.Connection, options: MappingABC[str, str]) -> tuple[Right, ...]:
+    def needed_rights(self, connection: sa.Connection, options: Mapping[str, str]) -> tuple[Right, ...]:
         """Return the rights that `drop` and `create` need; what cannot be read yet is taken to be needed.
 
         Raises
@@ -213,7 +212,7 @@ class ObsCoreViews:
             rights += rights_to_make(connection, mapping)
         return tuple(rights)
 
-    def is_current(self, connection: sa.Connection, options: MappingABC[str, str]) -> bool:
+    def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:
         """Return whether the views that there are are those that `create` would make; nothing is changed."""
         stored = {(one.schema, one.name): one for one in read_stored_views(connection)}
         if not stored:
@@ -236,7 +235,7 @@ class ObsCoreViews:
 
 
 def _wanted(
-    connection: sa.Connection, stored: tuple[StoredView, ...], options: MappingABC[str, str]
+    connection: sa.Connection, stored: tuple[StoredView, ...], options: Mapping[str, str]
 ) -> tuple[_Wanted, ...]:
     """Return the views that are to be, given those that there are or were."""
     wanted = {

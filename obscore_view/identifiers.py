@@ -4,7 +4,7 @@ SQL has the same reading as ``tapdb.dataset_uuid(did)``.
 """
 
 import re
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
@@ -77,7 +77,7 @@ class DataId:
     uuid: UUID
     dataset_type: str
     run: str
-    dimensions: MappingABC[str, str | int]
+    dimensions: Mapping[str, str | int]
     registry_schema: str
 
 

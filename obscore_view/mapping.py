@@ -5,7 +5,7 @@ This is the table that a human reviews: `obscore_view.view.make` stores it as
 """
 
 import logging
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType, ObsCoreConfig, WhereBind
@@ -65,11 +65,11 @@ class DatasetTypeMapping:
     name: str
     registered: bool
     places: tuple[Place, ...]
-    constants: MappingABC[str, str | int | None]
+    constants: Mapping[str, str | int | None]
     obs_id: Template | None
     access_url: Template | None
     obs_publisher_did: Template | None
-    extra_columns: MappingABC[str, ExtraColumn]
+    extra_columns: Mapping[str, ExtraColumn]
     constraints: tuple[WhereBind, ...]
 
     @property
@@ -81,7 +81,7 @@ class DatasetTypeMapping:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class DatasetMapping:
     """A configuration matched with a registry: all that a view is made from."""
 
     config: ObsCoreConfig
@@ -106,7 +106,7 @@ class Mapping:
         return tuple(found.values())
 
     @property
-    def record_fields(self) -> MappingABC[str, tuple[tuple[str, ...], ...]]:
+    def record_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Fields of dimension records that format strings refer to, by element."""
         found: dict[str, dict[tuple[str, ...], None]] = {}
         for dataset_type in self.dataset_types:
@@ -116,7 +116,7 @@ class Mapping:
         return {element: tuple(paths) for element, paths in found.items()}
 
 
-def build_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
+def build_mapping(config: ObsCoreConfig, registry: Registry) -> DatasetMapping:
     """Return the configured dataset types with the tables of the registry that hold them.
 
     A dataset type that is not registered is kept, with a warning in the log: its datasets appear by
@@ -136,9 +136,11 @@ def build_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
     return mapping
 
 
-def match_mapping(config: ObsCoreConfig, registry: Registry) -> Mapping:
+def match_mapping(config: ObsCoreConfig, registry: Registry) -> DatasetMapping:
     """Return the same as `build_mapping`, and log nothing."""
-    return Mapping(config, registry, tuple(_map(name, config, registry) for name in config.dataset_types))
+    return DatasetMapping(
+        config, registry, tuple(_map(name, config, registry) for name in config.dataset_types)
+    )
 
 
 def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMapping:

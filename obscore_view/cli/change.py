@@ -16,7 +16,7 @@ from obscore_view.cli.session import (
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
 from obscore_view.errors import ConfigError
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import plan_creation, plan_refresh, plan_removal
 from obscore_view.view.make import (
     create_view,
@@ -253,7 +253,7 @@ def _say_geometry(stored: StoredView, config: ObsCoreConfig) -> None:
         click.echo(f"{stored.schema}.{stored.name}: geometry: {before} -> {config.tapdb.geometry}", err=True)
 
 
-def _summary(mapping: Mapping) -> str:
+def _summary(mapping: DatasetMapping) -> str:
     missing = [one.name for one in mapping.dataset_types if not one.registered]
     text = f"{len(mapping.dataset_types)} dataset types of the registry in schema {mapping.registry.schema}"
     return f"{text}; not registered there yet: {', '.join(missing)}" if missing else text

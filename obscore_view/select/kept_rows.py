@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB
 from obscore_view.columns import OBSCORE_COLUMNS, in_type_of
 from obscore_view.config.regex import to_postgres
 from obscore_view.errors import MappingError
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
 from tapdb.postgres.pgsphere import SPoly
 
@@ -98,7 +98,10 @@ def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -
 
 
 def wavelength(
-    mapping: Mapping, bound: int, physical_filter: sa.ColumnElement[Any] | None, band: sa.ColumnElement[Any]
+    mapping: DatasetMapping,
+    bound: int,
+    physical_filter: sa.ColumnElement[Any] | None,
+    band: sa.ColumnElement[Any],
 ) -> sa.ColumnElement[Any]:
     """Return the shortest (``bound`` 0) or longest (1) wavelength in metres.
 
@@ -116,7 +119,7 @@ def wavelength(
     return sa.cast(result, sa.Double())
 
 
-def observation_select(mapping: Mapping, element: str) -> sa.Select[Any]:
+def observation_select(mapping: DatasetMapping, element: str) -> sa.Select[Any]:
     """Return the SELECT of all visits or exposures.
 
     Its columns are the element's key (``instrument``, ``id``), ``visit`` for exposures (the lowest visit that
@@ -265,12 +268,12 @@ _RUN = 1
 """Type of a RUN collection (``CollectionType`` of daf_butler)."""
 
 
-def published_key(mapping: Mapping) -> tuple[str, str]:
+def published_key(mapping: DatasetMapping) -> tuple[str, str]:
     """Return the key of the pairs: the columns by which tags tables refer to collection and dataset type."""
     return (mapping.registry.collection_key.tags_column, "dataset_type_id")
 
 
-def is_published(mapping: Mapping, collection: sa.FromClause) -> sa.ColumnElement[bool]:
+def is_published(mapping: DatasetMapping, collection: sa.FromClause) -> sa.ColumnElement[bool]:
     """Return the condition that a row of ``collection`` is a RUN collection that is published.
 
     These are those whose name one of the configuration's regular expressions matches as a whole; all, if it
@@ -283,14 +286,14 @@ def is_published(mapping: Mapping, collection: sa.FromClause) -> sa.ColumnElemen
     return sa.and_(collection.c.type == _RUN, matches)
 
 
-def different_constants(mapping: Mapping) -> tuple[str, ...]:
+def different_constants(mapping: DatasetMapping) -> tuple[str, ...]:
     """Return the ObsCore columns that are the same for all datasets of a type, and not for all types."""
     types = mapping.dataset_types
     names = types[0].constants if types else ()
     return tuple(name for name in names if len({one.constants[name] for one in types}) > 1)
 
 
-def published_select(mapping: Mapping) -> sa.Select[Any]:
+def published_select(mapping: DatasetMapping) -> sa.Select[Any]:
     """Return the SELECT of all pairs.
 
     Its columns are the key, ``run`` and ``dataset_type`` (the names), and `different_constants`: PostgreSQL

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_rows import (
     FOOTPRINT_COLUMNS,
@@ -110,7 +110,7 @@ def kept_footprint(registry: Registry, element: str) -> KeptTable:
     )
 
 
-def kept_observation(mapping: Mapping, element: str) -> KeptTable:
+def kept_observation(mapping: DatasetMapping, element: str) -> KeptTable:
     """Return the table of what one view takes of visits or exposures."""
     key = ("instrument", "id")
     watches = [
@@ -134,7 +134,7 @@ def kept_observation(mapping: Mapping, element: str) -> KeptTable:
     )
 
 
-def kept_published(mapping: Mapping) -> KeptTable:
+def kept_published(mapping: DatasetMapping) -> KeptTable:
     """Return the table of the dataset types and RUN collections that one view publishes."""
     config, keys = mapping.config, mapping.registry.collection_key
     key = published_key(mapping)
@@ -153,7 +153,7 @@ def kept_published(mapping: Mapping) -> KeptTable:
     )
 
 
-def kept_tables(mapping: Mapping) -> tuple[KeptTable, ...]:
+def kept_tables(mapping: DatasetMapping) -> tuple[KeptTable, ...]:
     """Return all tables that a view reads; none if it is to leave Butler's tables untouched."""
     if mapping.config.tapdb.geometry != "table":
         return ()
@@ -166,7 +166,7 @@ def kept_tables(mapping: Mapping) -> tuple[KeptTable, ...]:
     return (*footprints, *observations, *published)
 
 
-def shown_regions(mapping: Mapping) -> tuple[str, ...]:
+def shown_regions(mapping: DatasetMapping) -> tuple[str, ...]:
     """Return the elements whose regions a view shows; an exposure shows that of its visit."""
     groups = [place.group for one in mapping.dataset_types for place in one.places]
     found = {group.region_element for group in groups if "exposure" not in group.dimensions}

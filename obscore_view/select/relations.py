@@ -1,7 +1,6 @@
 """What the columns and conditions of a branch refer to, joined as they ask; which datasets are published."""
 
-from collections.abc import Callable, Sequence
-from collections.abc import Mapping as MappingABC
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from obscore_view.errors import MappingError
-from obscore_view.mapping import DatasetTypeMapping, Mapping, Place
+from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, Place
 from obscore_view.select.kept_rows import (
     OBSERVATIONS,
     butler_table,
@@ -33,7 +32,7 @@ class Relations:
     dataset is lost or doubled and PostgreSQL drops those of which no column is asked for.
     """
 
-    def __init__(self, mapping: Mapping, place: Place) -> None:
+    def __init__(self, mapping: DatasetMapping, place: Place) -> None:
         self._mapping = mapping
         self._registry = mapping.registry
         self._group = place.group
@@ -204,10 +203,10 @@ class Membership:
     conditions: tuple[sa.ColumnElement[bool], ...]
     run: sa.ColumnElement[Any]
     dataset_type: sa.ColumnElement[Any]
-    constants: MappingABC[str, sa.ColumnElement[Any]]
+    constants: Mapping[str, sa.ColumnElement[Any]]
 
 
-def membership(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
+def membership(mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
     """Return how a branch tells the datasets that it publishes; what that needs is joined.
 
     A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each
@@ -246,12 +245,12 @@ def membership(mapping: Mapping, relations: Relations, dataset_types: Sequence[s
     return Membership((~found_earlier, wanted), run, name, {})
 
 
-def ranks_name(mapping: Mapping) -> str:
+def ranks_name(mapping: DatasetMapping) -> str:
     """Return the name, in schema ``tapdb``, of the view that `ranks_select` is made into."""
     return f"{mapping.config.view_schema}_{mapping.config.view_name}_collections"
 
 
-def ranks_select(mapping: Mapping) -> sa.Select[Any]:
+def ranks_select(mapping: DatasetMapping) -> sa.Select[Any]:
     """Return the collections of a find-first search in their order: columns ``collection`` and ``rank``.
 
     CHAINED collections are followed depth first; the first place of a collection counts.
@@ -284,7 +283,7 @@ def ranks_select(mapping: Mapping) -> sa.Select[Any]:
     )
 
 
-def _by_run(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
+def _by_run(mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
     # A join, not a list of collections: of a list every element would be looked up for every region, and a
     # repository gets new RUN collections each night.
     published = relations.published()
@@ -303,7 +302,7 @@ def _by_run(mapping: Mapping, relations: Relations, dataset_types: Sequence[str]
 
 
 def _of_types(
-    mapping: Mapping, relations: Relations, dataset_types: Sequence[str]
+    mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]
 ) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[Any]]:
     """Return the condition that a dataset is of one of the types, and the name of its type.
 
@@ -320,7 +319,7 @@ def _of_types(
     return types.c.name.in_(dataset_types), types.c.name
 
 
-def _name_of(mapping: Mapping, collection: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def _name_of(mapping: DatasetMapping, collection: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     keys = mapping.registry.collection_key
     if keys.column == "name":
         return sa.cast(collection, sa.Text())
@@ -328,7 +327,7 @@ def _name_of(mapping: Mapping, collection: sa.ColumnElement[Any]) -> sa.ColumnEl
     return sa.select(named.c.name).where(named.c[keys.column] == collection).scalar_subquery()
 
 
-def _ranks(mapping: Mapping) -> sa.TableClause:
+def _ranks(mapping: DatasetMapping) -> sa.TableClause:
     return sa.table(
         ranks_name(mapping), sa.column("collection"), sa.column("rank", sa.BigInteger()), schema="tapdb"
     )

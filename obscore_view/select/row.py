@@ -8,7 +8,7 @@ from obscore_view.columns import DATASET_ID_COLUMN
 from obscore_view.config.model import ColumnTemplate, ExtraColumnType
 from obscore_view.config.template import Template, parse_template
 from obscore_view.errors import MappingError
-from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping
+from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import butler_table, wavelength
 from obscore_view.select.relations import Membership, Relations
 from obscore_view.select.text import Values, field_value, missing_reference, template_text
@@ -24,7 +24,7 @@ OUTLINE = "outline"
 
 
 def dataset_row(
-    mapping: Mapping,
+    mapping: DatasetMapping,
     dataset_type: DatasetTypeMapping,
     relations: Relations,
     member: Membership,
@@ -127,7 +127,7 @@ def _value(column: ExtraColumn, relations: Relations, values: Values) -> sa.Colu
     return sa.cast(number, wanted)
 
 
-def _from_registry(mapping: Mapping, relations: Relations, row: Values) -> Values:
+def _from_registry(mapping: DatasetMapping, relations: Relations, row: Values) -> Values:
     """Return the columns that the registry itself decides, whatever the configuration says of them."""
     instrument = relations.dimension("instrument")
     config = mapping.config
@@ -149,7 +149,7 @@ def _from_registry(mapping: Mapping, relations: Relations, row: Values) -> Value
     return found
 
 
-def _facility(mapping: Mapping, instrument: sa.ColumnElement[Any] | None) -> sa.ColumnElement[Any]:
+def _facility(mapping: DatasetMapping, instrument: sa.ColumnElement[Any] | None) -> sa.ColumnElement[Any]:
     config = mapping.config
     if instrument is None:
         return sa.literal(config.facility_map.get(config.fallback_instrument or "", config.facility_name))
@@ -158,7 +158,7 @@ def _facility(mapping: Mapping, instrument: sa.ColumnElement[Any] | None) -> sa.
     return sa.case(dict(config.facility_map), value=instrument, else_=config.facility_name)
 
 
-def _times(mapping: Mapping, relations: Relations) -> Values:
+def _times(mapping: DatasetMapping, relations: Relations) -> Values:
     observation = relations.observation()
     found: Values = {}
     element = relations.place.group.timespan_element
@@ -178,7 +178,7 @@ def _times(mapping: Mapping, relations: Relations) -> Values:
     return found
 
 
-def _wavelengths(mapping: Mapping, relations: Relations) -> Values:
+def _wavelengths(mapping: DatasetMapping, relations: Relations) -> Values:
     band = relations.dimension("band")
     if band is None:
         return {}
@@ -192,7 +192,7 @@ def _wavelengths(mapping: Mapping, relations: Relations) -> Values:
     return found
 
 
-def _place_on_sky(mapping: Mapping, relations: Relations) -> Values:
+def _place_on_sky(mapping: DatasetMapping, relations: Relations) -> Values:
     footprint = relations.footprint()
     if footprint is None:
         return {}
@@ -206,7 +206,7 @@ def _place_on_sky(mapping: Mapping, relations: Relations) -> Values:
     }
 
 
-def _size(mapping: Mapping, relations: Relations) -> sa.ColumnElement[Any]:
+def _size(mapping: DatasetMapping, relations: Relations) -> sa.ColumnElement[Any]:
     """Return the size of a dataset's files in kB, rounded up; NULL if no datastore knows it (Butler: -1)."""
     sizes = []
     for name in mapping.config.tapdb.datastore_tables or mapping.registry.datastore_tables:

@@ -16,7 +16,7 @@ from obscore_view.columns import (
     sql_text,
 )
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
-from obscore_view.mapping import DatasetTypeMapping, Mapping, Place
+from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, Place
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.select.relations import Membership, Relations, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
@@ -46,14 +46,14 @@ class Branch:
 
 
 def build_branch(
-    mapping: Mapping,
+    mapping: DatasetMapping,
     place: Place,
     dataset_types: Sequence[DatasetTypeMapping],
     columns: Sequence[ObsCoreColumn],
     *,
     joined: bool = False,
 ) -> Branch:
-    """Return the branch of dataset types that are found together (`obscore_view.mapping.Mapping.branches`).
+    """Return the branch of dataset types that are found together (`DatasetMapping.branches`).
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _one_row(key: sa.ColumnElement[Any], rows: dict[str, Values], columns: Seque
 
 
 def _join_mapping(
-    mapping: Mapping, relations: Relations, dataset_type: sa.ColumnElement[Any]
+    mapping: DatasetMapping, relations: Relations, dataset_type: sa.ColumnElement[Any]
 ) -> sa.FromClause:
     """Return the mapping table with the constants of a dataset's type, joined."""
     stored = dataset_type_mapping.alias("m")
@@ -237,7 +237,7 @@ _ALWAYS = {"dataproduct_subtype", "em_filter_name", "registry_dataset_id"}
 _FIRST_EXTRA_INDEX = 2000
 
 
-def view_columns(mapping: Mapping) -> tuple[ObsCoreColumn, ...]:
+def view_columns(mapping: DatasetMapping) -> tuple[ObsCoreColumn, ...]:
     """Return the columns of the view in their order.
 
     These are all that ObsCore 1.1 demands, those optional ones that the configuration or the registry
@@ -261,7 +261,7 @@ def view_columns(mapping: Mapping) -> tuple[ObsCoreColumn, ...]:
     return (*plain, *(one for name, one in extra.items() if name not in standard), *technical)
 
 
-def build_select(mapping: Mapping, *, joined: bool = False) -> sa.Select[Any]:
+def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[Any]:
     """Return the whole SELECT of the view.
 
     Parameters

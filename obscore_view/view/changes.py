@@ -12,7 +12,7 @@ import yaml
 from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
-from obscore_view.mapping import Mapping, build_mapping
+from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_tables import SCHEMA, kept_tables
 from obscore_view.view.objects import objects_of_view
@@ -37,13 +37,13 @@ _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
 class Change:
     """A view that is to be, and the SQL that makes it."""
 
-    mapping: Mapping
+    mapping: DatasetMapping
     script: Script
 
 
 def plan_view(
     connection: sa.Connection, config: ObsCoreConfig, *, registry_schema: str | None = None
-) -> Mapping:
+) -> DatasetMapping:
     """Return the configuration matched with the registry in the database; nothing is changed.
 
     Raises
@@ -200,7 +200,7 @@ def plan_refresh(
     )
 
 
-def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Mapping) -> list[str]:
+def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:
     """Return what gives a view that is made anew just the grants that it had, the reader's own too."""
     wanted = objects_of_view(mapping, butler_tables(mapping))
     names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}

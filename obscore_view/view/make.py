@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.script import Script
@@ -38,7 +38,7 @@ def create_view(
     registry_schema: str | None = None,
     config_yaml: str | None = None,
     progress: Progress | None = None,
-) -> Mapping:
+) -> DatasetMapping:
     """Make the view that a configuration describes, with the tables, triggers and indexes behind it.
 
     Butler's tables of regions and observations are locked against changes (not against reading) until the
@@ -60,7 +60,7 @@ def create_view(
 
     Returns
     -------
-    Mapping
+    DatasetMapping
         What the view was made from.
 
     Raises
@@ -144,7 +144,7 @@ def refresh_view(
     config_yaml: str | None = None,
     rebuild_footprints: bool = False,
     progress: Progress | None = None,
-) -> Mapping:
+) -> DatasetMapping:
     """Make a view anew from the registry as it is now; readers see the old view until the transaction ends.
 
     Grants on the view, those that others gave and those that they took back, stay as they are.

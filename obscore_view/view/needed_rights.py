@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
-from obscore_view.mapping import Mapping, match_mapping
+from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
 from obscore_view.select.kept_rows import view_definition
 from obscore_view.select.kept_tables import SCHEMA, kept_tables, shown_regions
@@ -28,7 +28,7 @@ LESS = (
 """What to do where the rights are not to be had."""
 
 
-def rights_to_make(connection: sa.Connection, mapping: Mapping) -> tuple[Right, ...]:
+def rights_to_make(connection: sa.Connection, mapping: DatasetMapping) -> tuple[Right, ...]:
     """Return what making a view needs, besides what a migration needs."""
     config, schema = mapping.config, mapping.registry.schema
     altered: set[str] = {watch.table for kept in kept_tables(mapping) for watch in kept.watches}

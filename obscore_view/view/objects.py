@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from obscore_view.config.template import DatasetId
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_tables import SCHEMA, KeptTable, kept_tables, shown_regions
 from obscore_view.select.relations import ranks_name
 
@@ -55,7 +55,7 @@ class OwnObjects:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: MappingABC[str, Any]) -> OwnObjects:
+    def from_json(cls, content: Mapping[str, Any]) -> OwnObjects:
         """Return the names that `to_json` gave; older software recorded fewer kinds."""
         pairs = {
             name: tuple((first, second) for first, second in content.get(name, ()))
@@ -64,7 +64,7 @@ class OwnObjects:
         return cls(**pairs, indexes=tuple(content["indexes"]), granted=tuple(content["granted"]))
 
 
-def objects_of_view(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
+def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObjects:
     """Return the names of the objects that a mapping's view consists of."""
     config = mapping.config
     kept = kept_tables(mapping)
@@ -90,7 +90,7 @@ def objects_of_view(mapping: Mapping, granted: tuple[str, ...]) -> OwnObjects:
     )
 
 
-def region_keys(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+def region_keys(mapping: DatasetMapping) -> dict[str, tuple[str, ...]]:
     """Return the columns of tags tables by which regions are joined, by table, where these are several.
 
     PostgreSQL takes such columns for independent of each other unless it is told to look.
@@ -105,12 +105,12 @@ def region_keys(mapping: Mapping) -> dict[str, tuple[str, ...]]:
     return dict(sorted(found.items()))
 
 
-def statistics_name(mapping: Mapping, table: str) -> str:
+def statistics_name(mapping: DatasetMapping, table: str) -> str:
     """Return the name, in schema ``tapdb``, of the statistics over columns of a tags table."""
     return f"{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
 
 
-def did_lookup_tables(mapping: Mapping) -> dict[str, str]:
+def did_lookup_tables(mapping: DatasetMapping) -> dict[str, str]:
     """Return the tags tables in which datasets can be looked up by obs_publisher_did, with its format string.
 
     Only a format string with nothing but the dataset's UUID in it can be indexed there.
@@ -123,12 +123,12 @@ def did_lookup_tables(mapping: Mapping) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def region_index(mapping: Mapping, element: str) -> str:
+def region_index(mapping: DatasetMapping, element: str) -> str:
     """Return the name of the index over the decoded regions in Butler's table of an element."""
     return f"tapdb_{mapping.config.view_schema}_{mapping.config.view_name}_{element}"[:63]
 
 
-def did_index(mapping: Mapping, table: str) -> str:
+def did_index(mapping: DatasetMapping, table: str) -> str:
     """Return the name of the index over obs_publisher_did on a tags table."""
     return f"tapdb_{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from obscore_view.columns import ObsCoreColumn
 from obscore_view.config.template import Literal, parse_template
-from obscore_view.mapping import Mapping
+from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_rows import SUMMARY
 from obscore_view.select.kept_tables import SCHEMA, KeptTable, Watch, kept_tables, shown_regions
 from obscore_view.select.relations import ranks_name, ranks_select
@@ -61,7 +61,7 @@ def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
 
 
-def create_script(mapping: Mapping, *, existing: frozenset[str] = frozenset()) -> Script:
+def create_script(mapping: DatasetMapping, *, existing: frozenset[str] = frozenset()) -> Script:
     """Return the statements that make the view, the tables and triggers behind it, its comments and grants.
 
     Parameters
@@ -172,7 +172,7 @@ def refill_script(kept: KeptTable, registry_schema: str) -> Script:
     return Script(tuple(part.as_string(None) for part in parts))
 
 
-def butler_tables(mapping: Mapping) -> tuple[str, ...]:
+def butler_tables(mapping: DatasetMapping) -> tuple[str, ...]:
     """Return the tables of the registry that the view, its tables or its triggers may read."""
     registry = mapping.registry
     elements = {name for name in registry.universe.elements if name in registry.columns}
@@ -182,7 +182,7 @@ def butler_tables(mapping: Mapping) -> tuple[str, ...]:
     return tuple(sorted({*always, *files, *tags}))
 
 
-def _grants_on_registry(mapping: Mapping) -> Iterable[sql.Composable]:
+def _grants_on_registry(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     schema = mapping.registry.schema
     tables = sql.SQL(", ").join(sql.Identifier(schema, table) for table in butler_tables(mapping))
     yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), OWNER)
@@ -235,7 +235,7 @@ def _triggers(kept: KeptTable, watch: Watch, registry_schema: str) -> Iterable[s
         )
 
 
-def _region_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
+def _region_indexes(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     """Return the indexes over the decoded regions on Butler's own tables."""
     for element in shown_regions(mapping):
         yield sql.SQL("CREATE INDEX {} ON {} USING gist (tapdb.pgs_region(region))").format(
@@ -243,7 +243,7 @@ def _region_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
         )
 
 
-def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
+def _identifier_indexes(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     """Return the indexes by which a dataset is found from its obs_publisher_did.
 
     Hash indexes: they hold four bytes of each identifier, however long it is.
@@ -262,7 +262,7 @@ def _identifier_indexes(mapping: Mapping) -> Iterable[sql.Composable]:
         )
 
 
-def _statistics(mapping: Mapping) -> Iterable[sql.Composable]:
+def _statistics(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     """Return the statistics that tell the planner how many regions there are to be joined with datasets.
 
     Without them it takes keys to repeat where hardly one does, and memoizes a million misses.
@@ -277,7 +277,7 @@ def _statistics(mapping: Mapping) -> Iterable[sql.Composable]:
 
 
 def _comments(
-    mapping: Mapping, view: sql.Composable, columns: tuple[ObsCoreColumn, ...]
+    mapping: DatasetMapping, view: sql.Composable, columns: tuple[ObsCoreColumn, ...]
 ) -> Iterable[sql.Composable]:
     about = (
         f"ObsCore 1.1 over the Butler registry in schema {mapping.registry.schema}, one row a dataset; live."

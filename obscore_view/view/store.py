@@ -1,7 +1,7 @@
 """What is recorded of each view, in ``tapdb.view_definition`` and ``tapdb.dataset_type_mapping``."""
 
 import hashlib
-from collections.abc import Mapping as MappingABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from obscore_view.config.template import Template
-from obscore_view.mapping import DatasetTypeMapping, ExtraColumn, Mapping
+from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
 from obscore_view.view.objects import OwnObjects
 from obscore_view.view.script import Script
@@ -45,7 +45,7 @@ class StoredView:
     name: str
     registry_schema: str
     config_yaml: str
-    fingerprint: MappingABC[str, Any]
+    fingerprint: Mapping[str, Any]
     objects: OwnObjects
     software_version: str
 
@@ -76,7 +76,7 @@ def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
     )
 
 
-def record_script(mapping: Mapping, config_yaml: str, objects: OwnObjects) -> Script:
+def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects) -> Script:
     """Return the statements that record a view which was just made, and its dataset-type mapping."""
     config, registry = mapping.config, mapping.registry
     name = {"view_schema": config.view_schema, "view_name": config.view_name}
@@ -93,7 +93,7 @@ def record_script(mapping: Mapping, config_yaml: str, objects: OwnObjects) -> Sc
     return Script((_insert("view_definition", definition), *rows))
 
 
-def mapping_rows(mapping: Mapping) -> list[dict[str, Any]]:
+def mapping_rows(mapping: DatasetMapping) -> list[dict[str, Any]]:
     """Return the rows of ``tapdb.dataset_type_mapping`` for a view."""
     name = {"view_schema": mapping.config.view_schema, "view_name": mapping.config.view_name}
     return [name | _row(dataset_type, mapping) for dataset_type in mapping.dataset_types]
@@ -107,7 +107,7 @@ def forget_script(view: StoredView) -> Script:
     return Script((statement.as_string(None),))
 
 
-def _insert(table: str, row: MappingABC[str, Any]) -> str:
+def _insert(table: str, row: Mapping[str, Any]) -> str:
     values = (Jsonb(value) if isinstance(value, dict) else value for value in row.values())
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier("tapdb", table),
@@ -117,7 +117,7 @@ def _insert(table: str, row: MappingABC[str, Any]) -> str:
     return statement.as_string(None)
 
 
-def _row(dataset_type: DatasetTypeMapping, mapping: Mapping) -> dict[str, Any]:
+def _row(dataset_type: DatasetTypeMapping, mapping: DatasetMapping) -> dict[str, Any]:
     registered = mapping.registry.dataset_types.get(dataset_type.name)
     return {
         "dataset_type": dataset_type.name,

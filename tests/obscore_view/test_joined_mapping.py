@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from obscore_view import Mapping, build_mapping, build_select, parse_config, read_registry
+from obscore_view import DatasetMapping, build_mapping, build_select, parse_config, read_registry
 from tests.obscore_view.comparison import ID, differences, rows_of
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN, view_config_text
 
 SCHEMAS = {VIEWS_OVER_PLAIN["table"]: "plain", VIEWS_OVER_PLAIN["none"]: "plain", VIEW_OVER_LIVE: "live"}
 
 
-def _mapping(connection: sa.Connection, view: str) -> Mapping:
+def _mapping(connection: sa.Connection, view: str) -> DatasetMapping:
     mode = next((mode for mode, name in VIEWS_OVER_PLAIN.items() if name == view), "table")
     config = parse_config(view_config_text(view, geometry=mode))
     return build_mapping(config, read_registry(connection, SCHEMAS[view]))
