@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatasetPlace:
     """A tags table in which datasets of a type are, or would be once it is registered."""
 
     tags_table: str
@@ -64,7 +64,7 @@ class DatasetTypeMapping:
 
     name: str
     registered: bool
-    places: tuple[Place, ...]
+    places: tuple[DatasetPlace, ...]
     constants: Mapping[str, str | int | None]
     obs_id: Template | None
     access_url: Template | None
@@ -89,7 +89,7 @@ class DatasetMapping:
     dataset_types: tuple[DatasetTypeMapping, ...]
 
     @property
-    def branches(self) -> tuple[tuple[Place, tuple[DatasetTypeMapping, ...]], ...]:
+    def branches(self) -> tuple[tuple[DatasetPlace, tuple[DatasetTypeMapping, ...]], ...]:
         """The dataset types that one SELECT can find together, each with their tags table.
 
         They share a tags table, format strings and restrictions: conditions on these can use an index then.
@@ -97,7 +97,7 @@ class DatasetMapping:
         find by an index over a table of Butler, and reads all datasets of more than one type.
         """
         kept = self.config.tapdb.geometry == "table"
-        found: dict[object, tuple[Place, tuple[DatasetTypeMapping, ...]]] = {}
+        found: dict[object, tuple[DatasetPlace, tuple[DatasetTypeMapping, ...]]] = {}
         for one in self.dataset_types:
             alike = (one.obs_id, one.obs_publisher_did, repr(one.constraints)) if kept else one.name
             for place in one.places:
@@ -176,21 +176,21 @@ def _map(name: str, config: ObsCoreConfig, registry: Registry) -> DatasetTypeMap
         constraints=config.constraints_of(name),
     )
     if registered is not None:
-        places: tuple[Place, ...] = (
-            Place(registered.tags_table, registry.universe.conform(registered.required)),
+        places: tuple[DatasetPlace, ...] = (
+            DatasetPlace(registered.tags_table, registry.universe.conform(registered.required)),
         )
     else:
         places = _candidates(dataset_type, registry)
     return replace(dataset_type, places=places)
 
 
-def _candidates(dataset_type: DatasetTypeMapping, registry: Registry) -> tuple[Place, ...]:
+def _candidates(dataset_type: DatasetTypeMapping, registry: Registry) -> tuple[DatasetPlace, ...]:
     """Return the tags tables whose dimensions can fill the format strings that may not fail."""
     needed: dict[Reference, None] = {}
     for template in (dataset_type.obs_id, dataset_type.access_url, dataset_type.obs_publisher_did):
         needed |= dict.fromkeys(template.references if template is not None else ())
     return tuple(
-        Place(table, group)
+        DatasetPlace(table, group)
         for table, group in registry.groups.items()
         if all(_has(group, reference, registry) for reference in needed)
     )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from obscore_view.errors import MappingError
-from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, Place
+from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
 from obscore_view.select.kept_rows import (
     OBSERVATIONS,
     butler_table,
@@ -32,7 +32,7 @@ class Relations:
     dataset is lost or doubled and PostgreSQL drops those of which no column is asked for.
     """
 
-    def __init__(self, mapping: DatasetMapping, place: Place) -> None:
+    def __init__(self, mapping: DatasetMapping, place: DatasetPlace) -> None:
         self._mapping = mapping
         self._registry = mapping.registry
         self._group = place.group

@@ -16,7 +16,7 @@ from obscore_view.columns import (
     sql_text,
 )
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
-from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, Place
+from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.select.relations import Membership, Relations, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
@@ -47,7 +47,7 @@ class Branch:
 
 def build_branch(
     mapping: DatasetMapping,
-    place: Place,
+    place: DatasetPlace,
     dataset_types: Sequence[DatasetTypeMapping],
     columns: Sequence[ObsCoreColumn],
     *,
