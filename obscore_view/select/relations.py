@@ -25,7 +25,7 @@ from obscore_view.select.kept_tables import kept_footprint, kept_observation, ke
 from obscore_view.where.sql import build_condition
 
 
-class Relations:
+class BranchJoins:
     """The joins of one branch: the tags table and whatever its columns need.
 
     All joins but those that say which datasets are published are LEFT JOINs over unique keys, so that no
@@ -206,7 +206,7 @@ class Membership:
     constants: Mapping[str, sa.ColumnElement[Any]]
 
 
-def membership(mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
+def membership(mapping: DatasetMapping, relations: BranchJoins, dataset_types: Sequence[str]) -> Membership:
     """Return how a branch tells the datasets that it publishes; what that needs is joined.
 
     A dataset has a row in its tags table for its RUN and one for each TAGGED collection that it is in: each
@@ -283,7 +283,7 @@ def ranks_select(mapping: DatasetMapping) -> sa.Select[Any]:
     )
 
 
-def _by_run(mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]) -> Membership:
+def _by_run(mapping: DatasetMapping, relations: BranchJoins, dataset_types: Sequence[str]) -> Membership:
     # A join, not a list of collections: of a list every element would be looked up for every region, and a
     # repository gets new RUN collections each night.
     published = relations.published()
@@ -302,7 +302,7 @@ def _by_run(mapping: DatasetMapping, relations: Relations, dataset_types: Sequen
 
 
 def _of_types(
-    mapping: DatasetMapping, relations: Relations, dataset_types: Sequence[str]
+    mapping: DatasetMapping, relations: BranchJoins, dataset_types: Sequence[str]
 ) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[Any]]:
     """Return the condition that a dataset is of one of the types, and the name of its type.
 
@@ -334,7 +334,7 @@ def _ranks(mapping: DatasetMapping) -> sa.TableClause:
 
 
 def restriction(
-    dataset_type: DatasetTypeMapping, relations: Relations, run: sa.ColumnElement[str]
+    dataset_type: DatasetTypeMapping, relations: BranchJoins, run: sa.ColumnElement[str]
 ) -> list[sa.ColumnElement[bool]]:
     """Return the condition that the configuration sets on datasets of a type, if any.
 

@@ -10,7 +10,7 @@ from obscore_view.config.template import Template, parse_template
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import butler_table, wavelength
-from obscore_view.select.relations import Membership, Relations
+from obscore_view.select.relations import BranchJoins, Membership
 from obscore_view.select.text import Values, field_value, missing_reference, template_text
 
 _SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
@@ -26,7 +26,7 @@ OUTLINE = "outline"
 def dataset_row(
     mapping: DatasetMapping,
     dataset_type: DatasetTypeMapping,
-    relations: Relations,
+    relations: BranchJoins,
     member: Membership,
     constants: Values,
 ) -> Values:
@@ -78,7 +78,7 @@ def _absent(dataset_type: DatasetTypeMapping) -> Values:
     }
 
 
-def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
+def _named(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: Values) -> Values:
     """Return obs_id, access_url and obs_publisher_did; the first is known to the others."""
     row: Values = {}
     for column in ("obs_id", "access_url", "obs_publisher_did"):
@@ -99,13 +99,13 @@ def _named(dataset_type: DatasetTypeMapping, relations: Relations, values: Value
     return row
 
 
-def _extra(dataset_type: DatasetTypeMapping, relations: Relations, values: Values) -> Values:
+def _extra(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: Values) -> Values:
     """Return the extra columns but those whose format strings refer to something that the datasets lack."""
     made = {name: _value(column, relations, values) for name, column in dataset_type.extra_columns.items()}
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _value(column: ExtraColumn, relations: Relations, values: Values) -> sa.ColumnElement[Any] | None:
+def _value(column: ExtraColumn, relations: BranchJoins, values: Values) -> sa.ColumnElement[Any] | None:
     if not isinstance(column.value, Template):
         return sa.literal(column.value)
     template = column.value
@@ -127,7 +127,7 @@ def _value(column: ExtraColumn, relations: Relations, values: Values) -> sa.Colu
     return sa.cast(number, wanted)
 
 
-def _from_registry(mapping: DatasetMapping, relations: Relations, row: Values) -> Values:
+def _from_registry(mapping: DatasetMapping, relations: BranchJoins, row: Values) -> Values:
     """Return the columns that the registry itself decides, whatever the configuration says of them."""
     instrument = relations.dimension("instrument")
     config = mapping.config
@@ -158,7 +158,7 @@ def _facility(mapping: DatasetMapping, instrument: sa.ColumnElement[Any] | None)
     return sa.case(dict(config.facility_map), value=instrument, else_=config.facility_name)
 
 
-def _times(mapping: DatasetMapping, relations: Relations) -> Values:
+def _times(mapping: DatasetMapping, relations: BranchJoins) -> Values:
     observation = relations.observation()
     found: Values = {}
     element = relations.place.group.timespan_element
@@ -178,7 +178,7 @@ def _times(mapping: DatasetMapping, relations: Relations) -> Values:
     return found
 
 
-def _wavelengths(mapping: DatasetMapping, relations: Relations) -> Values:
+def _wavelengths(mapping: DatasetMapping, relations: BranchJoins) -> Values:
     band = relations.dimension("band")
     if band is None:
         return {}
@@ -192,7 +192,7 @@ def _wavelengths(mapping: DatasetMapping, relations: Relations) -> Values:
     return found
 
 
-def _place_on_sky(mapping: DatasetMapping, relations: Relations) -> Values:
+def _place_on_sky(mapping: DatasetMapping, relations: BranchJoins) -> Values:
     footprint = relations.footprint()
     if footprint is None:
         return {}
@@ -206,7 +206,7 @@ def _place_on_sky(mapping: DatasetMapping, relations: Relations) -> Values:
     }
 
 
-def _size(mapping: DatasetMapping, relations: Relations) -> sa.ColumnElement[Any]:
+def _size(mapping: DatasetMapping, relations: BranchJoins) -> sa.ColumnElement[Any]:
     """Return the size of a dataset's files in kB, rounded up; NULL if no datastore knows it (Butler: -1)."""
     sizes = []
     for name in mapping.config.tapdb.datastore_tables or mapping.registry.datastore_tables:

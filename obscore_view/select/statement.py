@@ -18,7 +18,7 @@ from obscore_view.columns import (
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
 from obscore_view.select.kept_rows import dataset_type_mapping
-from obscore_view.select.relations import Membership, Relations, membership, restriction
+from obscore_view.select.relations import BranchJoins, Membership, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
 from obscore_view.select.text import Values
 
@@ -70,7 +70,7 @@ def build_branch(
     MappingError
         Raised if a format string or a restriction refers to something that the datasets lack.
     """
-    relations = Relations(mapping, place)
+    relations = BranchJoins(mapping, place)
     member = membership(mapping, relations, [one.name for one in dataset_types])
     stored = _join_mapping(mapping, relations, member.dataset_type) if joined else None
     rows: dict[str, Values] = {}
@@ -112,7 +112,7 @@ def _one_row(key: sa.ColumnElement[Any], rows: dict[str, Values], columns: Seque
 
 
 def _join_mapping(
-    mapping: DatasetMapping, relations: Relations, dataset_type: sa.ColumnElement[Any]
+    mapping: DatasetMapping, relations: BranchJoins, dataset_type: sa.ColumnElement[Any]
 ) -> sa.FromClause:
     """Return the mapping table with the constants of a dataset's type, joined."""
     stored = dataset_type_mapping.alias("m")
