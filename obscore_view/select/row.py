@@ -11,7 +11,7 @@ from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import butler_table, wavelength
 from obscore_view.select.relations import BranchJoins, Membership
-from obscore_view.select.text import Values, field_value, missing_reference, template_text
+from obscore_view.select.text import ColumnValues, field_value, missing_reference, template_text
 
 _SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
     ExtraColumnType.bool: sa.Boolean(),
@@ -28,8 +28,8 @@ def dataset_row(
     dataset_type: DatasetTypeMapping,
     relations: BranchJoins,
     member: Membership,
-    constants: Values,
-) -> Values:
+    constants: ColumnValues,
+) -> ColumnValues:
     """Return the expression of each column that is not NULL; `OUTLINE` stands for ``s_region``.
 
     Parameters
@@ -66,7 +66,7 @@ def dataset_row(
     return row
 
 
-def _absent(dataset_type: DatasetTypeMapping) -> Values:
+def _absent(dataset_type: DatasetTypeMapping) -> ColumnValues:
     """Return constants that the configuration leaves out, as Python writes them in a format string.
 
     The numbers of pixels are not among them: without them they are no key at all.
@@ -78,9 +78,9 @@ def _absent(dataset_type: DatasetTypeMapping) -> Values:
     }
 
 
-def _named(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: Values) -> Values:
+def _named(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: ColumnValues) -> ColumnValues:
     """Return obs_id, access_url and obs_publisher_did; the first is known to the others."""
-    row: Values = {}
+    row: ColumnValues = {}
     for column in ("obs_id", "access_url", "obs_publisher_did"):
         template: Template | None = getattr(dataset_type, column)
         if template is None:
@@ -99,13 +99,13 @@ def _named(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: Val
     return row
 
 
-def _extra(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: Values) -> Values:
+def _extra(dataset_type: DatasetTypeMapping, relations: BranchJoins, values: ColumnValues) -> ColumnValues:
     """Return the extra columns but those whose format strings refer to something that the datasets lack."""
     made = {name: _value(column, relations, values) for name, column in dataset_type.extra_columns.items()}
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _value(column: ExtraColumn, relations: BranchJoins, values: Values) -> sa.ColumnElement[Any] | None:
+def _value(column: ExtraColumn, relations: BranchJoins, values: ColumnValues) -> sa.ColumnElement[Any] | None:
     if not isinstance(column.value, Template):
         return sa.literal(column.value)
     template = column.value
@@ -127,11 +127,11 @@ def _value(column: ExtraColumn, relations: BranchJoins, values: Values) -> sa.Co
     return sa.cast(number, wanted)
 
 
-def _from_registry(mapping: DatasetMapping, relations: BranchJoins, row: Values) -> Values:
+def _from_registry(mapping: DatasetMapping, relations: BranchJoins, row: ColumnValues) -> ColumnValues:
     """Return the columns that the registry itself decides, whatever the configuration says of them."""
     instrument = relations.dimension("instrument")
     config = mapping.config
-    found: Values = {
+    found: ColumnValues = {
         DATASET_ID_COLUMN: relations.tags.c.dataset_id,
         "facility_name": _facility(mapping, instrument),
         "access_estsize": _size(mapping, relations),
@@ -158,9 +158,9 @@ def _facility(mapping: DatasetMapping, instrument: sa.ColumnElement[Any] | None)
     return sa.case(dict(config.facility_map), value=instrument, else_=config.facility_name)
 
 
-def _times(mapping: DatasetMapping, relations: BranchJoins) -> Values:
+def _times(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValues:
     observation = relations.observation()
-    found: Values = {}
+    found: ColumnValues = {}
     element = relations.place.group.timespan_element
     if observation is not None:
         found = {"target_name": observation.c.target_name, "t_exptime": observation.c.exposure_time}
@@ -178,12 +178,12 @@ def _times(mapping: DatasetMapping, relations: BranchJoins) -> Values:
     return found
 
 
-def _wavelengths(mapping: DatasetMapping, relations: BranchJoins) -> Values:
+def _wavelengths(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValues:
     band = relations.dimension("band")
     if band is None:
         return {}
     observation = relations.observation()
-    found: Values = {"em_filter_name": band}
+    found: ColumnValues = {"em_filter_name": band}
     if observation is not None:
         return found | {name: observation.c[name] for name in ("em_min", "em_max")}
     physical_filter = relations.dimension("physical_filter")
@@ -192,7 +192,7 @@ def _wavelengths(mapping: DatasetMapping, relations: BranchJoins) -> Values:
     return found
 
 
-def _place_on_sky(mapping: DatasetMapping, relations: BranchJoins) -> Values:
+def _place_on_sky(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValues:
     footprint = relations.footprint()
     if footprint is None:
         return {}

@@ -20,7 +20,7 @@ from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMappin
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.select.relations import BranchJoins, Membership, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
-from obscore_view.select.text import Values
+from obscore_view.select.text import ColumnValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Branch:
         UUID of the dataset.
     """
 
-    row: Values
+    row: ColumnValues
     source: sa.FromClause
     conditions: tuple[sa.ColumnElement[bool], ...]
     dataset_id: sa.ColumnElement[Any]
@@ -73,7 +73,7 @@ def build_branch(
     relations = BranchJoins(mapping, place)
     member = membership(mapping, relations, [one.name for one in dataset_types])
     stored = _join_mapping(mapping, relations, member.dataset_type) if joined else None
-    rows: dict[str, Values] = {}
+    rows: dict[str, ColumnValues] = {}
     for one in dataset_types:
         constants = _constants(one, dataset_types, member)
         if stored is not None:
@@ -86,9 +86,9 @@ def build_branch(
 
 def _constants(
     dataset_type: DatasetTypeMapping, dataset_types: Sequence[DatasetTypeMapping], member: Membership
-) -> Values:
+) -> ColumnValues:
     """Return the constants of a dataset type: read where they differ in the branch, else written into it."""
-    found: Values = {}
+    found: ColumnValues = {}
     for name, value in dataset_type.constants.items():
         if name in member.constants and any(one.constants[name] != value for one in dataset_types):
             found[name] = member.constants[name]
@@ -97,9 +97,11 @@ def _constants(
     return found
 
 
-def _one_row(key: sa.ColumnElement[Any], rows: dict[str, Values], columns: Sequence[ObsCoreColumn]) -> Values:
+def _one_row(
+    key: sa.ColumnElement[Any], rows: dict[str, ColumnValues], columns: Sequence[ObsCoreColumn]
+) -> ColumnValues:
     """Return the row of all dataset types: what differs between them is chosen by the type's name."""
-    found: Values = {}
+    found: ColumnValues = {}
     for column in columns:
         if any(column.name in row for row in rows.values()):
             values = {name: in_type_of(column, row.get(column.name)) for name, row in rows.items()}

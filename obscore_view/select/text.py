@@ -21,11 +21,11 @@ from obscore_view.errors import MappingError
 from obscore_view.select.kept_rows import OBSERVATIONS
 from obscore_view.select.relations import BranchJoins
 
-Values = dict[str, sa.ColumnElement[Any]]
+ColumnValues = dict[str, sa.ColumnElement[Any]]
 """What is known by name when a string is filled: ``id``, ``run``, ``dataset_type``, columns set before."""
 
 
-def field_value(field: Field, relations: BranchJoins, values: Values) -> sa.ColumnElement[Any] | None:
+def field_value(field: Field, relations: BranchJoins, values: ColumnValues) -> sa.ColumnElement[Any] | None:
     """Return the value that a field stands for, in its own type; None if the datasets lack it."""
     if field.steps:
         raise MappingError(
@@ -46,7 +46,7 @@ def field_value(field: Field, relations: BranchJoins, values: Values) -> sa.Colu
             return values["dataset_type"]
 
 
-def missing_reference(template: Template, relations: BranchJoins, values: Values) -> str | None:
+def missing_reference(template: Template, relations: BranchJoins, values: ColumnValues) -> str | None:
     """Return what a format string refers to and the datasets lack (Python's KeyError); None if nothing."""
     for part in template.parts:
         if isinstance(part, Field) and field_value(part, relations, values) is None:
@@ -54,7 +54,9 @@ def missing_reference(template: Template, relations: BranchJoins, values: Values
     return None
 
 
-def template_text(template: Template, relations: BranchJoins, values: Values) -> sa.ColumnElement[Any] | None:
+def template_text(
+    template: Template, relations: BranchJoins, values: ColumnValues
+) -> sa.ColumnElement[Any] | None:
     """Return the text of a format string; None if the datasets lack something that it refers to.
 
     A NULL in the registry is the text ``None``, as in Python.

@@ -116,7 +116,7 @@ def split_name(name: str) -> tuple[str, str]:
     return name, ""
 
 
-class Values:
+class ValueBuilder:
     """Makes SQL of the values in one expression.
 
     Parameters
@@ -318,7 +318,7 @@ def build_condition(
         Raised if the expression cannot be read, or means nothing; the message says where.
     """
     tree = parse_where(expression)
-    return sa.true() if tree is None else _Conditions(Values(expression, resolve, bind)).condition(tree)
+    return sa.true() if tree is None else _Conditions(ValueBuilder(expression, resolve, bind)).condition(tree)
 
 
 def names_in(expression: str, *, bind: Mapping[str, object]) -> tuple[str, ...]:
@@ -339,7 +339,7 @@ def names_in(expression: str, *, bind: Mapping[str, object]) -> tuple[str, ...]:
 class _Conditions:
     """Makes SQL of the conditions in one expression."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ValueBuilder) -> None:
         self._values = values
 
     def condition(self, node: Node) -> sa.ColumnElement[bool]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tapdb.felis.nodes import Values, YamlFile, shown
+from tapdb.felis.nodes import YamlFile, YamlMapping, shown
 from tapdb.hooks.descriptions import ColumnDescription, KeyDescription
 
 CONSTRAINT_KEYS = frozenset(
@@ -55,7 +55,7 @@ class FoundTable:
     """
 
     name: str
-    values: Values
+    values: YamlMapping
     columns: tuple[FoundColumn, ...]
 
 

@@ -54,7 +54,7 @@ LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class YamlMapping:
     """A mapping of scalars, and lists or mappings as nodes.
 
     Attributes
@@ -101,7 +101,9 @@ class YamlFile:
         """Note that something is wrong."""
         self.problems.append(DescriptionProblem(Place(self.uri, line), what, problem, remedy))
 
-    def mapping(self, node: Any, what: str, known: frozenset[str] | None, *, strict: bool = False) -> Values:
+    def mapping(
+        self, node: Any, what: str, known: frozenset[str] | None, *, strict: bool = False
+    ) -> YamlMapping:
         """Return a mapping; keys that are repeated or not ``known`` are problems.
 
         In Felis a key that is not known is noted, unless this is ``strict``: a newer one may have it.
@@ -110,7 +112,7 @@ class YamlFile:
             line = line_of(node)
             if not (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
                 self.problem(line, what, "found no mapping of names to values here")
-            return Values(line, {})
+            return YamlMapping(line, {})
         values: dict[str, Any] = {}
         merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key, value in node.value:
@@ -123,7 +125,7 @@ class YamlFile:
             if isinstance(key.value, str) and self._key(key.value, known) not in values:
                 self._name(key, what, known, values, strict=strict)
                 self._take(key, value, known, values)
-        return Values(node.start_mark.line + 1, values)
+        return YamlMapping(node.start_mark.line + 1, values)
 
     def _key(self, name: str, known: frozenset[str] | None) -> str:
         return _ALIASES.get(name, name) if self.is_felis and known is not None else name
@@ -159,7 +161,7 @@ class YamlFile:
     ) -> None:
         values[self._key(key.value, known)] = value.value.strip() if value.tag == _STR else scalar(value)
 
-    def text(self, values: Values, key: str, what: str) -> str | None:
+    def text(self, values: YamlMapping, key: str, what: str) -> str | None:
         """Return a text of a mapping, `None` if it is empty or missing; what is no text is a problem."""
         value = values.values.get(key)
         if value is not None and not isinstance(value, str):
@@ -167,7 +169,7 @@ class YamlFile:
             return None
         return value or None
 
-    def number(self, values: Values, key: str, what: str) -> int | None:
+    def number(self, values: YamlMapping, key: str, what: str) -> int | None:
         """Return a whole number of a mapping, `None` if it is missing; anything else is a problem."""
         value = values.values.get(key)
         if value is None or is_whole(value):

@@ -14,7 +14,7 @@ from tapdb.collecting import without_collecting
 from tapdb.errors import DescriptionError, DescriptionProblem
 from tapdb.felis.columns import COLUMN_KEYS, OVERRIDES, column_description
 from tapdb.felis.keys import FoundColumn, FoundTable, key_descriptions
-from tapdb.felis.nodes import Values, YamlFile, join_uri, read_yaml_file, scalar
+from tapdb.felis.nodes import YamlFile, YamlMapping, join_uri, read_yaml_file, scalar
 from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 
 _SCHEMA_KEYS = frozenset({"name", "@id", "description", "votable:utype", "version", "resources", "tables"})
@@ -29,7 +29,7 @@ _REFERENCE_KEYS = frozenset({"ref_name", "overrides"})
 _LISTS = frozenset({"columns", "constraints", "columnGroups", "column_groups"})
 """Keys of a table whose values are lists of objects that share identifiers; indexes have their own."""
 
-_RawTables = dict[str, dict[str, Values]]
+_RawTables = dict[str, dict[str, YamlMapping]]
 
 
 def read_felis(sources: Iterable[str | FelisSource]) -> tuple[SchemaDescription, ...]:
@@ -64,7 +64,7 @@ class FelisReader:
     """Reads files, each of them once however many refer to it."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[YamlFile, Values]] = {}
+        self._files: dict[str, tuple[YamlFile, YamlMapping]] = {}
         self._tables: dict[str, _RawTables] = {}
         # By the identity of the values, which live as long as the reader.
         self._sources: dict[int, YamlFile] = {}
@@ -95,14 +95,14 @@ class FelisReader:
             notes=tuple(file.notes),
         )
 
-    def file(self, uri: str) -> tuple[YamlFile, Values]:
+    def file(self, uri: str) -> tuple[YamlFile, YamlMapping]:
         """Return a file and what it says of its schema."""
         if uri not in self._files:
             file = replace(read_yaml_file(uri), is_felis=True)
             self._files[uri] = file, file.mapping(file.root, "", _SCHEMA_KEYS)
         return self._files[uri]
 
-    def found_tables(self, file: YamlFile, schema: Values, name: str) -> list[FoundTable]:
+    def found_tables(self, file: YamlFile, schema: YamlMapping, name: str) -> list[FoundTable]:
         """Return the tables of a file with all that they and their columns say of themselves."""
         found: list[FoundTable] = []
         for node in file.sequence(schema.values.get("tables"), name):
@@ -122,7 +122,9 @@ class FelisReader:
             found.append(FoundTable(table, values, _unique(file, columns, own)))
         return found
 
-    def _described_tables(self, file: YamlFile, schema: Values, name: str) -> tuple[TableDescription, ...]:
+    def _described_tables(
+        self, file: YamlFile, schema: YamlMapping, name: str
+    ) -> tuple[TableDescription, ...]:
         found = self.found_tables(file, schema, name)
         _check_identifiers(file, schema, name)
         keys = key_descriptions(file, name, found)
@@ -139,7 +141,7 @@ class FelisReader:
             for one in found
         )
 
-    def _own_columns(self, file: YamlFile, table: Values, what: str) -> Iterable[FoundColumn]:
+    def _own_columns(self, file: YamlFile, table: YamlMapping, what: str) -> Iterable[FoundColumn]:
         for node in file.sequence(table.values.get("columns"), what):
             values = file.mapping(node, what, COLUMN_KEYS)
             column = column_description(file, values.values, values.line, what)
@@ -148,7 +150,7 @@ class FelisReader:
                 yield FoundColumn(identifier, values.values, column)
 
     def _referenced_columns(
-        self, file: YamlFile, schema: Values, table: Values, what: str
+        self, file: YamlFile, schema: YamlMapping, table: YamlMapping, what: str
     ) -> Iterable[FoundColumn]:
         """Return the columns that a table takes over from those of other files."""
         references = table.values.get("columnRefs")
@@ -167,8 +169,8 @@ class FelisReader:
                             yield FoundColumn(f"{identifier}.{name}", values.values, column)
 
     def _references(
-        self, file: YamlFile, columns: Any, others: dict[str, Values], what: str
-    ) -> Iterable[tuple[str, Values]]:
+        self, file: YamlFile, columns: Any, others: dict[str, YamlMapping], what: str
+    ) -> Iterable[tuple[str, YamlMapping]]:
         if not isinstance(columns, yaml.MappingNode):
             return
         for key, node in columns.value:
@@ -189,12 +191,12 @@ class FelisReader:
                 else {}
             )
             if given:
-                yield name, Values(line, others[wanted].values | overrides | {"name": name})
+                yield name, YamlMapping(line, others[wanted].values | overrides | {"name": name})
             else:
                 yield name, others[wanted]
 
     def _taken_over(
-        self, file: YamlFile, values: Values, others: dict[str, Values], what: str
+        self, file: YamlFile, values: YamlMapping, others: dict[str, YamlMapping], what: str
     ) -> ColumnDescription | None:
         """Return a column of another file: as it stands there, once for all, or as it is changed here."""
         if values is not others.get(str(values.values["name"])):
@@ -236,7 +238,7 @@ class FelisReader:
         return found
 
 
-def _check_identifiers(file: YamlFile, schema: Values, name: str) -> None:
+def _check_identifiers(file: YamlFile, schema: YamlMapping, name: str) -> None:
     """Note every @id that two objects of a file have; those that are left out follow from names."""
     seen = {schema.values.get("@id")} - {None}
     for table in file.sequence(schema.values.get("tables"), name):

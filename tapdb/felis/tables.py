@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from tapdb.errors import DescriptionError
 from tapdb.felis.keys import CONSTRAINT_KEYS, FoundTable
-from tapdb.felis.nodes import Values, YamlFile
+from tapdb.felis.nodes import YamlFile, YamlMapping
 from tapdb.felis.reader import FelisReader
 
 _Type = sa.types.TypeEngine[Any]
@@ -90,7 +90,7 @@ def _add_table(metadata: sa.MetaData, file: YamlFile, found: FoundTable, what: s
         found.name, metadata, *columns.values(), comment=file.text(found.values, "description", what)
     )
 
-    def named(node: Any, values: Values) -> list[sa.Column[Any]]:
+    def named(node: Any, values: YamlMapping) -> list[sa.Column[Any]]:
         """Return columns by their identifiers; a text is a list of one."""
         nodes = file.sequence(node, what) if not isinstance(node, str) else [yaml.ScalarNode("", node)]
         wanted = [str(one.value) for one in nodes]
