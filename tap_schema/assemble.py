@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 
-from tap_schema.catalog import Catalog, read_catalog
+from tap_schema.catalog import LiveCatalog, read_catalog
 from tap_schema.generate.combine import Descriptions, combine
 from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
@@ -232,7 +232,7 @@ def registered_descriptions(
     return tuple(stock), tuple(one for one in found if isinstance(one, ServiceDescription))
 
 
-def catalog_of(connection: sa.Connection, descriptions: Descriptions) -> Catalog:
+def catalog_of(connection: sa.Connection, descriptions: Descriptions) -> LiveCatalog:
     """Return what exists in the schemas that are described."""
     return read_catalog(connection, (schema.name for schema in descriptions.schemas.values()))
 

@@ -321,7 +321,7 @@ class LiveTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class LiveCatalog:
     """What there is in some schemas of a database.
 
     Attributes
@@ -345,7 +345,7 @@ class _Relation:
     columns: Mapping[int, LiveColumn]
 
 
-def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> Catalog:
+def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> LiveCatalog:
     """Return what there is in some schemas.
 
     Parameters
@@ -362,13 +362,13 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> Catalog:
     }
     wanted = "\n".join(name for name in known if name.lower() in asked)
     if not wanted:
-        return Catalog(known, ())
+        return LiveCatalog(known, ())
     connection.execute(sa.select(sa.func.set_config(_SETTING, wanted, sa.true())))
     rows = execute_query(connection, read_query("published.columns"))
     indexed = _indexed_columns(connection)
     relations = {row.relation_id: _Relation(row.schema, row.relation, _columns(row, indexed)) for row in rows}
     keys = _keys(connection, relations)
-    return Catalog(
+    return LiveCatalog(
         known,
         tuple(
             LiveTable(

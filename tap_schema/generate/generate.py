@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tap_schema.catalog import Catalog, LiveTable
+from tap_schema.catalog import LiveCatalog, LiveTable
 from tap_schema.errors import Finding
 from tap_schema.generate.columns import column_rows
 from tap_schema.generate.combine import Descriptions
@@ -37,7 +37,7 @@ class Generated:
     unreadable: tuple[tuple[str, str], ...]
 
 
-def generate_rows(catalog: Catalog, descriptions: Descriptions) -> Generated:
+def generate_rows(catalog: LiveCatalog, descriptions: Descriptions) -> Generated:
     """Return the rows that publish the described schemas of a database.
 
     The database decides what exists, its types, indexes, foreign keys and what is a view. Descriptions
@@ -75,7 +75,7 @@ def generate_rows(catalog: Catalog, descriptions: Descriptions) -> Generated:
 
 
 def _schemas(
-    catalog: Catalog, descriptions: Descriptions, findings: list[Finding]
+    catalog: LiveCatalog, descriptions: Descriptions, findings: list[Finding]
 ) -> tuple[tuple[SchemaRow, ...], list[PublishedTable], list[LiveTable]]:
     """Return the rows of the schemas, their tables, and tables that cannot be read."""
     live: dict[str, list[LiveTable]] = {}
