@@ -36,7 +36,7 @@ from tapdb.cli.output import (
 from tapdb.cli.session import change_session
 from tapdb.errors import SettingsError
 from tapdb.hooks.descriptions import load_standards
-from tapdb.postgres.engine import checked_connection, refusals_are_ours
+from tapdb.postgres.engine import checked_connection, translate_database_errors
 from tapdb.settings import read_settings
 from tapdb.votable import write_csv
 
@@ -96,7 +96,7 @@ def read_session(url: str | None) -> Iterator[sa.Connection]:
     DatabaseRefusedError
         Raised for whatever the database refuses, such as tables that one may not read.
     """
-    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
+    with translate_database_errors(), checked_connection(url, read_only=True) as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")
 
 
@@ -149,7 +149,10 @@ def publish(
     """
     if dry_run:
         # What is granted here is never committed: it shows whether one may, and what would be published then.
-        with refusals_are_ours(), checked_connection(url) if grant else read_session(url) as connection:
+        with (
+            translate_database_errors(),
+            checked_connection(url) if grant else read_session(url) as connection,
+        ):
             generated, grants = _generated(sources, connection, grant=grant)
             _check(generated, strict=strict, grant=grant)
             publication = plan_publication(connection, generated.rows, comment=comment)

@@ -24,7 +24,7 @@ from tap_schema.stored import read_rows
 from tapdb import __version__
 from tapdb.collecting import without_collecting
 from tapdb.postgres.engine import driver_connection
-from tapdb.postgres.locks import take_turn
+from tapdb.postgres.locks import take_migration_lock
 from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import execute_composed, execute_query, execute_text, read_query
 
@@ -222,7 +222,7 @@ def require_publisher(connection: sa.Connection) -> None:
         Raised if the user may not; its message is what a superuser has to run.
     """
     require_rights(connection, "publish TAP_SCHEMA", [Right("OWNER", "tap_schema", "generation")])
-    take_turn(connection)
+    take_migration_lock(connection)
 
 
 def plan_publication(

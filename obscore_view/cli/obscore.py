@@ -14,7 +14,7 @@ from obscore_view.cli.session import view_option
 from obscore_view.export import Form, export_view
 from obscore_view.view.make import find_stored_view
 from tapdb.cli.output import output_stream, progress_bar, url_option
-from tapdb.postgres.engine import checked_connection, refusals_are_ours
+from tapdb.postgres.engine import checked_connection, translate_database_errors
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".xml": "votable", ".vot": "votable"}
 
@@ -52,7 +52,7 @@ def export(url: str | None, view: str | None, output: str, form: Form | None, co
     chosen = form or _FORMS.get(Path(output).suffix)
     if chosen is None:
         raise click.UsageError(f"{output}: the name does not tell a format; add --format")
-    with refusals_are_ours(), checked_connection(url, read_only=True) as connection:
+    with translate_database_errors(), checked_connection(url, read_only=True) as connection:
         if view is None:
             stored = find_stored_view(connection)
             view = f"{stored.schema}.{stored.name}"

@@ -19,7 +19,7 @@ from tapdb.migrate.autogenerate import DRIFT
 from tapdb.migrate.drift import drift_error
 from tapdb.migrate.options import LOCK_TIMEOUT, URL
 from tapdb.migrate.run import PROGRESS_LOGGERS, alembic_config, current_revision
-from tapdb.postgres.engine import checked_connection, refusals_are_ours
+from tapdb.postgres.engine import checked_connection, translate_database_errors
 from tapdb.settings import read_settings
 from tapdb.sources import frozen_folder
 
@@ -223,7 +223,7 @@ def init(directory: Path, *, force: bool) -> None:
 def _current(config: Config) -> str | None:
     """Return the revision that the database is at."""
     url = config.attributes["options"].get(URL)
-    with checked_connection(url, read_only=True) as connection, refusals_are_ours():
+    with checked_connection(url, read_only=True) as connection, translate_database_errors():
         return current_revision(connection)
 
 

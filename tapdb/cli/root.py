@@ -16,7 +16,7 @@ from tapdb import __version__
 from tapdb.cli.output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.extras import INTERRUPTED, importing, say_interrupted
-from tapdb.postgres.engine import refusals_are_ours
+from tapdb.postgres.engine import translate_database_errors
 from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
 
 COMMAND_GROUP = "tapdb.commands"
@@ -101,7 +101,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 def _one_message() -> Iterator[None]:
     """Turn what can be explained into one message and an exit code; Ctrl-C, too."""
     try:
-        with refusals_are_ours():
+        with translate_database_errors():
             yield
     except KeyboardInterrupt:
         say_interrupted()

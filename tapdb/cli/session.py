@@ -7,8 +7,14 @@ import click
 import sqlalchemy as sa
 
 from tapdb.hooks.derived import create_last
-from tapdb.postgres.engine import checked_connection, refusals_are_ours
-from tapdb.postgres.locks import LockTimeoutError, is_lock_timeout, lock_holders, set_lock_timeout, take_turn
+from tapdb.postgres.engine import checked_connection, translate_database_errors
+from tapdb.postgres.locks import (
+    LockTimeoutError,
+    is_lock_timeout,
+    lock_holders,
+    set_lock_timeout,
+    take_migration_lock,
+)
 from tapdb.settings import read_settings
 
 
@@ -35,9 +41,12 @@ def change_session(
         Raised for whatever else the database refuses.
     """
     timeout_ms = read_settings().lock_timeout_ms
-    with refusals_are_ours(), checked_connection(url, application_name=application_name) as connection:
+    with (
+        translate_database_errors(),
+        checked_connection(url, application_name=application_name) as connection,
+    ):
         try:
-            take_turn(connection)
+            take_migration_lock(connection)
             set_lock_timeout(connection, timeout_ms)
             yield connection
             if describe:

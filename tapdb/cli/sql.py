@@ -5,7 +5,7 @@ import click
 from tapdb.cli.output import RowOutput, dry_run_option, prints_rows, url_option
 from tapdb.errors import DriftError, FrozenSourceError
 from tapdb.migrate.drift import drift_error, find_drift
-from tapdb.postgres.engine import checked_connection, refusals_are_ours
+from tapdb.postgres.engine import checked_connection, translate_database_errors
 from tapdb.sources import (
     SqlSource,
     execute_text,
@@ -70,7 +70,7 @@ def check_sources(url: str | None, *, live: bool) -> None:
     if problems:
         raise DriftError("sql/", tuple(problems), "Run 'tapdb sql freeze' and write a revision.")
     if live:
-        with refusals_are_ours(), checked_connection(url) as connection:
+        with translate_database_errors(), checked_connection(url) as connection:
             drift = find_drift(connection, sources)
         if drift:
             raise drift_error(drift)
@@ -99,7 +99,7 @@ def apply_sources(names: tuple[str, ...], url: str | None, *, dry_run: bool, yes
     if dry_run:
         click.echo("BEGIN;\n" + "".join(texts) + "COMMIT;")
         return
-    with refusals_are_ours(), checked_connection(url) as connection:
+    with translate_database_errors(), checked_connection(url) as connection:
         for text in texts:
             execute_text(connection, text)
         connection.commit()

@@ -32,7 +32,7 @@ from tapdb.migrate import autogenerate
 from tapdb.migrate.drift import drift_error
 from tapdb.migrate.options import MigrationOptions, read_options
 from tapdb.postgres.catalog import Difference
-from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, refusals_are_ours
+from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, translate_database_errors
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import (
     MIGRATION_LOCK,
@@ -40,7 +40,7 @@ from tapdb.postgres.locks import (
     is_lock_timeout,
     lock_holders,
     set_lock_timeout,
-    take_turn,
+    take_migration_lock,
 )
 from tapdb.postgres.roles import read_grants, require_migration_rights, restore_grants
 from tapdb.settings import LOG_FORMAT
@@ -143,7 +143,7 @@ def _run_connected(config: Config, options: MigrationOptions) -> None:
 
 def _change(connection: sa.Connection, command: str, options: MigrationOptions) -> None:
     """Migrate, with the derived objects dropped before and made again after."""
-    take_turn(connection)
+    take_migration_lock(connection)
     set_lock_timeout(connection, options.lock_timeout_ms)
     derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
     if command == "upgrade":
@@ -261,7 +261,7 @@ def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
 def _one_message(config: Config) -> Iterator[None]:
     """Turn errors of ours and of the database into one message, without a traceback."""
     try:
-        with refusals_are_ours():
+        with translate_database_errors():
             yield
     except TapdbError as error:
         if config.cmd_opts is None:

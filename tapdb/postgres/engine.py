@@ -214,7 +214,7 @@ _BY_SQLSTATE: dict[str, type[DatabaseRefusedError]] = {
 
 
 @contextmanager
-def refusals_are_ours() -> Iterator[None]:
+def translate_database_errors() -> Iterator[None]:
     """Turn errors of the database into errors of ours, without the SQL that they would carry along.
 
     Raises

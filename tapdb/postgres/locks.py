@@ -53,7 +53,7 @@ def set_lock_timeout(connection: sa.Connection, timeout_ms: int) -> None:
     connection.execute(sa.select(sa.func.set_config("lock_timeout", str(timeout_ms), sa.true())))
 
 
-def take_turn(connection: sa.Connection) -> None:
+def take_migration_lock(connection: sa.Connection) -> None:
     """Wait until no other migration of this database is under way; the turn ends with the transaction.
 
     Sets the lock timeout of the transaction: nobody queues behind who waits here, so that this wait may be

@@ -21,7 +21,7 @@ from tapdb.cli import root as cli
 from tapdb.cli.root import COMMAND_GROUP, main
 from tapdb.errors import DatabaseUnavailableError, DriftError, SettingsError, TapdbError
 from tapdb.postgres.engine import create_engine
-from tapdb.postgres.locks import take_turn
+from tapdb.postgres.locks import take_migration_lock
 from tests.plugins.server import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -297,7 +297,7 @@ def test_ctrl_c_while_a_command_waits_for_the_database_is_one_line_and_exit_code
     program = [sys.executable, "-c", ENTRY, "tap-schema", "publish"]
     waiting = "WARNING tapdb.postgres.locks: another session is migrating this database; waiting until"
     with holder.begin() as connection:
-        take_turn(connection)
+        take_migration_lock(connection)
         assert interrupted(program, environment, f"{waiting} it is done\n") == (130, "Interrupted.\n")
     holder.dispose()
 

@@ -10,7 +10,7 @@ from tapdb.postgres.engine import (
     DatabaseRefusedError,
     ObjectMissingError,
     RightRefusedError,
-    refusals_are_ours,
+    translate_database_errors,
 )
 from tapdb.settings import read_settings
 
@@ -25,7 +25,7 @@ from tapdb.settings import read_settings
     ],
 )
 def test_a_refusal_says_what_to_do(sqlstate: str, error: type[DatabaseRefusedError]) -> None:
-    with pytest.raises(DatabaseRefusedError) as caught, refusals_are_ours():
+    with pytest.raises(DatabaseRefusedError) as caught, translate_database_errors():
         raise psycopg.errors.lookup(sqlstate)("refused")
     assert type(caught.value) is error
 
