@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from adql.names import column_id, identifier_of, split_name
 from adql.units import VOUnit, vounit
 from tap_schema.column_types import is_arraysize, is_other_width
-from tap_schema.errors import Finding
+from tap_schema.errors import RowFinding
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
 from tapdb.errors import Place
 from tapdb.extras import from_extra
@@ -116,7 +116,7 @@ def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | Non
 
 def check_values(
     connection: sa.Connection, rows: TapSchemaRows, standards: Iterable[StandardTable]
-) -> tuple[Finding, ...]:
+) -> tuple[RowFinding, ...]:
     """Return the columns of published tables of a standard that hold values which it forbids.
 
     Each such table is read once, whole.
@@ -134,7 +134,7 @@ def check_values(
         tuple(part.lower() for part in split_name(row.table_name)): row.table_name for row in rows.tables
     }
     columns = rows.columns_by_table()
-    found: list[Finding] = []
+    found: list[RowFinding] = []
     for standard in standards:
         published = names.get((standard.schema.lower(), standard.name.lower()))
         if published is None:
@@ -146,7 +146,7 @@ def check_values(
 
 def _table(
     connection: sa.Connection, standard: StandardTable, published: str, present: set[str]
-) -> Iterator[Finding]:
+) -> Iterator[RowFinding]:
     inspector = sa.inspect(connection)
     live = {
         name.lower(): name
@@ -174,7 +174,7 @@ def _table(
         if count:
             allowed = ", ".join(map(str, standard.values.get(name, ())))
             wanted = "a value" if rule == "null" else f"one of {allowed}"
-            yield Finding(
+            yield RowFinding(
                 "error",
                 rule,
                 published,
@@ -195,7 +195,7 @@ SELF_KEYS = (
 """The foreign keys within TAP_SCHEMA that TAP 1.1 section 4 wants: tables and columns."""
 
 
-def lint_keys(rows: TapSchemaRows) -> Iterator[Finding]:
+def lint_keys(rows: TapSchemaRows) -> Iterator[RowFinding]:
     """Yield foreign keys and services that lead nowhere, and keys of TAP_SCHEMA itself that are missing."""
     columns = {(row.table_name, row.column_name): row for row in rows.columns}
     tables = {row.table_name for row in rows.tables}
@@ -218,7 +218,7 @@ def lint_keys(rows: TapSchemaRows) -> Iterator[Finding]:
             yield from _pair(key.key_id, (key.from_table, own), (key.target_table, other), columns)
     if any(table.lower() == "tap_schema.keys" for table in tables):
         for missing in (key for key in SELF_KEYS if key not in found):
-            yield Finding(
+            yield RowFinding(
                 "error",
                 "self-key",
                 missing[0],
@@ -229,19 +229,21 @@ def lint_keys(rows: TapSchemaRows) -> Iterator[Finding]:
     yield from _services(rows, columns)
 
 
-def _rows_without_table(rows: TapSchemaRows, tables: set[str]) -> Iterator[Finding]:
+def _rows_without_table(rows: TapSchemaRows, tables: set[str]) -> Iterator[RowFinding]:
     for name in {row.table_name for row in rows.columns} - tables:
-        yield Finding("error", "dangling", name, "", "columns of a table that is not published", "publish it")
+        yield RowFinding(
+            "error", "dangling", name, "", "columns of a table that is not published", "publish it"
+        )
     schemas = {row.schema_name for row in rows.schemas}
     for row in rows.tables:
         if row.schema_name not in schemas:
             problem = f"its schema {row.schema_name} is not published"
-            yield Finding("error", "dangling", row.table_name, "", problem, "publish the schema")
+            yield RowFinding("error", "dangling", row.table_name, "", problem, "publish the schema")
 
 
 def _pair(
     key_id: str, own: tuple[str, str], other: tuple[str, str], columns: dict[tuple[str, str], ColumnRow]
-) -> Iterator[Finding]:
+) -> Iterator[RowFinding]:
     missing = [one for one in (own, other) if one not in columns]
     for table, column in missing:
         yield _dangling(own[0], f"key {key_id} names {table}.{column}, which is not published")
@@ -249,7 +251,7 @@ def _pair(
         return
     one, two = columns[own].datatype, columns[other].datatype
     if one != two and not is_other_width(one, two):
-        yield Finding(
+        yield RowFinding(
             "warning",
             "key-type",
             *own,
@@ -258,7 +260,7 @@ def _pair(
         )
 
 
-def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) -> Iterator[Finding]:
+def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) -> Iterator[RowFinding]:
     tables = {row.service_id: row.table_name for row in rows.datalink_service}
     published = {row.table_name for row in rows.tables}
     for service, table in tables.items():
@@ -276,12 +278,14 @@ def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) ->
             yield _service(tables[row.service_id], f"{what} takes a column of {row.table_name}")
 
 
-def _service(table: str, problem: str) -> Finding:
-    return Finding("error", "datalink", table, "", problem, "name a column of the table of the service")
+def _service(table: str, problem: str) -> RowFinding:
+    return RowFinding("error", "datalink", table, "", problem, "name a column of the table of the service")
 
 
-def _dangling(table: str, problem: str) -> Finding:
-    return Finding("error", "dangling-key", table, "", problem, "publish what it names, or leave out the key")
+def _dangling(table: str, problem: str) -> RowFinding:
+    return RowFinding(
+        "error", "dangling-key", table, "", problem, "publish what it names, or leave out the key"
+    )
 
 
 _NUMBERS = frozenset({"schema_index", "table_index", "size", "principal", "indexed", "std", "column_index"})
@@ -317,7 +321,7 @@ TAP_SCHEMA_TABLES: tuple[StandardTable, ...] = tuple(
 _TEXTS = frozenset({"char", "unicodeChar"})
 
 
-def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[Finding]:
+def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[RowFinding]:
     """Yield what a published table of a standard lacks or has otherwise."""
     by_table = rows.columns_by_table()
     names = {tuple(part.lower() for part in split_name(name)): name for name in by_table}
@@ -327,14 +331,14 @@ def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> I
             yield from _standard_table(name, standard, by_table[name])
 
 
-def _standard_table(name: str, standard: StandardTable, columns: Sequence[ColumnRow]) -> Iterator[Finding]:
+def _standard_table(name: str, standard: StandardTable, columns: Sequence[ColumnRow]) -> Iterator[RowFinding]:
     present = {split_name(row.column_name)[-1].lower(): row for row in columns}
     for wanted in standard.columns:
         row = present.get(wanted.name)
         if row is not None:
             yield from _standard_column(row, standard, wanted)
         elif wanted.name in standard.mandatory:
-            yield Finding(
+            yield RowFinding(
                 "error",
                 "mandatory",
                 name,
@@ -344,7 +348,9 @@ def _standard_table(name: str, standard: StandardTable, columns: Sequence[Column
             )
 
 
-def _standard_column(row: ColumnRow, standard: StandardTable, wanted: ColumnDescription) -> Iterator[Finding]:
+def _standard_column(
+    row: ColumnRow, standard: StandardTable, wanted: ColumnDescription
+) -> Iterator[RowFinding]:
     # Case does not matter in UCDs and utypes; in units it does.
     differences = [
         ("unit", row.unit, wanted.unit, row.unit == wanted.unit),
@@ -357,7 +363,7 @@ def _standard_column(row: ColumnRow, standard: StandardTable, wanted: ColumnDesc
         differences.append(("principal", row.principal, 1, row.principal == 1))
     for what, found, expected, fine in differences:
         if not fine and not (what in {"ucd", "utype", "unit"} and standard.schema == "tap_schema"):
-            yield Finding(
+            yield RowFinding(
                 "warning" if what == "principal" else "error",
                 f"standard-{what}",
                 row.table_name,
@@ -390,7 +396,7 @@ def lint_rows(
     *,
     places: _Places | None = None,
     standards: Iterable[StandardTable] = (),
-) -> tuple[Finding, ...]:
+) -> tuple[RowFinding, ...]:
     """Return all that is wrong in rows, in their order.
 
     Parameters
@@ -413,7 +419,7 @@ def lint_rows(
     return tuple(_once_a_file([_placed(finding, known) for finding in found]))
 
 
-def _once_a_file(findings: Sequence[Finding]) -> Iterator[Finding]:
+def _once_a_file(findings: Sequence[RowFinding]) -> Iterator[RowFinding]:
     """Yield findings; what VOUnits does not list once a file, or once a schema that no file describes."""
     repeated = [
         (one.place.file if one.place is not None else split_name(one.table)[0], one.problem)
@@ -432,17 +438,17 @@ def _once_a_file(findings: Sequence[Finding]) -> Iterator[Finding]:
             yield replace(one, problem=one.problem + more)
 
 
-def _placed(finding: Finding, places: _Places) -> Finding:
+def _placed(finding: RowFinding, places: _Places) -> RowFinding:
     place = places.get((finding.table, finding.column), places.get((finding.table, "")))
     if place is None:
         return finding
-    return Finding(
+    return RowFinding(
         *(finding.severity, finding.rule, finding.table, finding.column, finding.problem, finding.remedy),
         place,
     )
 
 
-def _duplicates(rows: TapSchemaRows) -> Iterator[Finding]:
+def _duplicates(rows: TapSchemaRows) -> Iterator[RowFinding]:
     """Yield rows that cannot stand beside each other."""
     for name, of_table in rows.by_table().items():
         if not of_table:
@@ -452,7 +458,7 @@ def _duplicates(rows: TapSchemaRows) -> Iterator[Finding]:
         for key, count in keys.items():
             if count > 1:
                 what = ", ".join(KEYS[name])
-                yield Finding(
+                yield RowFinding(
                     "error",
                     "duplicate",
                     str(key[0]),
@@ -464,7 +470,7 @@ def _duplicates(rows: TapSchemaRows) -> Iterator[Finding]:
     for row in rows.columns:
         identifier = column_id(row.table_name, row.column_name)
         if ids[identifier] > 1:
-            yield Finding(
+            yield RowFinding(
                 "warning",
                 "duplicate-id",
                 row.table_name,
@@ -478,7 +484,7 @@ def _folded(key: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(part if not isinstance(part, str) or part.endswith('"') else part.lower() for part in key)
 
 
-def _tables(rows: TapSchemaRows) -> Iterator[Finding]:
+def _tables(rows: TapSchemaRows) -> Iterator[RowFinding]:
     for table in rows.tables:
         parts = split_name(table.table_name)
         if (reserved := _unquoted(table.table_name)) is not None:
@@ -504,15 +510,15 @@ def _tables(rows: TapSchemaRows) -> Iterator[Finding]:
                 yield _finding(name, "", ("warning", "column-index", many, "give each its own"))
 
 
-def _column(row: ColumnRow) -> Iterator[Finding]:
+def _column(row: ColumnRow) -> Iterator[RowFinding]:
     for check in _CHECKS:
         if (problem := check(row)) is not None:
             yield _finding(row.table_name, row.column_name, problem)
 
 
-def _finding(table: str, column: str, problem: _Problem) -> Finding:
+def _finding(table: str, column: str, problem: _Problem) -> RowFinding:
     severity, rule, what, remedy = problem
-    return Finding(severity, rule, table, column, what, remedy)
+    return RowFinding(severity, rule, table, column, what, remedy)
 
 
 def _unquoted(name: str) -> str | None:

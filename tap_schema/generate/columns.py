@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tap_schema.catalog import LiveColumn
 from tap_schema.column_types import is_arraysize, is_other_width, merged_type, type_problem, votable_type
-from tap_schema.errors import Finding
+from tap_schema.errors import RowFinding
 from tap_schema.generate.tables import PublishedTable, without_repeats
 from tap_schema.identifiers import published_name
 from tap_schema.rows import ColumnRow
@@ -17,18 +17,18 @@ _NOTHING = ColumnDescription(name="")
 
 def column_rows(
     tables: Sequence[PublishedTable],
-) -> tuple[tuple[ColumnRow, ...], dict[tuple[str, str], Place], list[Finding]]:
+) -> tuple[tuple[ColumnRow, ...], dict[tuple[str, str], Place], list[RowFinding]]:
     """Return the rows of all columns, where each is described, and what is wrong."""
     rows: list[ColumnRow] = []
     places: dict[tuple[str, str], Place] = {}
-    findings: list[Finding] = []
+    findings: list[RowFinding] = []
     for table in tables:
         rows += _rows(table, places, findings)
     return tuple(rows), places, findings
 
 
 def _rows(
-    table: PublishedTable, places: dict[tuple[str, str], Place], findings: list[Finding]
+    table: PublishedTable, places: dict[tuple[str, str], Place], findings: list[RowFinding]
 ) -> list[ColumnRow]:
     described = table.described
     said = table.description.columns if table.description is not None else ()
@@ -66,7 +66,7 @@ def _row(
     name: str,
     description: ColumnDescription | None,
     is_indexed: dict[str, bool],
-    findings: list[Finding],
+    findings: list[RowFinding],
 ) -> ColumnRow | None:
     shape = description.arraysize if description is not None else None
     if shape is not None and description is not None and description.place is not None:
@@ -82,7 +82,7 @@ def _row(
     described = (description.datatype, description.arraysize, description.xtype)
     if description.place is not None and (wanted := type_problem(kind, *described)) is not None:
         findings.append(
-            Finding(
+            RowFinding(
                 "warning" if is_other_width(wanted.datatype, kind.datatype) else "error",
                 "type",
                 table.table_name,
@@ -111,12 +111,12 @@ def _row(
     )
 
 
-def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[Finding]) -> list[ColumnRow]:
+def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[RowFinding]) -> list[ColumnRow]:
     """Return the rows, those without an index numbered after the others, and all if an index is repeated."""
     numbers = [row.column_index for row in rows]
     if (unique := without_repeats(numbers)) != numbers:
         findings.append(
-            Finding(
+            RowFinding(
                 "warning",
                 "column-index",
                 table.table_name,
@@ -135,8 +135,8 @@ def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[Findi
     return numbered
 
 
-def _missing(table: PublishedTable, description: ColumnDescription) -> Finding:
-    return Finding(
+def _missing(table: PublishedTable, description: ColumnDescription) -> RowFinding:
+    return RowFinding(
         "error",
         "column-missing",
         table.table_name,
@@ -147,8 +147,8 @@ def _missing(table: PublishedTable, description: ColumnDescription) -> Finding:
     )
 
 
-def _undescribed(table: PublishedTable, name: str) -> Finding:
-    return Finding(
+def _undescribed(table: PublishedTable, name: str) -> RowFinding:
+    return RowFinding(
         "warning",
         "column-not-described",
         table.table_name,
@@ -159,9 +159,9 @@ def _undescribed(table: PublishedTable, name: str) -> Finding:
     )
 
 
-def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> Iterator[Finding]:
+def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> Iterator[RowFinding]:
     if not is_arraysize(shape):
-        yield Finding(
+        yield RowFinding(
             "error",
             "arraysize",
             table.table_name,
@@ -174,13 +174,13 @@ def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> It
 
 def _unpublishable(
     table: PublishedTable, column: LiveColumn, name: str, description: ColumnDescription | None
-) -> Finding:
+) -> RowFinding:
     kind = f"an array of {column.type}" if column.is_array else column.type
     remedy = "publish a view that casts it to text, or to a type that VOTable has"
     if column.is_array and column.dimensions > 1:
         kind += f" in {column.dimensions} dimensions whose shape nobody describes"
         remedy = f'describe its shape, as votable:arraysize: "{"x".join(["3"] * column.dimensions)}"'
-    return Finding(
+    return RowFinding(
         "error" if description is not None else "warning",
         "unpublishable-type",
         table.table_name,

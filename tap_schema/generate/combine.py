@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
-from tap_schema.errors import Finding
+from tap_schema.errors import RowFinding
 from tapdb.hooks.descriptions import SchemaDescription, ServiceDescription, TableDescription
 
 _Value = TypeVar("_Value")
@@ -28,7 +28,7 @@ class Descriptions:
 
     schemas: Mapping[str, SchemaDescription]
     services: tuple[ServiceDescription, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[RowFinding, ...] = ()
 
 
 def combine(
@@ -58,7 +58,7 @@ def combine(
     """
     given = tuple(given)
     findings = [
-        Finding("warning", "felis-key", note.what, "", note.problem, note.remedy, note.place)
+        RowFinding("warning", "felis-key", note.what, "", note.problem, note.remedy, note.place)
         for schema in given
         for note in schema.notes
     ]
@@ -88,7 +88,7 @@ def combine(
 
 
 def _by_schema(
-    descriptions: Iterable[SchemaDescription], findings: list[Finding]
+    descriptions: Iterable[SchemaDescription], findings: list[RowFinding]
 ) -> dict[str, SchemaDescription]:
     """Return the descriptions of one level, those of one schema joined."""
     found: dict[str, SchemaDescription] = {}
@@ -106,7 +106,7 @@ def _by_schema(
                 continue
             other = tables[name]
             findings.append(
-                Finding(
+                RowFinding(
                     "error",
                     "duplicate",
                     f"{new.name}.{table.name}",
