@@ -97,7 +97,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class QueryResult:
     """All rows of a query.
 
     Parameters
@@ -186,7 +186,7 @@ def fetch(
     *,
     max_rows: int | None,
     session: Session = Session(),
-) -> Result:
+) -> QueryResult:
     """Run a query and return all of its rows; its shape is prepared when it has come a few times.
 
     Parameters
@@ -206,7 +206,7 @@ def fetch(
         Raised if the database stops with an error.
     """
     rows = _fetch_all(connection, compiled.sql, compiled, session)
-    return Result(compiled.columns, rows[:max_rows], max_rows is not None and len(rows) > max_rows)
+    return QueryResult(compiled.columns, rows[:max_rows], max_rows is not None and len(rows) > max_rows)
 
 
 @contextmanager
