@@ -265,7 +265,10 @@ DURING_IMPORT = [
 
 def interrupted(program: list[str], environment: dict[str, str], wait_for: str) -> tuple[int, str]:
     """Return exit code and all lines but the one that was waited for, of a program that gets SIGINT."""
+    # Where the tests run in a shell's background, SIGINT is ignored, and a program would begin so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        signal.signal(signal.SIGINT, before)
         assert process.stderr is not None
         assert process.stderr.readline() == wait_for
         process.send_signal(signal.SIGINT)
