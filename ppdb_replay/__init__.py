@@ -6,15 +6,16 @@ ADQL; `classify` says what can be promised of it. `capture` answers a query with
 needs to answer it again; `diff` tells what has become of it since.
 
 Read `snapshot` and `tables` (what there is), `versions` (how rows get versions), `rewriting` (a query as
-of a snapshot), `replaying` (run it, record it, run it again). `replication` brings chunks of an APDB,
-`query_store` keeps what is cited, `votable` puts records into files, `derived` serves migrations and
-TAP_SCHEMA, `errors` and `cli` are what users see.
+of a snapshot), `replaying` (run it, record it, run it again). `votable` puts records into files and takes
+them out, `query_store` keeps what is cited, `replication` brings chunks of an APDB, `derived` serves
+migrations and TAP_SCHEMA, `errors` and `cli` are what users see.
 """
 
-from ppdb_replay.replaying.execution import Result
-from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import (
+from ppdb_replay.replaying.execution import RecordedResult
+from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.replayer import (
     Difference,
+    Replayer,
     Verification,
     capture,
     diff,
@@ -25,19 +26,21 @@ from ppdb_replay.replaying.replay import (
 from ppdb_replay.rewriting.as_of import as_of
 from ppdb_replay.rewriting.classify import Guarantee, Level, classify
 from ppdb_replay.rewriting.validity import validity_at
-from ppdb_replay.rewriting.version_catalog import VersionCatalog, VersionedTable
+from ppdb_replay.rewriting.version_catalog import NaturalTable, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 
 __all__ = [
     "Difference",
     "Guarantee",
     "Level",
+    "NaturalTable",
+    "RecordedResult",
     "ReplayRecord",
-    "Result",
+    "Replayer",
+    "Request",
     "Snapshot",
     "Verification",
     "VersionCatalog",
-    "VersionedTable",
     "as_of",
     "capture",
     "classify",

@@ -69,7 +69,7 @@ def describe(connection: sa.Connection) -> Iterable[FelisSource | SchemaDescript
 
     Meanings of columns are those of the Felis schema, if lsst-sdm-schemas is installed; columns that were
     added since have their comments. The columns by which rows are versioned, and columns that were dropped,
-    are hidden from the current rows. The table of software's versions is nobody's to query.
+    are hidden from the current rows. The table of software versions is not published.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class PpdbTables:
         self._empty_variant: str | None = None
 
     def drop(self, connection: sa.Connection) -> None:
-        """Take away the triggers; and our tables altogether, if nothing was ever written to them."""
+        """Drop the triggers; drop our tables too, if no row was ever written to them."""
         if not has_clock(connection):
             return
         tables = read_versioned_tables(connection)
@@ -221,7 +221,7 @@ class PpdbTables:
         """Return what a DBA has to run when the migration is a script."""
         return (
             "A script makes no tables of the PPDB: run tapdb ppdb create and tapdb ppdb install after it. "
-            "If there are some, migrate connected instead: their triggers have to be made anew."
+            "If there are some, migrate connected instead: their triggers have to be recreated."
         )
 
 

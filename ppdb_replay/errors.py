@@ -1,4 +1,6 @@
-"""What is wrong with a request to the PPDB and its replay."""
+"""What is wrong with a request to the PPDB: its versions, replay, the store of queries, replication."""
+
+from collections.abc import Sequence
 
 from ppdb_replay.snapshot import Snapshot
 from tapdb.errors import DatabaseNotReadyError, TapdbError
@@ -62,14 +64,14 @@ class PpdbNotReadyError(PpdbError, DatabaseNotReadyError):
 
 
 class VersioningError(PpdbError):
-    """Versioning cannot be installed, taken away or changed as asked.
+    """Versioning cannot be installed, removed or changed as requested.
 
     Parameters
     ----------
     table
         Table that is concerned.
     problem
-        What stands in the way.
+        What prevents it.
     remedy
         What to do about it.
     """
@@ -124,7 +126,7 @@ class ReplayTransactionError(PpdbError):
     Parameters
     ----------
     isolation
-        Its isolation level.
+        Isolation level of the transaction.
     """
 
     def __init__(self, isolation: str) -> None:
@@ -160,7 +162,7 @@ class SnapshotUnknownError(PpdbError, LookupError):
     Parameters
     ----------
     snapshot
-        What was asked for.
+        The snapshot of the record.
     found_t_mjd_tai
         Time of the snapshot of that number here, MJD, TAI; `None` if there is none.
     """
@@ -190,7 +192,7 @@ class NotCitableError(PpdbError):
 
 
 class QueryStoreRefusedError(PpdbError):
-    """Whoever is connected may not do with the query store what was asked.
+    """The current user lacks the privilege for this use of the query store.
 
     Parameters
     ----------
@@ -221,4 +223,128 @@ class StoredQueryUnknownError(PpdbError, LookupError):
         self.pid = pid
         super().__init__(
             f"no stored query is called {pid!r}; `tapdb replay list` shows those of this database"
+        )
+
+
+class ReplicationPackageError(PpdbError):
+    """The software that reads an APDB is not installed.
+
+    Parameters
+    ----------
+    package
+        What could not be imported.
+    """
+
+    exit_code = 2
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        super().__init__(
+            f"reading an APDB needs the package {package}, which is not installed\n"
+            "Install it: pip install 'tapdb[replication]' (that is lsst-dax-apdb and psycopg2-binary)."
+        )
+
+
+class ApdbNotReadableError(PpdbError):
+    """What was named is no APDB that can be replicated.
+
+    Parameters
+    ----------
+    apdb
+        What was named, without a password.
+    problem
+        What was found.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, apdb: str, problem: str, remedy: str) -> None:
+        self.apdb = apdb
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"APDB {apdb}: {problem}; {remedy}")
+
+
+class ApdbUnavailableError(PpdbError):
+    """The APDB does not answer, or the connection to it was lost.
+
+    Parameters
+    ----------
+    reason
+        What its driver said, without a password.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the APDB does not answer: {reason}\n"
+            "Check that its server runs, and that the configuration and .pgpass or PGPASSWORD let one in."
+        )
+
+
+class ReplicationSchemaError(PpdbNotReadyError):
+    """The tables of the PPDB cannot take all that the APDB has.
+
+    Parameters
+    ----------
+    schema
+        Database schema of the PPDB.
+    differences
+        One line for each column that does not fit.
+    """
+
+    def __init__(self, schema: str, differences: Sequence[str]) -> None:
+        self.schema = schema
+        self.differences = tuple(differences)
+        super().__init__(
+            "\n".join(
+                [f"the tables of schema {schema} do not fit the APDB:", *(f"  {one}" for one in differences)]
+            ),
+            "Nothing was written. Migrate the PPDB to the version of the schema that the APDB has.",
+        )
+
+
+class BusyConnectionError(PpdbError, ValueError):
+    """A connection that is to commit chunk by chunk is in a transaction of its user."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection is in a transaction, and replication makes one for each chunk; commit it or roll "
+            "it back first (psycopg begins one with any SELECT, unless the connection is set to autocommit)"
+        )
+
+
+class PpdbRefusedError(PpdbError):
+    """The PPDB refused what replication asked of it.
+
+    Parameters
+    ----------
+    asked
+        What that was.
+    reason
+        What PostgreSQL said.
+    """
+
+    def __init__(self, asked: str, reason: str) -> None:
+        self.asked = asked
+        self.reason = reason
+        super().__init__(f"the PPDB refused {asked}: {reason}\nChunks that were copied before are there.")
+
+
+class UnknownUpdateRecordError(PpdbError):
+    """The APDB has a kind of update record that this software does not know.
+
+    Parameters
+    ----------
+    update_type
+        Its name.
+    """
+
+    def __init__(self, update_type: str) -> None:
+        self.update_type = update_type
+        super().__init__(
+            f'the APDB sent an update record of type "{update_type}", which is not known; '
+            "nothing of its chunk was written. Install a newer release of tapdb, or take an older dax_apdb."
         )

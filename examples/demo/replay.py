@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from ppdb_replay import ReplayRecord, Result, capture, diff, replay
+from ppdb_replay import RecordedResult, ReplayRecord, capture, diff, replay
 from ppdb_replay.replication.replicate import replicate
 
 from ..apdb import make_apdb, withdraw_sources
@@ -100,7 +100,7 @@ def _connection(url: sa.URL, role: str | None = None) -> Iterator[psycopg.Connec
         yield connection
 
 
-def _summary(captured: dict[str, Result]) -> Answer:
+def _summary(captured: dict[str, RecordedResult]) -> Answer:
     rows = tuple(
         (
             name,
@@ -117,7 +117,7 @@ def _summary(captured: dict[str, Result]) -> Answer:
 
 
 def _changes(
-    connection: psycopg.Connection[Any], captured: dict[str, Result], later: dict[str, Result]
+    connection: psycopg.Connection[Any], captured: dict[str, RecordedResult], later: dict[str, RecordedResult]
 ) -> Answer:
     rows = []
     for name, one in captured.items():
@@ -128,7 +128,7 @@ def _changes(
     return Answer("What has become of the results", columns, tuple(rows))
 
 
-def _comparison(captured: dict[str, Result], replayed: dict[str, Result]) -> Answer:
+def _comparison(captured: dict[str, RecordedResult], replayed: dict[str, RecordedResult]) -> Answer:
     rows = tuple(
         (
             name,

@@ -220,7 +220,7 @@ _BATCH = 10_000
 def replace_command(url: str | None, table: str, file: Path) -> None:
     """Make the versioned TABLE hold the rows of a Parquet FILE and no others.
 
-    For tables that are computed anew as a whole: SSObject, SSSource, mpc_orbits, ... Rows that are as they
+    For tables that are recomputed as a whole: SSObject, SSSource, mpc_orbits, ... Rows that are as they
     were keep their version; the rest ends, or begins, in one snapshot.
     """
     with from_extra("export", "tapdb ppdb replace"):

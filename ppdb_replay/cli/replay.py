@@ -23,10 +23,9 @@ from ppdb_replay.query_store.store import (
     store_query,
 )
 from ppdb_replay.query_store.stored_query import bibtex
-from ppdb_replay.replaying.execution import Connection, Result
-from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import Verification, capture, diff, query_at, verify_record
-from ppdb_replay.replaying.replay import replay as replay_record
+from ppdb_replay.replaying.execution import Connection, RecordedResult
+from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.votable.writer import TapService, write_votable
 from tapdb.cli.output import (
     FORMATS,
@@ -82,7 +81,7 @@ class ResultOutput(RowOutput):
 
     access_url: str
 
-    def write(self, result: Result) -> None:
+    def write(self, result: RecordedResult) -> None:
         """Write the rows of a result; a VOTable has its record too."""
         self.write_result(
             result.columns,
@@ -127,8 +126,8 @@ def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[
 def cite_command(what: str, *, form: str, url: str | None) -> None:
     """Give RECORD (JSON, VOTable or identifier) a persistent identifier and print how to cite it.
 
-    The query is run again first; only what comes again is stored. The same query with the same result has the
-    same identifier whenever it is cited. What is stored can be read by everybody who may read the PPDB.
+    The query is replayed first and stored only if its rows are the same. The same query with the same result
+    always gets the same identifier. Everybody who may read the PPDB may read stored queries.
     """
     with idle_connection(url) as connection:
         stored = store_query(connection, load_record(connection, what))
@@ -167,7 +166,7 @@ def list_command(rows: RowOutput, url: str | None) -> None:
 )
 @url_option
 def landing_command(pid: str, *, form: str, url: str | None) -> None:
-    """Print what is to be known of the stored query PID."""
+    """Print the landing page of the stored query PID."""
     with idle_connection(url) as connection:
         stored = find_stored(connection, pid)
     landing = stored.landing
@@ -196,13 +195,13 @@ def landing_command(pid: str, *, form: str, url: str | None) -> None:
 
 @click.command("verify-all")
 @click.argument("pids", nargs=-1, metavar="[PID]...")
-@click.option("--note", is_flag=True, help="Keep in the database what came of it.")
+@click.option("--note", is_flag=True, help="Store the outcome in the database.")
 @prints_rows
 @url_option
 def verify_all_command(pids: tuple[str, ...], *, note: bool, rows: RowOutput, url: str | None) -> None:
-    """Run all stored queries again, or those named; exit 1 if one returns anything else.
+    """Replay all stored queries, or those named; exit 1 if one returns other rows or fails.
 
-    To be done after a change of schema or software, and after a restore. Queries with uploads are skipped.
+    Do this after a change of schema or software, and after a restore. Queries with uploads are skipped.
     """
     with idle_connection(url) as connection:
         checks = check_stored(connection, pids or list_pids(connection))
@@ -219,7 +218,7 @@ def verify_all_command(pids: tuple[str, ...], *, note: bool, rows: RowOutput, ur
 @prints_rows
 @url_option
 def migrate_command(*, dry_run: bool, rows: RowOutput, url: str | None) -> None:
-    """Rewrite all stored queries by this software; exit 1 if one cannot be had again.
+    """Rewrite all stored queries by this software; exit 1 if one cannot be repeated.
 
     Where the text differs from the stored one it is run; if the rows are the same, it is kept as a revision
     and counts from then on.
@@ -284,7 +283,7 @@ _record_argument = click.argument("record", type=click.Path(path_type=Path, exis
 
 @click.group()
 def replay() -> None:
-    """Answer queries over the PPDB so that they can be repeated, and repeat them.
+    """Capture queries over the PPDB with a record that repeats them, and replay records.
 
     RECORD is a file that 'tapdb replay capture' wrote, JSON or VOTable; run, diff and cite take the
     identifier of a stored query too. Exit status: 0 if all went well and rows are the same, 1 if they are
@@ -315,14 +314,12 @@ def capture_command(
     rows: ResultOutput,
     url: str | None,
 ) -> None:
-    """Answer QUERY (ADQL, - for standard input) and write what it takes to get the answer again."""
+    """Answer QUERY (ADQL, - for standard input) and write a record that repeats the answer."""
     if record is None and rows.form != "votable":
         raise click.UsageError("name a file for the record: --record, or --format votable")
     text = sys.stdin.read() if query == "-" else query
     with idle_connection(url) as connection:
-        result = capture(
-            connection, text, max_rows=maxrec, exact_sums=exact_sums, dialect=dialect_named(dialect)
-        )
+        result = Replayer(connection).capture(text, Request(maxrec, exact_sums, dialect_named(dialect)))
     if record is not None:
         with output_stream(str(record)) as file:
             file.write(result.record.to_json().encode())
@@ -339,20 +336,13 @@ def capture_command(
 @takes_rows
 @url_option
 def run_command(record: str, *, t_mjd_tai: float | None, rows: ResultOutput, url: str | None) -> None:
-    """Get the result of RECORD again; exit 1 if it is not the same to the last bit."""
+    """Replay RECORD; exit 1 if the result is not the same to the last bit."""
     with idle_connection(url) as connection:
-        known = load_record(connection, record)
+        known, replayer = load_record(connection, record), Replayer(connection)
         if t_mjd_tai is None:
-            result = replay_record(connection, known)
+            result = replayer.replay(known)
         else:
-            result = query_at(
-                connection,
-                known.natural,
-                t_mjd_tai,
-                max_rows=known.max_rows,
-                exact_sums=known.exact_sums,
-                dialect=dialect_named(known.dialect),
-            )
+            result = replayer.at(known.natural, t_mjd_tai, known.request)
     rows.write(result)
     same = result.digest == known.digest
     click.echo(f"{'identical' if same else 'different'}  {result.digest}", err=True)
@@ -391,7 +381,7 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
     """
     with idle_connection(url) as connection:
         known = load_record(connection, record)
-        found = diff(connection, known, t_mjd_tai)
+        found = Replayer(connection).diff(known, t_mjd_tai)
     if form == "json":
         content = {
             "columns": [column.name for column in found.columns],
@@ -423,13 +413,14 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 @prints_rows
 @url_option
 def verify_command(records: tuple[Path, ...], *, rows: RowOutput, url: str | None) -> None:
-    """Get the results of RECORDS again, and say of each whether rows, versions and rewriting are the same.
+    """Replay RECORDS, and say of each whether rows, versions and rewriting are the same.
 
     Exit 1 if rows are not the same, or the digest of the versions is not. 'tapdb ppdb verify' reads the
     versions themselves.
     """
     with idle_connection(url) as connection:
-        found = [(path, verify_record(connection, read_record(path))) for path in records]
+        replayer = Replayer(connection)
+        found = [(path, replayer.verify(read_record(path))) for path in records]
     rows.write_records(
         ("outcome", "record", "problem", "same_rows", "same_rewriting", "same_history", "row_count"),
         [

@@ -48,7 +48,7 @@ def replicate_command(
 
     Chunks that are new, that come late and that were written to again are found. Each is one transaction:
     it can be interrupted at any time, and goes on where it was. SIGINT and SIGTERM let it finish the chunk at
-    hand. A lost connection is made anew.
+    hand. A lost connection is opened again.
     """
     if dry_run:
         with connect(url) as connection:

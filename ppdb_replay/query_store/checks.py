@@ -1,4 +1,4 @@
-"""Stored queries are run again, and moved to the texts of newer software (RDA recommendations 13, 14)."""
+"""Replays stored queries, and moves them to the texts of newer software (RDA recommendations 13, 14)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from adql import Metadata, parse
-from adql.dialect import dialect_named
 from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, readable_refusals
-from ppdb_replay.replaying.catalog import catalog_at
-from ppdb_replay.replaying.execution import Connection, one_snapshot
+from ppdb_replay.replaying.execution import Connection
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import Verification, replay, verify_record
+from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.rewriting.as_of import as_of
 from tapdb import __version__
 from tapdb.errors import TapdbError
@@ -24,7 +22,7 @@ _NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class StoredCheck:
-    """What came of running a stored query again.
+    """Outcome of replaying a stored query.
 
     Parameters
     ----------
@@ -50,7 +48,7 @@ class StoredCheck:
 def check_stored(
     connection: Connection, pids: Iterable[str] | None = None, *, published: Metadata | None = None
 ) -> Iterator[StoredCheck]:
-    """Run stored queries again, one after the other, and yield what came of each.
+    """Replay stored queries, one after the other, and yield the outcome of each.
 
     Parameters
     ----------
@@ -66,8 +64,9 @@ def check_stored(
     PpdbNotReadyError
         The database has no query store.
     StoredQueryUnknownError
-        There is none of a name that was given.
+        A name that was given is not found.
     """
+    replayer = Replayer(connection, published=published)
     for pid in list_pids(connection) if pids is None else pids:
         record = find_stored(connection, pid).record
         if record.uploads:
@@ -75,7 +74,7 @@ def check_stored(
             yield StoredCheck(pid, "skipped", f"it needs {names} to be uploaded")
             continue
         try:
-            found = verify_record(connection, record, published=published)
+            found = replayer.verify(record)
         except (TapdbError, psycopg.Error) as error:
             yield StoredCheck(pid, "failed", " ".join(str(error).split()))
             continue
@@ -83,7 +82,7 @@ def check_stored(
 
 
 def note_check(connection: Connection, check: StoredCheck) -> None:
-    """Keep in the database what came of a check.
+    """Store the outcome of a check in the database.
 
     Parameters
     ----------
@@ -95,7 +94,7 @@ def note_check(connection: Connection, check: StoredCheck) -> None:
     Raises
     ------
     QueryStoreRefusedError
-        This user may not.
+        The current user lacks the privilege.
     """
     with readable_refusals(), connection.transaction():
         connection.execute(_NOTE, [check.pid, _SOFTWARE, check.outcome, check.problem])
@@ -124,14 +123,15 @@ def migrate_stored(
     QueryStoreRefusedError
         This user may add no revisions.
     """
+    replayer = Replayer(connection, published=published)
     for pid in list_pids(connection):
         record = find_stored(connection, pid).record
         if record.uploads:
             yield StoredCheck(pid, "skipped", f"it needs {', '.join(record.uploads)} to be uploaded")
             continue
         try:
-            newer = _rewritten(connection, record, published)
-            same = newer is None or replay(connection, newer, published=published).is_identical
+            newer = _rewritten(replayer, record)
+            same = newer is None or replayer.replay(newer).is_identical
         except (TapdbError, psycopg.Error) as error:
             yield StoredCheck(pid, "failed", " ".join(str(error).split()))
             continue
@@ -147,13 +147,10 @@ def migrate_stored(
             )
 
 
-def _rewritten(
-    connection: Connection, record: ReplayRecord, published: Metadata | None
-) -> ReplayRecord | None:
+def _rewritten(replayer: Replayer, record: ReplayRecord) -> ReplayRecord | None:
     """Return the record with the text that this software makes; `None` if it is the same."""
-    with one_snapshot(connection):
-        catalog = catalog_at(connection, record.snapshot.snapshot_id, published)
-    query = parse(record.natural, dialect=dialect_named(record.dialect))
+    catalog = replayer.catalog_of(record)
+    query = parse(record.natural, dialect=record.request.dialect)
     text = str(as_of(query, record.snapshot, catalog))
     if text == record.repeatable:
         return None

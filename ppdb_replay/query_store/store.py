@@ -13,7 +13,6 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from adql import Metadata, TableMetadata, parse
-from adql.dialect import dialect_named
 from ppdb_replay.errors import (
     NotCitableError,
     PpdbNotReadyError,
@@ -22,24 +21,23 @@ from ppdb_replay.errors import (
     StoredQueryUnknownError,
 )
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
-from ppdb_replay.replaying.catalog import catalog_at
-from ppdb_replay.replaying.execution import Connection, one_snapshot
+from ppdb_replay.replaying.execution import Connection
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replay import verify_record
+from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
-from ppdb_replay.votable.reader import read_votable_record
+from ppdb_replay.votable.file_record import read_votable_record
 
 
 @contextmanager
 def readable_refusals() -> Iterator[None]:
-    """Raise an error of ours where the store is not there, or not open to whoever is connected.
+    """Raise a PPDB error if the store is missing or the current user may not use it.
 
     Raises
     ------
     PpdbNotReadyError
         The database has no query store.
     QueryStoreRefusedError
-        Whoever is connected may not, or the server is a copy that is only read.
+        The current user lacks the privilege, or the server is a read-only standby.
     """
     try:
         yield
@@ -72,10 +70,9 @@ def store_query(
     published: Metadata | None = None,
     uploads: Iterable[TableMetadata] = (),
 ) -> StoredQuery:
-    """Return the stored query of a record; it is run again first, and stored if it is not there yet.
+    """Replay a record, store its query unless it is stored already, and return the stored query.
 
-    The same query with the same result has one identifier, at whatever snapshots it was asked (RDA
-    recommendation 8).
+    The same query with the same result has one identifier, at all snapshots (RDA recommendation 8).
 
     Parameters
     ----------
@@ -92,21 +89,20 @@ def store_query(
     AdqlError
         The query cannot be used with the tables that are there.
     NotCitableError
-        The result is no one that comes again, or does not come again.
+        The result is not repeatable, or replaying it returned other rows.
     PpdbNotReadyError
         The database has no query store, or no versioned tables.
     QueryStoreRefusedError
-        This user may not.
+        The current user lacks the privilege.
     SnapshotUnknownError
         The database has no such snapshot, or it was made at another time.
     UploadChangedError
         An uploaded table is not there, or not the one of the record.
     """
-    given = tuple(uploads)
-    _require_repeatable(connection, record, published, given)
-    with one_snapshot(connection):
-        catalog = catalog_at(connection, record.snapshot.snapshot_id, published).with_tables(given)
-    text = normalised(parse(record.natural, dialect=dialect_named(record.dialect)), catalog)
+    replayer = Replayer(connection, published=published, uploads=uploads)
+    _require_repeatable(replayer, record)
+    catalog = replayer.catalog_of(record)
+    text = normalised(parse(record.natural, dialect=record.request.dialect), catalog)
     with connection.transaction():
         stored = make_stored_query(record, text, read_collection(connection))
         known = _find(connection, stored.pid)
@@ -180,7 +176,7 @@ def change_collection(connection: Connection, collection: Collection) -> None:
     PpdbNotReadyError
         The database has no query store.
     QueryStoreRefusedError
-        This user may not.
+        The current user lacks the privilege.
     """
     values = asdict(collection)
     assignments = sql.SQL(", ").join(
@@ -207,7 +203,7 @@ def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None
     NotCitableError
         The record is that of another result.
     QueryStoreRefusedError
-        This user may not.
+        The current user lacks the privilege.
     """
     stored = find_stored(connection, pid).record
     if (stored.natural, stored.snapshot, stored.digest) != (record.natural, record.snapshot, record.digest):
@@ -218,15 +214,10 @@ def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None
         connection.execute(_REVISE, values)
 
 
-def _require_repeatable(
-    connection: Connection,
-    record: ReplayRecord,
-    published: Metadata | None,
-    uploads: tuple[TableMetadata, ...],
-) -> None:
+def _require_repeatable(replayer: Replayer, record: ReplayRecord) -> None:
     if record.guarantee.level is Level.NONE:
         raise NotCitableError("it cannot be repeated: " + "; ".join(record.guarantee.reasons))
-    found = verify_record(connection, record, published=published, uploads=uploads)
+    found = replayer.verify(record)
     if not found.same_rewriting:
         raise NotCitableError("its repeatable text is not that of its natural one; capture it again")
     if not found.same_rows:

@@ -1,4 +1,4 @@
-"""A published query: its identifier, its citation, and what a landing page shows. Nothing is read here."""
+"""A stored query: its identifier, its citation, and what a landing page shows. Nothing is read here."""
 
 import base64
 import hashlib
@@ -61,7 +61,7 @@ class StoredQuery:
     landing
         What a landing page shows, as JSON.
     record
-        What it takes to repeat it.
+        Record that repeats it.
     """
 
     pid: str
@@ -81,8 +81,8 @@ class StoredQuery:
 def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
     """Return the identifier of a query and its result: the same for the same ones (RDA recommendation 8).
 
-    The snapshot does not count: a query that returned the same at two of them has one identifier. Whoever
-    moves the database elsewhere mints the same ones again.
+    The snapshot does not count: a query that returned the same at two of them has one identifier.
+    A database that is moved elsewhere mints the same identifiers.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""Queries with their records: captured, and run again.
+"""Queries with their records: captured and replayed.
 
-`digest` and `record` say what a result was, `catalog` what queries can name, `execution` runs them in
-one snapshot, `replay` is what users call.
+`record` and `digest` say what a result was, `catalog` says what queries can name, `execution` runs them
+in one snapshot, `replayer` is what users call.
 """

@@ -22,6 +22,7 @@ from ppdb_replay.rewriting.version_catalog import (
     build_catalog,
 )
 from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.versions.clock import read_clock_row
 from tapdb.sources import read_query
 
 HISTORY_SCHEMA = "ppdb_history"
@@ -70,7 +71,7 @@ def read_catalog(
         The database has no versioned tables.
     """
     try:
-        # Whatever kind of cursor the connection makes by itself.
+        # The connection's own row factory does not count.
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             statement = read_query("ppdb.versioned_columns").encode()
             rows = cursor.execute(statement, {"snapshot": snapshot_id}).fetchall()
@@ -184,17 +185,7 @@ def read_clock(connection: Connection, published: Metadata | None = None) -> Clo
     PpdbNotReadyError
         The database has no versioned tables.
     """
-    try:
-        row = _row(connection, "ppdb.clock", None)
-    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-        raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
-        ) from error
-    if row is None:
-        raise PpdbNotReadyError(
-            "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
-        )
-    snapshot_id, t_mjd_tai, digest, changed, count = row
+    snapshot_id, t_mjd_tai, digest, changed, count = read_clock_row(connection, _text("ppdb.clock"))
     catalog = _catalog(connection, snapshot_id, published, (changed, count))
     return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
 

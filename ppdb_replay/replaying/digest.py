@@ -41,7 +41,7 @@ def digest_of_result(
 
 
 def digest_of_set(columns: Sequence[OutputColumn], rows: Iterable[_Row]) -> str:
-    """Return the digest of a table, whatever the order of its rows.
+    """Return the digest of a table, independent of the order of its rows.
 
     Parameters
     ----------

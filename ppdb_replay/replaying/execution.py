@@ -14,11 +14,11 @@ from adql import Limits, OutputColumn, Query, Server, to_postgres
 from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
 from ppdb_replay.replaying.catalog import ClockReading
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from tap_query.execute import Session, fetch
+from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 
@@ -32,34 +32,15 @@ _SESSION = Session(read_only=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the database returned.
-
-    Parameters
-    ----------
-    columns
-        Columns of the result.
-    rows
-        Rows, in order.
-    overflow
-        Whether there are more rows than MAXREC.
-    """
-
-    columns: tuple[OutputColumn, ...]
-    rows: Rows
-    overflow: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The answer to a query.
+class RecordedResult:
+    """The answer to a query, with its record.
 
     Parameters
     ----------
     rows
         Its rows, in order.
     record
-        What it takes to get them again.
+        Record that repeats them.
     digest
         Digest of these rows; that of the record if they are the same.
     """
@@ -98,14 +79,7 @@ def _execute(connection: Connection, statements: str) -> None:
         cursor.execute(statements.encode())
 
 
-def answer(
-    connection: Connection,
-    query: Query,
-    catalog: VersionCatalog,
-    *,
-    max_rows: int | None,
-    exact_sums: bool,
-) -> Answer:
+def answer(connection: Connection, query: Query, catalog: VersionCatalog, request: Request) -> QueryResult:
     """Return what a database returns to a query.
 
     Raises
@@ -115,11 +89,10 @@ def answer(
     QueryFailedError
         The database stops with an error.
     """
-    limits = Limits(max_rows=max_rows)
-    compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=exact_sums))
+    limits = Limits(max_rows=request.max_rows)
+    compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
-    result = fetch(connection, compiled, max_rows=max_rows, session=_SESSION)
-    return Answer(result.columns, result.rows, result.overflow)
+    return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:
@@ -144,11 +117,10 @@ def make_record(
     query: Query,
     repeatable: Query,
     clock: ClockReading,
-    answered: Answer,
+    answered: QueryResult,
     *,
     uploads: Mapping[str, str],
-    max_rows: int | None,
-    exact_sums: bool,
+    request: Request,
 ) -> ReplayRecord:
     """Return the record of an answer.
 
@@ -160,10 +132,12 @@ def make_record(
         The snapshot, and all that the query can name.
     answered
         The answer.
-    uploads, max_rows, exact_sums
-        As in `ppdb_replay.replaying.record.ReplayRecord`.
+    uploads
+        Digests of the uploaded tables that the query names, by name.
+    request
+        How it was answered.
     """
-    guarantee = classify(query, clock.catalog, exact_sums=exact_sums)
+    guarantee = classify(query, clock.catalog, exact_sums=request.exact_sums)
     columns, rows = answered.columns, answered.rows
     return ReplayRecord(
         natural=str(query) if query.text is None else query.text,
@@ -175,10 +149,10 @@ def make_record(
         digest=digest_of_result(columns, rows, without=guarantee.approximate_columns),
         columns=columns,
         row_count=len(rows),
-        max_rows=max_rows,
+        max_rows=request.max_rows,
         overflow=answered.overflow,
         uploads=uploads,
-        exact_sums=exact_sums,
+        exact_sums=request.exact_sums,
         dialect=query.dialect.name,
         software=_SOFTWARE,
     )

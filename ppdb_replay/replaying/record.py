@@ -1,4 +1,4 @@
-"""The record of a result: all that it takes to get it again, and to tell that it is the same."""
+"""The record of a result: all that replaying it and comparing the rows needs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,33 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from adql import OutputColumn
+from adql import RUBIN, Dialect, OutputColumn
+from adql.dialect import dialect_named
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.rewriting.classify import Guarantee, Level
 from ppdb_replay.snapshot import Snapshot
 
 FORMAT = "tapdb-replay-record/1"
 """What a record in JSON says of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to answer a query.
+
+    Parameters
+    ----------
+    max_rows
+        MAXREC: maximum number of rows; `None` for all.
+    exact_sums
+        Whether to add floating-point numbers up in a fixed order, which makes such sums repeatable.
+    dialect
+        Dialect of ADQL.
+    """
+
+    max_rows: int | None = None
+    exact_sums: bool = False
+    dialect: Dialect = RUBIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +51,7 @@ class ReplayRecord:
         What the tables were.
     snapshot_digest
         Digest of all versions that the tables had then, hexadecimal, of the chain that ``tapdb ppdb verify``
-        follows; empty if it was not asked for.
+        follows; empty if it was not computed.
     schema_version
         Which columns they had.
     guarantee
@@ -43,7 +63,7 @@ class ReplayRecord:
     row_count
         Number of rows.
     max_rows
-        MAXREC of the request; `None` if it had none.
+        MAXREC of the request; `None` if not limited.
     overflow
         Whether there were more rows than that.
     uploads
@@ -72,13 +92,18 @@ class ReplayRecord:
     dialect: str = "rubin"
     software: str = ""
 
+    @property
+    def request(self) -> Request:
+        """How the query was answered."""
+        return Request(self.max_rows, self.exact_sums, dialect_named(self.dialect))
+
     def to_json(self) -> str:
         """Return the record as JSON, always the same text for the same record."""
         content = {of.name: getattr(self, of.name) for of in fields(self)}
         content |= {
             "snapshot": asdict(self.snapshot),
             "guarantee": asdict(self.guarantee),
-            "columns": [_without_nothing(asdict(column)) for column in self.columns],
+            "columns": [_drop_none(asdict(column)) for column in self.columns],
             "uploads": dict(self.uploads),
             "format": FORMAT,
         }
@@ -122,5 +147,5 @@ def _values(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _without_nothing(values: dict[str, Any]) -> dict[str, Any]:
+def _drop_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}

@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import yaml
 
+from ppdb_replay.errors import (
+    ApdbNotReadableError,
+    ApdbUnavailableError,
+    ReplicationPackageError,
+)
 from ppdb_replay.replication.chunk import (
     REPLICATED,
     Chunk,
@@ -24,11 +29,6 @@ from ppdb_replay.replication.chunk import (
     UpdateRecord,
     attributed_records,
     convert_records,
-)
-from ppdb_replay.replication.errors import (
-    ApdbNotReadableError,
-    ApdbUnavailableError,
-    ReplicationPackageError,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _with_attributed(records: tuple[UpdateRecord, ...], sources: TableRows) -> t
 
 
 def _mjd_tai(value: Any) -> float:
-    """Return a time of an APDB as MJD: a number is one; a timestamp is TAI, whatever zone it says."""
+    """Return a time of an APDB as MJD: a number is one; a timestamp is TAI, and its zone is ignored."""
     if isinstance(value, dt.datetime):
         return value.replace(tzinfo=dt.UTC).timestamp() / 86_400.0 + _UNIX_EPOCH_MJD
     return float(value)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ppdb_replay.replication.errors import UnknownUpdateRecordError
+from ppdb_replay.errors import UnknownUpdateRecordError
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbUpdateRecord

@@ -145,7 +145,7 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
 
 
 def _stage(cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData) -> None:
-    """Fill the temporary tables; nobody waits for this."""
+    """Fill the temporary tables, without a lock that others wait for."""
     for name in REPLICATED:
         columns = writer.target.columns[name]
         _copy(cursor, writer.statements.copies[name], _ordered(data.tables[name], columns))

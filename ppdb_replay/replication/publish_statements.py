@@ -230,7 +230,7 @@ class PublishStatements:
     Attributes
     ----------
     stages
-        Make the temporary tables, anew if they are there.
+        Make the temporary tables, replacing those that exist.
     copies
         Fill them, by the name of the table.
     analyses

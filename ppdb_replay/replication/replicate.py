@@ -1,4 +1,4 @@
-"""Replication of chunks from an APDB, once or until it is told to stop."""
+"""Replicates chunks from an APDB, once or until stopped."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from ppdb_replay.errors import BusyConnectionError, PpdbRefusedError
 from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
 from ppdb_replay.replication.chunk import ChunkData, PlannedChunk, Reason, plan_chunks
 from ppdb_replay.replication.chunk_writer import ChunkWriter, CopiedChunk, open_writer, write_chunk
-from ppdb_replay.replication.errors import BusyConnectionError, PpdbRefusedError
 from ppdb_replay.replication.target import find_target
 
 _LOOK_S = 0.1
@@ -132,7 +132,7 @@ def replicate(
 ) -> tuple[CopiedChunk, ...]:
     """Copy the chunks of an APDB that are new, late or touched again; return what was done.
 
-    Each chunk is one transaction. Whatever happens, chunks are in the PPDB whole or not at all, and the next
+    Each chunk is one transaction. Chunks are in the PPDB whole or not at all, and the next
     call goes on. Several replicators may work at once.
 
     Parameters
@@ -159,7 +159,7 @@ def replicate(
     PpdbRefusedError
         Raised if PostgreSQL refuses a chunk or does not let one read or write at all.
     psycopg.OperationalError
-        Raised if the connection to the PPDB is lost; `ppdb_replay.replication.service.follow` connects anew.
+        Raised if the connection to the PPDB is lost; `ppdb_replay.replication.service.follow` reconnects.
     """
     _require_idle(connection)
     with _refusals("to be read"), connection.transaction():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from ppdb_replay.replication.errors import ApdbUnavailableError
+from ppdb_replay.errors import ApdbUnavailableError
 from ppdb_replay.replication.replicate import Progress, StopRequest, replicate
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import checked_connection, driver_connection
@@ -39,7 +39,7 @@ def connect(url: str | None = None) -> Iterator[psycopg.Connection[Any]]:
     """
     with checked_connection(url, application_name="tapdb ppdb replicate") as session:
         connection = driver_connection(session)
-        # Whatever SQLAlchemy has asked the server is done with.
+        # End the transaction that SQLAlchemy began.
         connection.rollback()
         yield connection
 
@@ -56,7 +56,7 @@ def follow(
 ) -> int:
     """Copy chunks as they come, until told to stop; return how many were copied.
 
-    A connection that is lost is made anew after a pause, which grows to a minute while nothing helps.
+    A lost connection is opened again after a pause, which grows to a minute while attempts fail.
 
     Parameters
     ----------

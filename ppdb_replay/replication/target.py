@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from ppdb_replay.errors import ReplicationSchemaError
 from ppdb_replay.replication.chunk import REPLICATED
-from ppdb_replay.replication.errors import ReplicationSchemaError
 
 _CHUNK_COLUMNS = {"apdb_replica_chunk", "apdb_replica_subchunk"}
 _CHUNKS = "PpdbReplicaChunk"
@@ -141,7 +141,7 @@ def read_target(connection: psycopg.Connection[Any], schema: str) -> dict[str, t
 def compare_columns(
     found: Mapping[str, Sequence[TargetColumn]], apdb_columns: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
-    """Return one line for everything in which a PPDB cannot take what an APDB has.
+    """Return one line for each column in which a PPDB does not fit an APDB.
 
     A column of the PPDB alone is fine if it may be NULL or has a default. The number of the chunk, which an
     APDB adds to each row (one in Cassandra adds that of a part of it, too), is written where the PPDB has a

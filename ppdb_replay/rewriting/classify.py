@@ -1,4 +1,4 @@
-"""How far a result can be had again: exact, exact as a set, or approximate in some columns."""
+"""How far a result can be repeated: exact, exact as a set, or approximate in some columns."""
 
 import hashlib
 from dataclasses import dataclass, fields, replace
@@ -162,7 +162,7 @@ def _adds_floats(node: Node) -> bool:
 
 
 class Level(StrEnum):
-    """How much of a result comes again, the most first.
+    """How much of a result is repeatable, the most first.
 
     `EXACT`: every row, every value, in the same order. `EXACT_EXCEPT_FLOAT_SUMS`: the same, but for the last
     digits of sums and means of floating-point numbers. `PARTIAL`: as far as it depends on versioned tables.
@@ -260,19 +260,19 @@ def _functions(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]
 def _tables(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]:
     return [
         (Level.PARTIAL, reason)
-        for table, published in named_tables(query, catalog)
-        if (reason := _not_versioned(table, published, catalog))
+        for table, meant in named_tables(query, catalog)
+        if (reason := _not_versioned(table, meant, catalog))
     ]
 
 
-def _not_versioned(table: Table, published: TableMetadata | None, catalog: VersionCatalog) -> str:
+def _not_versioned(table: Table, meant: TableMetadata | None, catalog: VersionCatalog) -> str:
     name = ".".join(part.text for part in table.name)
-    if published is None and table.name[0].text.upper() != "TAP_UPLOAD":
+    if meant is None and table.name[0].text.upper() != "TAP_UPLOAD":
         return f"table {name} is not published here"
-    if published is None or published.is_upload:
+    if meant is None or meant.is_upload:
         return f"{name} is an upload: it has to be uploaded again, unchanged"
-    if catalog.versioned(published) is None and catalog.versions(published) is None:
-        return f"table {'.'.join(published.name)} is not versioned"
+    if catalog.versioned(meant) is None and catalog.versions(meant) is None:
+        return f"table {'.'.join(meant.name)} is not versioned"
     return ""
 
 
@@ -315,9 +315,9 @@ def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, Tab
 
 
 def _can_be_checked(query: Query, catalog: VersionCatalog) -> bool:
-    """Return whether all tables and functions are known; otherwise nothing is exact anyhow."""
+    """Return whether all tables and functions are known; otherwise no result is exact."""
     functions = {function.name.lower() for function in query.dialect.functions}
-    return all(published is not None for _, published in named_tables(query, catalog)) and all(
+    return all(meant is not None for _, meant in named_tables(query, catalog)) and all(
         not node.is_user_defined
         or node.name.lower() in functions
         or catalog.metadata.find_function(node.name) is not None
@@ -339,8 +339,8 @@ def normalised(query: Query, catalog: VersionCatalog) -> str:
     catalog
         The published tables.
     """
-    published = {id(node): table for node, table in named_tables(query, catalog) if table is not None}
-    named = transform(query, lambda node: _table(node, published))
+    meant = {id(node): table for node, table in named_tables(query, catalog) if table is not None}
+    named = transform(query, lambda node: _table(node, meant))
     return str(transform(named, _plain))
 
 
@@ -349,8 +349,8 @@ def query_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _table(node: Node, published: dict[int, TableMetadata]) -> Node:
-    table = published.get(id(node))
+def _table(node: Node, meant: dict[int, TableMetadata]) -> Node:
+    table = meant.get(id(node))
     if table is None or not isinstance(node, Table) or len(node.name) == len(table.name):
         return node
     return replace(node, name=tuple(map(identifier_of, table.name)))

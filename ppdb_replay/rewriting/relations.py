@@ -104,17 +104,17 @@ class Surroundings:
         if self.names_common_table(table):
             columns = next(columns for name, columns in self.common if same_name(name, table.name[0]))
             return Relation((table.name[0].text,), table.alias, columns)
-        published = self.catalog.find(table.name)
-        if published is None:
+        meant = self.catalog.find(table.name)
+        if meant is None:
             return Relation(tuple(part.text for part in table.name), table.alias, None)
-        natural, history = self.catalog.versioned(published), self.catalog.versions(published)
+        natural, history = self.catalog.versioned(meant), self.catalog.versions(meant)
         key: tuple[str, ...] = ()
         if natural is not None:
             key = natural.key
         elif history is not None and history.key:
             key = (*history.key, SNAP_FROM)
-        shown = self.catalog.shown(published)
-        return Relation(published.name, table.alias, shown, key)
+        shown = self.catalog.shown(meant)
+        return Relation(meant.name, table.alias, shown, key)
 
     def _key(self, body: Body) -> tuple[str, ...]:
         """Return the key that a subquery has from its only table, if it shows it."""

@@ -155,8 +155,8 @@ class _Namer:
         name = None if node.alias is not None else self._versioned(node, self.common)
         if name is None:
             written = tuple(part.text for part in node.name)
-            published = None if _names_common_table(node, self.common) else self._catalog.find(node.name)
-            return node, [_Relation(written if published is None else published.name, node.alias)]
+            meant = None if _names_common_table(node, self.common) else self._catalog.find(node.name)
+            return node, [_Relation(written if meant is None else meant.name, node.alias)]
         own = node.name[-1]
         alias = Identifier(self._changed[name], own.quoted) if name in self._changed else own
         return replace(node, alias=alias), [_Relation(name, None, alias)]
@@ -177,11 +177,11 @@ class _Namer:
         """Return the published name of a table with versions; `None` for all others."""
         if _names_common_table(node, common):
             return None
-        published = self._catalog.find(node.name)
-        if published is None:
+        meant = self._catalog.find(node.name)
+        if meant is None:
             return None
-        known = self._catalog.versioned(published) or self._catalog.versions(published)
-        return None if known is None else published.name
+        known = self._catalog.versioned(meant) or self._catalog.versions(meant)
+        return None if known is None else meant.name
 
 
 def _names_common_table(node: Table, common: Iterable[Identifier]) -> bool:

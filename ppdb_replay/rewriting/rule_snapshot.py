@@ -26,8 +26,8 @@ from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import (
     SNAP_FROM,
     SNAP_TO,
+    NaturalTable,
     VersionCatalog,
-    VersionedTable,
     column_identifiers,
     snapshot_seen,
 )
@@ -52,7 +52,7 @@ class Wanted:
         """Return whether a column is needed."""
         return self.names is None or name.lower() in self.names
 
-    def columns_of(self, table: VersionedTable) -> tuple[Identifier, ...]:
+    def columns_of(self, table: NaturalTable) -> tuple[Identifier, ...]:
         """Return the columns of a versioned table that are needed, in its order; at least one."""
         found = [name for name in table.columns if self.has(name)]
         # COUNT(*) needs none, and a SELECT must have one.
@@ -157,12 +157,12 @@ class _Replacer:
     def _table(self, node: Table, stars: list[AllColumns], *, natural: bool) -> TableReference:
         if self.surroundings.names_common_table(node):
             return node
-        published = self.surroundings.catalog.find(node.name)
-        if published is None:
+        meant = self.surroundings.catalog.find(node.name)
+        if meant is None:
             return node
         alias = node.name[-1] if node.alias is None else node.alias
         everything = natural or any(not star.table or same_name(star.table[-1], alias) for star in stars)
-        query = self._subquery(published, Wanted(None) if everything else self._used)
+        query = self._subquery(meant, Wanted(None) if everything else self._used)
         return node if query is None else DerivedTable(query, alias, at=node.at)
 
 
@@ -191,11 +191,11 @@ def fix_snapshot(query: Query, catalog: VersionCatalog, snapshot_id: int) -> Que
     snap_from <= 41 AND snap_to > 41) AS o`` in a query that uses these two columns.
     """
 
-    def subquery(published: TableMetadata, wanted: Wanted) -> Query | None:
-        natural = catalog.versioned(published)
+    def subquery(meant: TableMetadata, wanted: Wanted) -> Query | None:
+        natural = catalog.versioned(meant)
         if natural is not None:
             return Query(_visible(natural, wanted, snapshot_id))
-        history = catalog.versions(published)
+        history = catalog.versions(meant)
         return None if history is None else _known(history, wanted, snapshot_id)
 
     def stays(select: Select) -> bool:
@@ -205,13 +205,13 @@ def fix_snapshot(query: Query, catalog: VersionCatalog, snapshot_id: int) -> Que
     return replace_tables(query, catalog, subquery, stays=stays)
 
 
-def _visible(table: VersionedTable, wanted: Wanted, snapshot_id: int) -> Select:
+def _visible(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> Select:
     """Return the rows that are visible at a snapshot."""
     where = And((_compare(_FROM, "<=", snapshot_id), _compare(_TO, ">", snapshot_id)))
     return _select_from(table, _outputs(wanted.columns_of(table)), where)
 
 
-def _known(table: VersionedTable, wanted: Wanted, snapshot_id: int) -> Query:
+def _known(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> Query:
     """Return all versions that were known at a snapshot."""
     columns = _outputs((*wanted.columns_of(table), _FROM))
     begun = _compare(_FROM, "<=", snapshot_id)
@@ -229,7 +229,7 @@ def _compare(name: Identifier, operator: str, snapshot_id: int) -> Comparison:
     return Comparison(Column(name), operator, Number(str(snapshot_id)))
 
 
-def _select_from(table: VersionedTable, items: tuple[Output, ...], where: Condition) -> Select:
+def _select_from(table: NaturalTable, items: tuple[Output, ...], where: Condition) -> Select:
     return Select(items, (Table(column_identifiers(table.history)),), where=where)
 
 

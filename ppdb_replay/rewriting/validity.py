@@ -23,7 +23,7 @@ from adql.tree import (
 )
 from ppdb_replay.rewriting.rule_alias import name_tables
 from ppdb_replay.rewriting.rule_snapshot import Wanted, replace_tables
-from ppdb_replay.rewriting.version_catalog import Validity, VersionCatalog, VersionedTable, column_identifiers
+from ppdb_replay.rewriting.version_catalog import NaturalTable, Validity, VersionCatalog, column_identifiers
 
 # Day 0 of MJD; a TAI timestamp has no zone.
 _MJD_EPOCH = datetime(1858, 11, 17)  # noqa: DTZ001
@@ -34,7 +34,7 @@ _VALID = Identifier("valid_version")
 def validity_at(query: Query, t_mjd_tai: float, catalog: VersionCatalog) -> Query:
     """Return a query that sees of each natural table the rows valid at a time: start <= time < end.
 
-    A row without an end is valid for ever. In a schema that has no end of validity, a row is valid until the
+    A row without an end stays valid. In a schema that has no end of validity, a row is valid until the
     next one of its object begins; if the table then holds the latest rows alone, objects whose row began
     later are missing. Tables without validity, tables of versions and all others stay as they are.
 
@@ -56,8 +56,8 @@ def validity_at(query: Query, t_mjd_tai: float, catalog: VersionCatalog) -> Quer
         The name of a table can mean a versioned table and another one.
     """
 
-    def subquery(published: TableMetadata, wanted: Wanted) -> Query | None:
-        table = catalog.versioned(published)
+    def subquery(meant: TableMetadata, wanted: Wanted) -> Query | None:
+        table = catalog.versioned(meant)
         if table is None or table.validity is None:
             return None
         time = _literal(table.validity, t_mjd_tai)
@@ -87,7 +87,7 @@ def _interval(validity: Validity, time: Expression) -> Condition:
 
 
 def _newest(
-    table: VersionedTable, validity: Validity, columns: tuple[Identifier, ...], time: Expression
+    table: NaturalTable, validity: Validity, columns: tuple[Identifier, ...], time: Expression
 ) -> Select:
     """Return the rows that began by a time, without those that another row of the object has replaced."""
     name = column_identifiers(table.name)

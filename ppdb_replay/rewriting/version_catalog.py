@@ -99,7 +99,7 @@ class ClockFunction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionedTable:
+class NaturalTable:
     """A table whose rows know by which snapshots they can be seen.
 
     Parameters
@@ -139,12 +139,12 @@ class VersionCatalog:
         Version of the schema, as a replay record names it.
     """
 
-    tables: tuple[VersionedTable, ...]
+    tables: tuple[NaturalTable, ...]
     metadata: Metadata
     clocks: tuple[ClockFunction, ...] = ()
     schema_version: str = ""
-    _natural: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
-    _history: Mapping[tuple[str, ...], VersionedTable] = field(init=False, compare=False, repr=False)
+    _natural: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
+    _history: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -176,11 +176,11 @@ class VersionCatalog:
             raise AdqlNameError(f"table {shown} is ambiguous", f"it can be {known}")
         return found[0] if len(found) == 1 else None
 
-    def versioned(self, table: TableMetadata) -> VersionedTable | None:
+    def versioned(self, table: TableMetadata) -> NaturalTable | None:
         """Return the versioned table whose natural name a published table has."""
         return self._natural.get(table.name)
 
-    def versions(self, table: TableMetadata) -> VersionedTable | None:
+    def versions(self, table: TableMetadata) -> NaturalTable | None:
         """Return the versioned table whose history a published table is."""
         return self._history.get(table.name)
 
@@ -233,12 +233,12 @@ def build_catalog(
         if table.name[-2:-1] == (natural_schema,) and table.name[-1] in histories
     )
     hidden = {table.history for table in tables}
-    published = tuple(
+    marked = tuple(
         replace(table, by_full_name=True) if table.name in hidden else table for table in metadata.tables
     )
     return VersionCatalog(
         tables=tables,
-        metadata=Metadata(published, metadata.functions),
+        metadata=Metadata(marked, metadata.functions),
         clocks=tuple(clocks),
         schema_version=schema_version,
     )
@@ -251,11 +251,11 @@ def column_identifiers(names: Iterable[str]) -> tuple[Identifier, ...]:
 
 def _versioned(
     table: TableMetadata, history: TableMetadata, keys: Mapping[str, tuple[str, ...]]
-) -> VersionedTable:
+) -> NaturalTable:
     names = _names(table)
     wanted = keys.get(table.name[-1], ())
     key = tuple(name for name in wanted if name in names)
-    return VersionedTable(
+    return NaturalTable(
         name=table.name,
         history=history.name,
         columns=tuple(column.name for column in table.columns if column.name not in (SNAP_FROM, SNAP_TO)),
@@ -276,7 +276,7 @@ def _names(table: TableMetadata) -> set[str]:
 
 
 def snapshot_seen(select: Select) -> int | None:
-    """Return the snapshot that a SELECT over one table of versions sees by itself, now and for ever.
+    """Return the snapshot that a SELECT over one table of versions always sees by itself.
 
     `None` if what it returns can change; a row's ``snap_to`` does, once, when the row is replaced.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.rows import tuple_row
 
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
 from ppdb_replay.snapshot import Snapshot
@@ -25,8 +26,27 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     PpdbNotReadyError
         Raised if the database has no clock.
     """
+    return _snapshot(read_clock_row(connection, b"SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock"))
+
+
+def read_clock_row(connection: psycopg.Connection[Any], statement: bytes) -> tuple[Any, ...]:
+    """Return the one row of a statement that reads the clock.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    statement
+        SELECT over the clock.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock.
+    """
     try:
-        row = connection.execute("SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock").fetchone()
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            row = cursor.execute(statement).fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
             "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
@@ -35,14 +55,14 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
         raise PpdbNotReadyError(
             "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
         )
-    return _snapshot(row)
+    return row
 
 
 def snapshot_at(connection: psycopg.Connection[Any], t_mjd_tai: float) -> Snapshot:
     """Return the snapshot that was the newest one at a time: the last one that is not later.
 
-    A time after the newest snapshot is asked for under the lock of the clock: whoever writes at that moment
-    is waited for, since it may be about to commit a snapshot of an earlier time.
+    A time after the newest snapshot is looked up under the lock of the clock. This waits for a running
+    writer, which may be about to commit a snapshot of an earlier time.
 
     Parameters
     ----------

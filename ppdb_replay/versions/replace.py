@@ -1,7 +1,7 @@
 """Tables that arrive whole, such as SSObject and the tables of the MPC: what differs becomes new versions.
 
-A table of solar-system objects is computed anew every day, and most of its rows are as they were. Kept are
-versions of the rows that came, went or changed, not a copy of the table for each day.
+A table of solar-system objects is recomputed every day, and most of its rows do not change. Versions are kept
+of the rows that came, went or changed, not a copy of the table for each day.
 """
 
 from collections.abc import Iterable, Sequence

@@ -101,10 +101,10 @@ def trigger_statements(schema: str, name: str, arguments: Sequence[str]) -> tupl
 
 def guard_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:
     """Return the statements that make the triggers on the relations in ``ppdb_history``."""
-    published = f"{schema}.{name}"
+    current = f"{schema}.{name}"
     return (
-        *_triggers(sql.Identifier(HISTORY, closed_name(name)), _ON_CLOSED, published),
-        *_triggers(sql.Identifier(HISTORY, name), _ON_ALL, published),
+        *_triggers(sql.Identifier(HISTORY, closed_name(name)), _ON_CLOSED, current),
+        *_triggers(sql.Identifier(HISTORY, name), _ON_ALL, current),
     )
 
 
@@ -127,7 +127,7 @@ def drop_trigger_statements(schema: str, name: str, *, guards: bool = False) -> 
 
 
 def _triggers(
-    relation: sql.Composable, frames: dict[str, str], published: str, arguments: Sequence[str] = ()
+    relation: sql.Composable, frames: dict[str, str], current: str, arguments: Sequence[str] = ()
 ) -> Iterable[sql.Composed]:
     for name, frame in frames.items():
         yield sql.SQL("CREATE TRIGGER {} {}").format(
@@ -136,12 +136,12 @@ def _triggers(
                 table=relation,
                 arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
                 unseen=sql.Literal(
-                    f"{published} takes rows from statements only. Let a subscription of logical replication "
+                    f"{current} takes rows from statements only. Let a subscription of logical replication "
                     "write to a table beside it, and copy from there."
                 ),
-                use_delete=sql.Literal(f"DELETE keeps the versions of {published}."),
-                use_current=sql.Literal(f"Write to {published}."),
-                leave_alone=sql.Literal(f"Write to {published}: what ends there is kept here."),
+                use_delete=sql.Literal(f"DELETE keeps the versions of {current}."),
+                use_current=sql.Literal(f"Write to {current}."),
+                leave_alone=sql.Literal(f"Write to {current}: what ends there is kept here."),
             ),
         )
         # ALWAYS: a session that replicates (session_replication_role) must not pass by it.

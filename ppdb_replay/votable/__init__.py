@@ -1,1 +1,1 @@
-"""VOTables from which a result comes again: `writer` puts the record into them, `reader` takes it out."""
+"""VOTables that repeat a result: `writer` puts the record into them, `file_record` takes it out."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
 
-from ppdb_replay.replaying.execution import Result
+from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord
 from tapdb.votable import Document, Param, Service, plain_rows, written_fields
 from tapdb.votable import write_votable as write_document
@@ -86,7 +86,7 @@ class Publication:
     data_ivoid
         IVOA identifier of the data collection.
     requested_at
-        When it was asked for.
+        When the query was sent.
     """
 
     pid: str = ""
@@ -157,7 +157,7 @@ def _one_line(record: ReplayRecord) -> str:
 
 
 def write_votable(
-    result: Result,
+    result: RecordedResult,
     stream: IO[bytes],
     *,
     service: TapService | None = None,

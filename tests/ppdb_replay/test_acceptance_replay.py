@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from ppdb_replay import Result, capture, query_at, replay, verify_record
+from ppdb_replay import RecordedResult, capture, query_at, replay, verify_record
 from ppdb_replay.versions.clock import snapshot_at
 from ppdb_replay.versions.columns import add_column, drop_column
 from tapdb.postgres.engine import create_engine
@@ -74,7 +74,7 @@ def test_a1_results_captured_under_writers_are_those_of_their_snapshot_and_come_
     ppdb_database: sa.URL,
 ) -> None:
     during = 0
-    captured: list[Result] = []
+    captured: list[RecordedResult] = []
     with connect(ppdb_database) as connection:
         change(connection, 1)
         with writers(ppdb_database):
@@ -96,7 +96,7 @@ def test_a1_results_captured_under_writers_are_those_of_their_snapshot_and_come_
 
 
 def test_a6_a_time_means_the_same_rows_for_ever_even_if_it_was_just_now(ppdb_database: sa.URL) -> None:
-    asked: list[tuple[float, Result, int]] = []
+    asked: list[tuple[float, RecordedResult, int]] = []
     now = "SELECT tapdb.mjd_tai(clock_timestamp())"
     unlocked = "SELECT max(snapshot_id) FROM ppdb_history.snapshot WHERE t_mjd_tai <= %s"
     text = QUERIES[2]

@@ -158,9 +158,7 @@ def test_a_votable_holds_its_record(run: Run, tmp_path: Path, ppdb: Connection) 
     run("capture", QUERY, "--format", "votable", "-o", file, "--access-url", url)
     change(ppdb, 2)
     run("run", file, "--format", "votable", "-o", again, "--access-url", url)
-    first, second = (
-        Table.read(path, format="votable", use_names_over_ids=True) for path in (file, again)
-    )
+    first, second = (Table.read(path, format="votable", use_names_over_ids=True) for path in (file, again))
     assert len(first) == 5
     assert all(first["ra"] == second["ra"])
     assert (

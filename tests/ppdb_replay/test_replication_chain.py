@@ -14,7 +14,7 @@ from lsst.dax.apdb import ApdbReplica
 from lsst.dax.apdb.apdbSchema import ApdbTables
 
 from examples.apdb import Survey, make_visit, store_visit, update_all_kinds
-from ppdb_replay.replication.errors import BusyConnectionError
+from ppdb_replay.errors import BusyConnectionError
 from ppdb_replay.replication.replicate import Progress, plan_replication, replicate
 from tests.ppdb_replay.replication_oracle import Oracle, read_content
 

@@ -16,13 +16,13 @@ from lsst.dax.apdb import ApdbReplica
 from lsst.dax.apdb.sql import ApdbSql
 
 from examples.apdb import Survey, make_visit, store_visit
-from ppdb_replay.replication.apdb_source import list_chunks, open_apdb
-from ppdb_replay.replication.errors import (
+from ppdb_replay.errors import (
     ApdbNotReadableError,
     ApdbUnavailableError,
     PpdbRefusedError,
     ReplicationPackageError,
 )
+from ppdb_replay.replication.apdb_source import list_chunks, open_apdb
 from ppdb_replay.replication.replicate import replicate
 from tapdb.cli.root import main
 

@@ -15,6 +15,7 @@ from lsst.dax.apdb import (
     ApdbWithdrawDiaForcedSourceRecord,
 )
 
+from ppdb_replay.errors import UnknownUpdateRecordError
 from ppdb_replay.replication.chunk import (
     IMPLIED_ORDER,
     Chunk,
@@ -25,7 +26,6 @@ from ppdb_replay.replication.chunk import (
     convert_records,
     plan_chunks,
 )
-from ppdb_replay.replication.errors import UnknownUpdateRecordError
 
 _CHUNKS = st.lists(
     st.builds(Chunk, st.integers(0, 40), st.floats(0, 100), st.integers(0, 3).map(lambda n: UUID(int=n))),

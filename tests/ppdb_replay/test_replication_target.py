@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from examples.apdb import Survey, store_visit, update_all_kinds
+from ppdb_replay.errors import PpdbRefusedError, ReplicationSchemaError
 from ppdb_replay.replication.apdb_source import read_columns
-from ppdb_replay.replication.errors import PpdbRefusedError, ReplicationSchemaError
 from ppdb_replay.replication.replicate import plan_replication, replicate
 from ppdb_replay.replication.target import TargetColumn, compare_columns, find_target, read_target
 from ppdb_replay.tables import read_schema, with_timestamps

@@ -26,7 +26,7 @@ from pyvo.dal.adhoc import DatalinkQuery
 from pyvo.dal.tap import TAPResults
 
 from adql import OutputColumn
-from ppdb_replay.votable.reader import record_of_votable
+from ppdb_replay.votable.file_record import record_of_votable
 from ppdb_replay.votable.writer import Publication, TapService, replay_infos
 from tapdb.errors import ValueWriteError
 from tests.plugins.stilts_fixtures import Stilts

@@ -18,7 +18,7 @@ from pyvo.dal.tap import TAPResults
 
 from ppdb_replay import capture, replay
 from ppdb_replay.errors import ReplayRecordError
-from ppdb_replay.votable.reader import read_votable_record, record_of_votable
+from ppdb_replay.votable.file_record import read_votable_record, record_of_votable
 from ppdb_replay.votable.writer import TapService, write_votable
 from tests.ppdb_replay.changing_ppdb import change
 from tests.ppdb_replay.query_forms import FORMS

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from adql import OutputColumn
-from ppdb_replay import Guarantee, Level, ReplayRecord, Result, Snapshot
+from ppdb_replay import Guarantee, Level, RecordedResult, ReplayRecord, Snapshot
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.votable.writer import Publication, TapService, write_votable
 
@@ -37,7 +37,7 @@ def made_up_result(
     natural: str = "SELECT n FROM t",
     repeatable: str = "SELECT n FROM t WHERE n <= 1",
     max_rows: int | None = None,
-) -> Result:
+) -> RecordedResult:
     """Return a result that no database returned."""
     record = ReplayRecord(
         natural=natural,
@@ -54,11 +54,11 @@ def made_up_result(
         uploads={"TAP_UPLOAD.mine": "sha256:00"},
         software="tapdb 0",
     )
-    return Result(list(rows), record, record.digest)
+    return RecordedResult(list(rows), record, record.digest)
 
 
 def as_votable(
-    result: Result, service: TapService | None = SERVICE, publication: Publication | None = None
+    result: RecordedResult, service: TapService | None = SERVICE, publication: Publication | None = None
 ) -> bytes:
     """Return a result as the bytes of a VOTable."""
     stream = io.BytesIO()

@@ -18,7 +18,7 @@ def read_votable_record(path: Path) -> ReplayRecord:
     Parameters
     ----------
     path
-        A file that `write_votable` wrote, whatever software saved it again.
+        A file that `write_votable` wrote, even if other software saved it since.
 
     Raises
     ------

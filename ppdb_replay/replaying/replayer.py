@@ -1,0 +1,446 @@
+"""Capture a query, replay a record, run a query as of a past time, compare two results, verify a record."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg.pq import TransactionStatus
+
+from adql import RUBIN, Dialect, Metadata, OutputColumn, TableMetadata, parse
+from ppdb_replay.errors import UploadChangedError
+from ppdb_replay.replaying.catalog import ClockReading, catalog_at, read_clock
+from ppdb_replay.replaying.digest import digest_of_result
+from ppdb_replay.replaying.execution import (
+    Connection,
+    RecordedResult,
+    Rows,
+    answer,
+    make_record,
+    one_snapshot,
+    require_snapshot,
+    upload_digests,
+)
+from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.rule_order import result_key
+from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
+from ppdb_replay.rewriting.version_catalog import VersionCatalog
+from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.versions.clock import snapshot_at
+
+_PLAIN = Request()
+
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two results of the same query.
+
+    Parameters
+    ----------
+    columns
+        Columns of both.
+    key
+        Places of the columns, from 0, by which rows were taken for the same row; none if none are known. Then
+        a changed row is one that has gone and one that has come.
+    added, removed
+        Rows that have come and gone.
+    changed
+        Rows before and after, of the same key.
+    """
+
+    columns: tuple[OutputColumn, ...]
+    key: tuple[int, ...]
+    added: Rows
+    removed: Rows
+    changed: list[tuple[_Row, _Row]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the rows are the same; their order is not looked at."""
+        return not (self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is the same as in a record.
+
+    Parameters
+    ----------
+    same_history
+        Whether all versions up to the snapshot are what they were, as far as their digests tell; `None` if
+        the record holds no digest of them.
+    same_rewriting
+        Whether this software makes the same as-of query of the natural one.
+    same_rows
+        Whether the rows have the digest of the record.
+    row_count
+        Number of rows now.
+    """
+
+    same_history: bool | None
+    same_rewriting: bool
+    same_rows: bool
+    row_count: int
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether the rows are the same, from versions that are unchanged."""
+        return self.same_rows and self.same_history is not False
+
+
+class Replayer:
+    """Captures queries over one connection, and repeats them.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the tables and their versions, outside of a transaction or in one
+        that is ``REPEATABLE READ``.
+    published
+        What else the service publishes: tables, functions, and units of columns.
+    uploads
+        Tables that came with the request.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        published: Metadata | None = None,
+        uploads: Iterable[TableMetadata] = (),
+    ) -> None:
+        self._connection = connection
+        self._published = published
+        self._uploads = tuple(uploads)
+
+    def capture(self, adql: str, request: Request = _PLAIN) -> RecordedResult:
+        """Return the answer to a natural query and its record, both of one snapshot.
+
+        The query runs with a complete order and, if it asks for the present time, with the time of the
+        snapshot: otherwise as it was sent, on the present tables.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        request
+            How to answer it.
+
+        Raises
+        ------
+        AdqlError
+            The query cannot be used.
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction of another kind.
+        """
+        connection = self._connection
+        query = parse(adql, dialect=request.dialect)
+        with one_snapshot(connection):
+            clock = read_clock(connection, self._published)
+            clock = replace(clock, catalog=self._with_uploads(clock.catalog))
+            natural = stable(query, clock.snapshot, clock.catalog)
+            answered = answer(connection, natural, clock.catalog, request)
+            digests = upload_digests(connection, query, clock.catalog)
+        repeatable = fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id)
+        record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
+        return RecordedResult(answered.rows, record, record.digest)
+
+    def replay(self, record: ReplayRecord) -> RecordedResult:
+        """Replay a record; `RecordedResult.is_identical` tells whether the rows are the same.
+
+        Parameters
+        ----------
+        record
+            What `capture` returned, or `ppdb_replay.query_store.store.load_record` read.
+
+        Raises
+        ------
+        AdqlError
+            The query cannot be used with the tables that are there.
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction in which two queries can see two snapshots.
+        SnapshotUnknownError
+            The database has no such snapshot, or it was made at another time.
+        UploadChangedError
+            An uploaded table is not there, or not the one of the record.
+        """
+        connection = self._connection
+        query = parse(record.repeatable, dialect=record.request.dialect)
+        with one_snapshot(connection):
+            require_snapshot(connection, record.snapshot)
+            catalog = self._catalog_at(record.snapshot)
+            if record.uploads:
+                _require_uploads(record.uploads, upload_digests(connection, query, catalog))
+            answered = answer(connection, query, catalog, record.request)
+        approximate = record.guarantee.approximate_columns
+        digest = digest_of_result(answered.columns, answered.rows, without=approximate)
+        return RecordedResult(answered.rows, record, digest)
+
+    def at(self, adql: str, when: Snapshot | float, request: Request = _PLAIN) -> RecordedResult:
+        """Run a natural query as of a past snapshot or time, and record it.
+
+        A time after the newest snapshot needs a connection outside of a transaction that is allowed to write.
+
+        Parameters
+        ----------
+        adql
+            The natural query.
+        when
+            The snapshot, or a time, MJD, TAI.
+        request
+            How to answer it.
+
+        Raises
+        ------
+        AdqlError
+            The query cannot be used.
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction in which two queries can see two snapshots.
+        SnapshotTimeError
+            The time is in the future, or before the first snapshot.
+        SnapshotUnknownError
+            The database has no such snapshot.
+        """
+        connection = self._connection
+        snapshot = when if isinstance(when, Snapshot) else _snapshot_at(connection, when)
+        query = parse(adql, dialect=request.dialect)
+        with one_snapshot(connection):
+            digest = require_snapshot(connection, snapshot)
+            catalog = self._catalog_at(snapshot)
+            repeatable = as_of(query, snapshot, catalog)
+            answered = answer(connection, repeatable, catalog, request)
+            digests = upload_digests(connection, query, catalog)
+        clock = ClockReading(snapshot, digest, catalog)
+        record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
+        return RecordedResult(answered.rows, record, record.digest)
+
+    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> Difference:
+        """Compare a result with that of its query at a later snapshot.
+
+        Parameters
+        ----------
+        record
+            The record of the result.
+        later
+            Snapshot or time, MJD, TAI; the newest snapshot if not given.
+
+        Raises
+        ------
+        AdqlError
+            The query cannot be used with the tables that are there.
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction in which two queries can see two snapshots.
+        SnapshotTimeError
+            The time is in the future, or before the first snapshot.
+        SnapshotUnknownError
+            The database has no such snapshot.
+        UploadChangedError
+            An uploaded table is not there, or not the one of the record.
+        """
+        before = self.replay(record)
+        with one_snapshot(self._connection):
+            when = read_clock(self._connection, self._published).snapshot if later is None else later
+            catalog = self._catalog_at(record.snapshot)
+        after = self.at(record.natural, when, record.request)
+        key = result_key(parse(record.natural, dialect=record.request.dialect), catalog)
+        return compare_rows(before.columns, before.rows, after.rows, key)
+
+    def verify(self, record: ReplayRecord) -> Verification:
+        """Return whether a record still holds.
+
+        What ``tapdb ppdb verify`` checks of the versions themselves is not repeated.
+
+        Parameters
+        ----------
+        record
+            The record of the result.
+
+        Raises
+        ------
+        AdqlError
+            The query cannot be used with the tables that are there.
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction in which two queries can see two snapshots.
+        SnapshotUnknownError
+            The database has no such snapshot, or it was made at another time.
+        UploadChangedError
+            An uploaded table is not there, or not the one of the record.
+        """
+        with one_snapshot(self._connection):
+            digest = require_snapshot(self._connection, record.snapshot)
+            catalog = self._catalog_at(record.snapshot)
+        natural = parse(record.natural, dialect=record.request.dialect)
+        result = self.replay(record)
+        return Verification(
+            same_history=digest == record.snapshot_digest if record.snapshot_digest else None,
+            same_rewriting=str(as_of(natural, record.snapshot, catalog)) == record.repeatable,
+            same_rows=result.is_identical,
+            row_count=len(result.rows),
+        )
+
+    def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
+        """Return what the query of a record can name, with the columns that the tables had at its snapshot.
+
+        Raises
+        ------
+        PpdbNotReadyError
+            The database has no versioned tables.
+        ReplayTransactionError
+            The connection is in a transaction in which two queries can see two snapshots.
+        """
+        with one_snapshot(self._connection):
+            return self._catalog_at(record.snapshot)
+
+    def _catalog_at(self, snapshot: Snapshot) -> VersionCatalog:
+        return self._with_uploads(catalog_at(self._connection, snapshot.snapshot_id, self._published))
+
+    def _with_uploads(self, catalog: VersionCatalog) -> VersionCatalog:
+        return catalog.with_tables(self._uploads) if self._uploads else catalog
+
+
+def _snapshot_at(connection: Connection, t_mjd_tai: float) -> Snapshot:
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        return snapshot_at(connection, t_mjd_tai)
+    # A transaction of its own: under the lock of the clock the rows must be those after the wait.
+    with connection.transaction():
+        return snapshot_at(connection, t_mjd_tai)
+
+
+def _require_uploads(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    for name, digest in expected.items():
+        if found.get(name) != digest:
+            raise UploadChangedError(name, digest, found.get(name))
+
+
+def capture(
+    connection: Connection,
+    adql: str,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+    max_rows: int | None = None,
+    exact_sums: bool = False,
+    dialect: Dialect = RUBIN,
+) -> RecordedResult:
+    """Return the answer to a natural query and its record, both of one snapshot: `Replayer.capture`."""
+    replayer = Replayer(connection, published=published, uploads=uploads)
+    return replayer.capture(adql, Request(max_rows, exact_sums, dialect))
+
+
+def replay(
+    connection: Connection,
+    record: ReplayRecord,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+) -> RecordedResult:
+    """Replay a record: `Replayer.replay`."""
+    return Replayer(connection, published=published, uploads=uploads).replay(record)
+
+
+def query_at(
+    connection: Connection,
+    adql: str,
+    when: Snapshot | float,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+    max_rows: int | None = None,
+    exact_sums: bool = False,
+    dialect: Dialect = RUBIN,
+) -> RecordedResult:
+    """Run a natural query as of a past snapshot or time: `Replayer.at`."""
+    replayer = Replayer(connection, published=published, uploads=uploads)
+    return replayer.at(adql, when, Request(max_rows, exact_sums, dialect))
+
+
+def diff(
+    connection: Connection,
+    record: ReplayRecord,
+    later: Snapshot | float | None = None,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+) -> Difference:
+    """Compare a result with that of its query at a later snapshot: `Replayer.diff`."""
+    return Replayer(connection, published=published, uploads=uploads).diff(record, later)
+
+
+def verify_record(
+    connection: Connection,
+    record: ReplayRecord,
+    *,
+    published: Metadata | None = None,
+    uploads: Iterable[TableMetadata] = (),
+) -> Verification:
+    """Return whether a record still holds: `Replayer.verify`."""
+    return Replayer(connection, published=published, uploads=uploads).verify(record)
+
+
+def compare_rows(
+    columns: tuple[OutputColumn, ...], before: Rows, after: Rows, key: tuple[int, ...] = ()
+) -> Difference:
+    """Return the difference of two lists of rows.
+
+    Parameters
+    ----------
+    columns
+        Columns of the rows.
+    before, after
+        The rows.
+    key
+        Places of columns that tell rows apart.
+    """
+    gone = _minus(before, after)
+    come = _minus(after, before)
+    changed: list[tuple[_Row, _Row]] = []
+    if key:
+        waiting: dict[Hashable, Rows] = defaultdict(list)
+        for row in gone:
+            waiting[_key_of(row, key)].append(row)
+        kept = []
+        for row in come:
+            same = waiting.get(_key_of(row, key))
+            if same:
+                changed.append((same.pop(0), row))
+            else:
+                kept.append(row)
+        come = kept
+        gone = [row for rows in waiting.values() for row in rows]
+    return Difference(columns, key, come, gone, changed)
+
+
+def _minus(rows: Rows, others: Rows) -> Rows:
+    """Return the rows that are not among others, as often as they are more often there."""
+    left = Counter(map(_hashable, others))
+    found = []
+    for row in rows:
+        known = _hashable(row)
+        if left[known]:
+            left[known] -= 1
+        else:
+            found.append(row)
+    return found
+
+
+def _key_of(row: _Row, key: Sequence[int]) -> Hashable:
+    return _hashable(tuple(row[place] for place in key))
+
+
+def _hashable(row: Iterable[Any]) -> Hashable:
+    # NaN is equal to itself here; a geometry is a list.
+    return tuple(repr(value) if isinstance(value, (float, list)) else value for value in row)
