@@ -1,5 +1,5 @@
 """The commands of a PPDB.
 
-`ppdb` makes, checks and changes its tables, `replicate` copies an APDB, `replay` captures queries and
+`replicate` copies an APDB, `ppdb` makes, checks and changes the tables, `replay` captures queries and
 repeats them.
 """

@@ -1,5 +1,4 @@
 """The store of queries: what is cited, and found again by its identifier.
 
-`stored_query` is what the store holds, `store` puts and finds it, in files too, `checks` runs all of
-them again.
+`stored_query` is what the store holds, `store` puts and finds it, `checks` replays all of them.
 """

@@ -1,6 +1,6 @@
 """Chunks of an APDB, as they arrive in the PPDB.
 
-`apdb_source` reads them, `chunk` is one of them and the plan of many, `target` what the PPDB has,
-`publish_statements` and `chunk_writer` bring them in, `replicate` does it once and `service` until it is
-stopped; `errors` are its own.
+`chunk` is one of them and the plan of many, `target` what the PPDB has, `publish_statements` the SQL that
+brings one in. `chunk_writer` runs it, `apdb_source` reads the chunks, `replicate` copies them once and
+`service` until it is stopped.
 """

@@ -1,5 +1,5 @@
 """Versions of rows, kept by triggers.
 
-`versioned_table` is a table and its versions, `triggers` keep them, `clock` numbers snapshots;
+`clock` numbers snapshots, `triggers` keep versions, `versioned_table` is a table with its versions;
 `install`, `columns`, `replace` change what is there, `check` and `verify` look at it.
 """
