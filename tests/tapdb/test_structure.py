@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.structure import (
+    PACKAGES,
     PROJECT,
     Module,
     class_chains,
@@ -38,10 +39,10 @@ REPEATED_WITH_A_REASON = {
 }
 
 LONGEST_PAGE = 40
-# The page of ppdb_replay comes with its replayer.
-README_PACKAGES = ("adql", "obscore_view", "tap_query", "tap_schema", "tapdb")
+
+README_PACKAGES = PACKAGES
 # Packages whose folders are read from the lowest layer up.
-READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "tap_schema"}
+READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "ppdb_replay", "tap_schema"}
 
 MODULES = read_modules()
 FOLDERS = sorted({module.path.parent for module in MODULES})
