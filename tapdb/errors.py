@@ -247,6 +247,23 @@ class DescriptionError(TapdbError):
         super().__init__("\n".join(lines))
 
 
+class ValueReadError(TapdbError, ValueError):
+    """A value in a file is none of its column.
+
+    Parameters
+    ----------
+    what
+        The column or element that holds it, such as ``column flux``.
+    problem
+        What is wrong.
+    """
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.what = what
+        self.problem = problem
+        super().__init__(f"{what} cannot be read: {problem}; take the file as it was written")
+
+
 class ValueWriteError(TapdbError, ValueError):
     """A value cannot be written in the format that was chosen.
 

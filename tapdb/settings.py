@@ -1,5 +1,6 @@
 """Where the database is: an option says, else ``TAPDB_URL``, else ``DATABASE_URL``, else libpq's ``PG*``."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -116,6 +117,19 @@ def database_url(explicit: str | None = None) -> sa.URL:
     if url is None:
         return sa.URL.create(DRIVER)
     return parse_url(url.get_secret_value(), source="TAPDB_URL or DATABASE_URL")
+
+
+def names_database(explicit: str | None = None) -> bool:
+    """Return whether an option, a variable of the environment or a service of libpq names a database.
+
+    Parameters
+    ----------
+    explicit
+        What the user gave as an option.
+    """
+    variables = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+    named = any(os.environ.get(name) for name in variables)
+    return named or explicit is not None or read_settings().url is not None
 
 
 def parse_url(text: str, *, source: str) -> sa.URL:

@@ -1,9 +1,10 @@
-"""Rows as TABLEDATA (VOTable 1.4 section 5.1): the text of each cell."""
+"""Rows as TABLEDATA (VOTable 1.4 section 5.1), and back: the text of each cell."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from tapdb.errors import ValueReadError
 from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
 from tapdb.votable.text import text_of
 from tapdb.votable.values import with_element_nulls
@@ -61,3 +62,56 @@ def _number(value: float) -> str:
 
 def _whole_numbers(column: Column) -> _Cell:
     return lambda value: text_of(with_element_nulls(column, value))
+
+
+_BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "?": None}
+
+
+def cell_reader(column: Column, null: str | None = None) -> Callable[[str], Any]:
+    """Return what makes a plain value of the text of a cell: the inverse of `table_rows`.
+
+    A cell without text is NULL, also where the column is one of text: TABLEDATA tells no empty text from it.
+
+    Parameters
+    ----------
+    column
+        The column as the file describes it.
+    null
+        Text that stands for NULL too (VALUES of the FIELD).
+    """
+    if column.datatype in TEXTS:
+        return lambda text: text or None
+    many = column.arraysize is not None
+    one = _reader(column, element_null(column) if many else null)
+
+    def read(text: str) -> Any:
+        words = text.split()
+        try:
+            if not words:
+                return None
+            if not many:
+                return one(text.strip())
+            values = [one(word) for word in words]
+            return bytes(values) if column.datatype == "unsignedByte" else values
+        except (KeyError, ValueError, OverflowError) as error:
+            raise ValueReadError(f"column {column.name}", f"{text[:60]!r} is no {column.datatype}") from error
+
+    return read
+
+
+def _reader(column: Column, null: int | str | None) -> Callable[[str], Any]:
+    if column.datatype == "boolean":
+        return lambda word: _BOOLEANS[word.lower()]
+    if column.datatype not in INTEGERS:
+        return float
+    smallest, largest = INTEGERS[column.datatype]
+
+    def whole(word: str) -> int | None:
+        if word == str(null):
+            return None
+        number = int(word)
+        if not smallest <= number <= largest:
+            raise ValueError
+        return number
+
+    return whole
