@@ -12,12 +12,17 @@ from typing import Any
 import click
 
 from adql.dialect import dialect_named
+from adql.errors import AdqlError
+from ppdb_replay.errors import SnapshotUnknownError, UploadChangedError
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.store import (
     change_collection,
+    check_file,
     find_stored,
+    is_xml,
     list_pids,
     load_record,
+    load_whole_record,
     read_collection,
     read_record,
     store_query,
@@ -26,7 +31,9 @@ from ppdb_replay.query_store.stored_query import bibtex
 from ppdb_replay.replaying.execution import Connection, RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import Replayer, Verification
+from ppdb_replay.votable.file_record import FileCheck
 from ppdb_replay.votable.writer import TapService, write_votable
+from tap_query.errors import QueryFailedError
 from tapdb.cli.output import (
     FORMATS,
     RowOutput,
@@ -39,6 +46,7 @@ from tapdb.cli.output import (
     url_option,
 )
 from tapdb.postgres.engine import checked_connection, driver_connection
+from tapdb.settings import names_database
 from tapdb.votable import Column, json_of, plain_rows
 
 
@@ -126,11 +134,12 @@ def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[
 def cite_command(what: str, *, form: str, url: str | None) -> None:
     """Give RECORD (JSON, VOTable or identifier) a persistent identifier and print how to cite it.
 
-    The query is replayed first and stored only if its rows are the same. The same query with the same result
-    always gets the same identifier. Everybody who may read the PPDB may read stored queries.
+    The query is replayed first and stored only if its rows are the same, and of a VOTable only if the rows in
+    the file are those of its record. The same query with the same result always gets the same identifier.
+    Everybody who may read the PPDB may read stored queries.
     """
     with idle_connection(url) as connection:
-        stored = store_query(connection, load_record(connection, what))
+        stored = store_query(connection, load_whole_record(connection, what))
     if form == "json":
         click.echo(json.dumps(stored.landing, indent=1, ensure_ascii=False))
     else:
@@ -410,38 +419,73 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 @click.argument(
     "records", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
+@click.option("--offline", is_flag=True, help="Compare files with their records alone: no database is used.")
 @prints_rows
 @url_option
-def verify_command(records: tuple[Path, ...], *, rows: RowOutput, url: str | None) -> None:
-    """Replay RECORDS, and say of each whether rows, versions and rewriting are the same.
+def verify_command(records: tuple[Path, ...], *, offline: bool, rows: RowOutput, url: str | None) -> None:
+    """Say of each of RECORDS whether all in the file is what its record says, and whether it comes again.
 
-    Exit 1 if rows are not the same, or the digest of the versions is not. 'tapdb ppdb verify' reads the
-    versions themselves.
+    Of a VOTable the rows, columns and INFO elements in the file are compared with its record; with a database
+    the query is run again too, and rows, versions and rewriting are compared. Where nothing names a database,
+    VOTables are compared with their records all the same. Exit 1 if something differs. 'tapdb ppdb verify'
+    reads the versions themselves.
     """
-    with idle_connection(url) as connection:
-        replayer = Replayer(connection)
-        found = [(path, replayer.verify(read_record(path))) for path in records]
-    rows.write_records(
-        ("outcome", "record", "problem", "same_rows", "same_rewriting", "same_history", "row_count"),
-        [
-            {
-                "outcome": "identical" if one.is_identical else "different",
-                "record": str(path),
-                "problem": "; ".join(_differences(one)),
-                **asdict(one),
-            }
-            for path, one in found
-        ],
-    )
-    if not all(one.is_identical for _, one in found):
+    checks = [(path, check_file(path)) for path in records]
+    if offline or not (names_database(url) or any(not is_xml(path) for path in records)):
+        bare = [str(path) for path in records if not is_xml(path)]
+        if bare:
+            raise click.UsageError(f"{', '.join(bare)}: a record without rows; leave --offline out")
+        click.echo("no database was used: files were compared with their records alone", err=True)
+        found = [_verified(path, check, None) for path, check in checks]
+    else:
+        with idle_connection(url) as connection:
+            found = [_verified(path, check, connection) for path, check in checks]
+    rows.write_records(_VERIFIED, found)
+    if any(one["outcome"] != "identical" for one in found):
         sys.exit(1)
 
 
+_VERIFIED = (
+    *("outcome", "record", "problem", "same_file", "same_rows", "same_query", "same_rewriting"),
+    *("same_history", "row_count"),
+)
+
+
+def _verified(path: Path, check: FileCheck, connection: Connection | None) -> dict[str, Any]:
+    """Return a row of what a file is and, with a database, of what comes again."""
+    problems, is_same = list(check.problems), not check.problems
+    facts: dict[str, Any] = dict.fromkeys(_VERIFIED)
+    if check.record is not None:
+        facts["row_count"] = check.record.row_count
+    if check.record is not None and connection is not None:
+        try:
+            one = Replayer(connection).verify(check.record)
+        except (AdqlError, QueryFailedError, SnapshotUnknownError, UploadChangedError) as error:
+            problems.append(" ".join(str(error).split()))
+            is_same = False
+        else:
+            problems += _differences(one)
+            is_same = is_same and one.is_identical
+            facts |= asdict(one)
+    return facts | {
+        "outcome": "identical" if is_same else "different",
+        "record": str(path),
+        "problem": "; ".join([*problems, *([check.note] if check.note else [])]),
+        "same_file": not check.problems if is_xml(path) else None,
+    }
+
+
 def _differences(one: Verification) -> Iterator[str]:
-    if not one.same_rewriting:
+    if not one.same_rows:
+        yield "the rows that come again are not those of the record"
+    if not one.same_query:
+        yield "the natural query of the record is not that of its rows"
+    elif not one.same_rewriting:
         yield "this software rewrites the query otherwise"
     if one.same_history is False:
         yield "the versions are not those of the record"
+    if one.edited:
+        yield f"the record says otherwise of {', '.join(one.edited)}"
 
 
 for _command in QUERY_STORE_COMMANDS:

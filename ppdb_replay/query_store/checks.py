@@ -7,14 +7,12 @@ import psycopg
 
 from adql import Metadata, parse
 from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, readable_refusals
-from ppdb_replay.replaying.execution import Connection
+from ppdb_replay.replaying.execution import SOFTWARE, Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.rewriting.as_of import as_of
-from tapdb import __version__
 from tapdb.errors import TapdbError
 
-_SOFTWARE = f"tapdb {__version__}"
 _NOTE = (
     "INSERT INTO ppdb_history.stored_query_check (pid, software, outcome, problem) VALUES (%s, %s, %s, %s)"
 )
@@ -97,7 +95,7 @@ def note_check(connection: Connection, check: StoredCheck) -> None:
         The current user lacks the privilege.
     """
     with readable_refusals(), connection.transaction():
-        connection.execute(_NOTE, [check.pid, _SOFTWARE, check.outcome, check.problem])
+        connection.execute(_NOTE, [check.pid, SOFTWARE, check.outcome, check.problem])
 
 
 def migrate_stored(
@@ -154,7 +152,7 @@ def _rewritten(replayer: Replayer, record: ReplayRecord) -> ReplayRecord | None:
     text = str(as_of(query, record.snapshot, catalog))
     if text == record.repeatable:
         return None
-    return replace(record, repeatable=text, software=_SOFTWARE, schema_version=catalog.schema_version)
+    return replace(record, repeatable=text, software=SOFTWARE, schema_version=catalog.schema_version)
 
 
 def _problem(found: Verification) -> str:

@@ -25,7 +25,7 @@ from ppdb_replay.replaying.execution import Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
-from ppdb_replay.votable.file_record import read_votable_record
+from ppdb_replay.votable.file_record import FileCheck, check_votable, read_votable_record
 
 
 @contextmanager
@@ -314,6 +314,60 @@ def load_record(connection: Connection, what: str) -> ReplayRecord:
     return read_record(path) if path.is_file() else find_stored(connection, what).record
 
 
+def load_whole_record(connection: Connection, what: str) -> ReplayRecord:
+    """Return the record that a file or an identifier names, if all else in the file is what it says.
+
+    Parameters
+    ----------
+    connection, what
+        As for `load_record`.
+
+    Raises
+    ------
+    NotCitableError
+        Rows, columns or INFO elements of the file are not those of its record.
+    PpdbNotReadyError
+        It is no file, and the database has no query store.
+    ReplayRecordError
+        The file holds no record.
+    StoredQueryUnknownError
+        It is neither a file nor an identifier.
+    """
+    path = Path(what)
+    if not path.is_file():
+        return find_stored(connection, what).record
+    checked = check_file(path)
+    if checked.problems or checked.record is None:
+        raise NotCitableError(f"{what} is not what was captured: {'; '.join(checked.problems)}")
+    return checked.record
+
+
+def check_file(path: Path) -> FileCheck:
+    """Return the record in a file, and what else in the file does not agree with it; JSON has nothing else.
+
+    Raises
+    ------
+    ReplayRecordError
+        The file cannot be read, or is neither JSON nor a VOTable.
+    """
+    return check_votable(path) if is_xml(path) else FileCheck(read_record(path))
+
+
+def is_xml(path: Path) -> bool:
+    """Return whether a file begins as XML does, and not as JSON.
+
+    Raises
+    ------
+    ReplayRecordError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<")
+    except OSError as error:
+        raise ReplayRecordError(str(error), str(path)) from None
+
+
 def read_record(path: Path) -> ReplayRecord:
     """Return the record in a file: JSON, or a VOTable that holds one.
 
@@ -322,11 +376,9 @@ def read_record(path: Path) -> ReplayRecord:
     ReplayRecordError
         The file cannot be read, or holds no record.
     """
+    if is_xml(path):
+        return read_votable_record(path)
     try:
-        with path.open("rb") as stream:
-            begin = stream.read(64)
-        if begin.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
-            return read_votable_record(path)
         return ReplayRecord.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ReplayRecordError(str(error), str(path)) from None

@@ -1,21 +1,22 @@
 """The digest of a result: the same for the same columns and rows in the same order, to the last bit.
 
-Each value is hashed with its kind and its length, so that no two results run into each other. A number of
-single precision counts as the four bytes that it is, however a driver handed it on.
+What counts are plain values (`tapdb.votable.values`), which a file holds too: the rows in a file have the
+digest of the rows that came from the database. Each value is hashed with its kind and its length, so that
+no two results run into each other. A number of single precision counts as the four bytes that it is.
 """
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from adql import OutputColumn
+from tapdb.votable import plain_rows
 
 _Row = Sequence[Any]
+_Encode = Callable[[Any], bytes]
 
 
 def digest_of_result(
@@ -28,15 +29,27 @@ def digest_of_result(
     columns
         Columns of the result: their names and types count, units and descriptions do not.
     rows
-        Rows, in order.
+        Rows as psycopg returns them, in order.
     without
         Numbers of columns, from 1, whose values do not count.
+
+    Raises
+    ------
+    ValueWriteError
+        A value is not of the type of its column.
     """
+    return digest_of_plain(columns, plain_rows(columns, rows), without=without)
+
+
+def digest_of_plain(
+    columns: Sequence[OutputColumn], rows: Iterable[_Row], *, without: Collection[int] = ()
+) -> str:
+    """Return the digest of rows of plain values, as `digest_of_result` does."""
     digest = hashlib.sha256(_heading(columns))
-    encoders = _encoders(columns)
-    counted = [place for place in range(len(columns)) if place + 1 not in without]
+    encoders = [_encoder(column) for column in columns]
+    counted = [(place, encoders[place]) for place in range(len(columns)) if place + 1 not in without]
     for row in rows:
-        digest.update(b"R" + b"".join([encoders[place](row[place]) for place in counted]))
+        digest.update(b"R" + b"".join([encode(row[place]) for place, encode in counted]))
     return "sha256:" + digest.hexdigest()
 
 
@@ -48,9 +61,10 @@ def digest_of_set(columns: Sequence[OutputColumn], rows: Iterable[_Row]) -> str:
     columns, rows
         As in `digest_of_result`.
     """
-    encoders = _encoders(columns)
+    encoders = [_encoder(column) for column in columns]
     parts = sorted(
-        b"".join([encode(value) for encode, value in zip(encoders, row, strict=True)]) for row in rows
+        b"".join([encode(value) for encode, value in zip(encoders, row, strict=True)])
+        for row in plain_rows(columns, rows)
     )
     digest = hashlib.sha256(_heading(columns))
     for part in parts:
@@ -63,41 +77,42 @@ def _heading(columns: Sequence[OutputColumn]) -> bytes:
     return json.dumps(described).encode()
 
 
-def _encoders(columns: Sequence[OutputColumn]) -> list[Callable[[Any], bytes]]:
-    return [_single if column.datatype == "float" else _encode for column in columns]
+def _encoder(column: OutputColumn) -> _Encode:
+    if column.datatype == "float":
+        return _with_nulls(_single, _array(_single))
+    if column.datatype == "double":
+        return _with_nulls(_double, _array(_double))
+    return _with_nulls(_other, lambda value: b"[" + b"".join(map(_or_null, value)) + b"]")
 
 
-def _single(value: Any) -> bytes:
-    return b"f" + struct.pack(">f", value) if isinstance(value, float) else _encode(value)
+def _with_nulls(one: _Encode, many: _Encode) -> _Encode:
+    return lambda value: b"N" if value is None else many(value) if isinstance(value, list) else one(value)
 
 
-def _encode(value: Any) -> bytes:
-    if value is None:
-        return b"N"
+def _array(one: _Encode) -> _Encode:
+    # No format of files tells an element that is NULL from NaN.
+    return lambda value: b"[" + b"".join([one(math.nan if part is None else part) for part in value]) + b"]"
+
+
+def _single(value: float) -> bytes:
+    return b"f" + struct.pack(">f", value)
+
+
+def _double(value: float) -> bytes:
+    return b"d" + struct.pack(">d", value)
+
+
+def _or_null(value: Any) -> bytes:
+    return b"N" if value is None else _other(value)
+
+
+def _other(value: Any) -> bytes:
     if isinstance(value, bool):
         return b"1" if value else b"0"
-    if isinstance(value, float):
-        return b"d" + struct.pack(">d", value)
-    if isinstance(value, (list, tuple)):
-        return b"[" + b"".join(map(_encode, value)) + b"]"
-    if isinstance(value, (bytes, memoryview)):
-        return _sized(b"b", bytes(value))
-    return _sized(_kind(value), _text(value).encode())
+    if isinstance(value, bytes):
+        return _sized(b"b", value)
+    return _sized(b"s" if isinstance(value, str) else b"n", str(value).encode())
 
 
 def _sized(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack(">I", len(content)) + content
-
-
-def _kind(value: Any) -> bytes:
-    if isinstance(value, (int, Decimal)):
-        return b"n"
-    return b"t" if isinstance(value, (datetime, date)) else b"s"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    if isinstance(value, (int, Decimal, str, UUID)):
-        return str(value)
-    raise TypeError(f"a value of type {type(value).__name__} has no digest")

@@ -25,7 +25,8 @@ from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 Connection = psycopg.Connection[Any]
 Rows = list[tuple[Any, ...]]
 
-_SOFTWARE = f"tapdb {__version__}"
+SOFTWARE = f"tapdb {__version__}"
+"""What records say of this software."""
 # What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
 _SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1"
 _SESSION = Session(read_only=False)
@@ -43,11 +44,14 @@ class RecordedResult:
         Record that repeats them.
     digest
         Digest of these rows; that of the record if they are the same.
+    overflow
+        Whether there are more rows than MAXREC.
     """
 
     rows: Rows
     record: ReplayRecord
     digest: str
+    overflow: bool = False
 
     @property
     def columns(self) -> tuple[OutputColumn, ...]:
@@ -154,7 +158,7 @@ def make_record(
         uploads=uploads,
         exact_sums=request.exact_sums,
         dialect=query.dialect.name,
-        software=_SOFTWARE,
+        software=SOFTWARE,
     )
 
 

@@ -12,6 +12,7 @@ from ppdb_replay.errors import UploadChangedError
 from ppdb_replay.replaying.catalog import ClockReading, catalog_at, read_clock
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import (
+    SOFTWARE,
     Connection,
     RecordedResult,
     Rows,
@@ -23,6 +24,7 @@ from ppdb_replay.replaying.execution import (
 )
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.classify import classify
 from ppdb_replay.rewriting.rule_order import result_key
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
@@ -75,21 +77,28 @@ class Verification:
         the record holds no digest of them.
     same_rewriting
         Whether this software makes the same as-of query of the natural one.
+    same_query
+        Whether the natural query is that of the result: it has the same as-of query or, if other software
+        made the record, one that returns the same rows.
     same_rows
         Whether the rows have the digest of the record.
     row_count
         Number of rows now.
+    edited
+        What else of the record this software would say otherwise: names of its parts.
     """
 
     same_history: bool | None
     same_rewriting: bool
+    same_query: bool
     same_rows: bool
     row_count: int
+    edited: tuple[str, ...] = ()
 
     @property
     def is_identical(self) -> bool:
-        """Whether the rows are the same, from versions that are unchanged."""
-        return self.same_rows and self.same_history is not False
+        """Whether the record is that of its query, and the rows come from unchanged versions."""
+        return self.same_rows and self.same_query and self.same_history is not False and not self.edited
 
 
 class Replayer:
@@ -149,7 +158,7 @@ class Replayer:
             digests = upload_digests(connection, query, clock.catalog)
         repeatable = fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id)
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
-        return RecordedResult(answered.rows, record, record.digest)
+        return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
     def replay(self, record: ReplayRecord) -> RecordedResult:
         """Replay a record; `RecordedResult.is_identical` tells whether the rows are the same.
@@ -182,7 +191,7 @@ class Replayer:
             answered = answer(connection, query, catalog, record.request)
         approximate = record.guarantee.approximate_columns
         digest = digest_of_result(answered.columns, answered.rows, without=approximate)
-        return RecordedResult(answered.rows, record, digest)
+        return RecordedResult(answered.rows, record, digest, answered.overflow)
 
     def at(self, adql: str, when: Snapshot | float, request: Request = _PLAIN) -> RecordedResult:
         """Run a natural query as of a past snapshot or time, and record it.
@@ -222,7 +231,7 @@ class Replayer:
             digests = upload_digests(connection, query, catalog)
         clock = ClockReading(snapshot, digest, catalog)
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
-        return RecordedResult(answered.rows, record, record.digest)
+        return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
     def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> Difference:
         """Compare a result with that of its query at a later snapshot.
@@ -285,11 +294,24 @@ class Replayer:
             catalog = self._catalog_at(record.snapshot)
         natural = parse(record.natural, dialect=record.request.dialect)
         result = self.replay(record)
+        same_rewriting = str(as_of(natural, record.snapshot, catalog)) == record.repeatable
+        same_query = same_rewriting
+        said: dict[str, object] = {"row_count": len(result.rows), "overflow": result.overflow}
+        if record.software == SOFTWARE:
+            guarantee = classify(natural, catalog, exact_sums=record.exact_sums)
+            said |= {"guarantee": guarantee, "schema_version": catalog.schema_version}
+        elif not same_rewriting:
+            # Other software may rewrite otherwise: then the rows tell.
+            now = self.at(record.natural, record.snapshot, record.request)
+            approximate = record.guarantee.approximate_columns
+            same_query = digest_of_result(now.columns, now.rows, without=approximate) == record.digest
         return Verification(
             same_history=digest == record.snapshot_digest if record.snapshot_digest else None,
-            same_rewriting=str(as_of(natural, record.snapshot, catalog)) == record.repeatable,
+            same_rewriting=same_rewriting,
+            same_query=same_query,
             same_rows=result.is_identical,
             row_count=len(result.rows),
+            edited=tuple(name for name, value in said.items() if value != getattr(record, name)),
         )
 
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:

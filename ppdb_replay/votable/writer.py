@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
 
+from ppdb_replay.replaying.digest import digest_of_plain
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord
 from tapdb.votable import Document, Param, Service, plain_rows, written_fields
@@ -68,6 +69,9 @@ def replay_service(record: ReplayRecord, service: TapService) -> Service:
 
 RECORD_INFO = "ppdb_replay_record"
 """INFO that holds the whole record: JSON in one line."""
+
+ALL_COLUMNS_INFO = "ppdb_all_columns_digest"
+"""INFO with the digest of the rows of a file where the record does not count all columns."""
 
 _Infos = tuple[tuple[str, str], ...]
 _TAP = "ivo://ivoa.net/std/TAP"
@@ -184,9 +188,12 @@ def write_votable(
     service = service or TapService()
     record = result.record
     rows = list(plain_rows(result.columns, result.rows))
+    infos = (*origin_infos(record, service, publication or Publication()), *replay_infos(record))
+    if record.guarantee.approximate_columns:
+        infos += ((ALL_COLUMNS_INFO, digest_of_plain(result.columns, rows)),)
     document = Document(
         columns=written_fields(result.columns, rows),
-        infos=(*origin_infos(record, service, publication or Publication()), *replay_infos(record)),
+        infos=infos,
         services=(replay_service(record, service),) if service.access_url else (),
         row_count=len(rows),
     )

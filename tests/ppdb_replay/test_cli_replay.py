@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -171,3 +175,98 @@ def test_a_votable_holds_its_record(run: Run, tmp_path: Path, ppdb: Connection) 
 
 def test_a_record_has_to_go_somewhere(run: Run) -> None:
     assert "--record" in run("capture", QUERY, "--format", "csv", status=2).stderr
+
+
+def swapped(path: Path, old: bytes, new: bytes) -> Path:
+    """Return a copy of a VOTable with other bytes in its rows."""
+    content = path.read_bytes()
+    (data,) = re.findall(rb'base64">(.*?)</STREAM>', content, re.DOTALL)
+    rows = base64.b64decode(data)
+    assert old in rows
+    other = path.with_name("other.xml")
+    other.write_bytes(content.replace(data, base64.b64encode(rows.replace(old, new, 1))))
+    return other
+
+
+def test_rows_in_a_file_that_were_changed_are_found_with_and_without_a_database(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "result.xml"
+    query = "SELECT TOP 5 diaObjectId, validityStartMjdTai, ra FROM DiaObject WHERE ra > 11 AND dec < 90"
+    run("capture", query, "--format", "votable", "-o", file, "--access-url", "https://example.org/sync")
+    first = json.loads(run("run", file, "--format", "json").stdout)["rows"][0]
+    other = swapped(file, struct.pack(">d", first[2]), struct.pack(">d", first[2] + 1e-9))
+    edited = tmp_path / "edited.xml"
+    edited.write_text(re.sub(r'(<INFO name="query" value="SELECT TOP) 5', r"\1 6", file.read_text()))
+    for variable in (
+        "TAPDB_URL",
+        "DATABASE_URL",
+        "PGHOST",
+        "PGHOSTADDR",
+        "PGPORT",
+        "PGDATABASE",
+        "PGSERVICE",
+    ):
+        monkeypatch.delenv(variable, raising=False)
+    for database, options in ((True, ()), (True, ("--offline",)), (False, ())):
+        assert "identical" in run("verify", file, *options, database=database).stdout
+        done = run("verify", file, other, edited, *options, "--format", "json", database=database, status=1)
+        found = json.loads(done.stdout)
+        assert [one["outcome"] for one in found] == ["identical", "different", "different"]
+        assert [one["same_file"] for one in found] == [True, False, False]
+        assert "its rows have the digest" in found[1]["problem"]
+        assert "INFO query does not agree" in found[2]["problem"]
+        # The rows of the record come again, whatever the file holds.
+        assert {one["same_rows"] for one in found} == {True if database and not options else None}
+    run("cite", file)
+    for path in (other, edited):
+        assert f"{path} is not what was captured" in run("cite", path, status=1).stderr
+    assert len(json.loads(run("list", "--format", "json").stdout)) == 1
+
+
+def test_a_damaged_file_is_no_error_of_usage(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "result.xml"
+    run("capture", QUERY, "--format", "votable", "-o", file)
+    file.write_text(file.read_text().replace("&quot;natural&quot;: ", "&quot;natural&quot; "))
+    found = json.loads(run("verify", file, "--format", "json", status=1).stdout)
+    assert [(one["outcome"], one["same_rows"]) for one in found] == [("different", None)]
+    assert "it is no JSON" in found[0]["problem"]
+
+
+def test_a_record_alone_needs_a_database(run: Run, record: Path) -> None:
+    assert "a record without rows" in run("verify", record, "--offline", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "problem"),
+    [
+        ("natural", "SELECT TOP 5 ra FROM DiaObject", "natural query of the record is not that of its rows"),
+        ("natural", QUERY.replace("11", "12"), "natural query of the record is not that of its rows"),
+        ("row_count", 4, "row_count"),
+        ("overflow", True, "overflow"),
+        ("schema_version", "99", "schema_version"),
+        ("guarantee", {"level": "partial", "reasons": ["x"], "approximate_columns": []}, "guarantee"),
+        ("digest", "sha256:" + "0" * 64, "the rows that come again are not those"),
+        ("snapshot_digest", "00", "the versions are not those"),
+        ("snapshot", {"snapshot_id": 1, "t_mjd_tai": 60000.0}, "snapshot 1"),
+        ("exact_sums", True, ""),
+    ],
+)
+def test_an_edited_record_is_found(part: str, value: Any, problem: str, run: Run, record: Path) -> None:
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(content | {part: value}))
+    if not problem:
+        # Sums that are exact are not asked for by this query.
+        run("verify", record)
+        return
+    (found,) = json.loads(run("verify", record, "--format", "json", status=1).stdout)
+    assert problem in found["problem"]
+    if part != "natural":
+        return
+    # Other software may rewrite otherwise, and its rows are looked at all the same.
+    record.write_text(json.dumps(content | {part: value, "software": "tapdb 0.0.1"}))
+    (found,) = json.loads(run("verify", record, "--format", "json", status=1).stdout)
+    assert problem in found["problem"]
+    same = content["natural"] + " AND 1 = 1"
+    record.write_text(json.dumps(content | {part: same, "software": "tapdb 0.0.1"}))
+    assert "rewrites the query otherwise" in run("verify", record, "--format", "json").stdout
