@@ -121,20 +121,61 @@ class ReplayRecordError(PpdbError, ValueError):
 
 
 class ReplayTransactionError(PpdbError):
-    """A connection is in a transaction in which two queries can see two snapshots.
+    """A connection is in a transaction that sees more than one snapshot, or one that nobody else sees.
 
     Parameters
     ----------
     isolation
         Isolation level of the transaction.
+    written
+        Number of the snapshot that it has begun by writing versioned rows; `None` if it has written none.
     """
 
-    def __init__(self, isolation: str) -> None:
+    def __init__(self, isolation: str, written: int | None = None) -> None:
         self.isolation = isolation
-        super().__init__(
-            f"the connection is in a transaction that is {isolation}: the clock and the result could belong "
-            "to different snapshots. End it first, or begin it with REPEATABLE READ."
-        )
+        self.written = written
+        if written is None:
+            problem = (
+                f"the connection is in a transaction that is {isolation}: the clock and the result could "
+                "belong to different snapshots. End it first, or begin it with REPEATABLE READ."
+            )
+        else:
+            problem = (
+                f"the connection is in a transaction that has written rows of snapshot {written}: until it "
+                "ends nobody else sees them, and there may be more of them. Commit first."
+            )
+        super().__init__(problem)
+
+
+class RightsDifferError(PpdbError):
+    """The current user sees other rows or columns of a versioned table than of its versions.
+
+    Parameters
+    ----------
+    table
+        The table.
+    relation
+        What holds its versions.
+    columns
+        Columns that the user may read there and not in the table; empty if row security restricts the rows.
+    """
+
+    def __init__(self, table: str, relation: str, columns: str) -> None:
+        self.table = table
+        self.relation = relation
+        self.columns = columns
+        if columns:
+            problem = (
+                f"this user may read columns {columns} of its versions in {relation}, and not of the table"
+            )
+            remedy = "let a DBA give the same rights on both; tapdb ppdb check lists them"
+        else:
+            problem = f"row security restricts what this user sees of it or of its versions in {relation}"
+            remedy = (
+                "rows that a policy hides cannot be promised: connect as a user who sees all of them, its "
+                "owner or one with BYPASSRLS"
+            )
+        super().__init__(f"table {table}: {problem}; {remedy}")
 
 
 class UploadChangedError(PpdbError):

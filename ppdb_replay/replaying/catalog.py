@@ -1,6 +1,6 @@
 """What queries can name as of now or of a snapshot: read from the database, and remembered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -188,6 +188,50 @@ def read_clock(connection: Connection, published: Metadata | None = None) -> Clo
     snapshot_id, t_mjd_tai, digest, changed, count = read_clock_row(connection, _text("ppdb.clock"))
     catalog = _catalog(connection, snapshot_id, published, (changed, count))
     return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
+
+
+def written_here(connection: Connection) -> int | None:
+    """Return the snapshot that the running transaction has begun by writing; `None` if it has written none.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no clock.
+    """
+    row = _clock_row(connection, "ppdb.written_here")
+    return None if row is None else int(row[0])
+
+
+def _clock_row(connection: Connection, query: str) -> tuple[Any, ...] | None:
+    try:
+        return _row(connection, query, None)
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
+        ) from error
+
+
+def rights_that_differ(connection: Connection, names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return the first versioned table of which the user sees other rows or columns than of its versions.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    names
+        Names of versioned tables.
+
+    Returns
+    -------
+    found
+        Table, relation of its versions, and columns that can be read there only; `None` if there is no such
+        table.
+    """
+    row = _row(connection, "ppdb.rights_that_differ", {"names": list(names)})
+    if row is None:
+        return None
+    table, relation, row_security, columns = row
+    return table, relation, "" if row_security else columns
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:

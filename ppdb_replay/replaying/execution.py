@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
-from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
-from ppdb_replay.replaying.catalog import ClockReading
+from ppdb_replay.errors import ReplayTransactionError, RightsDifferError, SnapshotUnknownError
+from ppdb_replay.replaying.catalog import ClockReading, rights_that_differ, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -70,10 +71,16 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
 
     Raises
     ------
+    PpdbNotReadyError
+        A transaction is open, and the database has no clock.
     ReplayTransactionError
-        The transaction that is open is of another kind.
+        The transaction that is open is of another kind, or has written versioned rows.
     """
+    # One that begins here has written nothing, and is only read.
+    was_open = connection.info.transaction_status is not TransactionStatus.IDLE
     with transaction_of_one_snapshot(connection, ReplayTransactionError):
+        if was_open and (written := written_here(connection)) is not None:
+            raise ReplayTransactionError("REPEATABLE READ", written)
         _execute(connection, _SETTINGS)
         yield
 
@@ -92,11 +99,23 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
         The query cannot be used.
     QueryFailedError
         The database stops with an error.
+    RightsDifferError
+        The user sees other rows or columns of a table than of its versions.
     """
+    _require_same_rights(connection, query, catalog)
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
     return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
+
+
+def _require_same_rights(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
+    """Raise an error if a natural query and the same as of a snapshot would not see the same rows."""
+    versioned = {name: table.name[-1] for table in catalog.tables for name in (table.name, table.history)}
+    named = {table.name for _, table in named_tables(query, catalog) if table is not None}
+    names = sorted({versioned[name] for name in named & versioned.keys()})
+    if names and (found := rights_that_differ(connection, names)) is not None:
+        raise RightsDifferError(*found)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ WITH held AS (
   SELECT DISTINCT r.schema, r.name, r.relation, r.current, CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r.grantee) END AS grantee, r.grantee AS role,
     a.attname, a.attnum
   FROM readers r JOIN pg_attribute a ON a.attrelid = r.current AND a.attnum > 0 AND NOT a.attisdropped AND (r.attname IS NULL OR r.attname = a.attname)
-  WHERE r.grantee <> r.relowner
+  WHERE r.grantee <> r.relowner AND a.attname NOT IN ('snap_from', 'snap_to')
 )
 SELECT schema, name, relation::regclass::text AS relation, grantee, array_agg(attname::text ORDER BY attnum) AS columns, false AS row_security
 FROM seen

@@ -16,6 +16,7 @@ from ppdb_replay import Level, ReplayRecord, Snapshot, capture, diff, query_at, 
 from ppdb_replay.errors import (
     PpdbNotReadyError,
     ReplayTransactionError,
+    RightsDifferError,
     SnapshotTimeError,
     SnapshotUnknownError,
     UploadChangedError,
@@ -222,3 +223,109 @@ def test_a_connection_that_is_in_no_autocommit_is_left_as_it_was(
 def test_a_database_without_a_clock_is_told(database_url: sa.URL) -> None:
     with connect(database_url) as connection, pytest.raises(PpdbNotReadyError, match="clock"):
         capture(connection, OBJECTS)
+
+
+INSERT = (
+    'INSERT INTO ppdb."DiaForcedSource" ("diaForcedSourceId", "diaObjectId", visit, detector, ra, dec, '
+    '"midpointMjdTai", "timeProcessedMjdTai") VALUES (%s, 7, %s, 1, 62, -37, 61000.1, 61000.2)'
+)
+FORCED = "SELECT diaForcedSourceId FROM DiaForcedSource"
+
+
+def test_a_transaction_that_has_written_sees_what_nobody_else_does(
+    ppdb_database: sa.URL, ppdb: Connection
+) -> None:
+    record = capture(ppdb, FORCED).record
+    with connect(ppdb_database) as connection, connection.transaction() as outer:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with connection.transaction() as inner:
+            connection.execute(INSERT, [990001, 990001])
+            raise psycopg.Rollback(inner)
+        # What was rolled back to a savepoint is not there, and an upload is no versioned row.
+        connection.execute("CREATE TEMPORARY TABLE mine AS SELECT 1 AS id")
+        connection.execute('UPDATE ppdb."DiaForcedSource" SET ra = ra WHERE visit < 0')
+        assert capture(connection, FORCED).record == record
+        with connection.transaction():
+            connection.execute(INSERT, [990002, 990002])
+        asked = (
+            lambda: capture(connection, FORCED),
+            lambda: replay(connection, record),
+            lambda: query_at(connection, FORCED, record.snapshot),
+            lambda: diff(connection, record),
+            lambda: verify_record(connection, record),
+        )
+        for ask in asked:
+            with pytest.raises(ReplayTransactionError, match=f"snapshot {record.snapshot.snapshot_id + 1}"):
+                ask()
+        raise psycopg.Rollback(outer)
+    with connect(ppdb_database) as connection:
+        connection.execute(INSERT, [990003, 990003])
+        # Its own commit counts as anybody's.
+        assert capture(connection, FORCED).record.row_count == record.row_count + 1
+
+
+READER = "fixity_reader"
+
+
+@pytest.fixture
+def reader(ppdb_database: sa.URL, ppdb: Connection) -> Iterator[Connection]:
+    """Return a connection as a role that may read what is published."""
+    ppdb.execute(f"CREATE ROLE {READER} LOGIN IN ROLE tapdb_reader")
+    try:
+        with connect(ppdb_database) as connection:
+            connection.execute(f"SET ROLE {READER}")
+            yield connection
+    finally:
+        ppdb.execute(f"DROP OWNED BY {READER}")
+        ppdb.execute(f"DROP ROLE {READER}")
+
+
+RESTRICTIONS = (
+    ('ALTER TABLE ppdb."DiaObject" ENABLE ROW LEVEL SECURITY', "row security restricts"),
+    ('ALTER TABLE ppdb_history."DiaObject" ENABLE ROW LEVEL SECURITY', "row security restricts"),
+    ('ALTER TABLE ppdb_history."DiaObject_closed" ENABLE ROW LEVEL SECURITY', "row security restricts"),
+    (
+        (
+            'REVOKE SELECT ON ppdb."DiaObject" FROM tapdb_reader; '
+            'GRANT SELECT ("diaObjectId", "validityStartMjdTai") ON ppdb."DiaObject" TO tapdb_reader'
+        ),
+        "may read columns .*ra",
+    ),
+)
+
+
+@pytest.mark.parametrize(("statement", "problem"), RESTRICTIONS)
+def test_rights_that_do_not_reach_the_versions_are_refused(
+    statement: str, problem: str, ppdb: Connection, reader: Connection
+) -> None:
+    texts = ("SELECT diaObjectId FROM DiaObject", "SELECT s.ra FROM DiaSource AS s")
+    object_record, source_record = (capture(reader, text).record for text in texts)
+    assert replay(reader, object_record).is_identical
+    ppdb.execute(statement)
+    asked = (
+        lambda: capture(reader, texts[0]),
+        lambda: capture(reader, "WITH o AS (SELECT diaObjectId AS i FROM DiaObject) SELECT i FROM o"),
+        lambda: replay(reader, object_record),
+        lambda: query_at(reader, texts[0], object_record.snapshot),
+        lambda: diff(reader, object_record),
+        lambda: verify_record(reader, object_record),
+    )
+    for ask in asked:
+        with pytest.raises(RightsDifferError, match=f'ppdb."DiaObject": .*{problem}'):
+            ask()
+    # Other tables, and users whom nothing restricts, go on.
+    assert replay(reader, source_record).is_identical
+    assert replay(ppdb, object_record).is_identical
+
+
+def test_columns_that_neither_the_table_nor_its_versions_show_do_no_harm(
+    ppdb: Connection, reader: Connection
+) -> None:
+    columns = '"diaObjectId", "validityStartMjdTai"'
+    for relation, system in (('ppdb."DiaObject"', ""), ('ppdb_history."DiaObject"', ", snap_from, snap_to")):
+        granted = f"GRANT SELECT ({columns}{system}) ON {relation} TO tapdb_reader"
+        revoked = f"REVOKE ALL ON {relation} FROM tapdb_reader"
+        ppdb.execute(f"{revoked}; {granted}")
+    ppdb.execute('REVOKE SELECT ON ppdb_history."DiaObject_closed" FROM tapdb_reader')
+    record = capture(reader, "SELECT diaObjectId FROM DiaObject").record
+    assert replay(reader, record).is_identical
