@@ -1,6 +1,6 @@
 """What queries can name as of now or of a snapshot: read from the database, and remembered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -23,6 +23,7 @@ from ppdb_replay.rewriting.version_catalog import (
 )
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import read_clock_row
+from ppdb_replay.versions.triggers import closed_name
 from tapdb.sources import read_query
 
 HISTORY_SCHEMA = "ppdb_history"
@@ -211,15 +212,17 @@ def _clock_row(connection: Connection, query: str) -> tuple[Any, ...] | None:
         ) from error
 
 
-def rights_that_differ(connection: Connection, names: Sequence[str]) -> tuple[str, str, str] | None:
+def rights_that_differ(
+    connection: Connection, tables: Collection[tuple[str, ...]]
+) -> tuple[str, str, str] | None:
     """Return the first versioned table of which the user sees other rows or columns than of its versions.
 
     Parameters
     ----------
     connection
         Connection of a user who may read schema ``ppdb_history``.
-    names
-        Names of versioned tables.
+    tables
+        Published names of versioned tables.
 
     Returns
     -------
@@ -227,7 +230,14 @@ def rights_that_differ(connection: Connection, names: Sequence[str]) -> tuple[st
         Table, relation of its versions, and columns that can be read there only; `None` if there is no such
         table.
     """
-    row = _row(connection, "ppdb.rights_that_differ", {"names": list(names)})
+    names = sorted({name[-1] for name in tables})
+    relations = [*names, *map(closed_name, names)]
+    schemas = sorted({HISTORY_SCHEMA, *(name[0] for name in tables)})
+    # Nearly always there is nothing to look at, and this takes little time.
+    whole = _row(connection, "ppdb.rights_are_whole", {"names": relations, "schemas": schemas})
+    if whole == (True,):
+        return None
+    row = _row(connection, "ppdb.rights_that_differ", {"names": names})
     if row is None:
         return None
     table, relation, row_security, columns = row

@@ -111,10 +111,10 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
 
 def _require_same_rights(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
     """Raise an error if a natural query and the same as of a snapshot would not see the same rows."""
-    versioned = {name: table.name[-1] for table in catalog.tables for name in (table.name, table.history)}
+    versioned = {name: table.name for table in catalog.tables for name in (table.name, table.history)}
     named = {table.name for _, table in named_tables(query, catalog) if table is not None}
-    names = sorted({versioned[name] for name in named & versioned.keys()})
-    if names and (found := rights_that_differ(connection, names)) is not None:
+    tables = {versioned[name] for name in named & versioned.keys()}
+    if tables and (found := rights_that_differ(connection, tables)) is not None:
         raise RightsDifferError(*found)
 
 
