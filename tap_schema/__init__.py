@@ -3,7 +3,7 @@
 ``read_felis, read_catalog -> generate_rows -> lint_rows, diff_rows -> publish``.
 
 Read `rows` (what TAP_SCHEMA is), `identifiers`, `catalog` and `column_types` (what the database says),
-`script` and `stored` (differences as SQL, and what is published), `generate` (rows from descriptions),
+`stored` and `script` (what is published, and differences as SQL), `generate` (rows from descriptions),
 `publish` (one transaction), `datalink` (services) and `files` (VOSI and Felis). Then `assemble`, which brings
 all sources of one database together, `lint` (what is wrong) and `history` (to publish again what was
 published before). `derived` serves migrations, `errors` and `cli` are what users see.

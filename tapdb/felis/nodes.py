@@ -22,8 +22,7 @@ _CONSTRUCT: dict[str, Callable[[str], Any]] = {
     f"{_TAG}null": lambda _: None,
 }
 _STR, _MERGE = f"{_TAG}str", f"{_TAG}merge"
-# Felis takes the names that its own model has for the keys of its files, too.
-_ALIASES = {
+ALIASES = {
     "id": "@id",
     "type": "@type",
     "ivoa_ucd": "ivoa:ucd",
@@ -46,6 +45,8 @@ _ALIASES = {
     "column_groups": "columnGroups",
     "referenced_columns": "referencedColumns",
 }
+"""Names that Felis' own model has for keys of its files, which it takes too."""
+
 _ESCAPE = re.compile(rb"\\[0abevxuU]")
 _LONGEST, _DEEPEST = 40, 8
 
@@ -128,7 +129,7 @@ class YamlFile:
         return YamlMapping(node.start_mark.line + 1, values)
 
     def _key(self, name: str, known: frozenset[str] | None) -> str:
-        return _ALIASES.get(name, name) if self.is_felis and known is not None else name
+        return ALIASES.get(name, name) if self.is_felis and known is not None else name
 
     def _name(
         self, key: yaml.Node, what: str, known: frozenset[str] | None, values: dict[str, Any], *, strict: bool

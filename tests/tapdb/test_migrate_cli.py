@@ -203,7 +203,7 @@ def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, mig
         (("sql", ":"), "':' names no revision"),
         (("sql", "base:9999"), "Can't locate revision identified by '9999'"),
         (("downgrade", "--dryrun"), "Can't locate revision identified by '--dryrun'"),
-        (("upgrade", "--lock-timeout-ms", "soon"), "-x lock_timeout_ms: is 'soon'; write a number"),
+        (("upgrade", "--lock-timeout-ms", "soon"), "-x lock_timeout_ms: is 'soon'; write a whole number"),
     ],
 )
 def test_what_cannot_be_used_is_one_message_and_exit_2(

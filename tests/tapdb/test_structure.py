@@ -35,6 +35,7 @@ ROLES = {"cli", "errors", "derived"}
 STAGES = {"query", "values", "functions", "geometry"}
 REPEATED_WITH_A_REASON = {
     # adql is pure and knows no VOTable; a column of a result is described in both in the same words.
+    "adql/metadata.py": {"tapdb/votable/fields.py"},
     "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
 }
 
