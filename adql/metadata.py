@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from adql.names import Identifier, column_id, identifier_of, names_match, split_name
 from adql.types import ValueType, value_type
 
 _ColumnsByName = Mapping[str, tuple["ColumnMetadata", ...]]
 _Row = Mapping[str, Any]
+_ColumnRow = Sequence[Any]
 _Names = Mapping[str, Mapping[str, Iterable[str]]]
+
+COLUMN_FIELDS = (
+    *("table_name", "column_name", "datatype", "arraysize", "xtype", "description", "utype", "unit", "ucd"),
+    *("indexed", "principal", "std", "column_index"),
+)
+"""``TAP_SCHEMA.columns`` without its obsolete ``size``, in the order that `metadata_from_values` reads."""
 
 # Hidden columns beside a region, by the names that Butler's ObsCore and OpenCADC's services give them.
 _REGION_COLUMNS = ("pgs_region", "pgsphere_region")
@@ -48,9 +56,10 @@ class OutputColumn:
         return None if self.table is None or self.column is None else column_id(self.table, self.column)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnMetadata:
+class ColumnMetadata(NamedTuple):
     """A published column, or an output column of a subquery.
+
+    A named tuple, since a service makes twenty thousand of them whenever its TAP_SCHEMA changes.
 
     Parameters
     ----------
@@ -84,6 +93,9 @@ class ColumnMetadata:
     def identifier(self) -> Identifier:
         """The name as a query has to write it."""
         return identifier_of(self.name)
+
+
+_new_column: Callable[[tuple[Any, ...]], ColumnMetadata] = partial(tuple.__new__, ColumnMetadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +147,14 @@ class TableMetadata:
     is_upload: bool = False
     positions: tuple[Position, ...] = ()
     by_full_name: bool = False
-    columns_by_name: _ColumnsByName = field(init=False, compare=False, repr=False)
+    _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns_by_name", columns_by_name(self.columns))
+    @property
+    def columns_by_name(self) -> _ColumnsByName:
+        """Its columns by their names in lower case, gathered when a query first names the table."""
+        if self._by_name is None:
+            object.__setattr__(self, "_by_name", columns_by_name(self.columns))
+        return self._by_name or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,68 +326,119 @@ def metadata_from_rows(
     functions
         User-defined functions of the service.
     """
-    by_table: dict[str, list[_Row]] = {}
+    rows = list(columns)
+    return metadata_from_values(
+        tables,
+        [tuple(map(row.get, COLUMN_FIELDS)) for row in rows],
+        database=database,
+        functions=functions,
+        sql_names={
+            (row["table_name"], row["column_name"]): row["sql_name"] for row in rows if row.get("sql_name")
+        },
+    )
+
+
+def metadata_from_values(
+    tables: Iterable[_Row],
+    columns: Iterable[_ColumnRow],
+    *,
+    database: _Names | None = None,
+    functions: Iterable[UserFunction] = (),
+    sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> Metadata:
+    """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
+
+    Parameters
+    ----------
+    tables, database, functions
+        As in `metadata_from_rows`.
+    columns
+        Values of `COLUMN_FIELDS`.
+    sql_names
+        Names in the database of columns that have another one there, by published names of table and column.
+    """
+    by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
-        by_table.setdefault(row["table_name"], []).append(row)
-    made = (_table(row, by_table.get(row["table_name"], []), database) for row in tables)
+        by_table.setdefault(row[0], []).append(row)
+    types: dict[Sequence[Any], ValueType] = {}
+    made = (
+        _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types) for row in tables
+    )
     return Metadata(tuple(made), tuple(functions))
 
 
-def _table(row: _Row, columns: list[_Row], database: _Names | None) -> TableMetadata:
+def _table(
+    row: _Row,
+    columns: list[_ColumnRow],
+    database: _Names,
+    sql_names: Mapping[tuple[str, str], str],
+    types: dict[Sequence[Any], ValueType],
+) -> TableMetadata:
     name = split_name(row["table_name"])
     schema = row.get("sql_schema") or (name[-2] if len(name) > 1 else None)
     table = row.get("sql_name") or name[-1]
     existing: dict[str, str] = {}
-    if database is not None and schema is not None:
+    if schema is not None:
         schema = _spelling(schema, database)
         table = _spelling(table, database.get(schema, {}))
         spellings = tuple(database.get(schema, {}).get(table, ()))
         # Two columns may differ in case alone: the exact spelling comes first.
-        existing = {of.lower(): of for of in spellings} | dict(zip(spellings, spellings, strict=True))
-    columns = sorted(columns, key=_position)
+        existing = dict(zip((*map(str.lower, spellings), *spellings), spellings * 2, strict=True))
+    made = _columns(sorted(columns, key=_position), existing, sql_names, types)
     return TableMetadata(
         name=name,
-        columns=tuple(_column(of, existing) for of in columns),
+        columns=made,
         sql_schema=schema,
         sql_name=table,
-        positions=_positions(columns, existing),
+        positions=_positions(made, existing),
     )
 
 
-def _column(row: _Row, existing: Mapping[str, str]) -> ColumnMetadata:
-    name = split_name(row["column_name"])[-1]
-    type_ = value_type(
-        row["datatype"],
-        row.get("arraysize"),
-        row.get("xtype"),
-        unit=row.get("unit"),
-        ucd=row.get("ucd"),
-        utype=row.get("utype"),
-        description=row.get("description"),
-    )
-    region = center = None
-    if name.lower() == "s_region":
-        region = _first_existing(_REGION_COLUMNS, existing)
-        center = _first_existing(_CENTER_COLUMNS, existing)
-        if region is not None and type_.family == "string":
-            # The database holds the geometry: the text can be searched, though nothing says so of its type.
-            type_ = replace(type_, family="region")
-    return ColumnMetadata(
-        name=name,
-        type=type_,
-        sql_name=row.get("sql_name") or existing.get(name, existing.get(name.lower(), name)),
-        indexed=bool(row.get("indexed")),
-        region_column=region,
-        center_column=center,
-        source=(row["table_name"], row["column_name"]),
-    )
+def _columns(
+    rows: Iterable[_ColumnRow],
+    existing: Mapping[str, str],
+    sql_names: Mapping[tuple[str, str], str],
+    types: dict[Sequence[Any], ValueType],
+) -> tuple[ColumnMetadata, ...]:
+    """Return the columns of a table; `types` holds the types made so far: columns share most of them."""
+    region = _first_existing(_REGION_COLUMNS, existing)
+    center = _first_existing(_CENTER_COLUMNS, existing)
+    made = []
+    for row in rows:
+        source, column_name = (row[0], row[1]), row[1]
+        name = column_name if column_name.isidentifier() else split_name(column_name)[-1]
+        described = row[2:9]
+        type_ = types.get(described)
+        if type_ is None:
+            datatype, arraysize, xtype, description, utype, unit, ucd = described
+            type_ = types[described] = value_type(
+                datatype, arraysize, xtype, unit=unit, ucd=ucd, utype=utype, description=description
+            )
+        sql_name = sql_names.get(source) if sql_names else None
+        sql_name = sql_name or existing.get(name) or existing.get(name.lower(), name)
+        made.append(_new_column((name, type_, sql_name, bool(row[9]), None, None, source)))
+    if region is not None or center is not None:
+        return tuple(
+            _with_geometry(column, region, center) if column.name.lower() == "s_region" else column
+            for column in made
+        )
+    return tuple(made)
 
 
-def _positions(columns: Iterable[_Row], existing: Mapping[str, str]) -> tuple[Position, ...]:
+def _with_geometry(column: ColumnMetadata, region: str | None, center: str | None) -> ColumnMetadata:
+    """Return the column of regions with the hidden columns beside it."""
+    type_ = column.type
+    if region is not None and type_.family == "string":
+        # The database holds the geometry: the text can be searched, though nothing says so of its type.
+        type_ = replace(type_, family="region")
+    return column._replace(type=type_, region_column=region, center_column=center)
+
+
+def _positions(columns: Iterable[ColumnMetadata], existing: Mapping[str, str]) -> tuple[Position, ...]:
     center = _first_existing(_CENTER_COLUMNS, existing)
     if center is None:
         return ()
-    names = {split_name(row["column_name"])[-1].lower() for row in columns}
+    names = {column.name.lower() for column in columns}
     if not {"s_ra", "s_dec"} <= names:
         return ()
     # Butler's regions are convex: the centre lies inside.
@@ -379,9 +446,8 @@ def _positions(columns: Iterable[_Row], existing: Mapping[str, str]) -> tuple[Po
     return (Position("s_ra", "s_dec", center, region),)
 
 
-def _position(row: _Row) -> tuple[bool, int]:
-    index = row.get("column_index")
-    return index is None, index or 0
+def _position(row: _ColumnRow) -> tuple[bool, int]:
+    return row[12] is None, row[12] or 0
 
 
 def _spelling(name: str, names: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 _NUMBERS = {
     # Sorted by width: the wider of two is the type of their sum.
@@ -118,14 +119,8 @@ def value_type(
     unit, ucd, utype, description
         As in TAP_SCHEMA; empty strings count as absent.
     """
-    meaning = (unit or None, ucd or None, utype or None, description or None)
-    if datatype not in _NUMBERS and datatype not in _STRINGS and datatype != "boolean":
-        name = datatype.upper().removeprefix("ADQL:").partition("(")[0].strip()
-        if name in _ADQL_TYPES:
-            datatype, arraysize, xtype = _ADQL_TYPES[name]
-    return ValueType(
-        _family(datatype, arraysize, xtype), datatype, arraysize or None, xtype or None, *meaning
-    )
+    shape = _shape(datatype, arraysize, xtype)
+    return ValueType(*shape, unit or None, ucd or None, utype or None, description or None)
 
 
 def without_meaning(type_: ValueType, unit: str | None = None) -> ValueType:
@@ -181,6 +176,18 @@ def common_type(types: Iterable[ValueType]) -> ValueType | None:
     if first.family == "string" and any(type_.arraysize != first.arraysize for type_ in known):
         return replace(first, arraysize="*")
     return first
+
+
+@lru_cache(maxsize=1024)
+def _shape(
+    datatype: str, arraysize: str | None, xtype: str | None
+) -> tuple[str, str, str | None, str | None]:
+    """Return the family, and datatype, arraysize and xtype in VOTable; thousands of columns share a few."""
+    if datatype not in _NUMBERS and datatype not in _STRINGS and datatype != "boolean":
+        name = datatype.upper().removeprefix("ADQL:").partition("(")[0].strip()
+        if name in _ADQL_TYPES:
+            datatype, arraysize, xtype = _ADQL_TYPES[name]
+    return _family(datatype, arraysize, xtype), datatype, arraysize or None, xtype or None
 
 
 def _family(datatype: str, arraysize: str | None, xtype: str | None) -> str:

@@ -1,11 +1,12 @@
 """Reads what is published: from TAP_SCHEMA in a database, or from Felis descriptions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
+from adql.metadata import COLUMN_FIELDS, metadata_from_values
 from tap_query.errors import MissingTapSchemaError
 from tapdb.collecting import without_collecting
 from tapdb.felis import read_felis as read_schemas
@@ -14,12 +15,6 @@ from tapdb.postgres.engine import is_right_refused
 from tapdb.sources import execute_query, read_query
 
 _Row = Mapping[str, Any]
-
-_TABLES = ("table_name",)
-_COLUMNS = (
-    *("table_name", "column_name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description"),
-    *("indexed", "column_index"),
-)
 
 
 def read_metadata(connection: sa.Connection) -> Metadata:
@@ -35,15 +30,15 @@ def read_metadata(connection: sa.Connection) -> Metadata:
     MissingTapSchemaError
         Raised if there is no ``tap_schema.tables`` or ``tap_schema.columns``, or nothing in it.
     """
-    tables = _rows(connection, "tables", _TABLES)
-    columns = _rows(connection, "columns", _COLUMNS)
+    tables = [{"table_name": name} for (name,) in _rows(connection, "tables", ("table_name",))]
+    columns = _rows(connection, "columns", COLUMN_FIELDS)
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
     return published_metadata(connection, tables, columns)
 
 
 def published_metadata(
-    connection: sa.Connection, tables: Iterable[_Row], columns: Iterable[_Row]
+    connection: sa.Connection, tables: Iterable[_Row], columns: Iterable[Sequence[Any]]
 ) -> Metadata:
     """Return what rows of ``tap_schema`` publish, under the names that the database has for it.
 
@@ -51,11 +46,13 @@ def published_metadata(
     ----------
     connection
         Connection to the database, in the transaction in which the rows were read.
-    tables, columns
-        Rows of ``tap_schema.tables`` and ``tap_schema.columns``, by name of the column.
+    tables
+        Rows of ``tap_schema.tables``, by name of the column.
+    columns
+        Values of `adql.metadata.COLUMN_FIELDS` in the rows of ``tap_schema.columns``.
     """
     with without_collecting():
-        return metadata_from_rows(tables, columns, database=_existing(connection))
+        return metadata_from_values(tables, columns, database=_existing(connection))
 
 
 def read_felis(files: Iterable[str]) -> Metadata:
@@ -82,14 +79,14 @@ def read_felis(files: Iterable[str]) -> Metadata:
 
 
 def _described_column(table: str, column: ColumnDescription, index: int) -> _Row:
-    known = {key: getattr(column, key) for key in _COLUMNS if hasattr(column, key)}
+    known = {key: getattr(column, key) for key in COLUMN_FIELDS if hasattr(column, key)}
     return {"table_name": table, "column_name": column.name, "column_index": index, **known}
 
 
-def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[_Row]:
+def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[tuple[Any, ...]]:
     table = sa.table(name, *(sa.column(column) for column in columns), schema="tap_schema")
     try:
-        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+        return [tuple(row) for row in connection.execute(sa.select(table))]
     except sa.exc.ProgrammingError as error:
         if is_right_refused(error):
             raise

@@ -135,7 +135,7 @@ def _set_operation(
     first = _with_typed_nulls(first, types)
     steps = [replace(step, query=_with_typed_nulls(step.query, types)) for step in steps]
     merged = tuple(
-        replace(column, type=type_, region_column=None, center_column=None, source=source)
+        column._replace(type=type_, region_column=None, center_column=None, source=source)
         for column, type_, source in zip(columns, types, sources, strict=True)
     )
     return tree.SetOperation(first, tuple(steps), at=node.at), merged

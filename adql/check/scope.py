@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Protocol
 
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, columns_by_name
@@ -301,4 +300,4 @@ def as_relation(columns: tuple[ColumnMetadata, ...]) -> tuple[ColumnMetadata, ..
     """Return the columns of a query as another query sees them: those that are only NULL hold text."""
     if all(column.type.family != "null" for column in columns):
         return columns
-    return tuple(replace(column, type=TEXT) if column.type.family == "null" else column for column in columns)
+    return tuple(column._replace(type=TEXT) if column.type.family == "null" else column for column in columns)

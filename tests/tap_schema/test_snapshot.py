@@ -7,13 +7,15 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from adql.metadata import TableMetadata
+from adql import metadata_from_rows
+from adql.metadata import COLUMN_FIELDS, TableMetadata
 from tap_query.metadata import read_metadata
 from tap_schema import stored
 from tap_schema.assemble import assemble
 from tap_schema.errors import TapSchemaSnapshotError
 from tap_schema.history import read_generations
 from tap_schema.publish import publish
+from tap_schema.rows import ColumnRow
 from tap_schema.stored import Published, read_published, read_rows, stored_table
 
 
@@ -64,6 +66,53 @@ def test_what_is_read_is_what_each_reader_alone_finds(published: sa.Engine) -> N
             return sorted(tables, key=lambda table: table.name)
 
         assert sorted_tables(found.metadata.tables) == sorted_tables(read_metadata(connection).tables)
+
+
+def test_the_metadata_of_rows_is_that_of_the_same_rows_by_name(published: sa.Engine) -> None:
+    with published.connect() as connection:
+        found = read_published(connection)
+        names: dict[str, dict[str, list[str]]] = {}
+        for schema, table, column in connection.execute(
+            sa.text(
+                "SELECT table_schema, table_name, column_name FROM information_schema.columns "
+                "ORDER BY ordinal_position"
+            )
+        ):
+            names.setdefault(schema, {}).setdefault(table, []).append(column)
+    assert ColumnRow._fields == COLUMN_FIELDS
+    assert found.metadata == metadata_from_rows(
+        [row._asdict() for row in found.rows.tables],
+        [row._asdict() for row in reversed(found.rows.columns)],
+        database=names,
+    )
+    assert len(found.rows.columns) > 50
+
+
+def test_rows_are_in_the_order_in_which_the_database_would_list_them(published: sa.Engine) -> None:
+    def listed(connection: sa.Connection, query: str) -> list[str]:
+        return list(connection.scalars(sa.text(query)))
+
+    with published.begin() as connection:
+        for number, name in ((None, "b"), (None, "a"), (7, "Z"), (7, "c"), (0, "z")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO tap_schema.columns (table_name, column_name, datatype, indexed, principal, "
+                    "std, column_index) VALUES ('small.star', :name, 'int', 0, 0, 0, :number)"
+                ),
+                {"name": f"added_{name}", "number": number},
+            )
+        connection.execute(sa.text("UPDATE tap_schema.tables SET table_index = NULL WHERE table_index > 2"))
+        rows = read_rows(connection)
+        assert [row.table_name + row.column_name for row in rows.columns] == listed(
+            connection,
+            "SELECT table_name || column_name FROM tap_schema.columns "
+            'ORDER BY table_name COLLATE "C", column_index, column_name COLLATE "C"',
+        )
+        assert [row.table_name for row in rows.tables] == listed(
+            connection,
+            "SELECT table_name FROM tap_schema.tables "
+            'ORDER BY schema_name COLLATE "C", table_index, table_name COLLATE "C"',
+        )
 
 
 @pytest.mark.parametrize("isolation", [None, "REPEATABLE READ", "SERIALIZABLE"])
