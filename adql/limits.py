@@ -44,7 +44,7 @@ class Limits:
         Tables that the planner puts in order at once: those of one FROM, of subqueries that it joins to them,
         and of EXISTS and IN.
     max_rows
-        Maximum number of rows that the service returns (TAP's MAXREC). The database is asked for one more, to
+        Maximum number of rows that the service returns (TAP's MAXREC). The query fetches one more, to
         detect an overflow. `None` sets no limit.
     """
 

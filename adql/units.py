@@ -2,7 +2,7 @@
 
 A table of factors to SI and seventy lines of parser, because astropy takes half a second to import and
 milliseconds for a unit; the tests compare every unit with astropy's. What queries say is read generously;
-whether a published unit is spelled as the standard wants it is asked of `vounit`.
+`vounit` tells whether a published unit is spelled as the standard wants it.
 """
 
 import math
@@ -399,7 +399,7 @@ class VOUnit:
     Parameters
     ----------
     problem
-        Why it is none of its units; `None` if it is well formed.
+        Why VOUnits does not allow it; `None` if it is well formed.
     unknown
         Names in it, of units and functions, that the standard does not list; those in quotes are meant so.
     """
@@ -415,7 +415,7 @@ def vounit(text: str) -> VOUnit:
     Parameters
     ----------
     text
-        For example ``km.s**-1``, ``log(Hz)``, ``25.4mm`` or ``'furlong'``; ``unknown`` is none but allowed.
+        For example ``km.s**-1``, ``log(Hz)``, ``25.4mm`` or ``'furlong'``; ``unknown`` is allowed too.
     """
     if text in _WITHOUT_UNIT:
         return VOUnit(None)

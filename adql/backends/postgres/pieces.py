@@ -200,7 +200,7 @@ class Emitter:
         text = self.sql(node)
         family = type_of(node).family
         if family == "time":
-            # ISO with all digits, infinity and times before Christ too, whatever the session says.
+            # ISO with all digits, infinity and times before Christ too, independent of the session.
             moment = cast(call("to_json", cast(text, "timestamp")), "text")
             return call("btrim", moment, "'\"'")
         return text if family in ("string", "region") else cast(text, "text")
@@ -212,7 +212,7 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(value: str) -> str:
-    """Return a string as a literal that means the same whatever ``standard_conforming_strings`` is."""
+    """Return a string as a literal that ``standard_conforming_strings`` does not change."""
     quoted = "'" + value.replace("'", "''") + "'"
     return "E" + quoted.replace("\\", "\\\\") if "\\" in value else quoted
 
