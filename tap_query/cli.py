@@ -39,7 +39,7 @@ timeout_option = click.option(
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit of the query; 0 is none.",
+    help="Time limit of the query; 0 disables it.",
 )
 _file_option = click.option(
     "-f",

@@ -105,7 +105,7 @@ class QueryResult:
     columns
         What the columns are, as a VOTable describes them.
     rows
-        The rows, in order, no more than were asked for.
+        The rows, in order, at most the requested number.
     overflow
         Whether there were more.
     """
