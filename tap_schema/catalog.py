@@ -329,7 +329,7 @@ class LiveCatalog:
     schemas
         Comments of all schemas by name.
     tables
-        Tables and views of the schemas that were asked for, by schema and name.
+        Tables and views of the requested schemas, by schema and name.
     """
 
     schemas: Mapping[str, str | None]
@@ -353,7 +353,7 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> LiveCatal
     connection
         Connection to the database.
     schemas
-        Names of schemas, in whatever case; those that do not exist are left out.
+        Names of schemas, in any case; those that do not exist are left out.
     """
     asked = {name.lower() for name in schemas}
     known = {

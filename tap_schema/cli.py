@@ -84,7 +84,7 @@ class Sources:
 
 @contextmanager
 def read_session(url: str | None) -> Iterator[sa.Connection]:
-    """Give a connection that changes nothing, and sees the database as it is now whoever publishes meanwhile.
+    """Give a connection that changes nothing, and sees the database as it is now while others publish.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def read_session(url: str | None) -> Iterator[sa.Connection]:
     Raises
     ------
     DatabaseRefusedError
-        Raised for whatever the database refuses, such as tables that one may not read.
+        Raised for all that the database refuses, such as tables that one may not read.
     """
     with translate_database_errors(), checked_connection(url, read_only=True) as connection:
         yield connection.execution_options(isolation_level="REPEATABLE READ")

@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class PublishedDescription:
-    """The rows of TAP_SCHEMA, which follow whatever a migration and other derived objects have made."""
+    """The rows of TAP_SCHEMA, which follow what a migration and other derived objects have made."""
 
     after = LAST
     options: Mapping[str, str] = MappingProxyType({"comment": "why, for the record of publications"})

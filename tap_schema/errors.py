@@ -134,7 +134,7 @@ class UnknownGenerationError(TapdbError, LookupError):
     Parameters
     ----------
     asked
-        Number that was asked for; `None` for the one before the last.
+        Requested number; `None` for the one before the last.
     known
         Numbers of the recorded publications, newest first.
     """

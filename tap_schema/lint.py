@@ -107,7 +107,7 @@ def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | Non
     """Return what is wrong with an extended type and the type below it; `None` if they go together."""
     shape = XTYPES.get(xtype)
     if shape is None:
-        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is none of DALI's"
+        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is not one of DALI's"
     datatypes, sizes = shape
     if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
         return None
@@ -578,7 +578,7 @@ def _arraysize(row: ColumnRow) -> _Problem | None:
     return (
         "error",
         "arraysize",
-        f"arraysize {row.arraysize} is none of VOTable's",
+        f"arraysize {row.arraysize} is not allowed by VOTable",
         "write a number from 2, a number and *, or *; nothing for a single value",
     )
 

@@ -29,7 +29,7 @@ from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import execute_composed, execute_query, execute_text, read_query
 
 READER = "tapdb_reader"
-"""Role of whoever only reads."""
+"""Role that only reads."""
 
 _VIEWS = {name: f"{name}11" for name in ("schemas", "tables", "columns", "keys", "key_columns")}
 
@@ -60,7 +60,7 @@ def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) 
     Parameters
     ----------
     connection
-        Connection of whoever owns the tables and their schemas.
+        Connection of the role that owns the tables and their schemas.
     tables
         Schemas and names, as in the database.
     """
@@ -95,7 +95,7 @@ def _unseen(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
     if connection.scalar(known.where(sa.column("rolname") == READER)) is None:
         return []
     if not connection.scalar(sa.select(sa.func.pg_has_role(READER, _right_to_become(connection)))):
-        # Who may not become the reader cannot look as the reader; what may be read was asked for above.
+        # Who may not become the reader cannot look as the reader; what may be read was determined above.
         return []
     expected = {name: len(of_table) for name, of_table in rows.by_table().items()}
     expected |= {view: expected[name] for name, view in _VIEWS.items()}

@@ -50,7 +50,7 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
     """
     if not has_tap_schema(connection):
         raise TapSchemaMissingError("there is no table tap_schema.generation")
-    # Asked first: who publishes between this statement and the next makes these rows old, never the reverse.
+    # Read first: a publication between this statement and the next makes these rows old, never the reverse.
     generation = current_generation(connection)
     found: dict[str, tuple[Row, ...]] = {}
     # By the driver itself: there are tens of thousands.
@@ -69,7 +69,7 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
 def enforced_keys(connection: sa.Connection, generation: int) -> frozenset[str]:
     """Return the keys that a publication knew from the database alone.
 
-    Nothing for who may not read what is recorded of publications: to them every published key is described.
+    Empty for a role that may not read the records of publications: to it every published key is described.
     """
     if not connection.scalar(sa.select(sa.func.has_table_privilege("tapdb.tap_schema_undo", "SELECT"))):
         return frozenset()
@@ -104,7 +104,7 @@ class Published(NamedTuple):
 
 
 def read_published(connection: sa.Connection) -> Published:
-    """Return generation, rows and metadata as they are in one snapshot, whoever publishes meanwhile.
+    """Return generation, rows and metadata as they are in one snapshot, while others publish.
 
     Parameters
     ----------

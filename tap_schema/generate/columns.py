@@ -121,7 +121,7 @@ def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[RowFi
                 "column-index",
                 table.table_name,
                 "",
-                "two columns are described with one index, so that all are numbered anew",
+                "two columns are described with one index, so that all are renumbered",
                 "give each its own tap:column_index",
                 table.place,
             )
@@ -166,7 +166,7 @@ def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> It
             "arraysize",
             table.table_name,
             name,
-            f"described with the arraysize {shape}, which is none of VOTable's",
+            f"described with the arraysize {shape}, which VOTable does not allow",
             "write a number from 2, a number and *, or *, after others with an x: 2x3, 2x*",
             place,
         )

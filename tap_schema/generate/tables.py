@@ -74,7 +74,7 @@ class PublishedTable:
         return self.description.place if self.description is not None else None
 
     def published_column(self, name: str | None) -> str | None:
-        """Return the published name of a column, whatever its case; `None` if it is not published."""
+        """Return the published name of a column, in any case; `None` if it is not published."""
         if name is None:
             return None
         if name in self.columns:
