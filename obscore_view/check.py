@@ -24,7 +24,7 @@ from tapdb.postgres.pgsphere import SPoly
 from tapdb.sources import execute_query, read_query
 
 REFRESH = "tapdb obscore refresh"
-"""What makes a view anew."""
+"""Command that rebuilds a view."""
 
 _LAYOUT_ROLES = ("collections", "datasets", "datastores", "dimensions")
 """Managers that decide the layout of tables that the view reads."""

@@ -19,7 +19,7 @@ class ConfigProblem:
     path
         Dotted location in the configuration, such as ``dataset_types.raw.calib_level``.
     source
-        Name of the file, or of whatever the text came from.
+        Name of the file or other source of the text.
     line, column
         Position in the text, from 1; None if it is the text as a whole.
     """
@@ -123,7 +123,7 @@ class UnknownDatasetError(TapdbError, LookupError):
     identifier
         Identifier of the dataset.
     schemas
-        Schemas of the registries that were asked.
+        Schemas of the registries that were searched.
     """
 
     def __init__(self, identifier: str, schemas: tuple[str, ...]) -> None:
@@ -198,7 +198,7 @@ class ViewExistsError(TapdbError):
         self.schema = schema
         self.name = name
         super().__init__(
-            f"the view {schema}.{name} is there already; make it anew with tapdb obscore refresh, or take "
+            f"the view {schema}.{name} is there already; rebuild it with tapdb obscore refresh, or take "
             "another name: key view in section tapdb of the configuration"
         )
 

@@ -125,7 +125,7 @@ def refresh(
     describe: bool,
     dry_run: bool,
 ) -> None:
-    """Make a view anew from the registry as it is now; readers see the old one until it is done.
+    """Rebuild a view from the registry as it is now; readers see the old one until it is done.
 
     Without a configuration the recorded one is used. Decoded regions stay, unless --rebuild-footprints is
     given or another version of tapdb made them. --view is needed if there are several views and no

@@ -28,7 +28,7 @@ class YamlText:
     content
         The document as Python values.
     source
-        Name of the file, or of whatever the text came from.
+        Name of the file or other source of the text.
     root
         Node tree, for the positions.
     """

@@ -2,7 +2,7 @@ r"""Python's regular expressions as PostgreSQL's.
 
 Butler matches the names of RUN collections with `re.fullmatch`. PostgreSQL's regular expressions look the
 same and are not: ``\b`` is a backspace, ``{,3}`` no repetition, ``(?P<name>...)`` an error. So the
-expression is taken apart by Python's own parser and written anew.
+expression is parsed by Python's own parser and printed again.
 """
 
 import re

@@ -77,7 +77,7 @@ def record_field(relation: sa.FromClause, element: str, path: tuple[str, ...]) -
     Raises
     ------
     MappingError
-        Raised if the table has no such column or the path is none of the above.
+        Raised if the table has no such column or the path is not one of these.
     """
     where = f"records[{element}].{'.'.join(path)}"
     if path[0] == "timespan" and "timespan" in relation.c:
@@ -237,7 +237,7 @@ def decoded_select(registry: Registry, element: str) -> sa.Select[Any]:
 
 
 def lazy_select(registry: Registry, element: str) -> sa.Select[Any]:
-    """Return the SELECT with a function call for each column, made only for columns that are asked for.
+    """Return the SELECT with a function call for each column, made only for the requested columns.
 
     The polygon is the expression that an index over Butler's table has.
     """

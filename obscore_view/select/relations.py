@@ -26,10 +26,10 @@ from obscore_view.where.sql import build_condition
 
 
 class BranchJoins:
-    """The joins of one branch: the tags table and whatever its columns need.
+    """The joins of one branch: the tags table and the relations that its columns need.
 
     All joins but those that say which datasets are published are LEFT JOINs over unique keys, so that no
-    dataset is lost or doubled and PostgreSQL drops those of which no column is asked for.
+    dataset is lost or doubled and PostgreSQL drops those of which a query reads no column.
     """
 
     def __init__(self, mapping: DatasetMapping, place: DatasetPlace) -> None:

@@ -128,7 +128,7 @@ def _value(column: ExtraColumn, relations: BranchJoins, values: ColumnValues) ->
 
 
 def _from_registry(mapping: DatasetMapping, relations: BranchJoins, row: ColumnValues) -> ColumnValues:
-    """Return the columns that the registry itself decides, whatever the configuration says of them."""
+    """Return the columns that the registry itself decides; the configuration cannot change them."""
     instrument = relations.dimension("instrument")
     config = mapping.config
     found: ColumnValues = {

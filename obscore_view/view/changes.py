@@ -152,7 +152,7 @@ def plan_refresh(
     config_yaml: str | None = None,
     keep_footprints: bool = True,
 ) -> Change:
-    """Return what makes a view anew from the registry as it is now.
+    """Return the script that rebuilds a view from the registry as it is now.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def plan_refresh(
 
 
 def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:
-    """Return what gives a view that is made anew just the grants that it had, the reader's own too."""
+    """Return statements that restore exactly the grants of a rebuilt view, the reader's own too."""
     wanted = objects_of_view(mapping, butler_tables(mapping))
     names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
     before = read_grants(connection)

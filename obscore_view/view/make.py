@@ -28,7 +28,7 @@ def lost_estimators(connection: sa.Connection) -> tuple[str, ...]:
 _LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-"""Told the number of a statement, the number of all, and the statement, before it is run."""
+"""Called before each statement with (index, total, sql)."""
 
 
 def create_view(
@@ -145,7 +145,7 @@ def refresh_view(
     rebuild_footprints: bool = False,
     progress: Progress | None = None,
 ) -> DatasetMapping:
-    """Make a view anew from the registry as it is now; readers see the old view until the transaction ends.
+    """Rebuild a view from the registry as it is now; readers see the old view until the transaction ends.
 
     Grants on the view, those that others gave and those that they took back, stay as they are.
 
@@ -184,7 +184,7 @@ def refresh_view(
 
 
 def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
-    """Return whether decoded regions may outlive a view that is made anew: same software, same mode."""
+    """Return whether decoded regions may outlive the rebuilding of a view: same software, same mode."""
     return view.software_version == __version__ and config.tapdb.geometry == "table"
 
 

@@ -1,4 +1,4 @@
-"""Names of all that a view consists of: recorded when it is made, to be taken away whatever has changed."""
+"""Names of all that a view consists of: recorded when it is made, so that all can be dropped later."""
 
 from __future__ import annotations
 

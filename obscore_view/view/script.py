@@ -144,7 +144,7 @@ def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[
 
 
 def refill_script(kept: KeptTable, registry_schema: str) -> Script:
-    """Return the statements that make the rows and triggers of a kept table anew; others may go on using it.
+    """Return the statements that rebuild the rows and triggers of a kept table; others may go on using it.
 
     Parameters
     ----------
