@@ -11,7 +11,7 @@ from tapdb.errors import SettingsError
 
 
 class MissingExtraError(SettingsError):
-    """Something was asked that needs a Python package which a plain installation leaves out.
+    """A command needs a Python package that a plain installation leaves out.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def require_characters(text: str, what: str) -> None:
     if found is not None:
         raise ValueWriteError(
             what,
-            f"character U+{ord(found[0]):04X} at {found.start() + 1} is none of XML 1.0",
+            f"character U+{ord(found[0]):04X} at {found.start() + 1} is not allowed in XML 1.0",
             "choose another format",
         )
 

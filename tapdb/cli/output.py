@@ -118,7 +118,7 @@ def output_stream(name: str) -> Iterator[IO[bytes]]:
             yield stream
     except OSError as error:
         if error.errno == errno.EPIPE:
-            # Whoever reads has seen enough: click knows.
+            # The reader has seen enough: click handles it.
             raise
         raise click.FileError(name, error.strerror) from error
 
@@ -331,7 +331,7 @@ def write_table(names: Sequence[str], rows: Iterable[Sequence[Any]], stream: IO[
         else box.HEAVY_HEAD
     )
     table = Table(box=lines)
-    # Text in brackets is none of rich's markup here.
+    # Text in brackets is not markup of rich here.
     for name in names:
         table.add_column(Text(name))
     for row in rows:

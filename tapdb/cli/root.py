@@ -185,7 +185,7 @@ def _load(entry_point: EntryPoint) -> click.Command:
     try:
         with importing():
             command = entry_point.load()
-    except Exception as cause:  # noqa: BLE001 - whatever is wrong there, the other commands must work
+    except Exception as cause:  # noqa: BLE001 - the other commands must work without this one
         return _UnloadableCommand(entry_point, cause)
     if not isinstance(command, click.Command):
         return _UnloadableCommand(entry_point, TypeError(f"{entry_point.value} is not a click command"))

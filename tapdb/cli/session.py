@@ -31,14 +31,14 @@ def change_session(
     application_name
         Name under which a DBA sees the session.
     describe
-        Whether what follows all other objects, the rows of TAP_SCHEMA, is made anew before the commit.
+        Whether what follows all other objects, the rows of TAP_SCHEMA, is rebuilt before the commit.
 
     Raises
     ------
     LockTimeoutError
         Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
     DatabaseRefusedError
-        Raised for whatever else the database refuses.
+        Raised for all else that the database refuses.
     """
     timeout_ms = read_settings().lock_timeout_ms
     with (

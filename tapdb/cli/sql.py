@@ -61,7 +61,7 @@ def freeze_sources(names: tuple[str, ...], *, replace_newest: bool, dry_run: boo
 
 
 @sql.command("check")
-@click.option("--live", is_flag=True, help="Compare the database with sql/, too; as whoever migrates it.")
+@click.option("--live", is_flag=True, help="Compare the database with sql/, too; as the role that migrates.")
 @url_option
 def check_sources(url: str | None, *, live: bool) -> None:
     """Say which sources are not frozen as they are and which frozen texts were edited; exit 1 if any."""

@@ -134,7 +134,7 @@ class YamlFile:
     def _name(
         self, key: yaml.Node, what: str, known: frozenset[str] | None, values: dict[str, Any], *, strict: bool
     ) -> str | None:
-        """Return the name in a key, `None` if it is none; what is wrong with it is noted."""
+        """Return the name in a key, `None` if it is not a name; the problem is noted."""
         line = key.start_mark.line + 1
         if not isinstance(key.value, str):
             self.problem(line, what, "found no name before the colon here")
@@ -230,7 +230,7 @@ def shown(value: Any) -> str:
 
 
 def line_of(node: Any) -> int:
-    """Return the line of a node, from 1; 0 for what is none."""
+    """Return the line of a node, from 1; 0 for other objects."""
     return node.start_mark.line + 1 if isinstance(node, yaml.Node) else 0
 
 

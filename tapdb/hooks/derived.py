@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 class DerivedObjects(Protocol):
     """Objects of one package that are generated from what a database holds.
 
-    Whatever `create` makes outside of tapdb's own schemas, grants on foreign schemas included, `drop` takes
+    All that `create` makes outside of tapdb's own schemas, grants on foreign schemas included, `drop` takes
     back.
     """
 
@@ -46,7 +46,7 @@ class DerivedObjects(Protocol):
 
 @runtime_checkable
 class SelfChecking(Protocol):
-    """Derived objects that know whether they have to be made anew."""
+    """Derived objects that know whether they have to be rebuilt."""
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:
         """Return whether `DerivedObjects.create` would make just what is there; nothing is changed."""
@@ -139,7 +139,7 @@ def create_derived(
 
 
 def create_last(connection: sa.Connection, options: Mapping[str, str]) -> None:
-    """Make anew the derived objects that follow all others, after a change outside of a migration.
+    """Rebuild the derived objects that follow all others, after a change outside of a migration.
 
     Parameters
     ----------

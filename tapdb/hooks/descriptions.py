@@ -12,7 +12,7 @@ from tapdb.errors import DescriptionProblem, Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterDescription:
-    """An input of a service: the value of a column, a constant, or whatever the user gives.
+    """An input of a service: the value of a column, a constant, or what the user gives.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """What a database holds against what ``sql/`` says: ``alembic check``, ``tapdb sql check --live``.
 
-What should be there is asked of PostgreSQL itself: inside a savepoint our schemas are renamed out of the
+PostgreSQL itself tells what should be there: inside a savepoint our schemas are renamed out of the
 way, all of ``sql/`` is applied, described and rolled back. Nobody else sees that, and no table is locked by
 it.
 """
@@ -30,13 +30,13 @@ def find_drift(
     """Return what differs between the database (left) and ``sql/`` (right), by name of the source.
 
     Only objects that come from a source count, today's or a frozen one: views that are generated, and
-    whatever others have put into the same schemas, are not looked at. Grants to further roles are the DBA's
+    objects of others in the same schemas, are ignored. Grants to further roles are the DBA's
     own business, too.
 
     Parameters
     ----------
     connection
-        Connection of whoever migrates, since all of ``sql/`` is applied in a savepoint and rolled back.
+        Connection of the role that migrates, since all of ``sql/`` is applied in a savepoint and rolled back.
     sources
         All sources in dependency order.
     frozen
@@ -70,7 +70,7 @@ def expected_catalog(connection: sa.Connection, sources: Iterable[SqlSource]) ->
     Parameters
     ----------
     connection
-        Connection of whoever migrates.
+        Connection of the role that migrates.
     sources
         All sources in dependency order.
     """

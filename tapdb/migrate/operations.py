@@ -1,7 +1,7 @@
 """Alembic operations that put a frozen version of a SQL source in the place of another one.
 
 ``op.set_object_version("functions/tapdb.s_region", new=2, old=1)`` is all that a revision says. The text
-comes from the folder ``frozen`` beside the revisions, so that a revision does for ever what it did on the
+comes from the folder ``frozen`` beside the revisions, so that a revision always does what it did on the
 day it was written.
 """
 

@@ -155,7 +155,7 @@ def _change(connection: sa.Connection, command: str, options: MigrationOptions) 
     grants = read_grants(connection)
     heads = context.get_context().get_current_heads()
     if heads and not _steps():
-        # Nothing stands in the way of anything: what is as it would be made may stay.
+        # No revision will run, so skip rebuilding objects that are already current.
         derived = without_current(connection, derived, options.others)
     if heads:
         drop_derived(connection, derived)

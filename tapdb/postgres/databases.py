@@ -26,7 +26,7 @@ def create_database(server: sa.URL, name: str, *, template: str | None = None) -
 
 
 def drop_database(server: sa.URL, name: str) -> None:
-    """Drop a database, whoever is still connected to it; it is no error if there is none.
+    """Drop a database and end its connections; do nothing if it does not exist.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class LockTimeoutError(TapdbError):
 
 
 def set_lock_timeout(connection: sa.Connection, timeout_ms: int) -> None:
-    """Let the statements of this transaction wait so many milliseconds for a lock; 0 is for ever."""
+    """Set the transaction's lock timeout in milliseconds; 0 disables it."""
     connection.execute(sa.select(sa.func.set_config("lock_timeout", str(timeout_ms), sa.true())))
 
 

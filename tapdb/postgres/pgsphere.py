@@ -95,7 +95,7 @@ class _PgSphereType(UserDefinedType[_Value], ABC):
     def get_col_spec(self, **_: Any) -> str:
         return self.type_name if self.schema is None else f"{self.schema}.{self.type_name}"
 
-    # Whatever the dialect, the text is the same.
+    # The text is the same in every dialect.
     def bind_processor(self, dialect: sa.Dialect) -> Callable[[_Value | None], str | None]:  # noqa: ARG002
         return lambda value: None if value is None else _text(value)
 

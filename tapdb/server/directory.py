@@ -33,7 +33,7 @@ exec env -i PATH="$PATH" LD_LIBRARY_PATH="$LD_LIBRARY_PATH" LC_ALL=C {become} \\
     /bin/sh -c 'cd "$0" && exec "$@"' {directory} {pg_ctl} "$@"
 """
 
-# Reads its standard input until the process at the other end is gone, in whatever way.
+# Reads its standard input until the process at the other end is gone, however it ended.
 _WATCHER = """\
 trap '' INT TERM HUP
 [ "$(cat)" = {stay} ] || exec /bin/sh {stop}
@@ -126,8 +126,8 @@ def write_stop(directory: Path, pg_ctl: Path, *, keep: bool, link: Path | None) 
 def start_watcher(directory: Path) -> subprocess.Popen[bytes]:
     """Start a shell that runs the script `STOP` when this process ends.
 
-    It ends when the pipe to it is closed, whatever closes it: `Popen.stdin.close`, or death. If it has read
-    `STAY` before, the server stays.
+    It ends when the pipe to it is closed, by `Popen.stdin.close` or by the death of this
+    process. If it has read `STAY` before, the server stays.
 
     Parameters
     ----------

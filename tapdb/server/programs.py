@@ -69,7 +69,7 @@ def find_pg_ctl() -> Path:
     """Return the path of ``pg_ctl``.
 
     ``PATH`` goes first. Distributions hide the server's programs from it, one folder for each version: of
-    these the newest that has pg_sphere wins, else the newest. Last ``pg_config`` is asked.
+    these the newest that has pg_sphere wins, else the newest. Last comes the answer of ``pg_config``.
 
     Raises
     ------

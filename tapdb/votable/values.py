@@ -1,4 +1,4 @@
-"""Plain values of what a driver returned: the type that the column says, whatever PostgreSQL's was.
+"""Plain values of what a driver returned: the type that the column says, not PostgreSQL's.
 
 A plain value is `None`, bool, int, float, str, bytes, or a flat list of the first four; bytes are an array of
 ``unsignedByte``.
