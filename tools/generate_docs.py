@@ -66,7 +66,7 @@ _WIDTH = 100
 
 
 def generate(text: str) -> str:
-    """Return the text of a page with its generated parts made anew.
+    """Return the text of a page with its parts generated again.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def _figures() -> str:
         for one in reaches
         if one.key in figures
     ]
-    table = _table(("figure", "what is asked", "measured", "to reach", ""), rows)
+    table = _table(("figure", "query", "measured", "to reach", ""), rows)
     return f"{table}\n{_GROWTH}" if (DOCS / "images" / "obscore-growth.png").exists() else table
 
 

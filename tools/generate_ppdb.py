@@ -51,7 +51,7 @@ def figures() -> str:
     return "\n".join(
         (
             f"With {objects} versions of objects and {sources} sources:\n",
-            _table(("figure", "what is asked", "measured", "to reach", ""), judged),
+            _table(("figure", "query", "measured", "to reach", ""), judged),
             "How times grow with age, as multiples of the time on the latest rows only:\n",
             _table(("question", "natural", "newest snapshot", "99 %", "50 %", "10 % of the history"), ages),
             "Not judged:\n",

@@ -1,4 +1,4 @@
-"""Who may read a view stays the DBA's decision when the view is made anew."""
+"""Who may read a view stays the DBA's decision when the view is rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description of a database: it sees every change, and nothing that is none."""
+"""The description of a database: it sees every change, and nothing else."""
 
 from __future__ import annotations
 

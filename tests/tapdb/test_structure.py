@@ -41,6 +41,13 @@ REPEATED_WITH_A_REASON = {
 
 LONGEST_PAGE = 40
 
+# Words that hide who does what. The PPDB and its pages have a turn of their own.
+UNCLEAR = re.compile(
+    r"\b([Ww]hoever|[Ww]hatever|(is|are|was|were) asked|anew|for ever|[Tt]old the number|[Nn]othing stands in"
+    r"|(?<!there )(?<!given )is none|without_nothing|textual_null)\b"
+)
+PLAIN_PACKAGES = ("adql", "obscore_view", "tap_query", "tap_schema", "tapdb")
+PPDB_PAGES = re.compile(r"ppdb|replay|cli\.md|errors\.md")
 README_PACKAGES = PACKAGES
 # Packages whose folders are read from the lowest layer up.
 READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "ppdb_replay", "tap_schema"}
@@ -164,3 +171,47 @@ def test_a_package_has_a_short_page_with_a_picture_an_order_and_recipes_that_are
     assert len(recipes) == 3
     assert all(re.search(r"^1\. ", one, re.MULTILINE) and "Run `" in one for one in recipes)
     assert PROJECT.joinpath("tests", package, "test_recipes.py").exists()
+
+
+def unclear_lines(text: str) -> list[str]:
+    """Return the lines that use words which a reader would have to decode."""
+    return [line.strip() for line in text.splitlines() if UNCLEAR.search(line)]
+
+
+@pytest.mark.parametrize("package", PLAIN_PACKAGES)
+def test_docstrings_help_errors_and_comments_are_in_plain_words(package: str) -> None:
+    modules = read_modules((package,))
+    assert len(modules) > 4
+    assert {
+        module.path.as_posix(): found
+        for module in modules
+        if (found := unclear_lines("\n".join(module.lines)))
+    } == {}
+
+
+def test_pages_are_in_plain_words() -> None:
+    pages = [*PROJECT.glob("docs/*.md"), *(PROJECT / package / "README.md" for package in PLAIN_PACKAGES)]
+    pages += [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "sql" / "README.md"]
+    read = [page for page in pages if not PPDB_PAGES.search(page.name)]
+    assert len(read) > 12
+    assert {
+        page.name: found for page in read if (found := unclear_lines(page.read_text(encoding="utf-8")))
+    } == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Connection of whoever migrates.",
+        "The text is the same, whatever it is.",
+        "`None` if it is none; what is wrong is noted.",
+        "What should be there is asked of PostgreSQL itself.",
+        "Make a view anew.",
+        "0 is for ever.",
+        "Told the number of a statement.",
+        "# Nothing stands in the way of anything.",
+    ],
+)
+def test_unclear_words_would_be_seen(line: str) -> None:
+    assert unclear_lines(f"Plain words.\n    {line}\n") == [line]
+    assert unclear_lines("Raised if there is none, or more than one.\nMaximum number of rows.") == []
