@@ -37,7 +37,6 @@ REPEATED_WITH_A_REASON = {
     # adql is pure and knows no VOTable; a column of a result is described in both in the same words.
     "adql/metadata.py": {"tapdb/votable/fields.py"},
     "adql/types.py": {"tapdb/hooks/descriptions.py", "tapdb/votable/fields.py"},
-    "adql/metadata.py": {"tapdb/votable/fields.py"},
 }
 
 LONGEST_PAGE = 40
