@@ -5,8 +5,8 @@ In reading order: `errors`, `limits` and `words` (with the table of functions), 
 `parser` make a tree of a text; `check` finds its names and types; `backends` write it for a database.
 """
 
-from adql.backends.postgres.pieces import CompiledQuery, Server
-from adql.backends.postgres.query import to_postgres
+from adql.backends.postgres.pieces import Server
+from adql.backends.postgres.query import CompiledQuery, to_postgres
 from adql.check.query import validate
 from adql.dialect import RUBIN, STRICT, Dialect
 from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError

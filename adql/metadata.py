@@ -76,6 +76,8 @@ class ColumnMetadata(NamedTuple):
         used where the column is the argument of a geometrical function, and never shown.
     center_column
         Column of type ``spoint`` that holds the centre of that region.
+    latitude_column
+        Column of a subquery that holds the latitude of this point: beyond a pole the point is NULL.
     source
         Names of table and column in TAP_SCHEMA, as it spells them, of the published column whose values it
         holds; `None` for an expression, and where nobody has said.
@@ -87,6 +89,7 @@ class ColumnMetadata(NamedTuple):
     indexed: bool = False
     region_column: str | None = None
     center_column: str | None = None
+    latitude_column: str | None = None
     source: tuple[str, str] | None = None
 
     @property
@@ -297,7 +300,7 @@ def hidden_name(number: int, what: str) -> str:
     number
         Number of the output column that it belongs to, from 1.
     what
-        ``region`` or ``center``.
+        ``region``, ``center`` or ``latitude``.
     """
     return f"#{number} {what}"
 

@@ -3,6 +3,7 @@
 A geometry can be written in a string too: the part of STC-S that REGION takes, and DALI's lists of numbers.
 """
 
+import re
 from collections.abc import Sequence
 
 from adql import tree
@@ -44,6 +45,8 @@ _FLAVOURS = frozenset(("SPHERICAL2", "SPHERICAL", "UNITSPHERE", "CARTESIAN2", "C
 _SPHERES = ("pos.galactic", "pos.ecliptic", "pos.supergalactic", "pos.earth")
 _LONGITUDES = ("pos.eq.ra", *(sphere + ".lon" for sphere in _SPHERES))
 _LATITUDES = ("pos.eq.dec", *(sphere + ".lat" for sphere in _SPHERES))
+_LONGITUDE_NAMES = frozenset(("ra", "raj", "lon", "long", "longitude", "glon", "elon", "l"))
+_LATITUDE_NAMES = frozenset(("dec", "de", "decl", "dej", "lat", "latitude", "glat", "elat", "b"))
 _STC_SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON": "POLYGON"}
 
 
@@ -86,6 +89,8 @@ def check_polygon(
         )
     _ranges(checker, given[::2], ("longitude",) * (len(given) // 2))
     _ranges(checker, given[1::2], ("latitude",) * (len(given) // 2))
+    for longitude, latitude in zip(given[::2], given[1::2], strict=True):
+        _in_order(checker, longitude, latitude)
     return tree.Function(node.name, given, at=node.at, type=POLYGON)
 
 
@@ -224,15 +229,27 @@ def _geometry(checker: Checker, node: tree.Function, argument: tree.Expression, 
 
 
 def _in_order(checker: Checker, longitude: tree.Expression, latitude: tree.Expression) -> None:
-    """Refuse a position whose columns stand the wrong way round, as their UCDs say."""
+    """Refuse a position whose columns stand the wrong way round, as their UCDs say and no name denies."""
     first, second = type_of(longitude).ucd or "", type_of(latitude).ucd or ""
-    if first.startswith(_LATITUDES) and second.startswith(_LONGITUDES):
+    if (
+        first.startswith(_LATITUDES)
+        and second.startswith(_LONGITUDES)
+        # UCDs can be wrong too, above all those of uploads.
+        and not (_is_named(longitude, _LONGITUDE_NAMES) and _is_named(latitude, _LATITUDE_NAMES))
+    ):
         raise checker.problem(
             AdqlTypeError,
             f"{longitude} is a latitude and {latitude} a longitude, as their UCDs say",
-            f"write {latitude}, {longitude}",
+            f"write {latitude}, {longitude}; if the UCDs are wrong, {longitude} + 0",
             node=longitude,
         )
+
+
+def _is_named(node: tree.Expression, words: frozenset[str]) -> bool:
+    """Return whether one of the words of a column's name is among some words."""
+    if not isinstance(node, tree.Column):
+        return False
+    return not words.isdisjoint(re.split(r"[^a-z]+", node.name.text.lower()))
 
 
 def _ranges(checker: Checker, numbers: Sequence[tree.Expression], names: Sequence[str]) -> None:

@@ -135,7 +135,9 @@ def _set_operation(
     first = _with_typed_nulls(first, types)
     steps = [replace(step, query=_with_typed_nulls(step.query, types)) for step in steps]
     merged = tuple(
-        column._replace(type=type_, region_column=None, center_column=None, source=source)
+        column._replace(
+            type=type_, region_column=None, center_column=None, latitude_column=None, source=source
+        )
         for column, type_, source in zip(columns, types, sources, strict=True)
     )
     return tree.SetOperation(first, tuple(steps), at=node.at), merged
@@ -258,6 +260,7 @@ def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
         expression = item.expression
         type_ = type_of(expression)
         region = center = source = None
+        latitude = False
         if isinstance(expression, tree.Column):
             origin = expression.origin
             # With others it is a COALESCE, of columns of several tables.
@@ -265,8 +268,11 @@ def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
                 source = origin.column.source
                 if shadows:
                     region, center = origin.column.region_column, origin.column.center_column
+                    latitude = origin.column.latitude_column is not None
         elif type_.ucd or type_.utype or type_.description:
             type_ = without_meaning(type_, type_.unit)
+        elif shadows and type_.family == "point":
+            latitude = _is_of_columns(expression)
         name = _output_name(item, number)
         columns.append(
             ColumnMetadata(
@@ -275,10 +281,19 @@ def _columns_of(items: tuple[tree.Output, ...], *, shadows: bool) -> _Columns:
                 sql_name=_free_name(name, used),
                 region_column=hidden_name(number, "region") if region else None,
                 center_column=hidden_name(number, "center") if center else None,
+                latitude_column=hidden_name(number, "latitude") if latitude else None,
                 source=source,
             )
         )
     return tuple(columns)
+
+
+def _is_of_columns(node: tree.Expression) -> bool:
+    """Return whether a point is one of plain columns, which an index may hold."""
+    if not isinstance(node, tree.Function) or node.name != "POINT":
+        return False
+    origins = [of.origin if isinstance(of, tree.Column) else None for of in node.arguments]
+    return all(of is not None and not of.others for of in origins)
 
 
 def _free_name(name: str, used: dict[str, int]) -> str:

@@ -318,3 +318,97 @@ def test_real_numbers_are_computed_in_the_type_that_is_said_of_the_result(
         f"SELECT pg_typeof(v) FROM ({compiled.sql}) AS q", compiled.parameters
     ).fetchone()
     assert found == ("double precision",)
+
+
+POINT_RELATIONS = (
+    "CONTAINS(POINT(coord_ra, coord_dec), CIRCLE(20, 80, 12)) = 1",
+    "CONTAINS(POINT(coord_ra, coord_dec), POLYGON(0, 60, 120, 60, 240, 60)) = 1",
+    "CONTAINS(POINT(20, 80), CIRCLE(coord_ra, coord_dec, 12)) = 1",
+    "INTERSECTS(POINT(coord_ra, coord_dec), CIRCLE(20, 80, 90)) = 1",
+    "INTERSECTS(CIRCLE(coord_ra, coord_dec, 1), CIRCLE(20, 80, 12)) = 1",
+    "CONTAINS(POINT(coord_ra, coord_dec), CIRCLE(20, 80, 120)) = 1",
+    "DISTANCE(coord_ra, coord_dec, 20, 80) < 12",
+    "DISTANCE(POINT(20, 80), POINT(coord_ra, coord_dec)) BETWEEN 0 AND 12",
+    "DISTANCE(coord_ra, coord_dec, 20, 80) <= ABS(flux_count)",
+    "DISTANCE(coord_ra, coord_dec, 20, 80) > 1",
+    "POINT(coord_ra, coord_dec) = POINT(200, 80)",
+    "1 = CONTAINS(POINT(0, 0), POLYGON(coord_ra, coord_dec, 10, -10, 350, -10))",
+    "CONTAINS(POINT(200, 80), BOX(coord_ra, coord_dec, 30, 30)) = 1",
+    "CONTAINS(POINT(coord_ra, coord_dec), POINT(coord_ra, coord_dec)) = 1",
+    "COORD2(POINT(coord_ra, coord_dec)) < 200",
+    "COORD1(POINT(coord_ra, coord_dec)) < 200",
+    "COORD2(COALESCE(POINT(coord_ra, coord_dec), POINT(1, 2))) = 80",
+)
+
+
+@pytest.mark.parametrize("relation", POINT_RELATIONS)
+@pytest.mark.parametrize("source", ["cat.Object", "q"])
+def test_a_point_of_columns_beyond_a_pole_is_null_in_every_condition(
+    relation: str, source: str, database: Connection
+) -> None:
+    if source == "q":
+        # Handed on by a subquery, once as such and once more by a second one.
+        relation = relation.replace(
+            "coord_ra, coord_dec, 20, 80", "POINT(coord_ra, coord_dec), POINT(20, 80)"
+        )
+        relation = relation.replace("POINT(coord_ra, coord_dec)", "p")
+        point = "SELECT objectId, coord_ra, coord_dec, flux_count, POINT(coord_ra, coord_dec) AS p"
+        source = f"(SELECT * FROM ({point} FROM cat.Object) AS r) AS q"
+    # Beyond a pole: the point on the other side of it is (200, 80), or (20, -80).
+    database.execute(
+        'INSERT INTO cat."Object" ("objectId", coord_ra, coord_dec, flux_count) VALUES'
+        " (21, 20, 100, 12), (22, 20, -260, 12), (23, 200, 1e9, 12), (24, 200, 'NaN', 12),"
+        " (25, 200, 'Infinity', 12), (31, 20, 80, 12), (32, 20, 90, 12), (33, 20, -90, 12)"
+    )
+    opposite = relation.replace("= 1", "= 0").replace("1 = C", "0 = C")
+    found = []
+    for condition in (relation, f"NOT ({relation})", f"NOT (NOT ({relation}) AND objectId > 0)", opposite):
+        text = f"SELECT objectId FROM {source} WHERE objectId > 20 AND ({condition})"
+        found.append({number for (number,) in rows(database, text)})
+    beyond = {21, 22, 23, 24, 25}
+    # COALESCE has another point for them.
+    assert found[0] | found[1] == {31, 32, 33} | (beyond if "COALESCE" in relation else set())
+    assert found[0] == found[2]
+    if opposite != relation and "COORD" not in relation:
+        assert found[1] == found[3]
+
+
+@pytest.mark.parametrize(
+    "value_",
+    [
+        "POINT(coord_ra, coord_dec)",
+        "COORD1(POINT(coord_ra, coord_dec))",
+        "COORD2(POINT(coord_ra, coord_dec))",
+        "AREA(CIRCLE(coord_ra, coord_dec, 1))",
+        "DISTANCE(coord_ra, coord_dec, 0, 0)",
+        "CIRCLE(coord_ra, coord_dec, 1)",
+        "CONTAINS(POINT(coord_ra, coord_dec), CIRCLE(0, 0, 1))",
+        "AREA(CIRCLE(0, 0, coord_dec))",
+        "CONTAINS(POINT(0, 0), CIRCLE(0, 0, coord_dec))",
+        "CONTAINS(POINT(0, 0), CIRCLE(0, 0, -coord_dec))",
+        "AREA(POLYGON(0, 0, 5, 0, coord_ra, coord_dec))",
+        "AREA(BOX(coord_ra, coord_dec, 1, 1))",
+    ],
+)
+def test_a_geometry_that_one_row_makes_impossible_is_null_there(value_: str, database: Connection) -> None:
+    database.execute('INSERT INTO cat."Object" ("objectId", coord_ra, coord_dec) VALUES (21, 20, 100)')
+    assert value(database, value_, "objectId = 21") is None
+    if "-coord_dec" not in value_:
+        assert value(database, value_, "objectId = 2") is not None
+
+
+def test_a_point_handed_on_by_a_subquery_in_other_ways_is_null_beyond_a_pole(database: Connection) -> None:
+    database.execute('INSERT INTO cat."Object" ("objectId", coord_ra, coord_dec) VALUES (21, 20, 100)')
+    point = "SELECT objectId, POINT(coord_ra, coord_dec) AS p FROM cat.Object WHERE objectId = 21"
+    for source in (
+        f"({point}) AS q",
+        f"({point} UNION ALL {point}) AS q",
+        f"(SELECT TOP 5 objectId, p FROM ({point}) AS r) AS q",
+        f"({point}) AS q LEFT JOIN ({point}) AS r USING (objectId)".replace("AS p", "AS p, 1 AS one", 1),
+    ):
+        name = "q.p" if "JOIN" in source else "p"
+        for found in rows(database, f"SELECT {name}, COORD2({name}) FROM {source}"):
+            assert found == (None, None)
+    # In a table of WITH, which is named twice.
+    text = f"WITH w AS ({point}) SELECT a.p, COORD1(b.p) FROM w AS a JOIN w AS b ON a.objectId = b.objectId"
+    assert rows(database, text) == [(None, None)]

@@ -8,7 +8,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from adql import AdqlError, AdqlLimitError, Dialect, Limits, Metadata, Query, parse, tree, validate
+from adql import (
+    AdqlError,
+    AdqlLimitError,
+    AdqlTypeError,
+    Dialect,
+    Limits,
+    Metadata,
+    Query,
+    metadata_from_rows,
+    parse,
+    tree,
+    validate,
+)
 from adql.names import Identifier
 from tests.adql.published_tables import METADATA
 from tests.adql.queries import BadQuery, bad_queries
@@ -224,6 +236,72 @@ def test_limits_hold_for_what_a_short_query_expands_to(text: str, limits: Limits
     checked(text)
     with pytest.raises(AdqlLimitError):
         validate(parse(text), METADATA, limits=limits)
+
+
+SWAPPED = (
+    "POINT({}, {})",
+    "POINT('ICRS', {}, {})",
+    "CIRCLE({}, {}, 1)",
+    "BOX({}, {}, 1, 1)",
+    "DISTANCE({}, {}, 1, 2)",
+    "DISTANCE(1, 2, {}, {})",
+    "POLYGON(1, 2, 3, 4, {}, {})",
+)
+
+
+def _sky(longitude: tuple[str, str | None], latitude: tuple[str, str | None]) -> Metadata:
+    """Return a table with two columns, each with its UCD."""
+    columns = [
+        {"table_name": "s.sky", "column_name": name, "datatype": "double", "ucd": ucd}
+        for name, ucd in (longitude, latitude)
+    ]
+    return metadata_from_rows([{"table_name": "s.sky"}], columns)
+
+
+@pytest.mark.parametrize("form", SWAPPED)
+@pytest.mark.parametrize(
+    ("longitude", "latitude"),
+    [
+        (("ra", "pos.eq.ra;meta.main"), ("dec", "pos.eq.dec;meta.main")),
+        (("glon", "pos.galactic.lon"), ("glat", "pos.galactic.lat")),
+        (("x", "pos.eq.ra"), ("y", "pos.eq.dec")),
+        (("x", "pos.eq.ra"), ("dec_y", "pos.eq.dec")),
+    ],
+)
+def test_columns_that_stand_the_wrong_way_round_are_refused_and_the_right_way_taken(
+    form: str, longitude: tuple[str, str | None], latitude: tuple[str, str | None]
+) -> None:
+    metadata = _sky(longitude, latitude)
+    one, other = longitude[0], latitude[0]
+    validate(parse(f"SELECT {form.format(one, other)} FROM s.sky"), metadata)
+    with pytest.raises(AdqlTypeError, match=rf"write s\.sky\.{one}, s\.sky\.{other};"):
+        validate(parse(f"SELECT {form.format(other, one)} FROM s.sky"), metadata)
+    # A computed value has no UCD.
+    validate(parse(f"SELECT {form.format(other + ' + 0', one)} FROM s.sky"), metadata)
+
+
+@pytest.mark.parametrize("form", SWAPPED)
+@pytest.mark.parametrize(
+    ("longitude", "latitude"),
+    [
+        # The UCDs are wrong, as the names say.
+        (("ra", "pos.eq.dec"), ("dec", "pos.eq.ra")),
+        (("coord_ra", "pos.eq.dec"), ("coord_dec", "pos.eq.ra")),
+        (("RAJ2000", "pos.eq.dec"), ("DEJ2000", "pos.eq.ra")),
+        (("l", "pos.galactic.lat"), ("b", "pos.galactic.lon")),
+        # One UCD alone says nothing.
+        (("x", "pos.eq.dec"), ("y", None)),
+        (("x", None), ("y", "pos.eq.ra")),
+        (("x", "pos.eq.dec"), ("y", "pos.eq.dec")),
+        (("x", "stat.error;pos.eq.dec"), ("y", "stat.error;pos.eq.ra")),
+        (("x", "pos.cartesian.x"), ("y", "pos.cartesian.y")),
+    ],
+)
+def test_ucds_that_prove_nothing_refuse_no_query(
+    form: str, longitude: tuple[str, str | None], latitude: tuple[str, str | None]
+) -> None:
+    query = f"SELECT {form.format(longitude[0], latitude[0])} FROM s.sky"
+    validate(parse(query), _sky(longitude, latitude))
 
 
 def test_a_tree_that_was_not_parsed_is_checked_too_and_its_errors_have_no_place() -> None:

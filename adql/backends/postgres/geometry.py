@@ -7,6 +7,7 @@ to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 
 from adql import tree
 from adql.backends.postgres.pieces import (
@@ -49,7 +50,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _LARGEST_RADIUS = 90.0
 _LARGEST_BOX = 180.0
-_BEYOND_THE_POLES = (math.nextafter(-90.0, -math.inf), math.nextafter(90.0, math.inf))
+_BELOW_ZERO = -5e-324
+_ABOVE_RIGHT_ANGLE = math.nextafter(90.0, math.inf)
+_BEYOND_THE_POLES = (-_ABOVE_RIGHT_ANGLE, _ABOVE_RIGHT_ANGLE)
 
 
 def column_sql(origin: ColumnOrigin, sql_name: str) -> str:
@@ -92,11 +95,49 @@ def _point(emitter: Emitter, node: tree.Function) -> str:
     stored = _stored_position(node)
     if stored is not None:
         return column_sql(stored[0], stored[1].sql_name)
-    longitude, latitude = (_degrees(emitter, part) for part in node.arguments)
-    if not isinstance(node.arguments[1], tree.Column) and constant_value(node.arguments[1]) is None:
-        # pgSphere goes on over the pole. A plain column stays as it is, for its index.
-        latitude = within(cast(latitude, "double precision"), *_BEYOND_THE_POLES)
+    longitude, latitude = _degrees(emitter, node.arguments[0]), _latitude(emitter, node.arguments[1])
     return call("spoint", call("radians", longitude), call("radians", latitude))
+
+
+def _latitude(emitter: Emitter, node: tree.Expression) -> str:
+    """Return a latitude, NULL beyond a pole, where pgSphere would go on on the other side."""
+    latitude = _degrees(emitter, node)
+    if constant_value(node) is not None:
+        return latitude
+    return within(cast(latitude, "double precision"), *_BEYOND_THE_POLES)
+
+
+def latitude_of(node: tree.Expression) -> ColumnOrigin | None:
+    """Return the column that is the latitude of a point; `None` if there is none."""
+    if isinstance(node, tree.Function) and node.name == "POINT":
+        node = node.arguments[1]
+        origin = node.origin if isinstance(node, tree.Column) else None
+        return None if origin is None or origin.others else origin
+    origin = node.origin if isinstance(node, tree.Column) else None
+    if origin is None or origin.others or origin.column.latitude_column is None:
+        return None
+    return replace(origin, column=replace(origin.column, sql_name=origin.column.latitude_column))
+
+
+def _latitude_to_check(node: tree.Expression) -> ColumnOrigin | None:
+    """Return the latitude of a point that is not stored as such."""
+    stored = isinstance(node, tree.Function) and node.name == "POINT" and _stored_position(node)
+    return None if stored else latitude_of(node)
+
+
+def bare_point(emitter: Emitter, node: tree.Expression) -> str:
+    """Return a point as an index has it; a condition on its latitude has to stand beside it."""
+    if _latitude_to_check(node) is None:
+        return geometry_sql(emitter, node)
+    if isinstance(node, tree.Function):
+        return call("spoint", *(call("radians", _degrees(emitter, part)) for part in node.arguments))
+    assert isinstance(node, tree.Column) and node.origin is not None  # noqa: S101, PT018  it has a latitude
+    return column_sql(node.origin, node.origin.column.sql_name)
+
+
+def checked_point(text: str, latitude: str) -> str:
+    """Return a point that was handed on as an index has it; NULL if its latitude lies beyond a pole."""
+    return "CASE WHEN " + latitude + " BETWEEN -90 AND 90 THEN " + text + " END"
 
 
 def _circle(emitter: Emitter, node: tree.Function) -> str:
@@ -111,7 +152,15 @@ def _circle(emitter: Emitter, node: tree.Function) -> str:
             "use DISTANCE, or NOT and the rest of the sky",
             node=node,
         )
-    return call("scircle", geometry_sql(emitter, centre), call("radians", _degrees(emitter, radius)))
+    return call("scircle", geometry_sql(emitter, centre), _radius(emitter, radius))
+
+
+def _radius(emitter: Emitter, node: tree.Expression) -> str:
+    """Return the radius of a circle in radians; NULL for one of a row that pgSphere has no circle for."""
+    radius = _degrees(emitter, node)
+    if constant_value(node) is None:
+        radius = within(cast(radius, "double precision"), _BELOW_ZERO, _ABOVE_RIGHT_ANGLE)
+    return call("radians", radius)
 
 
 def _circle_of(node: tree.Expression) -> tuple[tree.Expression, tree.Expression] | None:
@@ -183,7 +232,13 @@ def area_sql(emitter: Emitter, node: tree.Expression) -> str:
 def coordinate_sql(emitter: Emitter, node: tree.Expression, number: int) -> str:
     """Return longitude (0) or latitude (1) of a point, in degrees."""
     if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
-        return cast(emitter.numeric(node.arguments[number]), "double precision")
+        longitude, latitude = node.arguments
+        if number == 1:
+            return cast(_latitude(emitter, latitude), "double precision")
+        text = cast(emitter.numeric(longitude), "double precision")
+        return (
+            text if constant_value(latitude) is not None else checked_point(text, emitter.numeric(latitude))
+        )
     return call("degrees", call(("long", "lat")[number], geometry_sql(emitter, node)))
 
 
@@ -236,7 +291,8 @@ def _parts(emitter: Emitter, node: tree.Function) -> tuple[list[str], list[str]]
         return _box_corners(emitter, node), []
     if type_of(arguments[0]).family == "point":
         return [], [geometry_sql(emitter, argument) for argument in arguments]
-    return [_degrees(emitter, argument) for argument in arguments], []
+    writers = (_degrees, _latitude)
+    return [writers[number % 2](emitter, argument) for number, argument in enumerate(arguments)], []
 
 
 def _constant_vertices(emitter: Emitter, node: tree.Function) -> Vertices | None:
@@ -296,10 +352,15 @@ def _box_corners(emitter: Emitter, node: tree.Function) -> list[str]:
     if len(place) == 1:
         longitude, latitude = (coordinate_sql(emitter, place[0], number) for number in (0, 1))
     else:
-        longitude, latitude = (_double(emitter, number) for number in place)
+        longitude, latitude = _double(emitter, place[0]), _double(emitter, place[1])
+        if constant_value(place[1]) is None:
+            latitude = within(latitude, *_BEYOND_THE_POLES)
     # A size that makes no box makes NULL.
     half_width, half_height = (
-        call("tan", joined("/", call("radians", within(_double(emitter, size), -5e-324, _LARGEST_BOX)), "2"))
+        call(
+            "tan",
+            joined("/", call("radians", within(_double(emitter, size), _BELOW_ZERO, _LARGEST_BOX)), "2"),
+        )
         for size in (width, height)
     )
     if len(longitude) + len(latitude) + len(half_width) + len(half_height) > LONGEST_REPEATED:
@@ -332,8 +393,20 @@ def _box_corners(emitter: Emitter, node: tree.Function) -> list[str]:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def relation_sql(emitter: Emitter, node: tree.Function) -> str:
-    """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve."""
+def relation_sql(emitter: Emitter, node: tree.Function, *, filters: bool = False) -> str:
+    """Return CONTAINS or INTERSECTS as a condition: a bare operator, which an index can serve.
+
+    Parameters
+    ----------
+    emitter
+        What writes the arguments.
+    node
+        The call.
+    filters
+        Whether rows for which it is NULL may count as those for which it is false. No index has a point that
+        is NULL beyond a pole: the point stays as it is, and a condition beside it takes such rows away.
+    """
+    write = bare_point if filters else geometry_sql
     first, second = node.arguments
     points = [type_of(argument).family == "point" for argument in node.arguments]
     if points == [False, True]:
@@ -342,13 +415,27 @@ def relation_sql(emitter: Emitter, node: tree.Function) -> str:
     elif node.name == "INTERSECTS" and points == [False, False]:
         return _overlap(emitter, first, second)
     if all(points):
-        return joined("=", geometry_sql(emitter, first), geometry_sql(emitter, second))
+        condition = joined("=", write(emitter, first), write(emitter, second))
+        return _on_the_sphere(condition, first, second) if filters else condition
     circle = _circle_of(second) if any(points) else None
     if circle is not None:
-        return _within(emitter, first, *circle)
+        condition = _within(emitter, write, first, *circle)
+        return _on_the_sphere(condition, first, circle[0]) if filters else condition
     region = geometry_sql(emitter, second)
-    condition = joined("<@", geometry_sql(emitter, first), region)
-    return condition if isinstance(second, tree.Column) else _covered(first, condition, region)
+    condition = joined("<@", write(emitter, first), region)
+    if not isinstance(second, tree.Column):
+        condition = _covered(first, condition, region)
+    return _on_the_sphere(condition, first) if filters else condition
+
+
+def _on_the_sphere(condition: str, *points: tree.Expression) -> str:
+    """Return a condition on bare points that is false if one of them lies beyond a pole."""
+    latitudes = [
+        column_sql(of, of.column.sql_name) for of in map(_latitude_to_check, points) if of is not None
+    ]
+    # In this form the planner takes almost all rows for good ones, with statistics and without.
+    beyond = ["((" + latitude + " NOT BETWEEN -90 AND 90) IS NOT TRUE)" for latitude in latitudes]
+    return joined("AND", condition, *beyond) if beyond else condition
 
 
 def relation_compared(emitter: Emitter, left: tree.Function, sign: str, right: tree.Expression) -> str | None:
@@ -359,7 +446,7 @@ def relation_compared(emitter: Emitter, left: tree.Function, sign: str, right: t
     true, false = _COMPARE[sign](1, value), _COMPARE[sign](0, value)
     if true == false:
         return None
-    relation = relation_sql(emitter, left)
+    relation = relation_sql(emitter, left, filters=true != emitter.negated)
     return relation if true else "(NOT " + relation + ")"
 
 
@@ -381,7 +468,8 @@ def near_sql(
         return None
     first, second = _ranked(point, centre, limit)
     start = len(emitter.parameters)
-    one, other = geometry_sql(emitter, first), geometry_sql(emitter, second)
+    write = geometry_sql if emitter.negated else bare_point
+    one, other = write(emitter, first), write(emitter, second)
     radius = _degrees(emitter, limit)
     if len(one) + len(other) + len(radius) > LONGEST_REPEATED:
         del emitter.parameters[start:], emitter.parameter_types[start:]
@@ -389,8 +477,9 @@ def near_sql(
     # A negative radius finds nothing; one above 90 degrees is an error of pgSphere's, never a wrong
     # answer.
     radians = call("radians", radius if value is not None else call("GREATEST", radius, "0"))
-    within = _in_circle(emitter, first, one, other, radians)
-    return joined("AND", within, exactly(distance_sql(one, other), radius))
+    inside = _in_circle(emitter, first, one, other, radians)
+    condition = joined("AND", inside, exactly(distance_sql(one, other), radius))
+    return condition if emitter.negated else _on_the_sphere(condition, first, second)
 
 
 def _overlap(emitter: Emitter, first: tree.Expression, second: tree.Expression) -> str:
@@ -401,17 +490,21 @@ def _overlap(emitter: Emitter, first: tree.Expression, second: tree.Expression) 
 
 
 def _within(
-    emitter: Emitter, point: tree.Expression, centre: tree.Expression, radius: tree.Expression
+    emitter: Emitter,
+    write: Callable[[Emitter, tree.Expression], str],
+    point: tree.Expression,
+    centre: tree.Expression,
+    radius: tree.Expression,
 ) -> str:
     """Return that a point lies within a circle; the point that has the index comes first."""
     value = constant_value(radius)
     if value is not None and value > _LARGEST_RADIUS:
         # pgSphere has no circle as large as that.
-        apart = distance_sql(geometry_sql(emitter, point), geometry_sql(emitter, centre))
+        apart = distance_sql(write(emitter, point), write(emitter, centre))
         return joined("<=", apart, _degrees(emitter, radius))
     first, second = _ranked(point, centre, radius)
-    one, other = geometry_sql(emitter, first), geometry_sql(emitter, second)
-    return _in_circle(emitter, first, one, other, call("radians", _degrees(emitter, radius)))
+    one, other = write(emitter, first), write(emitter, second)
+    return _in_circle(emitter, first, one, other, _radius(emitter, radius))
 
 
 def _in_circle(emitter: Emitter, point: tree.Expression, one: str, other: str, radians: str) -> str:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from adql import tree
 from adql.errors import AdqlError
 from adql.limits import Limits
-from adql.metadata import OutputColumn
 from adql.tokens import error_at
 from adql.tree import type_of
 from adql.types import DECIMAL, ValueType
@@ -23,7 +22,7 @@ from adql.walk import constant_value
 LONGEST_REPEATED = 2_000
 """What stands in the SQL several times must be short, or nesting would square its length."""
 
-_Parameter = float | int | str | list[float] | list[int] | list[str]
+Parameter = float | int | str | list[float] | list[int] | list[str]
 
 _NUMBER_TYPES = {"int": "integer", "long": "bigint", "double": "double precision"}
 
@@ -54,33 +53,6 @@ class Server:
         return self.pgsphere >= (1, 4, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledQuery:
-    """One SELECT for PostgreSQL.
-
-    Parameters
-    ----------
-    sql
-        The statement, with ``$1``, ``$2``, ... where constants were.
-    parameters
-        Their values.
-    parameter_types
-        Their types in PostgreSQL, such as ``double precision`` or ``text``. Sending them with these types
-        lets the server keep one prepared statement, and one plan, for all queries of the same shape.
-    columns
-        The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
-        of degrees.
-    joined
-        The most tables that the planner has to put in order at once.
-    """
-
-    sql: str
-    parameters: tuple[_Parameter, ...]
-    parameter_types: tuple[str, ...]
-    columns: tuple[OutputColumn, ...]
-    joined: int = 0
-
-
 class Writers(NamedTuple):
     """What writes SQL, by type of node."""
 
@@ -105,7 +77,17 @@ class Emitter:
     """
 
     __slots__ = (
-        *("fenced", "inline", "limits", "parameter_types", "parameters", "server", "text", "texts"),
+        *(
+            "fenced",
+            "inline",
+            "limits",
+            "negated",
+            "parameter_types",
+            "parameters",
+            "server",
+            "text",
+            "texts",
+        ),
         *("_conditions", "_subquery", "_values"),
     )
 
@@ -115,7 +97,9 @@ class Emitter:
         self.server = server
         self._values, self._conditions, self._subquery = writers
         self.inline = server.inline
-        self.parameters: list[_Parameter] = []
+        # Whether the condition at hand stands within NOT, where NULL is not as good as false.
+        self.negated = False
+        self.parameters: list[Parameter] = []
         self.parameter_types: list[str] = []
         # Subqueries of FROM and tables of WITH to keep apart, by the identities of their nodes.
         self.fenced: AbstractSet[int] = frozenset()
@@ -138,7 +122,7 @@ class Emitter:
         """Return an error that points at a node."""
         return error_at(kind, message, hint, text=self.text, token=node.at)
 
-    def constant(self, value: _Parameter, type_: str) -> str:
+    def constant(self, value: Parameter, type_: str) -> str:
         """Return a constant of a context that determines its type: a bare parameter, or a literal."""
         if self.inline:
             return _literal(value)
@@ -146,7 +130,7 @@ class Emitter:
         self.parameter_types.append(type_)
         return "$" + str(len(self.parameters))
 
-    def typed_constant(self, value: _Parameter, type_: str) -> str:
+    def typed_constant(self, value: Parameter, type_: str) -> str:
         """Return a constant that carries its type."""
         return cast(self.constant(value, type_), type_)
 
@@ -244,7 +228,7 @@ def joined(operator: str, *operands: str) -> str:
     return "(" + (" " + operator + " ").join(operands) + ")"
 
 
-def _literal(value: _Parameter) -> str:
+def _literal(value: Parameter) -> str:
     if isinstance(value, list):
         return "ARRAY[" + ", ".join(map(_literal, value)) + "]"
     return quote_literal(value) if isinstance(value, str) else repr(value)

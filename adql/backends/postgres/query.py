@@ -1,13 +1,19 @@
 """A query to PostgreSQL with pgSphere: `to_postgres`, and the SQL of SELECT, FROM and set operations."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import repeat
 
 from adql import tree
 from adql.backends.postgres.budget import measure
-from adql.backends.postgres.geometry import array_sql, column_sql, geometry_sql
-from adql.backends.postgres.pieces import CompiledQuery, Emitter, Server, Writers, quote_identifier
+from adql.backends.postgres.geometry import (
+    array_sql,
+    bare_point,
+    column_sql,
+    geometry_sql,
+    latitude_of,
+)
+from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
 from adql.errors import AdqlLimitError
@@ -28,6 +34,33 @@ class _Use(Enum):
     """Another query reads them: hidden geometry goes with its columns."""
     VALUES = auto()
     """They are compared or combined: exactly the columns that the query names."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuery:
+    """One SELECT for PostgreSQL.
+
+    Parameters
+    ----------
+    sql
+        The statement, with ``$1``, ``$2``, ... where constants were.
+    parameters
+        Their values.
+    parameter_types
+        Their types in PostgreSQL, such as ``double precision`` or ``text``. Sending them with these types
+        lets the server keep one prepared statement, and one plan, for all queries of the same shape.
+    columns
+        The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
+        of degrees.
+    joined
+        The most tables that the planner has to put in order at once.
+    """
+
+    sql: str
+    parameters: tuple[Parameter, ...]
+    parameter_types: tuple[str, ...]
+    columns: tuple[OutputColumn, ...]
+    joined: int = 0
 
 
 def to_postgres(
@@ -97,7 +130,10 @@ def _whole(emitter: Emitter, query: tree.Query) -> str:
 
 
 def _subquery(emitter: Emitter, query: tree.Query) -> str:
-    return _query(emitter, query, _Use.VALUES)
+    negated, emitter.negated = emitter.negated, False
+    text = _query(emitter, query, _Use.VALUES)
+    emitter.negated = negated
+    return text
 
 
 def _query(emitter: Emitter, query: tree.Query, use: _Use) -> str:
@@ -207,7 +243,9 @@ def _select(emitter: Emitter, node: tree.Select, use: _Use, *, fixed: bool) -> s
 
 
 def _item(emitter: Emitter, expression: tree.Expression, column: ColumnMetadata, use: _Use) -> str:
-    if type_of(expression).family in _GEOMETRIES:
+    if use is _Use.RELATION and column.latitude_column is not None:
+        text = bare_point(emitter, expression)
+    elif type_of(expression).family in _GEOMETRIES:
         text = array_sql(emitter, expression) if use is _Use.RESULT else geometry_sql(emitter, expression)
     else:
         text = _term(emitter, expression)
@@ -215,7 +253,13 @@ def _item(emitter: Emitter, expression: tree.Expression, column: ColumnMetadata,
 
 
 def _hidden_items(expression: tree.Expression, column: ColumnMetadata) -> list[str]:
-    """Return the geometry that a subquery carries on beside a column such as ``s_region``."""
+    """Return what a subquery carries on: geometry beside ``s_region``, the latitude beside a point."""
+    if column.latitude_column is not None:
+        latitude = latitude_of(expression)
+        assert latitude is not None  # noqa: S101  the check has named it
+        return [
+            column_sql(latitude, latitude.column.sql_name) + " AS " + quote_identifier(column.latitude_column)
+        ]
     if not isinstance(expression, tree.Column) or expression.origin is None:
         return []
     origin = expression.origin

@@ -5,8 +5,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 from adql import tree
 from adql.backends.postgres.functions import function_sql
-from adql.backends.postgres.geometry import column_sql, geometry_sql, near_sql, relation_compared
+from adql.backends.postgres.geometry import (
+    checked_point,
+    column_sql,
+    geometry_sql,
+    near_sql,
+    relation_compared,
+)
 from adql.backends.postgres.pieces import Emitter, call, cast, joined, within
+from adql.metadata import ColumnOrigin
 from adql.tree import type_of
 from adql.types import DECIMAL
 
@@ -55,10 +62,13 @@ def _column(_emitter: Emitter, node: tree.Column) -> str:
     """Return a column; after FULL JOIN ... USING the first value that is there."""
     origin = node.origin
     assert origin is not None  # noqa: S101  the query has been checked
-    text = column_sql(origin, origin.column.sql_name)
-    if not origin.others:
-        return text
-    return call("COALESCE", text, *(column_sql(of, of.column.sql_name) for of in origin.others))
+    values = [_stored(of) for of in (origin, *origin.others)]
+    return call("COALESCE", *values) if origin.others else values[0]
+
+
+def _stored(origin: ColumnOrigin) -> str:
+    text, latitude = column_sql(origin, origin.column.sql_name), origin.column.latitude_column
+    return text if latitude is None else checked_point(text, column_sql(origin, latitude))
 
 
 def _sign(emitter: Emitter, node: tree.Sign) -> str:
@@ -122,6 +132,7 @@ def _cast(emitter: Emitter, node: tree.Cast) -> str:
 
 def _case(emitter: Emitter, node: tree.Case) -> str:
     parts = ["CASE"]
+    negated, emitter.negated = emitter.negated, False
     if node.operand is not None:
         parts.append(emitter.sql(node.operand))
     for when, then in zip(node.whens, node.thens, strict=True):
@@ -129,6 +140,7 @@ def _case(emitter: Emitter, node: tree.Case) -> str:
         parts += ("WHEN", test, "THEN", emitter.as_type(then, type_of(node)))
     if node.otherwise is not None:
         parts += ("ELSE", emitter.as_type(node.otherwise, type_of(node)))
+    emitter.negated = negated
     return " ".join((*parts, "END"))
 
 
@@ -284,7 +296,10 @@ def _exists(emitter: Emitter, node: tree.Exists) -> str:
 
 
 def _not(emitter: Emitter, node: tree.Not) -> str:
-    return "(NOT " + emitter.condition(node.operand) + ")"
+    emitter.negated = not emitter.negated
+    text = "(NOT " + emitter.condition(node.operand) + ")"
+    emitter.negated = not emitter.negated
+    return text
 
 
 def _and(emitter: Emitter, node: tree.And) -> str:
