@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def translate(parsed: Query, *, service: Service, output: str, form: str, inline
         shown = str(validate(parsed, metadata))
     else:
         compiled = to_postgres(parsed, metadata, Limits(max_rows=service.max_rows), server=server)
-        shown = json.dumps(asdict(compiled), indent=2) if form == "json" else _commented(compiled)
+        shown = _as_json(compiled) if form == "json" else _commented(compiled)
     with output_stream(output) as stream:
         stream.write(f"{shown}\n".encode())
 
@@ -228,6 +228,12 @@ def run(parsed: Query, *, service: Service, timeout: int, rows: RowOutput) -> No
     rows.write_result(result.columns, result.rows, overflow=result.overflow)
     if result.overflow:
         click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
+
+
+def _as_json(compiled: CompiledQuery) -> str:
+    shown = asdict(replace(compiled, checked=None))
+    del shown["checked"]
+    return json.dumps(shown, indent=2)
 
 
 def _commented(compiled: CompiledQuery) -> str:

@@ -1,17 +1,23 @@
 """What can go wrong between a translated query and the database."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError
 
 # What pg_sphere says of a polygon that only the rows made one.
+_RADIUS = "radius must be not greater than 90 degrees"
 _POLYGONS = ("a line segment overlaps or polygon too large", "more than two points needed")
+_MOST_SUSPECTS = 3
 _HINTS = {
     "57014": "the query took longer than the time limit",
     "22012": "something is divided by zero",
     "2201E": "a logarithm needs a positive number",
     "2201F": "a power or root has no value there",
-    "22003": "a number is out of range",
+    "22003": "a number is out of range: CAST an operand to a wider type, or leave such rows out",
+    "22P02": "a text in some row is not what CAST makes of it: leave such rows out",
+    "22007": "a text in some row is no timestamp: leave such rows out",
+    "22008": "a text in some row is no timestamp: leave such rows out",
     "0A000": "PostgreSQL can do a FULL JOIN only where columns have to be equal",
 }
 
@@ -54,6 +60,8 @@ class QueryFailedError(TapdbError):
         What the database said, one line.
     sqlstate
         Its five-character code, if it gave one.
+    suspects
+        Expressions of the query that it can have come from.
 
     Attributes
     ----------
@@ -62,13 +70,23 @@ class QueryFailedError(TapdbError):
         connections), or either of them, since ``time`` is up.
     """
 
-    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+    def __init__(self, message: str, sqlstate: str | None = None, suspects: Sequence[str] = ()) -> None:
         self.sqlstate = sqlstate
         self.fault = _fault(sqlstate or "")
         hint = _HINTS.get(sqlstate or "")
         if any(problem in message for problem in _POLYGONS):
             hint = "in some row a polygon has less than three vertices, crosses itself or is too large"
-        super().__init__(f"the query failed: {message}" + (f" ({hint})" if hint else ""))
+        elif _RADIUS in message:
+            hint = "the radius of some row is larger: CONTAINS in a CIRCLE of it is NULL there"
+        text = f"the query failed: {message}" + (f" ({hint})" if hint else "")
+        if suspects:
+            more = len(suspects) - _MOST_SUSPECTS
+            text += (
+                "\nLook at "
+                + " or ".join(suspects[:_MOST_SUSPECTS])
+                + (f" or {more} more" if more > 0 else "")
+            )
+        super().__init__(text)
 
 
 def _fault(sqlstate: str) -> Fault:

@@ -229,7 +229,7 @@ def execute(
     QueryFailedError
         Raised if the database stops with an error, also while rows are read.
     """
-    with _failures(), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+    with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
         psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
         load_exactly(cursor)
         stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
@@ -249,7 +249,7 @@ async def execute_async(
 
     Parameters, rows and errors are those of `execute`.
     """
-    with _failures():
+    with _failures(compiled):
         async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
             await psycopg.AsyncClientCursor(connection).execute(session.statement(compiled.joined))
             load_exactly(cursor)
@@ -322,16 +322,17 @@ def typed(compiled: CompiledQuery) -> Sequence[Any]:
 def _fetch_all(
     connection: psycopg.Connection[Any], statement: str, compiled: CompiledQuery, session: Session
 ) -> list[Row]:
-    with _failures(), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+    with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
         psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
         load_exactly(cursor)
         return cursor.execute(statement.encode(), typed(compiled)).fetchall()
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(compiled: CompiledQuery) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        raise QueryFailedError(lines[0], error.sqlstate) from error
+        suspects = compiled.suspects(error.sqlstate or "", lines[0])
+        raise QueryFailedError(lines[0], error.sqlstate, suspects) from error

@@ -32,7 +32,16 @@ _SMALL_EXPRESSION = 32
 _FEW_RELATIONS = 4
 _ADVICE = "compute a value once, in the outermost query, or use fewer subqueries inside subqueries"
 # How often an argument stands in the SQL, at most.
-_REPEATS = {"BOX": 8, "CIRCLE": 3, "CONTAINS": 2, "INTERSECTS": 2, "DISTANCE": 3, "AREA": 2, "POINT": 2}
+_REPEATS = {
+    "BOX": 8,
+    "CIRCLE": 3,
+    "CONTAINS": 2,
+    "INTERSECTS": 2,
+    "DISTANCE": 3,
+    "AREA": 2,
+    "POINT": 2,
+    "POWER": 5,
+}
 
 
 class _Weight(NamedTuple):
@@ -296,6 +305,8 @@ class _Measure:
 
     def _cast(self, node: tree.Cast) -> _Weight:
         nodes, length, made = self._value(node.operand)
+        if node.target == "REAL":
+            nodes, made = 5 * nodes, 5 * made
         if node.length is not None:
             # CHAR is filled with blanks up to its length.
             length = node.length if node.target == "CHAR" else min(length, node.length)

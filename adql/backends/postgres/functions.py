@@ -16,6 +16,7 @@ _DOUBLE = "double precision"
 _BELOW_ZERO = -5e-324
 _ABOVE_ONE = math.nextafter(1.0, 2.0)
 _LEAST_EXPONENT = -744.5
+_LARGEST_EXPONENT = 700.0
 
 
 def function_sql(emitter: Emitter, node: tree.Function) -> str:
@@ -113,6 +114,18 @@ def _defined(name: str, low: float, high: float | None = None) -> _Writer:
     return write
 
 
+def _finite(name: str) -> _Writer:
+    """Return how to write a function that has a value for each number but the infinite ones."""
+
+    def write(emitter: Emitter, node: tree.Function) -> str:
+        number = cast(emitter.numeric(node.arguments[0]), _DOUBLE)
+        if constant_value(node.arguments[0]) is None:
+            number = call("NULLIF", call("NULLIF", number, "'Infinity'"), "'-Infinity'")
+        return call(name, number)
+
+    return write
+
+
 def _exponential(emitter: Emitter, node: tree.Function) -> str:
     return _without_underflow("exp({})", cast(emitter.numeric(node.arguments[0]), _DOUBLE), _LEAST_EXPONENT)
 
@@ -136,13 +149,25 @@ def _power(emitter: Emitter, node: tree.Function) -> str:
             one = within(one, _BELOW_ZERO if power > 0 else 0.0)
         elif power < 0:
             one = call("NULLIF", one, "0")
-        return call("power", one, other)
+        result = call("power", one, other)
+        limit = math.log(5e-324) / power if power else 0.0
+        if not power or abs(limit) > _LARGEST_EXPONENT or len(one) > LONGEST_REPEATED:
+            return result
+        # Beyond it the power is too small for a double.
+        bound = cast("'" + repr(math.exp(limit)) + "'", _DOUBLE)
+        small = joined("<" if power > 0 else ">", call("abs", one), bound)
+        return "CASE WHEN " + small + " THEN 0 ELSE " + result + " END"
     if len(one) + len(other) > LONGEST_REPEATED:
         return call("power", one, other)
     whole = joined("=", other, call("floor", other))
     zero, negative = joined("=", one, "0"), joined("<", one, "0")
     undefined = "(" + zero + " AND " + other + " < 0) OR (" + negative + " AND NOT " + whole + ")"
-    return "CASE WHEN NOT (" + undefined + ") THEN " + call("power", one, other) + " END"
+    # The logarithm of the result; what is less is too small for a double.
+    bounded = call("float8smaller", call("float8larger", other, "-1e300"), "1e300")
+    logarithm = joined("*", bounded, call("ln", call("abs", call("NULLIF", one, "0"))))
+    small = logarithm + " < " + repr(_LEAST_EXPONENT)
+    result = " WHEN " + small + " THEN 0 ELSE " + call("power", one, other) + " END"
+    return "CASE WHEN " + undefined + " THEN NULL" + result
 
 
 # A row for each of `adql.words.FUNCTIONS`, but REGION: the check has put the geometry in its place.
@@ -159,10 +184,10 @@ _WRITERS: Mapping[str, _Writer] = {
     "ACOS": _defined("acos", -_ABOVE_ONE, _ABOVE_ONE),
     "ASIN": _defined("asin", -_ABOVE_ONE, _ABOVE_ONE),
     "ATAN": _named("atan"),
-    "COS": _named("cos"),
-    "COT": _named("cot"),
-    "SIN": _named("sin"),
-    "TAN": _named("tan"),
+    "COS": _finite("cos"),
+    "COT": _finite("cot"),
+    "SIN": _finite("sin"),
+    "TAN": _finite("tan"),
     "ATAN2": _named("atan2"),
     "MOD": _modulo,
     "POWER": _power,

@@ -1,6 +1,7 @@
 """A query to PostgreSQL with pgSphere: `to_postgres`, and the SQL of SELECT, FROM and set operations."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import repeat
 
@@ -16,10 +17,12 @@ from adql.backends.postgres.geometry import (
 from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
-from adql.errors import AdqlLimitError
+from adql.errors import AdqlError, AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
 from adql.metadata import ColumnMetadata, Metadata, OutputColumn
+from adql.tokens import error_at
 from adql.tree import type_of
+from adql.walk import transform, walk
 
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _SetOperand = tree.Select | tree.SetOperation | tree.Query
@@ -54,6 +57,8 @@ class CompiledQuery:
         of degrees.
     joined
         The most tables that the planner has to put in order at once.
+    checked
+        The query that it came from.
     """
 
     sql: str
@@ -61,6 +66,81 @@ class CompiledQuery:
     parameter_types: tuple[str, ...]
     columns: tuple[OutputColumn, ...]
     joined: int = 0
+    checked: tree.Query | None = field(default=None, compare=False, repr=False)
+
+    def suspects(self, sqlstate: str, message: str) -> tuple[str, ...]:
+        """Return the expressions that an error of PostgreSQL can have come from, with their places.
+
+        Parameters
+        ----------
+        sqlstate
+            Its code.
+        message
+            What it said.
+        """
+        if self.checked is None:
+            return ()
+        is_suspect = next((of for code, word, of in _SUSPECTS if code == sqlstate and word in message), None)
+        found = (node for node in walk(self.checked) if is_suspect is not None and is_suspect(node))
+        return tuple(dict.fromkeys(_with_place(node, self.checked.text) for node in found))
+
+
+def _is_of(*names: str) -> Callable[[tree.Node], bool]:
+    """Return whether a node is a call of one of some functions, or of one of the service."""
+
+    def test(node: tree.Node) -> bool:
+        return isinstance(node, tree.Function) and (node.name in names or node.definition is not None)
+
+    return test
+
+
+def _computes(*, integers: bool) -> Callable[[tree.Node], bool]:
+    """Return whether a node computes a number of some type that may be too large for it."""
+    calls = _is_of("ABS") if integers else _is_of("EXP", "POWER", "DEGREES", "RADIANS", "IN_UNIT")
+
+    def test(node: tree.Node) -> bool:
+        computes = isinstance(node, (tree.Arithmetic, tree.Aggregate)) or (
+            isinstance(node, tree.Sign) and not isinstance(node.operand, tree.Number)
+        )
+        if isinstance(node, tree.Aggregate) and node.name not in ("SUM", "AVG"):
+            return False
+        return calls(node) or (computes and type_of(node).is_integer == integers)  # type: ignore[arg-type]
+
+    return test
+
+
+def _reads_text(node: tree.Node) -> bool:
+    return isinstance(node, tree.Cast) and type_of(node.operand).family in ("string", "any")
+
+
+def _divides(node: tree.Node) -> bool:
+    return (isinstance(node, tree.Arithmetic) and "/" in node.operators) or _is_of("MOD")(node)
+
+
+# By code and a word of the message; the first that fits counts.
+_SUSPECTS: tuple[tuple[str, str, Callable[[tree.Node], bool]], ...] = (
+    ("22003", "for type", _reads_text),
+    ("22003", "integer out of range", _computes(integers=True)),
+    ("22003", "bigint out of range", _computes(integers=True)),
+    ("22003", "", _computes(integers=False)),
+    ("22P02", "", _reads_text),
+    ("22007", "", _reads_text),
+    ("22008", "", _reads_text),
+    ("22012", "", _divides),
+    ("2201E", "", _is_of("LOG", "LOG10")),
+    ("2201F", "", _is_of("POWER", "SQRT")),
+    ("XX000", "radius", _is_of("DISTANCE")),
+)
+_LONGEST_SUSPECT = 60
+
+
+def _with_place(node: tree.Node, text: str | None) -> str:
+    shown = str(transform(node, lambda of: replace(of, table=()) if isinstance(of, tree.Column) else of))
+    if len(shown) > _LONGEST_SUSPECT:
+        shown = shown[:_LONGEST_SUSPECT] + "..."
+    first = next((of.at for of in walk(node) if of.at >= 0), -1)
+    place = error_at(AdqlError, "", text=text, token=first)
+    return shown if place.line is None else f"{shown} (line {place.line}, column {place.column})"
 
 
 def to_postgres(
@@ -113,6 +193,7 @@ def to_postgres(
         tuple(emitter.parameter_types),
         tuple(_output_column(column) for column in checked.columns),
         budget.joined,
+        checked,
     )
 
 

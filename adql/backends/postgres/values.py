@@ -12,7 +12,7 @@ from adql.backends.postgres.geometry import (
     near_sql,
     relation_compared,
 )
-from adql.backends.postgres.pieces import Emitter, call, cast, joined, within
+from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, joined, within
 from adql.metadata import ColumnOrigin
 from adql.tree import type_of
 from adql.types import DECIMAL
@@ -45,6 +45,9 @@ _FITS = {
     "INTEGER": (math.nextafter(-2147483648.5, -math.inf), 2147483647.5),
     "BIGINT": (math.nextafter(-(2.0**63), -math.inf), 2.0**63),
 }
+# The doubles next to those that round to 0 or to infinity as real.
+_LEAST_REAL = cast("'" + repr(math.nextafter(2.0**-150, 1)) + "'", _DOUBLE)
+_LARGEST_REAL = cast("'" + repr(math.nextafter((2 - 2.0**-24) * 2.0**127, 0)) + "'", _DOUBLE)
 _TEXT_ROWS = (("uuid", "string"), ("uuid", "region"))
 
 
@@ -120,14 +123,36 @@ def _cast(emitter: Emitter, node: tree.Cast) -> str:
     if isinstance(operand, tree.String) and type_of(operand).family == "time":
         # A literal that is a date has become a timestamp already.
         return emitter.sql(operand)
+    number, type_ = emitter.numeric(operand), _CAST_TYPES[node.target]
+    known, result = type_of(operand), type_of(node).datatype
+    if node.target == "REAL" and known.datatype == "double":
+        return _single(cast(number, _DOUBLE))
     bounds = _FITS.get(node.target)
-    if bounds is None or type_of(operand).family != "numeric":
-        return cast(emitter.numeric(operand), _CAST_TYPES[node.target])
     widths = ("unsignedByte", "short", "int", "long")
-    known, result = type_of(operand).datatype, type_of(node).datatype
-    if known in widths and widths.index(known) <= widths.index(result):
-        return cast(emitter.numeric(operand), _CAST_TYPES[node.target])
-    return cast(within(cast(emitter.numeric(operand), _DOUBLE), *bounds), _CAST_TYPES[node.target])
+    fits = known.datatype in widths and bounds and widths.index(known.datatype) <= widths.index(result)
+    if bounds is None or known.family != "numeric" or fits:
+        return cast(number, type_)
+    return cast(within(cast(number, _DOUBLE), *bounds), type_)
+
+
+def _single(number: str) -> str:
+    """Return a double as real: NULL if it is too large for that, 0 if it is too small."""
+    if len(number) > LONGEST_REPEATED:
+        return cast(number, "real")
+    size = call("abs", number)
+    # NaN is larger than infinity.
+    fits = size + " BETWEEN " + _LEAST_REAL + " AND " + _LARGEST_REAL + " OR " + size + " >= 'Infinity'"
+    return (
+        "CASE WHEN "
+        + fits
+        + " THEN "
+        + cast(number, "real")
+        + " WHEN "
+        + size
+        + " < "
+        + _LEAST_REAL
+        + " THEN 0 END"
+    )
 
 
 def _case(emitter: Emitter, node: tree.Case) -> str:
