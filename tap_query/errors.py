@@ -82,7 +82,7 @@ class QueryFailedError(TapdbError):
         if suspects:
             more = len(suspects) - _MOST_SUSPECTS
             text += (
-                "\nLook at "
+                "; look at "
                 + " or ".join(suspects[:_MOST_SUSPECTS])
                 + (f" or {more} more" if more > 0 else "")
             )

@@ -31,6 +31,10 @@ from ppdb_replay.rewriting.version_catalog import VersionCatalog
 
 _ADDING = ("SUM", "AVG")
 _FLOATING = ("float", "double")
+# IEEE 754 rounds them in one way, or they round nothing; others get their last digit from a library.
+_SAME_EVERYWHERE = frozenset(
+    ("ABS", "CEILING", "COALESCE", "COORDSYS", "FLOOR", "IN_UNIT", "MOD", "PI", "SQRT")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,8 @@ class Guarantee:
     level
         The promise.
     reasons
-        Why it is no better, in the words of the user's query; empty if it is exact.
+        Why it is no better, in the words of the user's query. One that is exact has a reason if another
+        engine may give other last digits.
     approximate_columns
         Numbers of the output columns, from 1, that hold sums or means of floating-point numbers.
     """
@@ -203,7 +208,7 @@ def classify(
     """Return what can be promised of a natural query that is repeated by `as_of`.
 
     Values are taken for equal if they are on the same server: another one may round functions such as SIN
-    otherwise, and order text by another collation.
+    otherwise, which is a reason of its own, and order text by another collation.
 
     Parameters
     ----------
@@ -254,7 +259,15 @@ def _functions(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]
                 found.append(
                     (Level.NONE, f"nobody has said that {node.name}() depends on its arguments alone")
                 )
+            else:
+                found.append((Level.EXACT, _same_engine(node.name)))
+        elif not node.is_user_defined and node.name not in _SAME_EVERYWHERE:
+            found.append((Level.EXACT, _same_engine(node.name)))
     return found
+
+
+def _same_engine(name: str) -> str:
+    return f"on the same engine: another one may round {name}() otherwise"
 
 
 def _tables(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]:

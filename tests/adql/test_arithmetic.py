@@ -74,7 +74,7 @@ def _run(database: Connection, compiled: CompiledQuery) -> Any:
         with database.transaction():
             ((only,),) = fetch(database, compiled, max_rows=None).rows
     except QueryFailedError as error:
-        return ERROR if error.fault == "user" and "Look at " in str(error) else str(error)
+        return ERROR if error.fault == "user" and "look at " in str(error) else str(error)
     return only
 
 

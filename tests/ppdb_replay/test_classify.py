@@ -18,7 +18,8 @@ EXACT = [
     "SELECT COUNT(*), MIN(psfFlux), MAX(psfFlux), SUM(visit), AVG(nDiaSources) FROM DiaSource, DiaObject",
     "SELECT ra FROM ppdb_history.DiaObject",
     "SELECT service_now() AS t FROM DiaObject",
-    "SELECT service_pure(ra) AS p FROM DiaObject",
+    "SELECT SQRT(ABS(ra)), FLOOR(ra), CEILING(ra), ra / dec FROM DiaObject",
+    "SELECT MOD(nDiaSources, 3), COALESCE(ra, 0), PI() AS p FROM DiaObject",
     "WITH a AS (SELECT visit FROM DiaSource) SELECT TOP 3 visit FROM a",
     # Nobody looks at the sum.
     "SELECT visit FROM (SELECT visit, SUM(psfFlux) AS s FROM DiaSource GROUP BY visit) AS d",
@@ -51,6 +52,19 @@ REFUSED = [
         Level.PARTIAL,
         "no known column puts all of them into an order",
     ),
+]
+# Functions whose last digit a mathematical library decides.
+SAME_ENGINE = [
+    ("SELECT SIN(ra) AS x FROM DiaObject", "SIN"),
+    ("SELECT EXP(ra) AS x FROM DiaObject", "EXP"),
+    ("SELECT LOG10(ra) AS x FROM DiaObject", "LOG10"),
+    ("SELECT DEGREES(ra) AS x FROM DiaObject", "DEGREES"),
+    ("SELECT ROUND(ra, 2) AS x FROM DiaObject", "ROUND"),
+    ("SELECT service_pure(ra) AS p FROM DiaObject", "service_pure"),
+    ("SELECT ra FROM DiaObject WHERE POWER(ra, 2.5) > 3", "POWER"),
+    ("SELECT ra FROM DiaObject WHERE DISTANCE(ra, dec, 1, 2) < 3", "DISTANCE"),
+    ("WITH a AS (SELECT COS(ra) AS x FROM DiaObject) SELECT x FROM a", "COS"),
+    ("SELECT ra FROM DiaObject ORDER BY TAN(dec)", "TAN"),
 ]
 # Columns whose last digits are left open.
 FLOAT_SUMS = [
@@ -87,6 +101,13 @@ DECIDING = [
 def test_a_query_over_versioned_tables_is_exact(text: str) -> None:
     guarantee = classify(parse(text), CATALOG)
     assert (guarantee.level, guarantee.reasons) == (Level.EXACT, ())
+
+
+@pytest.mark.parametrize(("text", "name"), SAME_ENGINE)
+def test_what_a_mathematical_library_rounds_is_exact_on_the_same_engine(text: str, name: str) -> None:
+    guarantee = classify(parse(text), CATALOG)
+    assert guarantee.level is Level.EXACT
+    assert f"on the same engine: another one may round {name}() otherwise" in guarantee.reasons
 
 
 @pytest.mark.parametrize(("text", "level", "reason"), REFUSED)

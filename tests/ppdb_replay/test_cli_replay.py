@@ -142,9 +142,12 @@ def test_a_query_that_cannot_be_exact_says_why(run: Run, tmp_path: Path) -> None
 
 def test_a_query_that_fails_says_why_in_one_line(run: Run, tmp_path: Path) -> None:
     """As ``tapdb query run`` does, by the same executor."""
-    no_time = "SELECT CAST(CAST(ra AS VARCHAR(20)) AS TIMESTAMP) AS x FROM DiaObject"
-    done = run("capture", no_time, "--record", tmp_path / "record.json", "--format", "csv", status=1)
-    assert done.output.startswith("Error: the query failed: invalid input syntax for type timestamp: ")
+    too_large = "SELECT EXP(1000 + nDiaSources) AS x FROM DiaObject"
+    done = run("capture", too_large, "--record", tmp_path / "record.json", "--format", "csv", status=1)
+    assert done.output.startswith(
+        "Error: the query failed: value out of range: overflow (a number is out of range"
+    )
+    assert "look at EXP(1000 + nDiaSources)" in done.output
     assert done.output.count("\n") == 1
 
 

@@ -261,7 +261,10 @@ def test_more_rows_than_maxrec_are_cut_off_and_said_so(tapdb: Callable[..., Resu
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("SELECT 1 + EXP(1000) FROM cat.Object", "or EXP(1000) (line 1, column 12)"),
+        ("SELECT 3000000000 * 4000000000 FROM cat.Object", "CAST an operand to a wider type"),
         ("SELECT CAST(name AS INTEGER) FROM cat.Object", "invalid input syntax for type integer"),
+        ("SELECT CAST(name AS INTEGER) FROM cat.Object", "look at CAST(name AS INTEGER) (line 1, column 8)"),
         ("SELECT POLYGON(coord_ra, 0, coord_ra, 0, 1, 1) FROM cat.Object", "less than three vertices"),
         ("SELECT POLYGON(coord_ra, 0, 1, 1, 1, 0, 0, 1) FROM cat.Object", "crosses itself"),
         (
