@@ -132,8 +132,8 @@ def _set_operation(
         steps.append(replace(step, query=operand))
         if not step.keep_duplicates and not is_result:
             _check_distinct(checker, types, step)
-    first = _with_typed_nulls(first, types)
-    steps = [replace(step, query=_with_typed_nulls(step.query, types)) for step in steps]
+    first = _with_types(first, types)
+    steps = [replace(step, query=_with_types(step.query, types)) for step in steps]
     merged = tuple(
         column._replace(
             type=type_, region_column=None, center_column=None, latitude_column=None, source=source
@@ -143,8 +143,10 @@ def _set_operation(
     return tree.SetOperation(first, tuple(steps), at=node.at), merged
 
 
-def _with_typed_nulls(node: _SetOperand, types: Sequence[ValueType]) -> _SetOperand:
-    """Return an operand of a set operation whose bare NULLs have the types of the columns.
+def _with_types(node: _SetOperand, types: Sequence[ValueType]) -> _SetOperand:
+    """Return an operand of a set operation whose bare NULLs and real numbers have the types of the columns.
+
+    PostgreSQL would take real for the type of real and integer, which has seven digits.
 
     Parameters
     ----------
@@ -156,19 +158,32 @@ def _with_typed_nulls(node: _SetOperand, types: Sequence[ValueType]) -> _SetOper
     if isinstance(node, tree.Select):
         return replace(node, items=tuple(map(_typed, node.items, types)))
     if isinstance(node, tree.SetOperation):
-        steps = tuple(replace(step, query=_with_typed_nulls(step.query, types)) for step in node.steps)
-        return replace(node, first=_with_typed_nulls(node.first, types), steps=steps)
-    return replace(node, body=_with_typed_nulls(node.body, types))
+        steps = tuple(replace(step, query=_with_types(step.query, types)) for step in node.steps)
+        return replace(node, first=_with_types(node.first, types), steps=steps)
+    body = _with_types(node.body, types)
+    if not isinstance(node.body, tree.Select) or node.body.quantifier != "DISTINCT":
+        return replace(node, body=body)
+    # With DISTINCT, ORDER BY has to name what is selected.
+    places = [getattr(item, "expression", None) for item in node.body.items]
+    order_by = tuple(
+        replace(term, expression=tree.Number(str(places.index(term.expression) + 1), at=term.at))
+        if term.expression in places
+        else term
+        for term in node.order_by
+    )
+    return replace(node, body=body, order_by=order_by)
 
 
 def _typed(item: tree.Output | tree.AllColumns, type_: ValueType) -> tree.Output | tree.AllColumns:
-    if (
-        not isinstance(item, tree.Output)
-        or not isinstance(item.expression, tree.Null)
-        or type_.family not in _TYPED
-    ):
+    if not isinstance(item, tree.Output):
         return item
-    return replace(item, expression=replace(item.expression, type=type_))
+    expression = item.expression
+    if isinstance(expression, tree.Null):
+        return replace(item, expression=replace(expression, type=type_)) if type_.family in _TYPED else item
+    known = type_of(expression)
+    if (known.family, known.datatype, type_.datatype) != ("numeric", "float", "double"):
+        return item
+    return replace(item, expression=tree.Cast(expression, "DOUBLE", at=expression.at, type=type_))
 
 
 def _check_distinct(checker: Checker, types: Iterable[ValueType], node: tree.Node) -> None:

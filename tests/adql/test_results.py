@@ -412,3 +412,71 @@ def test_a_point_handed_on_by_a_subquery_in_other_ways_is_null_beyond_a_pole(dat
     # In a table of WITH, which is named twice.
     text = f"WITH w AS ({point}) SELECT a.p, COORD1(b.p) FROM w AS a JOIN w AS b ON a.objectId = b.objectId"
     assert rows(database, text) == [(None, None)]
+
+
+TYPED = (
+    "SELECT psfFlux AS v FROM cat.Object UNION ALL SELECT flux_count FROM cat.Object",
+    "SELECT flux_count AS v FROM cat.Object UNION SELECT psfFlux FROM cat.Object",
+    "SELECT psfFlux AS v FROM cat.Object EXCEPT SELECT objectId FROM cat.Object",
+    "SELECT IN_UNIT(psfFlux, 'Jy') AS v FROM cat.Object",
+    "SELECT AVG(psfFlux) AS v FROM cat.Object",
+    "SELECT SUM(psfFlux) AS v FROM cat.Object",
+    "SELECT MAX(psfFlux) AS v FROM cat.Object",
+    "SELECT -psfFlux AS v FROM cat.Object",
+    "SELECT AVG(flux_count) AS v FROM cat.Object",
+    "SELECT SUM(DISTINCT psfFlux) AS v FROM cat.Object",
+    "SELECT ROUND(psfFlux, 2) AS v FROM cat.Object",
+    "SELECT MOD(psfFlux, 3) AS v FROM cat.Object",
+    "SELECT SQRT(psfFlux) AS v FROM cat.Object",
+    "SELECT SIN(psfFlux) AS v FROM cat.Object",
+    "SELECT ATAN(psfFlux) AS v FROM cat.Object",
+    "SELECT ATAN2(psfFlux, flux_count) AS v FROM cat.Object",
+    "SELECT DEGREES(psfFlux) AS v FROM cat.Object",
+    "SELECT CEILING(psfFlux) AS v FROM cat.Object",
+    "SELECT COALESCE(psfFlux, psfFluxErr) AS v FROM cat.Object",
+    "SELECT a.psfFlux AS v FROM cat.Object AS a FULL JOIN cat.Source AS b USING (psfFlux)",
+    "SELECT psfFlux AS v FROM cat.Object AS a FULL JOIN cat.Source AS b USING (psfFlux)",
+    "SELECT s AS v FROM (SELECT psfFlux AS s FROM cat.Object) a FULL JOIN (SELECT 1 AS s FROM cat.Object) b USING (s)",
+    "SELECT v FROM (SELECT psfFlux AS v FROM cat.Object UNION ALL SELECT flux_count FROM cat.Object) AS q",
+    "SELECT psfFlux AS v FROM cat.Object UNION ALL (SELECT 1 FROM cat.Object EXCEPT SELECT 2 FROM cat.Object)",
+    "SELECT CAST(flux_count AS SMALLINT) AS v FROM cat.Object UNION ALL SELECT psfFlux FROM cat.Object",
+    "SELECT NULL AS v FROM cat.Object UNION ALL SELECT psfFlux FROM cat.Object",
+    "SELECT ABS(detect_isPrimary) AS v FROM cat.Object",
+    "SELECT COUNT(*) AS v FROM cat.Object",
+    "SELECT COALESCE(flux_count, objectId) AS v FROM cat.Object",
+    "SELECT SUM(flux_count) AS v FROM cat.Object",
+    "SELECT SUM(objectId) AS v FROM cat.Object",
+    "SELECT SUM(detect_isPrimary) AS v FROM cat.Object",
+    "SELECT AVG(objectId) AS v FROM cat.Object",
+)
+SQL_TYPES = {
+    "double": "double precision",
+    "float": "real",
+    "int": "integer",
+    "long": "bigint",
+    "short": "smallint",
+}
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_a_result_has_the_type_that_is_said_of_it(text: str, database: Connection) -> None:
+    compiled = to_postgres(parse(text), METADATA)
+    typed = f"SELECT pg_typeof(v) FROM ({compiled.sql}) AS q LIMIT 1"
+    assert database.execute(typed, compiled.parameters).fetchone() == (
+        SQL_TYPES[compiled.columns[0].datatype],
+    )
+
+
+def test_a_set_operation_of_real_and_integer_keeps_the_digits_of_both(database: Connection) -> None:
+    database.execute(
+        'INSERT INTO cat."Object" ("objectId", flux_count, "psfFlux") VALUES (77, 16777217, 16777216)'
+    )
+    first = "SELECT flux_count AS v FROM cat.Object WHERE objectId = 77"
+    second = first.replace("flux_count", "psfFlux")
+    assert sorted(rows(database, f"{first} UNION {second}")) == [(16777216.0,), (16777217.0,)]
+    assert rows(database, f"{first} EXCEPT {second}") == [(16777217.0,)]
+    assert rows(database, f"{first} INTERSECT {second}") == []
+    ordered = "(SELECT DISTINCT TOP 5 psfFlux FROM cat.Object WHERE objectId = 77 ORDER BY psfFlux)"
+    assert rows(database, f"{ordered} UNION ALL {first}") == [(16777216.0,), (16777217.0,)]
+    grouped = "SELECT psfFlux FROM cat.Object WHERE objectId = 77 GROUP BY psfFlux"
+    assert len(rows(database, f"{grouped} UNION ALL {first}")) == 2

@@ -65,8 +65,16 @@ def _column(_emitter: Emitter, node: tree.Column) -> str:
     """Return a column; after FULL JOIN ... USING the first value that is there."""
     origin = node.origin
     assert origin is not None  # noqa: S101  the query has been checked
-    values = [_stored(of) for of in (origin, *origin.others)]
-    return call("COALESCE", *values) if origin.others else values[0]
+    if not origin.others:
+        return _stored(origin)
+    widened = type_of(node).datatype == "double"
+    return call(
+        "COALESCE",
+        *(
+            cast(_stored(of), _DOUBLE) if widened and of.column.type.datatype == "float" else _stored(of)
+            for of in (origin, *origin.others)
+        ),
+    )
 
 
 def _stored(origin: ColumnOrigin) -> str:
