@@ -76,6 +76,10 @@ _WORDS = {
     "RECURSIVE": "recursive common table expressions are not ADQL",
     "OVER": "window functions are not ADQL",
     "WITH": "WITH stands only before the main query",
+    **dict.fromkeys(
+        ("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"),
+        "ADQL has no clock: write CAST('2025-01-31T00:00:00' AS TIMESTAMP)",
+    ),
     "REGEXP": "regular expressions are not ADQL: use LIKE",
     "RLIKE": "regular expressions are not ADQL: use LIKE",
     "NULLS": "ADQL does not say where NULL stands in an order",
@@ -110,6 +114,7 @@ _CHARACTERS = {
 }
 _COMPARISONS = frozenset(("=", "<>", "!=", "<", ">", "<=", ">="))
 _DOUBLED = {("=", "="): "write one =", ("=", "<"): "write <=", ("=", ">"): "write >="}
+_CLAUSES = ("FROM", "WHERE", "GROUP", "HAVING", "ORDER")
 _CURLY = frozenset("\u2018\u2019\u201c\u201d")
 
 
@@ -264,6 +269,8 @@ def hint_for_token(tokens: Tokens, index: int) -> str:
     before = tokens.values[index - 1].upper() if index else ""
     if before == ";":
         return "a request is one query"
+    if before == "IN" and (kind in (NUMBER, STRING) or tokens.values[index] in ("[", "{")):
+        return "a list stands in parentheses: IN (1, 2)"
     if kind == BAD:
         return _hint_for_character(tokens.values[index])
     if kind == NAME or kind in RESERVED_WORDS:
@@ -291,8 +298,7 @@ def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
         return "a comparison has two sides: write BETWEEN, or two comparisons with AND"
     earlier = tokens.values[index - 2].upper() if index > 1 else ""
     if kind == "," and earlier not in ("TOP", "OFFSET", "LIMIT"):
-        decimals = tokens.kinds[index - 1] == tokens.kinds[index + 1] == NUMBER
-        return "a number has a decimal point, not a comma" if decimals else ""
+        return _hint_for_comma(tokens, index)
     if kind == ")" and before == ",":
         return _COMMA
     pairs = {
@@ -304,6 +310,41 @@ def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
     return _COMMENTS if (kind, following) == ("/", "*") else pairs.get((before, kind), "")
 
 
+def _hint_for_comma(tokens: Tokens, index: int) -> str:
+    opened = _opening(tokens, index)
+    if tokens.kinds[opened - 1] == "BETWEEN":
+        return "write BETWEEN 1 AND 2"
+    if tokens.kinds[opened + 1] == "DISTINCT":
+        return "COUNT(DISTINCT ...) takes one value: count the rows of a subquery with SELECT DISTINCT"
+    decimals = tokens.kinds[index - 1] == tokens.kinds[index + 1] == NUMBER
+    return "a number has a decimal point, not a comma" if decimals else ""
+
+
+def _opening(tokens: Tokens, index: int) -> int:
+    """Return which parenthesis a token stands in; -1 if it stands in none."""
+    depth = 0
+    for before in range(index - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(tokens.kinds[before], 0)
+        if depth < 0:
+            return before
+    return -1
+
+
+def _is_late(tokens: Tokens, index: int) -> bool:
+    """Return whether a clause stands after one that it should stand before."""
+    word = tokens.kinds[index]
+    if word not in _CLAUSES:
+        return False
+    depth = 0
+    for kind in reversed(tokens.kinds[:index]):
+        depth += {")": 1, "(": -1}.get(kind, 0)
+        if depth < 0 or (depth == 0 and kind == "SELECT"):
+            return False
+        if depth == 0 and kind in _CLAUSES and _CLAUSES.index(kind) > _CLAUSES.index(word):
+            return True
+    return False
+
+
 def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
     word = tokens.values[index].upper()
     following = tokens.kinds[index + 1]
@@ -311,6 +352,8 @@ def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
         return _WORDS[before]
     if before == "," and word in STRUCTURE_WORDS:
         return _COMMA
+    if _is_late(tokens, index):
+        return "clauses stand in this order: SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY"
     if word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP":
         return "write DISTINCT before TOP"
     if word in ("DATE", "TIME", "TIMESTAMP") and following == STRING:

@@ -36,6 +36,13 @@ _SYNONYMS = {
     "ucase": "UPPER",
     "uppercase": "UPPER",
 }
+_NO_CLOCK = "ADQL has no clock: write CAST('2025-01-31T00:00:00' AS TIMESTAMP)"
+# What is in other databases, and not in ADQL.
+_ABSENT = {
+    **dict.fromkeys(("greatest", "least"), "ADQL has nothing that picks the larger or smaller of two values"),
+    **dict.fromkeys(("now", "getdate", "sysdate", "today"), _NO_CLOCK),
+    **dict.fromkeys(("median", "stddev", "variance"), "ADQL has AVG, COUNT, MAX, MIN and SUM alone"),
+}
 _LONGEST_NAME = 64
 
 
@@ -154,7 +161,8 @@ def _unknown_function(checker: Checker, node: tree.Function) -> AdqlError:
     name = node.name if len(node.name) <= _LONGEST_NAME else node.name[:_LONGEST_NAME] + "..."
     synonym = _SYNONYMS.get(node.name.lower())
     known = [*FUNCTIONS, *AGGREGATES, *(of.name for of in checker.metadata.functions), *checker.functions]
-    hint = f"in ADQL it is {synonym}" if synonym else did_you_mean(node.name, known)
+    hint = _ABSENT.get(node.name.lower()) or did_you_mean(node.name, known)
+    hint = f"in ADQL it is {synonym}" if synonym else hint
     return checker.problem(AdqlNameError, f'this service has no function "{name}"', hint, node=node)
 
 

@@ -1,7 +1,7 @@
 """The check of values and conditions: names are found, values get a type, and both sides can be compared."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 
@@ -12,7 +12,7 @@ from adql.check.geometry import geometry_of_text
 from adql.check.literals import fitted, is_missing_day
 from adql.check.scope import Scope
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
-from adql.metadata import ColumnOrigin
+from adql.metadata import ColumnMetadata, ColumnOrigin
 from adql.names import same_name
 from adql.printer import to_adql
 from adql.tree import type_of
@@ -40,6 +40,8 @@ from tapdb.errors import did_you_mean
 _TEXTUAL = frozenset(("string", "region", "uuid", "time", "numeric", "any"))
 _ORDERED = frozenset(("string", "region", "uuid", "time", "numeric", "boolean", "any", "null"))
 _LONGEST_SHOWN = 64
+# A name as short as that looks like too many others.
+_SHORT_NAME = 2
 _LARGEST_LONG = 2**63 - 1
 _CAST_TYPES = {
     "SMALLINT": ValueType("numeric", "short"),
@@ -153,11 +155,25 @@ def _no_column(checker: Checker, node: tree.Column, scope: Scope, found: list[Co
         )
     hint = _hint_for_output(node, scope)
     if not hint:
-        names = {origin.column.name for relation in relations for origin in relation.columns()}
-        hint = did_you_mean(node.name.text, names)
-    if not hint and node.name.quoted and not node.table:
-        hint = "a character string stands in single quotes"
+        hint = _hint_for_name(node, [of.column for relation in relations for of in relation.columns()])
     return checker.problem(AdqlNameError, f"there is no column {shown}", hint, node=node)
+
+
+def _hint_for_name(node: tree.Column, known: Sequence[ColumnMetadata]) -> str:
+    """Return what a name may stand for: a column, a text without its quotes, TOP."""
+    text = node.name.text
+    longer = [column for column in known if column.name.lower().endswith("_" + text.lower())]
+    # Of `coord_ra`, `g_ra`, `z_ra` the main one.
+    main = [column for column in longer if "meta.main" in (column.type.ucd or "")]
+    if main or len(longer) == 1:
+        return f'did you mean "{(main or longer)[0].name}"?'
+    number = text[3:] if text[:3].upper() == "TOP" else ""
+    if number.isdigit():
+        return f"write TOP {number}"
+    quotes = "" if node.table else "a character string stands in single quotes"
+    if len(text) <= _SHORT_NAME and quotes:
+        return quotes
+    return did_you_mean(text, {column.name for column in known}) or quotes
 
 
 def _hint_for_output(node: tree.Column, scope: Scope) -> str:
