@@ -732,7 +732,7 @@ class Parser:
         """Refuse a geometry, NULL, or a computed number without parentheses (<character_factor>)."""
         if operand.kind in ("point", "region"):
             raise self.error(f"a geometry cannot stand beside {operator}", at=start, kind=AdqlTypeError)
-        if operand.kind == "null":
+        if operand.kind == "null" and self.parenthesis != (start, end - 1):
             raise self.error(f"NULL cannot stand beside {operator}", at=start, kind=AdqlTypeError)
         computed = isinstance(operand, (tree.Arithmetic, tree.Sign)) or (
             isinstance(operand, tree.Function) and operand.kind == "numeric"
@@ -750,7 +750,8 @@ class Parser:
 
     def _as_number(self, node: tree.Expression | tree.Condition, start: int) -> tree.Expression:
         kind = node.kind
-        if kind in _NUMERIC:
+        # By the grammar (NULL) is any value, and NULL is none to compute with.
+        if kind in _NUMERIC or (kind == "null" and self.parenthesis == (start, self.index - 1)):
             return node  # type: ignore[return-value]
         what = {"null": "NULL", "string": "a character string", "condition": "a condition"}.get(
             kind, "a geometry"

@@ -52,8 +52,9 @@ def _unless(kinds: tuple[type, ...], node: tree.Node) -> str:
 # -- values
 # ----------------------------------------------------------------------------------------------------------
 
-# In parentheses: a sign or a computed value as <numeric_primary>, a concatenation as <character_factor>.
-_COMPUTED = (tree.Sign, tree.Arithmetic, tree.Concatenation)
+# In parentheses: a sign, NULL or a computed value as <numeric_primary>, and with a concatenation as
+# <character_factor>.
+_COMPUTED = (tree.Sign, tree.Null, tree.Arithmetic, tree.Concatenation)
 
 
 def _column(node: tree.Column) -> str:
@@ -74,7 +75,7 @@ def _arithmetic(node: tree.Arithmetic) -> str:
             # A product needs no parentheses in a sum; a product in a product was written with them.
             bare = terms and operand.operators[0] in "*/"
         else:
-            bare = not isinstance(operand, tree.Concatenation)
+            bare = not isinstance(operand, (tree.Concatenation, tree.Null))
         parts.append(to_adql(operand) if bare else _parenthesised(operand))
     return " ".join(parts)
 

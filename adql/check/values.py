@@ -162,7 +162,10 @@ def _no_column(checker: Checker, node: tree.Column, scope: Scope, found: list[Co
 def _hint_for_name(node: tree.Column, known: Sequence[ColumnMetadata]) -> str:
     """Return what a name may stand for: a column, a text without its quotes, TOP."""
     text = node.name.text
-    longer = [column for column in known if column.name.lower().endswith("_" + text.lower())]
+    if len(text) > _LONGEST_SHOWN:
+        return ""
+    ending = "_" + text.lower()
+    longer = [column for column in known if column.name.lower().endswith(ending)]
     # Of `coord_ra`, `g_ra`, `z_ra` the main one.
     main = [column for column in longer if "meta.main" in (column.type.ucd or "")]
     if main or len(longer) == 1:
@@ -218,6 +221,7 @@ def _sum_of_units(operands: tuple[tree.Expression, ...]) -> str | None:
 
 def _concatenation(checker: Checker, node: tree.Concatenation, scope: Scope) -> tree.Concatenation:
     operands = tuple(map(checker.value, node.operands, repeat(scope)))
+    operands = tuple(replace(of, type=TEXT) if isinstance(of, tree.Null) else of for of in operands)
     for operand in operands:
         if type_of(operand).family not in _TEXTUAL:
             raise checker.problem(
@@ -324,6 +328,8 @@ def _scalar_query(checker: Checker, node: tree.ScalarQuery, scope: Scope) -> tre
 
 
 def _numeric(checker: Checker, node: tree.Expression) -> tree.Expression:
+    if isinstance(node, tree.Null):
+        return replace(node, type=INT)
     known = type_of(node)
     if known.family == "string" and isinstance(node, tree.String):
         node = fitted(node, DOUBLE)

@@ -110,6 +110,16 @@ def test_a_number_literal_can_be_concatenated_and_a_computed_number_only_in_pare
             expression(text)
 
 
+def test_null_is_computed_with_in_parentheses_alone() -> None:
+    # <value_expression> is NULL too, and stands in parentheses for any value.
+    for text in ("2 * (NULL)", "(NULL) + 1", "-(NULL)", "x - (NULL) / 2", "(NULL) || 'a'", "'a' || (NULL)"):
+        assert str(expression(text)) == text
+        assert str(expression(text.replace("(NULL)", "((NULL))"))) == text
+    for text in ("2 * NULL", "NULL + 1", "-NULL", "x - NULL / 2", "NULL || 'a'", "'a' || NULL"):
+        with pytest.raises(AdqlTypeError, match="NULL"):
+            expression(text)
+
+
 def test_a_string_literal_is_no_number() -> None:
     with pytest.raises(AdqlTypeError, match="a character string is not a number"):
         expression("'30' * 2")

@@ -120,6 +120,11 @@ def value(database: Connection, expression: str, where: str = "objectId = 1") ->
         ("epoch", datetime(2024, 1, 1, 12)),  # noqa: DTZ001  timestamps of DALI have no zone
         ("3000000000 + 1", 3000000001),
         ("NULL", None),
+        ("2 * (NULL)", None),
+        ("flux_count - (NULL)", None),
+        ("-(NULL)", None),
+        ("coord_ra / (NULL)", None),
+        ("(NULL) || 'a'", None),
         ("tap_double(coord_ra + 1)", 22.0),
         ("tap_label(name, 5)", "alpha5"),
         ("IN_UNIT(coord_ra, 'arcmin')", 600.0),
