@@ -419,7 +419,7 @@ def _columns(
             )
         sql_name = sql_names.get(source) if sql_names else None
         sql_name = sql_name or existing.get(name) or existing.get(name.lower(), name)
-        made.append(_new_column((name, type_, sql_name, bool(row[9]), None, None, source)))
+        made.append(_new_column((name, type_, sql_name, bool(row[9]), None, None, None, source)))
     if region is not None or center is not None:
         return tuple(
             _with_geometry(column, region, center) if column.name.lower() == "s_region" else column

@@ -10,39 +10,14 @@ from adql import tree
 from adql.check import geometry
 from adql.check.checker import Checker, called, numbers
 from adql.check.literals import fitted
-from adql.check.scope import Scope
+from adql.check.scope import Scope, function_hint
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.tree import type_of
 from adql.types import DOUBLE, TEXT, ValueType, common_type, promote, without_meaning
 from adql.units import UnitError, conversion_factor, power_unit
 from adql.walk import constant_value
 from adql.words import AGGREGATES, FUNCTIONS, POWER_UNIT, ROOT_UNIT, SAME_UNIT
-from tapdb.errors import did_you_mean
 
-# What other databases call them.
-_SYNONYMS = {
-    "ceil": "CEILING",
-    "concat": "||",
-    "dexp": "EXP",
-    "dlog10": "LOG10",
-    "isnull": "COALESCE",
-    "lcase": "LOWER",
-    "ln": "LOG",
-    "lowercase": "LOWER",
-    "nvl": "COALESCE",
-    "pow": "POWER",
-    "random": "RAND",
-    "trunc": "TRUNCATE",
-    "ucase": "UPPER",
-    "uppercase": "UPPER",
-}
-_NO_CLOCK = "ADQL has no clock: write CAST('2025-01-31T00:00:00' AS TIMESTAMP)"
-# What is in other databases, and not in ADQL.
-_ABSENT = {
-    **dict.fromkeys(("greatest", "least"), "ADQL has nothing that picks the larger or smaller of two values"),
-    **dict.fromkeys(("now", "getdate", "sysdate", "today"), _NO_CLOCK),
-    **dict.fromkeys(("median", "stddev", "variance"), "ADQL has AVG, COUNT, MAX, MIN and SUM alone"),
-}
 _LONGEST_NAME = 64
 
 
@@ -159,10 +134,8 @@ def _user_defined(
 
 def _unknown_function(checker: Checker, node: tree.Function) -> AdqlError:
     name = node.name if len(node.name) <= _LONGEST_NAME else node.name[:_LONGEST_NAME] + "..."
-    synonym = _SYNONYMS.get(node.name.lower())
     known = [*FUNCTIONS, *AGGREGATES, *(of.name for of in checker.metadata.functions), *checker.functions]
-    hint = _ABSENT.get(node.name.lower()) or did_you_mean(node.name, known)
-    hint = f"in ADQL it is {synonym}" if synonym else hint
+    hint = function_hint(node.name, known)
     return checker.problem(AdqlNameError, f'this service has no function "{name}"', hint, node=node)
 
 

@@ -11,6 +11,7 @@ from adql.names import Identifier, names_match, same_name
 from adql.tree import Aggregate, AllColumns, Column, Expression, Node, Output, Query
 from adql.types import TEXT
 from adql.walk import children, fields_of
+from tapdb.errors import did_you_mean
 
 
 class FromItem(Protocol):
@@ -301,3 +302,37 @@ def as_relation(columns: tuple[ColumnMetadata, ...]) -> tuple[ColumnMetadata, ..
     if all(column.type.family != "null" for column in columns):
         return columns
     return tuple(column._replace(type=TEXT) if column.type.family == "null" else column for column in columns)
+
+
+# What other databases call them.
+_SYNONYMS = {
+    "ceil": "CEILING",
+    "concat": "||",
+    "dexp": "EXP",
+    "dlog10": "LOG10",
+    "isnull": "COALESCE",
+    "lcase": "LOWER",
+    "ln": "LOG",
+    "lowercase": "LOWER",
+    "nvl": "COALESCE",
+    "pow": "POWER",
+    "random": "RAND",
+    "trunc": "TRUNCATE",
+    "ucase": "UPPER",
+    "uppercase": "UPPER",
+}
+_NO_CLOCK = "ADQL has no clock: write CAST('2025-01-31T00:00:00' AS TIMESTAMP)"
+# What is in other databases, and not in ADQL.
+_ABSENT = {
+    **dict.fromkeys(("greatest", "least"), "ADQL has nothing that picks the larger or smaller of two values"),
+    **dict.fromkeys(("now", "getdate", "sysdate", "today"), _NO_CLOCK),
+    **dict.fromkeys(("median", "stddev", "variance"), "ADQL has AVG, COUNT, MAX, MIN and SUM alone"),
+}
+
+
+def function_hint(name: str, known: Iterable[str]) -> str:
+    """Return what to call in place of a function that the service lacks; empty if nothing is like it."""
+    synonym = _SYNONYMS.get(name.lower())
+    if synonym:
+        return f"in ADQL it is {synonym}"
+    return _ABSENT.get(name.lower()) or did_you_mean(name, known)

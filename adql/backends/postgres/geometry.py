@@ -116,7 +116,7 @@ def latitude_of(node: tree.Expression) -> ColumnOrigin | None:
     origin = node.origin if isinstance(node, tree.Column) else None
     if origin is None or origin.others or origin.column.latitude_column is None:
         return None
-    return replace(origin, column=replace(origin.column, sql_name=origin.column.latitude_column))
+    return replace(origin, column=origin.column._replace(sql_name=origin.column.latitude_column))
 
 
 def _latitude_to_check(node: tree.Expression) -> ColumnOrigin | None:
