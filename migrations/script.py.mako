@@ -1,3 +1,11 @@
+<%!
+# Rendered for `alembic revision` and `alembic merge`, with or without env.py.
+from pathlib import Path
+
+from tapdb.migrate.run import require_clone
+
+require_clone(Path(_template_filename).parent)
+%>\
 """${message}
 
 Locks taken: none on any table of Butler's.

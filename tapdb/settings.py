@@ -34,6 +34,9 @@ _FORMS = {
     "lock_timeout_ms": TIMEOUT_FORM,
     "log_level": f"write one of {', '.join(LOG_LEVELS)}",
 }
+# PGUSER and PGPASSWORD say who, not where: they complete a URL that names neither.
+_NAMES_OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+
 _URL_FORM = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE and percent-encode @ : / ? # in the password"
 _SCHEME = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
@@ -90,6 +93,17 @@ def read_settings() -> Settings:
         if name not in _FORMS:
             raise SettingsError(variable, first["msg"]) from None
         raise SettingsError(variable, f"is {first['input']!r}", _FORMS[name]) from None
+
+
+def environment_names_database() -> bool:
+    """Return whether a variable of tapdb's, or one of libpq's, says where the database is.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a variable has a value that cannot be used.
+    """
+    return read_settings().url is not None or any(os.environ.get(name) for name in _NAMES_OF_LIBPQ)
 
 
 def database_url(explicit: str | None = None) -> sa.URL:

@@ -6,6 +6,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from configparser import InterpolationError
 from contextlib import contextmanager
 from logging.config import fileConfig
 from pathlib import Path
@@ -19,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.runtime.plugins import Plugin
 from alembic.util import CommandError
 
-from tapdb.errors import TapdbError
+from tapdb.errors import SettingsError, TapdbError
 from tapdb.hooks.derived import (
     DerivedObjects,
     create_derived,
@@ -43,11 +44,17 @@ from tapdb.postgres.locks import (
     take_migration_lock,
 )
 from tapdb.postgres.roles import read_grants, require_migration_rights, restore_grants
-from tapdb.settings import LOG_FORMAT
+from tapdb.settings import LOG_FORMAT, environment_names_database, parse_url
 from tapdb.sources import execute_text, frozen_folder
 
 PROGRESS_LOGGERS = ("alembic", "tapdb")
 """Loggers whose messages tell the person who migrates how far it is."""
+
+INI_URL = "sqlalchemy.url"
+"""Option of an ini file that names the database, if nothing else does."""
+
+INSTALLED_FOLDER = "tapdb_migrations"
+"""Name of the folder of migrations in an installed package; in a clone it is ``migrations``."""
 
 _LOGGING_SECTIONS = frozenset({"loggers", "handlers", "formatters"})
 
@@ -104,6 +111,21 @@ def run() -> None:
             _write_script(options)
         else:
             _run_connected(context.config, options)
+
+
+def require_clone(folder: Path) -> None:
+    """Check that a revision may be written to a folder of migrations.
+
+    Raises
+    ------
+    CommandError
+        Raised if the folder belongs to an installed package, which the next installation replaces.
+    """
+    if folder.name == INSTALLED_FOLDER:
+        raise CommandError(
+            f"revisions are written in a clone of tapdb, not in the installed package {folder}; nothing was "
+            "written"
+        )
 
 
 def configure_logging(config: Config) -> None:
@@ -230,13 +252,31 @@ def _connection(config: Config, options: MigrationOptions) -> Iterator[sa.Connec
     given: sa.Connection | None = config.attributes.get("connection")
     if given is None:
         with (
-            checked_connection(options.url, application_name="alembic (tapdb)") as connection,
+            checked_connection(_target(config, options), application_name="alembic (tapdb)") as connection,
             _plain(connection),
         ):
             yield connection
     else:
         with _plain(given):
             yield given
+
+
+def _target(config: Config, options: MigrationOptions) -> str | sa.URL | None:
+    """Return what names the database: an option, else the environment, else the ini file."""
+    file = config.config_file_name or "the configuration of Alembic"
+    try:
+        written = config.get_main_option(INI_URL)
+    except InterpolationError:
+        # Its message would repeat the password.
+        raise SettingsError(
+            f"{INI_URL} in {file}", "has a % that does not stand for itself", "write %% for each %"
+        ) from None
+    if not written:
+        return options.url
+    if options.url is not None or environment_names_database():
+        _log.info("%s in %s is not used: an option or the environment names the database", INI_URL, file)
+        return options.url
+    return parse_url(written, source=f"{INI_URL} in {file}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -307,3 +308,83 @@ def test_an_ini_of_ones_own_may_say_how_to_log_and_need_not(
     )
     assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
     assert done.stderr.startswith(expected)
+
+
+NOWHERE = "postgresql://joe:not-to-be-shown@127.0.0.1:1/none"
+INI = "[alembic]\nscript_location = tapdb_migrations:.\nsqlalchemy.url = {}\n"
+
+
+def run_ini(url: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run alembic with an ini file that names a database, in an environment that names none."""
+    (folder / "own.ini").write_text(INI.format(url))
+    named = ("PG", "TAPDB_", "DATABASE_URL")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(named)}
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "own.ini", *arguments, "current"],
+        cwd=folder,
+        env=others | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_url_in_an_ini_file_counts_if_nothing_else_names_a_database(
+    migrated_database: sa.URL, tmp_path: Path
+) -> None:
+    plain = migrated_database.render_as_string(hide_password=False).replace("+psycopg", "")
+    done = run_ini(plain.replace("%", "%%"), tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
+    assert "is not used" not in done.stderr
+    # Who logs in is not where: the URL is used, and completed.
+    user, password = str(migrated_database.username), str(migrated_database.password)
+    address = plain[: plain.index("//") + 2] + plain[plain.index("@") + 1 :]
+    done = run_ini(address.replace("%", "%%"), tmp_path, PGUSER=user, PGPASSWORD=password)
+    assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
+
+
+@pytest.mark.parametrize("by", ["-x url=", "TAPDB_URL", "DATABASE_URL", "PG*"])
+def test_every_option_and_variable_goes_before_the_url_in_an_ini_file_and_the_log_says_so(
+    migrated_database: sa.URL, tmp_path: Path, by: str
+) -> None:
+    url = migrated_database.render_as_string(hide_password=False)
+    variables = client_environment(migrated_database)
+    variables.pop("DATABASE_URL")
+    if by == "-x url=":
+        done = run_ini(NOWHERE, tmp_path, "-x", f"url={url}")
+    else:
+        done = run_ini(NOWHERE, tmp_path, **(variables if by == "PG*" else {by: url}))
+    assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
+    assert "sqlalchemy.url in own.ini is not used: an option or the environment names the" in done.stderr
+    assert "not-to-be-shown" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        (NOWHERE, 'cannot use database "none" on 127.0.0.1:1 as user "joe"'),
+        (
+            NOWHERE.replace("-to", "%40to"),
+            "sqlalchemy.url in own.ini: has a % that does not stand for itself",
+        ),
+        (NOWHERE.replace("-to", "%(to)s"), "write %% for each %"),
+        (NOWHERE.replace("postgresql", "driver"), "sqlalchemy.url in own.ini: is a driver URL"),
+        (NOWHERE.replace(":1/", ":port/"), "sqlalchemy.url in own.ini: "),
+    ],
+)
+def test_a_url_in_an_ini_file_that_cannot_be_used_is_one_message_without_its_password(
+    tmp_path: Path, url: str, problem: str
+) -> None:
+    done = run_ini(url, tmp_path)
+    assert done.returncode in {1, 2}
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(part in done.stderr for part in ("not-to", "be-shown"))
+
+
+def test_tapdb_migrate_reads_no_ini_file(
+    migrated_database: sa.URL, database_url: sa.URL, migrate: Migrate, tmp_path: Path
+) -> None:
+    url = database_url.render_as_string(hide_password=False).replace("%", "%%")
+    (tmp_path / "alembic.ini").write_text(INI.format(url))
+    assert migrate(migrated_database, "current").stdout == f"{HEAD} (head)\n"

@@ -6,6 +6,7 @@ Once with all that extras install, and once without: then a command works, or sa
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from examples.lsstcam import OBSCORE_CONFIG
 from tapdb.cli.root import main
 from tapdb.postgres.engine import checked_connection
 from tapdb.server.environment import client_environment
+from tests.plugins.migration_fixtures import PROJECT, RunAlembic
 from tests.plugins.wheel_fixtures import Installation
 
 SOURCE = """
@@ -155,6 +157,39 @@ def test_alembic_works_with_the_file_that_migrate_init_writes(
             environment=client_environment(database_url),
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("revision", "-m", "x"), ("merge", "-m", "x", "heads")])
+@pytest.mark.parametrize("ini", ["that of migrate init", "one with no more than the folder"])
+def test_alembic_writes_no_revision_into_an_installed_package(
+    installation: Installation, tmp_path: Path, arguments: tuple[str, ...], ini: str
+) -> None:
+    if ini == "that of migrate init":
+        assert installation.run("tapdb", "migrate", "init", cwd=tmp_path).returncode == 0
+    else:
+        (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = tapdb_migrations:.\n")
+    (packages,) = installation.folder.glob("lib/python*/site-packages")
+    files = {path for path in packages.rglob("*") if path.suffix != ".pyc"}
+    done = installation.run("python", "-m", "alembic", *arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("FAILED: ")]
+    assert line.startswith(
+        "FAILED: revisions are written in a clone of tapdb, not in the installed package /"
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert {path for path in packages.rglob("*") if path.suffix not in {".pyc", ""}} <= files
+
+
+def test_alembic_of_the_clone_writes_the_revision_that_an_installed_package_refuses(
+    alembic: RunAlembic, database_url: sa.URL, tmp_path: Path
+) -> None:
+    for name in ("alembic.ini", "migrations"):
+        subprocess.run(["cp", "-r", PROJECT / name, tmp_path], check=True)
+    before = set((tmp_path / "migrations" / "versions").glob("*.py"))
+    done = alembic(database_url, "revision", "-m", "More.", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (written,) = set((tmp_path / "migrations" / "versions").glob("*.py")) - before
+    assert written.read_text().startswith('"""More.\n')
 
 
 def _some_did(url: sa.URL) -> str:
