@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_rows import butler_table
-from tapdb.postgres.roles import Right, missing_rights, require_rights
+from tapdb.postgres.roles import Right, require_rights
 
 _READ_TABLES = ("instrument", "physical_filter", "collection", "collection_chain", "dataset")
 _RUN, _CHAINED = 1, 3
@@ -168,8 +168,8 @@ def read_content(connection: sa.Connection, registry: Registry) -> RegistryConte
         Raised if the user may not read the tables.
     """
     schema = registry.schema
-    if missing_rights(connection, [Right("SELECT", schema, table) for table in _READ_TABLES]):
-        require_rights(connection, "read what the registry holds", [Right("SELECT", schema, "*")])
+    needed = [Right("SELECT", schema, table) for table in _READ_TABLES]
+    require_rights(connection, "read what the registry holds", needed)
     keys = registry.collection_key
     instrument, physical_filter, collection, chain, dataset, kind = (
         butler_table(registry, name) for name in (*_READ_TABLES, "dataset_type")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ from ppdb_replay.versions.versioned_table import (
     read_versioned_tables,
     rights_to_change,
 )
-from tapdb.errors import Place
+from tapdb.errors import Place, SettingsError, did_you_mean
 from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
 from tapdb.postgres.roles import Right, missing_rights
 from tapdb.sources import execute_composed, execute_query
@@ -142,6 +143,7 @@ def _plain(schema: str, about: str, hidden: Mapping[str, frozenset[str]]) -> Sch
 OPTION = "ppdb_schema"
 """Option of a migration: ``current``, ``timestamps``, or the path of a Felis file."""
 
+_VARIANTS = ("current", "timestamps")
 _SCHEMA = "ppdb"
 _LOG = logging.getLogger(__name__)
 
@@ -186,6 +188,26 @@ class PpdbTables:
             return own
         return rights_to_change((table.schema, table.name) for table in read_versioned_tables(connection))
 
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Read the Felis schema that ``ppdb_schema`` names.
+
+        Raises
+        ------
+        SettingsError
+            Raised if it names no schema and no file.
+        FelisSchemaError
+            Raised if the file cannot be used.
+        MissingExtraError
+            Raised if the package that holds the schema is not installed.
+        """
+        variant = options.get(OPTION)
+        if variant is None:
+            return
+        if variant not in _VARIANTS and "://" not in variant and not Path(variant).is_file():
+            remedy = did_you_mean(variant, _VARIANTS) or f"write {self.options[OPTION]}"
+            raise SettingsError(f"-x {OPTION}", f"is {variant!r}, and there is no such file", remedy)
+        with_system_columns(_schema(variant))
+
     def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
         """Make the triggers again; and the tables, if option ``ppdb_schema`` says from which Felis schema.
 
@@ -226,7 +248,7 @@ class PpdbTables:
 
 
 def _schema(variant: str) -> PpdbSchema:
-    if variant in {"current", "timestamps"}:
+    if variant in _VARIANTS:
         found = read_schema(FELIS)
         return with_timestamps(found) if variant == "timestamps" else found
     return read_schema(variant)

@@ -98,7 +98,11 @@ def read_schema(felis: str = FELIS) -> PpdbSchema:
     try:
         read = read_tables(felis)
     except DescriptionError as error:
-        raise FelisSchemaError(felis, f"it cannot be read: {error}") from error
+        # Its places begin with the name of the file, which is said already.
+        lines = (
+            line.removeprefix(f"{felis}: ").replace(f"{felis}:", "line ") for line in str(error).splitlines()
+        )
+        raise FelisSchemaError(felis, "\n".join(lines)) from error
     missing = [name for name in PUBLISHED[:3] if name not in read.metadata.tables]
     if missing:
         raise FelisSchemaError(felis, f"it has no table {', '.join(missing)}")

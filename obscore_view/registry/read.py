@@ -102,9 +102,7 @@ def read_registry(connection: sa.Connection, schema: str | None = None) -> Regis
         Raised if the registry's managers or dimension universe are not among those that are supported.
     """
     schema = find_registry(connection, schema)
-    if missing_rights(connection, rights_to_read(schema)):
-        everything = (Right("USAGE", schema), Right("SELECT", schema, "*"))
-        require_rights(connection, f'read the Butler registry in schema "{schema}"', everything)
+    require_rights(connection, f'read the Butler registry in schema "{schema}"', rights_to_read(schema))
     columns = _read_columns(connection, schema)
     attributes = _read_attributes(connection, schema)
     universe = parse_universe(json.loads(attributes["config:dimensions.json"]))

@@ -82,11 +82,13 @@ def require_rights_to_begin(
 
 
 def rights_to_make_unread(schema: str, geometry: str) -> tuple[Right, ...]:
-    """Return what making a view over a registry needs of somebody who may not read the registry yet."""
-    rights = [*OWNERSHIP, *_passing_on(schema, ["*"])]
-    if geometry != "none":
-        rights += [Right("OWNER", schema, "*"), Right("CREATE", schema)]
-    return tuple(rights)
+    """Return what is needed first of somebody who is to make a view and may not read the registry yet.
+
+    That is reading it, which then says on which tables the view stands. A role that owns all tables gives
+    that and the rest, too.
+    """
+    owner = () if geometry == "none" else (Right("OWNER", schema, "*"),)
+    return (*OWNERSHIP, *rights_to_read(schema), *owner)
 
 
 def rights_to_drop(view: StoredView) -> tuple[Right, ...]:

@@ -2,8 +2,8 @@
 -- The parameter is JSON: [{"privilege": "SELECT", "schema": "butler", "relation": "visit"}, ...]. A privilege may end in WITH GRANT
 -- OPTION; OWNER is the right to alter, index and drop, and of tapdb_owner's the right to hand over to it. No relation means the
 -- schema itself, no schema the database, and * all tables and views of the schema. What does not exist is left out. Nobody is made
--- a member of a superuser: tables of a superuser change hands instead. Members of an owner have what the owner has: nothing is
--- granted to them one by one.
+-- a member of a superuser: tables of a superuser change hands instead, those that are named, never all of a schema. Members of an
+-- owner have what the owner has: nothing is granted to them one by one.
 WITH me AS (
   SELECT r.oid, r.rolname, r.rolinherit, current_setting('server_version_num')::int >= 160000 AS parts_rights
   FROM pg_roles r WHERE r.rolname = current_user
@@ -53,9 +53,9 @@ SELECT 5, format('GRANT %s ON %s TO %I%s;', l.privilege,
     me.rolname, substr(l.whole, length(l.privilege) + 1))
 FROM lacking l CROSS JOIN me
 WHERE l.relation IS NOT NULL AND l.privilege <> 'OWNER' AND l.owner_id NOT IN (SELECT owner_id FROM joined)
-  AND NOT EXISTS (SELECT FROM lacking a WHERE a.privilege = 'OWNER' AND a.table_id = l.table_id)
+  AND NOT EXISTS (SELECT FROM lacking a WHERE a.privilege = 'OWNER' AND a.table_id = l.table_id AND NOT (a.everything AND a.rolsuper))
 GROUP BY l.privilege, l.whole, l.schema, me.rolname
 UNION ALL
 SELECT DISTINCT 6, format('ALTER TABLE %I.%I OWNER TO %I;', l.schema, l.relation, me.rolname)
-FROM lacking l CROSS JOIN me WHERE l.privilege = 'OWNER' AND l.rolsuper
+FROM lacking l CROSS JOIN me WHERE l.privilege = 'OWNER' AND l.rolsuper AND NOT l.everything
 ORDER BY 1, 2

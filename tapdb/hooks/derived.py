@@ -61,6 +61,14 @@ class Demanding(Protocol):
 
 
 @runtime_checkable
+class OptionChecking(Protocol):
+    """Derived objects that know without a database which values of their options cannot be used."""
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Raise an error if a value cannot be used."""
+
+
+@runtime_checkable
 class Following(Protocol):
     """Derived objects that are made from what others make.
 
@@ -99,6 +107,13 @@ def derived_names() -> frozenset[str]:
 def known_options() -> dict[str, str]:
     """Return the options that derived objects read, by name, with their meaning."""
     return {name: text for objects in load_derived({}).values() for name, text in objects.options.items()}
+
+
+def check_options(derived: Mapping[str, DerivedObjects], options: Mapping[str, str]) -> None:
+    """Check the values of options as far as that needs no database, before anything is done."""
+    for objects in derived.values():
+        if isinstance(objects, OptionChecking):
+            objects.check_options(options)
 
 
 def without_current(

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from tapdb.errors import DriftError
 from tapdb.postgres.catalog import Catalog, Difference, describe, diff, option_statements
+from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import SqlSource, execute_composed, execute_text, newest_version
 
 SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "tap_schema", "tapdb")
@@ -42,6 +43,7 @@ def find_drift(
     frozen
         Folder of the frozen versions, if not tapdb's own.
     """
+    require_comparison_rights(connection)
     live = describe(connection, SCHEMAS)
     expected = expected_catalog(connection, sources)
     ours = {fact.object for fact in expected.facts}
@@ -53,6 +55,18 @@ def find_drift(
     ]
     differences.sort(key=lambda difference: source_name(difference.object))
     return {name: tuple(group) for name, group in groupby(differences, lambda d: source_name(d.object))}
+
+
+def require_comparison_rights(connection: sa.Connection) -> None:
+    """Check that the user may make in a savepoint what should be there.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if not.
+    """
+    rights = (Right("OWNER", "tapdb", "view_definition"), Right("CREATE"))
+    require_rights(connection, "compare it with what tapdb makes", rights)
 
 
 def drift_error(drift: Mapping[str, tuple[Difference, ...]]) -> DriftError:

@@ -3,7 +3,7 @@
 tapdb itself knows ``url`` and ``lock_timeout_ms``; jobs say which others they read (`tapdb.derived`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tapdb.errors import SettingsError, likeliest
@@ -57,6 +57,29 @@ def read_options(given: Mapping[str, str]) -> MigrationOptions:
     if not timeout.isdecimal() or int(timeout) > LONGEST_TIMEOUT_MS:
         raise SettingsError(f"-x {LOCK_TIMEOUT}", f"is {timeout!r}", TIMEOUT_FORM)
     return MigrationOptions(options.pop(URL, None), int(timeout), options)
+
+
+def without_contradictions(given: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return options by name; what is said twice has to be the same.
+
+    Parameters
+    ----------
+    given
+        How each was written, such as ``-x url`` or ``--url``, its name, and its value.
+
+    Raises
+    ------
+    SettingsError
+        Raised if an option has two values; none of them is repeated, for one may hold a password.
+    """
+    values: dict[str, str] = {}
+    written: dict[str, str] = {}
+    for spelling, name, value in given:
+        if values.setdefault(name, value) != value:
+            twice = " and ".join(dict.fromkeys((written[name], spelling)))
+            raise SettingsError(twice, "two values that differ", "give one of them")
+        written.setdefault(name, spelling)
+    return values
 
 
 def _require_known(given: Mapping[str, str]) -> None:

@@ -18,11 +18,14 @@ from alembic import context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.runtime.plugins import Plugin
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from tapdb.errors import SettingsError, TapdbError
+from tapdb import __version__
+from tapdb.errors import DatabaseNotReadyError, SettingsError, TapdbError
 from tapdb.hooks.derived import (
     DerivedObjects,
+    check_options,
     create_derived,
     drop_derived,
     load_derived,
@@ -30,8 +33,8 @@ from tapdb.hooks.derived import (
     without_current,
 )
 from tapdb.migrate import autogenerate
-from tapdb.migrate.drift import drift_error
-from tapdb.migrate.options import MigrationOptions, read_options
+from tapdb.migrate.drift import drift_error, require_comparison_rights
+from tapdb.migrate.options import MigrationOptions, read_options, without_contradictions
 from tapdb.postgres.catalog import Difference
 from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, translate_database_errors
 from tapdb.postgres.extensions import require_extensions
@@ -43,7 +46,15 @@ from tapdb.postgres.locks import (
     set_lock_timeout,
     take_migration_lock,
 )
-from tapdb.postgres.roles import read_grants, require_migration_rights, restore_grants
+from tapdb.postgres.roles import (
+    Right,
+    missing_rights,
+    read_grants,
+    remaining_roles,
+    require_migration_rights,
+    require_rights,
+    restore_grants,
+)
 from tapdb.settings import LOG_FORMAT, environment_names_database, parse_url
 from tapdb.sources import execute_text, frozen_folder
 
@@ -64,6 +75,8 @@ _VERSION_TABLE: dict[str, Any] = {
     "version_table_schema": "tapdb",
     "autogenerate_plugins": [autogenerate.PLUGIN],
 }
+_READ_REVISION = (Right("USAGE", "tapdb"), Right("SELECT", "tapdb", "alembic_version"))
+_COMPARING = frozenset({"check", "revision"})
 _SCRIPT_HEADER = (
     "-- One transaction: all of it or nothing. Run it with psql -v ON_ERROR_STOP=1 -f FILE, in a database",
     "-- that has btree_gist and pg_sphere, as a superuser or as one who may create roles and schemas.",
@@ -72,6 +85,24 @@ _SCRIPT_HEADER = (
 _log = logging.getLogger(__name__)
 
 Plugin.setup_plugin_from_module(autogenerate, autogenerate.PLUGIN)
+
+
+class UnknownRevisionError(DatabaseNotReadyError):
+    """The database is at a revision that this release does not have.
+
+    Parameters
+    ----------
+    revision
+        Where the database is.
+    """
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"the database is at revision {revision}, which this release of tapdb ({__version__}) does not "
+            "have: another, probably newer, release has migrated it\n"
+            "Install that release and run the command again. Nothing was changed."
+        )
 
 
 def alembic_config(connection: sa.Connection | None = None, **options: str) -> Config:
@@ -105,8 +136,9 @@ def run() -> None:
         Alembic's own would be 255.
     """
     with _one_message(context.config):
-        given = context.config.attributes.get("options", {}) | context.get_x_argument(as_dictionary=True)
-        options = read_options(given)
+        pairs = (text.partition("=") for text in context.get_x_argument())
+        written = without_contradictions((f"-x {name}", name, value) for name, _, value in pairs)
+        options = read_options(context.config.attributes.get("options", {}) | written)
         if context.is_offline_mode():
             _write_script(options)
         else:
@@ -139,10 +171,28 @@ def configure_logging(config: Config) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def current_revision(connection: sa.Connection) -> str | None:
-    """Return the revision that a database is at; `None` if it was never migrated."""
+def current_revision(connection: sa.Connection, script: ScriptDirectory) -> str | None:
+    """Return the revision that a database is at; `None` if it was never migrated.
+
+    Raises
+    ------
+    MissingRightsError
+        Raised if the user may not read it.
+    UnknownRevisionError
+        Raised if it is none of the revisions of this release.
+    """
+    require_rights(connection, "read its revision", _READ_REVISION)
     options = {name: _VERSION_TABLE[name] for name in ("version_table", "version_table_schema")}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
+    migration = MigrationContext.configure(connection, opts=options)
+    _require_known(migration.get_current_heads(), script)
+    return migration.get_current_revision()
+
+
+def _require_known(heads: tuple[str, ...], script: ScriptDirectory) -> None:
+    known = {one.revision for one in script.walk_revisions()}
+    for revision in heads:
+        if revision not in known:
+            raise UnknownRevisionError(revision)
 
 
 def _run_connected(config: Config, options: MigrationOptions) -> None:
@@ -165,9 +215,13 @@ def _run_connected(config: Config, options: MigrationOptions) -> None:
 
 def _change(connection: sa.Connection, command: str, options: MigrationOptions) -> None:
     """Migrate, with the derived objects dropped before and made again after."""
+    derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
+    check_options(derived, options.others)
     take_migration_lock(connection)
     set_lock_timeout(connection, options.lock_timeout_ms)
-    derived = load_derived(options.others) if command in {"upgrade", "downgrade"} else {}
+    # `stamp --purge` is for a revision that nobody knows; who may not read the revision is told so below.
+    if not context.get_context().opts.get("purge") and not missing_rights(connection, _READ_REVISION):
+        _require_known(context.get_context().get_current_heads(), _script())
     if command == "upgrade":
         require_migration_rights(connection, rights_of_derived(connection, derived, options.others))
         require_extensions(connection)
@@ -188,11 +242,27 @@ def _change(connection: sa.Connection, command: str, options: MigrationOptions) 
         restore_grants(connection, grants)
     elif command != "ensure_version":
         execute_text(connection, _environment_text("leave"))
+        for role in remaining_roles(connection):
+            _log.info("when no database needs role %s any more, a superuser runs: DROP ROLE %s;", role, role)
 
 
 def _look(connection: sa.Connection, config: Config, command: str, options: MigrationOptions) -> None:
     """Run a command that changes nothing, such as ``check`` and ``current``."""
     set_lock_timeout(connection, options.lock_timeout_ms)
+    if command in _COMPARING and missing_rights(connection, _READ_REVISION):
+        require_comparison_rights(connection)
+    require_rights(connection, "read its revision", _READ_REVISION)
+    heads = context.get_context().get_current_heads()
+    try:
+        _require_known(heads, _script())
+    except UnknownRevisionError as error:
+        if command == "current":
+            config.print_stdout("%s", error.revision)
+        raise
+    if command == "current" and not heads:
+        _log.warning("the database has no revision: it was never migrated, or downgraded to base")
+    if command == "check":
+        _require_newest(heads, _script())
     context.get_context().opts["dont_mutate"] = True
     with context.begin_transaction():
         context.run_migrations()
@@ -203,15 +273,29 @@ def _look(connection: sa.Connection, config: Config, command: str, options: Migr
         raise SystemExit(str(drift_error(drift)))
 
 
+def _require_newest(heads: tuple[str, ...], script: ScriptDirectory) -> None:
+    newest = script.get_current_head()
+    if heads != (newest,):
+        at = f"at revision {', '.join(heads)}" if heads else "not migrated"
+        raise DatabaseNotReadyError(
+            f"the database is {at}; the newest revision is {newest}\nRun tapdb migrate upgrade."
+        )
+
+
 def _write_script(options: MigrationOptions) -> None:
     """Write the SQL of an upgrade or downgrade to standard output instead of running it."""
     context.configure(
         dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True, **_VERSION_TABLE
     )
+    derived = load_derived(options.others)
+    check_options(derived, options.others)
     steps = _steps()
+    if not steps:
+        _log.warning("nothing to do: no revision has to be run, so there is no script")
+        return
     to_base = _command() == "downgrade" and bool(steps) and not steps[-1].to_revisions
     write = context.get_context().impl.static_output
-    write("\n".join([*_SCRIPT_HEADER, *_by_hand(load_derived(options.others))]))
+    write("\n".join([*_SCRIPT_HEADER, *_by_hand(derived)]))
     with context.begin_transaction():
         context.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         context.execute(
@@ -241,9 +325,13 @@ def _steps() -> tuple[Any, ...]:
     return tuple(migration.opts["fn"](migration.get_current_heads(), migration))
 
 
+def _script() -> ScriptDirectory:
+    script: ScriptDirectory = context.get_context().opts["script"]
+    return script
+
+
 def _environment_text(name: str) -> str:
-    script = context.get_context().opts["script"]
-    return (Path(script.dir) / f"{name}.sql").read_text(encoding="utf-8")
+    return (Path(_script().dir) / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -294,7 +382,8 @@ def _plain(connection: sa.Connection) -> Iterator[None]:
 
 def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
     level = logging.WARNING if diagnostic.severity_nonlocalized == "WARNING" else logging.INFO
-    _log.log(level, "%s", diagnostic.message_primary)
+    # Frozen texts end in a colon where PostgreSQL gives no detail.
+    _log.log(level, "%s", (diagnostic.message_primary or "").rstrip(": "))
 
 
 @contextmanager

@@ -80,6 +80,13 @@ def require_migration_rights(connection: sa.Connection, rights: Iterable[Right] 
     _require(connection, statements, "migrate it")
 
 
+def remaining_roles(connection: sa.Connection) -> tuple[str, ...]:
+    """Return tapdb's roles; a downgrade leaves those that others use, and those that it may not drop."""
+    roles = sa.table("pg_roles", sa.column("rolname"), schema="pg_catalog")
+    ours = roles.c.rolname.in_(["tapdb_owner", "tapdb_reader"])
+    return tuple(connection.scalars(sa.select(roles.c.rolname).where(ours).order_by(roles.c.rolname)))
+
+
 def require_rights(
     connection: sa.Connection, task: str, rights: Iterable[Right], *, otherwise: str = ""
 ) -> None:

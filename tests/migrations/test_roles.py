@@ -128,8 +128,43 @@ def test_a_user_without_rights_is_told_what_a_superuser_has_to_run_and_that_is_e
     down = alembic(user, "-x", "obscore=off", "downgrade", "base")
     assert down.returncode == 0, down.stderr
     # Who may not make roles may not drop them either; they are kept, and said to be.
-    assert "role tapdb_reader is kept" in down.stderr
+    kept = [line for line in down.stderr.splitlines() if "is kept: " in line]
+    assert len(kept) == 2
+    assert all("is kept: permission denied to drop role" in line for line in kept)
+    assert not any(line.endswith((":", ": ")) for line in kept)
     assert roles(url) == {"tapdb_owner", "tapdb_reader"}
+    advised = [line.partition("a superuser runs: ")[2] for line in down.stderr.splitlines()]
+    run(url, "".join(advised))
+    assert roles(url) == set()
+
+
+@pytest.mark.parametrize("action", [("current",), ("check",)], ids=" ".join)
+def test_who_may_only_read_is_told_the_exact_statements_with_which_a_revision_can_be_read_and_compared(
+    make_database: Callable[[str], sa.URL],
+    logins: Logins,
+    alembic: RunAlembic,
+    action: tuple[str, ...],
+) -> None:
+    url = make_database("reading")
+    assert alembic(url, "-x", "obscore=off", "upgrade", "head").returncode == 0
+    user = logins("only_reads")(url)
+    run(url, "GRANT tapdb_reader TO only_reads")
+    refused = alembic(user, *action)
+    assert refused.returncode == 1
+    statements = [line.strip() for line in refused.stderr.splitlines() if line.endswith(";")]
+    assert (
+        statements
+        == {
+            "current": ["GRANT SELECT ON tapdb.alembic_version TO only_reads;"],
+            "check": ["GRANT tapdb_owner TO only_reads;", "GRANT CREATE ON DATABASE reading TO only_reads;"],
+        }[action[0]]
+    )
+    for statement in statements:
+        # Each of them is needed.
+        assert alembic(user, *action).returncode == 1
+        run(url, statement)
+    allowed = alembic(user, *action)
+    assert allowed.returncode == 0, allowed.stderr
 
 
 def test_a_member_of_the_owner_who_may_create_nothing_can_upgrade_what_is_there(

@@ -92,6 +92,81 @@ def test_the_database_is_the_one_of_the_option_before_the_environments(
     assert migrate(database_url, "current").stdout == ""
 
 
+def test_current_says_on_standard_error_that_a_database_was_never_migrated(
+    database_url: sa.URL, migrate: Migrate, alembic: RunAlembic
+) -> None:
+    ours, theirs = migrate(database_url, "current"), alembic(database_url, "current")
+    assert (ours.exit_code, ours.stdout, theirs.returncode, theirs.stdout) == (0, "", 0, "")
+    for said in (ours.stderr, theirs.stderr):
+        assert "the database has no revision: it was never migrated, or downgraded to base" in said
+
+
+COMMANDS = (
+    ("upgrade",),
+    ("upgrade", HEAD),
+    ("upgrade", "--dry-run"),
+    ("downgrade", "base"),
+    ("downgrade", "-1"),
+    ("downgrade", "base", "--dry-run"),
+    ("check",),
+    ("current",),
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_database_of_a_newer_release_is_said_to_be_that_and_stays_as_it_is(
+    migrated_database: sa.URL, migrate: Migrate, alembic: RunAlembic, arguments: tuple[str, ...]
+) -> None:
+    change(migrated_database, "UPDATE tapdb.alembic_version SET version_num = 'newer'")
+    before = catalog_of(migrated_database)
+    done = migrate(migrated_database, *arguments, *OFF)
+    assert (done.exit_code, done.stdout) == (1, "newer\n" if arguments == ("current",) else "")
+    said = done.stderr.partition("Error: ")[2]
+    assert said.startswith("the database is at revision newer, which this release of tapdb (")
+    assert "Install that release" in said
+    assert "history" not in said
+    assert "migrate upgrade" not in said
+    if "--dry-run" not in arguments:
+        words = ("upgrade", "head") if arguments == ("upgrade",) else arguments
+        theirs = alembic(migrated_database, *OFF, *words)
+        assert (theirs.returncode, theirs.stdout) == (1, done.stdout)
+        assert theirs.stderr.partition("Error: ")[2] == said
+    assert diff(before, catalog_of(migrated_database)) == ()
+
+
+def test_a_stamp_that_purges_leads_out_of_an_unknown_revision(
+    migrated_database: sa.URL, migrate: Migrate, alembic: RunAlembic
+) -> None:
+    change(migrated_database, "UPDATE tapdb.alembic_version SET version_num = 'newer'")
+    assert alembic(migrated_database, "stamp", "head").returncode == 1
+    assert alembic(migrated_database, "stamp", "--purge", "head").returncode == 0
+    assert migrate(migrated_database, "current").stdout == f"{HEAD} (head)\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("base",), ("base:base",), ("0001:0001",), ("head:head",), (f"{HEAD}:head",)], ids=" ".join
+)
+def test_a_script_without_a_revision_is_none_and_says_so(
+    migrate: Migrate, alembic: RunAlembic, database_url: sa.URL, arguments: tuple[str, ...]
+) -> None:
+    done = migrate(None, "sql", *arguments)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "nothing to do: no revision has to be run" in done.stderr
+    whole = arguments[0] if ":" in arguments[0] else "base:base"
+    theirs = alembic(database_url, "upgrade", whole, "--sql")
+    assert (theirs.returncode, theirs.stdout) == (0, "")
+    assert "nothing to do: no revision has to be run" in theirs.stderr
+
+
+@pytest.mark.parametrize("action", [("upgrade",), ("downgrade", HEAD)], ids=" ".join)
+def test_a_dry_run_where_the_database_is_says_that_there_is_nothing_to_do(
+    migrated_database: sa.URL, migrate: Migrate, action: tuple[str, ...]
+) -> None:
+    done = migrate(migrated_database, *action, "--dry-run")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "nothing to do: no revision has to be run" in done.stderr
+
+
 def test_check_finds_what_alembic_finds(
     migrated_database: sa.URL, migrate: Migrate, alembic: RunAlembic
 ) -> None:
@@ -140,8 +215,6 @@ def test_a_dry_run_prints_what_is_left_to_do_and_changes_nothing(
     before = catalog_of(database_url)
     assert migrate(database_url, "upgrade", "--dry-run", *OFF).stdout == migrate(None, "sql", *OFF).stdout
     assert catalog_of(database_url) == before
-    nothing = migrate(migrated_database, "upgrade", "--dry-run", *OFF).stdout
-    assert "-- create" not in nothing
     down = migrate(migrated_database, "downgrade", "base", "--dry-run", *OFF).stdout
     assert down == migrate(None, "sql", f"{HEAD}:base", *OFF).stdout
     assert "-- drop tables/tapdb.view_definition version 1" in down
@@ -187,6 +260,60 @@ def test_an_option_that_nobody_knows_is_refused_with_the_one_that_was_meant(
 
 
 @pytest.mark.usefixtures("derived_package")
+def test_an_option_that_is_given_twice_has_one_value(
+    database_url: sa.URL, migrate: Migrate, alembic: RunAlembic
+) -> None:
+    before = catalog_of(database_url)
+    pairs = {
+        "--url": ("url", "dbname=not-to-be-shown", "dbname=nor-this"),
+        "--registry-schema": ("registry_schema", "a", "b"),
+        "--obscore-config": ("obscore_config", "a.yaml", "b.yaml"),
+        "--lock-timeout-ms": ("lock_timeout_ms", "1", "2"),
+    }
+    for option, (name, first, second) in pairs.items():
+        done = migrate(database_url, "upgrade", option, first, "-x", f"{name}={second}")
+        expected = f"Error: {option} and -x {name}: two values that differ; give one of them\n"
+        assert (done.exit_code, done.stderr) == (2, expected)
+        twice = ("-x", f"{name}={first}", "-x", f"{name}={second}")
+        expected = f"Error: -x {name}: two values that differ; give one of them\n"
+        assert migrate(database_url, "upgrade", *twice).stderr == expected
+        theirs = alembic(database_url, *twice, "upgrade", "head")
+        assert (theirs.returncode, expected in theirs.stderr) == (2, True), theirs.stderr
+        assert "not-to-be-shown" not in theirs.stderr
+    assert catalog_of(database_url) == before
+    # What is said twice and means the same is no contradiction.
+    same = ("--lock-timeout-ms", "1000", "-x", "lock_timeout_ms=1000", *OFF, *OFF)
+    assert migrate(database_url, "upgrade", *same).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("curent", "-x ppdb_schema: is 'curent', and there is no such file; did you mean \"current\"?"),
+        ("qqq", "-x ppdb_schema: is 'qqq', and there is no such file; write current, timestamps, or a Felis"),
+        ("bad.yaml", "Felis schema bad.yaml: line 1: the schema has no name"),
+        ("resource://nosuch/x.yaml", "Felis schema resource://nosuch/x.yaml: "),
+    ],
+)
+@pytest.mark.parametrize("action", [("upgrade",), ("downgrade", "base"), ("sql",)], ids=" ".join)
+def test_a_schema_of_the_ppdb_that_cannot_be_used_is_refused_before_anything_is_done(
+    migrated_database: sa.URL,
+    migrate: Migrate,
+    tmp_path: Path,
+    value: str,
+    problem: str,
+    action: tuple[str, ...],
+) -> None:
+    (tmp_path / "bad.yaml").write_text("tables: 3\n")
+    done = migrate(migrated_database, *action, *OFF, "-x", f"ppdb_schema={value}")
+    assert (done.exit_code, done.stdout) == (2, "")
+    said = done.stderr.partition("Error: ")[2]
+    assert said.startswith(problem)
+    assert said.count(value) == 1
+    assert "derived objects" not in done.stderr
+    assert "Running" not in done.stderr
+
+
 def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, migrate: Migrate) -> None:
     assert migrate(database_url, "upgrade", *OFF, "-x", "seen=off", "-x", "is_current=no").exit_code == 0
 
