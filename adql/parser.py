@@ -750,7 +750,7 @@ class Parser:
 
     def _as_number(self, node: tree.Expression | tree.Condition, start: int) -> tree.Expression:
         kind = node.kind
-        # By the grammar (NULL) is any value, and NULL is none to compute with.
+        # By the grammar (NULL) is any value, and NULL is no value to compute with.
         if kind in _NUMERIC or (kind == "null" and self.parenthesis == (start, self.index - 1)):
             return node  # type: ignore[return-value]
         what = {"null": "NULL", "string": "a character string", "condition": "a condition"}.get(

@@ -248,7 +248,7 @@ class DescriptionError(TapdbError):
 
 
 class ValueReadError(TapdbError, ValueError):
-    """A value in a file is none of its column.
+    """A value in a file does not fit its column.
 
     Parameters
     ----------

@@ -179,7 +179,7 @@ def current_revision(connection: sa.Connection, script: ScriptDirectory) -> str 
     MissingRightsError
         Raised if the user may not read it.
     UnknownRevisionError
-        Raised if it is none of the revisions of this release.
+        Raised if this release does not have that revision.
     """
     require_rights(connection, "read its revision", _READ_REVISION)
     options = {name: _VERSION_TABLE[name] for name in ("version_table", "version_table_schema")}
@@ -230,7 +230,7 @@ def _change(connection: sa.Connection, command: str, options: MigrationOptions) 
     execute_text(connection, _environment_text("enter"))
     grants = read_grants(connection)
     heads = context.get_context().get_current_heads()
-    if heads and not _steps():
+    if derived and heads and not _steps():
         # No revision will run, so skip rebuilding objects that are already current.
         derived = without_current(connection, derived, options.others)
     if heads:

@@ -13,7 +13,7 @@ __all__ = ["check_with_sqlglot"]
 _FUNCTIONS = """
 abs acos asin atan atan2 ceil cos cot degrees exp floor ln log mod pi power pow radians rand round sin sqrt
 tan trunc lower upper coalesce greatest least nullif
-float8larger avg count max min sum to_json btrim trim translate cast
+float8larger float8smaller avg count max min sum to_json btrim trim translate cast
 time_to_str array exists any all case if spoint scircle area center radius long lat array_agg unnest
 string_to_array
 """

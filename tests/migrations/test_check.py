@@ -16,7 +16,7 @@ from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import describe
 from tapdb.postgres.engine import create_engine
 from tapdb.sources import digest, execute_text, read_all_current
-from tests.plugins.migration_fixtures import PROJECT, SERVER_WRITES_OPTIONS, SET_N_DISTINCT, RunAlembic
+from tests.plugins.migration_fixtures import HEAD, PROJECT, SERVER_WRITES_OPTIONS, SET_N_DISTINCT, RunAlembic
 
 S_REGION = "functions/tapdb.s_region"
 BY_HAND = [
@@ -205,7 +205,7 @@ def test_check_from_python_raises_what_alembic_raises(engine: sa.Engine) -> None
 def test_check_of_a_database_that_is_behind_says_so(database_url: sa.URL, alembic: RunAlembic) -> None:
     done = alembic(database_url, "check")
     assert done.returncode != 0
-    assert "Target database is not up to date" in done.stderr
+    assert f"Error: the database is not migrated; the newest revision is {HEAD}\n" in done.stderr
     assert alembic(database_url, "current").stdout == ""
 
 
@@ -220,7 +220,7 @@ def test_check_as_somebody_who_may_not_migrate_is_one_message(engine: sa.Engine,
     with engine.begin() as connection:
         execute_text(connection, "DROP ROLE tapdb_test_watch")
     assert done.returncode != 0
-    assert "the database refused" in done.stderr
+    assert " TO tapdb_test_watch;\nThen run the command again; nothing was changed." in done.stderr
     assert "Traceback" not in done.stderr
 
 

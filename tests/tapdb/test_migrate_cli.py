@@ -259,7 +259,6 @@ def test_an_option_that_nobody_knows_is_refused_with_the_one_that_was_meant(
     assert catalog_of(database_url) == before
 
 
-@pytest.mark.usefixtures("derived_package")
 def test_an_option_that_is_given_twice_has_one_value(
     database_url: sa.URL, migrate: Migrate, alembic: RunAlembic
 ) -> None:
@@ -314,6 +313,7 @@ def test_a_schema_of_the_ppdb_that_cannot_be_used_is_refused_before_anything_is_
     assert "Running" not in done.stderr
 
 
+@pytest.mark.usefixtures("derived_package")
 def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, migrate: Migrate) -> None:
     assert migrate(database_url, "upgrade", *OFF, "-x", "seen=off", "-x", "is_current=no").exit_code == 0
 
