@@ -16,6 +16,9 @@ from tapdb.sources import execute_query, read_query
 
 _Row = Mapping[str, Any]
 
+_UNUSED = frozenset(("principal", "std"))
+"""Columns that say nothing of a query, and that the TAP_SCHEMA of others may lack."""
+
 
 def read_metadata(connection: sa.Connection) -> Metadata:
     """Return what ``tap_schema`` publishes, under the names that the database has for it.
@@ -85,8 +88,9 @@ def _described_column(table: str, column: ColumnDescription, index: int) -> _Row
 
 def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[tuple[Any, ...]]:
     table = sa.table(name, *(sa.column(column) for column in columns), schema="tap_schema")
+    wanted = (sa.null().label(one.name) if one.name in _UNUSED else one for one in table.c)
     try:
-        return [tuple(row) for row in connection.execute(sa.select(table))]
+        return [tuple(row) for row in connection.execute(sa.select(*wanted).select_from(table))]
     except sa.exc.ProgrammingError as error:
         if is_right_refused(error):
             raise

@@ -149,7 +149,7 @@ def test_columns_are_added_and_dropped(ppdb_database: sa.URL) -> None:
 def test_a_felis_file_that_is_not_there_is_a_wrong_option(migrated_database: sa.URL, tmp_path: Path) -> None:
     done = run(migrated_database, "create", "--felis", str(tmp_path / "nothing.yaml"))
     assert done.exit_code == 2
-    assert "it cannot be read" in done.stderr
+    assert "cannot be read" in done.stderr
 
 
 def test_a_database_that_was_not_migrated_is_refused_in_one_message(database_url: sa.URL) -> None:

@@ -265,7 +265,7 @@ WRITING = {
 }
 """The option of each command that names what is written; nothing for an argument."""
 
-NO_DATABASE = {"query parse": ["SELECT a FROM b"], "migrate init": []}
+NO_DATABASE = {"query parse": ["SELECT a FROM b"], "migrate init": [], "sql list": []}
 UNWRITABLE = ("{folder}/missing/file", "{folder}/a-file/file", "{folder}", "/proc/file", "/dev/full")
 FOLDERS = ("{folder}/a-file/folder", "{folder}/a-file", "/proc/folder", "{folder}/full")
 """Names of folders in which nothing can be written."""
