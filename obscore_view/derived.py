@@ -25,7 +25,7 @@ from obscore_view.view.needed_rights import (
     rights_to_make_unread,
 )
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
-from tapdb.errors import Place
+from tapdb.errors import Place, spelled
 from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
 from tapdb.postgres.roles import Right, missing_rights
 
@@ -275,8 +275,8 @@ def _live_config(connection: sa.Connection, schema: str | None) -> str:
     if found is None:
         problem = ConfigProblem(
             f'no ObsCore configuration was given, and the registry in schema "{schema}" records none',
-            "name a file: -x obscore_config=FILE or TAPDB_OBSCORE_CONFIG; write a first one: tapdb obscore "
-            "init -o FILE; -x obscore=off migrates without a view",
+            f"name a file by {spelled('obscore_config', 'TAPDB_OBSCORE_CONFIG')}; write a first one: tapdb "
+            f"obscore init -o FILE; {spelled('obscore')}off migrates without a view",
         )
         raise ConfigError([problem])
     return yaml.safe_dump(json.loads(found), sort_keys=False, allow_unicode=True)

@@ -267,25 +267,6 @@ class StoredQueryUnknownError(PpdbError, LookupError):
         )
 
 
-class ReplicationPackageError(PpdbError):
-    """The software that reads an APDB is not installed.
-
-    Parameters
-    ----------
-    package
-        What could not be imported.
-    """
-
-    exit_code = 2
-
-    def __init__(self, package: str) -> None:
-        self.package = package
-        super().__init__(
-            f"reading an APDB needs the package {package}, which is not installed\n"
-            "Install it: pip install 'tapdb[replication]' (that is lsst-dax-apdb and psycopg2-binary)."
-        )
-
-
 class ApdbNotReadableError(PpdbError):
     """What was named is no APDB that can be replicated.
 

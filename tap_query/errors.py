@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from tapdb.errors import DatabaseNotReadyError, TapdbError
+from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
 
 # What pg_sphere says of a polygon that only the rows made one.
 _RADIUS = "radius must be not greater than 90 degrees"
@@ -47,7 +47,8 @@ class MissingTapSchemaError(DatabaseNotReadyError):
         self.found = found
         super().__init__(
             f"TAP_SCHEMA does not say what the database publishes: {found}\n"
-            "Fill tap_schema.tables and tap_schema.columns, or name Felis files with --felis."
+            "Fill tap_schema.tables and tap_schema.columns"
+            + (f", or name Felis files with {felis}." if (felis := spelled("felis")) else ".")
         )
 
 

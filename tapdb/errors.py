@@ -1,8 +1,37 @@
 """The errors of tapdb, where something stands that a person wrote, and which name that person meant."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+Spelling = Callable[[str], str | None]
+"""Returns how a user writes an option of a name, such as ``-x url=``; `None` if there is none."""
+
+_spelling: ContextVar[Spelling] = ContextVar("spelling")
+
+
+@contextmanager
+def options_spelled(spelling: Spelling) -> Iterator[None]:
+    """Let messages name options as the command has them that runs inside of the ``with`` block."""
+    token = _spelling.set(spelling)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
+def spelled(name: str, *variables: str) -> str:
+    """Return how the running command is told something: by an option that it has, or by variables.
+
+    >>> spelled("url", "TAPDB_URL", "DATABASE_URL")
+    'url=, TAPDB_URL or DATABASE_URL'
+    """
+    spelling = _spelling.get(None)
+    option = f"{name}=" if spelling is None else spelling(name)
+    ways = [way for way in (option, *variables) if way]
+    return " or ".join(part for part in (", ".join(ways[:-1]), *ways[-1:]) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +121,8 @@ class DatabaseUnavailableError(TapdbError):
         self.reason = reason
         super().__init__(
             f"cannot use {target}: {reason}\n"
-            "Check that the server runs, and that --url, TAPDB_URL, DATABASE_URL or PGHOST, PGPORT, PGUSER "
-            "and PGDATABASE name it."
+            "Check that the server runs, and that it is named by "
+            f"{spelled('url', 'TAPDB_URL', 'DATABASE_URL', 'PGHOST, PGPORT, PGUSER and PGDATABASE')}."
         )
 
 

@@ -1,13 +1,21 @@
 """Imports that can go wrong: an extra that is missing is named, Ctrl-C meanwhile ends in one line."""
 
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution, requires
 
 from tapdb.errors import SettingsError
+
+_REQUIREMENT = re.compile(
+    r"""(?P<name>[\w.-]+) (\[(?P<extras>[^]]+)\])? [^;]*; .*extra \s* == \s* ["'](?P<extra>[\w.-]+)["'] .*""",
+    re.VERBOSE,
+)
+"""A requirement of an extra in metadata, such as ``astropy>=7.0; extra == "astropy"``."""
 
 
 class MissingExtraError(SettingsError):
@@ -17,16 +25,35 @@ class MissingExtraError(SettingsError):
     ----------
     purpose
         What needs it, such as ``--format votable``.
-    package
+    module
         What could not be imported.
     extra
         Extra of tapdb that installs it.
     """
 
-    def __init__(self, purpose: str, package: str, extra: str) -> None:
-        self.package = package
+    def __init__(self, purpose: str, module: str, extra: str) -> None:
+        self.module = module
         self.extra = extra
-        super().__init__(purpose, f"the Python package {package} is missing", f"pip install 'tapdb[{extra}]'")
+        missing = ", ".join(dict.fromkeys(_not_installed(extra)))
+        problem = f"needs {missing}, not installed here" if missing else f"cannot import {module}"
+        remedy = "" if missing else f" and what provides {module}"
+        super().__init__(purpose, problem, f"pip install 'tapdb[{extra}]'{remedy}")
+
+
+def _not_installed(extra: str) -> Iterator[str]:
+    """Yield the distributions of an extra that are not installed, as tapdb's own metadata name them."""
+    for requirement in requires("tapdb") or ():
+        found = _REQUIREMENT.fullmatch(requirement)
+        if found is None or found["extra"] != extra:
+            continue
+        if found["name"] == "tapdb":
+            for other in found["extras"].split(","):
+                yield from _not_installed(other.strip())
+        else:
+            try:
+                distribution(found["name"])
+            except PackageNotFoundError:
+                yield found["name"]
 
 
 @contextmanager

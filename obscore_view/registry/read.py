@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from obscore_view.errors import UnsupportedRegistryError
 from obscore_view.registry.snapshot import DatasetType, Manager, Registry, Universe, parse_universe
-from tapdb.errors import MissingRegistryError, did_you_mean
+from tapdb.errors import MissingRegistryError, did_you_mean, spelled
 from tapdb.postgres.roles import Right, missing_rights, require_rights
 from tapdb.sources import execute_query, read_query
 
@@ -61,7 +61,7 @@ def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
                     None,
                     (
                         did_you_mean(schema, found).capitalize(),
-                        "Name another one: -x registry_schema=NAME, or --registry-schema.",
+                        f"Name another one by {spelled('registry_schema', 'TAPDB_REGISTRY_SCHEMA')}.",
                     ),
                 )
             ),
@@ -70,15 +70,15 @@ def find_registry(connection: sa.Connection, schema: str | None = None) -> str:
         raise MissingRegistryError(
             f"{what} in any schema",
             listed,
-            "Connect to the database that a Butler repository was made in; "
-            "-x obscore=off migrates without the ObsCore view.",
+            "Connect to the database that a Butler repository was made in"
+            + (f"; {off}off migrates without the ObsCore view." if (off := spelled("obscore")) else "."),
         )
     readable = [one for one in found if not missing_rights(connection, rights_to_read(one))]
     for candidates in (found, readable):
         if len(candidates) == 1:
             return candidates[0]
     raise MissingRegistryError(
-        f"single {what}", listed, "Choose one: -x registry_schema=NAME, or --registry-schema NAME."
+        f"single {what}", listed, f"Choose one by {spelled('registry_schema', 'TAPDB_REGISTRY_SCHEMA')}."
     )
 
 

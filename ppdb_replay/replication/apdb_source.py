@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ import yaml
 from ppdb_replay.errors import (
     ApdbNotReadableError,
     ApdbUnavailableError,
-    ReplicationPackageError,
 )
 from ppdb_replay.replication.chunk import (
     REPLICATED,
@@ -30,6 +29,7 @@ from ppdb_replay.replication.chunk import (
     attributed_records,
     convert_records,
 )
+from tapdb.extras import from_extra
 
 if TYPE_CHECKING:
     from lsst.dax.apdb import ApdbReplica
@@ -55,20 +55,18 @@ def open_apdb(config: str) -> ApdbReplica:
 
     Raises
     ------
-    ReplicationPackageError
-        Raised if dax_apdb is not installed.
+    MissingExtraError
+        Raised if dax_apdb, or the driver that it wants for this APDB, is not installed.
     ApdbNotReadableError
         Raised if the configuration cannot be read, or is not one of an APDB of this version.
     ApdbUnavailableError
         Raised if the APDB does not answer.
     """
     replica = _dax_apdb().ApdbReplica
-    with _driver_errors():
+    # dax_apdb wants the driver of the database that the configuration names.
+    with _driver_errors(), _replication():
         try:
             opened: ApdbReplica = replica.from_uri(config)
-        except ModuleNotFoundError as error:
-            # dax_apdb wants the driver of the database that the configuration names.
-            raise ReplicationPackageError(str(error.name)) from error
         except _UNUSABLE as error:
             problem = _one_line(error)
             raise ApdbNotReadableError(
@@ -151,10 +149,12 @@ def _sequence(rows: Any) -> Sequence[Sequence[Any]]:
 
 
 def _dax_apdb() -> ModuleType:
-    try:
+    with _replication():
         return import_module(_PACKAGE)
-    except ModuleNotFoundError as error:
-        raise ReplicationPackageError(str(error.name or _PACKAGE)) from error
+
+
+def _replication() -> AbstractContextManager[None]:
+    return from_extra("replication", "reading an APDB")
 
 
 @contextmanager

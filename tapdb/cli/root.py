@@ -14,7 +14,7 @@ import click
 
 from tapdb import __version__
 from tapdb.cli.output import prepare_streams
-from tapdb.errors import SettingsError, TapdbError
+from tapdb.errors import SettingsError, TapdbError, options_spelled
 from tapdb.extras import INTERRUPTED, importing, say_interrupted
 from tapdb.postgres.engine import translate_database_errors
 from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
@@ -87,11 +87,18 @@ class RootGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors of ours, the database or a file become a message and an exit code."""
-        with _one_message():
+        with _one_message(), options_spelled(_spelled):
             result = super().invoke(ctx)
             # A full disk is to be found here, not when Python ends.
             sys.stdout.flush()
             return result
+
+
+def _spelled(name: str) -> str | None:
+    """Return how the command that runs writes an option, if it has it."""
+    context = click.get_current_context(silent=True)
+    options = {one.name: max(one.opts, key=len) for one in context.command.params} if context else {}
+    return options.get(name) or (f"-x {name}=" if "others" in options else None)
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

@@ -6,7 +6,7 @@ tapdb itself knows ``url`` and ``lock_timeout_ms``; jobs say which others they r
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tapdb.errors import SettingsError, likeliest
+from tapdb.errors import SettingsError, likeliest, spelled
 from tapdb.hooks.derived import derived_names, known_options
 from tapdb.settings import LONGEST_TIMEOUT_MS, TIMEOUT_FORM, read_settings
 
@@ -55,7 +55,7 @@ def read_options(given: Mapping[str, str]) -> MigrationOptions:
     options |= given
     timeout = options.pop(LOCK_TIMEOUT, str(settings.lock_timeout_ms))
     if not timeout.isdecimal() or int(timeout) > LONGEST_TIMEOUT_MS:
-        raise SettingsError(f"-x {LOCK_TIMEOUT}", f"is {timeout!r}", TIMEOUT_FORM)
+        raise SettingsError(spelled(LOCK_TIMEOUT).rstrip("="), f"is {timeout!r}", TIMEOUT_FORM)
     return MigrationOptions(options.pop(URL, None), int(timeout), options)
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from configparser import InterpolationError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from logging.config import fileConfig
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from tapdb import __version__
-from tapdb.errors import DatabaseNotReadyError, SettingsError, TapdbError
+from tapdb.errors import DatabaseNotReadyError, SettingsError, TapdbError, options_spelled
 from tapdb.hooks.derived import (
     DerivedObjects,
     check_options,
@@ -386,11 +386,16 @@ def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
     _log.log(level, "%s", (diagnostic.message_primary or "").rstrip(": "))
 
 
+def _spelled(config: Config) -> AbstractContextManager[None]:
+    """Return within what messages name options: as after ``alembic -x``, or as the caller has them."""
+    return nullcontext() if config.cmd_opts is None else options_spelled(lambda name: f"-x {name}=")
+
+
 @contextmanager
 def _one_message(config: Config) -> Iterator[None]:
     """Turn errors of ours and of the database into one message, without a traceback."""
     try:
-        with translate_database_errors():
+        with _spelled(config), translate_database_errors():
             yield
     except TapdbError as error:
         if config.cmd_opts is None:

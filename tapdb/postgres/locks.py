@@ -5,7 +5,7 @@ import logging
 import psycopg.errors
 import sqlalchemy as sa
 
-from tapdb.errors import TapdbError
+from tapdb.errors import TapdbError, spelled
 from tapdb.sources import execute_query, read_query
 
 MIGRATION_LOCK = 0x7461706462
@@ -43,7 +43,8 @@ class LockTimeoutError(TapdbError):
                 *(f"  {holder}" for holder in holders),
             ]
         lines.append(
-            "Run it again when they are done, or wait longer: TAPDB_LOCK_TIMEOUT_MS or -x lock_timeout_ms=MS."
+            "Run it again when they are done, or wait longer: "
+            f"{spelled('lock_timeout_ms', 'TAPDB_LOCK_TIMEOUT_MS')}."
         )
         super().__init__("\n".join(lines))
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from mirakuru.exceptions import AlreadyRunning, ExecutorError
+from mirakuru.exceptions import AlreadyRunning, ExecutorError, TimeoutExpired
 from pytest_postgresql.executors import PostgreSQLExecutor
 
 from tapdb.errors import ServerStartError
@@ -148,7 +148,13 @@ def start_process(
             break
         return process
     tail = "\n".join(log.splitlines()[-20:])
-    raise ServerStartError(f"PostgreSQL did not start: {type(failure).__name__}.", log=tail) from failure
+    more = "; the end of its log:" if tail else "."
+    raise ServerStartError(f"PostgreSQL did not start{_within(failure)}{more}", log=tail) from failure
+
+
+def _within(failure: Exception) -> str:
+    late = isinstance(failure, TimeoutExpired | subprocess.TimeoutExpired)
+    return f" within {_TIMEOUT_S:g} s" if late else ""
 
 
 def _free_port() -> int:

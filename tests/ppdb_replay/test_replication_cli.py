@@ -20,11 +20,11 @@ from ppdb_replay.errors import (
     ApdbNotReadableError,
     ApdbUnavailableError,
     PpdbRefusedError,
-    ReplicationPackageError,
 )
 from ppdb_replay.replication.apdb_source import list_chunks, open_apdb
 from ppdb_replay.replication.replicate import replicate
 from tapdb.cli.root import main
+from tapdb.extras import MissingExtraError
 
 Connection = psycopg.Connection[Any]
 Replicate = Callable[..., Result]
@@ -91,8 +91,17 @@ def test_a_missing_package_is_told_with_what_to_install(
 
     assert result.exit_code == 2
     assert "pip install 'tapdb[replication]'" in result.stderr
-    with pytest.raises(ReplicationPackageError):
+    with pytest.raises(MissingExtraError):
         open_apdb("nowhere.yaml")
+
+
+def test_a_driver_that_no_extra_brings_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "apdb.yaml"
+    path.write_text("implementation_type: sql\ndb_url: 'mysql://nobody@127.0.0.1:1/x'\n")
+    with pytest.raises(
+        MissingExtraError, match=r"^reading an APDB: cannot import MySQLdb; pip install 'tapdb"
+    ):
+        open_apdb(str(path))
 
 
 def test_what_fits_not_ends_with_one_message(survey: Survey, ppdb: Connection, run: Replicate) -> None:

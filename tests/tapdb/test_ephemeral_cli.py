@@ -210,7 +210,8 @@ def test_an_example_without_its_packages_names_the_command_that_installs_them(tm
     done = tapdb("ephemeral", "--example", "--", "true", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert done.stderr == (
-        "Error: --example: the Python package lsst.daf.butler is missing; pip install 'tapdb[example]'\n"
+        "Error: --example: cannot import lsst.daf.butler; pip install 'tapdb[example]' and what provides "
+        "lsst.daf.butler\n"
     )
 
 

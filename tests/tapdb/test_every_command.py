@@ -346,3 +346,37 @@ def test_an_empty_database_is_one_message_or_nothing_to_say(
     result = run(everything, empty_database(), command, tmp_path)
     if result.exit_code:
         complaint(result)
+
+
+def foreign_options(command: str, message: str) -> set[str]:
+    """Return the options that a message names and the command lacks, less those after another command."""
+    group: click.Command = main
+    for word in command.split():
+        assert isinstance(group, click.Group)
+        found = group.get_command(click.Context(group), word)
+        assert found is not None
+        group = found
+    known = {option for parameter in group.params for option in parameter.opts}
+    own = re.sub(r"(tapdb|alembic) [a-z-]+[^;.\n]*", "", message)
+    return set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?=[ =.,;\n])", own)) - known
+
+
+def test_the_search_for_foreign_options_sees_one() -> None:
+    assert foreign_options("obscore init", "Choose one: -x registry_schema=NAME.") == {"-x"}
+    assert foreign_options("migrate upgrade", "Choose one by -x a=, or --url.\nRun: tapdb a --none") == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_advice_names_only_options_of_the_command_that_was_run(
+    everything: Everything, empty_database: Callable[[], sa.URL], command: str, tmp_path: Path
+) -> None:
+    urls = [everything.stranger, everything.url.set(database="nosuch"), empty_database()]
+    for url in urls:
+        said = run(everything, url, command, tmp_path).stderr.partition("Error: ")[2]
+        assert foreign_options(command, said) == set(), said
+    with_schema = [*everything.arguments(command, tmp_path), "--registry-schema", "nosuch"]
+    variables = {"TAPDB_URL": everything.url.render_as_string(hide_password=False), "DATABASE_URL": None}
+    if command in {"obscore init", "obscore plan", "migrate upgrade"}:
+        said = CliRunner(env=variables).invoke(main, with_schema).stderr.partition("Error: ")[2]
+        assert "--registry-schema or TAPDB_REGISTRY_SCHEMA" in said
+        assert foreign_options(command, said) == set(), said

@@ -282,7 +282,8 @@ def test_an_option_that_is_given_twice_has_one_value(
     assert catalog_of(database_url) == before
     # What is said twice and means the same is no contradiction.
     same = ("--lock-timeout-ms", "1000", "-x", "lock_timeout_ms=1000", *OFF, *OFF)
-    assert migrate(database_url, "upgrade", *same).exit_code == 0
+    done = migrate(database_url, "upgrade", *same)
+    assert done.exit_code == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,8 @@ def test_a_schema_of_the_ppdb_that_cannot_be_used_is_refused_before_anything_is_
 
 @pytest.mark.usefixtures("derived_package")
 def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, migrate: Migrate) -> None:
-    assert migrate(database_url, "upgrade", *OFF, "-x", "seen=off", "-x", "is_current=no").exit_code == 0
+    done = migrate(database_url, "upgrade", *OFF, "-x", "seen=off", "-x", "is_current=no")
+    assert done.exit_code == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, mig
         (("sql", ":"), "':' names no revision"),
         (("sql", "base:9999"), "Can't locate revision identified by '9999'"),
         (("downgrade", "--dryrun"), "Can't locate revision identified by '--dryrun'"),
-        (("upgrade", "--lock-timeout-ms", "soon"), "-x lock_timeout_ms: is 'soon'; write a whole number"),
+        (("upgrade", "--lock-timeout-ms", "soon"), "--lock-timeout-ms: is 'soon'; write a whole number"),
     ],
 )
 def test_what_cannot_be_used_is_one_message_and_exit_2(
