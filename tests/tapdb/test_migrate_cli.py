@@ -226,7 +226,8 @@ def test_a_view_is_made_from_the_configuration_that_the_options_name(
 ) -> None:
     (tmp_path / "view.yaml").write_text((PROJECT / "examples/lsstcam/obscore.yaml").read_text())
     unclear = migrate(butler_database, "upgrade", "-c", "view.yaml")
-    assert (unclear.exit_code, "--registry-schema" in unclear.stderr) == (1, True), unclear.stderr
+    assert unclear.exit_code == 1
+    assert "Choose one by --registry-schema or TAPDB_REGISTRY_SCHEMA." in unclear.stderr
     done = migrate(butler_database, "upgrade", "-c", "view.yaml", "--registry-schema", "plain")
     assert done.exit_code == 0, done.stderr
     assert "relation ivoa.obscore" not in migrate(butler_database, "check").output
