@@ -311,7 +311,7 @@ def test_queries_of_one_shape_share_one_prepared_statement(service_url: sa.URL, 
 
 def test_a_database_without_tap_schema_says_what_to_do(database_url: sa.URL) -> None:
     with checked_connection(database_url) as connection:
-        with pytest.raises(MissingTapSchemaError, match="--felis"):
+        with pytest.raises(MissingTapSchemaError, match="felis="):
             read_metadata(connection)
         connection.rollback()
         connection.exec_driver_sql(TAP_SCHEMA.read_text())
