@@ -11,16 +11,16 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.snapshot import DatasetType, Registry
-from obscore_view.select.kept_rows import butler_table
-from obscore_view.select.kept_tables import SCHEMA, KeptTable, kept_tables
+from obscore_view.select.kept_sources import comparisons
+from obscore_view.select.kept_tables import SCHEMA
 from obscore_view.view.changes import plan_view
+from obscore_view.view.objects import kept_layout
 from obscore_view.view.make import lost_estimators, stored_config
 from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
 from tapdb.findings import Finding
 from tapdb.postgres.catalog import reset_statement
-from tapdb.postgres.pgsphere import SPoly
 from tapdb.sources import execute_query, read_query
 
 REFRESH = "tapdb obscore refresh"
@@ -150,71 +150,52 @@ def check_rows(
     mapping
         Its configuration, matched with the registry.
     deep
-        Whether every value is compared, which decodes all regions (about 14 s for a million), or keys alone.
+        Whether every value is compared, which decodes all regions (about 14 s for a million), or only what
+        triggers have noted is read.
     """
-    for kept in kept_tables(mapping):
-        if (SCHEMA, kept.name) not in view.objects.tables or not _is_there(connection, kept):
+    names = {name for _, name in view.objects.tables}
+    if not names or mapping.config.tapdb.geometry != "table":
+        return
+    yield from _noted(connection, view)
+    if not deep or not all(_is_there(connection, SCHEMA, name) for name in names):
+        return
+    layout = kept_layout(mapping)
+    for comparison in comparisons(layout):
+        if not _is_there(connection, SCHEMA, comparison.source_name):
             continue
-        missing = int(connection.scalar(_missing(kept, mapping)) or 0)
-        extra = connection.scalar(_extra(kept, mapping)) or 0
-        found = [f"lacks {missing} rows"] if missing else []
-        found += [f"has {extra} rows too many"] if extra else []
-        if deep:
-            wrong = connection.scalar(_different(kept)) or 0
-            found += [f"has {wrong} rows with other values"] if wrong else []
+        found = []
+        for said, query in comparison.queries():
+            if count := connection.scalar(query):
+                found.append(said.format(count))
         if found:
-            yield _drift(f"table {SCHEMA}.{kept.name}", " and ".join(found), _REMEDY)
+            yield _drift(f"table {SCHEMA}.{comparison.table_name}", " and ".join(found), _REMEDY)
 
 
-def _is_there(connection: sa.Connection, kept: KeptTable) -> bool:
-    names = (kept.name, kept.source)
-    return all(connection.scalar(sa.select(sa.func.to_regclass(f'{SCHEMA}."{name}"'))) for name in names)
-
-
-def _source(kept: KeptTable) -> sa.TableClause:
-    columns = (sa.column(column.name, column.type) for column in kept.select.selected_columns)
-    return sa.table(kept.source, *columns, schema=SCHEMA)
-
-
-def _missing(kept: KeptTable, mapping: DatasetMapping) -> sa.Select[Any]:
-    """Count rows of the source without one of their key in the table.
-
-    Only records of Butler's without such a row are looked at in the source: PostgreSQL takes decoding a
-    region for cheap, and would do it with all of them in any join.
-    """
-    watch = kept.watches[0]
-    record = butler_table(mapping.registry, watch.table).alias("r")
-    table, source = kept.table.alias("k"), _source(kept).alias("s")
-    there = [table.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
-    same = [source.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
-    rows = sa.select(sa.func.count()).select_from(source).where(*same).scalar_subquery()
-    return sa.select(sa.func.sum(rows)).select_from(record).where(~sa.exists().where(*there))
-
-
-def _extra(kept: KeptTable, mapping: DatasetMapping) -> sa.Select[int]:
-    """Count rows of the table without a record of Butler's; asked of Butler's table, no region is decoded."""
-    watch = kept.watches[0]
-    record, table = butler_table(mapping.registry, watch.table).alias("r"), kept.table.alias("k")
-    same = [table.c[mine] == record.c[theirs] for mine, theirs in watch.columns]
-    return sa.select(sa.func.count()).select_from(table).where(~sa.exists().where(*same))
-
-
-def _different(kept: KeptTable) -> sa.Select[int]:
-    """Count rows of the table and its source that have one key and not the same values."""
-    source, table = _source(kept).alias("s"), kept.table.alias("k")
-    same = [table.c[name] == source.c[name] for name in kept.key]
-    others = [name for name in table.c.keys() if name not in kept.key]  # noqa: SIM118 - columns, not a mapping
-    differ = [_differs(table.c[name], source.c[name]) for name in others]
-    return sa.select(sa.func.count()).select_from(table.join(source, sa.and_(*same))).where(sa.or_(*differ))
-
-
-def _differs(one: sa.ColumnElement[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    if not isinstance(one.type, SPoly):
-        return one.is_distinct_from(other)
-    # What a dump holds of a polygon has 15 digits; pg_sphere's = takes such for equal, as its searches do.
-    return sa.or_(
-        one.is_(None) != other.is_(None), sa.not_(one.op("OPERATOR(public.=)", is_comparison=True)(other))
+def _noted(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    """Find what triggers could not do."""
+    note = sa.table(
+        "kept_note",
+        *map(sa.column, ("registry_schema", "relation", "event", "kept", "problem", "noted_at")),
+        schema=SCHEMA,
     )
+    mine = [name.removesuffix("_dataset") for _, name in view.objects.tables]
+    query = (
+        sa.select(note)
+        .where(note.c.registry_schema == view.registry_schema, note.c.problem.is_not(None))
+        .where(sa.or_(note.c.kept.is_(None), note.c.kept.in_(mine)))
+        .order_by(note.c.noted_at)
+        .limit(_MOST_NOTES)
+    )
+    for row in connection.execute(query):
+        detail = f"could not be brought up to date after {row.event} on {row.relation}: {row.problem}"
+        yield _drift(f"tables {SCHEMA}.{row.kept}_...", detail, f"{REFRESH}, once its cause is removed")
+
+
+_MOST_NOTES = 20
+
+
+def _is_there(connection: sa.Connection, schema: str, name: str) -> bool:
+    return bool(connection.scalar(sa.select(sa.func.to_regclass(f'"{schema}"."{name}"'))))
 
 
 Relations = dict[tuple[str, str], sa.Row[Any]]

@@ -240,23 +240,25 @@ def in_type_of(column: ObsCoreColumn, value: sa.ColumnElement[Any] | None) -> sa
 
 
 def chosen_by(
-    key: sa.ColumnElement[Any], values: Mapping[str, sa.ColumnElement[Any]]
+    key: sa.ColumnElement[Any], values: Mapping[Any, sa.ColumnElement[Any]]
 ) -> sa.ColumnElement[Any]:
     """Return the value that belongs to a key, or the value itself where it is the same for all keys.
 
     Parameters
     ----------
     key
-        What decides, such as the name of the dataset type.
+        What decides, such as the name or number of the dataset type.
     values
         Expressions of one type, by key; at least one.
     """
-    by_text: dict[str, list[str]] = {}
+    by_text: dict[str, list[Any]] = {}
     for name, value in values.items():
         by_text.setdefault(sql_text(value), []).append(name)
-    if len(by_text) == 1:
-        return next(iter(values.values()))
-    return sa.case(dict(values), value=key)
+    *others, most = sorted(by_text.values(), key=len)
+    if not others:
+        return values[most[0]]
+    cases = [(key.in_(names) if len(names) > 1 else key == names[0], values[names[0]]) for names in others]
+    return sa.case(*cases, else_=values[most[0]])
 
 
 def sql_text(expression: sa.ColumnElement[Any]) -> str:

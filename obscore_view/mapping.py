@@ -89,23 +89,6 @@ class DatasetMapping:
     dataset_types: tuple[DatasetTypeMapping, ...]
 
     @property
-    def branches(self) -> tuple[tuple[DatasetPlace, tuple[DatasetTypeMapping, ...]], ...]:
-        """The dataset types that one SELECT can find together, each with their tags table.
-
-        They share a tags table, format strings and restrictions: conditions on these can use an index then.
-        Where nothing is kept, each has a SELECT of its own: PostgreSQL cannot tell how few regions it will
-        find by an index over a table of Butler, and reads all datasets of more than one type.
-        """
-        kept = self.config.tapdb.geometry == "table"
-        found: dict[object, tuple[DatasetPlace, tuple[DatasetTypeMapping, ...]]] = {}
-        for one in self.dataset_types:
-            alike = (one.obs_id, one.obs_publisher_did, repr(one.constraints)) if kept else one.name
-            for place in one.places:
-                key = (place.tags_table, alike)
-                found[key] = (place, (*found[key][1], one) if key in found else (one,))
-        return tuple(found.values())
-
-    @property
     def record_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Fields of dimension records that format strings refer to, by element."""
         found: dict[str, dict[tuple[str, ...], None]] = {}

@@ -195,12 +195,11 @@ class TapdbOptions(Section):
     By default it is taken from ``obs_publisher_did_fmt``.
     """
 
-    geometry: Literal["table", "index", "none"] = "table"
-    """What makes spatial search fast.
+    geometry: Literal["table", "none"] = "table"
+    """What makes the view fast.
 
-    ``table``: a table of decoded regions, kept by triggers on Butler's tables. ``index``: indexes on Butler's
-    tables over the decoded regions. ``none``: Butler's tables stay untouched, as on a replica; search is
-    slow.
+    ``table``: narrow tables, a row for each dataset and for each region, kept by triggers on Butler's tables.
+    ``none``: Butler's tables stay untouched, as on a replica; the view is slow.
     """
 
     find_first: tuple[str, ...] | None = None

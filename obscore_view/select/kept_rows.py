@@ -21,7 +21,9 @@ view_definition = sa.table(
 )
 dataset_type_mapping = sa.table(
     "dataset_type_mapping",
-    *map(sa.column, ("view_schema", "view_name", "dataset_type", "registered")),
+    *map(sa.column, ("view_schema", "view_name", "dataset_type")),
+    sa.column("number", sa.SmallInteger()),
+    sa.column("registered"),
     sa.column("dimensions", sa.ARRAY(sa.Text())),
     *map(sa.column, ("dataproduct_type", "dataproduct_subtype", "calib_level", "o_ucd", "access_format")),
     *map(sa.column, ("obs_collection", "facility_name", "s_xel1", "s_xel2")),
@@ -122,10 +124,9 @@ def wavelength(
 def observation_select(mapping: DatasetMapping, element: str) -> sa.Select[Any]:
     """Return the SELECT of all visits or exposures.
 
-    Its columns are the element's key (``instrument``, ``id``), ``visit`` for exposures (the lowest visit that
-    the exposure belongs to), ``physical_filter``, ``band``, ``em_min`` and ``em_max`` (m), ``target_name``,
-    ``exposure_time`` (s), ``t_min`` and ``t_max`` (UTC, MJD), ``day_obs``, and the fields that format strings
-    refer to.
+    Its columns are the element's key (``instrument``, ``id``), ``physical_filter``, ``band``, ``em_min`` and
+    ``em_max`` (m), ``target_name``, ``exposure_time`` (s), ``t_min`` and ``t_max`` (UTC, MJD), ``day_obs``,
+    and the fields that format strings refer to.
     """
     registry = mapping.registry
     record = butler_table(registry, element).alias("r")
@@ -138,10 +139,6 @@ def observation_select(mapping: DatasetMapping, element: str) -> sa.Select[Any]:
         filters,
         sa.and_(filters.c.instrument == record.c.instrument, filters.c.name == record.c.physical_filter),
     )
-    if element == "exposure" and "visit_definition" in registry.columns:
-        definition = butler_table(registry, "visit_definition").alias("d")
-        source = source.outerjoin(definition, _first_visit(registry, record, definition))
-        columns["visit"] = definition.c.visit
     columns |= {
         "physical_filter": sa.cast(record.c.physical_filter, sa.Text()),
         "band": sa.cast(filters.c.band, sa.Text()),
@@ -163,26 +160,6 @@ def observation_select(mapping: DatasetMapping, element: str) -> sa.Select[Any]:
             value = sa.func.coalesce(sa.cast(value, sa.Text()), sa.literal("None", sa.Text()))
         columns[field_name(path)] = value
     return sa.select(*(value.label(name) for name, value in columns.items())).select_from(source)
-
-
-def _first_visit(
-    registry: Registry, record: sa.FromClause, definition: sa.FromClause
-) -> sa.ColumnElement[bool]:
-    """Return the condition that a visit definition is the first of an exposure; there is one at most."""
-    earlier = butler_table(registry, "visit_definition").alias("d0")
-    order = [name for name in ("visit", "visit_system") if name in definition.c]
-    is_earlier = sa.tuple_(*(earlier.c[name] for name in order)) < sa.tuple_(
-        *(definition.c[name] for name in order)
-    )
-    return sa.and_(
-        definition.c.instrument == record.c.instrument,
-        definition.c.exposure == record.c.id,
-        ~sa.exists().where(
-            earlier.c.instrument == definition.c.instrument,
-            earlier.c.exposure == definition.c.exposure,
-            is_earlier,
-        ),
-    )
 
 
 def _type_of(kind: str) -> sa.types.TypeEngine[Any]:
@@ -261,16 +238,8 @@ def _key(registry: Registry, element: str, record: sa.FromClause) -> list[sa.Col
     ]
 
 
-SUMMARY = "collection_summary_dataset_type"
-"""Butler's table of the dataset types in each collection."""
-
 _RUN = 1
 """Type of a RUN collection (``CollectionType`` of daf_butler)."""
-
-
-def published_key(mapping: DatasetMapping) -> tuple[str, str]:
-    """Return the key of the pairs: the columns by which tags tables refer to collection and dataset type."""
-    return (mapping.registry.collection_key.tags_column, "dataset_type_id")
 
 
 def is_published(mapping: DatasetMapping, collection: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -284,47 +253,3 @@ def is_published(mapping: DatasetMapping, collection: sa.FromClause) -> sa.Colum
         sa.or_(*(collection.c.name.op("~")(to_postgres(name)) for name in names)) if names else sa.true()
     )
     return sa.and_(collection.c.type == _RUN, matches)
-
-
-def different_constants(mapping: DatasetMapping) -> tuple[str, ...]:
-    """Return the ObsCore columns that are the same for all datasets of a type, and not for all types."""
-    types = mapping.dataset_types
-    names = types[0].constants if types else ()
-    return tuple(name for name in names if len({one.constants[name] for one in types}) > 1)
-
-
-def published_select(mapping: DatasetMapping) -> sa.Select[Any]:
-    """Return the SELECT of all pairs.
-
-    Its columns are the key, ``run`` and ``dataset_type`` (the names), and `different_constants`: PostgreSQL
-    can count how often each of these is there, which it cannot do for an expression.
-    """
-    registry, keys = mapping.registry, mapping.registry.collection_key
-    summary = butler_table(registry, SUMMARY).alias("s")
-    collection = butler_table(registry, "collection").alias("c")
-    types = butler_table(registry, "dataset_type").alias("dt")
-    constants = [
-        sa.case(
-            {
-                one.name: in_type_of(column, sa.literal(one.constants[column.name]))
-                for one in mapping.dataset_types
-                if one.constants[column.name] is not None
-            },
-            value=types.c.name,
-        ).label(column.name)
-        for column in OBSCORE_COLUMNS
-        if column.name in different_constants(mapping)
-    ]
-    return (
-        sa.select(
-            *(summary.c[name] for name in published_key(mapping)),
-            sa.cast(collection.c.name, sa.Text()).label("run"),
-            sa.cast(types.c.name, sa.Text()).label("dataset_type"),
-            *constants,
-        )
-        .join(collection, collection.c[keys.column] == summary.c[keys.tags_column])
-        .join(types, types.c.id == summary.c.dataset_type_id)
-        .where(
-            is_published(mapping, collection), types.c.name.in_([one.name for one in mapping.dataset_types])
-        )
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,38 +10,71 @@ from sqlalchemy.dialects import postgresql
 
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
+from obscore_view.registry.snapshot import DimensionGroup
 from obscore_view.select.kept_rows import (
     OBSERVATIONS,
     butler_table,
-    different_constants,
     field_name,
     footprint_key,
     is_published,
     lazy_select,
     observation_select,
-    published_key,
     record_field,
 )
-from obscore_view.select.kept_tables import kept_footprint, kept_observation, kept_published
 from obscore_view.where.sql import build_condition
 
 
 class BranchJoins:
-    """The joins of one branch: the tags table and the relations that its columns need.
+    """The joins of one branch: the tags table and the relations of Butler's that its columns need.
 
     All joins but those that say which datasets are published are LEFT JOINs over unique keys, so that no
     dataset is lost or doubled and PostgreSQL drops those of which a query reads no column.
+
+    Parameters
+    ----------
+    mapping, place
+        The view, and where the datasets are.
+    tags
+        Relation with the columns of the tags table, in its place.
+    footprint
+        Relation with `FOOTPRINT_COLUMNS` for datasets with a region, in place of one that is joined here.
+    given
+        Expressions in place of columns of the tags table.
+
+    Attributes
+    ----------
+    watched
+        Columns of each of Butler's tables that is joined, with the expression that each equals in a row.
     """
 
-    def __init__(self, mapping: DatasetMapping, place: DatasetPlace) -> None:
+    def __init__(
+        self,
+        mapping: DatasetMapping,
+        place: DatasetPlace,
+        *,
+        tags: sa.FromClause | None = None,
+        footprint: sa.FromClause | None = None,
+        given: Mapping[str, sa.ColumnElement[Any]] = MappingProxyType({}),
+    ) -> None:
         self._mapping = mapping
         self._registry = mapping.registry
         self._group = place.group
-        self.place = place
-        self._kept = mapping.config.tapdb.geometry == "table"
+        self._footprint = footprint
+        self._given = given
         self._joined: dict[str, sa.FromClause] = {}
-        self.tags = butler_table(self._registry, place.tags_table).alias("t")
+        self.place = place
+        self.watched: dict[str, dict[str, sa.ColumnElement[Any]]] = {}
+        self.tags = butler_table(self._registry, place.tags_table).alias("t") if tags is None else tags
         self.source: sa.FromClause = self.tags
+
+    @property
+    def dataset_id(self) -> sa.ColumnElement[Any]:
+        """UUID of the dataset."""
+        return self.tag("dataset_id")
+
+    def tag(self, name: str) -> sa.ColumnElement[Any]:
+        """Return a column of the tags table, or what was given in its place."""
+        return self._given[name] if name in self._given else self.tags.c[name]
 
     @property
     def observation_element(self) -> str | None:
@@ -55,33 +89,48 @@ class BranchJoins:
     def footprint(self) -> sa.FromClause | None:
         """Return the relation with the datasets' places on the sky, if they have one.
 
-        An exposure lies where the first visit lies that it belongs to (as in Butler's own ObsCore).
+        An exposure lies where the lowest visit lies that it belongs to and that has a region there.
         """
-        if "exposure" in self._group.dimensions:
-            element = "visit_detector_region" if "detector" in self._group.dimensions else "visit"
-            exposure = self._observation("exposure")
-            given = {"instrument": exposure.c.instrument, "visit": exposure.c.visit}
-        elif self._group.region_element is not None:
-            element, given = self._group.region_element, {}
-        else:
+        element = region_element(self._group)
+        if element is None:
             return None
+        if self._footprint is not None:
+            return self._footprint
+        given: dict[str, sa.ColumnElement[Any]] = {}
+        if "exposure" in self._group.dimensions:
+            given = {"visit": self._located_visit(element)}
         dimensions = self._registry.universe.elements[element].required
 
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-            relation = (
-                kept_footprint(self._registry, element).table.alias("g")
-                if self._kept
-                else lazy_select(self._registry, element).subquery("g")
-            )
+            relation = lazy_select(self._registry, element).subquery("g")
             pairs = zip(footprint_key(self._registry, element), dimensions, strict=True)
             return relation, sa.and_(
-                *(
-                    relation.c[key] == (given[name] if name in given else self.tags.c[name])
-                    for key, name in pairs
-                )
+                *(relation.c[key] == (given[name] if name in given else self.tag(name)) for key, name in pairs)
             )
 
         return self._join("footprint", make)
+
+    def _located_visit(self, element: str) -> sa.ColumnElement[Any]:
+        """Return the lowest visit of an exposure that has a region: that of the detector, if there is one."""
+        registry = self._registry
+        if "visit_definition" not in registry.columns:
+            return sa.cast(sa.null(), sa.BigInteger())
+        definition = butler_table(registry, "visit_definition").alias("d")
+        record = butler_table(registry, element).alias("l")
+        here = [record.c.instrument == definition.c.instrument]
+        here.append(record.c["id" if element == "visit" else "visit"] == definition.c.visit)
+        if "detector" in record.c:
+            here.append(record.c.detector == self.tag("detector"))
+        return (
+            sa.select(sa.func.min(definition.c.visit))
+            .select_from(definition.join(record, sa.and_(*here)))
+            .where(
+                definition.c.instrument == self.tag("instrument"),
+                definition.c.exposure == self.tag("exposure"),
+                sa.func.tapdb.s_region(record.c.region).is_not(None),
+            )
+            .scalar_subquery()
+        )
 
     def dimension(self, name: str) -> sa.ColumnElement[Any] | None:
         """Return the value of a dimension, required or implied; None if the datasets lack it.
@@ -89,7 +138,7 @@ class BranchJoins:
         ``visit`` is the exposure where there is no visit.
         """
         if name in self.tags.c and name in self._group.required:
-            return self.tags.c[name]
+            return self.tag(name)
         if name == "visit" and name not in self._group.dimensions:
             return self.dimension("exposure")
         if name not in self._group.dimensions:
@@ -121,7 +170,8 @@ class BranchJoins:
 
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
             relation = butler_table(self._registry, "dataset").alias("ds")
-            return relation, relation.c.id == self.tags.c.dataset_id
+            self.watched["dataset"] = {"id": self.dataset_id}
+            return relation, relation.c.id == self.dataset_id
 
         return self._join("dataset", make)
 
@@ -132,28 +182,17 @@ class BranchJoins:
             return None
         return self._record(element)
 
-    def published(self) -> sa.FromClause | None:
-        """Return the kept pairs of RUN collection and dataset type that are published, joined.
-
-        None if nothing is kept: their SELECT, in their place, would be two relations more than PostgreSQL
-        looks for the best order of.
-        """
-        if not self._kept:
-            return None
-        published = kept_published(self._mapping).table.alias("p")
-        same = [published.c[name] == self.tags.c[name] for name in published_key(self._mapping)]
-        self.source = self.source.join(published, sa.and_(*same))
-        return published
-
     def _observation(self, element: str) -> sa.FromClause:
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-            relation = (
-                kept_observation(self._mapping, element).table.alias(element[0])
-                if self._kept
-                else observation_select(self._mapping, element).subquery(element[0])
-            )
+            relation = observation_select(self._mapping, element).subquery(element[0])
+            instrument = self.tag("instrument")
+            self.watched[element] = {"instrument": instrument, "id": self.tag(element)}
+            self.watched["physical_filter"] = {
+                "instrument": instrument,
+                "name": relation.c.physical_filter,
+            }
             return relation, sa.and_(
-                relation.c.instrument == self.tags.c.instrument, relation.c.id == self.tags.c[element]
+                relation.c.instrument == instrument, relation.c.id == self.tag(element)
             )
 
         return self._join(element, make)
@@ -162,11 +201,12 @@ class BranchJoins:
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
             relation = butler_table(self._registry, element).alias(element)
             definition = self._registry.universe.elements[element]
-            conditions = []
+            keys: dict[str, Any] = {}
             for name in definition.required:
                 column = definition.key if name == element and definition.key else name
-                conditions.append(relation.c[column] == self.dimension(name))
-            return relation, sa.and_(*conditions)
+                keys[column] = self.dimension(name)
+            self.watched[element] = keys
+            return relation, sa.and_(*(relation.c[column] == value for column, value in keys.items()))
 
         return self._join(f"record {element}", make)
 
@@ -178,6 +218,13 @@ class BranchJoins:
             self._joined[name] = relation
             self.source = self.source.outerjoin(relation, condition)
         return self._joined[name]
+
+
+def region_element(group: DimensionGroup) -> str | None:
+    """Return the element whose regions datasets of a group have; an exposure has that of its visit."""
+    if "exposure" in group.dimensions:
+        return "visit_detector_region" if "detector" in group.dimensions else "visit"
+    return group.region_element
 
 
 _RUN, _TAGGED = 1, 2
@@ -196,14 +243,11 @@ class Membership:
         Name of a dataset's RUN collection.
     dataset_type
         Name of a dataset's type.
-    constants
-        ObsCore columns that are the same for all datasets of a type, where they can be read.
     """
 
     conditions: tuple[sa.ColumnElement[bool], ...]
     run: sa.ColumnElement[Any]
     dataset_type: sa.ColumnElement[Any]
-    constants: Mapping[str, sa.ColumnElement[Any]]
 
 
 def membership(mapping: DatasetMapping, relations: BranchJoins, dataset_types: Sequence[str]) -> Membership:
@@ -231,7 +275,7 @@ def membership(mapping: DatasetMapping, relations: BranchJoins, dataset_types: S
         tagged = sa.select(collection.c[keys.column]).where(
             collection.c.type == _TAGGED, collection.c.name == rule.names[0]
         )
-        return Membership((mine == tagged.scalar_subquery(), wanted), run, name, {})
+        return Membership((mine == tagged.scalar_subquery(), wanted), run, name)
     ranks = _ranks(mapping)
     rank, earlier = ranks.alias("k"), ranks.alias("k0")
     relations.source = relations.source.join(rank, rank.c.collection == mine)
@@ -242,7 +286,7 @@ def membership(mapping: DatasetMapping, relations: BranchJoins, dataset_types: S
         .select_from(other.join(earlier, earlier.c.collection == other.c[keys.tags_column]))
         .where(*same, earlier.c.rank < rank.c.rank)
     )
-    return Membership((~found_earlier, wanted), run, name, {})
+    return Membership((~found_earlier, wanted), run, name)
 
 
 def ranks_name(mapping: DatasetMapping) -> str:
@@ -286,19 +330,11 @@ def ranks_select(mapping: DatasetMapping) -> sa.Select[Any]:
 def _by_run(mapping: DatasetMapping, relations: BranchJoins, dataset_types: Sequence[str]) -> Membership:
     # A join, not a list of collections: of a list every element would be looked up for every region, and a
     # repository gets new RUN collections each night.
-    published = relations.published()
-    if published is not None:
-        return Membership(
-            (published.c.dataset_type.in_(dataset_types),),
-            published.c.run,
-            published.c.dataset_type if len(dataset_types) > 1 else sa.literal(dataset_types[0]),
-            {name: published.c[name] for name in different_constants(mapping)},
-        )
     keys = mapping.registry.collection_key
     run = butler_table(mapping.registry, "collection").alias("c")
     relations.source = relations.source.join(run, run.c[keys.column] == relations.tags.c[keys.tags_column])
     wanted, name = _of_types(mapping, relations, dataset_types)
-    return Membership((is_published(mapping, run), wanted), run.c.name, name, {})
+    return Membership((is_published(mapping, run), wanted), run.c.name, name)
 
 
 def _of_types(

@@ -50,7 +50,7 @@ def dataset_row(
         lack.
     """
     values = constants | {
-        "id": relations.tags.c.dataset_id,
+        "id": relations.dataset_id,
         "run": member.run,
         "dataset_type": member.dataset_type,
     }
@@ -132,7 +132,7 @@ def _from_registry(mapping: DatasetMapping, relations: BranchJoins, row: ColumnV
     instrument = relations.dimension("instrument")
     config = mapping.config
     found: ColumnValues = {
-        DATASET_ID_COLUMN: relations.tags.c.dataset_id,
+        DATASET_ID_COLUMN: relations.dataset_id,
         "facility_name": _facility(mapping, instrument),
         "access_estsize": _size(mapping, relations),
     }
@@ -215,7 +215,7 @@ def _size(mapping: DatasetMapping, relations: BranchJoins) -> sa.ColumnElement[A
             sa.func.sum(sa.func.nullif(files.c.file_size, -1)) / sa.literal_column("1000.0")
         )
         sizes.append(
-            sa.select(kilobytes).where(files.c.dataset_id == relations.tags.c.dataset_id).scalar_subquery()
+            sa.select(kilobytes).where(files.c.dataset_id == relations.dataset_id).scalar_subquery()
         )
     if not sizes:
         return sa.cast(sa.null(), sa.BigInteger())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
@@ -17,8 +17,9 @@ from obscore_view.columns import (
 )
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
+from obscore_view.select.kept_layout import KeptLayout, moved, written_constants
 from obscore_view.select.kept_rows import dataset_type_mapping
-from obscore_view.select.relations import BranchJoins, Membership, membership, restriction
+from obscore_view.select.relations import BranchJoins, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
 from obscore_view.select.text import ColumnValues
 
@@ -75,26 +76,13 @@ def build_branch(
     stored = _join_mapping(mapping, relations, member.dataset_type) if joined else None
     rows: dict[str, ColumnValues] = {}
     for one in dataset_types:
-        constants = _constants(one, dataset_types, member)
+        constants = written_constants(one)
         if stored is not None:
             constants = {name: stored.c[name] for name in one.constants}
         rows[one.name] = dataset_row(mapping, one, relations, member, constants)
     conditions = (*member.conditions, *restriction(dataset_types[0], relations, member.run))
     row = _one_row(member.dataset_type, rows, columns)
     return Branch(row, relations.source, conditions, relations.tags.c.dataset_id)
-
-
-def _constants(
-    dataset_type: DatasetTypeMapping, dataset_types: Sequence[DatasetTypeMapping], member: Membership
-) -> ColumnValues:
-    """Return the constants of a dataset type: read where they differ in the branch, else written into it."""
-    found: ColumnValues = {}
-    for name, value in dataset_type.constants.items():
-        if name in member.constants and any(one.constants[name] != value for one in dataset_types):
-            found[name] = member.constants[name]
-        elif value is not None:
-            found[name] = sa.literal(value)
-    return found
 
 
 def _one_row(
@@ -162,7 +150,7 @@ def layer(columns: Sequence[ObsCoreColumn], branches: Sequence[Branch], *, centr
     outer["s_region"] = sa.literal(_STCS_PREFIX, sa.Text()).concat(union.c[OUTLINE])
     outer[centre] = sa.func.public.spoint(sa.func.radians(outer["s_ra"]), sa.func.radians(outer["s_dec"]))
     for name, (expression, dataset_id) in hoisted.items():
-        outer[name] = _moved(expression, dataset_id, union.c[DATASET_ID_COLUMN])
+        outer[name] = moved(expression, {dataset_id: union.c[DATASET_ID_COLUMN]})
     return sa.select(*(outer[one.name].label(one.name) for one in columns)).select_from(union)
 
 
@@ -213,19 +201,6 @@ def _twins(
         if (twin := first.setdefault(key, name)) != name:
             twins[name] = twin
     return twins
-
-
-def _moved(
-    expression: sa.ColumnElement[Any], old: sa.ColumnElement[Any], new: sa.ColumnElement[Any]
-) -> sa.ColumnElement[Any]:
-    """Return an expression over another column in the place of one."""
-
-    def replace(part: Any, **_: Any) -> Any:
-        return new if part is old else None
-
-    # SQLAlchemy's type for the function is one that no function can have.
-    moved: sa.ColumnElement[Any] = cast("Any", visitors.replacement_traverse)(expression, {}, replace)
-    return moved
 
 
 # Type in PostgreSQL, type in VOTable, array size.
@@ -280,11 +255,32 @@ def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[
         Raised if the configuration asks for something that the registry does not have.
     """
     columns = view_columns(mapping)
+    if mapping.config.tapdb.geometry == "table" and not joined:
+        return _kept_select(KeptLayout(mapping, columns), columns)
     branches = [
-        build_branch(mapping, place, dataset_types, columns, joined=joined)
-        for place, dataset_types in mapping.branches
+        build_branch(mapping, place, [one], columns, joined=joined)
+        for one in mapping.dataset_types
+        for place in one.places
     ]
     return layer(columns, branches, centre=mapping.config.pgsphere_columns[1])
+
+
+def _kept_select(layout: KeptLayout, columns: Sequence[ObsCoreColumn]) -> sa.Select[Any]:
+    """Return the SELECT over kept tables: one flat join, which PostgreSQL can drive from any side."""
+    region, centre = layout.mapping.config.pgsphere_columns
+    here: dict[str, sa.ColumnElement[Any]] = {
+        "s_region": sa.literal(_STCS_PREFIX, sa.Text()).concat(layout.region.c.outline),
+        centre: sa.func.public.spoint(
+            sa.func.radians(layout.region.c.s_ra), sa.func.radians(layout.region.c.s_dec)
+        ),
+        region: layout.region.c.pgs_region,
+        DATASET_ID_COLUMN: layout.dataset.c.dataset_id,
+    }
+    here |= {name: layout.region.c[name] for name in ("s_ra", "s_dec", "s_fov")}
+    row = (
+        (here[one.name] if one.name in here else layout.expression(one)).label(one.name) for one in columns
+    )
+    return sa.select(*row).select_from(layout.view_source()).where(*layout.view_conditions())
 
 
 def _extra_column(name: str, value: ExtraColumnConfig | Constant, index: int) -> ObsCoreColumn:

@@ -5,7 +5,6 @@ What is run and what ``--dry-run`` prints are the same `Script`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 
 import sqlalchemy as sa
 import yaml
@@ -14,8 +13,8 @@ from psycopg import sql
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_tables import SCHEMA, kept_tables
-from obscore_view.view.objects import objects_of_view
+from obscore_view.select.kept_tables import SCHEMA
+from obscore_view.view.objects import Name, OwnObjects, objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
@@ -23,7 +22,6 @@ from obscore_view.view.script import (
     butler_tables,
     create_script,
     drop_script,
-    refill_script,
 )
 from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script
 from tapdb.postgres.roles import grant_statements, read_grants
@@ -61,7 +59,7 @@ def plan_creation(
     *,
     registry_schema: str | None = None,
     config_yaml: str | None = None,
-    kept: frozenset[str] = frozenset(),
+    kept: frozenset[Name] = frozenset(),
     schema_stays: bool = False,
 ) -> Change:
     """Return what makes the view that a configuration describes; nothing is changed.
@@ -75,7 +73,7 @@ def plan_creation(
     registry_schema
         Schema of the registry, if the configuration does not say and there are several.
     kept
-        Names of tables of decoded regions that are there, besides those of other views.
+        Tables of decoded regions that are there, and their sources, besides those of other views.
     schema_stays
         Whether the schema of the view is there for certain.
 
@@ -87,13 +85,13 @@ def plan_creation(
     mapping = plan_view(connection, config, registry_schema=registry_schema)
     me = (config.view_schema, config.view_name)
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
-    shared = kept | {name for one in others for _, name in one.objects.footprints}
+    shared = kept | {name for one in others for name in shared_objects(one.objects)}
     statements = [] if schema_stays else _make_schema(connection, config.view_schema)
     objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
         *_as_text(statements),
-        *create_script(mapping, existing=shared).statements,
         *record_script(mapping, config_yaml or _as_yaml(config), objects).statements,
+        *create_script(mapping, existing=shared).statements,
     ]
     if config.tapdb.geometry == "table":
         parts += _as_text([_selectivity("eqsel")])
@@ -125,9 +123,10 @@ def plan_removal(
     """
     gone = {*also, (view.schema, view.name)}
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) not in gone]
-    spared = {name for one in others for _, name in one.objects.footprints}
+    spared = {name for one in others for name in shared_objects(one.objects)}
+    spared |= {name for one in others if _same_registry(one, view) for name in one.objects.triggers}
     if keep_footprints:
-        spared |= {name for _, name in view.objects.footprints}
+        spared |= shared_objects(view.objects)
     statements: list[sql.Composable] = []
     if not any(one.registry_schema == view.registry_schema for one in others):
         statements += _revoke_on_registry(connection, view)
@@ -137,7 +136,9 @@ def plan_removal(
         statements += _drop_schema(connection, view, others)
     return Script(
         (
-            *drop_script(view.objects, view.registry_schema, spared=frozenset(spared)).statements,
+            *drop_script(
+                (view.schema, view.name), view.objects, view.registry_schema, spared=frozenset(spared)
+            ).statements,
             *forget_script(view).statements,
             *_as_text(statements),
         )
@@ -172,32 +173,33 @@ def plan_refresh(
     """
     same_schema = view.schema == config.view_schema
     removal = plan_removal(connection, view, keep_footprints=keep_footprints, keep_schema=same_schema)
-    others = [one for one in read_stored_views(connection) if one != view]
-    theirs = {name for one in others for _, name in one.objects.footprints}
-    mine = {name for _, name in view.objects.footprints}
     change = plan_creation(
         connection,
         config,
         registry_schema=view.registry_schema,
         config_yaml=config_yaml,
         schema_stays=same_schema,
-        kept=frozenset(mine if keep_footprints else mine & theirs),
+        kept=frozenset(shared_objects(view.objects) if keep_footprints else ()),
     )
-    shared = (
-        [] if keep_footprints else [one for one in kept_tables(change.mapping) if one.name in mine & theirs]
-    )
-    refills = (refill_script(one, view.registry_schema).statements for one in shared)
     return Change(
         change.mapping,
         Script(
             (
                 *removal.statements,
-                *chain.from_iterable(refills),
                 *change.script.statements,
                 *_grants_as_before(connection, view, change.mapping),
             )
         ),
     )
+
+
+def shared_objects(objects: OwnObjects) -> set[Name]:
+    """Return the tables and sources of regions, which all views over a registry share."""
+    return {*objects.footprints, *(name for name in objects.views if name[1].endswith("_region_source"))}
+
+
+def _same_registry(one: StoredView, other: StoredView) -> bool:
+    return one.registry_schema == other.registry_schema
 
 
 def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:

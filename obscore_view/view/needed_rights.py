@@ -12,8 +12,8 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
 from obscore_view.select.kept_rows import view_definition
-from obscore_view.select.kept_tables import SCHEMA, kept_tables, shown_regions
-from obscore_view.view.objects import did_lookup_tables, region_keys
+from obscore_view.select.kept_tables import SCHEMA
+from obscore_view.view.objects import objects_of_view
 from obscore_view.view.script import butler_tables
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.postgres.roles import Right, missing_rights, require_rights
@@ -31,17 +31,10 @@ LESS = (
 def rights_to_make(connection: sa.Connection, mapping: DatasetMapping) -> tuple[Right, ...]:
     """Return what making a view needs, besides what a migration needs."""
     config, schema = mapping.config, mapping.registry.schema
-    altered: set[str] = {watch.table for kept in kept_tables(mapping) for watch in kept.watches}
-    altered |= region_keys(mapping).keys()
-    indexed: set[str] = set()
-    if config.tapdb.geometry != "none":
-        indexed |= did_lookup_tables(mapping).keys()
-    if config.tapdb.geometry == "index":
-        indexed |= set(shown_regions(mapping))
-    rights = [*OWNERSHIP, *_passing_on(schema, butler_tables(mapping))]
-    rights += [Right("OWNER", schema, table) for table in sorted(altered | indexed)]
-    if indexed:
-        rights.append(Right("CREATE", schema))
+    tables = butler_tables(mapping)
+    altered = {table for table, _ in objects_of_view(mapping, tables).triggers}
+    rights = [*OWNERSHIP, *_passing_on(schema, tables)]
+    rights += [Right("OWNER", schema, table) for table in sorted(altered)]
     view_schema = sql.Identifier(config.view_schema).as_string(None)
     if connection.scalar(sa.select(sa.func.to_regnamespace(view_schema))) is None:
         rights.append(Right("CREATE"))

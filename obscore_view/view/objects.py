@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from obscore_view.config.template import DatasetId
-from obscore_view.mapping import DatasetMapping
-from obscore_view.select.kept_tables import SCHEMA, KeptTable, kept_tables, shown_regions
-from obscore_view.select.relations import ranks_name
+import sqlalchemy as sa
 
-EVENTS = ("insert", "update", "delete", "truncate")
-"""What a trigger on one of Butler's tables answers to."""
+from obscore_view.mapping import DatasetMapping
+from obscore_view.select.kept_layout import KeptLayout
+from obscore_view.select.kept_sources import (
+    anchor_source_select,
+    collection_source_select,
+    dataset_source_select,
+)
+from obscore_view.select.kept_tables import SCHEMA, region_source, region_table, shown_regions
+from obscore_view.select.relations import ranks_name
+from obscore_view.select.statement import view_columns
+from obscore_view.view.keeping import Step, ViewSteps, region_steps
 
 Name = tuple[str, str]
-
-_MOST_COLUMNS = 8
-"""Largest number of columns that PostgreSQL's statistics can be over."""
-
 
 @dataclass(frozen=True, slots=True)
 class OwnObjects:
@@ -31,13 +33,11 @@ class OwnObjects:
     tables
         Schema and name of each kept table.
     footprints
-        Those of them that all views over the same registry share.
+        Those of them that all views over the same registry share: the regions.
     triggers
         Butler's table and name of each trigger on it.
-    indexes
-        Names of indexes on Butler's tables.
-    statistics
-        Schema and name of each set of statistics over columns of Butler's tables.
+    indexes, statistics
+        Indexes and statistics on Butler's tables; revision 0002 and before made some.
     granted
         Butler's tables that tapdb's owner may read.
     """
@@ -66,72 +66,52 @@ class OwnObjects:
 
 def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObjects:
     """Return the names of the objects that a mapping's view consists of."""
-    config = mapping.config
-    kept = kept_tables(mapping)
-    views = [(SCHEMA, one.source) for one in kept]
-    if config.collection_rule.kind == "find-first":
-        views.append((SCHEMA, ranks_name(mapping)))
-    views.append((config.view_schema, config.view_name))
-    indexes: list[str] = []
-    if config.tapdb.geometry == "index":
-        indexes += [region_index(mapping, element) for element in shown_regions(mapping)]
-    if config.tapdb.geometry != "none":
-        indexes += [did_index(mapping, table) for table in did_lookup_tables(mapping)]
+    config, registry = mapping.config, mapping.registry
+    published = (config.view_schema, config.view_name)
+    if config.tapdb.geometry == "none":
+        ranks = config.collection_rule.kind == "find-first"
+        views = [(SCHEMA, ranks_name(mapping))] if ranks else []
+        return OwnObjects((*views, published), (), (), (), (), (), granted)
+    layout = kept_layout(mapping)
+    regions = (SCHEMA, region_table(registry).name)
+    sources = [(SCHEMA, region_source(registry, element)) for element in shown_regions(mapping)]
+    sources += [(SCHEMA, layout.names.source(of)) for of in own_sources(layout)]
+    names = layout.names
+    own = [(SCHEMA, one.name) for one in (names.collection, names.observation, names.dataset)]
+    touched = dict.fromkeys((one.relation, trigger_name(one.event)) for one in kept_steps(layout))
     return OwnObjects(
-        views=tuple(views),
-        tables=tuple((SCHEMA, one.name) for one in kept),
-        footprints=tuple((SCHEMA, one.name) for one in kept if one.polygon is not None),
-        triggers=tuple(
-            (watch.table, name) for one in kept for watch in one.watches for name in _triggers(one)
-        ),
-        statistics=tuple((SCHEMA, statistics_name(mapping, table)) for table in region_keys(mapping)),
-        indexes=tuple(indexes),
+        views=(*sources, published),
+        tables=(regions, *own),
+        footprints=(regions,),
+        triggers=tuple(touched),
+        statistics=(),
+        indexes=(),
         granted=granted,
     )
 
 
-def region_keys(mapping: DatasetMapping) -> dict[str, tuple[str, ...]]:
-    """Return the columns of tags tables by which regions are joined, by table, where these are several.
-
-    PostgreSQL takes such columns for independent of each other unless it is told to look.
-    """
-    if mapping.config.tapdb.geometry != "table":
-        return {}
-    found: dict[str, tuple[str, ...]] = {}
-    for place in (place for one in mapping.dataset_types for place in one.places):
-        group = place.group
-        if len(group.required) > 1 and ("exposure" in group.dimensions or group.region_element is not None):
-            found[place.tags_table] = group.required[:_MOST_COLUMNS]
-    return dict(sorted(found.items()))
+def kept_layout(mapping: DatasetMapping) -> KeptLayout:
+    """Return how the columns of a view are distributed over its kept tables."""
+    return KeptLayout(mapping, view_columns(mapping))
 
 
-def statistics_name(mapping: DatasetMapping, table: str) -> str:
-    """Return the name, in schema ``tapdb``, of the statistics over columns of a tags table."""
-    return f"{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
+def own_sources(layout: KeptLayout) -> dict[str, sa.Select[Any]]:
+    """Return the SELECTs that a view's own kept tables are equal to, by what they are of."""
+    found: dict[str, sa.Select[Any]] = {"collection": collection_source_select(layout.mapping)}
+    for place in layout.places:
+        found[place.place.tags_table] = dataset_source_select(layout, place)
+        if place.anchor is not None:
+            found.setdefault(f"{place.prefix}_{place.anchor}", anchor_source_select(layout, place))
+    return found
 
 
-def did_lookup_tables(mapping: DatasetMapping) -> dict[str, str]:
-    """Return the tags tables in which datasets can be looked up by obs_publisher_did, with its format string.
-
-    Only a format string with nothing but the dataset's UUID in it can be indexed there.
-    """
-    found: dict[str, str] = {}
-    for one in mapping.dataset_types:
-        template = one.obs_publisher_did
-        if template is not None and template.references == (DatasetId(),):
-            found |= {place.tags_table: template.text for place in one.places}
-    return dict(sorted(found.items()))
+def kept_steps(layout: KeptLayout) -> tuple[Step, ...]:
+    """Return what keeps the tables of a view, the regions first."""
+    registry = layout.mapping.registry
+    regions = [step for one in shown_regions(layout.mapping) for step in region_steps(registry, one)]
+    return (*regions, *ViewSteps(layout).steps())
 
 
-def region_index(mapping: DatasetMapping, element: str) -> str:
-    """Return the name of the index over the decoded regions in Butler's table of an element."""
-    return f"tapdb_{mapping.config.view_schema}_{mapping.config.view_name}_{element}"[:63]
-
-
-def did_index(mapping: DatasetMapping, table: str) -> str:
-    """Return the name of the index over obs_publisher_did on a tags table."""
-    return f"tapdb_{mapping.config.view_schema}_{mapping.config.view_name}_{table}"[:63]
-
-
-def _triggers(kept: KeptTable) -> tuple[str, ...]:
-    return tuple(kept.trigger(event) for event in EVENTS)
+def trigger_name(event: str) -> str:
+    """Return the name of the trigger for an event, on each of Butler's tables."""
+    return f"tapdb_{event.lower()}"

@@ -10,28 +10,30 @@ from psycopg import sql
 from sqlalchemy.dialects import postgresql
 
 from obscore_view.columns import ObsCoreColumn
-from obscore_view.config.template import Literal, parse_template
+from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
-from obscore_view.select.kept_rows import SUMMARY
-from obscore_view.select.kept_tables import SCHEMA, KeptTable, Watch, kept_tables, shown_regions
+from obscore_view.select.kept_layout import KeptLayout
+from obscore_view.select.kept_sources import region_source_select
+from obscore_view.select.kept_tables import SCHEMA, region_source, region_table, shown_regions
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, view_columns
+from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.objects import (
+    Name,
     OwnObjects,
-    did_index,
-    did_lookup_tables,
-    region_index,
-    region_keys,
-    statistics_name,
+    kept_layout,
+    kept_steps,
+    own_sources,
+    trigger_name,
 )
 
 OWNER = sql.Identifier("tapdb_owner")
 READER = sql.Identifier("tapdb_reader")
 _TIMINGS = {
-    "insert": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS changed",
-    "update": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS before NEW TABLE AS changed",
-    "delete": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS changed",
-    "truncate": "AFTER TRUNCATE ON {table}",
+    "INSERT": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS changed",
+    "UPDATE": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS gone NEW TABLE AS changed",
+    "DELETE": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone",
+    "TRUNCATE": "AFTER TRUNCATE ON {table}",
 }
 
 
@@ -61,7 +63,7 @@ def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
 
 
-def create_script(mapping: DatasetMapping, *, existing: frozenset[str] = frozenset()) -> Script:
+def create_script(mapping: DatasetMapping, *, existing: frozenset[Name] = frozenset()) -> Script:
     """Return the statements that make the view, the tables and triggers behind it, its comments and grants.
 
     Parameters
@@ -69,31 +71,23 @@ def create_script(mapping: DatasetMapping, *, existing: frozenset[str] = frozens
     mapping
         What to make.
     existing
-        Names of kept tables that are there already, made for another view over the same registry.
+        Kept tables and sources that are there already, made for another view over the same registry.
 
     Raises
     ------
     MappingError
         Raised if the configuration asks for something that the registry does not have.
     """
-    config, registry = mapping.config, mapping.registry
+    config = mapping.config
     view = sql.Identifier(config.view_schema, config.view_name)
     parts: list[sql.Composable] = list(_grants_on_registry(mapping))
-    for kept in kept_tables(mapping):
-        if kept.name in existing:
-            continue
-        parts += _make_kept(kept, registry.schema)
-    if config.collection_rule.kind == "find-first":
-        ranks = sql.Identifier(SCHEMA, ranks_name(mapping))
-        parts += [
-            sql.SQL("CREATE VIEW {} AS\n{}").format(ranks, render(ranks_select(mapping))),
-            sql.SQL("ALTER VIEW {} OWNER TO {}").format(ranks, OWNER),
-        ]
-    if config.tapdb.geometry == "index":
-        parts += _region_indexes(mapping)
-    if config.tapdb.geometry != "none":
-        parts += _identifier_indexes(mapping)
-    parts += _statistics(mapping)
+    if config.tapdb.geometry == "table":
+        layout = kept_layout(mapping)
+        parts += _make_kept(layout, existing)
+        parts += _keep(layout, existing)
+        parts += _fill(layout, existing)
+    elif config.collection_rule.kind == "find-first":
+        parts += _make_view(ranks_name(mapping), ranks_select(mapping))
     parts.append(sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping))))
     parts.append(sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER))
     parts.append(sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER))
@@ -101,7 +95,9 @@ def create_script(mapping: DatasetMapping, *, existing: frozenset[str] = frozens
     return Script(tuple(part.as_string(None) for part in parts))
 
 
-def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[str] = frozenset()) -> Script:
+def drop_script(
+    view: tuple[str, str], objects: OwnObjects, registry_schema: str, *, spared: frozenset[Name] = frozenset()
+) -> Script:
     """Return the statements that take a view away with all that was made for it.
 
     Grants on the registry are left.
@@ -110,31 +106,42 @@ def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[
 
     Parameters
     ----------
+    view
+        Schema and name of the view.
     objects
         What was made.
     registry_schema
         Schema of the registry.
     spared
-        Names of kept tables that stay, for other views.
+        Schema and name of views and tables, Butler's table and name of triggers that stay, for other views.
     """
     parts: list[sql.Composable] = []
-    sources = {f"{name}_source" for name in spared}
-    for schema, name in reversed(objects.views):
-        if name not in sources:
-            parts.append(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(schema, name)))
+    for name in reversed(objects.views):
+        if name not in spared:
+            parts.append(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(*name)))
     for table, trigger in objects.triggers:
-        if trigger.rpartition("_")[0] not in spared:
+        if (table, trigger) not in spared:
             parts.append(
                 sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
                     sql.Identifier(trigger), sql.Identifier(registry_schema, table)
                 )
             )
-    for schema, name in objects.tables:
+    gone = {name.removesuffix("_dataset") for _, name in objects.tables if name.endswith("_dataset")}
+    gone |= {name for schema, name in objects.footprints if (schema, name) not in spared}
+    for table in ("keeping", "kept_note"):
+        if gone:
+            parts.append(
+                sql.SQL("DELETE FROM {} WHERE registry_schema = {} AND kept IN ({})").format(
+                    sql.Identifier(SCHEMA, table),
+                    sql.Literal(registry_schema),
+                    sql.SQL(", ").join(map(sql.Literal, sorted(gone))),
+                )
+            )
+    for name in reversed(objects.tables):
         if name not in spared:
-            parts.append(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, name)))
+            parts.append(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(*name)))
     parts += [
-        sql.SQL("DROP STATISTICS IF EXISTS {}").format(sql.Identifier(schema, name))
-        for schema, name in objects.statistics
+        sql.SQL("DROP STATISTICS IF EXISTS {}").format(sql.Identifier(*name)) for name in objects.statistics
     ]
     parts += [
         sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(registry_schema, name))
@@ -143,40 +150,11 @@ def drop_script(objects: OwnObjects, registry_schema: str, *, spared: frozenset[
     return Script(tuple(part.as_string(None) for part in parts))
 
 
-def refill_script(kept: KeptTable, registry_schema: str) -> Script:
-    """Return the statements that rebuild the rows and triggers of a kept table; others may go on using it.
-
-    Parameters
-    ----------
-    kept
-        The table.
-    registry_schema
-        Schema of the registry.
-    """
-    table, source = sql.Identifier(SCHEMA, kept.name), sql.Identifier(SCHEMA, kept.source)
-    key = sql.SQL(", ").join(map(sql.Identifier, kept.key))
-    parts: list[sql.Composable] = []
-    for watch in kept.watches:
-        parts += [
-            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
-                sql.Identifier(kept.trigger(event)), sql.Identifier(registry_schema, watch.table)
-            )
-            for event in _TIMINGS
-        ]
-        parts += _triggers(kept, watch, registry_schema)
-    parts += [
-        sql.SQL("DELETE FROM {}").format(table),
-        sql.SQL("INSERT INTO {} SELECT * FROM {} ORDER BY {}").format(table, source, key),
-        sql.SQL("ANALYZE {}").format(table),
-    ]
-    return Script(tuple(part.as_string(None) for part in parts))
-
-
 def butler_tables(mapping: DatasetMapping) -> tuple[str, ...]:
     """Return the tables of the registry that the view, its tables or its triggers may read."""
     registry = mapping.registry
     elements = {name for name in registry.universe.elements if name in registry.columns}
-    always = {"collection", "collection_chain", "dataset", "dataset_type", SUMMARY, *elements}
+    always = {"collection", "collection_chain", "dataset", "dataset_type", *elements}
     files = mapping.config.tapdb.datastore_tables or registry.datastore_tables
     tags = {place.tags_table for one in mapping.dataset_types for place in one.places}
     return tuple(sorted({*always, *files, *tags}))
@@ -189,91 +167,141 @@ def _grants_on_registry(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     yield sql.SQL("GRANT SELECT ON {} TO {}").format(tables, OWNER)
 
 
-def _make_kept(kept: KeptTable, registry_schema: str) -> Iterable[sql.Composable]:
-    table, source = sql.Identifier(SCHEMA, kept.name), sql.Identifier(SCHEMA, kept.source)
-    key = sql.SQL(", ").join(map(sql.Identifier, kept.key))
-    yield sql.SQL("CREATE VIEW {} AS\n{}").format(source, render(kept.select))
-    yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(source, OWNER)
-    yield sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WITH NO DATA").format(table, source)
-    # Triggers first: they lock Butler's table against changes until the end, so that none is missed.
-    for watch in kept.watches:
-        yield from _triggers(kept, watch, registry_schema)
-    # In the order of the key: regions of one visit lie side by side, on the sky and on disk.
-    yield sql.SQL("INSERT INTO {} SELECT * FROM {} ORDER BY {}").format(table, source, key)
-    yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({}) WITH (fillfactor = 100)").format(table, key)
-    for column in kept.indexed:
-        yield sql.SQL("CREATE INDEX ON {} ({})").format(table, sql.Identifier(column))
-    if kept.polygon is not None:
-        polygon = sql.Identifier(kept.polygon)
-        yield sql.SQL("CREATE INDEX ON {} USING gist ({}) WITH (fillfactor = 100)").format(table, polygon)
-        yield sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET (n_distinct = -1)").format(table, polygon)
-    if kept.related:
-        yield sql.SQL("CREATE STATISTICS {} (ndistinct) ON {} FROM {}").format(table, key, table)
-        yield sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(table, OWNER)
-    yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, OWNER)
-    yield sql.SQL("COMMENT ON TABLE {} IS {}").format(
-        table, sql.Literal(f"Kept equal to {SCHEMA}.{kept.source} by triggers.")
+def _make_view(name: str, select: sa.Select[Any]) -> Iterable[sql.Composable]:
+    view = sql.Identifier(SCHEMA, name)
+    yield sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(select))
+    yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER)
+
+
+def _make_table(table: sa.TableClause, about: str) -> Iterable[sql.Composable]:
+    """Return what makes a kept table; the first column of a table with a ``key`` numbers its rows."""
+    first = table.c.keys()[0]
+    columns = []
+    for column in table.c:
+        kind = column.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+        rest = " GENERATED ALWAYS AS IDENTITY" if "key" in table.c and column.name == first else ""
+        rest += " NOT NULL" if column.name in _ALWAYS_THERE else ""
+        rest += " DEFAULT false" if isinstance(column.type, sa.Boolean) else ""
+        columns.append(
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(f"{kind}{rest}"))
+        )
+    name = sql.Identifier(SCHEMA, table.name)
+    yield sql.SQL("CREATE TABLE {} ({})").format(name, sql.SQL(", ").join(columns))
+    yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(name, OWNER)
+    yield sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(about))
+    if "key" in table.c:
+        yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(name, sql.Identifier(first))
+        yield sql.SQL("CREATE INDEX ON {} (key)").format(name)
+
+
+_ALWAYS_THERE = frozenset({"key", "dataset_id", "observation", "collection", "type", "is_loaded"})
+"""Columns of kept tables that are never NULL."""
+
+
+def _make_kept(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+    """Return what makes the kept tables, empty, and the views that say what they are to hold."""
+    registry, names = layout.mapping.registry, layout.names
+    regions = region_table(registry)
+    if (SCHEMA, regions.name) not in existing:
+        yield from _make_table(regions, f"Regions in the Butler registry {registry.schema}, decoded.")
+    for element in shown_regions(layout.mapping):
+        if (SCHEMA, region_source(registry, element)) not in existing:
+            yield from _make_view(
+                region_source(registry, element), region_source_select(registry, element)
+            )
+    view = f"{layout.mapping.config.view_schema}.{layout.mapping.config.view_name}"
+    yield from _make_table(names.collection, f"Collections that {view} looks into.")
+    yield from _make_table(layout.kept_observation, f"Observations of the datasets in {view}.")
+    yield from _make_table(names.dataset, f"A row for each dataset that {view} may show.")
+    for of, select in own_sources(layout).items():
+        yield from _make_view(names.source(of), select)
+
+
+def _keep(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+    """Return what keeps the tables from now on: the statements, and Butler's triggers that run them."""
+    schema = layout.mapping.registry.schema
+    regions = region_table(layout.mapping.registry).name
+    sources = {region_source(layout.mapping.registry, one): one for one in shown_regions(layout.mapping)}
+    kept_already = {element for name, element in sources.items() if (SCHEMA, name) in existing}
+    insert = sql.SQL(
+        "INSERT INTO {} (registry_schema, relation, event, kept, place, statement, settles) VALUES ({})"
     )
-    yield sql.SQL("ANALYZE {}").format(table)
-
-
-def _triggers(kept: KeptTable, watch: Watch, registry_schema: str) -> Iterable[sql.Composable]:
-    arguments = [
-        f'"{SCHEMA}"."{kept.name}"',
-        f'"{SCHEMA}"."{kept.source}"',
-        ", ".join(f'"{column}"' for column in kept.key),
-        watch.lock,
-        *(f"{mine}={theirs}" for mine, theirs in watch.columns),
-    ]
-    for event, timing in _TIMINGS.items():
+    touched: dict[tuple[str, str], None] = {}
+    for place, step in enumerate(kept_steps(layout), start=1):
+        touched[step.relation, step.event] = None
+        if step.kept == regions and step.relation in kept_already:
+            continue
+        # Statements on regions come first, of whatever view.
+        number = place if step.kept == regions else 1000 + place
+        values = (schema, step.relation, step.event, step.kept, number)
+        text = step.statement.as_string(None)
+        yield insert.format(
+            sql.Identifier(SCHEMA, "keeping"),
+            sql.SQL(", ").join(map(sql.Literal, (*values, text, step.settles))),
+        )
+    for relation, event in touched:
         yield sql.SQL(
-            "CREATE TRIGGER {name} {timing} FOR EACH STATEMENT EXECUTE FUNCTION tapdb.keep_rows({arguments})"
+            "CREATE OR REPLACE TRIGGER {} {} FOR EACH STATEMENT EXECUTE FUNCTION tapdb.keep()"
         ).format(
-            name=sql.Identifier(kept.trigger(event)),
-            timing=sql.SQL(timing).format(table=sql.Identifier(registry_schema, watch.table)),
-            arguments=sql.SQL(", ").join(map(sql.Literal, arguments)),
+            sql.Identifier(trigger_name(event)),
+            sql.SQL(_TIMINGS[event]).format(table=sql.Identifier(schema, relation)),
         )
 
 
-def _region_indexes(mapping: DatasetMapping) -> Iterable[sql.Composable]:
-    """Return the indexes over the decoded regions on Butler's own tables."""
-    for element in shown_regions(mapping):
-        yield sql.SQL("CREATE INDEX {} ON {} USING gist (tapdb.pgs_region(region))").format(
-            sql.Identifier(region_index(mapping, element)), sql.Identifier(mapping.registry.schema, element)
-        )
-
-
-def _identifier_indexes(mapping: DatasetMapping) -> Iterable[sql.Composable]:
-    """Return the indexes by which a dataset is found from its obs_publisher_did.
-
-    Hash indexes: they hold four bytes of each identifier, however long it is.
-    """
-    for table, text in did_lookup_tables(mapping).items():
+def _fill(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+    """Return what fills the kept tables, and indexes them."""
+    registry, names = layout.mapping.registry, layout.names
+    regions = region_table(registry)
+    table = sql.Identifier(SCHEMA, regions.name)
+    values = sql.SQL(", ").join(sql.Identifier(one.name) for one in regions.c if one.name != "region")
+    for element in shown_regions(layout.mapping):
+        name = region_source(registry, element)
+        if (SCHEMA, name) not in existing:
+            # In the order of the key: regions of one visit lie side by side, on the sky and on disk.
+            yield sql.SQL("INSERT INTO {} ({values}) SELECT {values} FROM {} ORDER BY key").format(
+                table, sql.Identifier(SCHEMA, name), values=values
+            )
+    if (SCHEMA, regions.name) not in existing:
+        yield sql.SQL("CREATE INDEX ON {} USING gist (pgs_region) WITH (fillfactor = 100)").format(table)
+        yield sql.SQL("ALTER TABLE {} ALTER COLUMN pgs_region SET (n_distinct = -1)").format(table)
+    yield sql.SQL("ANALYZE {}").format(table)
+    steps = ViewSteps(layout)
+    yield from steps.fill()
+    collection, observation, dataset = (
+        sql.Identifier(SCHEMA, one.name) for one in (names.collection, names.observation, names.dataset)
+    )
+    for column in layout.searched:
+        kind = sql.SQL(" text_pattern_ops" if column == "obs_id" else "")
+        yield sql.SQL("CREATE INDEX ON {} ({}{})").format(observation, sql.Identifier(column), kind)
+    key = ("dataset_id", "collection") if "data_id" in names.dataset.c else ("dataset_id",)
+    yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
+        dataset, sql.SQL(", ").join(map(sql.Identifier, key))
+    )
+    yield sql.SQL("CREATE INDEX ON {} (observation, type, detector)").format(dataset)
+    yield sql.SQL("CREATE INDEX ON {} (region)").format(dataset)
+    if "t_min" in layout.kept:
+        yield sql.SQL("CREATE INDEX ON {} (t_min)").format(dataset)
+        yield sql.SQL("CREATE INDEX ON {} (t_min DESC NULLS LAST)").format(dataset)
+    if "data_id" in names.dataset.c:
+        yield sql.SQL("CREATE INDEX ON {} (data_id)").format(dataset)
+    for text in did_formats(layout.mapping):
         uuid = sa.cast(sa.column("dataset_id", sa.Uuid()), sa.Text())
         parts: list[sa.ColumnElement[Any]] = [
             sa.literal(part.text, sa.Text()) if isinstance(part, Literal) else uuid
             for part in parse_template(text).parts
         ]
         expression = reduce(lambda left, right: left.concat(right), parts)
-        yield sql.SQL("CREATE INDEX {} ON {} USING hash (({}))").format(
-            sql.Identifier(did_index(mapping, table)),
-            sql.Identifier(mapping.registry.schema, table),
-            render(expression),
-        )
+        # Four bytes of each identifier, however long it is.
+        yield sql.SQL("CREATE INDEX ON {} USING hash (({}))").format(dataset, render(expression))
+    for one in (collection, observation, dataset):
+        yield sql.SQL("ANALYZE {}").format(one)
 
 
-def _statistics(mapping: DatasetMapping) -> Iterable[sql.Composable]:
-    """Return the statistics that tell the planner how many regions there are to be joined with datasets.
-
-    Without them it takes keys to repeat where hardly one does, and memoizes a million misses.
-    """
-    for table, columns in region_keys(mapping).items():
-        name = sql.Identifier(SCHEMA, statistics_name(mapping, table))
-        tags = sql.Identifier(mapping.registry.schema, table)
-        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
-        yield sql.SQL("CREATE STATISTICS {} (ndistinct) ON {} FROM {}").format(name, listed, tags)
-        yield sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, OWNER)
-        yield sql.SQL("ANALYZE {}").format(tags)
+def did_formats(mapping: DatasetMapping) -> tuple[str, ...]:
+    """Return the format strings of obs_publisher_did by which datasets can be looked up: of the UUID alone."""
+    templates = [one.obs_publisher_did for one in mapping.dataset_types]
+    found = {one.text for one in templates if one is not None and one.references == (DatasetId(),)}
+    return tuple(sorted(found))
 
 
 def _comments(

@@ -96,7 +96,10 @@ def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects
 def mapping_rows(mapping: DatasetMapping) -> list[dict[str, Any]]:
     """Return the rows of ``tapdb.dataset_type_mapping`` for a view."""
     name = {"view_schema": mapping.config.view_schema, "view_name": mapping.config.view_name}
-    return [name | _row(dataset_type, mapping) for dataset_type in mapping.dataset_types]
+    return [
+        name | {"number": number} | _row(dataset_type, mapping)
+        for number, dataset_type in enumerate(mapping.dataset_types, start=1)
+    ]
 
 
 def forget_script(view: StoredView) -> Script:

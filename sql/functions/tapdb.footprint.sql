@@ -65,7 +65,7 @@ BEGIN
   END IF;
   BEGIN
     pgs_region := (rtrim(outline, ',') || '}')::public.spoly;
-  EXCEPTION WHEN OTHERS THEN
+  EXCEPTION WHEN internal_error OR data_exception THEN
     pgs_region := NULL;
   END;
   RETURN NEXT;

@@ -1,5 +1,5 @@
 -- What each dataset type is in ObsCore's words: one row for each view and dataset type.
--- The views are generated from it, with its values as constants; joining it gives the same rows.
+-- The views join it, or have its values as constants where nothing is kept.
 -- requires: tables/tapdb.view_definition
 -- drop
 DROP TABLE IF EXISTS tapdb.dataset_type_mapping;
@@ -23,7 +23,9 @@ CREATE TABLE tapdb.dataset_type_mapping (
   access_url_fmt text,
   obs_publisher_did_fmt text,
   extra_columns jsonb NOT NULL DEFAULT '{}',
+  number smallint,
   CONSTRAINT dataset_type_mapping_pkey PRIMARY KEY (view_schema, view_name, dataset_type),
+  CONSTRAINT dataset_type_mapping_number_key UNIQUE (view_schema, view_name, number),
   CONSTRAINT dataset_type_mapping_view_fkey FOREIGN KEY (view_schema, view_name)
     REFERENCES tapdb.view_definition (view_schema, view_name) ON UPDATE CASCADE ON DELETE CASCADE,
   CONSTRAINT dataset_type_mapping_calib_level_check CHECK (calib_level BETWEEN 0 AND 4)
@@ -48,4 +50,5 @@ COMMENT ON COLUMN tapdb.dataset_type_mapping.obs_id_fmt IS 'Python format string
 COMMENT ON COLUMN tapdb.dataset_type_mapping.access_url_fmt IS 'Python format string of access_url over the data ID and the dataset UUID.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.obs_publisher_did_fmt IS 'Python format string of obs_publisher_did.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.extra_columns IS 'Further columns of the configuration: name to constant, or to format string and type.';
+COMMENT ON COLUMN tapdb.dataset_type_mapping.number IS 'Number of the dataset type in the kept rows of the view.';
 REVOKE ALL ON TABLE tapdb.dataset_type_mapping FROM PUBLIC;

@@ -32,7 +32,7 @@ __all__ = [
     "view_template",
 ]
 
-VIEWS_OVER_PLAIN = {"table": "ivoa.obscore", "index": "by_index.obscore", "none": "untouched.obscore"}
+VIEWS_OVER_PLAIN = {"table": "ivoa.obscore", "none": "untouched.obscore"}
 """Names of the views over schema ``plain`` by geometry mode."""
 
 VIEW_OVER_LIVE = "embargo.obscore"

@@ -1,0 +1,75 @@
+-- sha256 cf4dcf910d3007a6a92c65388a587aa6e0148c7339efe0b1fc3be467398cf419
+-- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
+-- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
+-- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
+-- row, from a right that was taken away or from an object that was changed is noted, and mended by the next write or by refresh. Errors that
+-- end the transaction in any case (serialization, resources, cancelling) are Butler's as much as ours.
+-- SECURITY DEFINER, since whoever ingests has no rights on tapdb's tables.
+-- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.kept_note, functions/tapdb.mend
+-- drop
+DROP FUNCTION IF EXISTS tapdb.keep();
+-- create
+CREATE FUNCTION tapdb.keep() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
+SET jit = off
+AS $$
+DECLARE
+  job record;
+  task text;
+  settles boolean := false;
+  rows_changed jsonb;
+  rows_gone jsonb;
+BEGIN
+  -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
+  IF TG_OP = 'INSERT' THEN
+    IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
+  ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
+    IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
+  END IF;
+  FOR job IN
+    SELECT k.kept, array_agg(k.statement ORDER BY k.place) AS statements, bool_or(k.settles) AS settles
+    FROM tapdb.keeping k
+    WHERE k.registry_schema = TG_TABLE_SCHEMA AND k.relation = TG_TABLE_NAME AND k.event = TG_OP
+    GROUP BY k.kept ORDER BY min(k.place)
+  LOOP
+    settles := settles OR job.settles;
+    BEGIN
+      FOREACH task IN ARRAY job.statements LOOP
+        EXECUTE task;
+      END LOOP;
+    EXCEPTION
+      WHEN lock_not_available OR data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
+        OR object_not_in_prerequisite_state OR feature_not_supported OR program_limit_exceeded OR internal_error THEN
+      RAISE WARNING 'tapdb could not bring % up to date after % on %.%: %', job.kept, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM
+        USING HINT = 'The next write tries again; tapdb obscore check says what is missing, tapdb obscore refresh makes it again.';
+      IF TG_OP IN ('INSERT', 'UPDATE') THEN
+        SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
+      END IF;
+      IF TG_OP IN ('UPDATE', 'DELETE') THEN
+        SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
+      END IF;
+      INSERT INTO tapdb.kept_note (registry_schema, relation, event, kept, changed, gone, problem)
+      VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, job.kept, rows_changed, rows_gone, SQLERRM);
+    END;
+  END LOOP;
+  IF settles THEN
+    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+      SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
+    END IF;
+    IF TG_OP IN ('UPDATE', 'DELETE') THEN
+      SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
+    END IF;
+    INSERT INTO tapdb.kept_note (registry_schema, relation, event, changed, gone)
+    VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, rows_changed, rows_gone);
+  END IF;
+  IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
+    PERFORM tapdb.mend(TG_TABLE_SCHEMA, 5);
+  END IF;
+  RETURN NULL;
+END
+$$;
+ALTER FUNCTION tapdb.keep() OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.keep() IS 'Trigger function that keeps tables equal to their sources.';
+REVOKE ALL ON FUNCTION tapdb.keep() FROM PUBLIC;

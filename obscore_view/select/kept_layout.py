@@ -1,0 +1,453 @@
+"""Which column of a view is kept where: in a row for each dataset, observation, region or dataset type.
+
+PostgreSQL drives a flat join of narrow tables from any side; it cannot do so with a UNION of joins. What
+depends on the region alone is kept once a region; what depends on all of the data ID but the detector once an
+observation; what the configuration says of a dataset type stands in ``tapdb.dataset_type_mapping``. What
+depends on more than one of them is computed by the view.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from obscore_view.columns import DATASET_ID_COLUMN, ObsCoreColumn, chosen_by, in_type_of, sql_text
+from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
+from obscore_view.select.kept_rows import OBSERVATIONS, butler_table, dataset_type_mapping
+from obscore_view.select.kept_tables import KeptNames, kept_names, region_table
+from obscore_view.select.relations import BranchJoins, Membership, region_element
+from obscore_view.select.row import OUTLINE, dataset_row
+from obscore_view.select.text import ColumnValues
+
+_HIDDEN = "of"
+"""What begins the name of a kept column that no column of the view is equal to."""
+
+
+@dataclass(frozen=True)
+class KeptPlace:
+    """The datasets of one tags table, and what is kept of their observations.
+
+    Attributes
+    ----------
+    place, dataset_types
+        The tags table, and the configured dataset types that may be in it.
+    prefix
+        What begins the keys of the observations; tables with equal observations share them.
+    dimensions
+        Dimensions that are the key of an observation.
+    by_type, by_run
+        Whether dataset types, and RUN collections, have observations of their own.
+    """
+
+    place: DatasetPlace
+    dataset_types: tuple[DatasetTypeMapping, ...]
+    prefix: str
+    dimensions: tuple[str, ...]
+    by_type: bool
+    by_run: bool
+
+    @property
+    def anchor(self) -> str | None:
+        """The element whose records are the observations: these are kept before there is any dataset."""
+        for element in () if self.by_run else OBSERVATIONS:
+            if set(self.dimensions) == {"instrument", element}:
+                return element
+        return None
+
+    def key(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+        """Return the key of an observation, given its dimensions, and ``type`` and ``run`` where they count."""
+        names = (
+            *(("type",) if self.by_type else ()),
+            *(("run",) if self.by_run else ()),
+            *self.dimensions,
+        )
+        return key_text(self.prefix, [columns[name] for name in names])
+
+
+def key_text(prefix: str, parts: Iterable[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+    """Return a key as text: a prefix and values of dimensions, between slashes."""
+    texts: list[Any] = [sa.literal(prefix, sa.Text())]
+    for part in parts:
+        texts += [sa.literal("/", sa.Text()), sa.cast(part, sa.Text())]
+    joined: sa.ColumnElement[Any] = reduce(lambda left, right: left.concat(right), texts)
+    return joined
+
+
+class KeptLayout:
+    """How the columns of a view are distributed over its kept tables.
+
+    Parameters
+    ----------
+    mapping
+        What the view is made from.
+    columns
+        Columns of the view.
+
+    Attributes
+    ----------
+    names
+        Names of the kept tables.
+    dataset, observation, collection, region, stored
+        The kept tables, and the dataset-type mapping, as they are joined in the view.
+    run_collection
+        Butler's table of collections, where a kept row does not say the RUN.
+    """
+
+    def __init__(self, mapping: DatasetMapping, columns: tuple[ObsCoreColumn, ...]) -> None:
+        self.mapping = mapping
+        self.columns = columns
+        self.names: KeptNames = kept_names(mapping)
+        self.dataset = self.names.dataset.alias("d")
+        self.collection = self.names.collection.alias("k")
+        self.observation = sa.table(
+            self.names.observation.name, sa.column("observation", sa.Integer()), schema=self.names.schema
+        ).alias("o")
+        self.region = region_table(mapping.registry).alias("r")
+        self.stored = dataset_type_mapping.alias("m")
+        self.run_collection = butler_table(mapping.registry, "collection").alias("cn")
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Number of each dataset type in kept rows: its place in the configuration."""
+        return {one.name: number for number, one in enumerate(self.mapping.dataset_types, start=1)}
+
+    @property
+    def run(self) -> sa.ColumnElement[Any]:
+        """Name of a dataset's RUN collection."""
+        by_run = self.mapping.config.collection_rule.kind == "run-regex"
+        return self.collection.c.name if by_run else self.run_collection.c.name
+
+    @cached_property
+    def _rows(self) -> list[tuple[DatasetPlace, BranchJoins, dict[str, ColumnValues]]]:
+        """The row of each dataset type in each tags table."""
+        found: dict[str, tuple[DatasetPlace, list[DatasetTypeMapping]]] = {}
+        for one in self.mapping.dataset_types:
+            for place in one.places:
+                found.setdefault(place.tags_table, (place, []))[1].append(one)
+        rows = []
+        for place, types in found.values():
+            given = {"dataset_id": self.dataset.c.dataset_id}
+            if "detector" in place.group.required:
+                given["detector"] = self.dataset.c.detector
+            relations = BranchJoins(self.mapping, place, footprint=self.region, given=given)
+            member = Membership((), self.run, self.stored.c.dataset_type)
+            made = {
+                one.name: dataset_row(self.mapping, one, relations, member, written_constants(one))
+                for one in types
+            }
+            rows.append((place, relations, made))
+        return rows
+
+    def _expressions(self, name: str) -> list[tuple[int, str, sa.ColumnElement[Any]]]:
+        """Return the place, dataset type and expression of a column, in all rows that have it."""
+        return [
+            (number, dataset_type, row[name])
+            for number, (_, _, rows) in enumerate(self._rows)
+            for dataset_type, row in rows.items()
+            if name in row
+        ]
+
+    def _is_constant(self, name: str) -> bool:
+        """Return whether a column says what the configuration says of each dataset type, and nothing else."""
+        constants = {one.name: one.constants for one in self.mapping.dataset_types}
+        if not constants or name not in next(iter(constants.values())):
+            return False
+        written = {one.name: written_constants(one) for one in self.mapping.dataset_types}
+        return all(
+            (name in row) == (name in written[dataset_type])
+            and (name not in row or sql_text(row[name]) == sql_text(written[dataset_type][name]))
+            for _, _, rows in self._rows
+            for dataset_type, row in rows.items()
+        )
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Columns of the view that are kept with each observation."""
+        found = set()
+        for column in self.columns:
+            made = self._expressions(column.name)
+            parts = [self._parts(one) for _, _, one in made]
+            if not any("observation" in one for one in parts) or column.name in {DATASET_ID_COLUMN, OUTLINE}:
+                continue
+            if column.name == "obs_id":
+                if not any("other" in one for one in parts):
+                    found.add(column.name)
+                continue
+            texts: dict[int, set[str]] = {}
+            for place, _, one in made:
+                texts.setdefault(place, set()).add(sql_text(in_type_of(column, one)))
+            complete = all(
+                len(texts.get(number, ())) <= 1 and sum(1 for p, _, _ in made if p == number) in {0, len(rows)}
+                for number, (_, _, rows) in enumerate(self._rows)
+            )
+            if complete and all(one <= {"observation"} for one in parts):
+                found.add(column.name)
+        return frozenset(found)
+
+    def _parts(self, expression: sa.ColumnElement[Any]) -> frozenset[str]:
+        """Return what an expression depends on: observation, detector, type, run, region, other."""
+        return frozenset(
+            self._part(part) if isinstance(part, sa.ColumnClause) else "other"
+            for part in outer_parts(expression)
+        )
+
+    def _part(self, column: sa.ColumnClause[Any]) -> str:
+        table = column.table
+        if table is self.dataset:
+            return "detector" if column.name == "detector" else "other"
+        if table is self.stored:
+            return "type"
+        if table is self.collection or table is self.run_collection:
+            return "run"
+        if table is self.region:
+            return "region"
+        element = getattr(table, "name", "")
+        known = self.mapping.registry.universe.elements.get(element)
+        return "detector" if known is not None and "detector" in known.required else "observation"
+
+    @cached_property
+    def hidden(self) -> dict[str, sa.types.TypeEngine[Any]]:
+        """Kept columns that the view computes others from, with their types."""
+        found: dict[str, sa.types.TypeEngine[Any]] = {}
+        for column in self.columns:
+            if column.name in self.kept:
+                continue
+            for _, _, expression in self._expressions(column.name):
+                for part in self._observed(expression):
+                    found[_hidden_name(part)] = part.type
+        for part in (one for joins in self._record_joins.values() for one in joins.values()):
+            for column in self._observed(part):
+                found[_hidden_name(column)] = column.type
+        return dict(sorted(found.items()))
+
+    def _observed(self, expression: sa.ColumnElement[Any]) -> list[sa.ColumnClause[Any]]:
+        return [
+            part
+            for part in outer_parts(expression)
+            if isinstance(part, sa.ColumnClause) and self._part(part) == "observation"
+        ]
+
+    @cached_property
+    def _record_joins(self) -> dict[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
+        """Butler's tables with records of detectors that the view joins, with what their keys equal."""
+        found: dict[str, tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]] = {}
+        for column in self.columns:
+            if column.name in self.kept:
+                continue
+            for place, _, expression in self._expressions(column.name):
+                for part in outer_parts(expression):
+                    table = getattr(part, "table", None)
+                    if isinstance(part, sa.ColumnClause) and table is not self.dataset:
+                        if self._part(part) == "detector":
+                            joins = self._rows[place][1].watched[table.name]
+                            found[table.name] = (table, joins)
+        return dict(found.values())
+
+    @cached_property
+    def places(self) -> tuple[KeptPlace, ...]:
+        """The tags tables, with what is kept of the observations in them."""
+        found: list[KeptPlace] = []
+        prefixes: dict[object, str] = {}
+        for place, relations, rows in self._rows:
+            required = place.group.required
+            types = tuple(one for one in self.mapping.dataset_types if one.name in rows)
+            ids = [row["obs_id"] for row in rows.values() if "obs_id" in row and "obs_id" in self.kept]
+            by_detector = any("detector" in self._parts(one) for one in ids)
+            by_type = len({sql_text(one) for one in ids}) > 1 or any("type" in self._parts(one) for one in ids)
+            by_type = by_type or bool(ids) and len(ids) < len(rows)
+            by_run = any("run" in self._parts(one) for one in ids)
+            dimensions = tuple(name for name in required if name != "detector" or by_detector)
+            _, values = self.observed_values(place, types)
+            texts = tuple(sql_text(one) for one in values.values())
+            numbers = tuple(self.numbers[one.name] for one in types) if by_type else ()
+            prefix = prefixes.setdefault((dimensions, texts, numbers, by_run), str(len(prefixes) + 1))
+            found.append(KeptPlace(place, types, prefix, dimensions, by_type, by_run))
+        return tuple(found)
+
+    def observed_values(
+        self,
+        place: DatasetPlace,
+        dataset_types: tuple[DatasetTypeMapping, ...],
+        tags: sa.FromClause | None = None,
+    ) -> tuple[BranchJoins, dict[str, sa.ColumnElement[Any]]]:
+        """Return the kept columns of observations as expressions, and Butler's tables joined that they take.
+
+        Parameters
+        ----------
+        place, dataset_types
+            Where the datasets are.
+        tags
+            Relation with the columns of the tags table, in its place.
+        """
+        relations = BranchJoins(self.mapping, place, tags=tags, footprint=self.region)
+        member = Membership((), self.run, self.stored.c.dataset_type)
+        rows = {
+            one.name: dataset_row(self.mapping, one, relations, member, written_constants(one))
+            for one in dataset_types
+        }
+        values: dict[str, sa.ColumnElement[Any]] = {}
+        for column in self.columns:
+            if column.name in self.kept:
+                made = {name: in_type_of(column, row.get(column.name)) for name, row in rows.items()}
+                values[column.name] = chosen_by(self.stored.c.dataset_type, made)
+        expressions = [one for row in rows.values() for one in row.values()]
+        expressions += [one for joined in relations.watched.values() for one in joined.values()]
+        seen = {_hidden_name(part): part for one in expressions for part in self._observed(one)}
+        for name, kind in self.hidden.items():
+            value = seen.get(name)
+            values[name] = sa.cast(sa.null() if value is None else value, kind)
+        return relations, values
+
+    @cached_property
+    def kept_observation(self) -> sa.TableClause:
+        """The kept table of observations with all its columns."""
+        types = {one.name: one.sql_type for one in self.columns if one.name in self.kept}
+        return sa.table(
+            self.names.observation.name,
+            sa.column("observation", sa.Integer()),
+            sa.column("key", sa.Text()),
+            *(sa.column(name, kind) for name, kind in (types | self.hidden).items()),
+            schema=self.names.schema,
+        )
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Kept columns of observations that have an index: ``obs_id``, and whole numbers such as the visit."""
+        return tuple(
+            one.name
+            for one in self.columns
+            if one.name in self.kept
+            and (one.name == "obs_id" or (isinstance(one.sql_type, sa.BigInteger) and not one.std))
+        )
+
+    def expression(self, column: ObsCoreColumn) -> sa.ColumnElement[Any]:
+        """Return a column of the view over the kept tables; `OUTLINE` stands for ``s_region``."""
+        name = column.name
+        if name == "t_min" and name in self.kept:
+            return in_type_of(column, self.dataset.c.t_min)
+        if name in self.kept:
+            return sa.column(name, column.sql_type, _selectable=self.observation)
+        if self._is_constant(name):
+            different = len({one.constants[name] for one in self.mapping.dataset_types}) > 1
+            if different:
+                return in_type_of(column, self.stored.c[name])
+        over = self._moves
+        made = {
+            self.numbers[dataset_type]: in_type_of(column, moved(expression, over))
+            for _, dataset_type, expression in self._expressions(name)
+        }
+        absent = in_type_of(column, None)
+        texts = {sql_text(one) for one in made.values()}
+        if texts == {sql_text(in_type_of(column, self.dataset.c.detector))}:
+            # Without detector it is NULL by itself.
+            return in_type_of(column, self.dataset.c.detector)
+        return chosen_by(
+            self.dataset.c.type, {number: made.get(number, absent) for number in self.numbers.values()}
+        )
+
+    @cached_property
+    def _moves(self) -> dict[Any, sa.ColumnElement[Any]]:
+        """Columns of Butler's tables in the rows, and the kept columns that are equal to them."""
+        found: dict[Any, sa.ColumnElement[Any]] = {}
+        records = {record.name: record for record in self._record_joins}
+        for _, relations, rows in self._rows:
+            expressions = [one for row in rows.values() for one in row.values()]
+            expressions += [one for joined in relations.watched.values() for one in joined.values()]
+            for expression in expressions:
+                for part in outer_parts(expression):
+                    if isinstance(part, sa.Select):
+                        continue
+                    name = _hidden_name(part)
+                    record = records.get(getattr(part.table, "name", ""))
+                    if record is not None and part.table is not record:
+                        found[part] = record.c[part.name]
+                    elif self._part(part) == "observation" and name in self.hidden:
+                        found[part] = sa.column(name, part.type, _selectable=self.observation)
+        return found
+
+    def view_source(self) -> sa.FromClause:
+        """Return the kept tables, joined as the view joins them."""
+        config, registry = self.mapping.config, self.mapping.registry
+        d, m = self.dataset, self.stored
+        source: sa.FromClause = d.outerjoin(
+            m,
+            sa.and_(
+                m.c.view_schema == config.view_schema,
+                m.c.view_name == config.view_name,
+                m.c.number == d.c.type,
+            ),
+        )
+        source = source.outerjoin(self.observation, self.observation.c.observation == d.c.observation)
+        source = source.outerjoin(self.region, self.region.c.region == d.c.region)
+        for record, keys in self._record_joins.items():
+            pairs = [record.c[name] == moved(one, self._moves) for name, one in keys.items()]
+            source = source.outerjoin(record, sa.and_(*pairs))
+        rule = config.collection_rule.kind
+        uses_run = any(
+            "run" in self._parts(one) for column in self.columns for _, _, one in self._expressions(column.name)
+        )
+        if rule == "find-first":
+            source = source.join(self.collection, self.collection.c.collection == d.c.collection)
+        elif rule == "run-regex" and uses_run:
+            source = source.outerjoin(self.collection, self.collection.c.collection == d.c.collection)
+        if rule != "run-regex" and uses_run:
+            keys = registry.collection_key
+            of = butler_table(registry, "dataset").alias("ds")
+            source = source.outerjoin(of, of.c.id == d.c.dataset_id)
+            source = source.outerjoin(self.run_collection, self.run_collection.c[keys.column] == of.c[keys.run_column])
+        return source
+
+    def view_conditions(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Return which kept rows the view shows: all, or of each data ID the first that is searched."""
+        if self.mapping.config.collection_rule.kind != "find-first":
+            return ()
+        d, k = self.dataset, self.collection
+        other, rank = self.names.dataset.alias("d0"), self.names.collection.alias("k0")
+        earlier = (
+            sa.exists()
+            .select_from(other.join(rank, rank.c.collection == other.c.collection))
+            .where(other.c.data_id == d.c.data_id, rank.c.rank < k.c.rank)
+        )
+        return (k.c.rank.is_not(None), ~earlier)
+
+
+def written_constants(dataset_type: DatasetTypeMapping) -> ColumnValues:
+    """Return the constants of a dataset type, written as literals."""
+    return {
+        name: sa.literal(value) for name, value in dataset_type.constants.items() if value is not None
+    }
+
+
+def outer_parts(expression: sa.ColumnElement[Any]) -> Iterator[sa.ColumnClause[Any] | sa.Select[Any]]:
+    """Yield the columns in an expression, and the SELECTs; what is in these is not looked at."""
+    for part in (expression,) if isinstance(expression, sa.ColumnClause) else expression.get_children():
+        if isinstance(part, sa.Select) or (isinstance(part, sa.ColumnClause) and part.table is not None):
+            yield part
+        elif not isinstance(part, sa.ColumnClause):
+            yield from outer_parts(cast("Any", part))
+
+
+def moved(expression: sa.ColumnElement[Any], over: Mapping[Any, sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+    """Return an expression over other columns in the place of some."""
+    if not any(part in over for part in outer_parts(expression)):
+        return expression
+
+    def replace(part: Any, **_: Any) -> Any:
+        return over.get(part) if isinstance(part, sa.ColumnClause) else None
+
+    # SQLAlchemy's type for the function is one that no function can have.
+    result: sa.ColumnElement[Any] = cast("Any", visitors.replacement_traverse)(expression, {}, replace)
+    return result
+
+
+def _hidden_name(column: sa.ColumnClause[Any]) -> str:
+    table = getattr(column.table, "name", "")
+    return f"{_HIDDEN}_{table}_{column.name}"[:63]
+
+
+def element_of(place: DatasetPlace) -> str | None:
+    """Return the element whose regions the datasets of a tags table have."""
+    return region_element(place.group)

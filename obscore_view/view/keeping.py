@@ -1,0 +1,530 @@
+"""What keeps the kept tables equal to their sources: statements for each event of each of Butler's tables.
+
+The statements stand in ``tapdb.keeping``. Those of an event see its rows as the relations ``changed`` (new)
+and ``gone`` (old); each may be run twice.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from obscore_view.registry.snapshot import Registry
+from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
+from obscore_view.select.kept_rows import footprint_key
+from obscore_view.select.kept_sources import (
+    observed_column,
+    region_prefix,
+    restricted_tables,
+    watch_column,
+)
+from obscore_view.select.kept_tables import SCHEMA, region_source, region_table
+
+EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
+"""What a trigger on one of Butler's tables answers to."""
+
+_BOTH = "(SELECT {columns} FROM changed UNION SELECT {columns} FROM gone)"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A statement that is run after an event.
+
+    Attributes
+    ----------
+    relation, event
+        Table of Butler's, and what happens to it.
+    kept
+        Which kept tables it concerns: the base of their names.
+    statement
+        The statement.
+    settles
+        Whether it has to be run again once all transactions are over that were open at its end: they may
+        have added rows that it could not see.
+    """
+
+    relation: str
+    event: str
+    kept: str
+    statement: sql.Composable
+    settles: bool = False
+
+
+def region_steps(registry: Registry, element: str) -> Iterator[Step]:
+    """Yield what keeps the regions of an element."""
+    table = region_table(registry)
+    kept, source = sql.Identifier(SCHEMA, table.name), sql.Identifier(SCHEMA, region_source(registry, element))
+    names = footprint_key(registry, element)
+    values = [one.name for one in table.c if one.name != "region"]
+    same = {alias: _equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
+    key = _key(region_prefix(element)[:-1], [sql.Identifier("g", one) for one in names])
+    insert = sql.SQL(
+        "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s JOIN changed c ON {same} "
+        "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = s.key)"
+    ).format(
+        kept=kept, source=source, same=same["c"], values=_list(values), from_s=_list(values, "s")
+    )
+    update = sql.SQL(
+        "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
+    ).format(kept=kept, source=source, same=same["c"], set=_assigned(values, "s", values))
+    lost = sql.SQL(
+        "DELETE FROM {kept} r USING gone g WHERE r.key = {key} "
+        "AND NOT EXISTS (SELECT FROM {source} s WHERE {same})"
+    ).format(kept=kept, source=source, key=key, same=same["g"])
+    delete = sql.SQL("DELETE FROM {kept} r USING gone g WHERE r.key = {key}").format(kept=kept, key=key)
+    clear = sql.SQL("DELETE FROM {kept} WHERE key LIKE {prefix}").format(
+        kept=kept, prefix=sql.Literal(f"{region_prefix(element)}%")
+    )
+    for event, statements in {
+        "INSERT": (insert,),
+        "UPDATE": (update, lost, insert),
+        "DELETE": (delete,),
+        "TRUNCATE": (clear,),
+    }.items():
+        yield from (Step(element, event, table.name, one) for one in statements)
+
+
+class ViewSteps:
+    """What keeps the tables of one view.
+
+    Parameters
+    ----------
+    layout
+        How the view's columns are distributed over its kept tables.
+    """
+
+    def __init__(self, layout: KeptLayout) -> None:
+        self._layout = layout
+        self._registry = layout.mapping.registry
+        self._names = layout.names
+        self._base = layout.names.base
+        self._dataset = sql.Identifier(SCHEMA, layout.names.dataset.name)
+        self._observation = sql.Identifier(SCHEMA, layout.names.observation.name)
+        self._collection = sql.Identifier(SCHEMA, layout.names.collection.name)
+        self._kept_columns = [one.name for one in layout.names.dataset.c]
+        self._observed = [
+            one.name for one in layout.kept_observation.c if one.name not in {"observation", "key"}
+        ]
+        keys = self._registry.collection_key
+        self._tags_column, self._collection_key = keys.tags_column, keys.column
+
+    def steps(self) -> Iterator[Step]:
+        """Yield all, in the order in which they are to be run."""
+        yield from self._of_collections()
+        for place in self._layout.places:
+            yield from self._of_tags(place)
+        seen: set[tuple[str, bool]] = set()
+        for place in self._layout.places:
+            if place.anchor is not None and place.prefix not in {prefix for prefix, _ in seen}:
+                seen.add((place.prefix, True))
+                yield from self._of_anchor(place)
+        for place in self._layout.places:
+            yield from self._of_records(place)
+        for place in self._layout.places:
+            yield from self._of_regions(place)
+
+    def fill(self) -> Iterator[sql.Composable]:
+        """Yield the statements that fill the empty tables of the view, once the regions are there."""
+        yield sql.SQL(
+            "INSERT INTO {table} (key, name, rank, is_loaded) SELECT key, name, rank, true FROM {source}"
+        ).format(table=self._collection, source=self._source("collection"))
+        anchors: set[str] = set()
+        for place in self._layout.places:
+            of = f"{place.prefix}_{place.anchor}"
+            if place.anchor is None or of in anchors:
+                continue
+            anchors.add(of)
+            yield sql.SQL("INSERT INTO {table} (key{columns}) SELECT key{columns} FROM {source}").format(
+                table=self._observation, columns=_more(self._observed), source=self._source(of)
+            )
+        yield sql.SQL("ANALYZE {}").format(self._observation)
+        for place in self._layout.places:
+            yield from self.load(place, sql.SQL("true"), sql.SQL(""))
+
+    def load(self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable) -> tuple[sql.Composable, ...]:
+        """Return the statements that add the datasets of a tags table that meet a condition.
+
+        Parameters
+        ----------
+        place
+            The tags table.
+        condition
+            Condition on the source ``s`` and on ``c``.
+        rows
+            What ``c`` is: a relation, or nothing.
+        """
+        source = self._source(place.place.tags_table)
+        wanted = sql.SQL("{source} s{rows} WHERE {condition} AND s.is_wanted").format(
+            source=source, rows=rows, condition=condition
+        )
+        observed = [observed_column(one) for one in self._observed]
+        return (
+            sql.SQL(
+                "INSERT INTO {table} (key, {columns}) SELECT DISTINCT ON (s.key) s.key, {values} FROM {wanted} "
+                "AND s.observation IS NULL ORDER BY s.key"
+            ).format(
+                table=self._observation,
+                columns=_list(self._observed),
+                values=_list(observed, "s"),
+                wanted=wanted,
+            )
+            if self._observed
+            else sql.SQL(
+                "INSERT INTO {table} (key) SELECT DISTINCT s.key FROM {wanted} AND s.observation IS NULL"
+            ).format(table=self._observation, wanted=wanted),
+            sql.SQL("INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING").format(
+                table=self._dataset,
+                columns=_list(self._kept_columns),
+                values=_list(self._kept_columns, "s"),
+                wanted=wanted,
+            ),
+        )
+
+    def _source(self, of: str) -> sql.Composable:
+        return sql.Identifier(SCHEMA, self._names.source(of))
+
+    def _step(self, relation: str, event: str, statement: sql.Composable, *, settles: bool = False) -> Step:
+        return Step(relation, event, self._base, statement, settles)
+
+    def _of_tags(self, place: KeptPlace) -> Iterator[Step]:
+        tags = place.place.tags_table
+        condition = sql.SQL("s.dataset_id = c.dataset_id AND s.collection_key = c.{column}").format(
+            column=sql.Identifier(self._tags_column)
+        )
+        loads = self.load(place, condition, sql.SQL(", changed c"))
+        delete = sql.SQL(
+            "DELETE FROM {dataset} d USING gone g, {collection} k "
+            "WHERE d.dataset_id = g.dataset_id AND k.collection = d.collection AND k.key = g.{column}"
+        ).format(
+            dataset=self._dataset, collection=self._collection, column=sql.Identifier(self._tags_column)
+        )
+        absent = sql.SQL(" AND ").join(
+            sql.SQL("NOT EXISTS (SELECT FROM {} t WHERE t.dataset_id = d.dataset_id)").format(
+                sql.Identifier(self._registry.schema, one.place.tags_table)
+            )
+            for one in self._layout.places
+        )
+        clear = sql.SQL("DELETE FROM {} d WHERE {}").format(self._dataset, absent)
+        for event, statements in {
+            "INSERT": loads,
+            "UPDATE": (delete, *loads),
+            "DELETE": (delete,),
+            "TRUNCATE": (clear,),
+        }.items():
+            yield from (self._step(tags, event, one) for one in statements)
+
+    def _of_anchor(self, place: KeptPlace) -> Iterator[Step]:
+        element = str(place.anchor)
+        source, columns = self._source(f"{place.prefix}_{element}"), ("instrument", "id")
+        mine = [watch_column(element, one) for one in columns]
+        changed = sql.SQL("{} s JOIN changed c ON {}").format(source, _equal("s", mine, "c", columns))
+        insert = sql.SQL(
+            "INSERT INTO {table} (key{columns}) SELECT s.key{values} FROM {changed} "
+            "WHERE NOT EXISTS (SELECT FROM {table} o WHERE o.key = s.key)"
+        ).format(
+            table=self._observation,
+            columns=_more(self._observed),
+            values=_more(self._observed, "s"),
+            changed=changed,
+        )
+        keys = sql.SQL(", ").join(self._keys_of(place, "g", {"instrument": "instrument", element: "id"}))
+        delete = sql.SQL("DELETE FROM {} o USING gone g WHERE o.key IN ({})").format(self._observation, keys)
+        renamed = sql.SQL(
+            "DELETE FROM {} o USING gone g WHERE o.key IN ({}) AND NOT EXISTS (SELECT FROM {} r WHERE {})"
+        ).format(
+            self._observation,
+            keys,
+            sql.Identifier(self._registry.schema, element),
+            _equal("r", columns, "g", columns),
+        )
+        yield self._step(element, "INSERT", insert)
+        for statement in (*self._observed_again(changed), renamed, insert):
+            yield self._step(element, "UPDATE", statement, settles=True)
+        yield self._step(element, "DELETE", delete)
+        prefix = sql.Literal(f"{place.prefix}/%")
+        clear = sql.SQL("DELETE FROM {} WHERE key LIKE {}").format(self._observation, prefix)
+        yield self._step(element, "TRUNCATE", clear)
+
+    def _of_records(self, place: KeptPlace) -> Iterator[Step]:
+        """Yield what follows changes of records that kept values or restrictions are taken of."""
+        relations, _ = self._layout.observed_values(place.place, place.dataset_types)
+        restricted = any(one.constraints for one in place.dataset_types)
+        watched = dict(relations.watched)
+        tags = self._source(place.place.tags_table)
+        if restricted:
+            watched |= restricted_tables(self._layout, place)
+        if place.by_run:
+            same = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
+            for statement in self._observed_again(self._first_datasets(tags, same)):
+                yield self._step("collection", "UPDATE", statement, settles=True)
+        for table, keys in watched.items():
+            columns = tuple(keys)
+            mine = [watch_column(table, one) for one in columns]
+            same = _equal("s", mine, "c", columns)
+            if table not in {place.anchor, "dataset"} and table in relations.watched:
+                if place.anchor is not None:
+                    source = self._source(f"{place.prefix}_{place.anchor}")
+                    rows = sql.SQL("{} s JOIN changed c ON {}").format(source, same)
+                    statements = self._observed_again(rows)
+                else:
+                    rows = self._first_datasets(tags, same)
+                    statements = self._observed_again(rows)
+                for statement in statements:
+                    yield self._step(table, "UPDATE", statement, settles=True)
+            if restricted:
+                unwanted = sql.SQL(
+                    "DELETE FROM {} d USING {} s, changed c WHERE {} AND NOT s.is_wanted "
+                    "AND d.dataset_id = s.dataset_id AND d.collection = s.collection"
+                ).format(self._dataset, tags, same)
+                for statement in (unwanted, *self.load(place, same, sql.SQL(", changed c"))):
+                    yield self._step(table, "UPDATE", statement, settles=True)
+
+    def _first_datasets(self, source: sql.Composable, same: sql.Composable) -> sql.Composable:
+        """Return the observations of the datasets in a source that meet a condition, each once, as ``s``."""
+        observed = [
+            sql.SQL("s.{} AS {}").format(sql.Identifier(observed_column(one)), sql.Identifier(one))
+            for one in self._observed
+        ]
+        return sql.SQL(
+            "(SELECT DISTINCT ON (s.key) {columns} FROM {source} s JOIN changed c ON {same} ORDER BY s.key) s"
+        ).format(columns=sql.SQL(", ").join([sql.SQL("s.key"), *observed]), source=source, same=same)
+
+    def _observed_again(self, rows: sql.Composable) -> tuple[sql.Composable, ...]:
+        """Return the statements that bring observations up to date that are the rows ``s`` of a relation."""
+        if not self._observed:
+            return ()
+        update = sql.SQL(
+            "UPDATE {table} o SET {set} FROM {rows} WHERE o.key = s.key "
+            "AND ({mine}) IS DISTINCT FROM ({theirs})"
+        )
+        statements: list[sql.Composable] = [
+            update.format(
+                table=self._observation,
+                set=_assigned(self._observed, "s", self._observed),
+                rows=rows,
+                mine=_list(self._observed, "o"),
+                theirs=_list(self._observed, "s"),
+            )
+        ]
+        if "t_min" in self._observed:
+            statements.append(
+                sql.SQL(
+                    "UPDATE {dataset} d SET t_min = o.t_min FROM {rows}, {observation} o WHERE o.key = s.key "
+                    "AND d.observation = o.observation AND d.t_min IS DISTINCT FROM o.t_min"
+                ).format(dataset=self._dataset, rows=rows, observation=self._observation)
+            )
+        return tuple(statements)
+
+    def _of_regions(self, place: KeptPlace) -> Iterator[Step]:
+        element = element_of(place.place)
+        if element is None:
+            return
+        names = footprint_key(self._registry, element)
+        dimensions = self._registry.universe.elements[element].required
+        columns = dict(zip(dimensions, names, strict=True))
+        for event, rows in _rows_of(names).items():
+            found = self._datasets_at(place, element, columns, rows)
+            yield self._step(element, event, self._located_again(place, found), settles=True)
+        if "exposure" in place.place.group.dimensions and "visit_definition" in self._registry.columns:
+            for event, rows in _rows_of(("instrument", "exposure")).items():
+                exposures = {"instrument": "instrument", "exposure": "exposure"}
+                found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
+                yield self._step(
+                    "visit_definition", event, self._located_again(place, found), settles=True
+                )
+
+    def _datasets_at(
+        self, place: KeptPlace, element: str, columns: dict[str, str], rows: sql.Composable
+    ) -> sql.Composable:
+        """Return the SELECT of the datasets with a region whose record changes."""
+        detector = columns.get("detector")
+        if "exposure" in place.place.group.dimensions:
+            definition = sql.Identifier(self._registry.schema, "visit_definition")
+            source = sql.SQL(
+                "{rows} c JOIN {definition} e ON e.instrument = c.instrument AND e.visit = c.{visit}"
+            ).format(rows=rows, definition=definition, visit=sql.Identifier(columns["visit"]))
+            return self._datasets_of(
+                place, source, "e", {"instrument": "instrument", "exposure": "exposure"}, detector
+            )
+        if set(place.dimensions) <= columns.keys() and not place.by_run:
+            return self._datasets_of(place, sql.SQL("{} c").format(rows), "c", columns, detector)
+        same = _equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
+        return sql.SQL("SELECT s.dataset_id, s.collection FROM {} s JOIN {} c ON {}").format(
+            self._source(place.place.tags_table), rows, same
+        )
+
+    def _datasets_of(
+        self,
+        place: KeptPlace,
+        source: sql.Composable,
+        alias: str,
+        columns: dict[str, str],
+        detector: str | None,
+    ) -> sql.Composable:
+        """Return the SELECT of the datasets of observations that columns of a source name."""
+        if place.by_run or not set(place.dimensions) <= columns.keys():
+            # The key has more in it, such as the detector: all datasets of the exposure are looked at.
+            same = _equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
+            return sql.SQL("SELECT s.dataset_id, s.collection FROM {} s JOIN {} ON {}").format(
+                self._source(place.place.tags_table), source, same
+            )
+        keys = sql.SQL(", ").join(self._keys_of(place, alias, columns))
+        narrowed = sql.SQL("")
+        if detector is not None and "detector" in place.place.group.required:
+            narrowed = sql.SQL(" AND d.detector = c.{}").format(sql.Identifier(detector))
+        return sql.SQL(
+            "SELECT d.dataset_id, d.collection FROM {source} "
+            "JOIN {observation} o ON o.key IN ({keys}) JOIN {dataset} d ON d.observation = o.observation{narrowed}"
+        ).format(
+            source=source,
+            observation=self._observation,
+            keys=keys,
+            dataset=self._dataset,
+            narrowed=narrowed,
+        )
+
+    def _located_again(self, place: KeptPlace, found: sql.Composable) -> sql.Composable:
+        return sql.SQL(
+            "UPDATE {dataset} d SET region = s.region FROM (SELECT DISTINCT f.* FROM ({found}) f) x "
+            "JOIN {source} s ON s.dataset_id = x.dataset_id AND s.collection = x.collection "
+            "WHERE d.dataset_id = x.dataset_id AND d.collection = x.collection "
+            "AND d.region IS DISTINCT FROM s.region"
+        ).format(dataset=self._dataset, found=found, source=self._source(place.place.tags_table))
+
+    def _of_collections(self) -> Iterator[Step]:
+        """Yield what follows changes of the collections that the view looks into."""
+        kind = self._layout.mapping.config.collection_rule.kind
+        key = sql.Identifier(self._collection_key)
+        source = self._source("collection")
+        scopes = {
+            "INSERT": sql.SQL("(SELECT {0} FROM changed)").format(key),
+            "UPDATE": sql.SQL("(SELECT {0} FROM changed UNION SELECT {0} FROM gone)").format(key),
+            "DELETE": sql.SQL("(SELECT {0} FROM gone)").format(key),
+        }
+        first_counts = kind == "find-first"
+        for event in EVENTS:
+            scope = sql.SQL("true")
+            if event in scopes and not first_counts:
+                scope = sql.SQL("k.key IN {}").format(scopes[event])
+            # There is nothing yet in a collection that is registered.
+            for statement in self.look_again(source, scope, has_datasets=event != "INSERT"):
+                yield self._step("collection", event, statement, settles=event != "INSERT")
+            if first_counts:
+                for statement in self.look_again(source, scope, has_datasets=True):
+                    yield self._step("collection_chain", event, statement, settles=True)
+        for place in self._layout.places:
+            tags = sql.Identifier(self._registry.schema, place.place.tags_table)
+            lost = sql.SQL(
+                "DELETE FROM {} d USING {} t, gone g WHERE t.dataset_type_id = g.id AND d.dataset_id = t.dataset_id"
+            ).format(self._dataset, tags)
+            loads = self.load(place, sql.SQL("s.dataset_type_id = c.id"), sql.SQL(", changed c"))
+            for statement in (lost, *loads):
+                yield self._step("dataset_type", "UPDATE", statement, settles=True)
+
+    def look_again(
+        self, source: sql.Composable, scope: sql.Composable, *, has_datasets: bool
+    ) -> Iterator[sql.Composable]:
+        """Yield the statements that look into the collections that there are now.
+
+        Parameters
+        ----------
+        source
+            What the collections are to be.
+        scope
+            Condition on those, ``k``, that may have changed.
+        has_datasets
+            Whether there may be datasets in them.
+        """
+        table, first = self._collection, self._layout.mapping.config.collection_rule.kind == "find-first"
+        parameters = {"table": table, "source": source, "scope": scope}
+        yield sql.SQL(
+            "UPDATE {table} k SET name = s.name, rank = s.rank FROM {source} s WHERE k.key = s.key AND {scope} "
+            "AND (k.name, k.rank) IS DISTINCT FROM (s.name, s.rank)"
+        ).format(**parameters)
+        if first:
+            # Rows of a collection that is looked into no more stay until the view is refreshed: Butler
+            # changes a chain by taking all members out and putting them back.
+            yield sql.SQL(
+                "UPDATE {table} k SET rank = NULL WHERE rank IS NOT NULL AND {scope} "
+                "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key)"
+            ).format(**parameters)
+        elif has_datasets:
+            for place in self._layout.places:
+                yield sql.SQL(
+                    "DELETE FROM {dataset} d USING {table} k, {tags} t WHERE {scope} "
+                    "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key) AND t.{column} = k.key "
+                    "AND d.dataset_id = t.dataset_id AND d.collection = k.collection"
+                ).format(
+                    **parameters,
+                    dataset=self._dataset,
+                    tags=sql.Identifier(self._registry.schema, place.place.tags_table),
+                    column=sql.Identifier(self._tags_column),
+                )
+            yield sql.SQL(
+                "DELETE FROM {table} k WHERE {scope} "
+                "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key)"
+            ).format(**parameters)
+        yield sql.SQL(
+            "INSERT INTO {table} (key, name, rank, is_loaded) "
+            "SELECT k.key, k.name, k.rank, {loaded} FROM {source} k "
+            "WHERE {scope} AND NOT EXISTS (SELECT FROM {table} s WHERE s.key = k.key)"
+        ).format(**parameters, loaded=sql.Literal(not has_datasets))
+        if not has_datasets:
+            return
+        for place in self._layout.places:
+            condition = sql.SQL("s.collection = c.collection AND NOT c.is_loaded")
+            yield from self.load(place, condition, sql.SQL(", {} c").format(table))
+        yield sql.SQL("UPDATE {} SET is_loaded = true WHERE NOT is_loaded").format(table)
+
+    def _keys_of(self, place: KeptPlace, alias: str, columns: dict[str, str]) -> list[sql.Composable]:
+        """Return the keys of observations, given the columns of a relation that are their dimensions."""
+        parts = [sql.Identifier(alias, columns[one]) for one in place.dimensions]
+        if not place.by_type:
+            return [_key(place.prefix, parts)]
+        numbers = [self._layout.numbers[one.name] for one in place.dataset_types]
+        return [_key(place.prefix, [sql.Literal(number), *parts]) for number in numbers]
+
+
+def _rows_of(columns: Sequence[str]) -> dict[str, sql.Composable]:
+    """Return the relation with the key columns of the rows that an event concerns, by event."""
+    listed = _list(columns)
+    return {
+        "INSERT": sql.SQL("changed"),
+        "UPDATE": sql.SQL(_BOTH).format(columns=listed),
+        "DELETE": sql.SQL("gone"),
+    }
+
+
+def _key(prefix: str, parts: Iterable[sql.Composable]) -> sql.Composable:
+    texts = [sql.SQL("{}::text").format(part) for part in parts]
+    return sql.SQL(" || '/' || ").join([sql.Literal(prefix), *texts])
+
+
+def _equal(one: str, mine: Sequence[str], other: str, theirs: Sequence[str]) -> sql.Composable:
+    pairs = zip(mine, theirs, strict=True)
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(one, left), sql.Identifier(other, right))
+        for left, right in pairs
+    )
+
+
+def _list(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.Identifier(column) if alias is None else sql.Identifier(alias, column) for column in columns
+    )
+
+
+def _more(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
+    return sql.SQL("").join(
+        sql.SQL(", {}").format(
+            sql.Identifier(column) if alias is None else sql.Identifier(alias, column)
+        )
+        for column in columns
+    )
+
+
+def _assigned(columns: Sequence[str], alias: str, theirs: Sequence[str]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Identifier(alias, other))
+        for column, other in zip(columns, theirs, strict=True)
+    )
