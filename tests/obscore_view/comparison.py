@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+
+from obscore_view.select.kept_sources import comparisons
+from obscore_view.view.changes import plan_view
+from obscore_view.view.make import stored_config
+from obscore_view.view.objects import kept_layout
+from obscore_view.view.store import read_stored_views
 
 __all__ = [
     "ID",
@@ -83,27 +90,21 @@ def polygon_differences(connection: sa.Connection, expected: str, found: str) ->
 
 
 def kept_differences(connection: sa.Connection) -> dict[str, int]:
-    """Return how many rows kept tables and their sources have alone, by table; {} if all are equal."""
-    stored = connection.execute(
-        sa.text(
-            "SELECT DISTINCT t.value ->> 0, t.value ->> 1 FROM tapdb.view_definition d, "
-            "jsonb_array_elements(d.fingerprint -> 'objects' -> 'tables') AS t"
-        )
-    ).all()
-    assert stored, "there is no kept table at all"
-    found = {}
-    for schema, name in stored:
-        table, source = (_all_columns(connection, schema, each) for each in (name, f"{name}_source"))
-        # Polygons cannot be sorted or hashed, and their text has fewer digits than they have.
-        plain = [column.name for column in table.c if column.name not in SPHERE_COLUMNS]
-        rows = [sa.select(*(each.c[one] for one in plain)) for each in (table, source)]
-        alone = [sa.except_all(*rows), sa.except_all(*reversed(rows))]
-        counts = [sa.select(sa.func.count()).select_from(one.subquery()) for one in alone]
-        if len(plain) < len(table.c):
-            counts.append(_other_polygons(connection, table, source))
-        if count := sum(connection.scalar(one) or 0 for one in counts):
-            found[name] = count
-    return found
+    """Return how many rows kept tables and their sources have alone, by table; {} if all are equal.
+
+    What triggers have noted as failed counts too.
+    """
+    views = [one for one in read_stored_views(connection) if one.objects.tables]
+    assert views, "there is no kept table at all"
+    found: Counter[str] = Counter()
+    for view in views:
+        mapping = plan_view(connection, stored_config(view), registry_schema=view.registry_schema)
+        for comparison in comparisons(kept_layout(mapping)):
+            for _, query in comparison.queries():
+                found[comparison.table_name] += connection.scalar(query) or 0
+    failed = sa.text("SELECT count(*) FROM tapdb.kept_note WHERE problem IS NOT NULL")
+    found["kept_note"] += connection.scalar(failed) or 0
+    return dict(+found)
 
 
 def view_differences(connection: sa.Connection, views: Iterable[str]) -> list[str]:
@@ -116,25 +117,6 @@ def view_differences(connection: sa.Connection, views: Iterable[str]) -> list[st
         said += [f"{other}: {line}" for line in differences(expected, found)]
         said += [f"{other}: {one} polygon" for one in polygon_differences(connection, first, other)]
     return said
-
-
-def _all_columns(connection: sa.Connection, schema: str, name: str) -> sa.TableClause:
-    listed = sa.text(
-        "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:name AS regclass) AND attnum > 0"
-    )
-    names = connection.scalars(listed, {"name": f'{schema}."{name}"'}).all()
-    return sa.table(name, *map(sa.column, names), schema=schema)
-
-
-def _other_polygons(
-    connection: sa.Connection, table: sa.TableClause, source: sa.TableClause
-) -> sa.Select[int]:
-    """Return the query that counts polygons that pg_sphere does not take for equal."""
-    key = sa.inspect(connection).get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]
-    one, other = table.c.pgs_region, source.c.pgs_region
-    differ = sa.or_(one.is_(None) != other.is_(None), sa.not_(one.op("=")(other)))
-    same = [table.c[name] == source.c[name] for name in key]
-    return sa.select(sa.func.count()).select_from(table.join(source, sa.and_(*same))).where(differ)
 
 
 def _relation(name: str) -> sa.TableClause:

@@ -201,8 +201,10 @@ def test_a_truncated_table_empties_what_is_kept_of_it(world: World) -> None:
 def test_a_kept_table_that_is_wrong_is_noticed(world: World) -> None:
     """A negative control of the comparison that the other tests rely on."""
     with world.engine.begin() as writer:
-        writer.execute(sa.text("UPDATE tapdb.ivoa_obscore_visit SET target_name = 'wrong' WHERE id % 10 = 1"))
-        writer.execute(sa.text("DELETE FROM tapdb.plain_patch_footprint WHERE id = 0"))
+        wrong = "UPDATE tapdb.ivoa_obscore_observation SET target_name = 'wrong' WHERE observation % 10 = 1"
+        writer.execute(sa.text(wrong))
+        writer.execute(sa.text("DELETE FROM tapdb.plain_region WHERE key LIKE 'p/%/0'"))
+        writer.execute(sa.text("UPDATE tapdb.ivoa_obscore_dataset SET t_min = 0 WHERE detector = 1"))
     kept = kept_differences(world.session)
-    assert kept.keys() == {"ivoa_obscore_visit", "plain_patch_footprint"}
+    assert kept.keys() == {"ivoa_obscore_observation", "plain_region", "ivoa_obscore_dataset"}
     assert any("target_name" in line for line in view_differences(world.session, VIEWS_OVER_PLAIN.values()))

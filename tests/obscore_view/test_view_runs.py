@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
 
 import pytest
 import sqlalchemy as sa
 
-from examples.lsstcam.layout import PROMPT_RUN
+from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
-from tests.plugins.world_fixtures import World, wait_until_blocked
+from tests.plugins.world_fixtures import World
 
 VIEW = VIEWS_OVER_PLAIN["table"]
 _SPATIAL = ("s_ra", "s_dec", "s_fov", "s_region", "pgs_region", "pgs_center")
+
+
+class _RollbackError(Exception):
+    """Ends a transaction of Butler's."""
 
 
 def test_a_run_that_is_removed_is_gone_at_once(world: World) -> None:
@@ -49,25 +53,21 @@ def test_a_run_that_is_renamed_is_published_by_its_new_name(world: World) -> Non
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_two_sessions_with_the_first_dataset_of_a_type_in_a_run_publish_it_once(
+def test_two_sessions_with_the_first_datasets_of_an_observation_do_not_wait_for_each_other(
     world: World, end: str
 ) -> None:
-    pair = sa.text(
-        "INSERT INTO plain.collection_summary_dataset_type (collection_id, dataset_type_id) "
-        "SELECT c.collection_id, d.id FROM plain.collection c, plain.dataset_type d "
-        "WHERE c.name = :run AND d.name = 'deep_coadd' ON CONFLICT DO NOTHING"
-    ).bindparams(run=PROMPT_RUN)
-    published = sa.text(
-        "SELECT count(*) FROM tapdb.ivoa_obscore_published WHERE run = :run AND dataset_type = 'deep_coadd'"
-    ).bindparams(run=PROMPT_RUN)
-    assert world.session.scalar(published) == 0
-    with ThreadPoolExecutor(1) as pool, world.engine.connect() as one, world.engine.connect() as other:
-        one.execute(pair)
-        process = other.scalar(sa.text("SELECT pg_backend_pid()"))
-        waiting = pool.submit(other.execute, pair)
-        wait_until_blocked(world.engine, process)
-        getattr(one, end)()
-        waiting.result(timeout=30)
-        other.commit()
-    world.rows()
-    assert world.session.scalar(published) == 1
+    """Two coadds of one patch and band: what is kept of them is new to both."""
+    patch = next(iter(world.rows("dataproduct_subtype = 'lsst.deep_coadd'").values()))
+    data_id = {"skymap": "lsst_cells_v1", "tract": patch["lsst_tract"], "patch": patch["lsst_patch"], "band": "white"}
+    with (
+        world.plain.butler(writeable=True) as one,
+        world.plain.butler(writeable=True) as other,
+        contextlib.suppress(_RollbackError),
+        one.transaction(),
+    ):
+        one.registry.insertDatasets("deep_coadd", [data_id], run=PROMPT_RUN)
+        other.registry.insertDatasets("deep_coadd", [data_id], run=FIRST_RUN)
+        if end == "rollback":
+            raise _RollbackError
+    rows = world.rows(f"lsst_tract = {patch['lsst_tract']}", "lsst_band = 'white'")
+    assert len(rows) == (2 if end == "commit" else 1)

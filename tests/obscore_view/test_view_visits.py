@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import sqlalchemy as sa
 
@@ -14,9 +12,9 @@ from examples.lsstcam import (
     ingest_visit,
 )
 from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN, RAW_RUN
-from examples.lsstcam.records import visit_records
+from examples.lsstcam.records import exposure_records, visit_records
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
-from tests.plugins.world_fixtures import World, of_pointing, wait_until_blocked
+from tests.plugins.world_fixtures import World, of_pointing
 
 VIEW = VIEWS_OVER_PLAIN["table"]
 _SPATIAL = ("s_ra", "s_dec", "s_fov", "s_region", "pgs_region", "pgs_center")
@@ -60,8 +58,9 @@ def test_an_exposure_and_its_visit_that_are_deleted_leave_nothing_behind(
             statement = sa.delete(sa.table(table, sa.column(column), schema="plain"))
             writer.execute(statement.where(sa.column(column) == pointing.id))
     assert world.rows(*of_pointing(pointing)) == {}
-    kept = sa.text("SELECT count(*) FROM tapdb.plain_visit_detector_region_footprint WHERE visit = :visit")
-    assert world.session.scalar(kept, {"visit": pointing.id}) == 0
+    for table in ("plain_region", "ivoa_obscore_observation"):
+        kept = sa.text(f"SELECT count(*) FROM tapdb.{table} WHERE key LIKE :key")  # noqa: S608
+        assert world.session.scalar(kept, {"key": f"%/{pointing.id}%"}) == 0
 
 
 def test_a_visit_definition_that_is_deleted_takes_the_region_from_its_raws(
@@ -89,36 +88,54 @@ def test_the_lowest_of_two_visits_gives_the_region_when_it_is_defined_last(
     with world.engine.begin() as writer:
         _copy_visit(writer, pointing, lower)
         _define(writer, pointing, lower)
-    assert _kept_visit(world, pointing) == lower
-    rows = world.rows(f"lsst_exposure = {pointing.id}", "dataproduct_subtype = 'lsst.raw'")
-    # The copied visit has no regions of detectors.
-    assert len(rows) == len(world.plain.content.detector_ids)
-    assert all(row["s_region"] is None for row in rows.values())
+    # The copied visit has no regions of detectors: the raws keep those of the other, a thumbnail goes.
+    assert _kept_visits(world, pointing) == {pointing.id}
+    with world.engine.begin() as writer:
+        _copy_regions(writer, pointing, lower)
+    assert _kept_visits(world, pointing) == {lower}
+    with world.engine.begin() as writer:
+        writer.execute(
+            sa.text("UPDATE plain.visit_detector_region SET region = NULL WHERE visit = :id"), {"id": lower}
+        )
+    assert _kept_visits(world, pointing) == {pointing.id}
 
 
 @pytest.mark.parametrize("first", ["lowest", "highest"])
 def test_two_sessions_that_define_visits_of_one_exposure_leave_the_lowest(
     world: World, pointing: Pointing, first: str
 ) -> None:
+    lower = pointing.id - 50_000_000
     with world.plain.butler(writeable=True) as butler:
         ingest_raws(butler, world.plain, pointing)
-        visit_only = (batch for batch in visit_records([pointing], ()) if batch[0] == "visit")
-        for element, records in visit_only:
+        not_defined = (batch for batch in visit_records([pointing], ()) if batch[0] != "visit_definition")
+        for element, records in not_defined:
             butler.registry.insertDimensionData(element, *records)
-    lower = pointing.id - 50_000_000
     with world.engine.begin() as writer:
         _copy_visit(writer, pointing, lower)
+        _copy_regions(writer, pointing, lower)
     order = (lower, pointing.id) if first == "lowest" else (pointing.id, lower)
-    with ThreadPoolExecutor(1) as pool, world.engine.connect() as one, world.engine.connect() as other:
+    with world.engine.connect() as one, world.engine.connect() as other:
         _define(one, pointing, order[0])
-        process = other.scalar(sa.text("SELECT pg_backend_pid()"))
-        # It waits for the row that the first session has changed and not committed.
-        waiting = pool.submit(_define, other, pointing, order[1])
-        wait_until_blocked(world.engine, process)
-        one.commit()
-        waiting.result(timeout=30)
+        # Neither waits for the other.
+        _define(other, pointing, order[1])
         other.commit()
-    assert _kept_visit(world, pointing) == lower
+        one.commit()
+    _write_something(world)
+    assert _kept_visits(world, pointing) == {lower}
+
+
+def test_raws_that_come_beside_the_regions_of_their_visit_have_them_after_the_next_write(
+    world: World, pointing: Pointing
+) -> None:
+    with world.plain.butler(writeable=True) as one, world.plain.butler(writeable=True) as other:
+        for element, records in exposure_records([pointing]):
+            one.registry.insertDimensionData(element, *records)
+        with one.transaction():
+            for element, records in visit_records([pointing], world.plain.content.detector_ids):
+                one.registry.insertDimensionData(element, *records)
+            ingest_raws(other, world.plain, pointing)
+    _write_something(world)
+    assert _kept_visits(world, pointing) == {pointing.id}
 
 
 @pytest.mark.parametrize("first", ["band", "exposure"])
@@ -137,17 +154,15 @@ def test_a_band_that_changes_while_another_session_ingests_is_that_of_the_new_ex
     ]
     if first == "exposure":
         statements.reverse()
-    with ThreadPoolExecutor(1) as pool, world.engine.connect() as one, world.engine.connect() as other:
+    with world.engine.connect() as one, world.engine.connect() as other:
         one.execute(statements[0])
-        process = other.scalar(sa.text("SELECT pg_backend_pid()"))
-        waiting = pool.submit(other.execute, statements[1])
-        wait_until_blocked(world.engine, process)
-        one.commit()
-        waiting.result(timeout=30)
+        # Neither waits for the other.
+        other.execute(statements[1])
         other.commit()
-    world.rows()
-    kept = sa.text("SELECT band FROM tapdb.ivoa_obscore_exposure WHERE id = :id")
-    assert world.session.scalar(kept, {"id": pointing.id}) == "white"
+        one.commit()
+    _write_something(world)
+    kept = sa.text("SELECT lsst_band FROM tapdb.ivoa_obscore_observation WHERE key LIKE :key")
+    assert set(world.session.scalars(kept, {"key": f"%/{pointing.id}"})) == {"white"}
 
 
 def _copy_visit(writer: sa.Connection, pointing: Pointing, number: int) -> None:
@@ -169,8 +184,32 @@ def _define(writer: sa.Connection, pointing: Pointing, visit: int) -> None:
     writer.execute(sa.insert(definition).values(values))
 
 
-def _kept_visit(world: World, pointing: Pointing) -> int | None:
+def _copy_regions(writer: sa.Connection, pointing: Pointing, number: int) -> None:
+    writer.execute(
+        sa.text(
+            "INSERT INTO plain.visit_detector_region (instrument, detector, visit, region) "
+            "SELECT instrument, detector, :number, region FROM plain.visit_detector_region WHERE visit = :id"
+        ),
+        {"number": number, "id": pointing.id},
+    )
+
+
+def _write_something(world: World) -> None:
+    """Change a RUN's name to and fro: the next write, which sees what was committed before it."""
+    for name in ("elsewhere", RAW_RUN):
+        with world.engine.begin() as writer:
+            writer.execute(
+                sa.text("UPDATE plain.collection SET name = :name WHERE name IN ('elsewhere', :run)"),
+                {"name": name, "run": RAW_RUN},
+            )
+
+
+def _kept_visits(world: World, pointing: Pointing) -> set[int]:
+    """Return the visits whose regions the raws of an exposure have."""
     world.rows()
-    query = sa.text("SELECT visit FROM tapdb.ivoa_obscore_exposure WHERE id = :id")
-    visit: int | None = world.session.scalar(query, {"id": pointing.id})
-    return visit
+    query = sa.text(
+        "SELECT DISTINCT split_part(r.key, '/', 3)::bigint FROM tapdb.ivoa_obscore_dataset d "
+        "JOIN tapdb.plain_region r USING (region) JOIN ivoa.obscore v ON v.registry_dataset_id = d.dataset_id "
+        "WHERE v.lsst_exposure = :id AND v.dataproduct_subtype = 'lsst.raw'"
+    )
+    return set(world.session.scalars(query, {"id": pointing.id}))
