@@ -14,8 +14,8 @@ from obscore_view.registry.snapshot import DatasetType, Registry
 from obscore_view.select.kept_sources import comparisons
 from obscore_view.select.kept_tables import SCHEMA
 from obscore_view.view.changes import plan_view
-from obscore_view.view.objects import kept_layout
 from obscore_view.view.make import lost_estimators, stored_config
+from obscore_view.view.objects import kept_layout
 from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError

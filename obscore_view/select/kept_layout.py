@@ -9,7 +9,7 @@ depends on more than one of them is computed by the view.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
@@ -58,7 +58,7 @@ class KeptPlace:
         return None
 
     def key(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
-        """Return the key of an observation, given its dimensions, and ``type`` and ``run`` where they count."""
+        """Return the key of an observation, given its dimensions, ``type`` and ``run``."""
         names = (
             *(("type",) if self.by_type else ()),
             *(("run",) if self.by_run else ()),
@@ -165,27 +165,31 @@ class KeptLayout:
 
     @cached_property
     def kept(self) -> frozenset[str]:
-        """Columns of the view that are kept with each observation."""
-        found = set()
-        for column in self.columns:
-            made = self._expressions(column.name)
-            parts = [self._parts(one) for _, _, one in made]
-            if not any("observation" in one for one in parts) or column.name in {DATASET_ID_COLUMN, OUTLINE}:
-                continue
-            if column.name == "obs_id":
-                if not any("other" in one for one in parts):
-                    found.add(column.name)
-                continue
-            texts: dict[int, set[str]] = {}
-            for place, _, one in made:
-                texts.setdefault(place, set()).add(sql_text(in_type_of(column, one)))
-            complete = all(
-                len(texts.get(number, ())) <= 1 and sum(1 for p, _, _ in made if p == number) in {0, len(rows)}
-                for number, (_, _, rows) in enumerate(self._rows)
-            )
-            if complete and all(one <= {"observation"} for one in parts):
-                found.add(column.name)
-        return frozenset(found)
+        """Columns of the view that are kept with each observation.
+
+        ``obs_id``, which is searched for, in any case but that of a format with the dataset's UUID in it;
+        others where nothing but the observation decides them, and nothing differs by dataset type.
+        """
+        return frozenset(
+            column.name
+            for column in self.columns
+            if column.name not in {DATASET_ID_COLUMN, OUTLINE} and self._is_kept(column)
+        )
+
+    def _is_kept(self, column: ObsCoreColumn) -> bool:
+        made = self._expressions(column.name)
+        parts = [self._parts(one) for _, _, one in made]
+        if not any("observation" in one for one in parts):
+            return False
+        if column.name == "obs_id":
+            return not any("other" in one for one in parts)
+        texts: dict[int, list[str]] = {}
+        for place, _, one in made:
+            texts.setdefault(place, []).append(sql_text(in_type_of(column, one)))
+        same = all(
+            len(set(found)) == 1 and len(found) == len(self._rows[place][2]) for place, found in texts.items()
+        )
+        return same and all(one <= {"observation"} for one in parts)
 
     def _parts(self, expression: sa.ColumnElement[Any]) -> frozenset[str]:
         """Return what an expression depends on: observation, detector, type, run, region, other."""
@@ -216,11 +220,10 @@ class KeptLayout:
             if column.name in self.kept:
                 continue
             for _, _, expression in self._expressions(column.name):
-                for part in self._observed(expression):
-                    found[_hidden_name(part)] = part.type
-        for part in (one for joins in self._record_joins.values() for one in joins.values()):
-            for column in self._observed(part):
-                found[_hidden_name(column)] = column.type
+                found |= {_hidden_name(part): part.type for part in self._observed(expression)}
+        for keys in self._record_joins.values():
+            for key in keys.values():
+                found |= {_hidden_name(part): part.type for part in self._observed(key)}
         return dict(sorted(found.items()))
 
     def _observed(self, expression: sa.ColumnElement[Any]) -> list[sa.ColumnClause[Any]]:
@@ -235,36 +238,39 @@ class KeptLayout:
         """Butler's tables with records of detectors that the view joins, with what their keys equal."""
         found: dict[str, tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]] = {}
         for column in self.columns:
-            if column.name in self.kept:
-                continue
-            for place, _, expression in self._expressions(column.name):
+            for place, _, expression in () if column.name in self.kept else self._expressions(column.name):
                 for part in outer_parts(expression):
-                    table = getattr(part, "table", None)
-                    if isinstance(part, sa.ColumnClause) and table is not self.dataset:
-                        if self._part(part) == "detector":
-                            joins = self._rows[place][1].watched[table.name]
-                            found[table.name] = (table, joins)
+                    if self._is_of_detector(part):
+                        table: Any = part.table
+                        found[table.name] = (table, self._rows[place][1].watched[table.name])
         return dict(found.values())
+
+    def _is_of_detector(self, part: sa.ColumnClause[Any] | sa.Select[Any]) -> TypeGuard[sa.ColumnClause[Any]]:
+        """Return whether a part of an expression is a column of a detector's record."""
+        return (
+            isinstance(part, sa.ColumnClause)
+            and part.table is not self.dataset
+            and self._part(part) == "detector"
+        )
 
     @cached_property
     def places(self) -> tuple[KeptPlace, ...]:
         """The tags tables, with what is kept of the observations in them."""
         found: list[KeptPlace] = []
         prefixes: dict[object, str] = {}
-        for place, relations, rows in self._rows:
-            required = place.group.required
+        for place, _, rows in self._rows:
             types = tuple(one for one in self.mapping.dataset_types if one.name in rows)
             ids = [row["obs_id"] for row in rows.values() if "obs_id" in row and "obs_id" in self.kept]
-            by_detector = any("detector" in self._parts(one) for one in ids)
-            by_type = len({sql_text(one) for one in ids}) > 1 or any("type" in self._parts(one) for one in ids)
-            by_type = by_type or bool(ids) and len(ids) < len(rows)
-            by_run = any("run" in self._parts(one) for one in ids)
-            dimensions = tuple(name for name in required if name != "detector" or by_detector)
+            parts = frozenset[str]().union(*(self._parts(one) for one in ids))
+            by_type = "type" in parts or len({sql_text(one) for one in ids}) > 1 or 0 < len(ids) < len(rows)
+            dimensions = tuple(
+                name for name in place.group.required if name != "detector" or "detector" in parts
+            )
             _, values = self.observed_values(place, types)
             texts = tuple(sql_text(one) for one in values.values())
             numbers = tuple(self.numbers[one.name] for one in types) if by_type else ()
-            prefix = prefixes.setdefault((dimensions, texts, numbers, by_run), str(len(prefixes) + 1))
-            found.append(KeptPlace(place, types, prefix, dimensions, by_type, by_run))
+            prefix = prefixes.setdefault((dimensions, texts, numbers, "run" in parts), str(len(prefixes) + 1))
+            found.append(KeptPlace(place, types, prefix, dimensions, by_type, "run" in parts))
         return tuple(found)
 
     def observed_values(
@@ -315,7 +321,7 @@ class KeptLayout:
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """Kept columns of observations that have an index: ``obs_id``, and whole numbers such as the visit."""
+        """Kept columns of observations with an index: ``obs_id``, and whole numbers such as the visit."""
         return tuple(
             one.name
             for one in self.columns
@@ -352,7 +358,7 @@ class KeptLayout:
     def _moves(self) -> dict[Any, sa.ColumnElement[Any]]:
         """Columns of Butler's tables in the rows, and the kept columns that are equal to them."""
         found: dict[Any, sa.ColumnElement[Any]] = {}
-        records = {record.name: record for record in self._record_joins}
+        records = {getattr(record, "name", ""): record for record in self._record_joins}
         for _, relations, rows in self._rows:
             expressions = [one for row in rows.values() for one in row.values()]
             expressions += [one for joined in relations.watched.values() for one in joined.values()]
@@ -387,17 +393,21 @@ class KeptLayout:
             source = source.outerjoin(record, sa.and_(*pairs))
         rule = config.collection_rule.kind
         uses_run = any(
-            "run" in self._parts(one) for column in self.columns for _, _, one in self._expressions(column.name)
+            "run" in self._parts(one)
+            for column in self.columns
+            for _, _, one in self._expressions(column.name)
         )
         if rule == "find-first":
             source = source.join(self.collection, self.collection.c.collection == d.c.collection)
         elif rule == "run-regex" and uses_run:
             source = source.outerjoin(self.collection, self.collection.c.collection == d.c.collection)
         if rule != "run-regex" and uses_run:
-            keys = registry.collection_key
+            refers = registry.collection_key
             of = butler_table(registry, "dataset").alias("ds")
             source = source.outerjoin(of, of.c.id == d.c.dataset_id)
-            source = source.outerjoin(self.run_collection, self.run_collection.c[keys.column] == of.c[keys.run_column])
+            source = source.outerjoin(
+                self.run_collection, self.run_collection.c[refers.column] == of.c[refers.run_column]
+            )
         return source
 
     def view_conditions(self) -> tuple[sa.ColumnElement[bool], ...]:
@@ -416,9 +426,7 @@ class KeptLayout:
 
 def written_constants(dataset_type: DatasetTypeMapping) -> ColumnValues:
     """Return the constants of a dataset type, written as literals."""
-    return {
-        name: sa.literal(value) for name, value in dataset_type.constants.items() if value is not None
-    }
+    return {name: sa.literal(value) for name, value in dataset_type.constants.items() if value is not None}
 
 
 def outer_parts(expression: sa.ColumnElement[Any]) -> Iterator[sa.ColumnClause[Any] | sa.Select[Any]]:
@@ -430,7 +438,9 @@ def outer_parts(expression: sa.ColumnElement[Any]) -> Iterator[sa.ColumnClause[A
             yield from outer_parts(cast("Any", part))
 
 
-def moved(expression: sa.ColumnElement[Any], over: Mapping[Any, sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+def moved(
+    expression: sa.ColumnElement[Any], over: Mapping[Any, sa.ColumnElement[Any]]
+) -> sa.ColumnElement[Any]:
     """Return an expression over other columns in the place of some."""
     if not any(part in over for part in outer_parts(expression)):
         return expression

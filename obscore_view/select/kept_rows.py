@@ -5,7 +5,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB
 
-from obscore_view.columns import OBSCORE_COLUMNS, in_type_of
 from obscore_view.config.regex import to_postgres
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping

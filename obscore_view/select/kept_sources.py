@@ -1,6 +1,6 @@
-"""What the kept tables are to hold, as SELECTs over Butler's tables that triggers, `fill` and `check` read."""
+"""What the kept tables are to hold, as SELECTs over Butler's tables: for triggers, filling and checks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ _PREFIXES = {"visit_detector_region": "d", "visit": "v", "tract": "t", "patch": 
 _TAGGED = 2
 
 
-def region_key(element: str, parts: list[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+def region_key(element: str, parts: Iterable[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
     """Return the key of a kept region, given the values of its dimensions in the order of the universe."""
     return key_text(_PREFIXES.get(element, element), parts)
 
@@ -29,7 +29,7 @@ def region_prefix(element: str) -> str:
 
 
 def region_source_select(registry: Registry, element: str) -> sa.Select[Any]:
-    """Return the SELECT of the regions of an element: ``key``, what is kept, and the key columns of Butler's."""
+    """Return the SELECT of the regions of an element: ``key``, what is kept, and Butler's key columns."""
     decoded = decoded_select(registry, element).subquery("f")
     names = footprint_key(registry, element)
     key = region_key(element, [decoded.c[name] for name in names]).label("key")
@@ -97,10 +97,11 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
     relations, values = layout.observed_values(place.place, place.dataset_types)
     tags, stored, collection = relations.tags, layout.stored, layout.collection
     run = _run_name(layout, relations)
-    conditions = []
-    for one in place.dataset_types:
-        for condition in restriction(one, relations, run):
-            conditions.append(sa.and_(stored.c.number == layout.numbers[one.name], condition))
+    conditions = [
+        sa.and_(stored.c.number == layout.numbers[one.name], condition)
+        for one in place.dataset_types
+        for condition in restriction(one, relations, run)
+    ]
     restricted = {one.name for one in place.dataset_types if one.constraints}
     free = [layout.numbers[one.name] for one in place.dataset_types if one.name not in restricted]
     wanted = sa.or_(stored.c.number.in_(free), *conditions) if restricted else sa.true()
@@ -152,9 +153,7 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
     ).select_from(source)
 
 
-def restricted_tables(
-    layout: KeptLayout, place: KeptPlace
-) -> dict[str, dict[str, sa.ColumnElement[Any]]]:
+def restricted_tables(layout: KeptLayout, place: KeptPlace) -> dict[str, dict[str, sa.ColumnElement[Any]]]:
     """Return Butler's tables that the configuration's restrictions on a tags table read, with their keys."""
     relations, _ = layout.observed_values(place.place, place.dataset_types)
     run = _run_name(layout, relations)
@@ -225,9 +224,7 @@ def _region(layout: KeptLayout, place: KeptPlace, relations: BranchJoins) -> sa.
     return (
         sa.select(kept.c.region)
         .select_from(definition.join(kept, kept.c.key == region_key(element, parts)))
-        .where(
-            definition.c.instrument == tags.c.instrument, definition.c.exposure == tags.c.exposure
-        )
+        .where(definition.c.instrument == tags.c.instrument, definition.c.exposure == tags.c.exposure)
         .order_by(definition.c.visit)
         .limit(1)
         .scalar_subquery()
@@ -302,7 +299,11 @@ def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
     if mapping.config.collection_rule.kind == "find-first":
         looked_into = looked_into.where(names.collection.c.rank.is_not(None))
     yield Comparison(
-        names.collection.name, source.name, looked_into.subquery("t"), sa.select(*source.c).subquery("s"), ("key",)
+        names.collection.name,
+        source.name,
+        looked_into.subquery("t"),
+        sa.select(*source.c).subquery("s"),
+        ("key",),
     )
     observed = [one for one in layout.kept_observation.c if one.name != "observation"]
     anchors = set()

@@ -105,7 +105,10 @@ class BranchJoins:
             relation = lazy_select(self._registry, element).subquery("g")
             pairs = zip(footprint_key(self._registry, element), dimensions, strict=True)
             return relation, sa.and_(
-                *(relation.c[key] == (given[name] if name in given else self.tag(name)) for key, name in pairs)
+                *(
+                    relation.c[key] == (given[name] if name in given else self.tag(name))
+                    for key, name in pairs
+                )
             )
 
         return self._join("footprint", make)
@@ -191,9 +194,7 @@ class BranchJoins:
                 "instrument": instrument,
                 "name": relation.c.physical_filter,
             }
-            return relation, sa.and_(
-                relation.c.instrument == instrument, relation.c.id == self.tag(element)
-            )
+            return relation, sa.and_(relation.c.instrument == instrument, relation.c.id == self.tag(element))
 
         return self._join(element, make)
 

@@ -214,9 +214,7 @@ def _size(mapping: DatasetMapping, relations: BranchJoins) -> sa.ColumnElement[A
         kilobytes = sa.func.ceil(
             sa.func.sum(sa.func.nullif(files.c.file_size, -1)) / sa.literal_column("1000.0")
         )
-        sizes.append(
-            sa.select(kilobytes).where(files.c.dataset_id == relations.dataset_id).scalar_subquery()
-        )
+        sizes.append(sa.select(kilobytes).where(files.c.dataset_id == relations.dataset_id).scalar_subquery())
     if not sizes:
         return sa.cast(sa.null(), sa.BigInteger())
     return sizes[0] if len(sizes) == 1 else sa.func.coalesce(*sizes)

@@ -136,9 +136,7 @@ def plan_removal(
         statements += _drop_schema(connection, view, others)
     return Script(
         (
-            *drop_script(
-                (view.schema, view.name), view.objects, view.registry_schema, spared=frozenset(spared)
-            ).statements,
+            *drop_script(view.objects, view.registry_schema, spared=frozenset(spared)).statements,
             *forget_script(view).statements,
             *_as_text(statements),
         )

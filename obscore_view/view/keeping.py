@@ -53,7 +53,10 @@ class Step:
 def region_steps(registry: Registry, element: str) -> Iterator[Step]:
     """Yield what keeps the regions of an element."""
     table = region_table(registry)
-    kept, source = sql.Identifier(SCHEMA, table.name), sql.Identifier(SCHEMA, region_source(registry, element))
+    kept, source = (
+        sql.Identifier(SCHEMA, table.name),
+        sql.Identifier(SCHEMA, region_source(registry, element)),
+    )
     names = footprint_key(registry, element)
     values = [one.name for one in table.c if one.name != "region"]
     same = {alias: _equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
@@ -61,9 +64,7 @@ def region_steps(registry: Registry, element: str) -> Iterator[Step]:
     insert = sql.SQL(
         "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s JOIN changed c ON {same} "
         "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = s.key)"
-    ).format(
-        kept=kept, source=source, same=same["c"], values=_list(values), from_s=_list(values, "s")
-    )
+    ).format(kept=kept, source=source, same=same["c"], values=_list(values), from_s=_list(values, "s"))
     update = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
     ).format(kept=kept, source=source, same=same["c"], set=_assigned(values, "s", values))
@@ -113,11 +114,9 @@ class ViewSteps:
         yield from self._of_collections()
         for place in self._layout.places:
             yield from self._of_tags(place)
-        seen: set[tuple[str, bool]] = set()
-        for place in self._layout.places:
-            if place.anchor is not None and place.prefix not in {prefix for prefix, _ in seen}:
-                seen.add((place.prefix, True))
-                yield from self._of_anchor(place)
+        anchored = {one.prefix: one for one in reversed(self._layout.places) if one.anchor is not None}
+        for place in anchored.values():
+            yield from self._of_anchor(place)
         for place in self._layout.places:
             yield from self._of_records(place)
         for place in self._layout.places:
@@ -128,12 +127,9 @@ class ViewSteps:
         yield sql.SQL(
             "INSERT INTO {table} (key, name, rank, is_loaded) SELECT key, name, rank, true FROM {source}"
         ).format(table=self._collection, source=self._source("collection"))
-        anchors: set[str] = set()
-        for place in self._layout.places:
+        anchored = {one.prefix: one for one in reversed(self._layout.places) if one.anchor is not None}
+        for place in anchored.values():
             of = f"{place.prefix}_{place.anchor}"
-            if place.anchor is None or of in anchors:
-                continue
-            anchors.add(of)
             yield sql.SQL("INSERT INTO {table} (key{columns}) SELECT key{columns} FROM {source}").format(
                 table=self._observation, columns=_more(self._observed), source=self._source(of)
             )
@@ -141,7 +137,9 @@ class ViewSteps:
         for place in self._layout.places:
             yield from self.load(place, sql.SQL("true"), sql.SQL(""))
 
-    def load(self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable) -> tuple[sql.Composable, ...]:
+    def load(
+        self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable
+    ) -> tuple[sql.Composable, ...]:
         """Return the statements that add the datasets of a tags table that meet a condition.
 
         Parameters
@@ -160,7 +158,8 @@ class ViewSteps:
         observed = [observed_column(one) for one in self._observed]
         return (
             sql.SQL(
-                "INSERT INTO {table} (key, {columns}) SELECT DISTINCT ON (s.key) s.key, {values} FROM {wanted} "
+                "INSERT INTO {table} (key, {columns}) "
+                "SELECT DISTINCT ON (s.key) s.key, {values} FROM {wanted} "
                 "AND s.observation IS NULL ORDER BY s.key"
             ).format(
                 table=self._observation,
@@ -172,7 +171,9 @@ class ViewSteps:
             else sql.SQL(
                 "INSERT INTO {table} (key) SELECT DISTINCT s.key FROM {wanted} AND s.observation IS NULL"
             ).format(table=self._observation, wanted=wanted),
-            sql.SQL("INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING").format(
+            sql.SQL(
+                "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING"
+            ).format(
                 table=self._dataset,
                 columns=_list(self._kept_columns),
                 values=_list(self._kept_columns, "s"),
@@ -195,9 +196,7 @@ class ViewSteps:
         delete = sql.SQL(
             "DELETE FROM {dataset} d USING gone g, {collection} k "
             "WHERE d.dataset_id = g.dataset_id AND k.collection = d.collection AND k.key = g.{column}"
-        ).format(
-            dataset=self._dataset, collection=self._collection, column=sql.Identifier(self._tags_column)
-        )
+        ).format(dataset=self._dataset, collection=self._collection, column=sql.Identifier(self._tags_column))
         absent = sql.SQL(" AND ").join(
             sql.SQL("NOT EXISTS (SELECT FROM {} t WHERE t.dataset_id = d.dataset_id)").format(
                 sql.Identifier(self._registry.schema, one.place.tags_table)
@@ -254,22 +253,18 @@ class ViewSteps:
         if restricted:
             watched |= restricted_tables(self._layout, place)
         if place.by_run:
-            same = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
-            for statement in self._observed_again(self._first_datasets(tags, same)):
+            of_run = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
+            for statement in self._observed_again(self._first_datasets(tags, of_run)):
                 yield self._step("collection", "UPDATE", statement, settles=True)
         for table, keys in watched.items():
             columns = tuple(keys)
-            mine = [watch_column(table, one) for one in columns]
-            same = _equal("s", mine, "c", columns)
+            same = _equal("s", [watch_column(table, one) for one in columns], "c", columns)
             if table not in {place.anchor, "dataset"} and table in relations.watched:
+                rows: sql.Composable = self._first_datasets(tags, same)
                 if place.anchor is not None:
-                    source = self._source(f"{place.prefix}_{place.anchor}")
-                    rows = sql.SQL("{} s JOIN changed c ON {}").format(source, same)
-                    statements = self._observed_again(rows)
-                else:
-                    rows = self._first_datasets(tags, same)
-                    statements = self._observed_again(rows)
-                for statement in statements:
+                    anchor = self._source(f"{place.prefix}_{place.anchor}")
+                    rows = sql.SQL("{} s JOIN changed c ON {}").format(anchor, same)
+                for statement in self._observed_again(rows):
                     yield self._step(table, "UPDATE", statement, settles=True)
             if restricted:
                 unwanted = sql.SQL(
@@ -323,19 +318,28 @@ class ViewSteps:
         dimensions = self._registry.universe.elements[element].required
         columns = dict(zip(dimensions, names, strict=True))
         for event, rows in _rows_of(names).items():
-            found = self._datasets_at(place, element, columns, rows)
+            found = self._datasets_at(place, columns, rows)
             yield self._step(element, event, self._located_again(place, found), settles=True)
+        nowhere = sql.SQL(
+            "UPDATE {dataset} d SET region = NULL WHERE d.region IS NOT NULL "
+            "AND NOT EXISTS (SELECT FROM {regions} r WHERE r.region = d.region)"
+        ).format(dataset=self._dataset, regions=sql.Identifier(SCHEMA, region_table(self._registry).name))
+        yield self._step(element, "TRUNCATE", nowhere)
         if "exposure" in place.place.group.dimensions and "visit_definition" in self._registry.columns:
+            yield self._step("visit_definition", "TRUNCATE", self._exposures_nowhere(place))
             for event, rows in _rows_of(("instrument", "exposure")).items():
                 exposures = {"instrument": "instrument", "exposure": "exposure"}
                 found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
-                yield self._step(
-                    "visit_definition", event, self._located_again(place, found), settles=True
-                )
+                yield self._step("visit_definition", event, self._located_again(place, found), settles=True)
 
-    def _datasets_at(
-        self, place: KeptPlace, element: str, columns: dict[str, str], rows: sql.Composable
-    ) -> sql.Composable:
+    def _exposures_nowhere(self, place: KeptPlace) -> sql.Composable:
+        """Return the statement that takes the regions from the exposures of a tags table."""
+        numbers = [self._layout.numbers[one.name] for one in place.dataset_types]
+        return sql.SQL("UPDATE {} SET region = NULL WHERE region IS NOT NULL AND type IN ({})").format(
+            self._dataset, sql.SQL(", ").join(map(sql.Literal, numbers))
+        )
+
+    def _datasets_at(self, place: KeptPlace, columns: dict[str, str], rows: sql.Composable) -> sql.Composable:
         """Return the SELECT of the datasets with a region whose record changes."""
         detector = columns.get("detector")
         if "exposure" in place.place.group.dimensions:
@@ -369,12 +373,13 @@ class ViewSteps:
                 self._source(place.place.tags_table), source, same
             )
         keys = sql.SQL(", ").join(self._keys_of(place, alias, columns))
-        narrowed = sql.SQL("")
+        narrowed: sql.Composable = sql.SQL("")
         if detector is not None and "detector" in place.place.group.required:
             narrowed = sql.SQL(" AND d.detector = c.{}").format(sql.Identifier(detector))
         return sql.SQL(
             "SELECT d.dataset_id, d.collection FROM {source} "
-            "JOIN {observation} o ON o.key IN ({keys}) JOIN {dataset} d ON d.observation = o.observation{narrowed}"
+            "JOIN {observation} o ON o.key IN ({keys}) "
+            "JOIN {dataset} d ON d.observation = o.observation{narrowed}"
         ).format(
             source=source,
             observation=self._observation,
@@ -403,7 +408,7 @@ class ViewSteps:
         }
         first_counts = kind == "find-first"
         for event in EVENTS:
-            scope = sql.SQL("true")
+            scope: sql.Composable = sql.SQL("true")
             if event in scopes and not first_counts:
                 scope = sql.SQL("k.key IN {}").format(scopes[event])
             # There is nothing yet in a collection that is registered.
@@ -415,7 +420,8 @@ class ViewSteps:
         for place in self._layout.places:
             tags = sql.Identifier(self._registry.schema, place.place.tags_table)
             lost = sql.SQL(
-                "DELETE FROM {} d USING {} t, gone g WHERE t.dataset_type_id = g.id AND d.dataset_id = t.dataset_id"
+                "DELETE FROM {} d USING {} t, gone g "
+                "WHERE t.dataset_type_id = g.id AND d.dataset_id = t.dataset_id"
             ).format(self._dataset, tags)
             loads = self.load(place, sql.SQL("s.dataset_type_id = c.id"), sql.SQL(", changed c"))
             for statement in (lost, *loads):
@@ -436,23 +442,23 @@ class ViewSteps:
             Whether there may be datasets in them.
         """
         table, first = self._collection, self._layout.mapping.config.collection_rule.kind == "find-first"
-        parameters = {"table": table, "source": source, "scope": scope}
+        parameters = {"kept": table, "wanted": source, "among": scope}
         yield sql.SQL(
-            "UPDATE {table} k SET name = s.name, rank = s.rank FROM {source} s WHERE k.key = s.key AND {scope} "
-            "AND (k.name, k.rank) IS DISTINCT FROM (s.name, s.rank)"
+            "UPDATE {kept} k SET name = s.name, rank = s.rank FROM {wanted} s "
+            "WHERE k.key = s.key AND {among} AND (k.name, k.rank) IS DISTINCT FROM (s.name, s.rank)"
         ).format(**parameters)
         if first:
             # Rows of a collection that is looked into no more stay until the view is refreshed: Butler
             # changes a chain by taking all members out and putting them back.
             yield sql.SQL(
-                "UPDATE {table} k SET rank = NULL WHERE rank IS NOT NULL AND {scope} "
-                "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key)"
+                "UPDATE {kept} k SET rank = NULL WHERE rank IS NOT NULL AND {among} "
+                "AND NOT EXISTS (SELECT FROM {wanted} s WHERE s.key = k.key)"
             ).format(**parameters)
         elif has_datasets:
             for place in self._layout.places:
                 yield sql.SQL(
-                    "DELETE FROM {dataset} d USING {table} k, {tags} t WHERE {scope} "
-                    "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key) AND t.{column} = k.key "
+                    "DELETE FROM {dataset} d USING {kept} k, {tags} t WHERE {among} "
+                    "AND NOT EXISTS (SELECT FROM {wanted} s WHERE s.key = k.key) AND t.{column} = k.key "
                     "AND d.dataset_id = t.dataset_id AND d.collection = k.collection"
                 ).format(
                     **parameters,
@@ -461,13 +467,13 @@ class ViewSteps:
                     column=sql.Identifier(self._tags_column),
                 )
             yield sql.SQL(
-                "DELETE FROM {table} k WHERE {scope} "
-                "AND NOT EXISTS (SELECT FROM {source} s WHERE s.key = k.key)"
+                "DELETE FROM {kept} k WHERE {among} "
+                "AND NOT EXISTS (SELECT FROM {wanted} s WHERE s.key = k.key)"
             ).format(**parameters)
         yield sql.SQL(
-            "INSERT INTO {table} (key, name, rank, is_loaded) "
-            "SELECT k.key, k.name, k.rank, {loaded} FROM {source} k "
-            "WHERE {scope} AND NOT EXISTS (SELECT FROM {table} s WHERE s.key = k.key)"
+            "INSERT INTO {kept} (key, name, rank, is_loaded) "
+            "SELECT k.key, k.name, k.rank, {loaded} FROM {wanted} k "
+            "WHERE {among} AND NOT EXISTS (SELECT FROM {kept} s WHERE s.key = k.key)"
         ).format(**parameters, loaded=sql.Literal(not has_datasets))
         if not has_datasets:
             return
@@ -516,9 +522,7 @@ def _list(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
 
 def _more(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
     return sql.SQL("").join(
-        sql.SQL(", {}").format(
-            sql.Identifier(column) if alias is None else sql.Identifier(alias, column)
-        )
+        sql.SQL(", {}").format(sql.Identifier(column) if alias is None else sql.Identifier(alias, column))
         for column in columns
     )
 

@@ -22,6 +22,7 @@ from obscore_view.view.keeping import Step, ViewSteps, region_steps
 
 Name = tuple[str, str]
 
+
 @dataclass(frozen=True, slots=True)
 class OwnObjects:
     """Names of the objects of one view, in the order in which they are made.

@@ -58,7 +58,12 @@ def test_two_sessions_with_the_first_datasets_of_an_observation_do_not_wait_for_
 ) -> None:
     """Two coadds of one patch and band: what is kept of them is new to both."""
     patch = next(iter(world.rows("dataproduct_subtype = 'lsst.deep_coadd'").values()))
-    data_id = {"skymap": "lsst_cells_v1", "tract": patch["lsst_tract"], "patch": patch["lsst_patch"], "band": "white"}
+    data_id = {
+        "skymap": "lsst_cells_v1",
+        "tract": patch["lsst_tract"],
+        "patch": patch["lsst_patch"],
+        "band": "white",
+    }
     with (
         world.plain.butler(writeable=True) as one,
         world.plain.butler(writeable=True) as other,
