@@ -140,7 +140,7 @@ class ObsCoreViews:
         {
             "obscore_config": "configuration of a view, a file",
             "registry_schema": "schema of the Butler registry",
-            "geometry": "table, index or none, in place of what the configuration says",
+            "geometry": "table or none, in place of what the configuration says",
         }
     )
 

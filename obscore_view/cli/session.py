@@ -27,9 +27,9 @@ registry_schema_option = click.option(
 view_option = click.option("--view", metavar="SCHEMA.NAME", help="View to work on.")
 geometry_option = click.option(
     "--geometry",
-    type=click.Choice(["table", "index", "none"]),
-    help="What makes searches by position fast, in place of what the configuration says: a table of regions "
-    "kept by triggers on Butler's tables, indexes on Butler's tables, or nothing.",
+    type=click.Choice(["table", "none"]),
+    help="What makes the view fast, in place of what the configuration says: a narrow row for each dataset, "
+    "kept by triggers on Butler's tables, or nothing.",
 )
 
 

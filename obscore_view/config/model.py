@@ -82,6 +82,11 @@ def _as_time(value: object) -> object:
     raise ValueError("a date or time, YYYY-MM-DDThh:mm:ss")
 
 
+def _as_mode(value: object) -> object:
+    """Return a mode; ``index``, which revision 0002 and before had, is ``table``."""
+    return "table" if value == "index" else value
+
+
 Constant = StrictBool | StrictInt | StrictFloat | StrictStr
 """A literal value of an extra column; a string is taken as it stands, braces and all."""
 
@@ -195,7 +200,7 @@ class TapdbOptions(Section):
     By default it is taken from ``obs_publisher_did_fmt``.
     """
 
-    geometry: Literal["table", "none"] = "table"
+    geometry: Annotated[Literal["table", "none"], BeforeValidator(_as_mode)] = "table"
     """What makes the view fast.
 
     ``table``: narrow tables, a row for each dataset and for each region, kept by triggers on Butler's tables.

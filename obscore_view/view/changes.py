@@ -105,6 +105,7 @@ def plan_removal(
     keep_footprints: bool = False,
     keep_schema: bool = False,
     also: frozenset[tuple[str, str]] = frozenset(),
+    triggers: frozenset[Name] = frozenset(),
 ) -> Script:
     """Return what takes a view away with all that was made for it; what other views need is left.
 
@@ -120,11 +121,14 @@ def plan_removal(
         Whether the schema of the view stays even if nothing is left in it.
     also
         Schema and name of views that will be gone before this one.
+    triggers
+        Butler's table and name of triggers that stay.
     """
     gone = {*also, (view.schema, view.name)}
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) not in gone]
     spared = {name for one in others for name in shared_objects(one.objects)}
     spared |= {name for one in others if _same_registry(one, view) for name in one.objects.triggers}
+    spared |= triggers
     if keep_footprints:
         spared |= shared_objects(view.objects)
     statements: list[sql.Composable] = []
@@ -170,7 +174,6 @@ def plan_refresh(
         Raised if the database or the configuration will not do.
     """
     same_schema = view.schema == config.view_schema
-    removal = plan_removal(connection, view, keep_footprints=keep_footprints, keep_schema=same_schema)
     change = plan_creation(
         connection,
         config,
@@ -178,6 +181,13 @@ def plan_refresh(
         config_yaml=config_yaml,
         schema_stays=same_schema,
         kept=frozenset(shared_objects(view.objects) if keep_footprints else ()),
+    )
+    removal = plan_removal(
+        connection,
+        view,
+        keep_footprints=keep_footprints,
+        keep_schema=same_schema,
+        triggers=frozenset(objects_of_view(change.mapping, ()).triggers),
     )
     return Change(
         change.mapping,

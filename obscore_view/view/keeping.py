@@ -11,7 +11,7 @@ from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
-from obscore_view.select.kept_rows import footprint_key
+from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, footprint_key
 from obscore_view.select.kept_sources import (
     observed_column,
     region_prefix,
@@ -59,6 +59,8 @@ def region_steps(registry: Registry, element: str) -> Iterator[Step]:
     )
     names = footprint_key(registry, element)
     values = [one.name for one in table.c if one.name != "region"]
+    # Polygons have no order; the outline is their text.
+    plain = [one for one in values if one != FOOTPRINT_COLUMNS[-1]]
     same = {alias: _equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
     key = _key(region_prefix(element)[:-1], [sql.Identifier("g", one) for one in names])
     insert = sql.SQL(
@@ -66,8 +68,16 @@ def region_steps(registry: Registry, element: str) -> Iterator[Step]:
         "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = s.key)"
     ).format(kept=kept, source=source, same=same["c"], values=_list(values), from_s=_list(values, "s"))
     update = sql.SQL(
-        "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
-    ).format(kept=kept, source=source, same=same["c"], set=_assigned(values, "s", values))
+        "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} "
+        "WHERE r.key = s.key AND ({mine}) IS DISTINCT FROM ({theirs})"
+    ).format(
+        kept=kept,
+        source=source,
+        same=same["c"],
+        set=_assigned(values, "s", values),
+        mine=_list(plain, "r"),
+        theirs=_list(plain, "s"),
+    )
     lost = sql.SQL(
         "DELETE FROM {kept} r USING gone g WHERE r.key = {key} "
         "AND NOT EXISTS (SELECT FROM {source} s WHERE {same})"

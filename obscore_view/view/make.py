@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 import sqlalchemy as sa
+from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
@@ -11,10 +12,12 @@ from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsErro
 from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
+from obscore_view.view.objects import Name, objects_of_view
 from obscore_view.view.script import Script
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions
+from tapdb.postgres.locks import LockMode, lock_at_once
 from tapdb.postgres.roles import read_grants, require_rights, restore_grants
 from tapdb.sources import execute_query, execute_text, read_query
 
@@ -83,6 +86,7 @@ def create_view(
     require_absence(connection, config)
     change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
     require_rights(connection, task, rights_to_make(connection, change.mapping), otherwise=LESS)
+    _lock(connection, None, change.mapping)
     _make(connection, change, progress)
     return change.mapping
 
@@ -120,6 +124,21 @@ def require_migrated(connection: sa.Connection) -> None:
         raise NotMigratedError
 
 
+def _lock(connection: sa.Connection, gone: StoredView | None, come: DatasetMapping | None) -> None:
+    """Lock the tables of Butler's whose triggers go or come, before anything else is done."""
+    wanted: dict[tuple[str, str], LockMode] = {}
+    stay = frozenset[Name]()
+    if come is not None:
+        stay = frozenset(objects_of_view(come, ()).triggers)
+        wanted = {(come.registry.schema, table): "SHARE ROW EXCLUSIVE" for table, _ in stay}
+    if gone is not None:
+        for table in {table for table, _ in {*gone.objects.triggers} - stay}:
+            quoted = sql.Identifier(gone.registry_schema, table).as_string(None)
+            if connection.scalar(sa.select(sa.func.to_regclass(quoted))) is not None:
+                wanted[gone.registry_schema, table] = "ACCESS EXCLUSIVE"
+    lock_at_once(connection, wanted)
+
+
 def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
     """Take a view away with all that was made for it; what other views over the registry need is left.
 
@@ -133,7 +152,9 @@ def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: b
         Whether the decoded regions stay and go on being kept, for a view that is made again at once.
     """
     require_rights(connection, f"drop the view {view.schema}.{view.name}", rights_to_drop(view))
-    run_script(connection, plan_removal(connection, view, keep_footprints=keep_footprints))
+    removal = plan_removal(connection, view, keep_footprints=keep_footprints)
+    _lock(connection, view, None)
+    run_script(connection, removal)
 
 
 def refresh_view(
@@ -178,6 +199,7 @@ def refresh_view(
     rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
     require_rights(connection, task, rights, otherwise=LESS)
     grants = read_grants(connection)
+    _lock(connection, view, change.mapping)
     _make(connection, change, progress)
     restore_grants(connection, grants)
     return change.mapping

@@ -64,7 +64,7 @@ BEGIN
     VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, rows_changed, rows_gone);
   END IF;
   IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
-    PERFORM tapdb.mend(TG_TABLE_SCHEMA, 5);
+    PERFORM tapdb.mend(TG_TABLE_SCHEMA, 100);
   END IF;
   RETURN NULL;
 END

@@ -38,7 +38,11 @@ BEGIN
         EXECUTE given || task USING it.changed, it.gone;
       END LOOP;
     EXCEPTION
-      WHEN lock_not_available OR data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
+      WHEN lock_not_available THEN
+        -- Whoever has the row leaves a note of its own.
+        unsettled := unsettled + 1;
+        CONTINUE;
+      WHEN data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
         OR object_not_in_prerequisite_state OR feature_not_supported OR program_limit_exceeded OR internal_error THEN
       UPDATE tapdb.kept_note n SET problem = SQLERRM, tried_at = clock_timestamp() WHERE n.note = it.note;
       unsettled := unsettled + 1;

@@ -1,18 +1,27 @@
 """Waiting for others: one migration at a time, and never a queue behind a busy table."""
 
 import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Literal
 
 import psycopg.errors
 import sqlalchemy as sa
+from psycopg import sql
 
 from tapdb.errors import TapdbError, spelled
-from tapdb.sources import execute_query, read_query
+from tapdb.sources import execute_query, execute_text, read_query
 
 MIGRATION_LOCK = 0x7461706462
 """Key of the advisory lock that a migration holds: "tapdb" in ASCII."""
 
 TURN_PATIENCE_MS = 600_000
 
+LockMode = Literal["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+"""What a lock keeps others from: writing, or reading too."""
+
+_SHORTEST_PAUSE_S = 0.005
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +84,55 @@ def take_migration_lock(connection: sa.Connection) -> None:
         if is_lock_timeout(error.orig):
             raise LockTimeoutError(TURN_PATIENCE_MS, "while it waited for another migration", ()) from error
         raise
+
+
+def lock_at_once(connection: sa.Connection, tables: Mapping[tuple[str, str], LockMode]) -> None:
+    """Lock tables until the transaction ends: all at one moment, holding none while others are waited for.
+
+    A writer could wait for a table that is held while the session that holds it waits for one of the
+    writer's: PostgreSQL then ends one of the two. So nothing is held between the attempts, and nobody queues
+    behind them.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction. Its ``lock_timeout`` says how long it is tried; with 0 without end.
+    tables
+        Schema and name of each table, and how it is locked.
+
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        Raised if they could not be had in that time (`is_lock_timeout`).
+    """
+    if not tables:
+        return
+    statement = sql.SQL("LOCK TABLE {} IN {} MODE NOWAIT")
+    texts = [
+        statement.format(
+            sql.SQL(", ").join(sql.Identifier(*name) for name, mode in sorted(tables.items()) if mode == one),
+            sql.SQL(one),
+        ).as_string(None)
+        for one in sorted(set(tables.values()))
+    ]
+    setting = sa.cast(sa.func.current_setting("lock_timeout"), sa.Interval())
+    patience_s = float(connection.scalar(sa.select(sa.extract("epoch", setting))) or 0)
+    begun = time.monotonic()
+    while True:
+        attempt = connection.begin_nested()
+        try:
+            for text in texts:
+                execute_text(connection, text)
+        except sa.exc.DBAPIError as error:
+            attempt.rollback()
+            late = patience_s and time.monotonic() - begun >= patience_s
+            if late or not is_lock_timeout(error.orig):
+                raise
+            # Not in step with somebody else who tries.
+            time.sleep(_SHORTEST_PAUSE_S * (1 + os.getpid() % 7))
+        else:
+            attempt.commit()
+            return
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:

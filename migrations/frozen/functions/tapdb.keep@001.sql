@@ -1,4 +1,4 @@
--- sha256 cf4dcf910d3007a6a92c65388a587aa6e0148c7339efe0b1fc3be467398cf419
+-- sha256 cbc13dd8171267a9f932ad6d0ed2a46bc1d5ea54e0429c0349549f7e01de8d0b
 -- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
 -- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
@@ -65,7 +65,7 @@ BEGIN
     VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, rows_changed, rows_gone);
   END IF;
   IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
-    PERFORM tapdb.mend(TG_TABLE_SCHEMA, 5);
+    PERFORM tapdb.mend(TG_TABLE_SCHEMA, 100);
   END IF;
   RETURN NULL;
 END

@@ -1,4 +1,4 @@
--- sha256 f25d1c28e02b8bdf0ca33c40c93143b7a0ffeb62382567934c68b8f43b8154bb
+-- sha256 1c4b5d7a6c8a6412c1a0e5a7eebf7a3eff0416f7965275553e86782c62c2207b
 -- Runs the statements of noted changes again, and deletes the notes that are settled; returns how many are left of those that it looked at.
 -- Under READ COMMITTED a change and an ingest beside it do not see each other: a region that comes while raws are put finds no raws, and they
 -- no region. So a change is noted in its own transaction, its statements are run again when that is seen to be committed, and once more when
@@ -39,7 +39,11 @@ BEGIN
         EXECUTE given || task USING it.changed, it.gone;
       END LOOP;
     EXCEPTION
-      WHEN lock_not_available OR data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
+      WHEN lock_not_available THEN
+        -- Whoever has the row leaves a note of its own.
+        unsettled := unsettled + 1;
+        CONTINUE;
+      WHEN data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
         OR object_not_in_prerequisite_state OR feature_not_supported OR program_limit_exceeded OR internal_error THEN
       UPDATE tapdb.kept_note n SET problem = SQLERRM, tried_at = clock_timestamp() WHERE n.note = it.note;
       unsettled := unsettled + 1;

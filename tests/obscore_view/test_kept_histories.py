@@ -1,0 +1,95 @@
+"""Whatever is done to a repository, and by how many at once: kept rows are what the registry says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from examples.lsstcam import Pair, obscore_config
+from examples.lsstcam.layout import DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD, USER_RUN
+from tests.obscore_view.comparison import kept_differences, view_differences
+from tests.obscore_view.histories import Writer
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_engine
+
+_EXPRESSION = (
+    "instrument = 'LSSTCam' AND detector IN (0..100) AND visit.exposure_time > 10.0 AND band != 'white'"
+)
+_RULES = {
+    "tagged": {"collection_type": "TAGGED", "collections": [TAGGED_GOOD]},
+    "first": {"collection_type": None, "collections": [USER_RUN, DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD]},
+    "restricted": {"dataset_type_constraints": {"visit_image": [{"where": _EXPRESSION}]}},
+}
+"""What configurations say besides the demonstration's, by rule of membership."""
+
+
+def _pairs_of_views() -> list[tuple[str, str]]:
+    """Return the views that have to be equal: kept, and read from Butler's tables alone."""
+    return [(VIEWS_OVER_PLAIN["none"], VIEWS_OVER_PLAIN["table"])] + [
+        (f"{rule}.none", f"{rule}.kept") for rule in _RULES
+    ]
+
+
+def _make_views(connection: sa.Connection) -> None:
+    for rule, keys in _RULES.items():
+        for name, geometry in (("none", "none"), ("kept", "table")):
+            config = obscore_config() | keys | {"tapdb": {"view": f"{rule}.{name}", "geometry": geometry}}
+            text = yaml.safe_dump({key: value for key, value in config.items() if value is not None})
+            make_test_view(connection, text, "plain")
+
+
+def _differences(engine: sa.Engine) -> list[str]:
+    with engine.connect() as connection:
+        # All views at one moment.
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        said = [line for pair in _pairs_of_views() for line in view_differences(connection, pair)]
+        return said + [f"{table}: {count}" for table, count in kept_differences(connection).items()]
+
+
+@pytest.fixture
+def engine(view_pair: Pair) -> Iterator[sa.Engine]:
+    """Return an engine of a database with views of each rule, in both modes."""
+    with open_engine(view_pair.url) as engine:
+        with engine.begin() as connection:
+            _make_views(connection)
+        yield engine
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_each_step_of_one_writer_kept_rows_are_what_the_registry_says(
+    view_pair: Pair, engine: sa.Engine, seed: int
+) -> None:
+    with view_pair.plain.butler(writeable=True) as butler:
+        writer = Writer(0, butler, engine, random.Random(seed), view_pair.plain.content.detector_ids)
+        for _ in range(12):
+            writer.run(1)
+            assert _differences(engine) == [], writer.steps
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_after_each_round_of_three_writers_kept_rows_are_what_the_registry_says(
+    view_pair: Pair, engine: sa.Engine, seed: int
+) -> None:
+    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        writers = [
+            Writer(
+                number,
+                stack.enter_context(view_pair.plain.butler(writeable=True)),
+                engine,
+                random.Random(seed * 3 + number),
+                view_pair.plain.content.detector_ids,
+            )
+            for number in range(3)
+        ]
+        for _ in range(4):
+            running = [pool.submit(writer.run, 4) for writer in writers]
+            for one in running:
+                one.result(timeout=120)
+            # What ran at once did not see each other; the next write does.
+            writers[0].change_band()
+            assert _differences(engine) == [], [writer.steps for writer in writers]
