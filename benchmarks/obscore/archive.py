@@ -15,7 +15,7 @@ import yaml
 from alembic import command
 from psycopg import sql
 
-from benchmarks.obscore.live_table import fill_live_table
+from benchmarks.obscore.sides import fill_live_table
 from benchmarks.results_file import say
 from examples.lsstcam import SMALL, Content, Repository, grow, make_repository
 from tapdb.migrate.run import alembic_config
@@ -73,12 +73,12 @@ CONTENT = replace(
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A grown repository with both ObsCore tables, at rest.
+    """A grown repository with the view and the live table, at rest.
 
     Attributes
     ----------
     rows
-        Rows of either table.
+        Rows of either.
     bytes_added
         What tapdb's tables and indexes take on disk.
     bytes_live
@@ -146,7 +146,7 @@ def make_base(server: EphemeralServer, root: Path, content: Content) -> Reposito
 
 
 def make_archive(base: Repository, name: str, visits: int) -> Archive:
-    """Return a copy of the base repository with more visits, some of them with raws, and the view over it."""
+    """Return a copy of the base repository with more visits, some with raws, live table and view over it."""
     url = copy_database(base.url, name)
     figures: dict[str, float] = {}
     repository = replace(base, url=url)

@@ -37,7 +37,8 @@ def measure_geometry(
                 samples = draw_samples(connection, repetitions, seed=3)
             # Without an index a cone decodes every region: one cone is enough to know, and to wait for.
             keys, some = (_CONES[:1], samples[:1]) if mode == "none" else (_CONES, samples)
-            ask_all(repository.url, [one for one in FAST if one.key in keys], some, watch)
+            questions = [one for one in FAST if one.key in keys]
+            ask_all(repository.url, questions, some, watch, ("view", "live"))
             figures |= {f"geometry_{mode}_{key}_ms": watch.median(key, "view") for key in keys}
             figures[f"geometry_{mode}_bytes"] = float(size.total)
             figures[f"geometry_{mode}_storage_ratio"] = size.total / archive.bytes_live

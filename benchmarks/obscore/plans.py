@@ -1,51 +1,106 @@
-"""What PostgreSQL does for each question, as text for a person to read."""
+"""What PostgreSQL does for each question: as text for a person to read, and how much of a table it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
 from benchmarks.obscore.archive import connect
-from benchmarks.obscore.live_table import live_columns
-from benchmarks.obscore.questions import Question, Sample
-from benchmarks.obscore.timing import RELATIONS
+from benchmarks.obscore.questions import Question, Sample, upload
+from benchmarks.obscore.sides import SIDES, live_columns
+from benchmarks.obscore.timing import LONGEST_S
 
-__all__ = ["write_plans"]
+__all__ = ["READS_ALL", "read_shares", "rows_read", "write_plans"]
+
+READS_ALL = 0.5
+"""Reading more than this part of the datasets is called reading all."""
 
 
 def write_plans(url: sa.URL, questions: Sequence[Question], sample: Sample, folder: Path) -> None:
-    """Write ``EXPLAIN (ANALYZE, BUFFERS)`` of each question and of both scans to text files."""
+    """Write ``EXPLAIN (ANALYZE, BUFFERS)`` of each question to text files."""
     folder.mkdir(parents=True, exist_ok=True)
+    for key, side, rows in _explained(
+        url, questions, sample, tuple(SIDES), "ANALYZE, BUFFERS, VERBOSE, SETTINGS"
+    ):
+        (folder / f"{key}-{side}.txt").write_text("\n".join(row[0] for row in rows) + "\n")
+
+
+def read_shares(
+    url: sa.URL, questions: Sequence[Question], sample: Sample, datasets: int
+) -> dict[str, float]:
+    """Return which part of all datasets the view reads for each question, and the largest.
+
+    A question that is cancelled because it takes too long counts as one that reads all. The largest is that
+    of the questions that need not read all.
+    """
+    shares = {
+        key: rows_read(rows[0][0][0]["Plan"]) / datasets if rows else 1.0
+        for key, _, rows in _explained(url, questions, sample, ("view",), "ANALYZE, TIMING OFF, FORMAT JSON")
+    }
+    figures = {f"{key}_read_share": share for key, share in shares.items()}
+    bounded = [shares[question.key] for question in questions if not question.reads_all]
+    return figures | ({"read_share_max": max(bounded)} if bounded else {})
+
+
+def rows_read(plan: Mapping[str, Any]) -> float:
+    """Return how many rows of one table a plan reads, those that it throws away included: of the worst table.
+
+    Parameters
+    ----------
+    plan
+        The top node of ``EXPLAIN (ANALYZE, FORMAT JSON)``.
+    """
+    read: dict[str, float] = defaultdict(float)
+    for node in _nodes(plan):
+        # An index that a bitmap is made of has the name of no table: rows of the heap are counted once.
+        if "Relation Name" in node:
+            name = f"{node.get('Schema', '')}.{node['Relation Name']}"
+            thrown_away = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+            read[name] += (node["Actual Rows"] + thrown_away) * node["Actual Loops"]
+    return max(read.values(), default=0.0)
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _explained(
+    url: sa.URL,
+    questions: Sequence[Question],
+    sample: Sample,
+    sides: Sequence[str],
+    options: LiteralString,
+) -> Iterator[tuple[str, str, list[tuple[Any, ...]]]]:
+    """Yield key, side and the rows of EXPLAIN for each question; no rows if it was cancelled."""
     with connect(url) as connection:
-        columns = sql.SQL(", ").join(map(sql.Identifier, live_columns(connection)))
-        for side, relation in RELATIONS.items():
-            statements: dict[str, sql.Composable] = {
-                "count": sql.SQL("SELECT count(*) FROM {}").format(relation),
-                "scan": sql.SQL("SELECT {} FROM {}").format(columns, relation),
-            }
+        upload(connection, [sample])
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{LONGEST_S:.0f}s"])
+        columns = list(live_columns(connection))
+        for side in sides:
             for question in questions:
+                statement: sql.Composable = question.text(SIDES[side], columns, sample)
                 if question.prepared:
-                    text = question.text(relation, columns, sample)
-                    connection.execute("SET plan_cache_mode = force_generic_plan")
-                    connection.execute(sql.SQL("PREPARE asked AS {}").format(text))
+                    connection.execute(sql.SQL("PREPARE asked AS {}").format(statement))
                     values = sql.SQL(", ").join(map(sql.Literal, question.values(sample)))
-                    statements[question.key] = sql.SQL("EXECUTE asked ({})").format(values)
-                else:
-                    statements[question.key] = question.text(relation, columns, sample)
-                _write(connection, statements.pop(question.key), folder / f"{question.key}-{side}.txt")
+                    statement = sql.SQL("EXECUTE asked ({})").format(values)
+                yield question.key, side, _explain(connection, statement, options)
                 if question.prepared:
                     connection.execute("DEALLOCATE asked")
-            for key, statement in statements.items():
-                _write(connection, statement, folder / f"{key}-{side}.txt")
 
 
-def _write(connection: psycopg.Connection[Any], statement: sql.Composable, path: Path) -> None:
-    rows = connection.execute(
-        sql.SQL("EXPLAIN (ANALYZE, BUFFERS, VERBOSE, SETTINGS) {}").format(statement)
-    ).fetchall()
-    path.write_text("\n".join(row[0] for row in rows) + "\n")
+def _explain(
+    connection: psycopg.Connection[Any], statement: sql.Composable, options: LiteralString
+) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(sql.SQL("EXPLAIN ({}) {}").format(sql.SQL(options), statement)).fetchall()
+    except psycopg.errors.QueryCanceled:
+        return []

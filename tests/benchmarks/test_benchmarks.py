@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.obscore.benchmark import Effort, run, visits_of
+from benchmarks.obscore.archive import connect
+from benchmarks.obscore.benchmark import PARTS, Effort, main, run, visits_of
+from benchmarks.obscore.locks import Writer, longest_wait_ms
+from benchmarks.obscore.plans import rows_read
+from benchmarks.obscore.questions import QUESTIONS
 from benchmarks.obscore.reach import REACHES
 from benchmarks.plot import plot_growth
 from benchmarks.results_file import Reach, missed, print_table, read_results, write_results
-from examples.lsstcam import MINI
+from examples.lsstcam import MINI, Pair
 
-_KEYS = [
-    "cone_typed_ratio",
-    "cone_typed_prepared_ratio",
+_KEYS = {
+    "join_point_ratio",
+    "join_circle_ratio",
+    "join_uuid_ratio",
+    "join_visit_ratio",
+    "in_uuid_ratio",
+    "newest_ratio",
+    "newest_typed_ratio",
     "cone_all_ratio",
+    "cone_typed_ratio",
     "cone_all_prepared_ratio",
+    "cone_typed_prepared_ratio",
     "cone_wide_prepared_ratio",
     "uuid_ratio",
     "uuid_prepared_ratio",
-    "did_ratio",
     "obs_id_ratio",
+    "did_ratio",
     "time_ratio",
     "count_ratio",
+    "group_ratio",
     "scan_ratio",
-    "storage_ratio",
+    "read_share_max",
+    "find_first_ratio",
+    "planning_types_ratio",
     "ingest_raw_ratio",
     "ingest_image_ratio",
     "define_visits_ratio",
+    "storage_ratio",
+    "upgrade_lock_ratio",
+    "growth_join",
+    "growth_cone",
+    "growth_newest",
     "export_ratio",
     "decode_us",
-]
+}
 _TINY = Effort(
     fast=2,
     slow=1,
@@ -42,23 +63,72 @@ _TINY = Effort(
     exports=1,
     regions=50,
     chips=2,
+    runs=6,
+    types=8,
 )
 
 
 def test_a_tiny_run_has_every_figure_and_can_be_plotted(tmp_path: Path) -> None:
-    figures = run({"tiny": 1, "small": 2}, _TINY, tmp_path / "plans", MINI)
+    figures: dict[str, float] = {}
+    run({"tiny": 1, "small": 2}, _TINY, figures, plans=tmp_path / "plans", content=MINI)
     write_results("obscore", figures, tmp_path)
     found = read_results("obscore", tmp_path)
-    assert [reach.key for reach in REACHES] == _KEYS
-    assert set(_KEYS) <= found.keys()
-    assert all(value > 0 for key, value in found.items() if key.endswith(("_ratio", "_ms", "rows")))
+    assert {reach.key for reach in REACHES} == _KEYS
+    assert found.keys() >= _KEYS
+    assert {f"{question.key}_read_share" for question in QUESTIONS} <= found.keys()
+    assert all(value > 0 for key, value in found.items() if key.endswith(("_ratio", "rows")))
     assert found["rows_small"] == found["rows"] > found["rows_tiny"] > 189
     plot_growth(found, tmp_path / "growth.png")
     others = {"many_runs_cone_all_prepared_ratio", "geometry_index_define_visits_ratio", "footprint_us"}
     assert others <= found.keys()
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     plans = {path.name for path in (tmp_path / "plans").iterdir()}
-    assert {"cone_all_prepared-view.txt", "count-live.txt"} <= plans
+    assert {"cone_all_prepared-view.txt", "count-live.txt", "join_point-table.txt"} <= plans
+
+
+def test_a_plan_reads_the_rows_that_it_throws_away_and_those_of_each_repetition() -> None:
+    seen = {"Relation Name": "seen", "Schema": "s", "Actual Rows": 3, "Rows Removed by Filter": 4}
+    often = {"Relation Name": "often", "Schema": "s", "Actual Rows": 2, "Actual Loops": 10}
+    twice: dict[str, Any] = {
+        "Actual Rows": 1,
+        "Actual Loops": 1,
+        "Plans": [seen | {"Actual Loops": 1}, seen | {"Actual Loops": 2}, often],
+    }
+    assert rows_read(twice) == 3 * (3 + 4)
+    assert rows_read(twice | {"Plans": [often]}) == 20
+    assert rows_read({"Actual Rows": 1_000, "Actual Loops": 1}) == 0
+
+
+def test_a_writer_that_waits_for_a_lock_is_seen_to_wait(butler_pair: Pair) -> None:
+    def lock() -> None:
+        with connect(butler_pair.url, autocommit=False) as connection:
+            connection.execute("LOCK TABLE plain.dataset IN ACCESS EXCLUSIVE MODE")
+            time.sleep(0.5)
+
+    with butler_pair.plain.butler(writeable=True) as butler:
+        writer = Writer(butler, chips=2)
+        assert longest_wait_ms(writer, lock) > 350
+        assert longest_wait_ms(writer, lambda: time.sleep(0.1)) < 350
+        assert writer.failures == 0
+
+
+def test_a_run_of_a_part_is_not_written_where_results_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--parts", "types"], ["--question", "newest"], ["--quick"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+        assert "--output" in capsys.readouterr().err
+
+
+def test_a_part_that_does_not_exist_is_refused_with_those_that_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--parts", "questions,joins", "--output", str(tmp_path)])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "joins is not one of" in message
+    assert all(part in message for part in PARTS)
 
 
 def test_a_figure_above_its_limit_or_absent_is_marked_as_missed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,8 +194,8 @@ def test_figures_of_a_benchmark_are_shown_with_what_they_were_to_reach(
     text = generate("<!-- generated: figures -->\n<!-- end -->\n")
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert [row.split(" | ")[2:] for row in rows] == [
-        ["12.3", "10", "missed |"],
-        ["0.001", "0.02", "reached |"],
+        ["12.3", "3", "missed |"],
+        ["0.001", "0.007", "reached |"],
     ]
 
 
