@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import sqlalchemy as sa
@@ -33,6 +33,7 @@ __all__ = [
     "Added",
     "Archive",
     "bytes_added",
+    "change_registry",
     "connect",
     "copy_database",
     "downgrade",
@@ -124,6 +125,22 @@ def bytes_added(url: sa.URL) -> Iterator[Added]:
 def copy_database(url: sa.URL, name: str) -> sa.URL:
     """Return a copy of a database on its server."""
     return create_database(url.set(database="postgres"), name, template=str(url.database))
+
+
+def change_registry(
+    connection: psycopg.Connection[Any], statements: Iterable[LiteralString], **values: object
+) -> None:
+    """Run statements about ``{schema}``, the ``{tags}`` table of visit images, and values by their names."""
+    schema = sql.Identifier(SCHEMA)
+    found = connection.execute(
+        sql.SQL("SELECT tag_association_table FROM {}.dataset_type WHERE name = 'visit_image'").format(schema)
+    ).fetchone()
+    assert found is not None
+    literals = {name: sql.Literal(value) for name, value in values.items()}
+    for statement in statements:
+        connection.execute(
+            sql.SQL(statement).format(schema=schema, tags=sql.Identifier(found[0]), **literals)
+        )
 
 
 @contextmanager

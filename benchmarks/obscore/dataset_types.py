@@ -11,7 +11,7 @@ import yaml
 from lsst.daf.butler import DatasetType
 from psycopg import sql
 
-from benchmarks.obscore.archive import CONFIG, SCHEMA, Archive, connect, downgrade, step, upgrade
+from benchmarks.obscore.archive import CONFIG, Archive, change_registry, connect, downgrade, step, upgrade
 from benchmarks.obscore.ingest import copy_archive
 from benchmarks.obscore.questions import FAST, draw_samples
 from benchmarks.obscore.sides import VIEW
@@ -75,21 +75,7 @@ def measure_types(archive: Archive, root: Path, *, types: int = TYPES) -> dict[s
         path = root / "many_types.yaml"
         path.write_text(yaml.safe_dump(config))
         with connect(repository.url) as connection:
-            (tags,) = connection.execute(
-                sql.SQL("SELECT tag_association_table FROM {}.dataset_type WHERE name = {}").format(
-                    sql.Identifier(SCHEMA), sql.Literal(_LIKE)
-                )
-            ).fetchone() or (None,)
-            for statement in _STATEMENTS:
-                connection.execute(
-                    sql.SQL(statement).format(
-                        schema=sql.Identifier(SCHEMA),
-                        tags=sql.Identifier(str(tags)),
-                        like=sql.Literal(_LIKE),
-                        run=sql.Literal(FIRST_RUN),
-                        each=sql.Literal(_EACH),
-                    )
-                )
+            change_registry(connection, _STATEMENTS, like=_LIKE, run=FIRST_RUN, each=_EACH)
         upgrade(repository.url, obscore_config=str(path))
         with connect(archive.url) as connection:
             samples = draw_samples(connection, 15, seed=11)

@@ -6,15 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
 import yaml
 from lsst.daf.butler import CollectionType  # type: ignore[attr-defined]  # public, but in no __all__
-from psycopg import sql
 
 from benchmarks.obscore.archive import (
     CONFIG,
-    SCHEMA,
     Archive,
+    change_registry,
     connect,
     copy_database,
     downgrade,
@@ -95,7 +93,7 @@ def measure_runs(archive: Archive, *, repetitions: int, runs: int = MANY) -> dic
     with step(f"{runs} more RUN collections"):
         url = copy_database(archive.url, "many_runs")
         with connect(url) as connection:
-            _run(connection, (*_ADDED, *_MOVED), runs)
+            change_registry(connection, (*_ADDED, *_MOVED), runs=runs, folder=_FOLDER)
             connection.execute("VACUUM ANALYZE")
             samples = draw_samples(connection, repetitions, seed=7)
         questions = [one for one in FAST if one.key in _ASKED]
@@ -153,7 +151,7 @@ def _searched(archive: Archive, name: str, root: Path, runs: int) -> Repository:
         butler.collections.register(_CHAIN, CollectionType.CHAINED)
         butler.collections.redefine_chain(_CHAIN, [*chains, FIRST_RUN, RAW_RUN])
     with connect(repository.url) as connection:
-        _run(connection, (*_MOVED, *_PROCESSED_TWICE), runs)
+        change_registry(connection, (*_MOVED, *_PROCESSED_TWICE), runs=runs, folder=_FOLDER)
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     config["tapdb"] = config.get("tapdb", {}) | {"find_first": [_CHAIN]}
     path = root / f"searched_{name}.yaml"
@@ -162,19 +160,3 @@ def _searched(archive: Archive, name: str, root: Path, runs: int) -> Repository:
     with connect(repository.url) as connection:
         connection.execute("VACUUM ANALYZE")
     return replace(repository, live=False)
-
-
-def _run(connection: psycopg.Connection[Any], statements: tuple[LiteralString, ...], runs: int) -> None:
-    schema = sql.Identifier(SCHEMA)
-    (tags,) = connection.execute(
-        sql.SQL("SELECT tag_association_table FROM {}.dataset_type WHERE name = 'visit_image'").format(schema)
-    ).fetchone() or (None,)
-    for statement in statements:
-        connection.execute(
-            sql.SQL(statement).format(
-                schema=schema,
-                tags=sql.Identifier(str(tags)),
-                runs=sql.Literal(runs),
-                folder=sql.Literal(_FOLDER),
-            )
-        )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.obscore.archive import connect
 from benchmarks.obscore.benchmark import PARTS, Effort, main, run, visits_of
 from benchmarks.obscore.locks import Writer, longest_wait_ms
-from benchmarks.obscore.plans import rows_read
-from benchmarks.obscore.questions import QUESTIONS
+from benchmarks.obscore.plans import read_shares, rows_read
+from benchmarks.obscore.questions import QUESTIONS, Question
 from benchmarks.obscore.reach import REACHES
+from benchmarks.obscore.timing import Stopwatch, ask_all
 from benchmarks.plot import plot_growth
 from benchmarks.results_file import Reach, missed, print_table, read_results, write_results
 from examples.lsstcam import MINI, Pair
@@ -110,6 +114,57 @@ def test_a_writer_that_waits_for_a_lock_is_seen_to_wait(butler_pair: Pair) -> No
         assert longest_wait_ms(writer, lock) > 350
         assert longest_wait_ms(writer, lambda: time.sleep(0.1)) < 350
         assert writer.failures == 0
+
+
+_SIDES = """
+CREATE SCHEMA ivoa; CREATE SCHEMA butler; CREATE SCHEMA copied;
+CREATE TABLE ivoa.obscore (n int); CREATE TABLE butler.obscore (n int); CREATE TABLE copied.obscore (n int);
+INSERT INTO ivoa.obscore SELECT generate_series(1, 1000);
+INSERT INTO butler.obscore SELECT generate_series(1, 1000);
+INSERT INTO copied.obscore SELECT generate_series(1, 999);
+ANALYZE
+"""
+_SAMPLE = {"uploaded": "uploaded_0", "rows": []}
+_SOME = Question("some", "SELECT n FROM {relation} WHERE n > 10 AND n <= 15")
+_LAST = Question("last", "SELECT n FROM {relation} WHERE n > 900")
+
+
+def test_sides_that_do_not_answer_the_same_are_not_compared(empty_database: Callable[[], sa.URL]) -> None:
+    url = empty_database()
+    with connect(url) as connection:
+        connection.execute(_SIDES)
+    watch = Stopwatch()
+    assert ask_all(url, [_SOME], [_SAMPLE], watch) == {"some": 5}
+    assert {side for _, side in watch.times} == {"view", "live", "table"}
+    with pytest.raises(AssertionError, match="last"):
+        ask_all(url, [_LAST], [_SAMPLE], watch)
+    assert ask_all(url, [_LAST], [_SAMPLE], watch, ("view", "live")) == {"last": 100}
+
+
+def test_a_plan_that_reads_all_datasets_to_answer_with_five_is_seen(
+    empty_database: Callable[[], sa.URL],
+) -> None:
+    url = empty_database()
+    with connect(url) as connection:
+        connection.execute(_SIDES)
+    assert read_shares(url, [_SOME], _SAMPLE, 1000) == {"some_read_share": 1.0, "read_share_max": 1.0}
+    with connect(url) as connection:
+        connection.execute("CREATE INDEX ON ivoa.obscore (n)")
+    assert read_shares(url, [_SOME], _SAMPLE, 1000) == {"some_read_share": 0.005, "read_share_max": 0.005}
+    assert read_shares(url, [replace(_SOME, reads_all=True)], _SAMPLE, 1000) == {"some_read_share": 0.005}
+
+
+def test_a_question_that_takes_long_is_not_repeated(empty_database: Callable[[], sa.URL]) -> None:
+    url = empty_database()
+    with connect(url) as connection:
+        connection.execute(_SIDES)
+    watch = Stopwatch()
+    slow = Question("slow", "SELECT n, pg_sleep(0.1) FROM {relation} WHERE n = 1")
+    samples = [_SAMPLE | {"uploaded": f"uploaded_{number}"} for number in range(5)]
+    ask_all(url, [slow], samples, watch, ("view",), budget_s=0.05)
+    assert len(watch.times["slow", "view"]) == 1
+    ask_all(url, [_SOME], samples, watch, ("view",))
+    assert len(watch.times["some", "view"]) == 5
 
 
 def test_a_run_of_a_part_is_not_written_where_results_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
