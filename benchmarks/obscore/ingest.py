@@ -19,7 +19,7 @@ from examples.lsstcam.pair import clone_repository
 from examples.lsstcam.records import RecordBatch, exposure_records, visit_records
 from examples.lsstcam.repository import insert_records
 
-__all__ = ["copy_archive", "ingest_sides", "measure_ingest", "remove_live_table"]
+__all__ = ["copy_archive", "ingest", "ingest_sides", "measure_ingest", "remove_live_table"]
 
 _EXPOSURES_AT_ONCE = 2
 _DAY_OBS = 20_260_401
@@ -76,15 +76,16 @@ def measure_ingest(
         names = order[number % 2 :] + order[: number % 2]
         for name in [*names, *(["live"] if number <= live_rounds and "live" in butlers else [])]:
             # The first round fills Butler's caches.
-            _ingest(butlers[name], pointings, watch if number else Stopwatch(), name, range(chips))
+            ingest(butlers[name], pointings, watch if number else Stopwatch(), name, range(chips))
     for butler in butlers.values():
         butler.close()
     return watch
 
 
-def _ingest(
+def ingest(
     butler: Butler, pointings: Sequence[Pointing], watch: Stopwatch, side: str, chips: Sequence[int]
 ) -> None:
+    """Register exposures and their raws, define their visits, register visit images; note the times."""
     insert_records(butler, exposure_records(pointings))
     batches = [list(visit_records([pointing], chips)) for pointing in pointings]
     for dimension, dataset_type, run in (("exposure", "raw", RAW_RUN), ("visit", "visit_image", FIRST_RUN)):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
 from benchmarks.obscore.archive import CHIPS, CONFIG, SCHEMA, Archive, downgrade, step, upgrade
-from benchmarks.obscore.ingest import copy_archive, remove_live_table
+from benchmarks.obscore.ingest import copy_archive, ingest, remove_live_table
+from benchmarks.obscore.timing import Stopwatch
 from benchmarks.results_file import say
 from examples.lsstcam import Pointing
 from examples.lsstcam.content import make_pointing
@@ -30,7 +31,7 @@ __all__ = ["Writer", "longest_wait_ms", "measure_locks"]
 
 _FILL = "fill"
 _DAY_OBS = 20_260_501
-_QUIET = 40
+_QUIET = 10
 _WHOLE_INGESTS = 5
 _PAUSE_S = 0.02
 _TRIES = 10
@@ -83,23 +84,24 @@ def longest_wait_ms(writer: Writer, command: Callable[[], None]) -> float:
 
 
 class Writer:
-    """A Butler that registers one raw after another, each in a transaction of its own.
+    """A Butler that ingests one exposure of one detector after another, from raw to visit image.
 
-    Within a ``with`` block it does so in a thread; the last write has ended when the block has.
+    Each takes all the locks that Butler's writers take. Within a ``with`` block it does so in a thread; the
+    last ingest has ended when the block has.
 
     Parameters
     ----------
     butler
         Writeable client; it is used by one thread at a time.
     chips
-        Detectors of an exposure.
+        Detectors of a whole ingest of raws.
 
     Attributes
     ----------
     times
-        What each write of the last block took, in milliseconds.
+        What each ingest of the last block took, in milliseconds.
     failures
-        Writes that the database has refused, by a deadlock for example.
+        Ingests that the database has refused, by a deadlock for example.
     """
 
     def __init__(self, butler: Butler, chips: int = CHIPS) -> None:
@@ -108,7 +110,6 @@ class Writer:
         self._butler = butler
         self._chips = chips
         self._numbers = count(1)
-        self._free: Iterator[dict[str, object]] = iter(())
         self._stopped = Event()
         self._thread: Thread | None = None
 
@@ -121,24 +122,26 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop after the write that is under way."""
+        """Stop after the ingest that is under way."""
         self._stopped.set()
         assert self._thread is not None
         self._thread.join()
 
     def write(self) -> float:
-        """Register one raw, of the next detector or of a new exposure; return the milliseconds it took."""
-        data_id = next(self._free, None)
+        """Ingest one detector of a new exposure; return the milliseconds it took."""
+        pointing = _pointing(next(self._numbers))
         started = time.perf_counter()
-        if data_id is None:
-            self._free = iter(self._new_exposure())
-            data_id = next(self._free)
-        self._butler.registry.insertDatasets("raw", [data_id], run=RAW_RUN)
+        ingest(self._butler, [pointing], Stopwatch(), "with", range(1))
         return (time.perf_counter() - started) * 1000
 
     def ingest_all(self) -> float:
         """Register the raws of a new exposure at once; return the milliseconds it took."""
-        data_ids = self._new_exposure()
+        pointing = _pointing(next(self._numbers))
+        insert_records(self._butler, exposure_records([pointing]))
+        data_ids = [
+            {"instrument": pointing.instrument, "exposure": pointing.id, "detector": chip}
+            for chip in range(self._chips)
+        ]
         started = time.perf_counter()
         self._butler.registry.insertDatasets("raw", data_ids, run=RAW_RUN)
         return (time.perf_counter() - started) * 1000
@@ -153,14 +156,6 @@ class Writer:
                 say(f"a write has failed: {error.orig}")
             self.times.append((time.perf_counter() - started) * 1000)
             time.sleep(_PAUSE_S)
-
-    def _new_exposure(self) -> list[dict[str, object]]:
-        pointing = _pointing(next(self._numbers))
-        insert_records(self._butler, exposure_records([pointing]))
-        return [
-            {"instrument": pointing.instrument, "exposure": pointing.id, "detector": chip}
-            for chip in range(self._chips)
-        ]
 
 
 def _pointing(number: int) -> Pointing:

@@ -98,9 +98,10 @@ def test_a_plan_reads_the_rows_that_it_throws_away_and_those_of_each_repetition(
         "Actual Loops": 1,
         "Plans": [seen | {"Actual Loops": 1}, seen | {"Actual Loops": 2}, often],
     }
-    assert rows_read(twice) == 3 * (3 + 4)
-    assert rows_read(twice | {"Plans": [often]}) == 20
-    assert rows_read({"Actual Rows": 1_000, "Actual Loops": 1}) == 0
+    assert rows_read(twice, {}) == 3 * (3 + 4)
+    assert rows_read(twice | {"Plans": [often]}, {}) == 20
+    assert rows_read(twice | {"Plans": [often]}, {"s.often": 4}) == 4
+    assert rows_read({"Actual Rows": 1_000, "Actual Loops": 1}, {}) == 0
 
 
 def test_a_writer_that_waits_for_a_lock_is_seen_to_wait(butler_pair: Pair) -> None:
