@@ -26,7 +26,18 @@ from tapdb.postgres.engine import checked_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer
-from tests.docs.pages import ROOT, Session, anchors, links, pages, run_session, runnable, sessions
+from tests.docs.pages import (
+    ROOT,
+    Session,
+    anchors,
+    broken_lines,
+    links,
+    pages,
+    run_session,
+    runnable,
+    sessions,
+    written_pages,
+)
 from tests.tapdb.test_project import modules
 from tools import generate_docs
 from tools.generate_docs import CONFIG_SECTIONS, DOCS, PACKAGES, PARTS, commands, generate, settings_variables
@@ -296,6 +307,58 @@ def test_every_module_that_contributors_are_sent_to_is_there() -> None:
                 missing.append(named)
     assert count > 40
     assert missing == []
+
+
+def test_pages_have_one_sentence_a_line() -> None:
+    assert len(written_pages()) > 80
+    assert {
+        name_of(page): found
+        for page in written_pages()
+        if (found := broken_lines(page.read_text(encoding="utf-8")))
+    } == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "One sentence. Another one.",
+        "One sentence. tapdb begins the next.",
+        "Is this one? `code` is another.",
+        "* An item. And more of it.",
+        "1. Edit the file. Run the test.",
+        "It ends in `code`. Then it goes on.",
+        "It ends in parentheses (with more). Then it goes on.",
+        "**It is bold.** It is not.",
+        "See [a link](page.md). Then read on.",
+        "A sentence that does not end\nin its line.",
+        "* An item that does not end\n  in its line.",
+        "The control stands behind\n```text\nA block. Of text.\n```\nand goes on. Twice.",
+    ],
+)
+def test_a_page_with_two_sentences_in_a_line_or_half_a_one_is_found(line: str) -> None:
+    assert len(broken_lines(f"# A title\n\n{line}\n")) == 1
+
+
+def test_what_is_no_end_of_a_sentence_is_told_from_one() -> None:
+    text = """
+# 1. A title
+* [2. A link](page.md)
+
+Versions 1.2 and 1.3, e.g. those (see it. There) of `a. b`, are read by "One. Two." and RFC 3986.
+Columns DiaObject, DiaSource, ... are there:
+1. Edit it.
+   It is an [item](../a.b.md) that ends: "So. It is".
+
+| a cell. Another | one |
+> A quotation. Another one.
+```sh
+one. two
+```
+  ```text
+  one. two
+  ```
+"""
+    assert broken_lines(text) == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
