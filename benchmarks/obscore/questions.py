@@ -1,4 +1,4 @@
-"""What users ask of ObsCore, as one SQL text that both the view and the live table are asked."""
+"""What users ask of ObsCore, as one SQL text for both the view and the live table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COLUMNS: tuple[LiteralString, ...] = (
     "s_dec",
     "s_region",
 )
-"""What is asked for: the columns that a portal shows of an image."""
+"""The requested columns: those that a portal shows of an image."""
 
 _CONE: LiteralString = "pgs_region && scircle(spoint(radians({s_ra}), radians({s_dec})), radians({radius}))"
 
@@ -55,7 +55,7 @@ class Question:
     prepared
         Whether it is sent once and then asked with parameters, planned once for all values.
     every_column
-        Whether all columns that the live table has are asked for.
+        Whether the query selects all columns that the live table has.
     radius_deg
         Radius of a cone.
     """

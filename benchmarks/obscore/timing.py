@@ -57,7 +57,7 @@ def ask_all(
     """Ask both sides every question with every sample, and note the times.
 
     There are two connections: one that is sent new texts, one that has prepared statements with generic
-    plans. What has to be prepared or cached is asked once before.
+    plans. Each query runs once before, so that it is prepared and cached.
 
     Returns
     -------

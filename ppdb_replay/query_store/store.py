@@ -128,7 +128,7 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
     PpdbNotReadyError
         The database has no query store.
     StoredQueryUnknownError
-        There is none.
+        No query is stored under this identifier.
     """
     found = _find(connection, pid)
     if found is None:

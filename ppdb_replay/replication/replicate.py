@@ -36,15 +36,15 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether it was asked for."""
+        """Whether `request` was called."""
         return self._requested
 
     def request(self) -> None:
-        """Ask for it; may be called from a signal handler."""
+        """Request the stop; may be called from a signal handler."""
         self._requested = True
 
     def wait(self, seconds: float) -> None:
-        """Return after some seconds, or soon after it was asked for."""
+        """Return after some seconds, or soon after `request` was called."""
         end = time.monotonic() + seconds
         while not self._requested and (left := end - time.monotonic()) > 0.0:
             time.sleep(min(_LOOK_S, left))

@@ -14,7 +14,7 @@ from ppdb_replay.rewriting.version_catalog import Shown, VersionCatalog
 def order_rows(query: Query, catalog: VersionCatalog, *, whole_result: bool = True) -> Query:
     """Return a query whose rows come in an order that leaves nothing open.
 
-    Wherever TOP or OFFSET takes some rows of several, and for the result if it is asked for, ORDER BY gets
+    Where TOP or OFFSET takes some rows of several, and for the whole result if requested, ORDER BY gets
     what it lacks: the keys of all tables, the terms of GROUP BY, or the numbers of all output columns after
     DISTINCT, after set operations and over subqueries. What the query says itself comes first.
 

@@ -12,7 +12,7 @@ from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_
 from tapdb.sources import execute_query, read_query
 
 Progress = Callable[[int, int, str], None]
-"""Told the number of a step, the number of all, and what is looked at, before it is."""
+"""Called before each step with (index, total, what is checked)."""
 
 _HELD = (
     "WITH held AS (SELECT {place} AS snapshot_id, count(*) AS rows, {digest} AS digest "

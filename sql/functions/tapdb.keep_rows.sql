@@ -5,7 +5,7 @@
 -- Rows are deleted, or locked, first and made again by a statement of their own, so that the second of two sessions that meet at a row sees
 -- what the first has committed (READ COMMITTED, as Butler works).
 -- Nothing here may make Butler's own statement fail: an error is a warning, and `tapdb obscore check` finds what is missing.
--- SECURITY DEFINER, since whoever ingests has no rights on tapdb's tables.
+-- SECURITY DEFINER, since roles that ingest have no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
 DROP FUNCTION IF EXISTS tapdb.keep_rows();

@@ -71,7 +71,7 @@ def _compare(context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispat
 
 def _operation(name: str, differences: tuple[Difference, ...], frozen: Path) -> MigrateOperation:
     newest = newest_version(name, folder=frozen)
-    if newest == 0 or read_frozen(name, newest, folder=frozen).text != read_current(name).text:
+    if newest == 0 or not read_frozen(name, newest, folder=frozen).has_same_sql(read_current(name)):
         return DriftOp(name, "run 'tapdb sql freeze' first", differences)
     if all(difference.left is None for difference in differences):
         return SetObjectVersionsOp(new=((name, newest),), old=())
