@@ -34,7 +34,7 @@ _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedView:
     """A view that is to be, and the SQL that makes it."""
 
     mapping: DatasetMapping
@@ -63,7 +63,7 @@ def plan_creation(
     config_yaml: str | None = None,
     kept: frozenset[str] = frozenset(),
     schema_stays: bool = False,
-) -> Change:
+) -> PlannedView:
     """Return what makes the view that a configuration describes; nothing is changed.
 
     Parameters
@@ -97,7 +97,7 @@ def plan_creation(
     ]
     if config.tapdb.geometry == "table":
         parts += _as_text([_selectivity("eqsel")])
-    return Change(mapping, Script(tuple(parts)))
+    return PlannedView(mapping, Script(tuple(parts)))
 
 
 def plan_removal(
@@ -151,7 +151,7 @@ def plan_refresh(
     *,
     config_yaml: str | None = None,
     keep_footprints: bool = True,
-) -> Change:
+) -> PlannedView:
     """Return the script that rebuilds a view from the registry as it is now.
 
     Parameters
@@ -187,7 +187,7 @@ def plan_refresh(
         [] if keep_footprints else [one for one in kept_tables(change.mapping) if one.name in mine & theirs]
     )
     refills = (refill_script(one, view.registry_schema).statements for one in shared)
-    return Change(
+    return PlannedView(
         change.mapping,
         Script(
             (

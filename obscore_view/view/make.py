@@ -9,7 +9,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.mapping import DatasetMapping
-from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
+from obscore_view.view.changes import PlannedView, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.script import Script
 from obscore_view.view.store import StoredView, read_stored_views
@@ -27,7 +27,7 @@ def lost_estimators(connection: sa.Connection) -> tuple[str, ...]:
 
 _LOG = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
+StatementProgress = Callable[[int, int, str], None]
 """Called before each statement with (index, total, sql)."""
 
 
@@ -37,7 +37,7 @@ def create_view(
     *,
     registry_schema: str | None = None,
     config_yaml: str | None = None,
-    progress: Progress | None = None,
+    progress: StatementProgress | None = None,
 ) -> DatasetMapping:
     """Make the view that a configuration describes, with the tables, triggers and indexes behind it.
 
@@ -143,7 +143,7 @@ def refresh_view(
     *,
     config_yaml: str | None = None,
     rebuild_footprints: bool = False,
-    progress: Progress | None = None,
+    progress: StatementProgress | None = None,
 ) -> DatasetMapping:
     """Rebuild a view from the registry as it is now; readers see the old view until the transaction ends.
 
@@ -208,7 +208,7 @@ def stored_config(view: StoredView) -> ObsCoreConfig:
     return parse_config(view.config_yaml, source=f"configuration of {view.schema}.{view.name}")
 
 
-def run_script(connection: sa.Connection, script: Script, progress: Progress | None = None) -> None:
+def run_script(connection: sa.Connection, script: Script, progress: StatementProgress | None = None) -> None:
     """Run the statements of a script one after the other."""
     for number, statement in enumerate(script.statements, start=1):
         _LOG.debug("%s", statement)
@@ -217,7 +217,7 @@ def run_script(connection: sa.Connection, script: Script, progress: Progress | N
         execute_text(connection, statement)
 
 
-def _make(connection: sa.Connection, change: Change, progress: Progress | None) -> None:
+def _make(connection: sa.Connection, change: PlannedView, progress: StatementProgress | None) -> None:
     run_script(connection, change.script, progress)
     if change.mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
         _LOG.warning(

@@ -14,7 +14,7 @@ from obscore_view.select.relations import ranks_name
 EVENTS = ("insert", "update", "delete", "truncate")
 """What a trigger on one of Butler's tables answers to."""
 
-Name = tuple[str, str]
+RelationName = tuple[str, str]
 
 _MOST_COLUMNS = 8
 """Largest number of columns that PostgreSQL's statistics can be over."""
@@ -42,11 +42,11 @@ class OwnObjects:
         Butler's tables that tapdb's owner may read.
     """
 
-    views: tuple[Name, ...]
-    tables: tuple[Name, ...]
-    footprints: tuple[Name, ...]
-    triggers: tuple[Name, ...]
-    statistics: tuple[Name, ...]
+    views: tuple[RelationName, ...]
+    tables: tuple[RelationName, ...]
+    footprints: tuple[RelationName, ...]
+    triggers: tuple[RelationName, ...]
+    statistics: tuple[RelationName, ...]
     indexes: tuple[str, ...]
     granted: tuple[str, ...]
 

@@ -21,7 +21,7 @@ from ppdb_replay.errors import (
     StoredQueryUnknownError,
 )
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
-from ppdb_replay.replaying.execution import Connection
+from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised

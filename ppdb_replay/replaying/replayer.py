@@ -9,11 +9,10 @@ from psycopg.pq import TransactionStatus
 
 from adql import RUBIN, Dialect, Metadata, OutputColumn, TableMetadata, parse
 from ppdb_replay.errors import UploadChangedError
-from ppdb_replay.replaying.catalog import ClockReading, catalog_at, read_clock
+from ppdb_replay.replaying.catalog import ClockReading, Connection, catalog_at, read_clock
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import (
     SOFTWARE,
-    Connection,
     RecordedResult,
     Rows,
     answer,
@@ -38,7 +37,7 @@ _Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ResultDifference:
     """Two results of the same query.
 
     Parameters
@@ -233,7 +232,7 @@ class Replayer:
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
-    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> Difference:
+    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> ResultDifference:
         """Compare a result with that of its query at a later snapshot.
 
         Parameters
@@ -397,7 +396,7 @@ def diff(
     *,
     published: Metadata | None = None,
     uploads: Iterable[TableMetadata] = (),
-) -> Difference:
+) -> ResultDifference:
     """Compare a result with that of its query at a later snapshot: `Replayer.diff`."""
     return Replayer(connection, published=published, uploads=uploads).diff(record, later)
 
@@ -415,7 +414,7 @@ def verify_record(
 
 def compare_rows(
     columns: tuple[OutputColumn, ...], before: Rows, after: Rows, key: tuple[int, ...] = ()
-) -> Difference:
+) -> ResultDifference:
     """Return the difference of two lists of rows.
 
     Parameters
@@ -443,7 +442,7 @@ def compare_rows(
                 kept.append(row)
         come = kept
         gone = [row for rows in waiting.values() for row in rows]
-    return Difference(columns, key, come, gone, changed)
+    return ResultDifference(columns, key, come, gone, changed)
 
 
 def _minus(rows: Rows, others: Rows) -> Rows:

@@ -35,7 +35,7 @@ from tapdb.hooks.derived import (
 from tapdb.migrate import autogenerate
 from tapdb.migrate.drift import drift_error, require_comparison_rights
 from tapdb.migrate.options import MigrationOptions, read_options, without_contradictions
-from tapdb.postgres.catalog import Difference
+from tapdb.postgres.catalog import CatalogDifference
 from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, translate_database_errors
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import (
@@ -266,7 +266,7 @@ def _look(connection: sa.Connection, config: Config, command: str, options: Migr
     context.get_context().opts["dont_mutate"] = True
     with context.begin_transaction():
         context.run_migrations()
-    drift: dict[str, tuple[Difference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
+    drift: dict[str, tuple[CatalogDifference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
     config.attributes[autogenerate.DRIFT] = drift
     if command == "check" and drift and config.cmd_opts is not None:
         # On the command line a difference is exit code 1 and readable; Python gets Alembic's own exception.

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,33 @@ def test_classes_stand_on_few_others() -> None:
 
 def test_no_abstract_class_has_a_single_subclass() -> None:
     assert lone_subclasses(class_chains(MODULES)) == {}
+
+
+def class_places(modules: Sequence[Module]) -> dict[str, list[str]]:
+    """Return the modules that define each class, and each name for a type."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in modules:
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module.path.as_posix())
+            # A name for a type has capitals and small letters; a private one stays in its module.
+            elif isinstance(node, ast.Assign) and re.fullmatch(
+                r"[A-Z]+[a-z]\w*", name := ast.unparse(node.targets[0])
+            ):
+                places[name].append(module.path.as_posix())
+    return places
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    places = class_places(MODULES)
+    assert len(places) > 250
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_class_name_with_two_meanings_would_be_seen() -> None:
+    text = "class Rows:\n    pass\n"
+    pair = [Module(Path("one.py"), text), Module(Path("two.py"), "Rows = list[int]\n_Rows = 1\nROWS = 2\n")]
+    assert class_places(pair) == {"Rows": ["one.py", "two.py"]}
 
 
 def test_only_packages_list_what_is_public() -> None:
