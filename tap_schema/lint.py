@@ -10,39 +10,15 @@ import sqlalchemy as sa
 
 from adql.names import column_id, identifier_of, split_name
 from adql.units import VOUnit, vounit
-from tap_schema.column_types import is_arraysize, is_other_width
+from tap_schema.column_types import is_arraysize, is_other_width, xtype_problem
 from tap_schema.errors import ColumnFinding
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
 from tapdb.errors import Place
 from tapdb.extras import from_extra
 from tapdb.findings import Severity
 from tapdb.hooks.descriptions import ColumnDescription, StandardTable
+from tapdb.votable.fields import TEXTS
 
-Shape = tuple[frozenset[str], str]
-"""Datatypes that an extended type goes with, and a pattern of its arraysize."""
-
-_REAL = frozenset({"float", "double"})
-_NUMBER = _REAL | {"short", "int", "long"}
-_TEXT = frozenset({"char", "unicodeChar"})
-_ANY_LENGTH = r"\d+\*?|\*"
-
-XTYPES: dict[str, Shape] = {
-    "timestamp": (_TEXT, _ANY_LENGTH),
-    "interval": (_NUMBER, "2"),
-    "point": (_REAL, "2"),
-    "circle": (_REAL, "3"),
-    "range": (_REAL, "4"),
-    "polygon": (_REAL, _ANY_LENGTH),
-    "moc": (_TEXT, _ANY_LENGTH),
-    "shape": (_TEXT, _ANY_LENGTH),
-    "uri": (_TEXT, _ANY_LENGTH),
-    "uuid": (_TEXT, r"36\*?|\*"),
-    "hms": (_TEXT, _ANY_LENGTH),
-    "dms": (_TEXT, _ANY_LENGTH),
-}
-"""The extended types of DALI 1.1 and 1.2."""
-
-_PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:\S+")
 _LONGEST = 120
 _OFTEN_MEANT = {
     "deg_C": "'degC'",
@@ -101,17 +77,6 @@ def ucd_problem(ucd: str) -> str | None:
     except ValueError as error:
         return f"UCD {ucd}: {' '.join(str(error).split())[:_LONGEST]}"
     return None
-
-
-def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | None:
-    """Return what is wrong with an extended type and the type below it; `None` if they go together."""
-    shape = XTYPES.get(xtype)
-    if shape is None:
-        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is not one of DALI's"
-    datatypes, sizes = shape
-    if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
-        return None
-    return f"xtype {xtype} does not go with {datatype}{f'[{arraysize}]' if arraysize else ''}"
 
 
 def check_values(
@@ -318,8 +283,6 @@ TAP_SCHEMA_TABLES: tuple[StandardTable, ...] = tuple(
 )
 """The five tables of TAP 1.1 section 4."""
 
-_TEXTS = frozenset({"char", "unicodeChar"})
-
 
 def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[ColumnFinding]:
     """Yield what a published table of a standard lacks or has otherwise."""
@@ -384,7 +347,7 @@ def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
         return True
     if row.xtype in {"polygon", "adql:REGION"} and wanted.xtype == "adql:REGION":
         return True
-    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS
+    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= TEXTS
 
 
 _UTYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_.:#/-]+")
