@@ -1,7 +1,10 @@
 """The house: small folders, deep modules, one direction, and names where a stranger looks for them."""
 
 import ast
+import json
 import re
+import shutil
+import subprocess
 import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import written_pages
+from tests.docs.test_recipes import ADDED
 from tools.structure import (
     PACKAGES,
     PROJECT,
@@ -17,6 +21,7 @@ from tools.structure import (
     class_chains,
     import_cycles,
     lone_subclasses,
+    minutes_of,
     modules_in_folders,
     read_modules,
     repeated_lines,
@@ -197,7 +202,7 @@ def test_a_package_has_a_short_page_with_a_picture_an_order_and_recipes_that_are
     recipes = page.split("\n## ")[1:]
     assert len(recipes) == 3
     assert all(re.search(r"^1\. ", one, re.MULTILINE) and "Run `" in one for one in recipes)
-    assert PROJECT.joinpath("tests", package, "test_recipes.py").exists()
+    assert len(ADDED[package]) >= len(recipes)
 
 
 def unclear_lines(text: str) -> list[str]:
@@ -250,3 +255,34 @@ def test_sql_is_in_plain_words() -> None:
 def test_unclear_words_would_be_seen(line: str) -> None:
     assert unclear_lines(f"Plain words.\n    {line}\n") == [line]
     assert unclear_lines("Raised if there is none, or more than one.\nMaximum number of rows.") == []
+
+
+def test_minutes_of_the_tests_come_from_the_record_of_a_run_on_two_cores(tmp_path: Path) -> None:
+    record = tmp_path / "make_test.json"
+    run = {"seconds": 570, "workers": 2, "failed": 0}
+    record.write_text(json.dumps(run))
+    assert minutes_of(record) == 9.5
+    for wrong in ({"failed": 1}, {"workers": 8}):
+        record.write_text(json.dumps(run | wrong))
+        with pytest.raises(ValueError, match="not a run on 2 cores in which all tests passed"):
+            minutes_of(record)
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_make_test_writes_that_record(tmp_path: Path, failed: int) -> None:
+    """The recipe of the Makefile runs, with programs that do nothing in place of setup, linters and tests."""
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    programs = [
+        "tools/setup.sh",
+        *(f".venv/bin/{name}" for name in ("ruff", "mypy", "lint-imports", "python")),
+    ]
+    for name in programs:
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\nexit {failed if name.endswith('python') else 0}\n")
+        program.chmod(0o755)
+    done = subprocess.run(["make", "test"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode != 0) is bool(failed), done
+    run = json.loads((tmp_path / ".cache" / "make_test.json").read_text())
+    assert run == {"seconds": run["seconds"], "workers": 2, "failed": failed}
+    assert 0 <= run["seconds"] < 60
