@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from obscore_view.errors import ViewMissingError
-from obscore_view.exported_columns import ExportedColumn, read_columns
+from obscore_view.exported_columns import ExportedColumn, read_columns, readable_views
 from tapdb.extras import from_extra
 from tapdb.postgres.engine import driver_connection
 from tapdb.postgres.loaders import load_exactly
@@ -83,7 +83,7 @@ def export_view(
     schema, _, name = view.lower().partition(".")
     columns = read_columns(connection, schema, name)
     if not columns:
-        raise ViewMissingError(view, ())
+        raise ViewMissingError(view, readable_views(connection))
     what = _View(schema, name, columns)
     match form:
         case "csv":

@@ -25,7 +25,7 @@ from obscore_view.view.script import (
     drop_script,
     refill_script,
 )
-from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script
+from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script, registry_of
 from tapdb.postgres.roles import grant_statements, read_grants
 
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
@@ -178,7 +178,7 @@ def plan_refresh(
     change = plan_creation(
         connection,
         config,
-        registry_schema=view.registry_schema,
+        registry_schema=registry_of(view, config),
         config_yaml=config_yaml,
         schema_stays=same_schema,
         kept=frozenset(mine if keep_footprints else mine & theirs),

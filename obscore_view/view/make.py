@@ -12,7 +12,7 @@ from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import PlannedView, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.script import Script
-from obscore_view.view.store import StoredView, read_stored_views
+from obscore_view.view.store import StoredView, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.roles import read_grants, require_rights, restore_grants
@@ -173,7 +173,7 @@ def refresh_view(
         config, config_yaml = stored_config(view), view.config_yaml
     reuse = not rebuild_footprints and reusable_footprints(view, config)
     task = f"make the view {view.schema}.{view.name} again"
-    require_rights_to_begin(connection, task, config, view.registry_schema)
+    require_rights_to_begin(connection, task, config, registry_of(view, config))
     change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
     rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
     require_rights(connection, task, rights, otherwise=LESS)
@@ -184,8 +184,9 @@ def refresh_view(
 
 
 def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
-    """Return whether decoded regions may outlive the rebuilding of a view: same software, same mode."""
-    return view.software_version == __version__ and config.tapdb.geometry == "table"
+    """Return whether decoded regions may outlive the rebuilding of a view: same software, mode, registry."""
+    same_registry = registry_of(view, config) == view.registry_schema
+    return same_registry and view.software_version == __version__ and config.tapdb.geometry == "table"
 
 
 def find_stored_view(connection: sa.Connection, name: str | None = None) -> StoredView:
