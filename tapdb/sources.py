@@ -246,7 +246,13 @@ def freeze(source: SqlSource, *, folder: Path | None = None, replace_newest: boo
     if path.is_file() and _read(path) == frozen_text:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(frozen_text.encode())
+    try:
+        path.write_bytes(frozen_text.encode())
+    except OSError as error:
+        # Half a text would pass for a version that was edited. Python does not name a file that is full.
+        path.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise
     return path
 
 

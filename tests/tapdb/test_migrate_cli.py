@@ -328,12 +328,16 @@ def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, mig
             ("upgrade", "9999", *OFF),
             "Error: REVISION: Can't locate revision identified by '9999'; 'tapdb migrate",
         ),
-        (("upgrade", ""), "Error: [REVISION]: '' names no revision; 'tapdb migrate history' lists them"),
+        (("upgrade", ""), "Error: REVISION: '' names no revision; 'tapdb migrate history' lists them"),
         (("downgrade", ""), "Error: REVISION: '' names no revision"),
-        (("sql", "head:"), "Error: [REVISIONS]: 'head:' names no revision"),
+        (("sql", "head:"), "Error: REVISIONS: 'head:' names no revision"),
         (("sql", ":"), "':' names no revision"),
         (("sql", "base:9999"), "Can't locate revision identified by '9999'"),
-        (("downgrade", "--dryrun"), "Can't locate revision identified by '--dryrun'"),
+        (("downgrade", "--dryrun"), "No such option '--dryrun'. Did you mean '--dry-run'?"),
+        (("upgrade", "--schema", "butler"), "No such option '--schema'. Did you mean '--registry-schema'?"),
+        (("upgrade", "head", "--schema=butler"), "No such option '--schema'."),
+        (("downgrade", "-1", "-z"), "No such option '-z'."),
+        (("upgrade", "--lock-timeout-ms", "-5"), "--lock-timeout-ms: is '-5'"),
         (("upgrade", "--lock-timeout-ms", "soon"), "--lock-timeout-ms: is 'soon'; write a whole number"),
     ],
 )
@@ -438,6 +442,37 @@ def test_an_ini_of_ones_own_may_say_how_to_log_and_need_not(
     )
     assert (done.returncode, done.stdout) == (0, f"{HEAD} (head)\n"), done.stderr
     assert done.stderr.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("class = StreamHandler", "class = Nothing", "No module named 'Nothing'"),
+        ("level = INFO", "level = LOUD", "Unknown level: 'LOUD'"),
+        ("[formatter_plain]", "[plain]", "formatter_plain"),
+        ("(sys.stderr,)", "(sys.stderr", "was never closed"),
+        ("(sys.stderr,)", "(sys.nothing,)", "no attribute 'nothing'"),
+        ("handlers = console", "", "handlers"),
+    ],
+)
+def test_logging_in_an_ini_file_that_cannot_be_used_is_one_message(
+    database_url: sa.URL, tmp_path: Path, before: str, after: str, problem: str
+) -> None:
+    assert before in LOGGING
+    text = LOGGING.replace(before, after)
+    (tmp_path / "own.ini").write_text(f"[alembic]\nscript_location = tapdb_migrations:.\n{text}")
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "own.ini", "current"],
+        cwd=tmp_path,
+        env=client_environment(database_url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: logging in own.ini: cannot be set up: ")
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 NOWHERE = "postgresql://joe:not-to-be-shown@127.0.0.1:1/none"
