@@ -3,11 +3,13 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 WORKERS ?= 2
+# What `make test` says of itself.
+TEST_RUN := .cache/make_test.json
 DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo demo-stop test test-dax-ppdb test-servers lint bench docs lock
+.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-servers lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -27,9 +29,14 @@ demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
 
 # Pages show what psql says in English; tests of other locales set them for the programs that they run.
 test: setup-tests ## Run the static checks and all tests
-	@failed=0; $(MAKE) lint || failed=1; \
+	@failed=0; SECONDS=0; $(MAKE) lint || failed=1; \
 	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
+	mkdir -p $(dir $(TEST_RUN)) && printf '{"seconds": %d, "workers": %d, "failed": %d}\n' \
+	$$SECONDS $(WORKERS) $$failed > $(TEST_RUN); \
 	exit $$failed
+
+test-minutes: ## Note how long the last `make test` took: benchmarks/results/structure.json
+	@$(BIN)/python -m tools.structure $(TEST_RUN)
 
 test-dax-ppdb: setup-tests ## Compare with the real dax_ppdb, in an environment of its own (Python 3.12, 700 MB)
 	@test -x $(DAX_PPDB)/bin/python || $(PYTHON_DAX_PPDB) -m venv $(DAX_PPDB)

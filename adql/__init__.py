@@ -1,4 +1,4 @@
-"""ADQL 2.1: parse strictly, explain errors, translate to indexable PostgreSQL. Pure: no database.
+"""ADQL 2.1 without a database: parse strictly, explain errors, translate to indexable PostgreSQL.
 
 In reading order: `errors`, `limits` and `words` (with the table of functions), `names`, `types`, `units`,
 `metadata` (what a service publishes) and `dialect`; `tree`, `walk` and `printer`; `tokens`, `forms` and

@@ -161,7 +161,7 @@ def read_unit(text: str) -> Unit:
     """
     if len(text) > _LONGEST:
         raise UnitError(f"{text[:20]!r}... is too long for a unit")
-    reader = _Reader(text)
+    reader = _UnitReader(text)
     factor, dimensions = reader.product()
     if reader.kind:
         raise reader.problem()
@@ -190,7 +190,7 @@ def conversion_factor(source: str, target: str) -> float:
 _Value = tuple[float, dict[str, Fraction]]
 
 
-class _Reader:
+class _UnitReader:
     """A unit string and the token that is next."""
 
     def __init__(self, text: str) -> None:

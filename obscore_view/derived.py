@@ -24,7 +24,7 @@ from obscore_view.view.needed_rights import (
     rights_to_make,
     rights_to_make_unread,
 )
-from obscore_view.view.store import RECORDS, StoredView, read_stored_views
+from obscore_view.view.store import RECORDS, StoredView, read_stored_views, registry_of
 from tapdb.errors import Place, spelled
 from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
 from tapdb.postgres.roles import Right, missing_rights
@@ -249,9 +249,10 @@ def _wanted(
         if before := wanted.get((config.view_schema, config.view_name)):
             text = keep_options(text, before.text)
             config = parse_config(text, source=given)
-            said = config.tapdb.registry_schema
-            moved = said if said != before.config.tapdb.registry_schema else None
-            schema = schema or moved or before.registry_schema
+            (view,) = (
+                one for one in stored if one.name == config.view_name and one.schema == config.view_schema
+            )
+            schema = schema or registry_of(view, config)
         wanted[config.view_schema, config.view_name] = _Wanted(config, text, schema)
     elif not wanted:
         text = _live_config(connection, schema)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tapdb.errors import DatabaseNotReadyError, TapdbError
+from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class NameTakenError(TapdbError):
         self.owner = owner
         super().__init__(
             f'{schema}.{name} is {found} of "{owner}" that tapdb has not made; take another name for the '
-            "view: --view SCHEMA.NAME, or key view in section tapdb of the configuration"
+            f"view: {spelled('view', 'key view in section tapdb of the configuration')}"
         )
 
 

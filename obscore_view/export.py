@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from obscore_view.errors import ViewMissingError
-from obscore_view.exported_columns import ExportedColumn, read_columns
+from obscore_view.exported_columns import ExportedColumn, read_columns, readable_views
 from tapdb.extras import from_extra
 from tapdb.postgres.engine import driver_connection
 from tapdb.postgres.loaders import load_exactly
@@ -18,7 +18,7 @@ from tapdb.votable import Document, System, plain_rows, write_votable, written_f
 
 Form = Literal["parquet", "csv", "votable"]
 
-Progress = Callable[[int], None]
+RowProgress = Callable[[int], None]
 """Called with the number of rows that are written."""
 
 _ROWS_AT_ONCE = 4096
@@ -50,7 +50,7 @@ def export_view(
     *,
     form: Form = "parquet",
     compression: str = "snappy",
-    progress: Progress | None = None,
+    progress: RowProgress | None = None,
 ) -> int:
     """Write all rows of a view as they are at one moment; return their number.
 
@@ -83,7 +83,7 @@ def export_view(
     schema, _, name = view.lower().partition(".")
     columns = read_columns(connection, schema, name)
     if not columns:
-        raise ViewMissingError(view, ())
+        raise ViewMissingError(view, readable_views(connection))
     what = _View(schema, name, columns)
     match form:
         case "csv":
@@ -99,7 +99,7 @@ def export_view(
                 return write_parquet(file, view, columns, copy, compression=compression, progress=progress)
 
 
-def _write_csv(connection: sa.Connection, view: _View, file: IO[bytes], progress: Progress | None) -> int:
+def _write_csv(connection: sa.Connection, view: _View, file: IO[bytes], progress: RowProgress | None) -> int:
     rows = 0
     with _copy(connection, view, "csv, HEADER", spelled=True) as copy:
         for block in copy:
@@ -111,7 +111,9 @@ def _write_csv(connection: sa.Connection, view: _View, file: IO[bytes], progress
     return rows - 1
 
 
-def _write_votable(connection: sa.Connection, view: _View, file: IO[bytes], progress: Progress | None) -> int:
+def _write_votable(
+    connection: sa.Connection, view: _View, file: IO[bytes], progress: RowProgress | None
+) -> int:
     rows = 0
     fields = [column.field for column in view.columns]
 

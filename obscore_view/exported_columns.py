@@ -54,6 +54,17 @@ class ExportedColumn:
         return {key: value for key in keys if (value := getattr(self.field, key))}
 
 
+def readable_views(connection: sa.Connection) -> tuple[str, ...]:
+    """Return the names of the ObsCore views that the user may read, ``schema.name``."""
+    names = ("table_schema", "table_name")
+    views = sa.table("views", *map(sa.column, names), schema="information_schema")
+    columns = sa.table("columns", *map(sa.column, (*names, "column_name")), schema="information_schema")
+    same = sa.and_(*(views.c[name] == columns.c[name] for name in names))
+    name = sa.cast(views.c.table_schema, sa.Text) + "." + sa.cast(views.c.table_name, sa.Text)
+    query = sa.select(name).join(columns, same).where(columns.c.column_name == "obs_publisher_did")
+    return tuple(connection.scalars(query.order_by(name)))
+
+
 def read_columns(connection: sa.Connection, schema: str, name: str) -> tuple[ExportedColumn, ...]:
     """Return the columns of a view that a file can hold; none if there is no view that may be read."""
     relation = sa.func.to_regclass(sql.Identifier(schema, name).as_string(None))

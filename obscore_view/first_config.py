@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -275,7 +276,7 @@ def _common(content: RegistryContent) -> Iterator[str]:
         yield "# Several instruments: coadds of which are these? They have no instrument of their own."
         yield f"# fallback_instrument: {_text(next(iter(known)))}"
     yield f"obs_collection: {_text(content.schema)} # EDIT: a name for the whole, such as LSST.DP1"
-    did = f"ivo://org.example/tapdb?repo={content.schema}&id={{id}}"
+    did = f"ivo://org.example/tapdb?repo={quote(content.schema, safe='')}&id={{id}}"
     yield f"obs_publisher_did_fmt: {_text(did)} # EDIT: authority, path and label of the repository"
 
 
@@ -303,7 +304,7 @@ def _collections(content: RegistryContent) -> Iterator[str]:
     if content.chains:
         yield "# CHAINED collections. To publish what a search in one finds: find_first in section tapdb."
         for name, members in content.chains[:_MOST_LISTED]:
-            yield _comment(f"  {name}: {', '.join(members)}")
+            yield _comment(f"{name}: {', '.join(members)}")
         if len(content.chains) > _MOST_LISTED:
             yield f"#   and {len(content.chains) - _MOST_LISTED} more"
 
@@ -316,7 +317,7 @@ def _literally(name: str) -> str:
 def _listed(title: str, rows: list[tuple[str, int]]) -> Iterator[str]:
     if rows:
         yield f"# {title}:"
-        yield from (_comment(f"  {name} ({number} datasets)") for name, number in rows[:_MOST_LISTED])
+        yield from (_comment(f"{name} ({number} datasets)") for name, number in rows[:_MOST_LISTED])
     if len(rows) > _MOST_LISTED:
         yield f"#   and {len(rows) - _MOST_LISTED} more"
 
@@ -436,13 +437,15 @@ def _text(value: str) -> str:
         *("y", "n", "yes", "no", "on", "off", "true", "false", "null"),
     }:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else rf"\U{ord(char):08x}" for char in quoted)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a text for a comment: YAML ends lines, or refuses a file, at some characters."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
 def _comment(text: str) -> str:
-    line = f"# {text}"
+    line = f"#   {_one_line(text)}"
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."

@@ -14,8 +14,8 @@ migrations and TAP_SCHEMA, `errors` and `cli` are what users see.
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import (
-    Difference,
     Replayer,
+    ResultDifference,
     Verification,
     capture,
     diff,
@@ -30,7 +30,6 @@ from ppdb_replay.rewriting.version_catalog import NaturalTable, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 
 __all__ = [
-    "Difference",
     "Guarantee",
     "Level",
     "NaturalTable",
@@ -38,6 +37,7 @@ __all__ = [
     "ReplayRecord",
     "Replayer",
     "Request",
+    "ResultDifference",
     "Snapshot",
     "Verification",
     "VersionCatalog",

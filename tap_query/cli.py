@@ -63,7 +63,7 @@ _felis_option = click.option(
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class PublishedDatabase:
     """The database that is meant, and what it publishes.
 
     Parameters
@@ -118,7 +118,7 @@ def takes_service(command: _Command) -> _Command:
     def with_service(
         *arguments: Any, url: str | None, felis: tuple[str, ...], maxrec: int, **others: Any
     ) -> None:
-        command(*arguments, service=Service(url, felis, maxrec), **others)
+        command(*arguments, service=PublishedDatabase(url, felis, maxrec), **others)
 
     return maxrec_option(_MAX_ROWS)(_felis_option(url_option(with_service)))
 
@@ -176,7 +176,7 @@ def parse_command(parsed: Query, *, output: str, form: str) -> None:
     help_text="The SQL; all of it as JSON; or the checked query as ADQL, all names written out.",
 )
 @output_option
-def translate(parsed: Query, *, service: Service, output: str, form: str, inline: bool) -> None:
+def translate(parsed: Query, *, service: PublishedDatabase, output: str, form: str, inline: bool) -> None:
     """Print the SQL that QUERY becomes for PostgreSQL with pgSphere; nothing is run."""
     metadata, server = service.read(inline=inline)
     if form == "adql":
@@ -195,7 +195,9 @@ def translate(parsed: Query, *, service: Service, output: str, form: str, inline
 @click.option("--analyze", is_flag=True, help="Run the query, and show real times and rows.")
 @format_option("text", "json")
 @output_option
-def explain(parsed: Query, *, service: Service, timeout: int, output: str, form: str, analyze: bool) -> None:
+def explain(
+    parsed: Query, *, service: PublishedDatabase, timeout: int, output: str, form: str, analyze: bool
+) -> None:
     """Print how the database would run QUERY."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)
@@ -215,7 +217,7 @@ def explain(parsed: Query, *, service: Service, timeout: int, output: str, form:
 @takes_service
 @timeout_option
 @prints_rows
-def run(parsed: Query, *, service: Service, timeout: int, rows: RowOutput) -> None:
+def run(parsed: Query, *, service: PublishedDatabase, timeout: int, rows: RowOutput) -> None:
     """Run QUERY and print its rows."""
     with service.connect() as connection:
         compiled = service.compile(parsed, connection)

@@ -115,7 +115,7 @@ class QueryResult:
     overflow: bool
 
 
-class Rows:
+class CountedRows:
     """Rows of a query as they arrive, no more than `max_rows`.
 
     Parameters
@@ -148,7 +148,7 @@ class Rows:
         return True
 
 
-class RowStream(Rows):
+class RowStream(CountedRows):
     """Rows of `execute`."""
 
     def __init__(
@@ -164,7 +164,7 @@ class RowStream(Rows):
             yield row
 
 
-class AsyncRowStream(Rows):
+class AsyncRowStream(CountedRows):
     """Rows of `execute_async`."""
 
     def __init__(

@@ -337,7 +337,7 @@ class LiveCatalog:
 
 
 @dataclass(frozen=True, slots=True)
-class _Relation:
+class _CatalogRow:
     """A row of ``published.columns`` with what was found out of its columns."""
 
     schema: str
@@ -366,7 +366,9 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> LiveCatal
     connection.execute(sa.select(sa.func.set_config(_SETTING, wanted, sa.true())))
     rows = execute_query(connection, read_query("published.columns"))
     indexed = _indexed_columns(connection)
-    relations = {row.relation_id: _Relation(row.schema, row.relation, _columns(row, indexed)) for row in rows}
+    relations = {
+        row.relation_id: _CatalogRow(row.schema, row.relation, _columns(row, indexed)) for row in rows
+    }
     keys = _keys(connection, relations)
     return LiveCatalog(
         known,
@@ -430,7 +432,7 @@ def _indexed_columns(connection: sa.Connection) -> frozenset[tuple[int, int]]:
         indexed |= served
 
 
-def _keys(connection: sa.Connection, relations: Mapping[int, _Relation]) -> dict[int, list[LiveKey]]:
+def _keys(connection: sa.Connection, relations: Mapping[int, _CatalogRow]) -> dict[int, list[LiveKey]]:
     found: dict[int, list[LiveKey]] = {}
     for row in execute_query(connection, read_query("published.keys")):
         own, other = relations.get(row.relation_id), relations.get(row.target_id)

@@ -1,10 +1,11 @@
-"""Types of PostgreSQL in VOTable's words (VOTable 1.5 section 2.1, DALI 1.1 section 3.3)."""
+"""Types of PostgreSQL in VOTable's words (VOTable 1.5 section 2.1), and DALI's extended types."""
 
 import re
 from functools import lru_cache
 from typing import NamedTuple
 
 from tap_schema.catalog import LiveColumn
+from tapdb.votable.fields import TEXTS
 
 
 class VOTableType(NamedTuple):
@@ -60,6 +61,30 @@ DATATYPES = frozenset(
 
 _ARRAYSIZE = re.compile(r"([1-9][0-9]*x)*([1-9][0-9]*\*?|\*)")
 
+Shape = tuple[frozenset[str], str]
+"""Datatypes that an extended type goes with, and a pattern of its arraysize."""
+
+_REAL = frozenset({"float", "double"})
+_NUMBER = _REAL | {"short", "int", "long"}
+_ANY_LENGTH = r"\d+\*?|\*"
+
+XTYPES: dict[str, Shape] = {
+    "timestamp": (TEXTS, _ANY_LENGTH),
+    "interval": (_NUMBER, "2"),
+    "point": (_REAL, "2"),
+    "circle": (_REAL, "3"),
+    "range": (_REAL, "4"),
+    "polygon": (_REAL, _ANY_LENGTH),
+    "moc": (TEXTS, _ANY_LENGTH),
+    "shape": (TEXTS, _ANY_LENGTH),
+    "uri": (TEXTS, _ANY_LENGTH),
+    "uuid": (TEXTS, r"36\*?|\*"),
+    "hms": (TEXTS, _ANY_LENGTH),
+    "dms": (TEXTS, _ANY_LENGTH),
+}
+"""The extended types of DALI 1.1 and 1.2."""
+
+_PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:\S+")
 _MODIFIER_HEADER, _SCALE_MASK = 4, 0x7FF
 """How PostgreSQL packs precision and scale of a decimal number (``numerictypmodin``)."""
 
@@ -169,6 +194,17 @@ def type_problem(
     if live.arraysize not in {None, "*"} and arraysize not in {live.arraysize, "*"}:
         return described
     return described if live.xtype is not None and xtype is not None and xtype != live.xtype else None
+
+
+def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | None:
+    """Return what is wrong with an extended type and the type below it; `None` if they go together."""
+    shape = XTYPES.get(xtype)
+    if shape is None:
+        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is not one of DALI's"
+    datatypes, sizes = shape
+    if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
+        return None
+    return f"xtype {xtype} does not go with {datatype}{f'[{arraysize}]' if arraysize else ''}"
 
 
 def _text_size(length: int, *, variable: bool) -> str | None:

@@ -8,7 +8,7 @@ from tapdb.findings import Severity, finding_text
 
 
 @dataclass(frozen=True, slots=True)
-class RowFinding:
+class ColumnFinding:
     """One thing that is wrong, and what to do about it.
 
     Attributes

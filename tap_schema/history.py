@@ -9,7 +9,7 @@ from adql.names import split_name
 from tap_schema.catalog import read_catalog
 from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGenerationError
 from tap_schema.publish import READER, Publication, plan_publication, publish
-from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows
+from tap_schema.rows import KEYS, ROW_TYPES, TapSchemaRow, TapSchemaRows
 from tap_schema.script import Changes, TableChanges, apply_changes
 from tap_schema.stored import enforced_keys, has_tap_schema, read_rows
 
@@ -185,8 +185,8 @@ def _changes(undo: dict[str, dict[str, list[list[object]]]]) -> Changes:
     )
 
 
-def _bare_row(name: str, key: list[object]) -> Row:
+def _bare_row(name: str, key: list[object]) -> TapSchemaRow:
     """Return a row of which nothing but the key is known."""
     given = dict(zip(KEYS[name], key, strict=True))
-    row: Row = ROW_TYPES[name]._make(given.get(column) for column in ROW_TYPES[name]._fields)
+    row: TapSchemaRow = ROW_TYPES[name]._make(given.get(column) for column in ROW_TYPES[name]._fields)
     return row

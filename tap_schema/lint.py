@@ -10,39 +10,15 @@ import sqlalchemy as sa
 
 from adql.names import column_id, identifier_of, split_name
 from adql.units import VOUnit, vounit
-from tap_schema.column_types import is_arraysize, is_other_width
-from tap_schema.errors import RowFinding
+from tap_schema.column_types import is_arraysize, is_other_width, xtype_problem
+from tap_schema.errors import ColumnFinding
 from tap_schema.rows import KEYS, ColumnRow, TapSchemaRows, key_of
 from tapdb.errors import Place
 from tapdb.extras import from_extra
 from tapdb.findings import Severity
 from tapdb.hooks.descriptions import ColumnDescription, StandardTable
+from tapdb.votable.fields import TEXTS
 
-Shape = tuple[frozenset[str], str]
-"""Datatypes that an extended type goes with, and a pattern of its arraysize."""
-
-_REAL = frozenset({"float", "double"})
-_NUMBER = _REAL | {"short", "int", "long"}
-_TEXT = frozenset({"char", "unicodeChar"})
-_ANY_LENGTH = r"\d+\*?|\*"
-
-XTYPES: dict[str, Shape] = {
-    "timestamp": (_TEXT, _ANY_LENGTH),
-    "interval": (_NUMBER, "2"),
-    "point": (_REAL, "2"),
-    "circle": (_REAL, "3"),
-    "range": (_REAL, "4"),
-    "polygon": (_REAL, _ANY_LENGTH),
-    "moc": (_TEXT, _ANY_LENGTH),
-    "shape": (_TEXT, _ANY_LENGTH),
-    "uri": (_TEXT, _ANY_LENGTH),
-    "uuid": (_TEXT, r"36\*?|\*"),
-    "hms": (_TEXT, _ANY_LENGTH),
-    "dms": (_TEXT, _ANY_LENGTH),
-}
-"""The extended types of DALI 1.1 and 1.2."""
-
-_PREFIXED = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:\S+")
 _LONGEST = 120
 _OFTEN_MEANT = {
     "deg_C": "'degC'",
@@ -103,20 +79,9 @@ def ucd_problem(ucd: str) -> str | None:
     return None
 
 
-def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | None:
-    """Return what is wrong with an extended type and the type below it; `None` if they go together."""
-    shape = XTYPES.get(xtype)
-    if shape is None:
-        return None if _PREFIXED.fullmatch(xtype) else f"xtype {xtype} is not one of DALI's"
-    datatypes, sizes = shape
-    if datatype in datatypes and arraysize is not None and re.fullmatch(sizes, arraysize):
-        return None
-    return f"xtype {xtype} does not go with {datatype}{f'[{arraysize}]' if arraysize else ''}"
-
-
 def check_values(
     connection: sa.Connection, rows: TapSchemaRows, standards: Iterable[StandardTable]
-) -> tuple[RowFinding, ...]:
+) -> tuple[ColumnFinding, ...]:
     """Return the columns of published tables of a standard that hold values which it forbids.
 
     Each such table is read once, whole.
@@ -134,7 +99,7 @@ def check_values(
         tuple(part.lower() for part in split_name(row.table_name)): row.table_name for row in rows.tables
     }
     columns = rows.columns_by_table()
-    found: list[RowFinding] = []
+    found: list[ColumnFinding] = []
     for standard in standards:
         published = names.get((standard.schema.lower(), standard.name.lower()))
         if published is None:
@@ -146,7 +111,7 @@ def check_values(
 
 def _table(
     connection: sa.Connection, standard: StandardTable, published: str, present: set[str]
-) -> Iterator[RowFinding]:
+) -> Iterator[ColumnFinding]:
     inspector = sa.inspect(connection)
     live = {
         name.lower(): name
@@ -174,7 +139,7 @@ def _table(
         if count:
             allowed = ", ".join(map(str, standard.values.get(name, ())))
             wanted = "a value" if rule == "null" else f"one of {allowed}"
-            yield RowFinding(
+            yield ColumnFinding(
                 "error",
                 rule,
                 published,
@@ -195,7 +160,7 @@ SELF_KEYS = (
 """The foreign keys within TAP_SCHEMA that TAP 1.1 section 4 wants: tables and columns."""
 
 
-def lint_keys(rows: TapSchemaRows) -> Iterator[RowFinding]:
+def lint_keys(rows: TapSchemaRows) -> Iterator[ColumnFinding]:
     """Yield foreign keys and services that lead nowhere, and keys of TAP_SCHEMA itself that are missing."""
     columns = {(row.table_name, row.column_name): row for row in rows.columns}
     tables = {row.table_name for row in rows.tables}
@@ -218,7 +183,7 @@ def lint_keys(rows: TapSchemaRows) -> Iterator[RowFinding]:
             yield from _pair(key.key_id, (key.from_table, own), (key.target_table, other), columns)
     if any(table.lower() == "tap_schema.keys" for table in tables):
         for missing in (key for key in SELF_KEYS if key not in found):
-            yield RowFinding(
+            yield ColumnFinding(
                 "error",
                 "self-key",
                 missing[0],
@@ -229,21 +194,21 @@ def lint_keys(rows: TapSchemaRows) -> Iterator[RowFinding]:
     yield from _services(rows, columns)
 
 
-def _rows_without_table(rows: TapSchemaRows, tables: set[str]) -> Iterator[RowFinding]:
+def _rows_without_table(rows: TapSchemaRows, tables: set[str]) -> Iterator[ColumnFinding]:
     for name in {row.table_name for row in rows.columns} - tables:
-        yield RowFinding(
+        yield ColumnFinding(
             "error", "dangling", name, "", "columns of a table that is not published", "publish it"
         )
     schemas = {row.schema_name for row in rows.schemas}
     for row in rows.tables:
         if row.schema_name not in schemas:
             problem = f"its schema {row.schema_name} is not published"
-            yield RowFinding("error", "dangling", row.table_name, "", problem, "publish the schema")
+            yield ColumnFinding("error", "dangling", row.table_name, "", problem, "publish the schema")
 
 
 def _pair(
     key_id: str, own: tuple[str, str], other: tuple[str, str], columns: dict[tuple[str, str], ColumnRow]
-) -> Iterator[RowFinding]:
+) -> Iterator[ColumnFinding]:
     missing = [one for one in (own, other) if one not in columns]
     for table, column in missing:
         yield _dangling(own[0], f"key {key_id} names {table}.{column}, which is not published")
@@ -251,7 +216,7 @@ def _pair(
         return
     one, two = columns[own].datatype, columns[other].datatype
     if one != two and not is_other_width(one, two):
-        yield RowFinding(
+        yield ColumnFinding(
             "warning",
             "key-type",
             *own,
@@ -260,7 +225,7 @@ def _pair(
         )
 
 
-def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) -> Iterator[RowFinding]:
+def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) -> Iterator[ColumnFinding]:
     tables = {row.service_id: row.table_name for row in rows.datalink_service}
     published = {row.table_name for row in rows.tables}
     for service, table in tables.items():
@@ -278,12 +243,12 @@ def _services(rows: TapSchemaRows, columns: dict[tuple[str, str], ColumnRow]) ->
             yield _service(tables[row.service_id], f"{what} takes a column of {row.table_name}")
 
 
-def _service(table: str, problem: str) -> RowFinding:
-    return RowFinding("error", "datalink", table, "", problem, "name a column of the table of the service")
+def _service(table: str, problem: str) -> ColumnFinding:
+    return ColumnFinding("error", "datalink", table, "", problem, "name a column of the table of the service")
 
 
-def _dangling(table: str, problem: str) -> RowFinding:
-    return RowFinding(
+def _dangling(table: str, problem: str) -> ColumnFinding:
+    return ColumnFinding(
         "error", "dangling-key", table, "", problem, "publish what it names, or leave out the key"
     )
 
@@ -318,10 +283,8 @@ TAP_SCHEMA_TABLES: tuple[StandardTable, ...] = tuple(
 )
 """The five tables of TAP 1.1 section 4."""
 
-_TEXTS = frozenset({"char", "unicodeChar"})
 
-
-def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[RowFinding]:
+def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> Iterator[ColumnFinding]:
     """Yield what a published table of a standard lacks or has otherwise."""
     by_table = rows.columns_by_table()
     names = {tuple(part.lower() for part in split_name(name)): name for name in by_table}
@@ -331,14 +294,16 @@ def lint_standards(rows: TapSchemaRows, standards: Iterable[StandardTable]) -> I
             yield from _standard_table(name, standard, by_table[name])
 
 
-def _standard_table(name: str, standard: StandardTable, columns: Sequence[ColumnRow]) -> Iterator[RowFinding]:
+def _standard_table(
+    name: str, standard: StandardTable, columns: Sequence[ColumnRow]
+) -> Iterator[ColumnFinding]:
     present = {split_name(row.column_name)[-1].lower(): row for row in columns}
     for wanted in standard.columns:
         row = present.get(wanted.name)
         if row is not None:
             yield from _standard_column(row, standard, wanted)
         elif wanted.name in standard.mandatory:
-            yield RowFinding(
+            yield ColumnFinding(
                 "error",
                 "mandatory",
                 name,
@@ -350,7 +315,7 @@ def _standard_table(name: str, standard: StandardTable, columns: Sequence[Column
 
 def _standard_column(
     row: ColumnRow, standard: StandardTable, wanted: ColumnDescription
-) -> Iterator[RowFinding]:
+) -> Iterator[ColumnFinding]:
     # Case does not matter in UCDs and utypes; in units it does.
     differences = [
         ("unit", row.unit, wanted.unit, row.unit == wanted.unit),
@@ -363,7 +328,7 @@ def _standard_column(
         differences.append(("principal", row.principal, 1, row.principal == 1))
     for what, found, expected, fine in differences:
         if not fine and not (what in {"ucd", "utype", "unit"} and standard.schema == "tap_schema"):
-            yield RowFinding(
+            yield ColumnFinding(
                 "warning" if what == "principal" else "error",
                 f"standard-{what}",
                 row.table_name,
@@ -382,7 +347,7 @@ def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
         return True
     if row.xtype in {"polygon", "adql:REGION"} and wanted.xtype == "adql:REGION":
         return True
-    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= _TEXTS
+    return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= TEXTS
 
 
 _UTYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_.:#/-]+")
@@ -396,7 +361,7 @@ def lint_rows(
     *,
     places: _Places | None = None,
     standards: Iterable[StandardTable] = (),
-) -> tuple[RowFinding, ...]:
+) -> tuple[ColumnFinding, ...]:
     """Return all that is wrong in rows, in their order.
 
     Parameters
@@ -419,7 +384,7 @@ def lint_rows(
     return tuple(_once_a_file([_placed(finding, known) for finding in found]))
 
 
-def _once_a_file(findings: Sequence[RowFinding]) -> Iterator[RowFinding]:
+def _once_a_file(findings: Sequence[ColumnFinding]) -> Iterator[ColumnFinding]:
     """Yield findings; what VOUnits does not list once a file, or once a schema that no file describes."""
     repeated = [
         (one.place.file if one.place is not None else split_name(one.table)[0], one.problem)
@@ -438,17 +403,17 @@ def _once_a_file(findings: Sequence[RowFinding]) -> Iterator[RowFinding]:
             yield replace(one, problem=one.problem + more)
 
 
-def _placed(finding: RowFinding, places: _Places) -> RowFinding:
+def _placed(finding: ColumnFinding, places: _Places) -> ColumnFinding:
     place = places.get((finding.table, finding.column), places.get((finding.table, "")))
     if place is None:
         return finding
-    return RowFinding(
+    return ColumnFinding(
         *(finding.severity, finding.rule, finding.table, finding.column, finding.problem, finding.remedy),
         place,
     )
 
 
-def _duplicates(rows: TapSchemaRows) -> Iterator[RowFinding]:
+def _duplicates(rows: TapSchemaRows) -> Iterator[ColumnFinding]:
     """Yield rows that cannot stand beside each other."""
     for name, of_table in rows.by_table().items():
         if not of_table:
@@ -458,7 +423,7 @@ def _duplicates(rows: TapSchemaRows) -> Iterator[RowFinding]:
         for key, count in keys.items():
             if count > 1:
                 what = ", ".join(KEYS[name])
-                yield RowFinding(
+                yield ColumnFinding(
                     "error",
                     "duplicate",
                     str(key[0]),
@@ -470,7 +435,7 @@ def _duplicates(rows: TapSchemaRows) -> Iterator[RowFinding]:
     for row in rows.columns:
         identifier = column_id(row.table_name, row.column_name)
         if ids[identifier] > 1:
-            yield RowFinding(
+            yield ColumnFinding(
                 "warning",
                 "duplicate-id",
                 row.table_name,
@@ -484,7 +449,7 @@ def _folded(key: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(part if not isinstance(part, str) or part.endswith('"') else part.lower() for part in key)
 
 
-def _tables(rows: TapSchemaRows) -> Iterator[RowFinding]:
+def _tables(rows: TapSchemaRows) -> Iterator[ColumnFinding]:
     for table in rows.tables:
         parts = split_name(table.table_name)
         if (reserved := _unquoted(table.table_name)) is not None:
@@ -510,15 +475,15 @@ def _tables(rows: TapSchemaRows) -> Iterator[RowFinding]:
                 yield _finding(name, "", ("warning", "column-index", many, "give each its own"))
 
 
-def _column(row: ColumnRow) -> Iterator[RowFinding]:
+def _column(row: ColumnRow) -> Iterator[ColumnFinding]:
     for check in _CHECKS:
         if (problem := check(row)) is not None:
             yield _finding(row.table_name, row.column_name, problem)
 
 
-def _finding(table: str, column: str, problem: _Problem) -> RowFinding:
+def _finding(table: str, column: str, problem: _Problem) -> ColumnFinding:
     severity, rule, what, remedy = problem
-    return RowFinding(severity, rule, table, column, what, remedy)
+    return ColumnFinding(severity, rule, table, column, what, remedy)
 
 
 def _unquoted(name: str) -> str | None:

@@ -96,7 +96,7 @@ class ParameterRow(NamedTuple):
     parameter_index: int | None
 
 
-Row = SchemaRow | TableRow | ColumnRow | KeyRow | KeyColumnRow | ServiceRow | ParameterRow
+TapSchemaRow = SchemaRow | TableRow | ColumnRow | KeyRow | KeyColumnRow | ServiceRow | ParameterRow
 
 ROW_TYPES: Mapping[str, type[Any]] = {
     "schemas": SchemaRow,
@@ -149,7 +149,7 @@ class TapSchemaRows:
     generation: int | None = field(default=None, compare=False, kw_only=True)
     enforced: frozenset[str] = field(default=frozenset(), compare=False, kw_only=True)
 
-    def by_table(self) -> dict[str, tuple[Row, ...]]:
+    def by_table(self) -> dict[str, tuple[TapSchemaRow, ...]]:
         """Return the rows of each table by its name, those that are referred to first."""
         return {name: getattr(self, name) for name in ROW_TYPES}
 

@@ -8,12 +8,12 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tap_schema.rows import KEYS, ROW_TYPES, Row, TapSchemaRows, key_of
+from tap_schema.rows import KEYS, ROW_TYPES, TapSchemaRow, TapSchemaRows, key_of
 from tap_schema.stored import ENFORCED
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """A row that appears, goes or is changed.
 
     Attributes
@@ -25,8 +25,8 @@ class Change:
     """
 
     table: str
-    before: Row | None
-    after: Row | None
+    before: TapSchemaRow | None
+    after: TapSchemaRow | None
 
     @property
     def kind(self) -> str:
@@ -68,9 +68,9 @@ class TableChanges:
         Rows that go.
     """
 
-    inserted: tuple[Row, ...]
-    updated: tuple[tuple[Row, Row], ...]
-    deleted: tuple[Row, ...]
+    inserted: tuple[TapSchemaRow, ...]
+    updated: tuple[tuple[TapSchemaRow, TapSchemaRow], ...]
+    deleted: tuple[TapSchemaRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ class Changes:
 
     tables: dict[str, TableChanges]
 
-    def __iter__(self) -> Iterator[Change]:
+    def __iter__(self) -> Iterator[RowChange]:
         """Yield the changes one by one."""
         for name, table in self.tables.items():
-            yield from (Change(name, None, row) for row in table.inserted)
-            yield from (Change(name, old, new) for old, new in table.updated)
-            yield from (Change(name, row, None) for row in table.deleted)
+            yield from (RowChange(name, None, row) for row in table.inserted)
+            yield from (RowChange(name, old, new) for old, new in table.updated)
+            yield from (RowChange(name, row, None) for row in table.deleted)
 
     def __len__(self) -> int:
         """Return the number of rows that change."""
@@ -142,7 +142,9 @@ def apply_changes(rows: TapSchemaRows, changes: Changes) -> TapSchemaRows:
     )
 
 
-def _table_changes(name: str, before: tuple[Row, ...], after: tuple[Row, ...]) -> TableChanges:
+def _table_changes(
+    name: str, before: tuple[TapSchemaRow, ...], after: tuple[TapSchemaRow, ...]
+) -> TableChanges:
     # Most rows are the same, and comparing whole rows in sets is what CPython does fastest.
     old, new = set(before), set(after)
     gone = {key_of(name, row): row for row in before if row not in new}
@@ -272,7 +274,7 @@ def _undo(changes: Changes) -> dict[str, dict[str, Any]]:
     }
 
 
-def _delete(name: str, rows: Sequence[Row]) -> Statement:
+def _delete(name: str, rows: Sequence[TapSchemaRow]) -> Statement:
     text = sql.SQL("DELETE FROM {} AS old USING (VALUES\n{}\n) AS gone ({}) WHERE {}")
     keys = [key_of(name, row) for row in rows]
     return Statement(
@@ -280,7 +282,7 @@ def _delete(name: str, rows: Sequence[Row]) -> Statement:
     )
 
 
-def _update(name: str, rows: Sequence[Row]) -> Statement:
+def _update(name: str, rows: Sequence[TapSchemaRow]) -> Statement:
     text = sql.SQL("UPDATE {} AS old SET {}\nFROM (VALUES\n{}\n) AS new ({}) WHERE {}")
     columns = ROW_TYPES[name]._fields
     # A column of VALUES in which all are NULL would be text.
@@ -298,12 +300,12 @@ def _update(name: str, rows: Sequence[Row]) -> Statement:
     )
 
 
-def _copy(name: str, rows: Iterable[Row]) -> Statement:
+def _copy(name: str, rows: Iterable[TapSchemaRow]) -> Statement:
     text = sql.SQL("COPY {} ({}) FROM STDIN").format(_table(name), _names(ROW_TYPES[name]._fields))
     return Statement(text.as_string(), "".join(f"{_copy_line(row)}\n" for row in rows))
 
 
-def _copy_line(row: Row) -> str:
+def _copy_line(row: TapSchemaRow) -> str:
     """Return a row in PostgreSQL's text format; most of them hold nothing that has to be escaped."""
     # No text in PostgreSQL holds NUL: it stands for NULL until the rest is known to be plain.
     line = "\t".join(["\0" if value is None else str(value) for value in row])

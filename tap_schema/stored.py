@@ -13,7 +13,7 @@ from adql import Metadata
 from adql.names import split_name
 from tap_query.metadata import published_metadata
 from tap_schema.errors import TapSchemaMissingError, TapSchemaSnapshotError
-from tap_schema.rows import ROW_TYPES, ColumnRow, Row, TapSchemaRows
+from tap_schema.rows import ROW_TYPES, ColumnRow, TapSchemaRow, TapSchemaRows
 from tapdb.collecting import without_collecting
 from tapdb.hooks.descriptions import (
     ColumnDescription,
@@ -52,7 +52,7 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
         raise TapSchemaMissingError("there is no table tap_schema.generation")
     # Read first: a publication between this statement and the next makes these rows old, never the reverse.
     generation = current_generation(connection)
-    found: dict[str, tuple[Row, ...]] = {}
+    found: dict[str, tuple[TapSchemaRow, ...]] = {}
     # By the driver itself: there are tens of thousands.
     with without_collecting(), psycopg.Cursor[Any](driver_connection(connection)) as cursor:
         for name, row_type in ROW_TYPES.items():

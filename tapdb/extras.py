@@ -1,19 +1,16 @@
 """Imports that can go wrong: an extra that is missing is named, Ctrl-C meanwhile ends in one line."""
 
 import os
-import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distribution, requires
 
 from tapdb.errors import SettingsError
 
-_REQUIREMENT = re.compile(
-    r"""(?P<name>[\w.-]+) (\[(?P<extras>[^]]+)\])? [^;]*; .*extra \s* == \s* ["'](?P<extra>[\w.-]+)["'] .*""",
-    re.VERBOSE,
+_REQUIREMENT = (
+    r"""(?P<name>[\w.-]+)(\[(?P<extras>[^]]+)\])?[^;]*;.*extra\s*==\s*["'](?P<extra>[\w.-]+)["'].*"""
 )
 """A requirement of an extra in metadata, such as ``astropy>=7.0; extra == "astropy"``."""
 
@@ -42,8 +39,12 @@ class MissingExtraError(SettingsError):
 
 def _not_installed(extra: str) -> Iterator[str]:
     """Yield the distributions of an extra that are not installed, as tapdb's own metadata name them."""
+    # This module is the first to be imported, before Ctrl-C ends in one line: it imports next to nothing.
+    import re  # noqa: PLC0415
+    from importlib.metadata import PackageNotFoundError, distribution, requires  # noqa: PLC0415
+
     for requirement in requires("tapdb") or ():
-        found = _REQUIREMENT.fullmatch(requirement)
+        found = re.fullmatch(_REQUIREMENT, requirement)
         if found is None or found["extra"] != extra:
             continue
         if found["name"] == "tapdb":
@@ -100,6 +101,15 @@ def importing() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def let_end() -> None:
+    """Let Ctrl-C end a process at once that has nothing more to do than to end."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -94,6 +94,10 @@ class SqlSource:
     create: str
     requires: tuple[str, ...]
 
+    def has_same_sql(self, other: "SqlSource") -> bool:
+        """Return whether both make the same; the words of their purpose may differ."""
+        return (self.requires, self.drop, self.create) == (other.requires, other.drop, other.create)
+
 
 def sql_folder() -> Path:
     """Return the folder of today's sources."""
@@ -227,7 +231,7 @@ def freeze(source: SqlSource, *, folder: Path | None = None, replace_newest: boo
     Returns
     -------
     path
-        File that was written; `None` if the newest version has this very text.
+        File that was written; `None` if the newest version has the same SQL.
 
     Raises
     ------
@@ -235,14 +239,20 @@ def freeze(source: SqlSource, *, folder: Path | None = None, replace_newest: boo
         Raised if the newest version was edited after it had been frozen, unless it is to be replaced.
     """
     newest = newest_version(source.name, folder=folder)
-    if newest and not replace_newest and read_frozen(source.name, newest, folder=folder).text == source.text:
+    if newest and not replace_newest and source.has_same_sql(read_frozen(source.name, newest, folder=folder)):
         return None
     path = frozen_path(source.name, newest if newest and replace_newest else newest + 1, folder=folder)
     frozen_text = f"-- sha256 {digest(source.text)}\n{source.text}"
     if path.is_file() and _read(path) == frozen_text:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(frozen_text.encode())
+    try:
+        path.write_bytes(frozen_text.encode())
+    except OSError as error:
+        # Half a text would pass for a version that was edited. Python does not name a file that is full.
+        path.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise
     return path
 
 

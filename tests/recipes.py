@@ -37,24 +37,31 @@ def read_recipes(package: str) -> list[Recipe]:
     return found
 
 
-def copy_tree(copy: Path, package: str) -> Path:
-    """Return a copy of the tree; what no recipe of the package changes is a link."""
-    tests = f"tests/{package}"
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A copy of the tree in which recipes were followed, and what their commands printed."""
+
+    copy: Path
+    printed: str
+
+
+def copy_tree(copy: Path, packages: tuple[str, ...]) -> Path:
+    """Return a copy of the tree; what no recipe of the packages changes is a link."""
     for entry in ROOT.iterdir():
         if entry.is_file():
             shutil.copy(entry, copy)
-        elif entry.name not in (package, "docs", "tests") and not entry.name.startswith("."):
+        elif entry.name not in (*packages, "docs", "tests") and not entry.name.startswith("."):
             (copy / entry.name).symlink_to(entry)
-    for name in (package, "docs", tests):
+    for name in (*packages, "docs", *(f"tests/{package}" for package in packages)):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for entry in (ROOT / "tests").iterdir():
-        if entry.name != package:
+        if entry.name not in packages:
             (copy / "tests" / entry.name).symlink_to(entry)
     return copy
 
 
-def follow(copy: Path, recipes: list[Recipe]) -> str:
-    """Make the edits of all recipes, run what they say, tests once, and return what was printed."""
+def follow(copy: Path, recipes: list[Recipe]) -> Followed:
+    """Make the edits of all recipes, and run what they say; all tests in one run."""
     for recipe in recipes:
         for name, above, line in recipe.edits:
             _add(copy / name, above, line)
@@ -62,7 +69,8 @@ def follow(copy: Path, recipes: list[Recipe]) -> str:
     tests = [program for program in programs if "pytest" in program]
     printed = "".join(run(copy, *program) for program in programs if program not in tests)
     files = dict.fromkeys(name for program in tests for name in program if name.endswith(".py"))
-    return printed + run(copy, "-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider", *files)
+    printed += run(copy, "-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider", *files)
+    return Followed(copy, printed)
 
 
 def _add(file: Path, above: str, line: str) -> None:

@@ -26,7 +26,7 @@ def locked_versions() -> dict[str, str]:
     Raises
     ------
     PackageNotFoundError
-        Raised if a package that is asked for is not installed.
+        Raised if a required package is not installed.
     """
     return needed_versions({(_PROJECT, _EXTRAS), *((name, frozenset[str]()) for name in _BUILD)})
 
@@ -42,7 +42,7 @@ def needed_versions(wanted: Iterable[tuple[str, frozenset[str]]]) -> dict[str, s
     Raises
     ------
     PackageNotFoundError
-        Raised if a package that is asked for is not installed.
+        Raised if a required package is not installed.
     """
     versions: dict[str, str] = {}
     waiting = list(wanted)
@@ -68,7 +68,7 @@ def main() -> int:
     try:
         versions = locked_versions()
     except PackageNotFoundError as error:
-        print(f"{error.name} is asked for in pyproject.toml, but not installed here", file=sys.stderr)
+        print(f"{error.name} is required by pyproject.toml, but not installed here", file=sys.stderr)
         return 1
     LOCK.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
     return 0

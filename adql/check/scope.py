@@ -86,7 +86,7 @@ class Relation:
 
 
 class JoinedItems:
-    """FromItem that are joined, from the left; `USING` and `NATURAL` merge columns of the same name.
+    """Items of FROM that are joined, from the left; `USING` and `NATURAL` merge columns of the same name.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class Archive:
 
 
 def connect(url: sa.URL, *, autocommit: bool = True) -> psycopg.Connection[Any]:
-    """Return a connection over TCP; statements are sent as they are, unless preparing is asked for."""
+    """Return a connection over TCP; statements are sent as they are, unless preparing is requested."""
     dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
     return psycopg.connect(dsn, autocommit=autocommit, prepare_threshold=None)
 
@@ -115,7 +115,7 @@ class Added:
 
 @contextmanager
 def bytes_added(url: sa.URL) -> Iterator[Added]:
-    """Count what all new tables and indexes take, whatever their names."""
+    """Count what all new tables and indexes take, under any name."""
     added = Added()
     before = _storage(url)
     yield added

@@ -304,7 +304,7 @@ def visits_of(size: str) -> int:
 
 
 def _ask(archive: Archive, questions: Sequence[Question], effort: Effort) -> dict[str, float]:
-    """Return the figures of everything that is asked of one archive."""
+    """Return the figures of all queries on one archive."""
     watch = Stopwatch()
     with connect(archive.url) as connection:
         samples = draw_samples(connection, effort.fast, _SEED)

@@ -47,7 +47,7 @@ COLUMNS: tuple[LiteralString, ...] = (
     "s_dec",
     "s_region",
 )
-"""What is asked for: the columns that a portal shows of an image."""
+"""The requested columns: those that a portal shows of an image."""
 
 UPLOADED_ROWS = 20
 """Rows of an uploaded table."""
@@ -73,7 +73,7 @@ class Question:
     prepared
         Whether it is sent once and then asked with parameters, planned once for all values.
     every_column
-        Whether all columns that the live table has are asked for.
+        Whether the query selects all columns that the live table has.
     radius_deg
         Radius of a cone.
     reads_all

@@ -73,8 +73,8 @@ def ask_all(
     """Ask all sides every question with every sample, and note the times.
 
     There are two connections: one that is sent new texts, one that has prepared statements with generic
-    plans. What has to be prepared or cached is asked once before. A side that has had its budget of time for
-    a question is not asked it again.
+    plans. Each query runs once before, so that it is prepared and cached. A side that has had its budget of
+    time for a question is not asked it again.
 
     Returns
     -------

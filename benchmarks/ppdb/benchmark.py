@@ -195,7 +195,7 @@ def _storage(connection: psycopg.Connection[Any]) -> dict[str, float]:
 def _ask(
     connection: psycopg.Connection[Any], newest: int, samples: Sequence[Sample], slow: int
 ) -> dict[str, float]:
-    """Return the figures of everything that is asked."""
+    """Return the figures of all queries."""
     watch = Stopwatch()
     sides: dict[str, Relations] = {
         "latest": relations_of("latest"),

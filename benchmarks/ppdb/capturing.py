@@ -41,7 +41,7 @@ def capturing_figures(connection: psycopg.Connection[Any], repeats: int = 100) -
     repeats
         How often each query is run in each way, by turns.
     """
-    # As psycopg makes connections: what is asked again and again is prepared, on both sides.
+    # As psycopg makes connections: a query that runs often is prepared, on both sides.
     connection.prepare_threshold = 5
     with connection.transaction():
         metadata = read_clock(connection).catalog.metadata

@@ -1,4 +1,4 @@
-"""What is asked: of the latest rows, of the current rows of versioned tables, and as of a snapshot."""
+"""The queries: of the latest rows, of the current rows of versioned tables, and as of a snapshot."""
 
 from __future__ import annotations
 

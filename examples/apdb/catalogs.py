@@ -192,7 +192,7 @@ def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None
 
 
 def _frame(table: Table, number: int, values: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a catalogue with given columns; whatever else the table does not let be NULL is filled.
+    """Return a catalogue with given columns; other columns that are NOT NULL are filled.
 
     The table's own definition says which these are: a newer schema needs no change here.
     """

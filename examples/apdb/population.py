@@ -70,7 +70,7 @@ class Population:
 def make_population(objects: int, asteroids: int, seed: int) -> Population:
     """Return a sky with a number of variable objects and of asteroids; the same for the same seed."""
     rng = np.random.default_rng(seed)
-    # The first few are one of each kind, bright: whoever plots them sees a light curve.
+    # The first few are one of each kind, bright: a plot of them shows a light curve.
     kind = np.concatenate([np.arange(3), rng.choice(3, size=max(objects - 3, 0), p=[0.4, 0.2, 0.4])])[
         :objects
     ]

@@ -109,7 +109,7 @@ def make_apdb(
     url
         Database; what `make_apdb` keeps of the URL has no password.
     namespace
-        Database schema of the APDB, made anew.
+        Database schema of the APDB, which is made.
     objects, asteroids
         How many there are in the field; about two thirds of the objects are bright enough to be detected.
     chunk_seconds

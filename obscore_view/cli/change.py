@@ -49,10 +49,12 @@ def plan(
     """Print the SQL that makes the view of a configuration, whether it is there or not.
 
     Reads the Butler registry and changes nothing. Neither roles nor functions of tapdb have to be there yet;
-    a DBA can run the SQL by hand once they are.
+    a DBA can run the SQL by hand once they are. Options that a view of this name was made with count, as
+    for refresh.
     """
     given = required_config(config, view=view, geometry=geometry)
     with checked_connection(url, read_only=True) as connection:
+        given = given.in_force(connection)
         change = plan_creation(
             connection, given.config, registry_schema=_schema(registry_schema), config_yaml=given.text
         )

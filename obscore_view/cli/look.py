@@ -129,6 +129,7 @@ def mapping(
     given = given_config(config, view=view, geometry=geometry) if config is not None else None
     with checked_connection(url, read_only=True) as connection:
         if given is not None:
+            given = given.in_force(connection)
             schema = registry_schema or read_settings().registry_schema
             recorded = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
         else:

@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
-from obscore_view.view.store import StoredView
+from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.errors import SettingsError
+from tapdb.postgres.roles import missing_rights
 from tapdb.settings import read_settings
 
 config_option = click.option(
@@ -57,6 +59,13 @@ class GivenConfig:
             return self
         text = keep_options(self.text, stored.config_yaml)
         return self if text == self.text else replace(self, config=parse_config(text), text=text)
+
+    def in_force(self, connection: sa.Connection) -> "GivenConfig":
+        """Return the configuration with the options of a view that there is, as far as that may be read."""
+        given = self
+        for one in () if missing_rights(connection, RECORDS) else read_stored_views(connection):
+            given = given.over(one)
+        return given
 
     @property
     def view(self) -> str:

@@ -16,7 +16,7 @@ from obscore_view.config.model import (
 )
 from obscore_view.config.problems import Problem
 from obscore_view.config.regex import to_postgres
-from obscore_view.config.template import Column, parse_template
+from obscore_view.config.template import EarlierColumn, parse_template
 from obscore_view.errors import ConfigError
 from obscore_view.where.syntax import Bind, Name, TimeText, parse_where, walk
 from obscore_view.where.time import parse_time_tai_ns
@@ -157,7 +157,7 @@ def _template(path: Path, text: str | None, *, obs_id: bool = True) -> Iterator[
     except ConfigError as error:
         yield from ((path, problem.problem, problem.remedy) for problem in error.problems)
     else:
-        if not obs_id and Column("obs_id") in template.references:
+        if not obs_id and EarlierColumn("obs_id") in template.references:
             yield path, "found the key obs_id, which this format string is to fill itself", "use other keys"
 
 

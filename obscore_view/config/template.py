@@ -64,7 +64,7 @@ class RecordField:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class EarlierColumn:
     """An ObsCore column that is set before, one of `GENERIC_COLUMNS`."""
 
     name: str
@@ -85,7 +85,7 @@ class DatasetTypeName:
     """Name of the dataset type."""
 
 
-Reference = DimensionKey | RecordField | Column | DatasetId | RunName | DatasetTypeName
+Reference = DimensionKey | RecordField | EarlierColumn | DatasetId | RunName | DatasetTypeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ReplacementField:
     """A replacement field.
 
     Attributes
@@ -141,12 +141,14 @@ class Template:
     """A format string and its parts, with no two literals side by side."""
 
     text: str
-    parts: tuple[Literal | Field, ...]
+    parts: tuple[Literal | ReplacementField, ...]
 
     @property
     def references(self) -> tuple[Reference, ...]:
         """What the string refers to, in order, each once."""
-        return tuple(dict.fromkeys(part.reference for part in self.parts if isinstance(part, Field)))
+        return tuple(
+            dict.fromkeys(part.reference for part in self.parts if isinstance(part, ReplacementField))
+        )
 
 
 def parse_template(text: str) -> Template:
@@ -158,7 +160,7 @@ def parse_template(text: str) -> Template:
         Raised if `str.format` could not read it, or if it has something that no configuration can mean:
         fields without name, fields within format specifications.
     """
-    parts: list[Literal | Field] = []
+    parts: list[Literal | ReplacementField] = []
     literal: list[str] = []
     position = 0
     while position < len(text):
@@ -194,7 +196,7 @@ def _closing_brace(text: str, start: int) -> int:
     raise TemplateError(text, start, "found a { without }", "write {{ for a brace in the result")
 
 
-def _field(text: str, start: int, content: str) -> Field:
+def _field(text: str, start: int, content: str) -> ReplacementField:
     # Neither ! nor : can be part of a key or an attribute here, so the first of them ends the name.
     name = re.split("[!:]", content, maxsplit=1)[0]
     rest = content[len(name) :]
@@ -215,7 +217,7 @@ def _field(text: str, start: int, content: str) -> Field:
         )
     steps = _steps(text, start + 1 + key.end(), name[key.end() :])
     reference, steps = _resolve(text, start, key[0], steps)
-    return Field(reference, steps, conversion, _spec(text, start, rest[1:]), start)
+    return ReplacementField(reference, steps, conversion, _spec(text, start, rest[1:]), start)
 
 
 def _steps(text: str, position: int, path: str) -> tuple[Attribute | Index, ...]:
@@ -252,7 +254,7 @@ def _resolve(
         case "dataset_type":
             return DatasetTypeName(), steps
         case _:
-            return Column(key) if key in GENERIC_COLUMNS else DimensionKey(key), steps
+            return EarlierColumn(key) if key in GENERIC_COLUMNS else DimensionKey(key), steps
 
 
 def _spec(text: str, start: int, spec: str) -> FormatSpec | None:

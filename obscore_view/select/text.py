@@ -6,14 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from obscore_view.config.template import (
-    Column,
     DatasetId,
     DatasetTypeName,
     DimensionKey,
-    Field,
+    EarlierColumn,
     FormatSpec,
     Literal,
     RecordField,
+    ReplacementField,
     RunName,
     Template,
 )
@@ -25,7 +25,9 @@ ColumnValues = dict[str, sa.ColumnElement[Any]]
 """What is known by name when a string is filled: ``id``, ``run``, ``dataset_type``, columns set before."""
 
 
-def field_value(field: Field, relations: BranchJoins, values: ColumnValues) -> sa.ColumnElement[Any] | None:
+def field_value(
+    field: ReplacementField, relations: BranchJoins, values: ColumnValues
+) -> sa.ColumnElement[Any] | None:
     """Return the value that a field stands for, in its own type; None if the datasets lack it."""
     if field.steps:
         raise MappingError(
@@ -36,7 +38,7 @@ def field_value(field: Field, relations: BranchJoins, values: ColumnValues) -> s
             return relations.dimension(name)
         case RecordField(element, path):
             return relations.record(element, path)
-        case Column(name):
+        case EarlierColumn(name):
             return values.get(name)
         case DatasetId():
             return values["id"]
@@ -49,7 +51,7 @@ def field_value(field: Field, relations: BranchJoins, values: ColumnValues) -> s
 def missing_reference(template: Template, relations: BranchJoins, values: ColumnValues) -> str | None:
     """Return what a format string refers to and the datasets lack (Python's KeyError); None if nothing."""
     for part in template.parts:
-        if isinstance(part, Field) and field_value(part, relations, values) is None:
+        if isinstance(part, ReplacementField) and field_value(part, relations, values) is None:
             return str(part.reference)
     return None
 
@@ -80,7 +82,7 @@ def template_text(
     return reduce(lambda left, right: left.concat(right), parts)
 
 
-def _text(value: sa.ColumnElement[Any], field: Field, template: Template) -> sa.ColumnElement[Any]:
+def _text(value: sa.ColumnElement[Any], field: ReplacementField, template: Template) -> sa.ColumnElement[Any]:
     if field.conversion in {"r", "a"}:
         raise MappingError(
             template.text, f"the conversion !{field.conversion} cannot be written in SQL", "leave it out"

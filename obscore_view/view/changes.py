@@ -14,7 +14,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_tables import SCHEMA
-from obscore_view.view.objects import Name, OwnObjects, objects_of_view
+from obscore_view.view.objects import RelationName, OwnObjects, objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
@@ -23,7 +23,7 @@ from obscore_view.view.script import (
     create_script,
     drop_script,
 )
-from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script
+from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script, registry_of
 from tapdb.postgres.roles import grant_statements, read_grants
 
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
@@ -32,7 +32,7 @@ _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedView:
     """A view that is to be, and the SQL that makes it."""
 
     mapping: DatasetMapping
@@ -59,9 +59,9 @@ def plan_creation(
     *,
     registry_schema: str | None = None,
     config_yaml: str | None = None,
-    kept: frozenset[Name] = frozenset(),
+    kept: frozenset[RelationName] = frozenset(),
     schema_stays: bool = False,
-) -> Change:
+) -> PlannedView:
     """Return what makes the view that a configuration describes; nothing is changed.
 
     Parameters
@@ -95,7 +95,7 @@ def plan_creation(
     ]
     if config.tapdb.geometry == "table":
         parts += _as_text([_selectivity("eqsel")])
-    return Change(mapping, Script(tuple(parts)))
+    return PlannedView(mapping, Script(tuple(parts)))
 
 
 def plan_removal(
@@ -105,7 +105,7 @@ def plan_removal(
     keep_footprints: bool = False,
     keep_schema: bool = False,
     also: frozenset[tuple[str, str]] = frozenset(),
-    triggers: frozenset[Name] = frozenset(),
+    triggers: frozenset[RelationName] = frozenset(),
 ) -> Script:
     """Return what takes a view away with all that was made for it; what other views need is left.
 
@@ -154,7 +154,7 @@ def plan_refresh(
     *,
     config_yaml: str | None = None,
     keep_footprints: bool = True,
-) -> Change:
+) -> PlannedView:
     """Return the script that rebuilds a view from the registry as it is now.
 
     Parameters
@@ -177,7 +177,7 @@ def plan_refresh(
     change = plan_creation(
         connection,
         config,
-        registry_schema=view.registry_schema,
+        registry_schema=registry_of(view, config),
         config_yaml=config_yaml,
         schema_stays=same_schema,
         kept=frozenset(shared_objects(view.objects) if keep_footprints else ()),
@@ -187,9 +187,9 @@ def plan_refresh(
         view,
         keep_footprints=keep_footprints,
         keep_schema=same_schema,
-        triggers=frozenset(objects_of_view(change.mapping, ()).triggers),
+        triggers=_staying(view, change.mapping),
     )
-    return Change(
+    return PlannedView(
         change.mapping,
         Script(
             (
@@ -201,7 +201,13 @@ def plan_refresh(
     )
 
 
-def shared_objects(objects: OwnObjects) -> set[Name]:
+def _staying(view: StoredView, mapping: DatasetMapping) -> frozenset[RelationName]:
+    """Return Butler's tables and the names of the triggers on them that a view will have again."""
+    same = view.registry_schema == mapping.registry.schema
+    return frozenset(objects_of_view(mapping, ()).triggers if same else ())
+
+
+def shared_objects(objects: OwnObjects) -> set[RelationName]:
     """Return the tables and sources of regions, which all views over a registry share."""
     return {*objects.footprints, *(name for name in objects.views if name[1].endswith("_region_source"))}
 

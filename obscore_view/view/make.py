@@ -10,11 +10,11 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.mapping import DatasetMapping
-from obscore_view.view.changes import Change, plan_creation, plan_refresh, plan_removal
+from obscore_view.view.changes import PlannedView, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
-from obscore_view.view.objects import Name, objects_of_view
+from obscore_view.view.objects import RelationName, objects_of_view
 from obscore_view.view.script import Script
-from obscore_view.view.store import StoredView, read_stored_views
+from obscore_view.view.store import StoredView, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import LockMode, lock_at_once
@@ -30,7 +30,7 @@ def lost_estimators(connection: sa.Connection) -> tuple[str, ...]:
 
 _LOG = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
+StatementProgress = Callable[[int, int, str], None]
 """Called before each statement with (index, total, sql)."""
 
 
@@ -40,7 +40,7 @@ def create_view(
     *,
     registry_schema: str | None = None,
     config_yaml: str | None = None,
-    progress: Progress | None = None,
+    progress: StatementProgress | None = None,
 ) -> DatasetMapping:
     """Make the view that a configuration describes, with the tables, triggers and indexes behind it.
 
@@ -127,12 +127,13 @@ def require_migrated(connection: sa.Connection) -> None:
 def _lock(connection: sa.Connection, gone: StoredView | None, come: DatasetMapping | None) -> None:
     """Lock the tables of Butler's whose triggers go or come, before anything else is done."""
     wanted: dict[tuple[str, str], LockMode] = {}
-    stay = frozenset[Name]()
+    stay = frozenset[RelationName]()
     if come is not None:
         stay = frozenset(objects_of_view(come, ()).triggers)
         wanted = {(come.registry.schema, table): "SHARE ROW EXCLUSIVE" for table, _ in stay}
     if gone is not None:
-        for table in {table for table, _ in {*gone.objects.triggers} - stay}:
+        same = come is not None and come.registry.schema == gone.registry_schema
+        for table in {table for table, _ in {*gone.objects.triggers} - (stay if same else frozenset())}:
             quoted = sql.Identifier(gone.registry_schema, table).as_string(None)
             if connection.scalar(sa.select(sa.func.to_regclass(quoted))) is not None:
                 wanted[gone.registry_schema, table] = "ACCESS EXCLUSIVE"
@@ -164,7 +165,7 @@ def refresh_view(
     *,
     config_yaml: str | None = None,
     rebuild_footprints: bool = False,
-    progress: Progress | None = None,
+    progress: StatementProgress | None = None,
 ) -> DatasetMapping:
     """Rebuild a view from the registry as it is now; readers see the old view until the transaction ends.
 
@@ -194,7 +195,7 @@ def refresh_view(
         config, config_yaml = stored_config(view), view.config_yaml
     reuse = not rebuild_footprints and reusable_footprints(view, config)
     task = f"make the view {view.schema}.{view.name} again"
-    require_rights_to_begin(connection, task, config, view.registry_schema)
+    require_rights_to_begin(connection, task, config, registry_of(view, config))
     change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
     rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
     require_rights(connection, task, rights, otherwise=LESS)
@@ -206,8 +207,9 @@ def refresh_view(
 
 
 def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
-    """Return whether decoded regions may outlive the rebuilding of a view: same software, same mode."""
-    return view.software_version == __version__ and config.tapdb.geometry == "table"
+    """Return whether decoded regions may outlive the rebuilding of a view: same software, mode, registry."""
+    same_registry = registry_of(view, config) == view.registry_schema
+    return same_registry and view.software_version == __version__ and config.tapdb.geometry == "table"
 
 
 def find_stored_view(connection: sa.Connection, name: str | None = None) -> StoredView:
@@ -230,7 +232,7 @@ def stored_config(view: StoredView) -> ObsCoreConfig:
     return parse_config(view.config_yaml, source=f"configuration of {view.schema}.{view.name}")
 
 
-def run_script(connection: sa.Connection, script: Script, progress: Progress | None = None) -> None:
+def run_script(connection: sa.Connection, script: Script, progress: StatementProgress | None = None) -> None:
     """Run the statements of a script one after the other."""
     for number, statement in enumerate(script.statements, start=1):
         _LOG.debug("%s", statement)
@@ -239,7 +241,7 @@ def run_script(connection: sa.Connection, script: Script, progress: Progress | N
         execute_text(connection, statement)
 
 
-def _make(connection: sa.Connection, change: Change, progress: Progress | None) -> None:
+def _make(connection: sa.Connection, change: PlannedView, progress: StatementProgress | None) -> None:
     run_script(connection, change.script, progress)
     if change.mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
         _LOG.warning(

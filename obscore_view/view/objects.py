@@ -20,7 +20,7 @@ from obscore_view.select.relations import ranks_name
 from obscore_view.select.statement import view_columns
 from obscore_view.view.keeping import Step, ViewSteps, region_steps
 
-Name = tuple[str, str]
+RelationName = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class OwnObjects:
         Butler's tables that tapdb's owner may read.
     """
 
-    views: tuple[Name, ...]
-    tables: tuple[Name, ...]
-    footprints: tuple[Name, ...]
-    triggers: tuple[Name, ...]
-    statistics: tuple[Name, ...]
+    views: tuple[RelationName, ...]
+    tables: tuple[RelationName, ...]
+    footprints: tuple[RelationName, ...]
+    triggers: tuple[RelationName, ...]
+    statistics: tuple[RelationName, ...]
     indexes: tuple[str, ...]
     granted: tuple[str, ...]
 

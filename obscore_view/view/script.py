@@ -19,7 +19,7 @@ from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, view_columns
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.objects import (
-    Name,
+    RelationName,
     OwnObjects,
     kept_layout,
     kept_steps,
@@ -63,7 +63,7 @@ def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
 
 
-def create_script(mapping: DatasetMapping, *, existing: frozenset[Name] = frozenset()) -> Script:
+def create_script(mapping: DatasetMapping, *, existing: frozenset[RelationName] = frozenset()) -> Script:
     """Return the statements that make the view, the tables and triggers behind it, its comments and grants.
 
     Parameters
@@ -96,7 +96,7 @@ def create_script(mapping: DatasetMapping, *, existing: frozenset[Name] = frozen
 
 
 def drop_script(
-    objects: OwnObjects, registry_schema: str, *, spared: frozenset[Name] = frozenset()
+    objects: OwnObjects, registry_schema: str, *, spared: frozenset[RelationName] = frozenset()
 ) -> Script:
     """Return the statements that take a view away with all that was made for it.
 
@@ -197,7 +197,7 @@ _ALWAYS_THERE = frozenset({"key", "dataset_id", "observation", "collection", "ty
 """Columns of kept tables that are never NULL."""
 
 
-def _make_kept(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+def _make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
     """Return what makes the kept tables, empty, and the views that say what they are to hold."""
     registry, names = layout.mapping.registry, layout.names
     regions = region_table(registry)
@@ -214,7 +214,7 @@ def _make_kept(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Co
         yield from _make_view(names.source(of), select)
 
 
-def _keep(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+def _keep(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
     """Return what keeps the tables from now on: the statements, and Butler's triggers that run them."""
     schema = layout.mapping.registry.schema
     regions = region_table(layout.mapping.registry).name
@@ -245,7 +245,7 @@ def _keep(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composa
         )
 
 
-def _fill(layout: KeptLayout, existing: frozenset[Name]) -> Iterable[sql.Composable]:
+def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
     """Return what fills the kept tables, and indexes them."""
     registry, names = layout.mapping.registry, layout.names
     regions = region_table(registry)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+import yaml
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
@@ -74,6 +76,13 @@ def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
         )
         for row in connection.execute(query)
     )
+
+
+def registry_of(view: StoredView, config: ObsCoreConfig) -> str:
+    """Return the registry that a view is to have by a configuration: as before, unless that says another."""
+    recorded = (yaml.safe_load(view.config_yaml) or {}).get("tapdb") or {}
+    said = config.tapdb.registry_schema
+    return view.registry_schema if said in {None, recorded.get("registry_schema")} else said
 
 
 def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects) -> Script:

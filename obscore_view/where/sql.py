@@ -16,13 +16,13 @@ from obscore_view.where.syntax import (
     Call,
     Member,
     Name,
-    Node,
-    Number,
+    NumberText,
     Pair,
     Range,
     Text,
     TimeText,
     Unary,
+    WhereNode,
     parse_where,
     walk,
 )
@@ -134,7 +134,7 @@ class ValueBuilder:
         self._resolve = resolve
         self._bind = bind
 
-    def value(self, node: Node) -> Value:
+    def value(self, node: WhereNode) -> Value:
         """Return the value that a node is."""
         match node:
             case Name(name, position):
@@ -154,7 +154,7 @@ class ValueBuilder:
             case _:
                 return self._literal(node)
 
-    def values_of(self, node: Node) -> list[Value]:
+    def values_of(self, node: WhereNode) -> list[Value]:
         """Return the values that one entry in the list of IN stands for: a bind may hold several."""
         if isinstance(node, Name | Bind) and (isinstance(node, Bind) or node.name in self._bind):
             bound = self._bound(node.name, node.position)
@@ -170,9 +170,9 @@ class ValueBuilder:
         """Return an error at a place in the expression."""
         return WhereError(self._expression, position, problem, remedy)
 
-    def _literal(self, node: Number | Text | TimeText) -> Value:
+    def _literal(self, node: NumberText | Text | TimeText) -> Value:
         match node:
-            case Number(text, position):
+            case NumberText(text, position):
                 number = int(text) if text.isdecimal() else float(text)
                 return self._constant(number, position)
             case Text(text, position):
@@ -274,7 +274,7 @@ class ValueBuilder:
             raise self.error(position, found, "both have to be whole numbers, or numbers with fraction")
         return Value(left.kind, _ARITHMETIC[sign](left.sql, right.sql), position)
 
-    def _call(self, function: str, arguments: tuple[Node, ...], position: int) -> Value:
+    def _call(self, function: str, arguments: tuple[WhereNode, ...], position: int) -> Value:
         if function in _REGIONS:
             raise self.error(position, f"found {function}", _NO_REGIONS)
         if function == "UUID" and len(arguments) == 1 and isinstance(arguments[0], Text):
@@ -342,7 +342,7 @@ class _Conditions:
     def __init__(self, values: ValueBuilder) -> None:
         self._values = values
 
-    def condition(self, node: Node) -> sa.ColumnElement[bool]:
+    def condition(self, node: WhereNode) -> sa.ColumnElement[bool]:
         match node:
             case Binary("AND", left, right, _):
                 return sa.and_(self.condition(left), self.condition(right))
@@ -353,7 +353,7 @@ class _Conditions:
             case _:
                 return self._predicate(node)
 
-    def _predicate(self, node: Node) -> sa.ColumnElement[bool]:
+    def _predicate(self, node: WhereNode) -> sa.ColumnElement[bool]:
         match node:
             case Binary(operator, _, _, _) if operator in _COMPARISONS:
                 return self._comparison(node)
@@ -430,7 +430,7 @@ class _Conditions:
         on_step = (operand.sql - start) % sa.literal(numbers.step, bigint) == sa.literal(0, bigint)
         return sa.and_(within, on_step)
 
-    def _glob(self, arguments: tuple[Node, ...], position: int) -> sa.ColumnElement[bool]:
+    def _glob(self, arguments: tuple[WhereNode, ...], position: int) -> sa.ColumnElement[bool]:
         match arguments:
             case (Name() as name, (Text() | Bind()) as pattern):
                 column, wanted = self._values.value(name), self._values.value(pattern)

@@ -27,7 +27,7 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class NumberText:
     """A number as it is written, without sign."""
 
     text: str
@@ -64,8 +64,8 @@ class Range:
 class Pair:
     """Two values in parentheses: a time span."""
 
-    first: Node
-    second: Node
+    first: WhereNode
+    second: WhereNode
     position: int
 
 
@@ -74,7 +74,7 @@ class Call:
     """A call; ``function`` is in upper case."""
 
     function: str
-    arguments: tuple[Node, ...]
+    arguments: tuple[WhereNode, ...]
     position: int
 
 
@@ -83,7 +83,7 @@ class Unary:
     """``NOT``, ``+`` or ``-`` and what it is applied to."""
 
     operator: str
-    operand: Node
+    operand: WhereNode
     position: int
 
 
@@ -92,8 +92,8 @@ class Binary:
     """An operator between two operands; ``position`` is the operator's."""
 
     operator: str
-    left: Node
-    right: Node
+    left: WhereNode
+    right: WhereNode
     position: int
 
 
@@ -101,20 +101,20 @@ class Binary:
 class Member:
     """``operand IN (values)``, or ``NOT IN`` if it is negated."""
 
-    operand: Node
-    values: tuple[Node, ...]
+    operand: WhereNode
+    values: tuple[WhereNode, ...]
     negated: bool
     position: int
 
 
-Node = Name | Bind | Number | Text | TimeText | Range | Pair | Call | Unary | Binary | Member
+WhereNode = Name | Bind | NumberText | Text | TimeText | Range | Pair | Call | Unary | Binary | Member
 
 
-def walk(node: Node) -> Iterator[Node]:
+def walk(node: WhereNode) -> Iterator[WhereNode]:
     """Yield a node and all below it, in the order of the text."""
     match node:
         case Pair(first, second, _):
-            below: tuple[Node, ...] = (first, second)
+            below: tuple[WhereNode, ...] = (first, second)
         case Call(_, below, _):
             pass
         case Unary(_, operand, _):
@@ -156,7 +156,7 @@ class _Token:
     position: int
 
 
-def parse_where(expression: str) -> Node | None:
+def parse_where(expression: str) -> WhereNode | None:
     """Return the tree of an expression, or None if it is empty and so restricts nothing.
 
     Raises
@@ -194,25 +194,25 @@ class _Parser:
         self._tokens = _tokens(expression)
         self.token = next(self._tokens)
 
-    def whole(self) -> Node:
+    def whole(self) -> WhereNode:
         node = self._alternatives()
         if self.token.kind != "end":
             raise self._unexpected("an operator or the end")
         return node
 
-    def _alternatives(self) -> Node:
+    def _alternatives(self) -> WhereNode:
         return self._chain({"OR"}, self._conjunction)
 
-    def _conjunction(self) -> Node:
+    def _conjunction(self) -> WhereNode:
         return self._chain({"AND"}, self._negation)
 
-    def _negation(self) -> Node:
+    def _negation(self) -> WhereNode:
         if self._at({"NOT"}):
             position = self._advance().position
             return Unary("NOT", self._negation(), position)
         return self._chain(_COMPARISONS, self._membership)
 
-    def _membership(self) -> Node:
+    def _membership(self) -> WhereNode:
         node, start = self._sum(), self.token
         if not self._at({"IN", "NOT"}):
             return node
@@ -222,13 +222,13 @@ class _Parser:
         self._expect("(")
         return Member(node, self._list(self._value_of_list), negated, start.position)
 
-    def _sum(self) -> Node:
+    def _sum(self) -> WhereNode:
         return self._chain(_SUMS, self._product)
 
-    def _product(self) -> Node:
+    def _product(self) -> WhereNode:
         return self._chain(_PRODUCTS, self._signed)
 
-    def _chain(self, operators: AbstractSet[str], operand: Callable[[], Node]) -> Node:
+    def _chain(self, operators: AbstractSet[str], operand: Callable[[], WhereNode]) -> WhereNode:
         """Read operands with operators of one rank between them, which bind to the left."""
         node = operand()
         while self._at(operators):
@@ -236,13 +236,13 @@ class _Parser:
             node = Binary(operator.text, node, operand(), operator.position)
         return node
 
-    def _signed(self) -> Node:
+    def _signed(self) -> WhereNode:
         if self._at(_SUMS):
             sign = self._advance()
             return Unary(sign.text, self._signed(), sign.position)
         return self._simple()
 
-    def _simple(self) -> Node:
+    def _simple(self) -> WhereNode:
         token = self._advance()
         match token.kind:
             case "name" if self._at({"("}):
@@ -253,14 +253,14 @@ class _Parser:
             case _:
                 return self._word(token)
 
-    def _word(self, token: _Token) -> Node:
+    def _word(self, token: _Token) -> WhereNode:
         match token.kind:
             case "name":
                 return Name(token.text, token.position)
             case "bind":
                 return Bind(token.text, token.position)
             case "number":
-                return Number(token.text, token.position)
+                return NumberText(token.text, token.position)
             case "text":
                 return Text(token.text, token.position)
             case "time":
@@ -271,7 +271,7 @@ class _Parser:
             case _:
                 raise self._unexpected("a name, a literal or a parenthesis", token)
 
-    def _parenthesis(self, position: int) -> Node:
+    def _parenthesis(self, position: int) -> WhereNode:
         first = self._alternatives()
         if not self._at({","}):
             self._expect(")")
@@ -281,7 +281,7 @@ class _Parser:
         self._expect(")")
         return Pair(first, second, position)
 
-    def _value_of_list(self) -> Node:
+    def _value_of_list(self) -> WhereNode:
         if self._at(_SUMS):
             sign = self._advance()
             if self.token.kind != "number":
@@ -297,13 +297,13 @@ class _Parser:
             )
         return node
 
-    def _arguments(self) -> tuple[Node, ...]:
+    def _arguments(self) -> tuple[WhereNode, ...]:
         if self._at({")"}):
             self._advance()
             return ()
         return self._list(self._alternatives)
 
-    def _list(self, item: Callable[[], Node]) -> tuple[Node, ...]:
+    def _list(self, item: Callable[[], WhereNode]) -> tuple[WhereNode, ...]:
         items = [item()]
         while self._at({","}):
             self._advance()

@@ -28,7 +28,8 @@ from ppdb_replay.query_store.store import (
     store_query,
 )
 from ppdb_replay.query_store.stored_query import bibtex
-from ppdb_replay.replaying.execution import Connection, RecordedResult
+from ppdb_replay.replaying.catalog import Connection
+from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.votable.file_record import FileCheck
@@ -47,7 +48,7 @@ from tapdb.cli.output import (
 )
 from tapdb.postgres.engine import checked_connection, driver_connection
 from tapdb.settings import names_database
-from tapdb.votable import Column, json_of, plain_rows
+from tapdb.votable import ColumnFacts, json_of, plain_rows
 
 
 @contextmanager
@@ -119,7 +120,7 @@ def takes_rows(command: _Command) -> _Command:
     return with_rows
 
 
-def json_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+def json_rows(columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Return rows of values that JSON has."""
     return [[json_of(value) for value in row] for row in plain_rows(columns, rows)]
 

@@ -8,7 +8,7 @@ import click
 
 from ppdb_replay.replication.apdb_source import open_apdb
 from ppdb_replay.replication.chunk import PlannedChunk
-from ppdb_replay.replication.replicate import Progress, StopRequest, plan_replication
+from ppdb_replay.replication.replicate import ReplicationProgress, StopRequest, plan_replication
 from ppdb_replay.replication.service import connect, follow
 from tapdb.cli.output import progress_bar, url_option
 
@@ -99,12 +99,12 @@ def _stopped_by_signals() -> Iterator[StopRequest]:
 
 
 @contextmanager
-def _progress_shown(*, once: bool) -> Iterator[Callable[[Progress], None] | None]:
+def _progress_shown(*, once: bool) -> Iterator[Callable[[ReplicationProgress], None] | None]:
     """Give what shows progress on standard error; nothing if that is no terminal."""
     with progress_bar("replicate", stays=not once) as show:
         last = ""
 
-        def show_chunk(one: Progress) -> None:
+        def show_chunk(one: ReplicationProgress) -> None:
             nonlocal last
             if one.copied is not None:
                 rows = sum(one.copied.inserted.values())

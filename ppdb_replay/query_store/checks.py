@@ -7,7 +7,8 @@ import psycopg
 
 from adql import Metadata, parse
 from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, readable_refusals
-from ppdb_replay.replaying.execution import SOFTWARE, Connection
+from ppdb_replay.replaying.catalog import Connection
+from ppdb_replay.replaying.execution import SOFTWARE
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.rewriting.as_of import as_of

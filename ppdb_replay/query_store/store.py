@@ -21,7 +21,7 @@ from ppdb_replay.errors import (
     StoredQueryUnknownError,
 )
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
-from ppdb_replay.replaying.execution import Connection
+from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
@@ -128,7 +128,7 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
     PpdbNotReadyError
         The database has no query store.
     StoredQueryUnknownError
-        There is none.
+        No query is stored under this identifier.
     """
     found = _find(connection, pid)
     if found is None:

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
 from ppdb_replay.errors import ReplayTransactionError, RightsDifferError, SnapshotUnknownError
-from ppdb_replay.replaying.catalog import ClockReading, rights_that_differ, written_here
+from ppdb_replay.replaying.catalog import ClockReading, Connection, rights_that_differ, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -23,7 +23,6 @@ from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 
-Connection = psycopg.Connection[Any]
 Rows = list[tuple[Any, ...]]
 
 SOFTWARE = f"tapdb {__version__}"

@@ -9,11 +9,10 @@ from psycopg.pq import TransactionStatus
 
 from adql import RUBIN, Dialect, Metadata, OutputColumn, TableMetadata, parse
 from ppdb_replay.errors import UploadChangedError
-from ppdb_replay.replaying.catalog import ClockReading, catalog_at, read_clock
+from ppdb_replay.replaying.catalog import ClockReading, Connection, catalog_at, read_clock
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import (
     SOFTWARE,
-    Connection,
     RecordedResult,
     Rows,
     answer,
@@ -38,7 +37,7 @@ _Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ResultDifference:
     """Two results of the same query.
 
     Parameters
@@ -113,6 +112,22 @@ class Replayer:
         What else the service publishes: tables, functions, and units of columns.
     uploads
         Tables that came with the request.
+
+    Raises
+    ------
+    AdqlError
+        Raised by methods that run a query if it cannot be used with the tables that are there.
+    PpdbNotReadyError
+        Raised by all methods if the database has no versioned tables.
+    ReplayTransactionError
+        Raised by all methods if the connection is in a transaction in which two queries can see two
+        snapshots, or in one that has written versioned rows.
+    SnapshotUnknownError
+        Raised by `replay`, `at`, `diff` and `verify` if the database has no such snapshot, or if it was made
+        at another time.
+    UploadChangedError
+        Raised by `replay`, `diff` and `verify` if an uploaded table is not there, or not the one of the
+        record.
     """
 
     def __init__(
@@ -138,15 +153,6 @@ class Replayer:
             The query.
         request
             How to answer it.
-
-        Raises
-        ------
-        AdqlError
-            The query cannot be used.
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction of another kind.
         """
         connection = self._connection
         query = parse(adql, dialect=request.dialect)
@@ -167,19 +173,6 @@ class Replayer:
         ----------
         record
             What `capture` returned, or `ppdb_replay.query_store.store.load_record` read.
-
-        Raises
-        ------
-        AdqlError
-            The query cannot be used with the tables that are there.
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction in which two queries can see two snapshots.
-        SnapshotUnknownError
-            The database has no such snapshot, or it was made at another time.
-        UploadChangedError
-            An uploaded table is not there, or not the one of the record.
         """
         connection = self._connection
         query = parse(record.repeatable, dialect=record.request.dialect)
@@ -209,16 +202,8 @@ class Replayer:
 
         Raises
         ------
-        AdqlError
-            The query cannot be used.
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction in which two queries can see two snapshots.
         SnapshotTimeError
-            The time is in the future, or before the first snapshot.
-        SnapshotUnknownError
-            The database has no such snapshot.
+            Raised if the time is in the future, or before the first snapshot.
         """
         connection = self._connection
         snapshot = when if isinstance(when, Snapshot) else _snapshot_at(connection, when)
@@ -233,7 +218,7 @@ class Replayer:
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
-    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> Difference:
+    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> ResultDifference:
         """Compare a result with that of its query at a later snapshot.
 
         Parameters
@@ -245,18 +230,8 @@ class Replayer:
 
         Raises
         ------
-        AdqlError
-            The query cannot be used with the tables that are there.
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction in which two queries can see two snapshots.
         SnapshotTimeError
-            The time is in the future, or before the first snapshot.
-        SnapshotUnknownError
-            The database has no such snapshot.
-        UploadChangedError
-            An uploaded table is not there, or not the one of the record.
+            Raised if the time is in the future, or before the first snapshot.
         """
         before = self.replay(record)
         with one_snapshot(self._connection):
@@ -275,19 +250,6 @@ class Replayer:
         ----------
         record
             The record of the result.
-
-        Raises
-        ------
-        AdqlError
-            The query cannot be used with the tables that are there.
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction in which two queries can see two snapshots.
-        SnapshotUnknownError
-            The database has no such snapshot, or it was made at another time.
-        UploadChangedError
-            An uploaded table is not there, or not the one of the record.
         """
         with one_snapshot(self._connection):
             digest = require_snapshot(self._connection, record.snapshot)
@@ -315,15 +277,7 @@ class Replayer:
         )
 
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
-        """Return what the query of a record can name, with the columns that the tables had at its snapshot.
-
-        Raises
-        ------
-        PpdbNotReadyError
-            The database has no versioned tables.
-        ReplayTransactionError
-            The connection is in a transaction in which two queries can see two snapshots.
-        """
+        """Return what the query of a record can name, with the columns that tables had at its snapshot."""
         with one_snapshot(self._connection):
             return self._catalog_at(record.snapshot)
 
@@ -397,7 +351,7 @@ def diff(
     *,
     published: Metadata | None = None,
     uploads: Iterable[TableMetadata] = (),
-) -> Difference:
+) -> ResultDifference:
     """Compare a result with that of its query at a later snapshot: `Replayer.diff`."""
     return Replayer(connection, published=published, uploads=uploads).diff(record, later)
 
@@ -415,7 +369,7 @@ def verify_record(
 
 def compare_rows(
     columns: tuple[OutputColumn, ...], before: Rows, after: Rows, key: tuple[int, ...] = ()
-) -> Difference:
+) -> ResultDifference:
     """Return the difference of two lists of rows.
 
     Parameters
@@ -443,7 +397,7 @@ def compare_rows(
                 kept.append(row)
         come = kept
         gone = [row for rows in waiting.values() for row in rows]
-    return Difference(columns, key, come, gone, changed)
+    return ResultDifference(columns, key, come, gone, changed)
 
 
 def _minus(rows: Rows, others: Rows) -> Rows:

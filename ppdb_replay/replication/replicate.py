@@ -36,15 +36,15 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether it was asked for."""
+        """Whether `request` was called."""
         return self._requested
 
     def request(self) -> None:
-        """Ask for it; may be called from a signal handler."""
+        """Request the stop; may be called from a signal handler."""
         self._requested = True
 
     def wait(self, seconds: float) -> None:
-        """Return after some seconds, or soon after it was asked for."""
+        """Return after some seconds, or soon after `request` was called."""
         end = time.monotonic() + seconds
         while not self._requested and (left := end - time.monotonic()) > 0.0:
             time.sleep(min(_LOOK_S, left))
@@ -63,7 +63,7 @@ _COPIED = sql.SQL("SELECT apdb_replica_chunk, unique_id FROM {} WHERE apdb_repli
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReplicationProgress:
     """How far replication is.
 
     Attributes
@@ -128,7 +128,7 @@ def replicate(
     schema: str = "ppdb",
     settle_s: float = 0.0,
     stop: StopRequest | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ReplicationProgress], None] | None = None,
 ) -> tuple[CopiedChunk, ...]:
     """Copy the chunks of an APDB that are new, late or touched again; return what was done.
 
@@ -167,7 +167,7 @@ def replicate(
         planned = _plan(apdb, connection, schema, settle_s)
     copied: list[CopiedChunk] = []
     if progress is not None:
-        progress(Progress(0, len(planned), None))
+        progress(ReplicationProgress(0, len(planned), None))
     if not planned:
         return ()
     with _refusals("to be made ready"):
@@ -179,7 +179,7 @@ def replicate(
         if result is not None:
             copied.append(result)
         if progress is not None:
-            progress(Progress(number, len(planned), result))
+            progress(ReplicationProgress(number, len(planned), result))
     return tuple(copied)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ppdb_replay.errors import ApdbUnavailableError
-from ppdb_replay.replication.replicate import Progress, StopRequest, replicate
+from ppdb_replay.replication.replicate import ReplicationProgress, StopRequest, replicate
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import checked_connection, driver_connection
 
@@ -52,7 +52,7 @@ def follow(
     interval_s: float | None,
     schema: str = "ppdb",
     settle_s: float = 0.0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ReplicationProgress], None] | None = None,
 ) -> int:
     """Copy chunks as they come, until told to stop; return how many were copied.
 
@@ -86,7 +86,7 @@ def follow(
     total = 0
     failures = 0
 
-    def count(one: Progress) -> None:
+    def count(one: ReplicationProgress) -> None:
         nonlocal total, failures
         total += one.copied is not None
         failures = 0

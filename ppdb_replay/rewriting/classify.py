@@ -61,7 +61,7 @@ def inexact_sums(checked: Query) -> InexactSums:
     checked
         What `adql.validate` returned: the types of values are known.
     """
-    reader = _Reader()
+    reader = _ExactnessReader()
     for number, table in enumerate(checked.common_tables, 1):
         # The name that adql.validate gives a common table expression in the SQL.
         reader.common[f"with_{number}"] = reader.names(table.query, reader.outputs(table.query))
@@ -70,7 +70,7 @@ def inexact_sums(checked: Query) -> InexactSums:
     return InexactSums(columns, tuple(dict.fromkeys(reader.decisions)))
 
 
-class _Reader:
+class _ExactnessReader:
     def __init__(self) -> None:
         self.common: dict[str, frozenset[str]] = {}
         self.decisions: list[str] = []

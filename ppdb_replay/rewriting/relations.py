@@ -14,7 +14,7 @@ Body = Select | SetOperation | Query
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class RowSource:
     """A table or subquery in FROM.
 
     Parameters
@@ -73,14 +73,14 @@ class Surroundings:
         """Return whether a table in FROM is a common table expression."""
         return len(table.name) == 1 and any(same_name(name, table.name[0]) for name, _ in self.common)
 
-    def relations(self, tables: Iterable[TableReference]) -> Iterator[Relation]:
+    def relations(self, tables: Iterable[TableReference]) -> Iterator[RowSource]:
         """Yield the relations of FROM, from left to right."""
         for table in tables:
             if isinstance(table, JoinedTable):
                 yield from self.relations((table.first, *(join.table for join in table.joins)))
             elif isinstance(table, DerivedTable):
                 shown = self.shown(table.query)
-                yield Relation((table.alias.text,), table.alias, shown, self._key(table.query.body))
+                yield RowSource((table.alias.text,), table.alias, shown, self._key(table.query.body))
             else:
                 assert isinstance(table, Table)  # noqa: S101  there is no fourth kind
                 yield self._table(table)
@@ -100,13 +100,13 @@ class Surroundings:
             found += columns
         return tuple(found)
 
-    def _table(self, table: Table) -> Relation:
+    def _table(self, table: Table) -> RowSource:
         if self.names_common_table(table):
             columns = next(columns for name, columns in self.common if same_name(name, table.name[0]))
-            return Relation((table.name[0].text,), table.alias, columns)
+            return RowSource((table.name[0].text,), table.alias, columns)
         meant = self.catalog.find(table.name)
         if meant is None:
-            return Relation(tuple(part.text for part in table.name), table.alias, None)
+            return RowSource(tuple(part.text for part in table.name), table.alias, None)
         natural, history = self.catalog.versioned(meant), self.catalog.versions(meant)
         key: tuple[str, ...] = ()
         if natural is not None:
@@ -114,7 +114,7 @@ class Surroundings:
         elif history is not None and history.key:
             key = (*history.key, SNAP_FROM)
         shown = self.catalog.shown(meant)
-        return Relation(meant.name, table.alias, shown, key)
+        return RowSource(meant.name, table.alias, shown, key)
 
     def _key(self, body: Body) -> tuple[str, ...]:
         """Return the key that a subquery has from its only table, if it shows it."""

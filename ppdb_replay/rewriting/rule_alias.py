@@ -45,7 +45,7 @@ def name_tables(query: Query, catalog: VersionCatalog) -> Query:
 
 
 @dataclass(frozen=True, slots=True)
-class _Relation:
+class _Renamed:
     name: _Name
     alias: Identifier | None
     new_alias: Identifier | None = None
@@ -58,10 +58,10 @@ class _Relation:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    relations: tuple[_Relation, ...]
+    relations: tuple[_Renamed, ...]
     parent: _Scope | None
 
-    def find(self, qualifier: tuple[Identifier, ...]) -> _Relation | None:
+    def find(self, qualifier: tuple[Identifier, ...]) -> _Renamed | None:
         scope: _Scope | None = self
         while scope is not None:
             for relation in scope.relations:
@@ -122,7 +122,7 @@ class _Namer:
         if _is_fixed(node):
             return node, _Scope((), parent)
         tables: list[TableReference] = []
-        relations: list[_Relation] = []
+        relations: list[_Renamed] = []
         for table in node.tables:
             new, found = self._reference(table, parent)
             tables.append(new)
@@ -144,11 +144,11 @@ class _Namer:
 
     def _reference(
         self, node: TableReference, parent: _Scope | None
-    ) -> tuple[TableReference, list[_Relation]]:
+    ) -> tuple[TableReference, list[_Renamed]]:
         if isinstance(node, DerivedTable):
             # A subquery in FROM sees the enclosing queries, but not its neighbours.
             new = replace(node, query=self.query(node.query, parent))
-            return new, [_Relation((node.alias.text,), node.alias)]
+            return new, [_Renamed((node.alias.text,), node.alias)]
         if isinstance(node, JoinedTable):
             return self._joined(node, parent)
         assert isinstance(node, Table)  # noqa: S101  there is no fourth kind
@@ -156,12 +156,12 @@ class _Namer:
         if name is None:
             written = tuple(part.text for part in node.name)
             meant = None if _names_common_table(node, self.common) else self._catalog.find(node.name)
-            return node, [_Relation(written if meant is None else meant.name, node.alias)]
+            return node, [_Renamed(written if meant is None else meant.name, node.alias)]
         own = node.name[-1]
         alias = Identifier(self._changed[name], own.quoted) if name in self._changed else own
-        return replace(node, alias=alias), [_Relation(name, None, alias)]
+        return replace(node, alias=alias), [_Renamed(name, None, alias)]
 
-    def _joined(self, node: JoinedTable, parent: _Scope | None) -> tuple[JoinedTable, list[_Relation]]:
+    def _joined(self, node: JoinedTable, parent: _Scope | None) -> tuple[JoinedTable, list[_Renamed]]:
         first, relations = self._reference(node.first, parent)
         joins: list[Join] = []
         for join in node.joins:

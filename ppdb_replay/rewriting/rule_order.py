@@ -7,14 +7,14 @@ from adql import Column, Identifier, Node, Query, replace_children
 from adql.names import identifier_of
 from adql.tree import Aggregate, CommonTable, Expression, Number, Ordering, Select, SetOperation, SetStep
 from adql.walk import children
-from ppdb_replay.rewriting.relations import Body, Relation, Surroundings
+from ppdb_replay.rewriting.relations import Body, RowSource, Surroundings
 from ppdb_replay.rewriting.version_catalog import Shown, VersionCatalog
 
 
 def order_rows(query: Query, catalog: VersionCatalog, *, whole_result: bool = True) -> Query:
     """Return a query whose rows come in an order that leaves nothing open.
 
-    Wherever TOP or OFFSET takes some rows of several, and for the result if it is asked for, ORDER BY gets
+    Where TOP or OFFSET takes some rows of several, and for the whole result if requested, ORDER BY gets
     what it lacks: the keys of all tables, the terms of GROUP BY, or the numbers of all output columns after
     DISTINCT, after set operations and over subqueries. What the query says itself comes first.
 
@@ -134,7 +134,7 @@ class _Orderer:
 
     def _keys(
         self,
-        relations: tuple[Relation, ...],
+        relations: tuple[RowSource, ...],
         result: tuple[Shown, ...] | None,
         given: tuple[Ordering, ...],
     ) -> Iterator[Ordering]:
@@ -159,8 +159,8 @@ class _Orderer:
 
 def _sort_key(
     name: Identifier,
-    relation: Relation,
-    relations: tuple[Relation, ...],
+    relation: RowSource,
+    relations: tuple[RowSource, ...],
     result: tuple[Shown, ...] | None,
 ) -> Column:
     """Return a column as ORDER BY can name it: without its table, as ADQL 2.0 wants it, if that is clear."""
@@ -198,7 +198,7 @@ def _meant(expression: Expression, result: tuple[Shown, ...]) -> Expression:
 
 
 def is_column_of(
-    expression: Expression | None, relation: Relation, name: str, relations: tuple[Relation, ...]
+    expression: Expression | None, relation: RowSource, name: str, relations: tuple[RowSource, ...]
 ) -> bool:
     """Return whether a value is a column of one of several relations.
 

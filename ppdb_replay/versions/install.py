@@ -248,7 +248,7 @@ def _require_fit(table: CurrentTable) -> None:
     if not table.key:
         raise VersioningError(name, "it has no primary key", "add one, or leave the table out")
     if table.is_partition:
-        raise VersioningError(name, "it is a partition of another table", "name a table that is none")
+        raise VersioningError(name, "it is a partition of another table", "name a table that is not one")
 
 
 def uninstall(

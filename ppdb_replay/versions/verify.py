@@ -11,8 +11,8 @@ from ppdb_replay.versions.triggers import HISTORY, closed_name, rows_digest
 from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
 from tapdb.sources import execute_query, read_query
 
-Progress = Callable[[int, int, str], None]
-"""Told the number of a step, the number of all, and what is looked at, before it is."""
+StepProgress = Callable[[int, int, str], None]
+"""Called before each step with (index, total, what is checked)."""
 
 _HELD = (
     "WITH held AS (SELECT {place} AS snapshot_id, count(*) AS rows, {digest} AS digest "
@@ -80,7 +80,10 @@ class Report:
 
 
 def verify(
-    connection: sa.Connection, *, anchors: Mapping[int, bytes] | None = None, progress: Progress | None = None
+    connection: sa.Connection,
+    *,
+    anchors: Mapping[int, bytes] | None = None,
+    progress: StepProgress | None = None,
 ) -> Report:
     """Compare all versions of all rows, and the chain of snapshots, with the digests that were noted.
 

@@ -24,7 +24,7 @@ from ppdb_replay.votable.writer import (
     ALL_COLUMNS_INFO,
     DESCRIPTOR_ID,
     RECORD_INFO,
-    Publication,
+    ResultOrigin,
     TapService,
     origin_infos,
     replay_infos,
@@ -124,7 +124,7 @@ def check_votable(path: Path) -> FileCheck:
         with path.open("rb") as stream:
             _read(stream, document)
         record = document.record()
-        infos = (*replay_infos(record), *origin_infos(record, TapService(), Publication()))
+        infos = (*replay_infos(record), *origin_infos(record, TapService(), ResultOrigin()))
         problems = [
             *_wrong_infos(document.infos, infos),
             *_missing_infos(document.infos, infos),

@@ -8,7 +8,7 @@ from typing import IO
 from ppdb_replay.replaying.digest import digest_of_plain
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord
-from tapdb.votable import Document, Param, Service, plain_rows, written_fields
+from tapdb.votable import Document, Param, ServiceDescriptor, plain_rows, written_fields
 from tapdb.votable import write_votable as write_document
 
 DESCRIPTOR_ID = "ppdb_replay"
@@ -40,7 +40,7 @@ class TapService:
     contact: str = ""
 
 
-def replay_service(record: ReplayRecord, service: TapService) -> Service:
+def replay_service(record: ReplayRecord, service: TapService) -> ServiceDescriptor:
     """Return the descriptor of the repeatable query.
 
     Parameters
@@ -59,7 +59,7 @@ def replay_service(record: ReplayRecord, service: TapService) -> Service:
         inputs.append(Param("MAXREC", str(record.max_rows)))
     inputs.append(Param("QUERY", record.repeatable))
     snapshot = record.snapshot.snapshot_id
-    return Service(
+    return ServiceDescriptor(
         identifier=DESCRIPTOR_ID,
         description=f"The same query as of snapshot {snapshot}: the same result at any later time",
         params=tuple(params),
@@ -78,7 +78,7 @@ _TAP = "ivo://ivoa.net/std/TAP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class ResultOrigin:
     """What is known of a result beside its record.
 
     Parameters
@@ -124,7 +124,7 @@ def replay_infos(record: ReplayRecord) -> _Infos:
     return tuple((name, value) for name, value in found if value)
 
 
-def origin_infos(record: ReplayRecord, service: TapService, publication: Publication) -> _Infos:
+def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin) -> _Infos:
     """Return the INFO elements of IVOA's note on data origin, those that are known.
 
     Parameters
@@ -133,10 +133,10 @@ def origin_infos(record: ReplayRecord, service: TapService, publication: Publica
         Record of the result.
     service
         Who answered.
-    publication
+    origin
         What is known beside the record.
     """
-    requested_at = publication.requested_at
+    requested_at = origin.requested_at
     date = "" if requested_at is None else requested_at.astimezone(UTC).isoformat(timespec="seconds")
     found = (
         ("service_ivoid", service.ivoid),
@@ -146,9 +146,9 @@ def origin_infos(record: ReplayRecord, service: TapService, publication: Publica
         ("query", record.natural),
         ("request_date", date.replace("+00:00", "Z")),
         ("contact", service.contact),
-        ("data_ivoid", publication.data_ivoid),
-        ("citation", publication.pid),
-        ("reference_url", publication.landing_url),
+        ("data_ivoid", origin.data_ivoid),
+        ("citation", origin.pid),
+        ("reference_url", origin.landing_url),
         ("resource_version", f"snapshot {record.snapshot.snapshot_id}"),
     )
     return tuple((name, value) for name, value in found if value)
@@ -165,7 +165,7 @@ def write_votable(
     stream: IO[bytes],
     *,
     service: TapService | None = None,
-    publication: Publication | None = None,
+    origin: ResultOrigin | None = None,
 ) -> None:
     """Write a result as VOTable 1.4 with its replay record and a service descriptor that repeats it.
 
@@ -177,7 +177,7 @@ def write_votable(
         Where the XML goes.
     service
         Who answers; without an access URL the file has no descriptor.
-    publication
+    origin
         Identifier and date, as far as they are known.
 
     Raises
@@ -188,7 +188,7 @@ def write_votable(
     service = service or TapService()
     record = result.record
     rows = list(plain_rows(result.columns, result.rows))
-    infos = (*origin_infos(record, service, publication or Publication()), *replay_infos(record))
+    infos = (*origin_infos(record, service, origin or ResultOrigin()), *replay_infos(record))
     if record.guarantee.approximate_columns:
         infos += ((ALL_COLUMNS_INFO, digest_of_plain(result.columns, rows)),)
     document = Document(

@@ -6,7 +6,7 @@
 -- has, they need not be looked for. Such a row has to be the old one to the last bit: a row trigger that fires after tapdb_stamp could have changed it since.
 -- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine; of a version that ended, of its key and of the
 -- snapshot in which it began, under which its values have been noted.
--- SECURITY DEFINER, since whoever writes current rows has no rights on the versions.
+-- SECURITY DEFINER, since writers of current rows have no rights on the versions.
 -- requires: functions/ppdb_history.advance, tables/ppdb_history.snapshot_table
 -- drop
 DROP FUNCTION IF EXISTS ppdb_history.keep_versions();

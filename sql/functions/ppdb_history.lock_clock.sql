@@ -1,6 +1,6 @@
 -- Locks the clock until the transaction ends, and returns the snapshot that it writes: a new one, or the one that it has begun already.
 -- Two things together tell that it has: the row says which transaction wrote it, and a setting that ends with the transaction says it too. The row alone would
--- do so in another cluster as well, where a dump was restored and transactions are numbered anew.
+-- do so in another cluster as well, where a dump was restored and the numbers of transactions begin again.
 -- requires: tables/ppdb_history.clock
 -- drop
 DROP FUNCTION IF EXISTS ppdb_history.lock_clock();

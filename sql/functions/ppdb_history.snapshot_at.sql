@@ -1,4 +1,4 @@
--- The snapshot that was the newest one at a time. Of a time that is later than the newest snapshot it is asked under the clock's lock: whoever writes at that moment
+-- The snapshot that was the newest one at a time. A time later than the newest snapshot is looked up under the clock's lock: a writer at that moment
 -- could be about to commit an earlier one. The lock needs a transaction that may write, and rows as they are after the wait: READ COMMITTED.
 -- Where the wall clock went wrong the answer is not known: after the snapshot before the last one that was written ahead of time, up to the last one that was
 -- written while the wall clock was behind it (wall_mjd_tai is not NULL). The time of a snapshot itself names that snapshot there, too.

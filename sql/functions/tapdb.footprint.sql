@@ -4,7 +4,7 @@
 -- s_region is tapdb.s_region(region). pgs_region is NULL where pg_sphere refuses the polygon (edges below about 1e-9 rad, more than a hemisphere):
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
--- No row for whatever is not an encoded ConvexPolygon.
+-- No row for anything but an encoded ConvexPolygon.
 -- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);

@@ -1,5 +1,5 @@
 -- A time as MJD in TAI. Microseconds of the input are kept: an MJD of our days steps by 0.6 microseconds.
--- tai_minus_utc is asked twice, since it is by TAI: with the largest number of leap seconds, then with those that may have been by then.
+-- tai_minus_utc is called twice, since its argument is TAI: with the largest number of leap seconds, then with those that may have been by then.
 -- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.tai_minus_utc
 -- drop
 DROP FUNCTION IF EXISTS tapdb.mjd_tai(timestamp with time zone);

@@ -1,6 +1,6 @@
 -- ObsCore s_region of a Butler region: STC-S 'POLYGON ICRS lon lat ...' in degrees with six decimals.
 -- The text is the one that daf_butler's DefaultSpatialObsCorePlugin writes, Python's '-0.000000' included.
--- NULL, never an error, for whatever is not an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
+-- NULL, never an error, for anything but an encoded sphgeom.ConvexPolygon: circles, boxes, unions, garbage.
 -- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.s_region(text);

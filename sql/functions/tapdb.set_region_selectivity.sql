@@ -1,5 +1,5 @@
 -- Lets the planner estimate conditions on regions (`pgs_region && circle` and the like) from the column's n_distinct, or as pg_sphere does.
--- pg_sphere estimates a thousandth of the table whatever is asked: 1,000 hits among a million regions where there are 3, and hash joins
+-- pg_sphere estimates a thousandth of the table for every region: 1,000 hits among a million regions where there are 3, and hash joins
 -- over whole tags tables follow. 'eqsel' with n_distinct = -1 on the kept polygons estimates one. pg_sphere's own estimator is 'contsel'.
 -- Operators belong to the superuser who installed pg_sphere: anybody else gets 0 and nothing changes. pg_dump does not keep it.
 -- Returns the number of operators that have the estimator now.

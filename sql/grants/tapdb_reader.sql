@@ -1,4 +1,4 @@
--- What the reader may do: use the published schemas and read whatever tapdb_owner has or will have in them.
+-- What the reader may do: use the published schemas and read what tapdb_owner has or will have in them.
 -- requires: roles/tapdb_owner, roles/tapdb_reader, schemas/ivoa, schemas/tap_schema, schemas/ppdb, schemas/ppdb_history
 -- drop
 ALTER DEFAULT PRIVILEGES FOR ROLE tapdb_owner IN SCHEMA ivoa, tap_schema, ppdb, ppdb_history REVOKE SELECT ON TABLES FROM tapdb_reader;

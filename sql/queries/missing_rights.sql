@@ -1,4 +1,4 @@
--- What whoever is connected lacks to migrate this database, as statements for a superuser, in the order in which to run them.
+-- The privileges that the current user lacks to migrate this database, as statements for a superuser, in the order in which to run them.
 -- From PostgreSQL 16 on, CREATEROLE alone lets nobody join a role that somebody else made, and a member has either the rights of
 -- a role (INHERIT), or the right to hand over to it (SET), or both: both are needed. Before, INHERIT was a matter of the member.
 WITH server AS (

@@ -1,4 +1,4 @@
--- Owner of everything that tapdb makes; nobody logs in as it. Whoever migrates is made a member, to hand objects over to it.
+-- Owner of everything that tapdb makes; nobody logs in as it. The role that migrates becomes a member, to hand objects over to it.
 -- Roles belong to the whole cluster: one that is there already, for another database, is kept as it is. Two migrations in two
 -- databases may come here at the same moment; the second then waits for the first to commit, however long that takes, since
 -- nobody queues behind it.

@@ -1,6 +1,6 @@
 -- Internals of tapdb: the functions behind the views, what each view was made from, Alembic's version table.
--- Everyone may look up names in it: functions in a view, a trigger or an index of Butler's run with the rights of whoever reads
--- or ingests, and those that call each other by name would fail. No table in it is granted to anyone.
+-- Everyone may look up names in it: functions in a view, a trigger or an index of Butler's run with the rights of the role that
+-- reads or ingests, and those that call each other by name would fail. No table in it is granted to anyone.
 -- Alembic's version table comes before and goes after everything else, hence a schema that may be there already, and one that
 -- is only handed back if that table is still in it.
 -- requires: roles/tapdb_owner

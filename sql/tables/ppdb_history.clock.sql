@@ -1,4 +1,4 @@
--- The clock: one row with the newest snapshot. Whoever writes versioned rows locks it from the first such write to the commit, so that the
+-- The clock: one row with the newest snapshot. A transaction locks it from its first write of versioned rows to the commit, so that the
 -- order of snapshots is the order of commits.
 -- requires: grants/tapdb_reader, schemas/ppdb_history, functions/tapdb.mjd_tai
 -- drop

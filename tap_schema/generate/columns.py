@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tap_schema.catalog import LiveColumn
 from tap_schema.column_types import is_arraysize, is_other_width, merged_type, type_problem, votable_type
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tap_schema.generate.tables import PublishedTable, without_repeats
 from tap_schema.identifiers import published_name
 from tap_schema.rows import ColumnRow
@@ -17,18 +17,18 @@ _NOTHING = ColumnDescription(name="")
 
 def column_rows(
     tables: Sequence[PublishedTable],
-) -> tuple[tuple[ColumnRow, ...], dict[tuple[str, str], Place], list[RowFinding]]:
+) -> tuple[tuple[ColumnRow, ...], dict[tuple[str, str], Place], list[ColumnFinding]]:
     """Return the rows of all columns, where each is described, and what is wrong."""
     rows: list[ColumnRow] = []
     places: dict[tuple[str, str], Place] = {}
-    findings: list[RowFinding] = []
+    findings: list[ColumnFinding] = []
     for table in tables:
         rows += _rows(table, places, findings)
     return tuple(rows), places, findings
 
 
 def _rows(
-    table: PublishedTable, places: dict[tuple[str, str], Place], findings: list[RowFinding]
+    table: PublishedTable, places: dict[tuple[str, str], Place], findings: list[ColumnFinding]
 ) -> list[ColumnRow]:
     described = table.described
     said = table.description.columns if table.description is not None else ()
@@ -66,7 +66,7 @@ def _row(
     name: str,
     description: ColumnDescription | None,
     is_indexed: dict[str, bool],
-    findings: list[RowFinding],
+    findings: list[ColumnFinding],
 ) -> ColumnRow | None:
     shape = description.arraysize if description is not None else None
     if shape is not None and description is not None and description.place is not None:
@@ -82,7 +82,7 @@ def _row(
     described = (description.datatype, description.arraysize, description.xtype)
     if description.place is not None and (wanted := type_problem(kind, *described)) is not None:
         findings.append(
-            RowFinding(
+            ColumnFinding(
                 "warning" if is_other_width(wanted.datatype, kind.datatype) else "error",
                 "type",
                 table.table_name,
@@ -111,12 +111,12 @@ def _row(
     )
 
 
-def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[RowFinding]) -> list[ColumnRow]:
+def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[ColumnFinding]) -> list[ColumnRow]:
     """Return the rows, those without an index numbered after the others, and all if an index is repeated."""
     numbers = [row.column_index for row in rows]
     if (unique := without_repeats(numbers)) != numbers:
         findings.append(
-            RowFinding(
+            ColumnFinding(
                 "warning",
                 "column-index",
                 table.table_name,
@@ -135,8 +135,8 @@ def _numbered(table: PublishedTable, rows: list[ColumnRow], findings: list[RowFi
     return numbered
 
 
-def _missing(table: PublishedTable, description: ColumnDescription) -> RowFinding:
-    return RowFinding(
+def _missing(table: PublishedTable, description: ColumnDescription) -> ColumnFinding:
+    return ColumnFinding(
         "error",
         "column-missing",
         table.table_name,
@@ -147,8 +147,8 @@ def _missing(table: PublishedTable, description: ColumnDescription) -> RowFindin
     )
 
 
-def _undescribed(table: PublishedTable, name: str) -> RowFinding:
-    return RowFinding(
+def _undescribed(table: PublishedTable, name: str) -> ColumnFinding:
+    return ColumnFinding(
         "warning",
         "column-not-described",
         table.table_name,
@@ -159,9 +159,9 @@ def _undescribed(table: PublishedTable, name: str) -> RowFinding:
     )
 
 
-def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> Iterator[RowFinding]:
+def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> Iterator[ColumnFinding]:
     if not is_arraysize(shape):
-        yield RowFinding(
+        yield ColumnFinding(
             "error",
             "arraysize",
             table.table_name,
@@ -174,13 +174,13 @@ def _bad_shape(table: PublishedTable, name: str, shape: str, place: Place) -> It
 
 def _unpublishable(
     table: PublishedTable, column: LiveColumn, name: str, description: ColumnDescription | None
-) -> RowFinding:
+) -> ColumnFinding:
     kind = f"an array of {column.type}" if column.is_array else column.type
     remedy = "publish a view that casts it to text, or to a type that VOTable has"
     if column.is_array and column.dimensions > 1:
         kind += f" in {column.dimensions} dimensions whose shape nobody describes"
         remedy = f'describe its shape, as votable:arraysize: "{"x".join(["3"] * column.dimensions)}"'
-    return RowFinding(
+    return ColumnFinding(
         "error" if description is not None else "warning",
         "unpublishable-type",
         table.table_name,

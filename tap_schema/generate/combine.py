@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tapdb.hooks.descriptions import SchemaDescription, ServiceDescription, TableDescription
 
 _Value = TypeVar("_Value")
@@ -28,7 +28,7 @@ class Descriptions:
 
     schemas: Mapping[str, SchemaDescription]
     services: tuple[ServiceDescription, ...] = ()
-    findings: tuple[RowFinding, ...] = ()
+    findings: tuple[ColumnFinding, ...] = ()
 
 
 def combine(
@@ -58,7 +58,7 @@ def combine(
     """
     given = tuple(given)
     findings = [
-        RowFinding("warning", "felis-key", note.what, "", note.problem, note.remedy, note.place)
+        ColumnFinding("warning", "felis-key", note.what, "", note.problem, note.remedy, note.place)
         for schema in given
         for note in schema.notes
     ]
@@ -88,7 +88,7 @@ def combine(
 
 
 def _by_schema(
-    descriptions: Iterable[SchemaDescription], findings: list[RowFinding]
+    descriptions: Iterable[SchemaDescription], findings: list[ColumnFinding]
 ) -> dict[str, SchemaDescription]:
     """Return the descriptions of one level, those of one schema joined."""
     found: dict[str, SchemaDescription] = {}
@@ -106,7 +106,7 @@ def _by_schema(
                 continue
             other = tables[name]
             findings.append(
-                RowFinding(
+                ColumnFinding(
                     "error",
                     "duplicate",
                     f"{new.name}.{table.name}",

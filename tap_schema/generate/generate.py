@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tap_schema.catalog import LiveCatalog, LiveTable
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tap_schema.generate.columns import column_rows
 from tap_schema.generate.combine import Descriptions
 from tap_schema.generate.keys import key_rows
@@ -32,7 +32,7 @@ class Generated:
     """
 
     rows: TapSchemaRows
-    findings: tuple[RowFinding, ...]
+    findings: tuple[ColumnFinding, ...]
     places: Mapping[tuple[str, str], Place]
     unreadable: tuple[tuple[str, str], ...]
 
@@ -75,7 +75,7 @@ def generate_rows(catalog: LiveCatalog, descriptions: Descriptions) -> Generated
 
 
 def _schemas(
-    catalog: LiveCatalog, descriptions: Descriptions, findings: list[RowFinding]
+    catalog: LiveCatalog, descriptions: Descriptions, findings: list[ColumnFinding]
 ) -> tuple[tuple[SchemaRow, ...], list[PublishedTable], list[LiveTable]]:
     """Return the rows of the schemas, their tables, and tables that cannot be read."""
     live: dict[str, list[LiveTable]] = {}
@@ -102,10 +102,10 @@ def _schemas(
     return tuple(row for row, _ in found), [one for _, tables in found for one in tables], unreadable
 
 
-def _missing(schema: SchemaDescription) -> Iterable[RowFinding]:
+def _missing(schema: SchemaDescription) -> Iterable[ColumnFinding]:
     """Say that a schema is described that does not exist, unless it has only been published once."""
     if any(one.place is not None and not one.optional for one in schema.tables):
-        yield RowFinding(
+        yield ColumnFinding(
             "error",
             "schema-missing",
             schema.name,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tap_schema.generate.tables import PublishedTable
 from tap_schema.rows import KeyColumnRow, KeyRow
 from tapdb.hooks.descriptions import KeyDescription
@@ -29,7 +29,7 @@ class KeyRows:
     keys: tuple[KeyRow, ...]
     columns: tuple[KeyColumnRow, ...]
     enforced: frozenset[str]
-    findings: tuple[RowFinding, ...]
+    findings: tuple[ColumnFinding, ...]
 
 
 def key_rows(tables: Sequence[PublishedTable]) -> KeyRows:
@@ -43,7 +43,7 @@ def key_rows(tables: Sequence[PublishedTable]) -> KeyRows:
         (table.live.schema, table.live.name): table for table in tables
     }
     found: list[tuple[KeyRow, tuple[KeyColumnRow, ...]]] = []
-    findings: list[RowFinding] = []
+    findings: list[ColumnFinding] = []
     enforced: set[str] = set()
     for table in tables:
         of_table: list[tuple[KeyRow, tuple[KeyColumnRow, ...]]] = []
@@ -115,9 +115,9 @@ def _rows(
     return [(KeyRow(key_id, table.table_name, target.table_name, meaning, utype), columns)]
 
 
-def _dangling(table: PublishedTable, key: KeyDescription) -> RowFinding:
+def _dangling(table: PublishedTable, key: KeyDescription) -> ColumnFinding:
     target = f"{key.target_schema}.{key.target_table}"
-    return RowFinding(
+    return ColumnFinding(
         "error",
         "dangling-key",
         table.table_name,

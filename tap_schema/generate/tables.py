@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tap_schema.catalog import LiveTable
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tap_schema.identifiers import matched_names, published_name, published_names
 from tap_schema.rows import ParameterRow, ServiceRow, TableRow
 from tapdb.errors import Place
@@ -121,7 +121,7 @@ def without_repeats(numbers: Sequence[int | None]) -> list[int | None]:
 
 def choose_tables(
     schema: SchemaDescription, name: str, live: list[LiveTable]
-) -> tuple[list[PublishedTable], list[LiveTable], list[RowFinding]]:
+) -> tuple[list[PublishedTable], list[LiveTable], list[ColumnFinding]]:
     """Return the tables of a schema that are published, those that cannot be read, and what is wrong.
 
     Parameters
@@ -133,7 +133,7 @@ def choose_tables(
     live
         Tables that exist in it.
     """
-    findings: list[RowFinding] = []
+    findings: list[ColumnFinding] = []
     pairs: list[_Pair] = []
     unreadable: list[LiveTable] = []
     for description, table in _pairs(schema, name, live, findings):
@@ -178,7 +178,7 @@ def _pairs(
     schema: SchemaDescription,
     name: str,
     live: list[LiveTable],
-    findings: list[RowFinding],
+    findings: list[ColumnFinding],
 ) -> Iterator[_Pair]:
     """Yield the tables that are to be published, described ones first, in the order of the descriptions."""
     by_name = {table.name: table for table in live}
@@ -215,8 +215,8 @@ def _spelling(description: TableDescription | None, table: LiveTable) -> str:
     return description.name if description is not None else table.name
 
 
-def _missing(schema: str, description: TableDescription) -> RowFinding:
-    return RowFinding(
+def _missing(schema: str, description: TableDescription) -> ColumnFinding:
+    return ColumnFinding(
         "error",
         "table-missing",
         f"{schema}.{published_name(description.name)}",
@@ -227,11 +227,11 @@ def _missing(schema: str, description: TableDescription) -> RowFinding:
     )
 
 
-def _unreadable(schema: str, description: TableDescription | None, table: LiveTable) -> RowFinding:
+def _unreadable(schema: str, description: TableDescription | None, table: LiveTable) -> ColumnFinding:
     place = description.place if description is not None else None
     # Published once, but no file that is given describes it: it may be on purpose that it is not to be read.
     more = "" if place is not None else f"; --forget {schema} takes back what is published of the schema"
-    return RowFinding(
+    return ColumnFinding(
         "error",
         "unreadable",
         f"{schema}.{published_name(_spelling(description, table))}",
@@ -242,8 +242,8 @@ def _unreadable(schema: str, description: TableDescription | None, table: LiveTa
     )
 
 
-def _undescribed(one: PublishedTable) -> RowFinding:
-    return RowFinding(
+def _undescribed(one: PublishedTable) -> ColumnFinding:
+    return ColumnFinding(
         "warning",
         "table-not-described",
         one.table_name,
@@ -258,12 +258,12 @@ _STEP = 10
 
 def service_rows(
     tables: Sequence[PublishedTable], services: Iterable[ServiceDescription]
-) -> tuple[tuple[ServiceRow, ...], tuple[ParameterRow, ...], list[RowFinding]]:
+) -> tuple[tuple[ServiceRow, ...], tuple[ParameterRow, ...], list[ColumnFinding]]:
     """Return the rows of all services whose table is published, and services that need what is not there."""
     by_name = {table.name: table for table in tables}
     rows: list[ServiceRow] = []
     parameters: list[ParameterRow] = []
-    findings: list[RowFinding] = []
+    findings: list[ColumnFinding] = []
     for service in services:
         table = by_name.get((service.schema.lower(), service.table.lower()))
         if table is None:
@@ -335,6 +335,6 @@ def _problem(
     problem: str,
     remedy: str,
     parameter: ParameterDescription | None = None,
-) -> RowFinding:
+) -> ColumnFinding:
     place = parameter.place if parameter is not None else service.place
-    return RowFinding("error", "datalink", table, "", f"service {service.id}: {problem}", remedy, place)
+    return ColumnFinding("error", "datalink", table, "", f"service {service.id}: {problem}", remedy, place)

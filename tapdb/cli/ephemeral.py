@@ -132,7 +132,8 @@ def _run(
     stopped_by: str,
 ) -> int:
     """Start a server, fill its database, run the command; return its exit code."""
-    with from_extra("ephemeral", "tapdb ephemeral"):
+    needed = "tapdb ephemeral" if content is None else f"tapdb ephemeral --{content}"
+    with from_extra("ephemeral" if content is None else "example", needed):
         from tapdb.server.ephemeral import EphemeralServer  # noqa: PLC0415 - pytest-postgresql: for those who ask for it
 
     if stay and find_standing() is not None:

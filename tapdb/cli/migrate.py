@@ -1,9 +1,12 @@
 """``tapdb migrate``: Alembic's commands on the migrations of the installed package."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import wraps
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,27 @@ from tapdb.sources import frozen_folder
 
 _BASE = "base"
 _INI = "alembic.ini"
-# "-1", one revision back, is no option.
-_RELATIVE = {"ignore_unknown_options": True}
+_RELATIVE = re.compile(r"-\d+")
+
+
+class _RelativeCommand(click.Command):
+    """A command for which ``-1``, one revision back, is an argument; all else with a dash is an option."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; an option that the command lacks is not taken for a revision."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        known = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+        with_value = {name for one in options if not one.is_flag for name in one.opts}
+        for before, word in pairwise(("", *takewhile(lambda word: word != "--", args))):
+            name = word.partition("=")[0] if word.startswith("--") else word[:2]
+            if before in with_value or name in known or not word.startswith("-"):
+                continue
+            if not _RELATIVE.fullmatch(word):
+                raise click.NoSuchOption(name, possibilities=get_close_matches(name, known), ctx=ctx)
+        return super().parse_args(ctx, args)
+
 
 _registry_schema_option = click.option(
     "--registry-schema",
@@ -123,14 +145,14 @@ def _named(_context: click.Context, parameter: click.Parameter, value: str) -> s
     """
     if not all(value.split(":")):
         raise SettingsError(
-            parameter.make_metavar(_context),
+            parameter.human_readable_name,
             f"{value!r} names no revision",
             "'tapdb migrate history' lists them",
         )
     return value
 
 
-@migrate.command(context_settings=_RELATIVE)
+@migrate.command(cls=_RelativeCommand)
 @click.argument("revision", default="head", callback=_named)
 @_takes_options
 @dry_run_option
@@ -143,7 +165,7 @@ def upgrade(config: Config, revision: str, *, dry_run: bool) -> None:
     command.upgrade(config, f"{_current(config) or _BASE}:{revision}" if dry_run else revision, sql=dry_run)
 
 
-@migrate.command(context_settings=_RELATIVE)
+@migrate.command(cls=_RelativeCommand)
 @click.argument("revision", callback=_named)
 @_takes_options
 @dry_run_option

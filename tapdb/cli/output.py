@@ -24,7 +24,7 @@ from rich.text import Text
 
 from tapdb.findings import FindingFacts, fails
 from tapdb.votable import (
-    Column,
+    ColumnFacts,
     Document,
     Field,
     plain_rows,
@@ -146,7 +146,7 @@ class RowOutput:
 
     def write_result(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[ColumnFacts],
         rows: Iterable[Sequence[Any]],
         *,
         overflow: bool,
@@ -269,7 +269,7 @@ def prints_rows(command: _Command) -> _Command:
 
 
 def _write_xml(
-    columns: Sequence[Column], rows: Sequence[Sequence[Any]], stream: IO[bytes], *, overflow: bool
+    columns: Sequence[ColumnFacts], rows: Sequence[Sequence[Any]], stream: IO[bytes], *, overflow: bool
 ) -> None:
     infos = (("QUERY_STATUS", "OVERFLOW"),) if overflow else ()
     document = Document(columns=written_fields(columns, rows), row_count=len(rows))

@@ -15,7 +15,8 @@ import click
 from tapdb import __version__
 from tapdb.cli.output import prepare_streams
 from tapdb.errors import SettingsError, TapdbError, options_spelled
-from tapdb.extras import INTERRUPTED, importing, say_interrupted
+from tapdb.extras import INTERRUPTED, importing, let_end, say_interrupted
+from tapdb.migrate.options import spelled_after_x
 from tapdb.postgres.engine import translate_database_errors
 from tapdb.settings import LOG_FORMAT, LOG_LEVELS, read_settings
 
@@ -98,7 +99,7 @@ def _spelled(name: str) -> str | None:
     """Return how the command that runs writes an option, if it has it."""
     context = click.get_current_context(silent=True)
     options = {one.name: max(one.opts, key=len) for one in context.command.params} if context else {}
-    return options.get(name) or (f"-x {name}=" if "others" in options else None)
+    return options.get(name) or (spelled_after_x(name) if "others" in options else None)
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -178,13 +179,15 @@ def run_program(work: Callable[[], object]) -> NoReturn:
         What is to be done.
     """
     prepare_streams()
+    code = 0
     try:
-        with _one_message():
+        with _one_message(), options_spelled(lambda _: None):
             work()
             sys.stdout.flush()
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    sys.exit(0)
+        code = end.exit_code
+    let_end()
+    sys.exit(code)
 
 
 def _load(entry_point: EntryPoint) -> click.Command:

@@ -111,7 +111,7 @@ def _sources(names: tuple[str, ...]) -> tuple[SqlSource, ...]:
 
 
 def _state(source: SqlSource) -> str:
-    """Return whether the newest frozen version is today's text."""
+    """Return whether the newest frozen version has today's SQL."""
     newest = newest_version(source.name)
     if newest == 0:
         return "never frozen"
@@ -119,4 +119,4 @@ def _state(source: SqlSource) -> str:
         frozen = read_frozen(source.name, newest)
     except FrozenSourceError as error:
         return error.problem
-    return "frozen" if frozen.text == source.text else f"changed since version {newest}"
+    return "frozen" if frozen.has_same_sql(source) else f"changed since version {newest}"

@@ -18,7 +18,7 @@ from alembic.util import PriorityDispatchResult
 
 from tapdb.migrate.drift import find_drift
 from tapdb.migrate.operations import SetObjectVersionsOp
-from tapdb.postgres.catalog import Difference
+from tapdb.postgres.catalog import CatalogDifference
 from tapdb.sources import newest_version, read_all_current, read_current, read_frozen
 
 PLUGIN = "tapdb.migrate.autogenerate"
@@ -41,7 +41,7 @@ class DriftOp(MigrateOperation):
         What differs; the database is on the left.
     """
 
-    def __init__(self, name: str, advice: str, differences: tuple[Difference, ...]) -> None:
+    def __init__(self, name: str, advice: str, differences: tuple[CatalogDifference, ...]) -> None:
         self.name = name
         self.advice = advice
         self.differences = differences
@@ -69,9 +69,9 @@ def _compare(context: AutogenContext, upgrade_ops: UpgradeOps) -> PriorityDispat
     return PriorityDispatchResult.CONTINUE
 
 
-def _operation(name: str, differences: tuple[Difference, ...], frozen: Path) -> MigrateOperation:
+def _operation(name: str, differences: tuple[CatalogDifference, ...], frozen: Path) -> MigrateOperation:
     newest = newest_version(name, folder=frozen)
-    if newest == 0 or read_frozen(name, newest, folder=frozen).text != read_current(name).text:
+    if newest == 0 or not read_frozen(name, newest, folder=frozen).has_same_sql(read_current(name)):
         return DriftOp(name, "run 'tapdb sql freeze' first", differences)
     if all(difference.left is None for difference in differences):
         return SetObjectVersionsOp(new=((name, newest),), old=())

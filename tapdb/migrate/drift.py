@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from tapdb.errors import DriftError
-from tapdb.postgres.catalog import Catalog, Difference, describe, diff, option_statements
+from tapdb.postgres.catalog import Catalog, CatalogDifference, describe, diff, option_statements
 from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import SqlSource, execute_composed, execute_text, newest_version
 
@@ -27,7 +27,7 @@ _KINDS = {"table": "tables", "view": "views", "schema": "schemas", "default": "g
 
 def find_drift(
     connection: sa.Connection, sources: Iterable[SqlSource], *, frozen: Path | None = None
-) -> dict[str, tuple[Difference, ...]]:
+) -> dict[str, tuple[CatalogDifference, ...]]:
     """Return what differs between the database (left) and ``sql/`` (right), by name of the source.
 
     Only objects that come from a source count, today's or a frozen one: views that are generated, and
@@ -69,7 +69,7 @@ def require_comparison_rights(connection: sa.Connection) -> None:
     require_rights(connection, "compare it with what tapdb makes", rights)
 
 
-def drift_error(drift: Mapping[str, tuple[Difference, ...]]) -> DriftError:
+def drift_error(drift: Mapping[str, tuple[CatalogDifference, ...]]) -> DriftError:
     """Return what `find_drift` has found as an error, a line for each difference."""
     found = [difference for differences in drift.values() for difference in differences]
     remedy = ["Left is the database, right is what sql/ says."]
@@ -116,5 +116,5 @@ def source_name(catalog_object: str) -> str:
     return f"{_KINDS.get(kind, 'functions')}/{re.sub(r'[(].*', '', name)}"
 
 
-def _granted_by_dba(difference: Difference) -> bool:
+def _granted_by_dba(difference: CatalogDifference) -> bool:
     return "grant to " in difference.property and not difference.property.endswith(_OUR_GRANTS)

@@ -82,9 +82,17 @@ def without_contradictions(given: Iterable[tuple[str, str, str]]) -> dict[str, s
     return values
 
 
+def spelled_after_x(name: str) -> str | None:
+    """Return how an option of a migration is written after ``-x``; `None` if there is no such option."""
+    return f"-x {name}=" if name in _known() else None
+
+
+def _known() -> set[str]:
+    return {URL, LOCK_TIMEOUT, *derived_names(), *known_options()}
+
+
 def _require_known(given: Mapping[str, str]) -> None:
-    switches = derived_names()
-    known = {URL, LOCK_TIMEOUT, *switches, *known_options()}
+    switches, known = derived_names(), _known()
     for name, value in given.items():
         if name not in known:
             raise SettingsError(f"-x {name}", "is no option of a migration", likeliest(name, known))

@@ -6,6 +6,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from configparser import Error as IniError
 from configparser import InterpolationError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from logging.config import fileConfig
@@ -23,6 +24,7 @@ from alembic.util import CommandError
 
 from tapdb import __version__
 from tapdb.errors import DatabaseNotReadyError, SettingsError, TapdbError, options_spelled
+from tapdb.extras import INTERRUPTED, say_interrupted
 from tapdb.hooks.derived import (
     DerivedObjects,
     check_options,
@@ -34,8 +36,8 @@ from tapdb.hooks.derived import (
 )
 from tapdb.migrate import autogenerate
 from tapdb.migrate.drift import drift_error, require_comparison_rights
-from tapdb.migrate.options import MigrationOptions, read_options, without_contradictions
-from tapdb.postgres.catalog import Difference
+from tapdb.migrate.options import MigrationOptions, read_options, spelled_after_x, without_contradictions
+from tapdb.postgres.catalog import CatalogDifference
 from tapdb.postgres.engine import checked_connection, driver_connection, notes_of, translate_database_errors
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import (
@@ -68,6 +70,11 @@ INSTALLED_FOLDER = "tapdb_migrations"
 """Name of the folder of migrations in an installed package; in a clone it is ``migrations``."""
 
 _LOGGING_SECTIONS = frozenset({"loggers", "handlers", "formatters"})
+_UNUSABLE_LOGGING = (
+    *(AttributeError, ImportError, IniError, KeyError, NameError, OSError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError),
+)
+"""What Python raises for sections of logging that it cannot use: their values are Python."""
 
 _VERSION_TABLE: dict[str, Any] = {
     "target_metadata": sa.MetaData(),
@@ -164,7 +171,15 @@ def configure_logging(config: Config) -> None:
     """Log as an ini file says; if it has no sections about that, progress and warnings on standard error."""
     sections = config.file_config.sections()
     if config.config_file_name is not None and _LOGGING_SECTIONS.issubset(sections):
-        fileConfig(config.config_file_name, disable_existing_loggers=False)
+        with _one_message(config):
+            try:
+                fileConfig(config.config_file_name, disable_existing_loggers=False)
+            except _UNUSABLE_LOGGING as error:
+                raise SettingsError(
+                    f"logging in {config.config_file_name}",
+                    f"cannot be set up: {type(error).__name__}: {error}",
+                    "mend its sections, as Python's logging.config reads them, or leave them out",
+                ) from error
         return
     logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr)
     for name in PROGRESS_LOGGERS:
@@ -266,7 +281,7 @@ def _look(connection: sa.Connection, config: Config, command: str, options: Migr
     context.get_context().opts["dont_mutate"] = True
     with context.begin_transaction():
         context.run_migrations()
-    drift: dict[str, tuple[Difference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
+    drift: dict[str, tuple[CatalogDifference, ...]] = context.get_context().opts.get(autogenerate.DRIFT, {})
     config.attributes[autogenerate.DRIFT] = drift
     if command == "check" and drift and config.cmd_opts is not None:
         # On the command line a difference is exit code 1 and readable; Python gets Alembic's own exception.
@@ -388,7 +403,7 @@ def _log_notice(diagnostic: psycopg.errors.Diagnostic) -> None:
 
 def _spelled(config: Config) -> AbstractContextManager[None]:
     """Return within what messages name options: as after ``alembic -x``, or as the caller has them."""
-    return nullcontext() if config.cmd_opts is None else options_spelled(lambda name: f"-x {name}=")
+    return nullcontext() if config.cmd_opts is None else options_spelled(spelled_after_x)
 
 
 @contextmanager
@@ -397,6 +412,11 @@ def _one_message(config: Config) -> Iterator[None]:
     try:
         with _spelled(config), translate_database_errors():
             yield
+    except KeyboardInterrupt:
+        if config.cmd_opts is None:
+            raise
+        say_interrupted()
+        raise SystemExit(INTERRUPTED) from None
     except TapdbError as error:
         if config.cmd_opts is None:
             raise CommandError(str(error)) from error

@@ -52,7 +52,7 @@ class Catalog:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CatalogDifference:
     """A property of an object that differs between two catalogs.
 
     Attributes
@@ -102,12 +102,12 @@ def describe(
     return Catalog(tuple(sorted(kept)))
 
 
-def diff(left: Catalog, right: Catalog) -> tuple[Difference, ...]:
+def diff(left: Catalog, right: Catalog) -> tuple[CatalogDifference, ...]:
     """Return what differs between two catalogs, sorted by object and property; empty if they are alike."""
     first = {(fact.object, fact.property): fact.value for fact in left.facts}
     second = {(fact.object, fact.property): fact.value for fact in right.facts}
     return tuple(
-        Difference(*key, first.get(key), second.get(key))
+        CatalogDifference(*key, first.get(key), second.get(key))
         for key in sorted(first.keys() | second.keys())
         if first.get(key) != second.get(key)
     )
@@ -129,7 +129,7 @@ def reset_statement(relation: str, options: Iterable[str]) -> str:
     return _alter(relation, "", "RESET", (one.partition("=")[0] for one in options))
 
 
-def option_statements(differences: Iterable[Difference]) -> Iterator[str]:
+def option_statements(differences: Iterable[CatalogDifference]) -> Iterator[str]:
     """Yield, as advice, the SQL that gives what the left catalog holds the options of the right one."""
     for one in differences:
         kind = one.property.partition(" ")[0]

@@ -15,6 +15,9 @@ from tapdb.settings import database_url
 
 CONNECT_TIMEOUT_S = 10
 
+_SETTLED = {"DateStyle": "ISO", "IntervalStyle": "postgres", "standard_conforming_strings": "on"}
+"""Settings of a session without which values cannot be read, or expressions are written in another way."""
+
 
 def create_engine(
     url: str | sa.URL | None = None, *, read_only: bool = False, application_name: str = "tapdb"
@@ -50,6 +53,7 @@ def create_engine(
     options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
     engine = sa.create_engine(target, connect_args=arguments, execution_options=options)
     sa.event.listen(engine, "handle_error", _translate, retval=True)
+    sa.event.listen(engine, "connect", _settle)
     return engine
 
 
@@ -134,6 +138,19 @@ def describe_target(url: sa.URL) -> str:
     name = f'database "{url.database}"' if url.database else "the database"
     user = f' as user "{url.username}"' if url.username else ""
     return f"{name}{place}{user}" if host or url.database else f"{name} that PG* and .pgpass name{user}"
+
+
+def _settle(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set what a role, a database or ``PGOPTIONS`` has set in another way; the server reports how it is."""
+    other = [
+        psycopg.sql.SQL("SET {} = {}").format(psycopg.sql.Identifier(name.lower()), value)
+        for name, value in _SETTLED.items()
+        if not (connection.info.parameter_status(name) or "").startswith(value)
+    ]
+    if other:
+        connection.autocommit = True
+        connection.execute(psycopg.sql.SQL("; ").join(other))
+        connection.autocommit = False
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:

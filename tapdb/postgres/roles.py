@@ -140,7 +140,7 @@ _PRIVILEGES = {
     "MAINTAIN": sql.SQL("MAINTAIN"),
 }
 
-Name = tuple[str, str | None]
+ObjectName = tuple[str, str | None]
 """A schema and a table or view in it; `None` for the schema itself."""
 
 
@@ -174,9 +174,9 @@ class Grants:
     grants: frozenset[Grant]
 
 
-def read_grants(connection: sa.Connection) -> dict[Name, Grants]:
+def read_grants(connection: sa.Connection) -> dict[ObjectName, Grants]:
     """Return the grants on every schema, table and view."""
-    found: dict[Name, tuple[int, set[Grant]]] = {}
+    found: dict[ObjectName, tuple[int, set[Grant]]] = {}
     for row in execute_query(connection, read_query("grants")):
         _, grants = found.setdefault((row.schema, row.relation), (row.oid, set()))
         if row.privilege is not None:
@@ -184,7 +184,7 @@ def read_grants(connection: sa.Connection) -> dict[Name, Grants]:
     return {name: Grants(oid, frozenset(grants)) for name, (oid, grants) in found.items()}
 
 
-def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> None:
+def restore_grants(connection: sa.Connection, before: dict[ObjectName, Grants]) -> None:
     """Give everything that was dropped and made again since ``before`` the grants that it had.
 
     What it has too much, by default privileges for example, is taken back. What is new keeps what it has, and
@@ -202,7 +202,7 @@ def restore_grants(connection: sa.Connection, before: dict[Name, Grants]) -> Non
             execute_composed(connection, statement)
 
 
-def grant_statements(name: Name, grants: frozenset[Grant]) -> tuple[sql.Composed, ...]:
+def grant_statements(name: ObjectName, grants: frozenset[Grant]) -> tuple[sql.Composed, ...]:
     """Return the statements that give grants on a schema, table or view."""
     frame = sql.SQL("GRANT {what} ON {thing} TO {grantee}")
     option = sql.SQL(" WITH GRANT OPTION")
@@ -218,7 +218,7 @@ def _columns(connection: sa.Connection, oid: int) -> frozenset[str]:
     return frozenset(connection.scalars(sa.select(attribute.c.attname).where(of_relation)))
 
 
-def _statement(frame: sql.SQL, name: Name, grant: Grant) -> sql.Composed:
+def _statement(frame: sql.SQL, name: ObjectName, grant: Grant) -> sql.Composed:
     schema, relation = name
     thing = sql.SQL("SCHEMA {}").format(sql.Identifier(schema))
     if relation is not None:

@@ -5,17 +5,17 @@
 Tables for people (`tapdb.cli.output`) spell values by `text` too.
 """
 
-from tapdb.votable.document import Document, Param, Service, System, write_votable
-from tapdb.votable.fields import Column, Field, written_fields
+from tapdb.votable.document import Document, Param, ServiceDescriptor, System, write_votable
+from tapdb.votable.fields import ColumnFacts, Field, written_fields
 from tapdb.votable.text import json_of, text_of, write_csv, write_json
 from tapdb.votable.values import plain_rows
 
 __all__ = [
-    "Column",
+    "ColumnFacts",
     "Document",
     "Field",
     "Param",
-    "Service",
+    "ServiceDescriptor",
     "System",
     "json_of",
     "plain_rows",

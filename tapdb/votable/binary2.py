@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tapdb.errors import ValueReadError, ValueWriteError
-from tapdb.votable.fields import TEXTS, Column, element_null
+from tapdb.votable.fields import TEXTS, ColumnFacts, element_null
 from tapdb.votable.values import with_element_nulls
 
 _Encode = Callable[[Any], bytes]
@@ -17,7 +17,7 @@ _FORMATS = {"unsignedByte": "B", "short": "h", "int": "i", "long": "q", "float":
 _BITS = 8
 
 
-def encode_rows(columns: Sequence[Column], rows: Iterable[_Row]) -> Iterator[bytes]:
+def encode_rows(columns: Sequence[ColumnFacts], rows: Iterable[_Row]) -> Iterator[bytes]:
     """Yield each row as bytes.
 
     Parameters
@@ -47,7 +47,7 @@ def encode_rows(columns: Sequence[Column], rows: Iterable[_Row]) -> Iterator[byt
         yield (flags << spare_bits).to_bytes(flag_bytes) + b"".join(parts)
 
 
-def _encoder(column: Column) -> _Encode:
+def _encoder(column: ColumnFacts) -> _Encode:
     if column.datatype == "char":
         return lambda value: _counted((value or "").encode("ascii"), 1)
     if column.datatype == "unicodeChar":
@@ -71,7 +71,7 @@ def _one(datatype: str) -> _Encode:
     return lambda value: pack(nothing if value is None else value)
 
 
-def _elements(column: Column, one: _Encode) -> _Encode:
+def _elements(column: ColumnFacts, one: _Encode) -> _Encode:
     """Return what encodes the elements of an array."""
     if element_null(column) is None:
         return lambda value: b"".join(map(one, value))
@@ -97,7 +97,7 @@ class RowDecoder:
         cells that are NULL otherwise.
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[ColumnFacts]) -> None:
         self.is_canonical = True
         self._columns = columns
         self._decoders = tuple(map(_decoder, columns))
@@ -184,7 +184,7 @@ _BOOLEANS = {b"T": True, b"t": True, b"1": True, b"F": False, b"f": False, b"0":
 _BOOLEANS |= {b" ": None, b"?": None}
 
 
-def _decoder(column: Column) -> _Decode:
+def _decoder(column: ColumnFacts) -> _Decode:
     if column.datatype in TEXTS:
         encoding, width = ("ascii", 1) if column.datatype == "char" else ("utf-16-be", 2)
         if (column.arraysize or "1").endswith("*"):
@@ -208,7 +208,7 @@ def _one_decoder(datatype: str) -> _Decode:
     return lambda source: packed.unpack(source.take(packed.size))[0]
 
 
-def _array_decoder(column: Column) -> Callable[[_Bytes, int], Any]:
+def _array_decoder(column: ColumnFacts) -> Callable[[_Bytes, int], Any]:
     if column.datatype == "boolean":
         return lambda source, count: [_BOOLEANS[bytes([one])] for one in source.take(count)]
     form = _FORMATS[column.datatype]

@@ -7,7 +7,7 @@ from typing import IO, Any, Literal
 from xml.etree.ElementTree import Element, indent, tostring
 
 from tapdb.votable.binary2 import encode_rows
-from tapdb.votable.fields import Column, element_null, field_identifiers
+from tapdb.votable.fields import ColumnFacts, element_null, field_identifiers
 from tapdb.votable.tabledata import table_rows
 from tapdb.xml_text import add_element
 
@@ -57,7 +57,7 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class ServiceDescriptor:
     """A service descriptor (DataLink 1.1 section 4).
 
     Attributes
@@ -100,12 +100,12 @@ class Document:
         Number of rows, if it is known.
     """
 
-    columns: Sequence[Column]
+    columns: Sequence[ColumnFacts]
     name: str = ""
     infos: Sequence[Info] = ()
     systems: Sequence[System] = ()
     references: Mapping[str, str] = field(default_factory=dict)
-    services: Sequence[Service] = ()
+    services: Sequence[ServiceDescriptor] = ()
     row_count: int | None = None
 
 
@@ -204,7 +204,7 @@ def _add_fields(table: Element, document: Document) -> None:
             add_element(element, "VALUES", {"null": str(null)})
 
 
-def _add_service(votable: Element, service: Service) -> None:
+def _add_service(votable: Element, service: ServiceDescriptor) -> None:
     resource = add_element(
         votable,
         "RESOURCE",

@@ -19,7 +19,7 @@ INTEGERS = {
 _ASCII_XTYPES = frozenset({"timestamp", "uuid"})
 
 
-class Column(Protocol):
+class ColumnFacts(Protocol):
     """A column as a file describes it; output columns of queries are some."""
 
     @property
@@ -61,7 +61,7 @@ class Column(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A `Column` by itself; attributes as there."""
+    """A `ColumnFacts` by itself; attributes as there."""
 
     name: str
     datatype: str
@@ -74,7 +74,7 @@ class Field:
     identifier: str | None = None
 
 
-def field_identifiers(columns: Iterable[Column], taken: Iterable[str] = ()) -> tuple[str | None, ...]:
+def field_identifiers(columns: Iterable[ColumnFacts], taken: Iterable[str] = ()) -> tuple[str | None, ...]:
     """Return the IDs of the FIELDs of one document, each different.
 
     The first use of an identifier has it as it is: what refers to it finds that column. A further use has a
@@ -104,7 +104,7 @@ def field_identifiers(columns: Iterable[Column], taken: Iterable[str] = ()) -> t
     return tuple(found)
 
 
-def written_fields(columns: Iterable[Column], rows: Sequence[Sequence[Any]] | None) -> tuple[Field, ...]:
+def written_fields(columns: Iterable[ColumnFacts], rows: Sequence[Sequence[Any]] | None) -> tuple[Field, ...]:
     """Return the columns as a file has to describe them, so that all of their text fits.
 
     ``char`` is ASCII (VOTable 1.4 section 2.1): text that is not, or of which nobody knows yet, is
@@ -120,14 +120,14 @@ def written_fields(columns: Iterable[Column], rows: Sequence[Sequence[Any]] | No
     return tuple(_written(column, rows, place) for place, column in enumerate(columns))
 
 
-def element_null(column: Column) -> int | None:
+def element_null(column: ColumnFacts) -> int | None:
     """Return the number that stands for NULL within an array of whole numbers; `None` if no number does."""
     if column.arraysize is None or column.datatype not in {"short", "int", "long"}:
         return None
     return INTEGERS[column.datatype][0]
 
 
-def _written(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -> Field:
+def _written(column: ColumnFacts, rows: Sequence[Sequence[Any]] | None, place: int) -> Field:
     datatype, arraysize = column.datatype, column.arraysize
     if datatype in TEXTS:
         is_ascii = _is_ascii(column, rows, place)
@@ -147,7 +147,7 @@ def _written(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -
     )
 
 
-def _is_ascii(column: Column, rows: Sequence[Sequence[Any]] | None, place: int) -> bool:
+def _is_ascii(column: ColumnFacts, rows: Sequence[Sequence[Any]] | None, place: int) -> bool:
     if rows is None:
         return column.xtype in _ASCII_XTYPES
     return all(row[place] is None or row[place].isascii() for row in rows)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from tapdb.errors import ValueReadError
-from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
+from tapdb.votable.fields import INTEGERS, TEXTS, ColumnFacts, element_null
 from tapdb.votable.text import text_of
 from tapdb.votable.values import with_element_nulls
 from tapdb.xml_text import content_text
@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 1000
 _NUMBERS = {"Infinity": "+Inf", "-Infinity": "-Inf"}
 
 
-def table_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+def table_rows(columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """Yield some rows at a time as TR elements; a value that is NULL is an empty TD.
 
     Parameters
@@ -43,7 +43,7 @@ def table_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iter
         yield "".join(lines).encode()
 
 
-def _cell(column: Column) -> _Cell:
+def _cell(column: ColumnFacts) -> _Cell:
     if column.datatype in TEXTS:
         what = f"column {column.name}"
         return lambda value: content_text(value, what)
@@ -60,14 +60,14 @@ def _number(value: float) -> str:
     return _NUMBERS.get(text, text)
 
 
-def _whole_numbers(column: Column) -> _Cell:
+def _whole_numbers(column: ColumnFacts) -> _Cell:
     return lambda value: text_of(with_element_nulls(column, value))
 
 
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "?": None}
 
 
-def cell_reader(column: Column, null: str | None = None) -> Callable[[str], Any]:
+def cell_reader(column: ColumnFacts, null: str | None = None) -> Callable[[str], Any]:
     """Return what makes a plain value of the text of a cell: the inverse of `table_rows`.
 
     A cell without text is NULL, also where the column is one of text: TABLEDATA tells no empty text from it.
@@ -99,7 +99,7 @@ def cell_reader(column: Column, null: str | None = None) -> Callable[[str], Any]
     return read
 
 
-def _reader(column: Column, null: int | str | None) -> Callable[[str], Any]:
+def _reader(column: ColumnFacts, null: int | str | None) -> Callable[[str], Any]:
     if column.datatype == "boolean":
         return lambda word: _BOOLEANS[word.lower()]
     if column.datatype not in INTEGERS:

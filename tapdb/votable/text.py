@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
-from tapdb.votable.fields import Column, field_identifiers
+from tapdb.votable.fields import ColumnFacts, field_identifiers
 
 _FACTS = ("name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
 
@@ -67,7 +67,7 @@ def write_csv(names: Iterable[str], rows: Iterable[Sequence[Any]], stream: IO[by
 
 
 def write_json(
-    columns: Sequence[Column], rows: Iterable[Sequence[Any]], stream: IO[bytes], *, overflow: bool
+    columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]], stream: IO[bytes], *, overflow: bool
 ) -> None:
     """Write rows of plain values and what their columns are as one JSON object, a row a line.
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from tapdb.errors import ValueWriteError
-from tapdb.votable.fields import INTEGERS, TEXTS, Column, element_null
+from tapdb.votable.fields import INTEGERS, TEXTS, ColumnFacts, element_null
 
 _Plain = Callable[[Any], Any]
 
@@ -26,7 +26,7 @@ _AS_JSON = {"NULL": "null", "{": "[", "}": "]", "t": "true", "f": "false"}
 _LONGEST = 60
 
 
-def plain_rows(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+def plain_rows(columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
     """Yield rows of plain values.
 
     Parameters
@@ -73,7 +73,7 @@ def plain_text(value: Any) -> str:
     return str(value) if isinstance(value, UUID) else json.dumps(value, ensure_ascii=False)
 
 
-def with_element_nulls(column: Column, value: Sequence[int | None]) -> list[int]:
+def with_element_nulls(column: ColumnFacts, value: Sequence[int | None]) -> list[int]:
     """Return an array of whole numbers with the number that stands for NULL in place of each NULL.
 
     Raises
@@ -95,7 +95,7 @@ def _moment(value: datetime) -> str:
     return text.rstrip("0") if value.microsecond else text
 
 
-def _made(column: Column, make: _Plain, value: Any) -> Any:
+def _made(column: ColumnFacts, make: _Plain, value: Any) -> Any:
     try:
         return make(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -112,7 +112,7 @@ class _ShapeError(ValueError):
     """An array has another shape than its column."""
 
 
-def _maker(column: Column) -> _Plain:
+def _maker(column: ColumnFacts) -> _Plain:
     """Return what makes a plain value of one that is not NULL."""
     if column.datatype in TEXTS:
         return plain_text

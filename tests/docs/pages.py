@@ -18,20 +18,43 @@ __all__ = [
     "Step",
     "anchors",
     "blocks",
+    "broken_lines",
     "links",
     "pages",
     "run_session",
     "runnable",
     "sessions",
     "steps",
+    "written_pages",
 ]
 
 ROOT = Path(__file__).parent.parent.parent
+
+_PACKAGES = ("adql", "obscore_view", "ppdb_replay", "tap_query", "tap_schema", "tapdb")
+_FOLDERS = (*_PACKAGES, "benchmarks", "docs", "examples", "migrations", "sql", "tests", "tools")
 
 _BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _START = re.compile(r"^(?P<start>tapdb ephemeral .*--) (?:bash|python)\b", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
+_FENCED = re.compile(r"^(?P<indent> *)```.*?^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+# What is no prose, and what may hold a full stop that ends no sentence: code, comments, images and the
+# targets of links, what stands in quotation marks or parentheses, the number of an item or a title, an
+# ellipsis in a list, abbreviations.
+_NO_PROSE = re.compile(r"\s*(?:[|>]|<!--)")
+_NO_END = (
+    (re.compile(r"`[^`]*`"), "code"),
+    (re.compile(r"\]\([^)\s]*\)"), "]"),
+    (re.compile(r"\"[^\"]*\"|“[^”]*”"), "quotation"),
+    (re.compile(r"\([^()]*\)"), ""),
+    (re.compile(r"^(\s*(?:[*-] |#+ )?\[?)\d+\. "), r"\1"),
+    (re.compile(r", \.\.\."), ""),
+    (re.compile(r"\b(?:e\.g|i\.e|cf|etc|vs|approx|et al)\."), "abbreviation"),
+)
+_INNER_END = re.compile(r"[.!?][\"'”*_)\]]*\s+\S")
+_LAST = re.compile(r"[.!?:][\"'”*_)\]]*$")
+_WORDS_OF_CODE = re.compile(r"(?:code ?)+")
+_NEW = re.compile(r"\s*(?:[*+-] |\d+\. |#|!\[)")
 _PROMPT, _MORE = "$ ", "> "
 _CHECKER = doctest.OutputChecker()
 _OPTIONS = doctest.ELLIPSIS
@@ -76,6 +99,12 @@ def pages() -> list[Path]:
     return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def written_pages() -> list[Path]:
+    """Return all pages that people write: those in folders of code too, but what is generated whole."""
+    found = [*ROOT.glob("*.md"), *(page for folder in _FOLDERS for page in (ROOT / folder).rglob("*.md"))]
+    return sorted(page for page in found if page != ROOT / "docs" / "cli.md")
+
+
 def runnable() -> list[Path]:
     """Return the pages with something in them that is run."""
     return [page for page in pages() if sessions(page)]
@@ -112,6 +141,36 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that the headings of a page give, as forges make them."""
     titles = (found["title"].lower().replace("`", "") for found in _HEADING.finditer(_prose(page)))
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+def broken_lines(text: str) -> list[str]:
+    """Return the lines of a page's prose that hold more than one sentence, or less than one.
+
+    Code, tables and quotations are left as they are.
+    """
+    lines = _FENCED.sub("", text).splitlines()
+    return [
+        line.strip()
+        for line, after in zip(lines, [*lines[1:], ""], strict=True)
+        if not _NO_PROSE.match(line) and (_INNER_END.search(_plain(line)) or _goes_on(line, after))
+    ]
+
+
+def _plain(line: str) -> str:
+    """Return a line without the full stops that end no sentence."""
+    before = ""
+    while before != line:
+        before = line
+        for pattern, replacement in _NO_END:
+            line = pattern.sub(replacement, line)
+    return line
+
+
+def _goes_on(line: str, after: str) -> bool:
+    if not line.strip() or _WORDS_OF_CODE.fullmatch(_plain(line)):
+        return False
+    begins = not after.strip() or _NO_PROSE.match(after) or _NEW.match(after)
+    return not (begins or line.startswith("#") or _LAST.search(_plain(line)))
 
 
 def steps(block: Block) -> Iterator[Step]:

@@ -26,7 +26,18 @@ from tapdb.postgres.engine import checked_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer
-from tests.docs.pages import ROOT, Session, anchors, links, pages, run_session, runnable, sessions
+from tests.docs.pages import (
+    ROOT,
+    Session,
+    anchors,
+    broken_lines,
+    links,
+    pages,
+    run_session,
+    runnable,
+    sessions,
+    written_pages,
+)
 from tests.tapdb.test_project import modules
 from tools import generate_docs
 from tools.generate_docs import CONFIG_SECTIONS, DOCS, PACKAGES, PARTS, commands, generate, settings_variables
@@ -129,9 +140,15 @@ def run(
             connection.commit()
 
 
+# The README's blocks run below, as a newcomer types them.
 @pytest.mark.parametrize(
     ("page", "session"),
-    [pytest.param(page, one, id=f"{page.name} {one.start}") for page in runnable() for one in sessions(page)],
+    [
+        pytest.param(page, one, id=f"{page.name} {one.start}")
+        for page in runnable()
+        if page != ROOT / "README.md"
+        for one in sessions(page)
+    ],
 )
 def test_what_a_page_shows_is_what_happens(page: Path, session: Session, run: Run) -> None:
     problems = run(session)
@@ -154,12 +171,16 @@ def test_a_page_that_does_not_say_which_database_it_needs_has_none(tmp_path: Pat
     assert len(run(session)) == 1
 
 
+def test_all_blocks_of_the_readme_have_a_database() -> None:
+    assert len(sessions(ROOT / "README.md")) == 2
+    assert all(session.start for session in sessions(ROOT / "README.md"))
+
+
 @pytest.mark.parametrize("session", sessions(ROOT / "README.md"), ids=lambda one: one.start)
 def test_a_newcomer_who_types_what_the_readme_says_sees_what_it_says(
     session: Session, tmp_path: Path
 ) -> None:
     """The line is run as it stands there, with what follows in place of the shell."""
-    assert session.start
     environment = os.environ | _READER | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     environment.pop("PYTHONUNBUFFERED", None)
     reader = shlex.join(["python", "-m", "tests.docs.pages", str(ROOT / "README.md"), session.start])
@@ -229,8 +250,8 @@ def test_every_key_of_a_configuration_is_documented_with_its_meaning() -> None:
 
 def test_every_error_is_documented_with_what_to_do() -> None:
     text = (DOCS / "errors.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    assert documented == {one.__name__ for one in errors()}
+    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(documented) == sorted(one.__name__ for one in errors())
 
 
 def test_exit_codes_of_errors_are_documented() -> None:
@@ -296,6 +317,58 @@ def test_every_module_that_contributors_are_sent_to_is_there() -> None:
                 missing.append(named)
     assert count > 40
     assert missing == []
+
+
+def test_pages_have_one_sentence_a_line() -> None:
+    assert len(written_pages()) > 80
+    assert {
+        name_of(page): found
+        for page in written_pages()
+        if (found := broken_lines(page.read_text(encoding="utf-8")))
+    } == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "One sentence. Another one.",
+        "One sentence. tapdb begins the next.",
+        "Is this one? `code` is another.",
+        "* An item. And more of it.",
+        "1. Edit the file. Run the test.",
+        "It ends in `code`. Then it goes on.",
+        "It ends in parentheses (with more). Then it goes on.",
+        "**It is bold.** It is not.",
+        "See [a link](page.md). Then read on.",
+        "A sentence that does not end\nin its line.",
+        "* An item that does not end\n  in its line.",
+        "The control stands behind\n```text\nA block. Of text.\n```\nand goes on. Twice.",
+    ],
+)
+def test_a_page_with_two_sentences_in_a_line_or_half_a_one_is_found(line: str) -> None:
+    assert len(broken_lines(f"# A title\n\n{line}\n")) == 1
+
+
+def test_what_is_no_end_of_a_sentence_is_told_from_one() -> None:
+    text = """
+# 1. A title
+* [2. A link](page.md)
+
+Versions 1.2 and 1.3, e.g. those (see it. There) of `a. b`, are read by "One. Two." and RFC 3986.
+Columns DiaObject, DiaSource, ... are there:
+1. Edit it.
+   It is an [item](../a.b.md) that ends: "So. It is".
+
+| a cell. Another | one |
+> A quotation. Another one.
+```sh
+one. two
+```
+  ```text
+  one. two
+  ```
+"""
+    assert broken_lines(text) == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)

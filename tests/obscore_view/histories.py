@@ -192,7 +192,8 @@ class Writer:
 
 
 _RENAME = sa.text(
-    "UPDATE plain.collection SET name = CASE name WHEN :one THEN :other ELSE :one END WHERE name IN (:one, :other)"
+    "UPDATE plain.collection SET name = CASE name WHEN :one THEN :other ELSE :one END "
+    "WHERE name IN (:one, :other)"
 )
 _CHANGE_BAND = sa.text(
     "UPDATE plain.physical_filter SET band = CASE band WHEN 'r' THEN 'white' ELSE 'r' END WHERE name = 'r_57'"

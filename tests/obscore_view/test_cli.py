@@ -172,6 +172,43 @@ def test_what_a_configuration_says_since_goes_before_an_option_of_before_and_is_
     assert geometry_of(engine, NEW) == "index"
 
 
+def test_a_plan_has_the_options_of_the_view_that_is_there(engine: sa.Engine, config: Path) -> None:
+    stating(config, "table")
+    options = ("--registry-schema", "live")
+    planned = done(run(engine.url, "plan", "-c", config, *options)).stdout
+    assert "CREATE TRIGGER" in planned
+    done(run(engine.url, "create", "-c", config, "--geometry", "none", *options))
+    for arguments, triggers in ((("plan",), False), (("plan", "--geometry", "table"), True)):
+        again = done(run(engine.url, *arguments, "-c", config, *options)).stdout
+        assert ("CREATE TRIGGER" in again) == triggers
+
+
+@pytest.mark.parametrize("geometry", ["table", "index", "none"])
+@pytest.mark.parametrize("command", ["refresh", "migrate"])
+def test_a_view_goes_over_to_the_registry_that_its_configuration_names_since(
+    engine: sa.Engine, config: Path, geometry: str, command: str
+) -> None:
+    config.write_text(view_config_text(NEW, geometry=geometry, registry_schema="live"))
+    done(run(engine.url, "create", "-c", config))
+    done(run(engine.url, "drop", "--view", "ivoa.obscore"))
+    config.write_text(view_config_text(NEW, geometry=geometry, registry_schema="plain"))
+    assert run(engine.url, "check", "-c", config, "--view", NEW).exit_code == 1
+    if command == "refresh":
+        assert "of the registry in schema plain" in done(run(engine.url, "refresh", "-c", config)).stderr
+    else:
+        url = engine.url.render_as_string(hide_password=False)
+        migration.upgrade(alembic_config(url=url, obscore_config=str(config)), "head")
+    done(run(engine.url, "check", "--deep"))
+    refreshed = catalog(engine)
+    with engine.connect() as connection:
+        stored = next(one for one in read_stored_views(connection) if one.schema == "fresh")
+    assert stored.registry_schema == "plain"
+    # It is what a creation makes: nothing is left of the registry before.
+    done(run(engine.url, "drop", "--view", NEW))
+    done(run(engine.url, "create", "-c", config))
+    assert diff(refreshed, catalog(engine)) == ()
+
+
 def test_a_view_that_is_named_by_an_option_is_checked_by_that_name(
     engine: sa.Engine, config: Path, tmp_path: Path
 ) -> None:
@@ -209,7 +246,7 @@ def test_a_name_that_something_else_has_is_an_error_that_says_what_it_is(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         f'Error: {name} is {found} of "postgres" that tapdb has not made; take another name for the view: '
-        "--view SCHEMA.NAME, or key view in section tapdb of the configuration\n"
+        "--view or key view in section tapdb of the configuration\n"
     )
 
 

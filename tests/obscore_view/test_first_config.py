@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 import yaml
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lsst.daf.butler import (  # type: ignore[attr-defined]  # CollectionType is public, but in no __all__
     Butler,
     CollectionType,
@@ -185,3 +189,39 @@ def test_without_a_configuration_the_way_to_a_first_one_is_shown(
     migrated = alembic(butler_database_readonly, "-x", "registry_schema=plain", "upgrade", "head")
     assert migrated.returncode == 2
     assert "tapdb obscore init -o FILE" in migrated.stderr
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9) | (
+    st.sampled_from(["on", "1e3", "~", "2026-01-01", "a: b", "# x", "{a}", "{", "%", "<<", " a", "a&b=c"])
+)
+DIMENSIONS = ("instrument", "detector", "exposure", "visit", "skymap", "tract", "patch", "band", "healpix9")
+TYPES = st.builds(
+    RegisteredType,
+    st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,7}", fullmatch=True)
+    | st.sampled_from(["raw", "on", "no", "a.b"]),
+    st.sampled_from(["ExposureF", "DataFrame", "Odd\none"]),
+    st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=4).map(tuple),
+    st.booleans(),
+    st.integers(0, 3),
+)
+CONTENTS = st.builds(
+    RegistryContent,
+    NAMES,
+    st.lists(NAMES, unique=True, max_size=3).map(tuple),
+    st.lists(st.tuples(NAMES, NAMES | st.sampled_from("gr")), max_size=3, unique_by=itemgetter(0)).map(tuple),
+    st.lists(TYPES, max_size=4, unique_by=lambda one: one.name).map(tuple),
+    st.lists(st.tuples(NAMES, st.just({"raw": 1})), max_size=3, unique_by=itemgetter(0)).map(tuple),
+    st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=2).map(tuple)), max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(CONTENTS)
+def test_names_of_every_kind_come_through(content: RegistryContent) -> None:
+    config = parse_config(first_config(content))
+    assert config.tapdb.registry_schema == config.obs_collection == content.schema
+    assert set(config.facility_map) == set(content.instruments)
+    if "raw" in {one.name for one in content.dataset_types} & config.dataset_types.keys():
+        published = [name for name, _ in content.runs if not name.startswith("u/")]
+        patterns = config.collections or ()
+        assert all(any(re.fullmatch(one, name) for one in patterns) for name in published)

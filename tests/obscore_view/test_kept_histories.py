@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_e
 _EXPRESSION = (
     "instrument = 'LSSTCam' AND detector IN (0..100) AND visit.exposure_time > 10.0 AND band != 'white'"
 )
-_RULES = {
+_RULES: dict[str, dict[str, Any]] = {
     "tagged": {"collection_type": "TAGGED", "collections": [TAGGED_GOOD]},
     "first": {"collection_type": None, "collections": [USER_RUN, DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD]},
     "restricted": {"dataset_type_constraints": {"visit_image": [{"where": _EXPRESSION}]}},

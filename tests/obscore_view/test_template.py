@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from obscore_view.config.template import (
     Attribute,
-    Column,
     DatasetId,
     DatasetTypeName,
     DimensionKey,
-    Field,
+    EarlierColumn,
     FormatSpec,
     Index,
     Literal,
     RecordField,
+    ReplacementField,
     RunName,
     Template,
     parse_template,
@@ -61,7 +61,7 @@ def _fill(template: Template) -> str:
     return "".join(part.text if isinstance(part, Literal) else _filled(part) for part in template.parts)
 
 
-def _filled(field: Field) -> str:
+def _filled(field: ReplacementField) -> str:
     value: Any
     match field.reference:
         case RecordField(element, path):
@@ -72,7 +72,7 @@ def _filled(field: Field) -> str:
             value = _VALUES["run"]
         case DatasetTypeName():
             value = _VALUES["dataset_type"]
-        case DimensionKey(name) | Column(name):
+        case DimensionKey(name) | EarlierColumn(name):
             value = _VALUES[name]
     for step in field.steps:
         value = getattr(value, step.name) if isinstance(step, Attribute) else value[step.key]
@@ -118,7 +118,7 @@ def test_every_kind_of_reference_is_told_apart() -> None:
     assert parse_template(text).references == (
         DimensionKey("visit"),
         RecordField("visit", ("timespan", "begin", "utc", "isot")),
-        Column("calib_level"),
+        EarlierColumn("calib_level"),
         DatasetId(),
         RunName(),
         DatasetTypeName(),
@@ -129,10 +129,10 @@ def test_fields_keep_their_steps_conversion_and_format() -> None:
     parts = parse_template("a{{b{id.hex!s:>40}{band[0]}{run[x y]}{detector:*=+#012,.3f}").parts
     assert parts == (
         Literal("a{b"),
-        Field(DatasetId(), (Attribute("hex"),), "s", FormatSpec(">40", align=">", width=40), 4),
-        Field(DimensionKey("band"), (Index(0),), position=18),
-        Field(RunName(), (Index("x y"),), position=27),
-        Field(
+        ReplacementField(DatasetId(), (Attribute("hex"),), "s", FormatSpec(">40", align=">", width=40), 4),
+        ReplacementField(DimensionKey("band"), (Index(0),), position=18),
+        ReplacementField(RunName(), (Index("x y"),), position=27),
+        ReplacementField(
             DimensionKey("detector"),
             spec=FormatSpec(
                 "*=+#012,.3f",
@@ -156,12 +156,12 @@ def test_literals_never_stand_side_by_side() -> None:
     assert parse_template("").parts == ()
 
 
-def _name(field: Field) -> str:
+def _name(field: ReplacementField) -> str:
     """Return the name of a field as it was written."""
     match field.reference:
         case RecordField(element, path):
             return ".".join((f"records[{element}]", *path))
-        case DimensionKey(name) | Column(name):
+        case DimensionKey(name) | EarlierColumn(name):
             start = name
         case DatasetId():
             start = "id"
@@ -200,7 +200,7 @@ def test_what_str_format_cannot_read_is_refused_and_what_is_accepted_it_reads_al
     # Fields: name, conversion and format as written.
     fields = [(name, conversion, spec) for _, name, spec, conversion in theirs if name is not None]
     assume(fields)
-    written = [part for part in ours.parts if isinstance(part, Field)]
+    written = [part for part in ours.parts if isinstance(part, ReplacementField)]
     assert len(written) == len(fields)
     for part, (name, conversion, spec) in zip(written, fields, strict=True):
         assert part.conversion == conversion

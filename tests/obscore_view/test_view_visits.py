@@ -209,7 +209,8 @@ def _kept_visits(world: World, pointing: Pointing) -> set[int]:
     world.rows()
     query = sa.text(
         "SELECT DISTINCT split_part(r.key, '/', 3)::bigint FROM tapdb.ivoa_obscore_dataset d "
-        "JOIN tapdb.plain_region r USING (region) JOIN ivoa.obscore v ON v.registry_dataset_id = d.dataset_id "
+        "JOIN tapdb.plain_region r USING (region) "
+        "JOIN ivoa.obscore v ON v.registry_dataset_id = d.dataset_id "
         "WHERE v.lsst_exposure = :id AND v.dataproduct_subtype = 'lsst.raw'"
     )
     return set(world.session.scalars(query, {"id": pointing.id}))

@@ -17,13 +17,13 @@ from obscore_view.where.syntax import (
     Call,
     Member,
     Name,
-    Node,
-    Number,
+    NumberText,
     Pair,
     Range,
     Text,
     TimeText,
     Unary,
+    WhereNode,
     parse_where,
 )
 
@@ -70,7 +70,7 @@ _OURS: dict[type, Callable[[Any], Any]] = {
     Binary: lambda node: (node.operator, _ours(node.left), _ours(node.right)),
     Unary: lambda node: (node.operator, _ours(node.operand)),
     Member: lambda node: ("NOT IN" if node.negated else "IN", _ours(node.operand), *map(_ours, node.values)),
-    Number: lambda node: node.text,
+    NumberText: lambda node: node.text,
     Range: lambda node: ("..", node.start, node.stop, node.step),
     Pair: lambda node: (",", _ours(node.first), _ours(node.second)),
     TimeText: lambda _: "T",
@@ -85,7 +85,7 @@ def _theirs(node: Any) -> Any:
     return _THEIRS[type(node).__name__](node)
 
 
-def _ours(node: Node) -> Any:
+def _ours(node: WhereNode) -> Any:
     return _OURS[type(node)](node)
 
 

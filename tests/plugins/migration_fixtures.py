@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,7 @@ __all__ = [
     "migrated_template",
     "other_server",
     "other_server_database",
+    "run_alembic",
 ]
 
 PROJECT = Path(__file__).parents[2]
@@ -56,6 +60,47 @@ WHERE attrelid = '%s'::regclass AND attname = '%s'
 """``ALTER COLUMN SET (n_distinct = -1)`` beside such options, which the DDL of other releases cannot read."""
 
 RunAlembic = Callable[..., "subprocess.CompletedProcess[str]"]
+RunProcess = Callable[[Sequence[str], Path, Mapping[str, str]], "subprocess.CompletedProcess[str]"]
+
+_FORKS = """
+import json, os, signal, socket, sys, traceback
+import alembic.config, alembic.autogenerate, tapdb.migrate.run, tapdb.migrate.autogenerate, psycopg
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen(16)
+print("ready", flush=True)
+while True:
+    connection, _ = server.accept()
+    if os.fork():
+        connection.close()
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    stream = connection.makefile("rw")
+    arguments, folder, environment, *files = json.loads(stream.readline())
+    for number, name in enumerate(files, 1):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = ["alembic", *arguments]
+    try:
+        alembic.config.main(prog="alembic")
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    print(code, file=stream, flush=True)
+    os._exit(code)
+"""
 
 DERIVED_MODULE = '''
 import sqlalchemy as sa
@@ -113,22 +158,44 @@ def migrated_database(clone_database: Callable[[str], sa.URL], migrated_template
     return clone_database(migrated_template)
 
 
+@pytest.fixture(scope="session")
+def run_alembic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunProcess]:
+    """Return a function that runs ``python -m alembic`` in a folder and an environment, in its own process.
+
+    Processes are forked from one that has made the imports, which take a second.
+    """
+    folder = tmp_path_factory.mktemp("alembic")
+    address, numbers = str(folder / "socket"), itertools.count()
+    with subprocess.Popen(
+        [sys.executable, "-c", _FORKS, address], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+
+        def run(
+            arguments: Sequence[str], folder_of_run: Path, environment: Mapping[str, str]
+        ) -> subprocess.CompletedProcess[str]:
+            files = [folder / f"{next(numbers)}" for _ in range(2)]
+            request = [list(arguments), str(folder_of_run), dict(environment), *map(str, files)]
+            with socket.socket(socket.AF_UNIX) as asked, asked.makefile("rw") as stream:
+                asked.settimeout(120)
+                asked.connect(address)
+                print(json.dumps(request), file=stream, flush=True)
+                code = int(stream.readline())
+            return subprocess.CompletedProcess(arguments, code, *(file.read_text() for file in files))
+
+        yield run
+        parent.kill()
+
+
 @pytest.fixture
-def alembic() -> RunAlembic:
+def alembic(run_alembic: RunProcess) -> RunAlembic:
     """Return a function that runs the command ``alembic`` on a database, in the project or a copy of it."""
 
     def run(
         url: sa.URL, *arguments: str, folder: Path = PROJECT, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=folder,
-            env=client_environment(url) | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return run_alembic(arguments, folder, client_environment(url) | environment)
 
     return run
 

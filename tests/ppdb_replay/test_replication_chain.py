@@ -15,7 +15,7 @@ from lsst.dax.apdb.apdbSchema import ApdbTables
 
 from examples.apdb import Survey, make_visit, store_visit, update_all_kinds
 from ppdb_replay.errors import BusyConnectionError
-from ppdb_replay.replication.replicate import Progress, plan_replication, replicate
+from ppdb_replay.replication.replicate import ReplicationProgress, plan_replication, replicate
 from tests.ppdb_replay.replication_oracle import Oracle, read_content
 
 Connection = psycopg.Connection[Any]
@@ -149,7 +149,7 @@ def test_the_books_are_those_of_dax_ppdb(survey: Survey, ppdb: Connection) -> No
 def test_progress_tells_what_is_done_and_what_there_is(survey: Survey, ppdb: Connection) -> None:
     for _ in range(8):
         store_visit(survey)
-    seen: list[Progress] = []
+    seen: list[ReplicationProgress] = []
 
     copied = replicate(survey.replica, ppdb, progress=seen.append)
 

@@ -27,7 +27,7 @@ from pyvo.dal.tap import TAPResults
 
 from adql import OutputColumn
 from ppdb_replay.votable.file_record import record_of_votable
-from ppdb_replay.votable.writer import Publication, TapService, replay_infos
+from ppdb_replay.votable.writer import ResultOrigin, TapService, replay_infos
 from tapdb.errors import ValueWriteError
 from tests.plugins.stilts_fixtures import Stilts
 from tests.ppdb_replay.votable_results import NASTY, SERVICE, as_votable, made_up_result
@@ -222,13 +222,13 @@ def test_infos_tell_people_what_the_record_tells_programs() -> None:
 
 
 def test_keys_of_data_origin_are_found_by_astropy() -> None:
-    publication = Publication(
+    origin = ResultOrigin(
         pid="10.5072/ppdb.abc",
         landing_url="https://example.org/q/abc",
         data_ivoid="ivo://example.org/ppdb",
         requested_at=datetime(2026, 11, 21, 10, 0, tzinfo=timezone(timedelta(hours=1))),
     )
-    origin = extract_data_origin(parsed(as_votable(made_up_result(natural=NASTY), SERVICE, publication)))
+    origin = extract_data_origin(parsed(as_votable(made_up_result(natural=NASTY), SERVICE, origin)))
     query = origin.query
     assert (query.publisher, query.contact, query.service_ivoid) == (
         SERVICE.publisher,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from adql import OutputColumn
 from ppdb_replay import Guarantee, Level, RecordedResult, ReplayRecord, Snapshot
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.votable.writer import Publication, TapService, write_votable
+from ppdb_replay.votable.writer import ResultOrigin, TapService, write_votable
 
 __all__ = ["NASTY", "SERVICE", "as_votable", "made_up_result", "tap_service"]
 
@@ -58,11 +58,11 @@ def made_up_result(
 
 
 def as_votable(
-    result: RecordedResult, service: TapService | None = SERVICE, publication: Publication | None = None
+    result: RecordedResult, service: TapService | None = SERVICE, origin: ResultOrigin | None = None
 ) -> bytes:
     """Return a result as the bytes of a VOTable."""
     stream = io.BytesIO()
-    write_votable(result, stream, service=service, publication=publication)
+    write_votable(result, stream, service=service, origin=origin)
     return stream.getvalue()
 
 

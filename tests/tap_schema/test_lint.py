@@ -10,7 +10,8 @@ import pytest
 from adql.units import vounit
 from obscore_view.columns import OBSCORE_COLUMNS
 from obscore_view.derived import STANDARD
-from tap_schema.lint import SELF_KEYS, XTYPES, lint_rows
+from tap_schema.column_types import XTYPES
+from tap_schema.lint import SELF_KEYS, lint_rows
 from tap_schema.rows import (
     ColumnRow,
     KeyColumnRow,

@@ -13,7 +13,7 @@ from astropy.io.votable import parse_single_table
 from click.testing import CliRunner
 
 from tap_schema.assemble import assemble
-from tap_schema.errors import RowFinding
+from tap_schema.errors import ColumnFinding
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow
 from tapdb.cli.root import main
@@ -61,7 +61,7 @@ KINDS = {
 SHAPES = {"cov": "2x3", "counts": "2x*", "pairs": "2x*", "cube": "2x2x1"}
 
 
-def published(engine: sa.Engine, *files: str) -> tuple[dict[str, ColumnRow], list[RowFinding]]:
+def published(engine: sa.Engine, *files: str) -> tuple[dict[str, ColumnRow], list[ColumnFinding]]:
     with engine.begin() as connection:
         generated = assemble(connection, files)
         publish(connection, generated.rows)

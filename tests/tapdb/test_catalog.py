@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from tapdb.postgres.catalog import Catalog, Difference, Fact, describe, diff
+from tapdb.postgres.catalog import Catalog, CatalogDifference, Fact, describe, diff
 from tapdb.postgres.engine import create_engine
 from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import SERVER_WRITES_OPTIONS, SET_N_DISTINCT
@@ -219,8 +219,8 @@ def test_a_dump_that_was_restored_has_the_same_catalog(
 
 
 def test_a_difference_reads_as_object_property_and_both_values() -> None:
-    assert str(Difference("table s.t", "owner", "a", None)) == "table s.t: owner: a -> nothing"
-    text = str(Difference("view s.v", "definition", " SELECT a,\n    b\n", " SELECT a,\n    c\n"))
+    assert str(CatalogDifference("table s.t", "owner", "a", None)) == "table s.t: owner: a -> nothing"
+    text = str(CatalogDifference("view s.v", "definition", " SELECT a,\n    b\n", " SELECT a,\n    c\n"))
     assert text.splitlines()[0] == "view s.v: definition"
     assert "-    b" in text
     assert "+    c" in text

@@ -305,6 +305,28 @@ def test_ctrl_c_while_a_command_waits_for_the_database_is_one_line_and_exit_code
     holder.dispose()
 
 
+def test_ctrl_c_while_alembic_waits_for_the_database_is_one_line_and_exit_code_130(
+    server: Server, migrated_database: sa.URL
+) -> None:
+    environment = server.environment(str(migrated_database.database))
+    holder = create_engine(migrated_database)
+    ini = "import sys; from alembic.config import main; from logging import disable, INFO; disable(INFO); "
+    program = [sys.executable, "-c", ini + "main(prog='alembic')", "-x", "obscore=off", "upgrade", "head"]
+    waiting = "WARNING tapdb.postgres.locks: another session is migrating this database; waiting until"
+    with holder.begin() as connection:
+        take_migration_lock(connection)
+        assert interrupted(program, environment, f"{waiting} it is done\n") == (130, "Interrupted.\n")
+    holder.dispose()
+
+
+def test_ctrl_c_while_the_process_ends_prints_nothing(tmp_path: Path) -> None:
+    late = (
+        "import atexit, sys, time; atexit.register(lambda: (print('ends', file=sys.stderr), time.sleep(20)))"
+    )
+    program = [sys.executable, "-c", f"{late}; {ENTRY}", "--version"]
+    assert interrupted(program, dict(os.environ), "ends\n") == (-signal.SIGINT, "")
+
+
 def test_who_ignores_ctrl_c_goes_on_while_modules_are_imported(tmp_path: Path) -> None:
     (tmp_path / "sqlalchemy.py").write_text(SLOW.replace("20", "0.3") + "raise SystemExit(7)\n")
     ignoring = f"import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); {ENTRY}"

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import checked_connection, create_engine, describe_target
+from tapdb.sources import execute_text
 
 
 def test_nobody_listening_is_one_message_without_the_password() -> None:
@@ -42,6 +43,32 @@ def test_a_database_that_is_not_there_is_named(database_url: sa.URL) -> None:
         checked_connection(database_url.set(database="nowhere")),
     ):
         pass
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["option", "role"])
+def test_values_are_read_whatever_a_session_would_write(database_url: sa.URL, *, own: bool) -> None:
+    odd = {"datestyle": "german", "intervalstyle": "sql_standard", "standard_conforming_strings": "off"}
+    url, options = database_url, None
+    if own:
+        options = " ".join(f"-c {name}={value}" for name, value in odd.items())
+        url = url.update_query_dict({"options": options})
+    else:
+        with checked_connection(url) as connection:
+            for name, value in odd.items():
+                execute_text(connection, f"ALTER DATABASE {url.database} SET {name} = '{value}'")
+            connection.commit()
+    # The negative control: psycopg cannot read such a session.
+    plain = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    moment = "SELECT timestamptz '2026-03-01 12:00Z', interval '1 day'"
+    with (
+        psycopg.connect(plain, options=options) as session,
+        pytest.raises(NotImplementedError, match="DateStyle"),
+    ):
+        session.execute(moment).fetchall()
+    with checked_connection(url, read_only=True) as connection:
+        row = connection.exec_driver_sql(moment).one()
+        assert (row[0].timestamp(), row[1].days) == (1772366400.0, 1)
+        assert connection.exec_driver_sql("SHOW standard_conforming_strings").scalar() == "on"
 
 
 def test_a_connection_that_the_server_ends_is_an_unavailable_database(database_url: sa.URL) -> None:

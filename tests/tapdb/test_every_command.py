@@ -25,6 +25,7 @@ from examples.apdb import make_apdb
 from examples.lsstcam import Pair
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
+from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from tapdb.cli.root import main
@@ -193,6 +194,12 @@ def everything(
     with open_engine(url) as engine, engine.begin() as connection:
         for login in LOGINS:
             execute_text(connection, f"DROP ROLE {login}")
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `ppdb replicate --once` make its five attempts within a second, not within fifteen."""
+    monkeypatch.setattr(service, "_FIRST_PAUSE_S", 0.01)
 
 
 def run(everything: Everything, url: sa.URL, command: str, folder: Path) -> Result:

@@ -20,7 +20,7 @@ from tapdb.postgres.catalog import Catalog, describe, diff
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
 from tapdb.sources import execute_text
-from tests.plugins.migration_fixtures import HEAD, PROJECT, RunAlembic
+from tests.plugins.migration_fixtures import HEAD, PROJECT, RunAlembic, RunProcess
 
 OFF = ("-x", "obscore=off")
 BY_HAND = "ALTER FUNCTION tapdb.s_region(text) COST 7; ALTER TABLE tapdb.view_definition ADD more int"
@@ -328,12 +328,16 @@ def test_an_option_that_another_package_reads_is_known(database_url: sa.URL, mig
             ("upgrade", "9999", *OFF),
             "Error: REVISION: Can't locate revision identified by '9999'; 'tapdb migrate",
         ),
-        (("upgrade", ""), "Error: [REVISION]: '' names no revision; 'tapdb migrate history' lists them"),
+        (("upgrade", ""), "Error: REVISION: '' names no revision; 'tapdb migrate history' lists them"),
         (("downgrade", ""), "Error: REVISION: '' names no revision"),
-        (("sql", "head:"), "Error: [REVISIONS]: 'head:' names no revision"),
+        (("sql", "head:"), "Error: REVISIONS: 'head:' names no revision"),
         (("sql", ":"), "':' names no revision"),
         (("sql", "base:9999"), "Can't locate revision identified by '9999'"),
-        (("downgrade", "--dryrun"), "Can't locate revision identified by '--dryrun'"),
+        (("downgrade", "--dryrun"), "No such option '--dryrun'. Did you mean '--dry-run'?"),
+        (("upgrade", "--schema", "butler"), "No such option '--schema'. Did you mean '--registry-schema'?"),
+        (("upgrade", "head", "--schema=butler"), "No such option '--schema'."),
+        (("downgrade", "-1", "-z"), "No such option '-z'."),
+        (("upgrade", "--lock-timeout-ms", "-5"), "--lock-timeout-ms: is '-5'"),
         (("upgrade", "--lock-timeout-ms", "soon"), "--lock-timeout-ms: is 'soon'; write a whole number"),
     ],
 )
@@ -440,27 +444,56 @@ def test_an_ini_of_ones_own_may_say_how_to_log_and_need_not(
     assert done.stderr.startswith(expected)
 
 
-NOWHERE = "postgresql://joe:not-to-be-shown@127.0.0.1:1/none"
-INI = "[alembic]\nscript_location = tapdb_migrations:.\nsqlalchemy.url = {}\n"
-
-
-def run_ini(url: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run alembic with an ini file that names a database, in an environment that names none."""
-    (folder / "own.ini").write_text(INI.format(url))
-    named = ("PG", "TAPDB_", "DATABASE_URL")
-    others = {name: value for name, value in os.environ.items() if not name.startswith(named)}
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", "own.ini", *arguments, "current"],
-        cwd=folder,
-        env=others | environment,
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("class = StreamHandler", "class = Nothing", "No module named 'Nothing'"),
+        ("level = INFO", "level = LOUD", "Unknown level: 'LOUD'"),
+        ("[formatter_plain]", "[plain]", "formatter_plain"),
+        ("(sys.stderr,)", "(sys.stderr", "was never closed"),
+        ("(sys.stderr,)", "(sys.nothing,)", "no attribute 'nothing'"),
+        ("handlers = console", "", "handlers"),
+    ],
+)
+def test_logging_in_an_ini_file_that_cannot_be_used_is_one_message(
+    database_url: sa.URL, tmp_path: Path, before: str, after: str, problem: str
+) -> None:
+    assert before in LOGGING
+    text = LOGGING.replace(before, after)
+    (tmp_path / "own.ini").write_text(f"[alembic]\nscript_location = tapdb_migrations:.\n{text}")
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "own.ini", "current"],
+        cwd=tmp_path,
+        env=client_environment(database_url),
         capture_output=True,
         text=True,
         check=False,
     )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: logging in own.ini: cannot be set up: ")
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+NOWHERE = "postgresql://joe:not-to-be-shown@127.0.0.1:1/none"
+INI = "[alembic]\nscript_location = tapdb_migrations:.\nsqlalchemy.url = {}\n"
+
+
+@pytest.fixture
+def run_ini(run_alembic: RunProcess) -> RunAlembic:
+    """Return a function that runs alembic with an ini file that names a database, and no environment does."""
+
+    def run(url: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        (folder / "own.ini").write_text(INI.format(url))
+        named = ("PG", "TAPDB_", "DATABASE_URL")
+        others = {name: value for name, value in os.environ.items() if not name.startswith(named)}
+        return run_alembic(["-c", "own.ini", *arguments, "current"], folder, others | environment)
+
+    return run
 
 
 def test_the_url_in_an_ini_file_counts_if_nothing_else_names_a_database(
-    migrated_database: sa.URL, tmp_path: Path
+    migrated_database: sa.URL, run_ini: RunAlembic, tmp_path: Path
 ) -> None:
     plain = migrated_database.render_as_string(hide_password=False).replace("+psycopg", "")
     done = run_ini(plain.replace("%", "%%"), tmp_path)
@@ -475,7 +508,7 @@ def test_the_url_in_an_ini_file_counts_if_nothing_else_names_a_database(
 
 @pytest.mark.parametrize("by", ["-x url=", "TAPDB_URL", "DATABASE_URL", "PG*"])
 def test_every_option_and_variable_goes_before_the_url_in_an_ini_file_and_the_log_says_so(
-    migrated_database: sa.URL, tmp_path: Path, by: str
+    migrated_database: sa.URL, run_ini: RunAlembic, tmp_path: Path, by: str
 ) -> None:
     url = migrated_database.render_as_string(hide_password=False)
     variables = client_environment(migrated_database)
@@ -503,7 +536,7 @@ def test_every_option_and_variable_goes_before_the_url_in_an_ini_file_and_the_lo
     ],
 )
 def test_a_url_in_an_ini_file_that_cannot_be_used_is_one_message_without_its_password(
-    tmp_path: Path, url: str, problem: str
+    run_ini: RunAlembic, tmp_path: Path, url: str, problem: str
 ) -> None:
     done = run_ini(url, tmp_path)
     assert done.returncode in {1, 2}

@@ -48,6 +48,10 @@ def source(name: str, *requires: str, text: str = TEXT) -> SqlSource:
     return SqlSource(name, Path(), text, "", "", "", requires)
 
 
+def parsed(name: str, text: str = TEXT) -> SqlSource:
+    return parse_source(name, Path("x.sql"), text)
+
+
 def test_a_source_is_read_in_its_parts() -> None:
     found = parse_source("functions/a.g", Path("x.sql"), TEXT)
     assert found.purpose == "What it is for.\nWhy it is so."
@@ -100,13 +104,23 @@ def test_a_requirement_that_no_file_meets_is_refused(tmp_path: Path) -> None:
 
 
 def test_freezing_writes_a_new_version_only_for_a_new_text(tmp_path: Path) -> None:
-    first = freeze(source("functions/a.g"), folder=tmp_path)
+    first = freeze(parsed("functions/a.g"), folder=tmp_path)
     assert first == tmp_path / "functions" / "a.g@001.sql"
-    assert freeze(source("functions/a.g"), folder=tmp_path) is None
-    second = freeze(source("functions/a.g", text=TEXT + "-- more\n"), folder=tmp_path)
+    assert freeze(parsed("functions/a.g"), folder=tmp_path) is None
+    second = freeze(parsed("functions/a.g", text=TEXT + "-- more\n"), folder=tmp_path)
     assert second == tmp_path / "functions" / "a.g@002.sql"
     assert newest_version("functions/a.g", folder=tmp_path) == 2
     assert read_frozen("functions/a.g", 1, folder=tmp_path).text == TEXT
+
+
+def test_better_words_for_the_purpose_need_no_new_version(tmp_path: Path) -> None:
+    def freeze_text(text: str) -> Path | None:
+        return freeze(parsed("functions/a.g", text), folder=tmp_path)
+
+    assert freeze_text(TEXT)
+    assert freeze_text(TEXT.replace("What it is for.", "What it is for, in more words.")) is None
+    for number, part in enumerate(("schemas/a", "EXISTS a.g", "RETURN 1"), 2):
+        assert freeze_text(TEXT.replace(part, f"{part}1")) == tmp_path / "functions" / f"a.g@00{number}.sql"
 
 
 def test_versions_of_a_longer_name_do_not_count(tmp_path: Path) -> None:
@@ -162,8 +176,8 @@ def test_any_text_comes_back_from_freezing_byte_for_byte(
 
 
 @pytest.mark.parametrize("name", [s.name for s in SOURCES])
-def test_the_newest_frozen_text_is_todays(name: str) -> None:
-    assert read_frozen(name, newest_version(name)).text == read_current(name).text
+def test_the_newest_frozen_text_has_todays_sql(name: str) -> None:
+    assert read_frozen(name, newest_version(name)).has_same_sql(read_current(name))
 
 
 def test_every_frozen_text_is_as_it_was_frozen() -> None:

@@ -1,13 +1,19 @@
 """The house: small folders, deep modules, one direction, and names where a stranger looks for them."""
 
 import ast
+import json
 import re
+import shutil
+import subprocess
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import written_pages
+from tests.docs.test_recipes import ADDED
 from tools.structure import (
     PACKAGES,
     PROJECT,
@@ -15,6 +21,7 @@ from tools.structure import (
     class_chains,
     import_cycles,
     lone_subclasses,
+    minutes_of,
     modules_in_folders,
     read_modules,
     repeated_lines,
@@ -41,14 +48,12 @@ REPEATED_WITH_A_REASON = {
 
 LONGEST_PAGE = 40
 
-# Words that hide who does what. The PPDB and its pages have a turn of their own.
+# Words that hide who does what.
 UNCLEAR = re.compile(
     r"\b([Ww]hoever|[Ww]hatever|(is|are|was|were) asked|anew|for ever|[Tt]old the number|[Nn]othing stands in"
     r"|(?<!there )(?<!given )is none|without_nothing|textual_null)\b"
 )
-PLAIN_PACKAGES = ("adql", "obscore_view", "tap_query", "tap_schema", "tapdb")
-PPDB_PAGES = re.compile(r"ppdb|replay|cli\.md|errors\.md")
-README_PACKAGES = PACKAGES
+PLAIN_FOLDERS = (*PACKAGES, "benchmarks", "examples", "migrations", "tools")
 # Packages whose folders are read from the lowest layer up.
 READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "ppdb_replay", "tap_schema"}
 
@@ -79,6 +84,33 @@ def test_classes_stand_on_few_others() -> None:
 
 def test_no_abstract_class_has_a_single_subclass() -> None:
     assert lone_subclasses(class_chains(MODULES)) == {}
+
+
+def class_places(modules: Sequence[Module]) -> dict[str, list[str]]:
+    """Return the modules that define each class, and each name for a type."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in modules:
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module.path.as_posix())
+            # A name for a type has capitals and small letters; a private one stays in its module.
+            elif isinstance(node, ast.Assign) and re.fullmatch(
+                r"[A-Z]+[a-z]\w*", name := ast.unparse(node.targets[0])
+            ):
+                places[name].append(module.path.as_posix())
+    return places
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    places = class_places(MODULES)
+    assert len(places) > 250
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_class_name_with_two_meanings_would_be_seen() -> None:
+    text = "class Rows:\n    pass\n"
+    pair = [Module(Path("one.py"), text), Module(Path("two.py"), "Rows = list[int]\n_Rows = 1\nROWS = 2\n")]
+    assert class_places(pair) == {"Rows": ["one.py", "two.py"]}
 
 
 def test_only_packages_list_what_is_public() -> None:
@@ -161,7 +193,7 @@ def test_what_is_repeated_would_be_seen() -> None:
     assert repeated_lines(pair) == [("first/one.py:1", "second/one.py:1")]
 
 
-@pytest.mark.parametrize("package", README_PACKAGES)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_has_a_short_page_with_a_picture_an_order_and_recipes_that_are_tested(package: str) -> None:
     page = PROJECT.joinpath(package, "README.md").read_text(encoding="utf-8")
     assert len(page.splitlines()) <= LONGEST_PAGE
@@ -170,7 +202,7 @@ def test_a_package_has_a_short_page_with_a_picture_an_order_and_recipes_that_are
     recipes = page.split("\n## ")[1:]
     assert len(recipes) == 3
     assert all(re.search(r"^1\. ", one, re.MULTILINE) and "Run `" in one for one in recipes)
-    assert PROJECT.joinpath("tests", package, "test_recipes.py").exists()
+    assert len(ADDED[package]) >= len(recipes)
 
 
 def unclear_lines(text: str) -> list[str]:
@@ -178,10 +210,10 @@ def unclear_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if UNCLEAR.search(line)]
 
 
-@pytest.mark.parametrize("package", PLAIN_PACKAGES)
-def test_docstrings_help_errors_and_comments_are_in_plain_words(package: str) -> None:
-    modules = read_modules((package,))
-    assert len(modules) > 4
+@pytest.mark.parametrize("folder", PLAIN_FOLDERS)
+def test_docstrings_help_errors_and_comments_are_in_plain_words(folder: str) -> None:
+    modules = read_modules((folder,))
+    assert len(modules) >= 3
     assert {
         module.path.as_posix(): found
         for module in modules
@@ -190,12 +222,20 @@ def test_docstrings_help_errors_and_comments_are_in_plain_words(package: str) ->
 
 
 def test_pages_are_in_plain_words() -> None:
-    pages = [*PROJECT.glob("docs/*.md"), *(PROJECT / package / "README.md" for package in PLAIN_PACKAGES)]
-    pages += [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "sql" / "README.md"]
-    read = [page for page in pages if not PPDB_PAGES.search(page.name)]
-    assert len(read) > 12
     assert {
-        page.name: found for page in read if (found := unclear_lines(page.read_text(encoding="utf-8")))
+        page.relative_to(PROJECT).as_posix(): found
+        for page in written_pages()
+        if (found := unclear_lines(page.read_text(encoding="utf-8")))
+    } == {}
+
+
+def test_sql_is_in_plain_words() -> None:
+    files = sorted(PROJECT.joinpath("sql").rglob("*.sql"))
+    assert len(files) > 50
+    assert {
+        file.relative_to(PROJECT).as_posix(): found
+        for file in files
+        if (found := unclear_lines(file.read_text(encoding="utf-8")))
     } == {}
 
 
@@ -215,3 +255,34 @@ def test_pages_are_in_plain_words() -> None:
 def test_unclear_words_would_be_seen(line: str) -> None:
     assert unclear_lines(f"Plain words.\n    {line}\n") == [line]
     assert unclear_lines("Raised if there is none, or more than one.\nMaximum number of rows.") == []
+
+
+def test_minutes_of_the_tests_come_from_the_record_of_a_run_on_two_cores(tmp_path: Path) -> None:
+    record = tmp_path / "make_test.json"
+    run = {"seconds": 570, "workers": 2, "failed": 0}
+    record.write_text(json.dumps(run))
+    assert minutes_of(record) == 9.5
+    for wrong in ({"failed": 1}, {"workers": 8}):
+        record.write_text(json.dumps(run | wrong))
+        with pytest.raises(ValueError, match="not a run on 2 cores in which all tests passed"):
+            minutes_of(record)
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_make_test_writes_that_record(tmp_path: Path, failed: int) -> None:
+    """The recipe of the Makefile runs, with programs that do nothing in place of setup, linters and tests."""
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    programs = [
+        "tools/setup.sh",
+        *(f".venv/bin/{name}" for name in ("ruff", "mypy", "lint-imports", "python")),
+    ]
+    for name in programs:
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\nexit {failed if name.endswith('python') else 0}\n")
+        program.chmod(0o755)
+    done = subprocess.run(["make", "test"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode != 0) is bool(failed), done
+    run = json.loads((tmp_path / ".cache" / "make_test.json").read_text())
+    assert run == {"seconds": run["seconds"], "workers": 2, "failed": failed}
+    assert 0 <= run["seconds"] < 60

@@ -52,7 +52,7 @@ class _Weight(NamedTuple):
     made: int
 
 
-class _Relation(NamedTuple):
+class _Expansion(NamedTuple):
     """A query as others see it: columns, relations that join those around it, copies of what names it."""
 
     columns: tuple[_Weight, ...]
@@ -125,7 +125,7 @@ class _Measure:
         self._references = references
         self._fences = fences
         self._fenced: set[int] = set()
-        self._common: dict[str, tuple[_Relation, dict[str, _Weight]]] = {}
+        self._common: dict[str, tuple[_Expansion, dict[str, _Weight]]] = {}
         # Columns of subqueries and tables of WITH, by the identity of the relation and by name in the SQL.
         self._columns: dict[int, dict[str, _Weight]] = {}
         self._nodes = 0
@@ -149,7 +149,7 @@ class _Measure:
 
     def _relation(
         self, node: tree.CommonTable | tree.DerivedTable, query: tree.Query, *, fence: bool
-    ) -> _Relation:
+    ) -> _Expansion:
         relation = self._query(query)
         body = query.body
         top = body.top if isinstance(body, tree.Select) else None
@@ -162,16 +162,16 @@ class _Measure:
         if not apart:
             return relation
         columns = tuple([_Weight(1, column.length, 0) for column in relation.columns])
-        return _Relation(columns, 1, 1, relation.nodes)
+        return _Expansion(columns, 1, 1, relation.nodes)
 
-    def _query(self, query: tree.Query) -> _Relation:
+    def _query(self, query: tree.Query) -> _Expansion:
         body = query.body
         if isinstance(body, tree.Select):
             return self._select(body, query)
         relation = self._operand(body)
         return relation._replace(joined=1)
 
-    def _operand(self, node: tree.Select | tree.SetOperation | tree.Query) -> _Relation:
+    def _operand(self, node: tree.Select | tree.SetOperation | tree.Query) -> _Expansion:
         if isinstance(node, tree.Select):
             return self._select(node, None)
         if isinstance(node, tree.Query):
@@ -185,9 +185,9 @@ class _Measure:
         )
         # Conditions and outputs around UNION ALL are copied for each operand.
         copies = sum(one.copies for one in operands)
-        return _Relation(columns, 1, copies, sum(one.nodes for one in operands))
+        return _Expansion(columns, 1, copies, sum(one.nodes for one in operands))
 
-    def _select(self, node: tree.Select, query: tree.Query | None) -> _Relation:
+    def _select(self, node: tree.Select, query: tree.Query | None) -> _Expansion:
         outside, self._joined = self._joined, 0
         conditions: list[tree.Condition] = []
         copies = 1
@@ -218,7 +218,7 @@ class _Measure:
             )
         self._most = max(self._most, joined)
         alone = node.group_by or node.having or node.quantifier == "DISTINCT" or ordered
-        return _Relation(columns, 1 if alone else joined, 1 if alone else copies, nodes)
+        return _Expansion(columns, 1 if alone else joined, 1 if alone else copies, nodes)
 
     def _table(self, node: tree.TableReference, conditions: list[tree.Condition]) -> int:
         """Register the relations of FROM; return how many more copies there are of what names them."""
@@ -385,7 +385,7 @@ class _Measure:
     }
 
 
-def _by_name(query: tree.Query, relation: _Relation) -> dict[str, _Weight]:
+def _by_name(query: tree.Query, relation: _Expansion) -> dict[str, _Weight]:
     """Return the columns of a query by their names in the SQL."""
     names = (column.sql_name for column in query.columns)
     return dict(zip(names, relation.columns, strict=True))
