@@ -236,6 +236,7 @@ def check_objects(connection: sa.Connection, view: StoredView) -> tuple[Finding,
         *_indexes(view, relations),
         *_triggers(connection, view),
         *_rights(connection, view),
+        *_use_of_pg_sphere(connection, view),
     )
 
 
@@ -327,6 +328,14 @@ def _rights(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     for name in connection.scalars(query.order_by(tables.c.table_name)):
         what = f"table {view.registry_schema}.{name}"
         yield _drift(what, "may no longer be read by tapdb_owner, who owns the view", REFRESH)
+
+
+def _use_of_pg_sphere(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    """Find that regions cannot be made any more: functions of pg_sphere are looked up in its schema."""
+    usage = sa.func.has_schema_privilege("tapdb_owner", "public", "USAGE")
+    if view.objects.tables and not connection.scalar(sa.select(usage)):
+        remedy = f"GRANT USAGE ON SCHEMA public TO tapdb_owner; then {REFRESH}"
+        yield _drift("schema public", "may no longer be used by tapdb_owner: no region can be kept", remedy)
 
 
 def _estimates(connection: sa.Connection, config: ObsCoreConfig) -> Iterator[Finding]:

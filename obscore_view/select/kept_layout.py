@@ -25,6 +25,14 @@ from obscore_view.select.text import ColumnValues
 _HIDDEN = "of"
 """What begins the name of a kept column that no column of the view is equal to."""
 
+_OWN = ("observation", "key")
+"""Columns of the kept table of observations that no configuration defines."""
+
+
+def kept_name(column: str) -> str:
+    """Return the name under which a column of a view is kept with each observation."""
+    return f"{_HIDDEN}_view_{column}" if column in _OWN else column
+
 
 @dataclass(frozen=True)
 class KeptPlace:
@@ -298,7 +306,7 @@ class KeptLayout:
         for column in self.columns:
             if column.name in self.kept:
                 made = {name: in_type_of(column, row.get(column.name)) for name, row in rows.items()}
-                values[column.name] = chosen_by(self.stored.c.dataset_type, made)
+                values[kept_name(column.name)] = chosen_by(self.stored.c.dataset_type, made)
         expressions = [one for row in rows.values() for one in row.values()]
         expressions += [one for joined in relations.watched.values() for one in joined.values()]
         seen = {_hidden_name(part): part for one in expressions for part in self._observed(one)}
@@ -310,7 +318,7 @@ class KeptLayout:
     @cached_property
     def kept_observation(self) -> sa.TableClause:
         """The kept table of observations with all its columns."""
-        types = {one.name: one.sql_type for one in self.columns if one.name in self.kept}
+        types = {kept_name(one.name): one.sql_type for one in self.columns if one.name in self.kept}
         return sa.table(
             self.names.observation.name,
             sa.column("observation", sa.Integer()),
@@ -323,7 +331,7 @@ class KeptLayout:
     def searched(self) -> tuple[str, ...]:
         """Kept columns of observations with an index: ``obs_id``, and whole numbers such as the visit."""
         return tuple(
-            one.name
+            kept_name(one.name)
             for one in self.columns
             if one.name in self.kept
             and (one.name == "obs_id" or (isinstance(one.sql_type, sa.BigInteger) and not one.std))
@@ -335,7 +343,7 @@ class KeptLayout:
         if name == "t_min" and name in self.kept:
             return in_type_of(column, self.dataset.c.t_min)
         if name in self.kept:
-            return sa.column(name, column.sql_type, _selectable=self.observation)
+            return sa.column(kept_name(name), column.sql_type, _selectable=self.observation)
         if self._is_constant(name):
             different = len({one.constants[name] for one in self.mapping.dataset_types}) > 1
             if different:

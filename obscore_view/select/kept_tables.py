@@ -45,7 +45,7 @@ class KeptNames:
 
     def source(self, of: str) -> str:
         """Return the name of the view that says what a kept table is to hold of one of Butler's."""
-        return shortened(f"{self.base}_{of}_source")
+        return f"{shortened(f'{self.base}_{of}')}_source"
 
 
 def kept_names(mapping: DatasetMapping) -> KeptNames:
@@ -102,7 +102,7 @@ def region_table(registry: Registry) -> sa.TableClause:
 
 def region_source(registry: Registry, element: str) -> str:
     """Return the name of the view that says which regions an element has."""
-    return shortened(f"{registry.schema}_{element}_region_source")
+    return f"{shortened(f'{registry.schema}_{element}')}_region_source"
 
 
 def shown_regions(mapping: DatasetMapping) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_tables import SCHEMA
-from obscore_view.view.objects import RelationName, OwnObjects, objects_of_view
+from obscore_view.view.objects import OwnObjects, RelationName, objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
@@ -87,6 +87,7 @@ def plan_creation(
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
     shared = kept | {name for one in others for name in shared_objects(one.objects)}
     statements = [] if schema_stays else _make_schema(connection, config.view_schema)
+    statements += _let_owner_use_pg_sphere(connection)
     objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
         *_as_text(statements),
@@ -228,6 +229,16 @@ def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Data
             statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
         statements += grant_statements(name, before[name].grants)
     return _as_text(statements)
+
+
+def _let_owner_use_pg_sphere(connection: sa.Connection) -> list[sql.Composable]:
+    """Return what lets the owner of the kept tables make regions, where a site has taken that from PUBLIC."""
+    schema, owner = "public", "tapdb_owner"
+    if connection.scalar(sa.select(sa.func.to_regrole(owner))) is None or connection.scalar(
+        sa.select(sa.func.has_schema_privilege(owner, schema, "USAGE"))
+    ):
+        return []
+    return [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), OWNER)]
 
 
 def _selectivity(estimator: str) -> sql.Composable:

@@ -19,8 +19,8 @@ from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, view_columns
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.objects import (
-    RelationName,
     OwnObjects,
+    RelationName,
     kept_layout,
     kept_steps,
     own_sources,
