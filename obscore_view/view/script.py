@@ -274,7 +274,7 @@ def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
     yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
         dataset, sql.SQL(", ").join(map(sql.Identifier, key))
     )
-    yield sql.SQL("CREATE INDEX ON {} (observation, type, detector)").format(dataset)
+    yield sql.SQL("CREATE INDEX ON {} (observation, detector)").format(dataset)
     yield sql.SQL("CREATE INDEX ON {} (region)").format(dataset)
     if "t_min" in layout.kept:
         yield sql.SQL("CREATE INDEX ON {} (t_min)").format(dataset)
