@@ -1,4 +1,4 @@
--- sha256 cbc13dd8171267a9f932ad6d0ed2a46bc1d5ea54e0429c0349549f7e01de8d0b
+-- sha256 2f3a0443e8cbaa86e0ae616132ab5808de2284ab89788544ec863f0a1878227e
 -- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
 -- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
@@ -64,7 +64,9 @@ BEGIN
     INSERT INTO tapdb.kept_note (registry_schema, relation, event, changed, gone)
     VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, rows_changed, rows_gone);
   END IF;
-  IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
+  -- With a snapshot of its own a transaction cannot see what others have committed since, and would fail where they have changed a row.
+  IF current_setting('transaction_isolation') = 'read committed'
+    AND EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
     PERFORM tapdb.mend(TG_TABLE_SCHEMA, 100);
   END IF;
   RETURN NULL;
