@@ -1,6 +1,6 @@
 """What the kept tables are to hold, as SELECTs over Butler's tables: for triggers, filling and checks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,13 +112,11 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
         run_key = relations.dataset().c[keys.run_column]
     parts["run"] = run_key
     key = place.key(parts)
-    observation = layout.names.observation.alias("o0")
+    observation = _observation(layout, key)
     row: dict[str, sa.ColumnElement[Any]] = {
-        "t_min": values.get("t_min", sa.cast(sa.null(), sa.Double())),
+        "t_min": observation.c.t_min,
         "dataset_id": tags.c.dataset_id,
-        "observation": sa.select(sa.func.min(observation.c.observation))
-        .where(observation.c.key == key)
-        .scalar_subquery(),
+        "observation": observation.c.observation,
         "region": _region(layout, place, relations),
         "collection": collection.c.collection,
         "type": stored.c.number,
@@ -128,7 +126,7 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
     }
     if "data_id" in layout.dataset.c:
         row["data_id"] = _data_id(stored.c.number, [tags.c[name] for name in place.place.group.required])
-    source = relations.source
+    source = relations.source.outerjoin(observation, sa.true())
     if place.by_run and not by_collection:
         named = layout.run_collection
         source = source.outerjoin(named, named.c[keys.column] == run_key)
@@ -139,7 +137,6 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
         .join(stored, sa.and_(_is_of_view(layout, names), stored.c.dataset_type == types.c.name))
         .join(collection, collection.c.key == tags.c[keys.tags_column])
     )
-    others = {name: value for name, value in values.items() if name != "t_min"}
     return sa.select(
         *(value.label(name) for name, value in row.items()),
         tags.c[keys.tags_column].label("collection_key"),
@@ -147,7 +144,7 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
         tags.c.dataset_type_id,
         wanted.label("is_wanted"),
         key.label("key"),
-        *(value.label(f"o_{name}"[:63]) for name, value in (others | _t_min(values)).items()),
+        *(value.label(f"o_{name}"[:63]) for name, value in values.items()),
         *_watched(relations),
         *(tags.c[name].label(f"of_t.{name}") for name in place.place.group.required),
     ).select_from(source)
@@ -167,8 +164,17 @@ def observed_column(name: str) -> str:
     return f"o_{name}"[:63]
 
 
-def _t_min(values: Mapping[str, sa.ColumnElement[Any]]) -> dict[str, sa.ColumnElement[Any]]:
-    return {"t_min": values["t_min"]} if "t_min" in values else {}
+def _observation(layout: KeptLayout, key: sa.ColumnElement[Any]) -> sa.FromClause:
+    """Return the kept observation of a key; of several, which two sessions have made at once, the first."""
+    kept = layout.kept_observation.alias("o0")
+    t_min = kept.c.t_min if "t_min" in layout.kept else sa.cast(sa.null(), sa.Double())
+    return (
+        sa.select(kept.c.observation, t_min.label("t_min"))
+        .where(kept.c.key == key)
+        .order_by(kept.c.observation)
+        .limit(1)
+        .lateral("o1")
+    )
 
 
 def _is_of_view(layout: KeptLayout, dataset_types: list[str]) -> sa.ColumnElement[bool]:

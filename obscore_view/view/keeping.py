@@ -165,6 +165,20 @@ class ViewSteps:
         wanted = sql.SQL("{source} s{rows} WHERE {condition} AND s.is_wanted").format(
             source=source, rows=rows, condition=condition
         )
+        datasets = sql.SQL(
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING"
+        ).format(
+            table=self._dataset,
+            columns=_list(self._kept_columns),
+            values=_list(self._kept_columns, "s"),
+            wanted=wanted,
+        )
+        if place.anchor is not None:
+            return (datasets,)
+        return (self._new_observations(wanted), datasets)
+
+    def _new_observations(self, wanted: sql.Composable) -> sql.Composable:
+        """Return the statement that adds the observations that datasets of a source still lack."""
         observed = [observed_column(one) for one in self._observed]
         return (
             sql.SQL(
@@ -180,15 +194,7 @@ class ViewSteps:
             if self._observed
             else sql.SQL(
                 "INSERT INTO {table} (key) SELECT DISTINCT s.key FROM {wanted} AND s.observation IS NULL"
-            ).format(table=self._observation, wanted=wanted),
-            sql.SQL(
-                "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING"
-            ).format(
-                table=self._dataset,
-                columns=_list(self._kept_columns),
-                values=_list(self._kept_columns, "s"),
-                wanted=wanted,
-            ),
+            ).format(table=self._observation, wanted=wanted)
         )
 
     def _source(self, of: str) -> sql.Composable:
@@ -329,7 +335,7 @@ class ViewSteps:
         columns = dict(zip(dimensions, names, strict=True))
         for event, rows in _rows_of(names).items():
             found = self._datasets_at(place, columns, rows)
-            yield self._step(element, event, self._located_again(place, found), settles=True)
+            yield self._step(element, event, self._located_again(found), settles=True)
         nowhere = sql.SQL(
             "UPDATE {dataset} d SET region = NULL WHERE d.region IS NOT NULL "
             "AND NOT EXISTS (SELECT FROM {regions} r WHERE r.region = d.region)"
@@ -340,7 +346,7 @@ class ViewSteps:
             for event, rows in _rows_of(("instrument", "exposure")).items():
                 exposures = {"instrument": "instrument", "exposure": "exposure"}
                 found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
-                yield self._step("visit_definition", event, self._located_again(place, found), settles=True)
+                yield self._step("visit_definition", event, self._located_again(found), settles=True)
 
     def _exposures_nowhere(self, place: KeptPlace) -> sql.Composable:
         """Return the statement that takes the regions from the exposures of a tags table."""
@@ -363,7 +369,7 @@ class ViewSteps:
         if set(place.dimensions) <= columns.keys() and not place.by_run:
             return self._datasets_of(place, sql.SQL("{} c").format(rows), "c", columns, detector)
         same = _equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
-        return sql.SQL("SELECT s.dataset_id, s.collection FROM {} s JOIN {} c ON {}").format(
+        return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} c ON {}").format(
             self._source(place.place.tags_table), rows, same
         )
 
@@ -379,7 +385,7 @@ class ViewSteps:
         if place.by_run or not set(place.dimensions) <= columns.keys():
             # The key has more in it, such as the detector: all datasets of the exposure are looked at.
             same = _equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
-            return sql.SQL("SELECT s.dataset_id, s.collection FROM {} s JOIN {} ON {}").format(
+            return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} ON {}").format(
                 self._source(place.place.tags_table), source, same
             )
         keys = sql.SQL(", ").join(self._keys_of(place, alias, columns))
@@ -387,10 +393,11 @@ class ViewSteps:
         if detector is not None and "detector" in place.place.group.required:
             narrowed = sql.SQL(" AND d.detector = c.{}").format(sql.Identifier(detector))
         return sql.SQL(
-            "SELECT d.dataset_id, d.collection FROM {source} "
+            "SELECT d.dataset_id, d.collection, {region} AS region FROM {source} "
             "JOIN {observation} o ON o.key IN ({keys}) "
             "JOIN {dataset} d ON d.observation = o.observation{narrowed}"
         ).format(
+            region=self._region_of(place, alias, columns),
             source=source,
             observation=self._observation,
             keys=keys,
@@ -398,13 +405,36 @@ class ViewSteps:
             narrowed=narrowed,
         )
 
-    def _located_again(self, place: KeptPlace, found: sql.Composable) -> sql.Composable:
+    def _region_of(self, place: KeptPlace, alias: str, columns: dict[str, str]) -> sql.Composable:
+        """Return the region of a dataset ``d``, as in its source, given the dimensions of its observation."""
+        element = str(element_of(place.place))
+        given = {name: sql.Identifier(alias, column) for name, column in columns.items()}
+        given["detector"] = sql.Identifier("d", "detector")
+        at_visit = "exposure" in place.place.group.dimensions
+        if at_visit:
+            given["visit"] = sql.Identifier("v", "visit")
+        dimensions = self._registry.universe.elements[element].required
+        key = _key(region_prefix(element)[:-1], [given[name] for name in dimensions])
+        regions = sql.Identifier(SCHEMA, region_table(self._registry).name)
+        if not at_visit:
+            return sql.SQL("(SELECT min(r.region) FROM {} r WHERE r.key = {})").format(regions, key)
         return sql.SQL(
-            "UPDATE {dataset} d SET region = s.region FROM (SELECT DISTINCT f.* FROM ({found}) f) x "
-            "JOIN {source} s ON s.dataset_id = x.dataset_id AND s.collection = x.collection "
+            "(SELECT r.region FROM {} v JOIN {} r ON r.key = {} "
+            "WHERE v.instrument = {} AND v.exposure = {} ORDER BY v.visit LIMIT 1)"
+        ).format(
+            sql.Identifier(self._registry.schema, "visit_definition"),
+            regions,
+            key,
+            given["instrument"],
+            given["exposure"],
+        )
+
+    def _located_again(self, found: sql.Composable) -> sql.Composable:
+        return sql.SQL(
+            "UPDATE {} d SET region = x.region FROM (SELECT DISTINCT f.* FROM ({}) f) x "
             "WHERE d.dataset_id = x.dataset_id AND d.collection = x.collection "
-            "AND d.region IS DISTINCT FROM s.region"
-        ).format(dataset=self._dataset, found=found, source=self._source(place.place.tags_table))
+            "AND d.region IS DISTINCT FROM x.region"
+        ).format(self._dataset, found)
 
     def _of_collections(self) -> Iterator[Step]:
         """Yield what follows changes of the collections that the view looks into."""
