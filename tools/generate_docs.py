@@ -61,6 +61,7 @@ _RESULTS = DOCS.parent / "benchmarks" / "results" / "obscore.json"
 _GROWTH = "![How times grow with the number of rows](images/obscore-growth.png)"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SIGNATURE = re.compile(r"COMMENT ON FUNCTION (?P<signature>[^;]*?\)) IS '(?P<text>(?:[^']|'')*)'", re.DOTALL)
+_OVERTAKEN = re.compile(r"\nOvertaken by decisions? .*?\)(?: (?P<what>[^()\n]*))?\.\n")
 _RETURNS = re.compile(r"RETURNS (?P<type>.+?)(?: LANGUAGE|\n)")
 _WIDTH = 100
 
@@ -230,9 +231,14 @@ def _summary(thing: Any) -> str:
 
 
 def _decisions() -> str:
-    pages = sorted((DOCS / "adr").glob("[0-9]*.md"))
-    titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in pages]
-    return "".join(f"* [{title}]({page.name})\n" for page, title in zip(pages, titles, strict=True))
+    lines = []
+    for page in sorted((DOCS / "adr").glob("[0-9]*.md")):
+        title, _, rest = page.read_text(encoding="utf-8").removeprefix("# ").partition("\n")
+        state = _OVERTAKEN.match(rest)
+        numbers = ", ".join(re.findall(r"\[(\d+)\]", state[0])) if state else ""
+        what = f", {state['what']}" if state and state["what"] else ""
+        lines.append(f"* [{title}]({page.name}){numbers and f': overtaken by {numbers}{what}'}\n")
+    return "".join(lines)
 
 
 def _verdict(value: float, limit: float) -> str:
