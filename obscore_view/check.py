@@ -384,7 +384,7 @@ def check_view(
     config
         Configuration that it is to have; the recorded one if not given.
     deep
-        Whether the kept tables are compared value for value, not only key for key.
+        Whether every kept row is compared, value for value, besides reading what triggers have noted.
 
     Returns
     -------

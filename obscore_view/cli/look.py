@@ -71,7 +71,7 @@ _SHOWN = (
 @config_option
 @url_option
 @view_option
-@click.option("--deep", is_flag=True, help="Compare all values of the kept tables, not only their keys.")
+@click.option("--deep", is_flag=True, help="Compare every kept row with Butler's tables.")
 @click.option("--strict", is_flag=True, help="Exit 1 also if the view is right, but slower than it could be.")
 @prints_rows
 def check(
@@ -81,8 +81,8 @@ def check(
 
     All views are checked unless --view names one. Found are: dataset types that were removed, registered
     again, moved to another tags table or came with new dimensions, changed columns, another configuration
-    than that of -c, missing tables, triggers or indexes, kept tables that are out of step; and what makes
-    searches slow.
+    than that of -c, missing tables and triggers, and what triggers noted that they could not do; and what
+    makes searches slow. With --deep every kept row is compared with what it is to be equal to.
     """
     given = given_config(config, view=view if config else None)
     with checked_connection(url, read_only=True) as connection:

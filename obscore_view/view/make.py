@@ -42,10 +42,10 @@ def create_view(
     config_yaml: str | None = None,
     progress: StatementProgress | None = None,
 ) -> DatasetMapping:
-    """Make the view that a configuration describes, with the tables, triggers and indexes behind it.
+    """Make the view that a configuration describes, with the tables and triggers behind it.
 
-    Butler's tables of regions and observations are locked against changes (not against reading) until the
-    transaction ends, if tables are to be kept equal to them: about two minutes for a million regions.
+    Butler's tables that get triggers are locked against changes (not against reading) until the transaction
+    ends: decoding takes about two minutes for a million regions.
 
     Parameters
     ----------
