@@ -1,6 +1,6 @@
 """A view and its kept tables in a database.
 
-`objects` lists what a view consists of, `script` writes their SQL, `store` remembers from what a view was
-made, `needed_rights` says what a user lacks, `changes` orders the statements of a change, `make` creates,
-refreshes and drops it.
+`keeping` writes the statements that follow each change of Butler's tables, `objects` lists what a view
+consists of, `script` writes their SQL, `store` remembers from what a view was made, `needed_rights` says
+what a user lacks, `changes` orders the statements of a change, `make` creates, refreshes and drops it.
 """
