@@ -57,7 +57,7 @@ class Effort(argparse.Namespace):
     fast, slow, scans
         Repetitions of queries that take milliseconds, tenths of seconds, and of whole scans.
     budget_s
-        Seconds after which a side is not asked the same question again.
+        Seconds after which a question is not sent to a side again.
     rounds, live_rounds, geometry_rounds
         Rounds of ingest, of those with daf_butler's live table too, and with each way of searching regions.
     exports

@@ -1,4 +1,4 @@
-"""What users ask of ObsCore, as one SQL text that all sides are asked."""
+"""What users ask of ObsCore, as one SQL text that is sent to all sides."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Question:
     against
         The side whose time divides the view's.
     prepared
-        Whether it is sent once and then asked with parameters, planned once for all values.
+        Whether it is sent once and then run with parameters, planned once for all values.
     every_column
         Whether the query selects all columns that the live table has.
     radius_deg
@@ -189,7 +189,7 @@ WHOLE = (
         reads_all=True,
     ),
 )
-"""Questions about all rows; the third, COPY of all, is not asked as a query."""
+"""Questions about all rows; the third, COPY of all, is no query."""
 
 QUESTIONS = (*FAST, *SLOW, *JOINS, *WHOLE)
 """All of them."""

@@ -1,4 +1,4 @@
-"""All sides asked the same in turn: each question with different values, in random order; medians."""
+"""The same questions to all sides in turn: with different values, in random order; medians."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.results_file import say
 __all__ = ["BUDGET_S", "LONGEST_S", "Stopwatch", "ask_all", "planning_ms", "scan_ms"]
 
 BUDGET_S = 20.0
-"""A side that has taken so many seconds for a question is not asked it again."""
+"""A question is not sent again to a side that has taken so many seconds for it."""
 
 LONGEST_S = 300.0
 """A query is cancelled after so many seconds; that is then its time."""
@@ -73,8 +73,8 @@ def ask_all(
     """Ask all sides every question with every sample, and note the times.
 
     There are two connections: one that is sent new texts, one that has prepared statements with generic
-    plans. Each query runs once before, so that it is prepared and cached. A side that has had its budget of
-    time for a question is not asked it again.
+    plans. Each query runs once before, so that it is prepared and cached. A question is not sent again to
+    a side that has had its budget of time for it.
 
     Returns
     -------

@@ -245,7 +245,7 @@ def _data_id(number: sa.ColumnElement[Any], values: list[sa.ColumnElement[Any]])
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class KeptComparison:
     """A kept table and the source that it is to be equal to.
 
     Attributes
@@ -284,7 +284,7 @@ class Comparison:
             )
 
 
-def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
+def comparisons(layout: KeptLayout) -> Iterator[KeptComparison]:
     """Yield the kept tables of a view with what they are to be equal to, one source at a time."""
     mapping, names = layout.mapping, layout.names
     for element in shown_regions(mapping):
@@ -292,7 +292,7 @@ def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
         kept = [one for one in table.c if one.name != "region"]
         source = _named(region_source(mapping.registry, element), kept)
         mine = table.c.key.like(f"{region_prefix(element)}%")
-        yield Comparison(
+        yield KeptComparison(
             table.name,
             source.name,
             sa.select(*kept).where(mine).subquery("t"),
@@ -304,7 +304,7 @@ def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
     looked_into = sa.select(*columns)
     if mapping.config.collection_rule.kind == "find-first":
         looked_into = looked_into.where(names.collection.c.rank.is_not(None))
-    yield Comparison(
+    yield KeptComparison(
         names.collection.name,
         source.name,
         looked_into.subquery("t"),
@@ -318,7 +318,7 @@ def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
         if place.anchor is not None and of not in anchors:
             anchors.add(of)
             source = _named(names.source(of), observed)
-            yield Comparison(
+            yield KeptComparison(
                 layout.kept_observation.name,
                 source.name,
                 sa.select(*observed).where(observed[0].like(f"{place.prefix}/%")).subquery("t"),
@@ -328,7 +328,7 @@ def comparisons(layout: KeptLayout) -> Iterator[Comparison]:
         yield _compared_datasets(layout, place, [one.name for one in observed if one.name != "key"])
 
 
-def _compared_datasets(layout: KeptLayout, place: KeptPlace, observed: list[str]) -> Comparison:
+def _compared_datasets(layout: KeptLayout, place: KeptPlace, observed: list[str]) -> KeptComparison:
     """Return the comparison of the datasets in a tags table, with what is kept of their observations."""
     dataset, observation = layout.names.dataset.alias("d"), layout.kept_observation.alias("o")
     numbers = [layout.numbers[one.name] for one in place.dataset_types]
@@ -343,7 +343,7 @@ def _compared_datasets(layout: KeptLayout, place: KeptPlace, observed: list[str]
         schema=SCHEMA,
     )
     here = butler_table(layout.mapping.registry, place.place.tags_table).alias("b")
-    return Comparison(
+    return KeptComparison(
         layout.names.dataset.name,
         name,
         sa.select(

@@ -228,7 +228,7 @@ def _keep(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
         touched[step.relation, step.event] = None
         if step.kept == regions and step.relation in kept_already:
             continue
-        # Statements on regions come first, of whatever view.
+        # Statements on regions come before those of any view.
         number = place if step.kept == regions else 1000 + place
         values = (schema, step.relation, step.event, step.kept, number)
         text = step.statement.as_string(None)

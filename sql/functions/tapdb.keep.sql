@@ -3,7 +3,7 @@
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
 -- row, from a right that was taken away or from an object that was changed is noted, and mended by the next write or by refresh. Errors that
 -- end the transaction in any case (serialization, resources, cancelling) are Butler's as much as ours.
--- SECURITY DEFINER, since whoever ingests has no rights on tapdb's tables.
+-- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.kept_note, functions/tapdb.mend
 -- drop
 DROP FUNCTION IF EXISTS tapdb.keep();

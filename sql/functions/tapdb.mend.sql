@@ -39,7 +39,7 @@ BEGIN
       END LOOP;
     EXCEPTION
       WHEN lock_not_available THEN
-        -- Whoever has the row leaves a note of its own.
+        -- The session that has the row leaves a note of its own.
         unsettled := unsettled + 1;
         CONTINUE;
       WHEN data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation

@@ -1,4 +1,4 @@
--- sha256 1c4b5d7a6c8a6412c1a0e5a7eebf7a3eff0416f7965275553e86782c62c2207b
+-- sha256 e99aec6f9b183bb351ad8544d68c300923dc24ff77169f9ed47f8834d28980f1
 -- Runs the statements of noted changes again, and deletes the notes that are settled; returns how many are left of those that it looked at.
 -- Under READ COMMITTED a change and an ingest beside it do not see each other: a region that comes while raws are put finds no raws, and they
 -- no region. So a change is noted in its own transaction, its statements are run again when that is seen to be committed, and once more when
@@ -40,7 +40,7 @@ BEGIN
       END LOOP;
     EXCEPTION
       WHEN lock_not_available THEN
-        -- Whoever has the row leaves a note of its own.
+        -- The session that has the row leaves a note of its own.
         unsettled := unsettled + 1;
         CONTINUE;
       WHEN data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
