@@ -1,7 +1,7 @@
 """``python -m benchmarks obscore``: the view side by side with what there is today, in one run.
 
 Archives of the sizes of ``--rows`` are made by daf_butler and grown by COPY, the same at every run. Each is
-asked all questions of `benchmarks.obscore.questions`; other parts are measured on copies of one of them:
+sent all questions of `benchmarks.obscore.questions`; other parts are measured on copies of one of them:
 ``--parts`` chooses, ``--question`` asks the named questions alone.
 """
 

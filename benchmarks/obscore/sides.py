@@ -1,4 +1,4 @@
-"""The three sides that answer the same questions: the view, daf_butler's live ObsCore table, a copy of the view.
+"""The sides that answer the questions: the view, daf_butler's live ObsCore table, a copy of the view.
 
 The live table is compared with the view, then filled for what Butler did not ingest. The copy is an ordinary
 table with an index for each question that joins, searches or orders by one column: what a view can come near.
