@@ -88,14 +88,13 @@ def _text(value: sa.ColumnElement[Any], field: ReplacementField, template: Templ
             template.text, f"the conversion !{field.conversion} cannot be written in SQL", "leave it out"
         )
     spec = field.spec
-    if spec is not None:
-        text = _formatted(value, spec, template)
-    elif isinstance(value.type, sa.Double | sa.Float):
-        text = sa.func.tapdb.python_float(value, type_=sa.Text())
-    elif isinstance(value.type, sa.Boolean):
-        text = sa.case((value, "True"), (~value, "False"))
+    if spec is None:
+        text = _plain(value)
+    elif field.conversion == "s":
+        # The text is formatted, that of a NULL too.
+        return _formatted(sa.func.coalesce(_plain(value), "None", type_=sa.Text()), spec, template)
     else:
-        text = sa.cast(value, sa.Text())
+        text = _formatted(value, spec, template)
     # Keys are never NULL; fields of records may be. Text of visits and exposures has that seen to already.
     is_text = isinstance(value.type, sa.Text) and spec is None
     if isinstance(field.reference, RecordField) and not (is_text and field.reference.element in OBSERVATIONS):
@@ -103,8 +102,19 @@ def _text(value: sa.ColumnElement[Any], field: ReplacementField, template: Templ
     return text
 
 
+def _plain(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return a value as Python's ``str`` writes it."""
+    if isinstance(value.type, sa.Double | sa.Float):
+        return sa.func.tapdb.python_float(value, type_=sa.Text())
+    if isinstance(value.type, sa.Boolean):
+        return sa.case((value, "True"), (~value, "False"))
+    return sa.cast(value, sa.Text())
+
+
 def _formatted(value: sa.ColumnElement[Any], spec: FormatSpec, template: Template) -> sa.ColumnElement[Any]:
     """Return a value formatted as Python's mini-language says, for integers, fixed-point numbers and text."""
+    if isinstance(value.type, sa.Boolean):
+        value = sa.cast(value, sa.Integer())
     is_integer = isinstance(value.type, sa.Integer)
     is_float = isinstance(value.type, sa.Double | sa.Float)
     kind = spec.type or ("d" if is_integer else "s")
@@ -120,10 +130,8 @@ def _formatted(value: sa.ColumnElement[Any], spec: FormatSpec, template: Templat
         )
     text: sa.ColumnElement[Any]
     if kind == "f":
-        text = sa.cast(
-            sa.func.round(sa.cast(value, sa.Numeric()), 6 if spec.precision is None else spec.precision),
-            sa.Text(),
-        )
+        places = 6 if spec.precision is None else spec.precision
+        text = sa.func.tapdb.python_fixed(sa.cast(value, sa.Double()), places, type_=sa.Text())
     else:
         text = sa.cast(value, sa.Text())
         if spec.precision is not None:
