@@ -20,6 +20,7 @@ NEW = (
     ("tables/tapdb.keeping", 1),
     ("tables/tapdb.kept_note", 1),
     ("functions/tapdb.python_fixed", 1),
+    ("functions/tapdb.sky_pixel", 1),
     ("functions/tapdb.footprint", 2),
     ("functions/tapdb.mend", 1),
     ("functions/tapdb.keep", 1),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,6 +35,27 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
+class SkyPixel:
+    """A dimension whose values are the pixels of a pixelization of the sky, of one size.
+
+    Butler has no records of them: their regions follow from their numbers.
+
+    Attributes
+    ----------
+    name
+        Name of the dimension: that of the pixelization and the level.
+    system
+        Name of the pixelization.
+    level
+        How often its first pixels are divided.
+    """
+
+    name: str
+    system: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class DimensionGroup:
     """The dimensions of a dataset type.
 
@@ -45,8 +66,8 @@ class DimensionGroup:
     dimensions
         These and all that they imply.
     region_element
-        Element with the region of such datasets, None if there is none or more than one (a warp lies on a
-        patch and in a visit).
+        Element with the region of such datasets, or `SkyPixel`; None if there is none or more than one (a
+        warp lies on a patch and in a visit).
     timespan_element
         Likewise for the time.
     """
@@ -65,6 +86,18 @@ class Universe:
     elements: Mapping[str, Element]
     spatial: tuple[tuple[str, ...], ...]
     temporal: tuple[tuple[str, ...], ...]
+    pixelizations: frozenset[str] = frozenset()
+
+    def pixel(self, name: str) -> SkyPixel | None:
+        """Return what the dimension of this name is if it is one of pixels of the sky."""
+        system = name.rstrip("0123456789")
+        if name in self.elements or system not in self.pixelizations or system == name:
+            return None
+        return SkyPixel(name, system, int(name[len(system) :]))
+
+    def required(self, name: str) -> tuple[str, ...]:
+        """Return the dimensions that identify a record of an element, or a pixel."""
+        return self.elements[name].required if name in self.elements else (name,)
 
     def conform(self, required: Iterable[str]) -> DimensionGroup:
         """Return the group with the given required dimensions and all that they imply."""
@@ -79,9 +112,16 @@ class Universe:
         return DimensionGroup(
             required=tuple(sorted(set(required), key=self._order)),
             dimensions=frozenset(names),
-            region_element=_choose(self.spatial, present),
+            region_element=_choose((*self.spatial, *self._pixels(names)), present | names),
             timespan_element=_choose(self.temporal, present),
         )
+
+    def _pixels(self, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """Yield the pixels of each pixelization, the smallest first: each is a family of its own."""
+        found = [one for one in map(self.pixel, names) if one is not None]
+        for system in sorted({one.system for one in found}):
+            mine = sorted((one for one in found if one.system == system), key=lambda one: -one.level)
+            yield tuple(one.name for one in mine)
 
     def _order(self, name: str) -> tuple[int, str]:
         # Pixels of the sky (htm7, healpix9) are dimensions without a place among the elements.
@@ -118,6 +158,7 @@ def parse_universe(definition: Mapping[str, Any]) -> Universe:
         elements=elements,
         spatial=tuple(tuple(family) for family in topology.get("spatial", {}).values()),
         temporal=tuple(tuple(family) for family in topology.get("temporal", {}).values()),
+        pixelizations=frozenset(definition.get("skypix", {}).keys() - {"common"}),
     )
 
 

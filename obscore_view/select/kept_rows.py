@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB
 from obscore_view.config.regex import to_postgres
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping
-from obscore_view.registry.snapshot import Registry
+from obscore_view.registry.snapshot import Registry, SkyPixel
 from tapdb.postgres.pgsphere import SPoly
 
 view_definition = sa.table(
@@ -180,28 +180,48 @@ def _type_of(kind: str) -> sa.types.TypeEngine[Any]:
 FOOTPRINT_COLUMNS = ("s_ra", "s_dec", "s_fov", "outline", "pgs_region")
 """What is kept of a region: bounding circle (degrees, ICRS), vertices as text, pg_sphere polygon."""
 
-_STCS_PREFIX_LENGTH = len("POLYGON ICRS ")
+OUTLINE_START = len("POLYGON ICRS ") + 1
+"""Where in ``s_region`` the text begins that is kept, counted from 1."""
 
 
 def footprint_key(registry: Registry, element: str) -> tuple[str, ...]:
     """Return the key columns of Butler's table of an element: ``("skymap", "tract", "id")`` for patch."""
-    found = registry.universe.elements[element]
-    return tuple(found.key if name == element and found.key else name for name in found.required)
+    found = registry.universe.elements.get(element)
+    key = None if found is None else found.key
+    required = registry.universe.required(element)
+    return tuple(key if name == element and key else name for name in required)
 
 
-def decoded_select(registry: Registry, element: str) -> sa.Select[Any]:
+def pixel_region(pixel: SkyPixel, number: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return the region of a pixel of the sky, as Butler would store it."""
+    return sa.type_coerce(_tapdb.sky_pixel(pixel.system, pixel.level, number), sa.Text())
+
+
+def decoded_select(registry: Registry, element: str, relation: str) -> sa.Select[Any]:
     """Return the SELECT that decodes all regions of an element at once, for a table to be filled from.
 
     Its columns are the element's key and `FOOTPRINT_COLUMNS`; records without a polygon have no row.
+
+    Parameters
+    ----------
+    registry, element
+        Which regions.
+    relation
+        Butler's table with them; of pixels, a table that names some.
     """
-    record = butler_table(registry, element).alias("r")
+    table = butler_table(registry, relation)
+    pixel = registry.universe.pixel(element)
+    record: sa.FromClause = table.alias("r")
+    if pixel is not None:
+        record = sa.select(table.c[element]).distinct().subquery("r")
+    region = record.c.region if pixel is None else pixel_region(pixel, record.c[element])
     decoded = (
-        sa.func.tapdb.footprint(record.c.region)
+        sa.func.tapdb.footprint(region)
         .table_valued("s_ra", "s_dec", "s_fov", "s_region", sa.column("pgs_region", SPoly("public")))
         .lateral("f")
     )
     # The kept text lacks what is the same for all: 13 bytes a region.
-    outline = sa.func.substr(decoded.c.s_region, _STCS_PREFIX_LENGTH + 1).label("outline")
+    outline = sa.func.substr(decoded.c.s_region, OUTLINE_START).label("outline")
     return sa.select(
         *_key(registry, element, record),
         decoded.c.s_ra,
@@ -218,13 +238,16 @@ def lazy_select(registry: Registry, element: str) -> sa.Select[Any]:
     The polygon is the expression that an index over Butler's table has.
     """
     record = butler_table(registry, element).alias("r")
-    functions = sa.func.tapdb
-    circle: Any = functions.bounding_circle(record.c.region, type_=sa.ARRAY(sa.Double()))
-    return sa.select(
-        *_key(registry, element, record),
+    return sa.select(*_key(registry, element, record), *lazy_footprint(record.c.region))
+
+
+def lazy_footprint(region: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+    """Return `FOOTPRINT_COLUMNS` of a region, each as a function call of its own."""
+    circle: Any = _tapdb.bounding_circle(region, type_=sa.ARRAY(sa.Double()))
+    return (
         *(circle[number].label(name) for number, name in enumerate(("s_ra", "s_dec", "s_fov"), start=1)),
-        sa.func.substr(functions.s_region(record.c.region), _STCS_PREFIX_LENGTH + 1).label("outline"),
-        sa.type_coerce(functions.pgs_region(record.c.region), SPoly("public")).label("pgs_region"),
+        sa.func.substr(_tapdb.s_region(region), OUTLINE_START).label("outline"),
+        sa.type_coerce(_tapdb.pgs_region(region), SPoly("public")).label("pgs_region"),
     )
 
 

@@ -10,7 +10,13 @@ from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, key_text
 from obscore_view.select.kept_rows import butler_table, decoded_select, footprint_key, is_published
-from obscore_view.select.kept_tables import SCHEMA, region_source, region_table, shown_regions
+from obscore_view.select.kept_tables import (
+    SCHEMA,
+    KeptRegions,
+    region_source,
+    region_table,
+    shown_regions,
+)
 from obscore_view.select.relations import BranchJoins, ranks_select, region_element, restriction
 from tapdb.postgres.pgsphere import SPoly
 
@@ -28,13 +34,14 @@ def region_prefix(element: str) -> str:
     return f"{_PREFIXES.get(element, element)}/"
 
 
-def region_source_select(registry: Registry, element: str) -> sa.Select[Any]:
-    """Return the SELECT of the regions of an element: ``key``, what is kept, and Butler's key columns."""
-    decoded = decoded_select(registry, element).subquery("f")
+def region_source_select(registry: Registry, regions: KeptRegions) -> sa.Select[Any]:
+    """Return the SELECT of regions: ``key``, what is kept, and Butler's key columns."""
+    element = regions.element
+    decoded = decoded_select(registry, element, regions.relation).subquery("f")
     names = footprint_key(registry, element)
     key = region_key(element, [decoded.c[name] for name in names]).label("key")
     kept = [decoded.c[one.name] for one in region_table(registry).c if one.name not in {"region", "key"}]
-    mine = [decoded.c[name].label(watch_column(element, name)) for name in names]
+    mine = [decoded.c[name].label(watch_column(regions.relation, name)) for name in names]
     return sa.select(key, *kept, *mine)
 
 
@@ -219,7 +226,7 @@ def _region(layout: KeptLayout, place: KeptPlace, relations: BranchJoins) -> sa.
     if element is None:
         return sa.cast(sa.null(), sa.Integer())
     kept, tags = region_table(registry).alias("r0"), relations.tags
-    dimensions = registry.universe.elements[element].required
+    dimensions = registry.universe.required(element)
     if "exposure" not in group.dimensions:
         key = region_key(element, [tags.c[name] for name in dimensions])
         return sa.select(sa.func.min(kept.c.region)).where(kept.c.key == key).scalar_subquery()
@@ -287,11 +294,14 @@ class KeptComparison:
 def comparisons(layout: KeptLayout) -> Iterator[KeptComparison]:
     """Yield the kept tables of a view with what they are to be equal to, one source at a time."""
     mapping, names = layout.mapping, layout.names
-    for element in shown_regions(mapping):
+    for regions in shown_regions(mapping):
         table = region_table(mapping.registry)
         kept = [one for one in table.c if one.name != "region"]
-        source = _named(region_source(mapping.registry, element), kept)
-        mine = table.c.key.like(f"{region_prefix(element)}%")
+        source = _named(region_source(mapping.registry, regions), kept)
+        mine = table.c.key.like(f"{region_prefix(regions.element)}%")
+        if regions.relation != regions.element:
+            # Those of other tables have the same keys, and those of datasets that are gone stay.
+            mine = table.c.key.in_(sa.select(source.c.key))
         yield KeptComparison(
             table.name,
             source.name,
@@ -343,11 +353,17 @@ def _compared_datasets(layout: KeptLayout, place: KeptPlace, observed: list[str]
         schema=SCHEMA,
     )
     here = butler_table(layout.mapping.registry, place.place.tags_table).alias("b")
+    parts: dict[str, tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]] = {
+        one: (dataset.c[one], source.c[one]) for one in plain
+    }
+    if layout.mapping.registry.universe.pixel(region_element(place.place.group) or "") is not None:
+        # Two transactions may have added the region of one pixel: either will do.
+        parts["region"] = (_key_of(layout, dataset), _key_of(layout, source))
     return KeptComparison(
         layout.names.dataset.name,
         name,
         sa.select(
-            *(dataset.c[one] for one in plain),
+            *(mine.label(one) for one, (mine, _) in parts.items()),
             observation.c.key,
             *(observation.c[one].label(observed_column(one)) for one in observed),
         )
@@ -361,11 +377,20 @@ def _compared_datasets(layout: KeptLayout, place: KeptPlace, observed: list[str]
             ),
         )
         .subquery("t"),
-        sa.select(*(source.c[one] for one in (*plain, "key", *map(observed_column, observed))))
+        sa.select(
+            *(theirs.label(one) for one, (_, theirs) in parts.items()),
+            *(source.c[one] for one in ("key", *map(observed_column, observed))),
+        )
         .where(source.c.is_wanted)
         .subquery("s"),
         ("dataset_id", "collection"),
     )
+
+
+def _key_of(layout: KeptLayout, row: sa.FromClause) -> sa.ColumnElement[Any]:
+    """Return the key of the region of a row of datasets."""
+    regions = region_table(layout.mapping.registry).alias("r0")
+    return sa.select(regions.c.key).where(regions.c.region == row.c.region).scalar_subquery()
 
 
 def _named(name: str, columns: list[Any]) -> sa.TableClause:

@@ -100,15 +100,36 @@ def region_table(registry: Registry) -> sa.TableClause:
     )
 
 
-def region_source(registry: Registry, element: str) -> str:
-    """Return the name of the view that says which regions an element has."""
-    return f"{shortened(f'{registry.schema}_{element}')}_region_source"
+@dataclass(frozen=True, slots=True, order=True)
+class KeptRegions:
+    """Regions that come from one of Butler's tables.
+
+    Attributes
+    ----------
+    relation
+        The table: that of the element, or of pixels, which have no records, a tags table that names some.
+    element
+        The element, or dimension of pixels, that has the regions.
+    """
+
+    relation: str
+    element: str
 
 
-def shown_regions(mapping: DatasetMapping) -> tuple[str, ...]:
-    """Return the elements whose regions a view shows."""
-    groups = [place.group for one in mapping.dataset_types for place in one.places]
-    return tuple(sorted(filter(None, {region_element(group) for group in groups})))
+def region_source(registry: Registry, regions: KeptRegions) -> str:
+    """Return the name of the view that says which regions come from a table."""
+    return f"{shortened(f'{registry.schema}_{regions.relation}')}_region_source"
+
+
+def shown_regions(mapping: DatasetMapping) -> tuple[KeptRegions, ...]:
+    """Return the regions that a view shows."""
+    found = set()
+    for place in (place for one in mapping.dataset_types for place in one.places):
+        element = region_element(place.group)
+        if element is not None:
+            is_pixel = mapping.registry.universe.pixel(element) is not None
+            found.add(KeptRegions(place.tags_table if is_pixel else element, element))
+    return tuple(sorted(found))
 
 
 def shortened(name: str) -> str:

@@ -17,8 +17,10 @@ from obscore_view.select.kept_rows import (
     field_name,
     footprint_key,
     is_published,
+    lazy_footprint,
     lazy_select,
     observation_select,
+    pixel_region,
     record_field,
 )
 from obscore_view.where.sql import build_condition
@@ -99,7 +101,13 @@ class BranchJoins:
         given: dict[str, sa.ColumnElement[Any]] = {}
         if "exposure" in self._group.dimensions:
             given = {"visit": self._located_visit(element)}
-        dimensions = self._registry.universe.elements[element].required
+        if (pixel := self._registry.universe.pixel(element)) is not None:
+            region = pixel_region(pixel, self.tag(element))
+            return self._join(
+                "footprint",
+                lambda: (sa.select(*lazy_footprint(region)).correlate(self.tags).lateral("g"), sa.true()),
+            )
+        dimensions = self._registry.universe.required(element)
 
         def make() -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
             relation = lazy_select(self._registry, element).subquery("g")

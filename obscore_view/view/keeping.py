@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from obscore_view.registry.snapshot import Registry
+from obscore_view.registry.snapshot import Registry, SkyPixel
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
-from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, footprint_key
+from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, OUTLINE_START, footprint_key
 from obscore_view.select.kept_sources import (
     observed_column,
     region_prefix,
     restricted_tables,
     watch_column,
 )
-from obscore_view.select.kept_tables import SCHEMA, region_source, region_table
+from obscore_view.select.kept_tables import SCHEMA, KeptRegions, region_source, region_table
 
 EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""
@@ -50,13 +50,18 @@ class Step:
     settles: bool = False
 
 
-def region_steps(registry: Registry, element: str) -> Iterator[Step]:
-    """Yield what keeps the regions of an element."""
-    table = region_table(registry)
+def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
+    """Yield what keeps the regions that come from a table."""
+    element, table = regions.element, region_table(registry)
     kept, source = (
         sql.Identifier(SCHEMA, table.name),
-        sql.Identifier(SCHEMA, region_source(registry, element)),
+        sql.Identifier(SCHEMA, region_source(registry, regions)),
     )
+    pixel = registry.universe.pixel(element)
+    if pixel is not None:
+        for event in ("INSERT", "UPDATE"):
+            yield Step(regions.relation, event, table.name, _pixels_come(kept, pixel))
+        return
     names = footprint_key(registry, element)
     values = [one.name for one in table.c if one.name != "region"]
     # Polygons have no order; the outline is their text.
@@ -93,6 +98,30 @@ def region_steps(registry: Registry, element: str) -> Iterator[Step]:
         "TRUNCATE": (clear,),
     }.items():
         yield from (Step(element, event, table.name, one) for one in statements)
+
+
+def _pixels_come(kept: sql.Composable, pixel: SkyPixel) -> sql.Composable:
+    """Return the statement that adds the regions of the pixels of new datasets.
+
+    Two transactions may add the same one: datasets of either have the one that they saw. What a dataset
+    leaves stays for the next.
+    """
+    number = sql.Identifier("c", pixel.name)
+    return sql.SQL(
+        "INSERT INTO {kept} (key, {values}) "
+        "SELECT {key}, f.s_ra, f.s_dec, f.s_fov, substr(f.s_region, {start}), f.pgs_region "
+        "FROM (SELECT DISTINCT {number} FROM changed c "
+        "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key})) c, "
+        "tapdb.footprint(tapdb.sky_pixel({system}, {level}, {number})) f"
+    ).format(
+        kept=kept,
+        values=_list(FOOTPRINT_COLUMNS),
+        start=sql.Literal(OUTLINE_START),
+        key=_key(region_prefix(pixel.name)[:-1], [number]),
+        number=number,
+        system=sql.Literal(pixel.system),
+        level=sql.Literal(pixel.level),
+    )
 
 
 class ViewSteps:
@@ -328,7 +357,7 @@ class ViewSteps:
 
     def _of_regions(self, place: KeptPlace) -> Iterator[Step]:
         element = element_of(place.place)
-        if element is None:
+        if element is None or self._registry.universe.pixel(element) is not None:
             return
         names = footprint_key(self._registry, element)
         dimensions = self._registry.universe.elements[element].required

@@ -75,7 +75,7 @@ def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObj
         return OwnObjects((*views, published), (), (), (), (), (), granted)
     layout = kept_layout(mapping)
     regions = (SCHEMA, region_table(registry).name)
-    sources = [(SCHEMA, region_source(registry, element)) for element in shown_regions(mapping)]
+    sources = [(SCHEMA, region_source(registry, one)) for one in shown_regions(mapping)]
     sources += [(SCHEMA, layout.names.source(of)) for of in own_sources(layout)]
     names = layout.names
     own = [(SCHEMA, one.name) for one in (names.collection, names.observation, names.dataset)]

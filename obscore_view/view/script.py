@@ -203,9 +203,9 @@ def _make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterabl
     regions = region_table(registry)
     if (SCHEMA, regions.name) not in existing:
         yield from _make_table(regions, f"Regions in the Butler registry {registry.schema}, decoded.")
-    for element in shown_regions(layout.mapping):
-        if (SCHEMA, region_source(registry, element)) not in existing:
-            yield from _make_view(region_source(registry, element), region_source_select(registry, element))
+    for shown in shown_regions(layout.mapping):
+        if (SCHEMA, region_source(registry, shown)) not in existing:
+            yield from _make_view(region_source(registry, shown), region_source_select(registry, shown))
     view = f"{layout.mapping.config.view_schema}.{layout.mapping.config.view_name}"
     yield from _make_table(names.collection, f"Collections that {view} looks into.")
     yield from _make_table(layout.kept_observation, f"Observations of the datasets in {view}.")
@@ -219,7 +219,7 @@ def _keep(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
     schema = layout.mapping.registry.schema
     regions = region_table(layout.mapping.registry).name
     sources = {region_source(layout.mapping.registry, one): one for one in shown_regions(layout.mapping)}
-    kept_already = {element for name, element in sources.items() if (SCHEMA, name) in existing}
+    kept_already = {one.relation for name, one in sources.items() if (SCHEMA, name) in existing}
     insert = sql.SQL(
         "INSERT INTO {} (registry_schema, relation, event, kept, place, statement, settles) VALUES ({})"
     )
@@ -251,8 +251,8 @@ def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
     regions = region_table(registry)
     table = sql.Identifier(SCHEMA, regions.name)
     values = sql.SQL(", ").join(sql.Identifier(one.name) for one in regions.c if one.name != "region")
-    for element in shown_regions(layout.mapping):
-        name = region_source(registry, element)
+    for shown in shown_regions(layout.mapping):
+        name = region_source(registry, shown)
         if (SCHEMA, name) not in existing:
             # In the order of the key: regions of one visit lie side by side, on the sky and on disk.
             yield sql.SQL("INSERT INTO {} ({values}) SELECT {values} FROM {} ORDER BY key").format(
