@@ -9,11 +9,12 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
-from obscore_view.mapping import DatasetMapping, build_mapping
+from obscore_view.mapping import DatasetMapping, match_mapping
+from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
 from obscore_view.select.kept_sources import comparisons
 from obscore_view.select.kept_tables import SCHEMA
-from obscore_view.view.changes import plan_view
+from obscore_view.view.asked import doubts, is_empty
 from obscore_view.view.make import lost_estimators, stored_config
 from obscore_view.view.objects import kept_layout
 from obscore_view.view.store import StoredView
@@ -66,8 +67,14 @@ def _manager(manager: Mapping[str, str] | None) -> str:
 def _dataset_types(then: Mapping[str, Any], mapping: DatasetMapping) -> Iterator[Finding]:
     registry = mapping.registry
     before = {name: _dataset_type(one) for name, one in then["dataset_types"].items()}
-    old = build_mapping(mapping.config, replace(registry, dataset_types=before))
+    old = match_mapping(mapping.config, replace(registry, dataset_types=before))
     shown = {one.name: {place.tags_table for place in one.places} for one in old.dataset_types}
+    unknown = [one.name for one in mapping.dataset_types if not one.registered and one.name not in before]
+    if unknown:
+        many = len(unknown) > 1
+        subject = f"{len(unknown)} dataset types" if many else f"dataset type {unknown[0]}"
+        detail = f"{'are' if many else 'is'} configured and not registered: no rows yet"
+        yield _notice(subject, f"{detail} of {', '.join(unknown)}" if many else detail)
     for now in mapping.dataset_types:
         name, was, is_now = (
             f"dataset type {now.name}",
@@ -79,8 +86,6 @@ def _dataset_types(then: Mapping[str, Any], mapping: DatasetMapping) -> Iterator
                 yield _drift(name, change, REFRESH)
             continue
         missing = sorted({place.tags_table for place in now.places} - shown[now.name])
-        if is_now is None:
-            yield _notice(name, "is configured and not registered: it has no rows yet")
         if missing and is_now is not None:
             group = ", ".join(is_now.required) or "none"
             detail = f"was registered since, in a dimension group that the view does not read ({group})"
@@ -394,12 +399,16 @@ def check_view(
     found = [*_software(view), *_configuration(view, config), *check_objects(connection, view)]
     try:
         stored = stored_config(view)
-        mapping = plan_view(connection, stored, registry_schema=view.registry_schema)
+        registry = read_registry(connection, view.registry_schema)
+        mapping = match_mapping(stored, registry)
     except (MissingRegistryError, UnsupportedRegistryError, ConfigError, MappingError) as error:
         found.append(_drift(f"registry in schema {view.registry_schema}", str(error)))
     else:
         found += compare_registry(view.fingerprint, mapping)
+        found += doubts(connection, mapping)
         found += check_rows(connection, view, mapping, deep=deep)
+        if _is_there(connection, view.schema, view.name) and is_empty(connection, mapping):
+            found.append(_notice(f"view {view.schema}.{view.name}", "has no rows"))
         found += check_performance(connection, view, stored)
     order = ("error", "warning", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))

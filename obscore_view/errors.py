@@ -1,7 +1,7 @@
 """Errors of the ObsCore view: a configuration, a registry or a mapping that cannot be used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
 
@@ -91,6 +91,11 @@ class WhereError(ConfigError):
         self.position = position
         where = f'expression "{expression}", character {position + 1}'
         super().__init__([ConfigProblem(f"{where}: {problem}", remedy)])
+
+    def locate(self, path: str) -> None:
+        """Say in which part of the configuration the expression comes up."""
+        self.problems = tuple(replace(one, path=path) for one in self.problems)
+        self.args = ("\n".join(map(str, self.problems)),)
 
 
 class IdentifierError(TapdbError, ValueError):

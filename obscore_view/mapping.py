@@ -106,15 +106,22 @@ def build_mapping(config: ObsCoreConfig, registry: Registry) -> DatasetMapping:
     themselves once it is registered in a dimension group that the registry has already.
     """
     mapping = match_mapping(config, registry)
-    for one in mapping.dataset_types:
-        if not one.registered:
+    for places, rest in (
+        (True, ""),
+        (False, ", and none of the registry's dimension groups fits: refresh the view then"),
+    ):
+        names = [
+            one.name for one in mapping.dataset_types if not one.registered and bool(one.places) == places
+        ]
+        if names:
+            one = len(names) == 1
             _LOG.warning(
-                "dataset type %s is configured and not registered in %s: it has no rows until it is%s",
-                one.name,
+                "dataset type%s %s %s configured and not registered in %s: no rows until then%s",
+                "" if one else "s",
+                ", ".join(names),
+                "is" if one else "are",
                 registry.schema,
-                ""
-                if one.places
-                else ", and none of the registry's dimension groups fits it: refresh the view then",
+                rest,
             )
     return mapping
 

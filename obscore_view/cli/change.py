@@ -1,5 +1,6 @@
 """``tapdb obscore plan | create | refresh | drop``: the SQL of a view, and running it in one transaction."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping
+from obscore_view.view.asked import row_counts, rows_said
 from obscore_view.view.changes import plan_creation, plan_refresh, plan_removal
 from obscore_view.view.make import (
     create_view,
@@ -104,7 +106,9 @@ def create(
             config_yaml=given.text,
             progress=progress,
         )
+        said = rows_said(mapping, row_counts(connection, mapping))
     click.echo(f"Created {given.view}. {_summary(mapping)}", err=True)
+    _say(said)
 
 
 @click.command()
@@ -165,7 +169,9 @@ def refresh(
             rebuild_footprints=rebuild_footprints,
             progress=progress,
         )
+        said = rows_said(mapping, row_counts(connection, mapping))
     click.echo(f"Refreshed {stored.schema}.{stored.name}. {_summary(mapping)}", err=True)
+    _say(said)
 
 
 @click.command()
@@ -259,6 +265,11 @@ def _summary(mapping: DatasetMapping) -> str:
     missing = [one.name for one in mapping.dataset_types if not one.registered]
     text = f"{len(mapping.dataset_types)} dataset types of the registry in schema {mapping.registry.schema}"
     return f"{text}; not registered there yet: {', '.join(missing)}" if missing else text
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _save(stored: tuple[StoredView, ...], folder: Path) -> None:

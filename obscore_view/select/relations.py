@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from obscore_view.errors import MappingError
+from obscore_view.errors import MappingError, WhereError
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
 from obscore_view.registry.snapshot import DimensionGroup
 from obscore_view.select.kept_rows import (
@@ -417,5 +417,12 @@ def restriction(
             raise LookupError(name)
         return value
 
-    found = [build_condition(one.where, resolve=resolve, bind=one.bind) for one in dataset_type.constraints]
+    try:
+        found = [
+            build_condition(one.where, resolve=resolve, bind=one.bind) for one in dataset_type.constraints
+        ]
+    except WhereError as error:
+        # One expression may be for all dataset types.
+        error.locate(f"dataset_types.{dataset_type.name}")
+        raise
     return [sa.or_(*found)] if found else []

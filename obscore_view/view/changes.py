@@ -3,6 +3,7 @@
 What is run and what ``--dry-run`` prints are the same `Script`.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,9 +12,11 @@ import yaml
 from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
+from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_tables import SCHEMA
+from obscore_view.view.asked import as_problem, doubts
 from obscore_view.view.objects import OwnObjects, RelationName, objects_of_view
 from obscore_view.view.script import (
     OWNER,
@@ -26,6 +29,7 @@ from obscore_view.view.script import (
 from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script, registry_of
 from tapdb.postgres.roles import grant_statements, read_grants
 
+_LOG = logging.getLogger(__name__)
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
 _READER_NAME = "tapdb_reader"
 _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
@@ -61,6 +65,7 @@ def plan_creation(
     config_yaml: str | None = None,
     kept: frozenset[RelationName] = frozenset(),
     schema_stays: bool = False,
+    may_be_empty: bool = False,
 ) -> PlannedView:
     """Return what makes the view that a configuration describes; nothing is changed.
 
@@ -76,13 +81,19 @@ def plan_creation(
         Tables of decoded regions that are there, and their sources, besides those of other views.
     schema_stays
         Whether the schema of the view is there for certain.
+    may_be_empty
+        Whether names of collections that the registry does not have are warned of only, as for a view that
+        is made again as it was.
 
     Raises
     ------
+    ConfigError
+        Raised if a collection that is named is not there, or of a type that the configuration cannot mean.
     MissingRegistryError, UnsupportedRegistryError, MappingError
         Raised if the database or the configuration will not do.
     """
     mapping = plan_view(connection, config, registry_schema=registry_schema)
+    _check_names(connection, mapping, may_fail=not may_be_empty)
     me = (config.view_schema, config.view_name)
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
     shared = kept | {name for one in others for name in shared_objects(one.objects)}
@@ -182,6 +193,7 @@ def plan_refresh(
         config_yaml=config_yaml,
         schema_stays=same_schema,
         kept=frozenset(shared_objects(view.objects) if keep_footprints else ()),
+        may_be_empty=config_yaml == view.config_yaml,
     )
     removal = plan_removal(
         connection,
@@ -206,6 +218,14 @@ def _staying(view: StoredView, mapping: DatasetMapping) -> frozenset[RelationNam
     """Return Butler's tables and the names of the triggers on them that a view will have again."""
     same = view.registry_schema == mapping.registry.schema
     return frozenset(objects_of_view(mapping, ()).triggers if same else ())
+
+
+def _check_names(connection: sa.Connection, mapping: DatasetMapping, *, may_fail: bool) -> None:
+    found = doubts(connection, mapping)
+    if may_fail and (wrong := [as_problem(one) for one in found if one.severity == "error"]):
+        raise ConfigError(wrong)
+    for one in found:
+        _LOG.warning("%s", as_problem(one))
 
 
 def shared_objects(objects: OwnObjects) -> set[RelationName]:
