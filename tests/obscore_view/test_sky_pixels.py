@@ -71,7 +71,10 @@ def _butlers_own(pixel: Pixel) -> ConvexPolygon:
 
 
 def _off_rad(one: ConvexPolygon, other: ConvexPolygon) -> float:
-    """Return how far a vertex of one polygon lies outside another."""
+    """Return how far a vertex of one polygon lies outside another.
+
+    Not vertex by vertex: of points on a straight side either has some, as rounding will have it.
+    """
     worst = 0.0
     corners = other.getVertices()
     for vertex in one.getVertices():
@@ -88,10 +91,6 @@ def _check(connection: sa.Connection, pixels: list[Pixel]) -> None:
         region, own = Region.decode(base64.b64decode(text)), _butlers_own(pixel)
         assert isinstance(region, ConvexPolygon)
         assert max(_off_rad(region, own), _off_rad(own, region)) <= _TOLERANCE_RAD, pixel
-        # Of points on a straight side Butler's region has some, as rounding will have it.
-        for vertex in region.getVertices():
-            near = min((vertex - other).getNorm() for other in own.getVertices())
-            assert near <= _TOLERANCE_RAD, pixel
 
 
 @settings(max_examples=40)
