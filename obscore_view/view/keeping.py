@@ -53,12 +53,9 @@ class Step:
 def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     """Yield what keeps the regions that come from a table."""
     element, table = regions.element, region_table(registry)
-    kept, source = (
-        sql.Identifier(SCHEMA, table.name),
-        sql.Identifier(SCHEMA, region_source(registry, regions)),
-    )
-    pixel = registry.universe.pixel(element)
-    if pixel is not None:
+    kept = sql.Identifier(SCHEMA, table.name)
+    source = sql.Identifier(SCHEMA, region_source(registry, regions))
+    if (pixel := registry.universe.pixel(element)) is not None:
         for event in ("INSERT", "UPDATE"):
             yield Step(regions.relation, event, table.name, _pixels_come(kept, pixel))
         return
