@@ -13,9 +13,9 @@ from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
 from obscore_view.select.kept_sources import comparisons
-from obscore_view.select.kept_tables import SCHEMA
+from obscore_view.select.kept_tables import SCHEMA, kept_note
 from obscore_view.view.asked import doubts, is_empty
-from obscore_view.view.make import lost_estimators, stored_config
+from obscore_view.view.make import is_migrated, lost_estimators, stored_config
 from obscore_view.view.objects import kept_layout
 from obscore_view.view.store import StoredView
 from tapdb import __version__
@@ -178,11 +178,7 @@ def check_rows(
 
 def _noted(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     """Find what triggers could not do."""
-    note = sa.table(
-        "kept_note",
-        *map(sa.column, ("registry_schema", "relation", "event", "kept", "problem", "noted_at")),
-        schema=SCHEMA,
-    )
+    note = kept_note
     mine = [name.removesuffix("_dataset") for _, name in view.objects.tables]
     query = (
         sa.select(note)
@@ -397,6 +393,10 @@ def check_view(
         Drift first, then what makes the view slow, then what is good to know. None if all is well.
     """
     found = [*_software(view), *_configuration(view, config), *check_objects(connection, view)]
+    if not is_migrated(connection):
+        detail = "was made at an older revision of this database: rows are not compared"
+        found.append(_drift(f"view {view.schema}.{view.name}", detail, "tapdb migrate upgrade"))
+        return tuple(found)
     try:
         stored = stored_config(view)
         registry = read_registry(connection, view.registry_schema)

@@ -17,7 +17,7 @@ from obscore_view.config.parse import keep_options, parse_config, read_config, w
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
-from obscore_view.view.make import create_view, drop_view, stored_config
+from obscore_view.view.make import create_view, drop_view, is_migrated, stored_config
 from obscore_view.view.needed_rights import (
     rights_to_change_unread,
     rights_to_drop,
@@ -158,7 +158,8 @@ class ObsCoreViews:
 
         Options: ``obscore_config``, a file, in place of the recorded configuration of the view of that name;
         ``registry_schema``; ``geometry``, in place of what the configuration says. Without a configuration
-        the first view is made from that of Butler's own live table, if the registry has one.
+        the first view is made from that of Butler's own live table, if the registry has one. At a revision
+        that lacks what views stand on, none is made.
 
         Raises
         ------
@@ -170,6 +171,13 @@ class ObsCoreViews:
         before = {(one.schema, one.name): one for one in self._dropped}
         for wanted in _wanted(connection, self._dropped, options):
             name = (wanted.config.view_schema, wanted.config.view_name)
+            if not is_migrated(connection):
+                _LOG.warning(
+                    "%s.%s is not made: this tapdb needs a later revision for it. Upgrade to head, or let "
+                    "the tapdb of this revision make it: tapdb obscore create -c CONFIG",
+                    *name,
+                )
+                continue
             if name in before and (was := stored_config(before[name]).tapdb.geometry) != wanted.geometry:
                 _LOG.warning("%s.%s: geometry: %s -> %s", *name, was, wanted.geometry)
             create_view(

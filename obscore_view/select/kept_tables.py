@@ -16,6 +16,13 @@ from obscore_view.select.relations import region_element
 from tapdb.postgres.pgsphere import SPoly
 
 SCHEMA = "tapdb"
+kept_note = sa.table(
+    "kept_note",
+    *map(sa.column, ("registry_schema", "relation", "event", "kept", "problem", "noted_at")),
+    schema=SCHEMA,
+)
+"""Changes of Butler's that the kept tables have yet to follow, or could not."""
+
 _MAX_IDENTIFIER = 63
 _LONGEST_SUFFIX = len("_observation_source")
 

@@ -12,12 +12,14 @@ import yaml
 from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
+from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_tables import SCHEMA
+from obscore_view.select.kept_tables import SCHEMA, kept_note
 from obscore_view.view.asked import as_problem, doubts
-from obscore_view.view.objects import OwnObjects, RelationName, objects_of_view
+from obscore_view.view.keeping import ViewSteps
+from obscore_view.view.objects import OwnObjects, RelationName, kept_layout, objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
@@ -66,6 +68,7 @@ def plan_creation(
     kept: frozenset[RelationName] = frozenset(),
     schema_stays: bool = False,
     may_be_empty: bool = False,
+    decode_again: bool = False,
 ) -> PlannedView:
     """Return what makes the view that a configuration describes; nothing is changed.
 
@@ -84,6 +87,8 @@ def plan_creation(
     may_be_empty
         Whether names of collections that the registry does not have are warned of only, as for a view that
         is made again as it was.
+    decode_again
+        Whether regions that other views have too are decoded again.
 
     Raises
     ------
@@ -97,13 +102,14 @@ def plan_creation(
     me = (config.view_schema, config.view_name)
     others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
     shared = kept | {name for one in others for name in shared_objects(one.objects)}
+    shared = frozenset(name for name in shared if _is_there(connection, name))
     statements = [] if schema_stays else _make_schema(connection, config.view_schema)
     statements += _let_owner_use_pg_sphere(connection)
     objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
         *_as_text(statements),
         *record_script(mapping, config_yaml or _as_yaml(config), objects).statements,
-        *create_script(mapping, existing=shared).statements,
+        *create_script(mapping, existing=shared, decode_again=decode_again).statements,
     ]
     if config.tapdb.geometry == "table":
         parts += _as_text([_selectivity("eqsel")])
@@ -186,6 +192,7 @@ def plan_refresh(
         Raised if the database or the configuration will not do.
     """
     same_schema = view.schema == config.view_schema
+    keep_footprints = keep_footprints and not _failed_on_regions(connection, view)
     change = plan_creation(
         connection,
         config,
@@ -194,6 +201,7 @@ def plan_refresh(
         schema_stays=same_schema,
         kept=frozenset(shared_objects(view.objects) if keep_footprints else ()),
         may_be_empty=config_yaml == view.config_yaml,
+        decode_again=not keep_footprints,
     )
     removal = plan_removal(
         connection,
@@ -208,6 +216,7 @@ def plan_refresh(
             (
                 *removal.statements,
                 *change.script.statements,
+                *(() if keep_footprints else _others_located(connection, view)),
                 *_grants_as_before(connection, view, change.mapping),
             )
         ),
@@ -226,6 +235,38 @@ def _check_names(connection: sa.Connection, mapping: DatasetMapping, *, may_fail
         raise ConfigError(wrong)
     for one in found:
         _LOG.warning("%s", as_problem(one))
+
+
+def _failed_on_regions(connection: sa.Connection, view: StoredView) -> bool:
+    """Return whether a change of regions is noted that could not be followed."""
+    names = [name for _, name in view.objects.footprints]
+    query = sa.exists().where(
+        kept_note.c.registry_schema == view.registry_schema,
+        kept_note.c.kept.in_(names),
+        kept_note.c.problem.is_not(None),
+    )
+    return bool(names) and bool(connection.scalar(sa.select(query)))
+
+
+def _others_located(connection: sa.Connection, view: StoredView) -> list[str]:
+    """Return statements by which other views follow the regions that they share with a view."""
+    others = [
+        one
+        for one in read_stored_views(connection)
+        if one != view and {*one.objects.footprints} & {*view.objects.footprints}
+    ]
+    statements: list[sql.Composable] = []
+    for one in others:
+        config = parse_config(one.config_yaml, source=f"configuration of {one.schema}.{one.name}")
+        mapping = plan_view(connection, config, registry_schema=one.registry_schema)
+        statements += ViewSteps(kept_layout(mapping)).locate()
+    return _as_text(statements)
+
+
+def _is_there(connection: sa.Connection, name: RelationName) -> bool:
+    return (
+        connection.scalar(sa.select(sa.func.to_regclass(sql.Identifier(*name).as_string(None)))) is not None
+    )
 
 
 def shared_objects(objects: OwnObjects) -> set[RelationName]:

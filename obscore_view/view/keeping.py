@@ -173,6 +173,16 @@ class ViewSteps:
         for place in self._layout.places:
             yield from self.load(place, sql.SQL("true"), sql.SQL(""))
 
+    def locate(self) -> Iterator[sql.Composable]:
+        """Yield the statements that find the regions of all datasets again."""
+        for place in self._layout.places:
+            if element_of(place.place) is not None:
+                yield sql.SQL(
+                    "UPDATE {dataset} d SET region = s.region FROM {source} s "
+                    "WHERE s.dataset_id = d.dataset_id "
+                    "AND s.collection = d.collection AND s.region IS DISTINCT FROM d.region"
+                ).format(dataset=self._dataset, source=self._source(place.place.tags_table))
+
     def load(
         self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable
     ) -> tuple[sql.Composable, ...]:

@@ -120,8 +120,13 @@ def require_migrated(connection: sa.Connection) -> None:
     NotMigratedError
         Raised if not.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
+    if not is_migrated(connection):
         raise NotMigratedError
+
+
+def is_migrated(connection: sa.Connection) -> bool:
+    """Return whether the database has the tables that views stand on: those of revision 0003."""
+    return connection.scalar(sa.select(sa.func.to_regclass("tapdb.keeping"))) is not None
 
 
 def _lock(connection: sa.Connection, gone: StoredView | None, come: DatasetMapping | None) -> None:
@@ -186,6 +191,8 @@ def refresh_view(
 
     Raises
     ------
+    NotMigratedError
+        Raised if the database lacks the tables and functions that views stand on.
     MissingRightsError
         Raised if the user lacks rights; its message is what a superuser or an owner has to run.
     MissingRegistryError, UnsupportedRegistryError, MappingError, MissingExtensionError
@@ -193,6 +200,7 @@ def refresh_view(
     """
     if config is None:
         config, config_yaml = stored_config(view), view.config_yaml
+    require_migrated(connection)
     reuse = not rebuild_footprints and reusable_footprints(view, config)
     task = f"make the view {view.schema}.{view.name} again"
     require_rights_to_begin(connection, task, config, registry_of(view, config))

@@ -12,9 +12,10 @@ from sqlalchemy.dialects import postgresql
 from obscore_view.columns import ObsCoreColumn
 from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
+from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_layout import KeptLayout
-from obscore_view.select.kept_sources import region_source_select
-from obscore_view.select.kept_tables import SCHEMA, region_source, region_table, shown_regions
+from obscore_view.select.kept_sources import region_prefix, region_source_select
+from obscore_view.select.kept_tables import SCHEMA, KeptRegions, region_source, region_table, shown_regions
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, view_columns
 from obscore_view.view.keeping import ViewSteps
@@ -63,7 +64,12 @@ def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
 
 
-def create_script(mapping: DatasetMapping, *, existing: frozenset[RelationName] = frozenset()) -> Script:
+def create_script(
+    mapping: DatasetMapping,
+    *,
+    existing: frozenset[RelationName] = frozenset(),
+    decode_again: bool = False,
+) -> Script:
     """Return the statements that make the view, the tables and triggers behind it, its comments and grants.
 
     Parameters
@@ -72,6 +78,8 @@ def create_script(mapping: DatasetMapping, *, existing: frozenset[RelationName] 
         What to make.
     existing
         Kept tables and sources that are there already, made for another view over the same registry.
+    decode_again
+        Whether the regions in these are decoded again.
 
     Raises
     ------
@@ -83,9 +91,11 @@ def create_script(mapping: DatasetMapping, *, existing: frozenset[RelationName] 
     parts: list[sql.Composable] = list(_grants_on_registry(mapping))
     if config.tapdb.geometry == "table":
         layout = kept_layout(mapping)
+        if (SCHEMA, region_table(mapping.registry).name) not in existing:
+            existing = frozenset()
         parts += _make_kept(layout, existing)
-        parts += _keep(layout, existing)
-        parts += _fill(layout, existing)
+        parts += _keep(layout, existing, decode_again=decode_again)
+        parts += _fill(layout, existing, decode_again=decode_again)
     elif config.collection_rule.kind == "find-first":
         parts += _make_view(ranks_name(mapping), ranks_select(mapping))
     parts.append(sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping))))
@@ -113,8 +123,10 @@ def drop_script(
     spared
         Schema and name of views and tables, Butler's table and name of triggers that stay, for other views.
     """
+    # Views of revision 0002 and before have no table of datasets, and none of statements that keep it.
     gone = {name.removesuffix("_dataset") for _, name in objects.tables if name.endswith("_dataset")}
-    gone |= {name for schema, name in objects.footprints if (schema, name) not in spared}
+    if gone:
+        gone |= {name for schema, name in objects.footprints if (schema, name) not in spared}
     bases = sql.SQL(", ").join(map(sql.Literal, sorted(gone)))
     parts: list[sql.Composable] = [
         sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(*name))
@@ -169,7 +181,7 @@ def _grants_on_registry(mapping: DatasetMapping) -> Iterable[sql.Composable]:
 
 def _make_view(name: str, select: sa.Select[Any]) -> Iterable[sql.Composable]:
     view = sql.Identifier(SCHEMA, name)
-    yield sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(select))
+    yield sql.SQL("CREATE OR REPLACE VIEW {} AS\n{}").format(view, render(select))
     yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER)
 
 
@@ -214,12 +226,25 @@ def _make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterabl
         yield from _make_view(names.source(of), select)
 
 
-def _keep(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
+def _keep(
+    layout: KeptLayout, existing: frozenset[RelationName], *, decode_again: bool
+) -> Iterable[sql.Composable]:
     """Return what keeps the tables from now on: the statements, and Butler's triggers that run them."""
     schema = layout.mapping.registry.schema
     regions = region_table(layout.mapping.registry).name
     sources = {region_source(layout.mapping.registry, one): one for one in shown_regions(layout.mapping)}
     kept_already = {one.relation for name, one in sources.items() if (SCHEMA, name) in existing}
+    if decode_again and kept_already:
+        for table in ("keeping", "kept_note"):
+            yield sql.SQL(
+                "DELETE FROM {} WHERE registry_schema = {} AND kept = {} AND relation IN ({})"
+            ).format(
+                sql.Identifier(SCHEMA, table),
+                sql.Literal(schema),
+                sql.Literal(regions),
+                sql.SQL(", ").join(map(sql.Literal, sorted(kept_already))),
+            )
+        kept_already = set()
     insert = sql.SQL(
         "INSERT INTO {} (registry_schema, relation, event, kept, place, statement, settles) VALUES ({})"
     )
@@ -245,7 +270,9 @@ def _keep(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
         )
 
 
-def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
+def _fill(
+    layout: KeptLayout, existing: frozenset[RelationName], *, decode_again: bool
+) -> Iterable[sql.Composable]:
     """Return what fills the kept tables, and indexes them."""
     registry, names = layout.mapping.registry, layout.names
     regions = region_table(registry)
@@ -258,6 +285,8 @@ def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
             yield sql.SQL("INSERT INTO {} ({values}) SELECT {values} FROM {} ORDER BY key").format(
                 table, sql.Identifier(SCHEMA, name), values=values
             )
+        elif decode_again:
+            yield _regions_again(registry, shown)
     if (SCHEMA, regions.name) not in existing:
         yield sql.SQL("CREATE INDEX ON {} USING gist (pgs_region) WITH (fillfactor = 100)").format(table)
         yield sql.SQL("ALTER TABLE {} ALTER COLUMN pgs_region SET (n_distinct = -1)").format(table)
@@ -292,6 +321,28 @@ def _fill(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql
         yield sql.SQL("CREATE INDEX ON {} USING hash (({}))").format(dataset, render(expression))
     for one in (collection, observation, dataset):
         yield sql.SQL("ANALYZE {}").format(one)
+
+
+def _regions_again(registry: Registry, regions: KeptRegions) -> sql.Composable:
+    """Return what decodes the regions of a table again; those that stay keep their numbers."""
+    # Pixels of one level come from several tables, and none is lost.
+    lost = f"{region_prefix(regions.element)}%" if regions.relation == regions.element else ""
+    table = region_table(registry)
+    values = [sql.Identifier(one.name) for one in table.c if one.name != "region"]
+    return sql.SQL(
+        "WITH wanted AS MATERIALIZED (SELECT {values} FROM {source}), "
+        "lost AS (DELETE FROM {kept} r WHERE r.key LIKE {prefix} "
+        "AND NOT EXISTS (SELECT FROM wanted w WHERE w.key = r.key)), "
+        "come AS (INSERT INTO {kept} ({values}) SELECT {values} FROM wanted w "
+        "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = w.key)) "
+        "UPDATE {kept} r SET {set} FROM wanted w WHERE w.key = r.key"
+    ).format(
+        kept=sql.Identifier(SCHEMA, table.name),
+        source=sql.Identifier(SCHEMA, region_source(registry, regions)),
+        values=sql.SQL(", ").join(values),
+        prefix=sql.Literal(lost),
+        set=sql.SQL(", ").join(sql.SQL("{0} = w.{0}").format(one) for one in values),
+    )
 
 
 def did_formats(mapping: DatasetMapping) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ from alembic.util import CommandError
 
 from examples.database import add_repository
 from examples.lsstcam import OBSCORE_CONFIG
+from obscore_view import drop_view
+from obscore_view.check import check_view
+from obscore_view.errors import NotMigratedError
+from obscore_view.view.make import find_stored_view, refresh_view
 from tapdb.migrate.drift import SCHEMAS
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import Catalog, describe, diff
@@ -56,15 +60,21 @@ WITH_DEFAULT = "ALTER TABLE ppdb_history.stored_query ADD COLUMN more int NOT NU
 WITHOUT_DEFAULT = "ALTER TABLE ppdb_history.stored_query ADD COLUMN more int NOT NULL"
 
 
-def config_of(connection: sa.Connection, folder: Path) -> Config:
-    config = alembic_config(connection, **OPTIONS)
+def config_of(connection: sa.Connection, folder: Path, **options: str) -> Config:
+    config = alembic_config(connection, **OPTIONS | options)
     config.set_main_option("script_location", str(folder))
     return config
 
 
-def upgrade(url: sa.URL, revision: str, folder: Path = MIGRATIONS) -> None:
+def upgrade(url: sa.URL, revision: str, folder: Path = MIGRATIONS, **options: str) -> None:
     with checked_connection(url) as connection:
-        command.upgrade(config_of(connection, folder), revision)
+        command.upgrade(config_of(connection, folder, **options), revision)
+
+
+def execute_file(url: sa.URL, path: Path) -> None:
+    with checked_connection(url) as connection:
+        execute_text(connection, path.read_text())
+        connection.commit()
 
 
 def catalog_of(url: sa.URL) -> Catalog:
@@ -132,13 +142,16 @@ def registry(
 def old_databases(registry: str, clone_for_session: Callable[[str], sa.URL]) -> dict[str, str]:
     """Return names of databases that revisions made and that were used since, by revision."""
     made = {}
-    for path in sorted(DATA.glob("*.sql")):
+    for revision in ("0001", "0002"):
         url = clone_for_session(registry)
-        upgrade(url, path.stem)
-        with checked_connection(url) as connection:
-            execute_text(connection, path.read_text())
-            connection.commit()
-        made[path.stem] = str(url.database)
+        # The view is that of the tapdb of that revision; what describes it follows.
+        upgrade(url, "0001", obscore="off")
+        execute_file(url, DATA / "view_before_0003.sql")
+        upgrade(url, "0001", obscore="off", ppdb="off")
+        execute_file(url, DATA / "0001.sql")
+        if revision != "0001":
+            upgrade(url, revision, obscore="off")
+        made[revision] = str(url.database)
     return made
 
 
@@ -188,6 +201,8 @@ def test_a_database_of_an_old_revision_becomes_what_a_new_one_is_and_keeps_its_r
         if later:
             assert [row[-1] for row in after["ppdb_history.stored_query"]] == [0]
         kept = before.keys() - WRITTEN_ANEW - {view for view in before if view.endswith("11")}
+        # What views of revision 0002 and before stood on.
+        kept -= {name for name in before if re.match(r"tapdb\.(butler|ivoa_obscore)_", name)}
         # A column that a revision adds stands last.
         old_part = {
             table: [row[: len(before[table][0])] if before[table] else row for row in after[table]]
@@ -195,6 +210,42 @@ def test_a_database_of_an_old_revision_becomes_what_a_new_one_is_and_keeps_its_r
         }
         assert old_part == {table: before[table] for table in kept}
         assert {"ivoa.obscore", 'ppdb."DiaForcedSource"', "ppdb_history.snapshot"} <= kept
+
+
+def test_a_view_goes_with_the_revision_that_it_stands_on_and_comes_back_with_it(
+    registry: str, clone_database: Callable[[str], sa.URL], caplog: pytest.LogCaptureFixture
+) -> None:
+    url = clone_database(registry)
+    upgrade(url, "head")
+    before = (catalog_of(url), rows_of(url)["ivoa.obscore"])
+    assert len(before[1]) > 50
+    with checked_connection(url) as connection:
+        command.downgrade(config_of(connection, MIGRATIONS), "0002")
+    assert "ivoa.obscore is not made: this tapdb needs a later revision for it" in caplog.text
+    found = rows_of(url)
+    assert "ivoa.obscore" not in found
+    assert found["tapdb.view_definition"] == []
+    assert not [
+        one for one in map(str, catalog_of(url).facts) if "butler." in one and "trigger tapdb_" in one
+    ]
+    upgrade(url, "head")
+    assert diff(catalog_of(url), before[0]) == ()
+    assert rows_of(url)["ivoa.obscore"] == before[1]
+
+
+def test_a_view_of_an_older_revision_is_told_to_be_migrated_by_each_command(
+    old_databases: dict[str, str], clone_database: Callable[[str], sa.URL]
+) -> None:
+    url = clone_database(old_databases["0002"])
+    with checked_connection(url) as connection:
+        view = find_stored_view(connection, "ivoa.obscore")
+        found = check_view(connection, view, deep=True)
+        assert ("view ivoa.obscore", "tapdb migrate upgrade") in {(one.subject, one.remedy) for one in found}
+        with pytest.raises(NotMigratedError, match="tapdb migrate upgrade"):
+            refresh_view(connection, view)
+        drop_view(connection, view)
+        connection.commit()
+    assert "ivoa.obscore" not in rows_of(url)
 
 
 def test_a_revision_that_forgets_the_rows_fails_and_changes_nothing(

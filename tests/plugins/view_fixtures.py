@@ -1,7 +1,7 @@
 """Fixtures with ObsCore views over the real Butler repositories of `butler_fixtures`.
 
-One database has four views: over schema ``plain`` in each of the three geometry modes, and over ``live``,
-which has daf_butler's own live table too.
+One database has three views: over schema ``plain`` in both geometry modes, and over ``live``, which has
+daf_butler's own live table too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def view_template(
     clone_for_session: Callable[[str], sa.URL],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Pair:
-    """Return a pair with the four views in the template database; connect to it never."""
+    """Return a pair with the three views in the template database; connect to it never."""
     assert butler_template.url.database is not None
     url = clone_for_session(butler_template.url.database)
     with open_engine(url) as engine, engine.begin() as connection:
@@ -83,7 +83,7 @@ def view_pair_readonly(
     clone_for_session: Callable[[str], sa.URL],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Pair:
-    """Return repositories under the four views that all tests share and none may change."""
+    """Return repositories under the three views that all tests share and none may change."""
     return _clone(view_template, clone_for_session, tmp_path_factory)
 
 
@@ -91,7 +91,7 @@ def view_pair_readonly(
 def view_pair(
     view_template: Pair, clone_database: Callable[[str], sa.URL], tmp_path_factory: pytest.TempPathFactory
 ) -> Pair:
-    """Return repositories under the four views of a test's own, to change at will."""
+    """Return repositories under the three views of a test's own, to change at will."""
     return _clone(view_template, clone_database, tmp_path_factory)
 
 

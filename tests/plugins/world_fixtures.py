@@ -1,4 +1,4 @@
-"""A pair of repositories of a test's own under four views, to change at will."""
+"""A pair of repositories of a test's own under three views, to change at will."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class World:
 
 @pytest.fixture
 def world(view_pair: Pair) -> Iterator[World]:
-    """Return repositories under four views, to change at will."""
+    """Return repositories under three views, to change at will."""
     with open_engine(view_pair.url) as engine, engine.connect() as session:
         yield World(view_pair, engine, session)
 

@@ -1,0 +1,134 @@
+"""What a trigger of ours cannot do is noted: Butler's write goes through, and the next one mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from examples.lsstcam import Pointing, ingest_visit
+from obscore_view.check import check_view
+from obscore_view.view.make import find_stored_view, refresh_view
+from tapdb.sources import execute_text
+from tests.obscore_view.comparison import kept_differences
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
+from tests.plugins.world_fixtures import World, of_pointing
+
+VIEW = VIEWS_OVER_PLAIN["table"]
+PATCH = "UPDATE plain.patch SET region = (SELECT region FROM plain.patch WHERE id = {} LIMIT 1) WHERE id = 1"
+MOVE, BACK = PATCH.format(2), PATCH.format(3)
+FAULTS = {
+    "a column is gone": (
+        "ALTER TABLE tapdb.plain_region RENAME COLUMN s_fov TO s_gone",
+        "ALTER TABLE tapdb.plain_region RENAME COLUMN s_gone TO s_fov",
+        "s_fov",
+    ),
+    "a row is refused": (
+        "ALTER TABLE tapdb.plain_region ADD CONSTRAINT narrow CHECK (s_fov < 0) NOT VALID",
+        "ALTER TABLE tapdb.plain_region DROP CONSTRAINT narrow",
+        "narrow",
+    ),
+    "a source is gone": (
+        "ALTER VIEW tapdb.plain_patch_region_source RENAME TO elsewhere",
+        "ALTER VIEW tapdb.elsewhere RENAME TO plain_patch_region_source",
+        "plain_patch_region_source",
+    ),
+    "the owner may not read Butler's table": (
+        "REVOKE SELECT ON plain.patch FROM tapdb_owner",
+        "GRANT SELECT ON plain.patch TO tapdb_owner",
+        "permission denied",
+    ),
+    "nobody may use schema public": (
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+        "GRANT USAGE ON SCHEMA public TO PUBLIC",
+        "public",
+    ),
+    "a statement is no SQL": (
+        "UPDATE tapdb.keeping SET statement = 'x' || statement WHERE relation = 'patch' AND event = 'UPDATE'",
+        "UPDATE tapdb.keeping SET statement = substr(statement, 2) WHERE statement LIKE 'x%'",
+        "syntax error",
+    ),
+}
+"""How a statement of ours can fail, how that is taken back, and what is said."""
+
+
+def change(world: World, text: str) -> None:
+    """Execute SQL as a superuser, in a session that waits for nobody long."""
+    with world.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = '30s'")
+        execute_text(connection, text)
+
+
+def problems(world: World) -> list[str]:
+    """Return what a plain check says of the kept tables."""
+    world.session.rollback()
+    found = check_view(world.session, find_stored_view(world.session, VIEW))
+    return [one.problem for one in found if one.problem.startswith("could not be brought up to date")]
+
+
+@contextmanager
+def held(world: World, lock: str) -> Iterator[None]:
+    """Hold a lock in another session."""
+    with world.engine.begin() as connection:
+        execute_text(connection, lock)
+        yield
+        connection.rollback()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_statement_that_fails_fails_no_write_is_told_by_check_and_is_mended_by_the_next_write(
+    world: World, fault: str
+) -> None:
+    broken, repaired, said = FAULTS[fault]
+    assert problems(world) == []
+    change(world, broken)
+    change(world, MOVE)
+    assert any(said in one for one in problems(world)), problems(world)
+    change(world, repaired)
+    # Nothing was written since: it is still behind.
+    assert kept_differences(world.session) != {}
+    change(world, "UPDATE plain.instrument SET detector_max = detector_max")
+    change(world, BACK)
+    assert problems(world) == []
+    world.rows()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_failed_is_mended_by_a_refresh(world: World, fault: str) -> None:
+    broken, repaired, _ = FAULTS[fault]
+    change(world, broken)
+    change(world, MOVE)
+    change(world, repaired)
+    with world.engine.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)
+    assert problems(world) == []
+    world.rows()
+
+
+@pytest.mark.parametrize(
+    "table", ["plain_region", *(f"ivoa_obscore_{one}" for one in ("dataset", "observation"))]
+)
+def test_a_write_beside_a_lock_on_a_kept_table_neither_waits_nor_fails_and_is_mended(
+    world: World, pointing: Pointing, table: str
+) -> None:
+    with (
+        held(world, f"LOCK TABLE tapdb.{table} IN EXCLUSIVE MODE"),
+        world.plain.butler(writeable=True) as butler,
+    ):
+        ingest_visit(butler, world.plain, pointing)
+        with world.engine.connect() as other:
+            found = check_view(other, find_stored_view(other, VIEW))
+        assert any("lock" in one.problem for one in found), found
+    change(world, MOVE)
+    assert problems(world) == []
+    assert world.rows(*of_pointing(pointing))
+
+
+def test_a_row_that_somebody_holds_is_not_waited_for(world: World) -> None:
+    with held(world, "SELECT FROM tapdb.plain_region WHERE key LIKE 'p/%' FOR UPDATE"):
+        change(world, MOVE)
+        assert any("lock" in one for one in problems(world))
+    change(world, "UPDATE plain.patch SET region = region WHERE id = 2")
+    assert problems(world) == []
+    world.rows()
