@@ -114,10 +114,10 @@ def _overlaps(row: Row, radius: float) -> bool:
     return row["s_region"] is not None and not _polygon(row).relate(_circle(radius)) & DISJOINT
 
 
-REGIONS = r"_footprint_pgs_region_idx$"
-TIMES = r"^ivoa_obscore_visit_t_min_idx$"
-IDENTIFIERS = r"^tapdb_.*_dataset_tags_00000002"
-DATASETS = r"^dataset_tags_00000002_(pkey|fkidx_dataset_id)"
+REGIONS = r"^plain_region_pgs_region_idx$"
+TIMES = r"^ivoa_obscore_dataset_t_min_idx1?$"
+IDENTIFIERS = r"^ivoa_obscore_dataset_expr_idx$"
+DATASETS = r"^ivoa_obscore_dataset_pkey$"
 
 # What is asked, in braces what is taken from one visit image; the index; and what a row must be.
 SEARCHES: dict[str, tuple[str, str, Any]] = {

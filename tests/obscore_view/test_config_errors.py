@@ -151,7 +151,7 @@ _WRONG = [
     (with_keys("tapdb: {view: a.b; DROP TABLE x}"), r"tapdb.view: found"),
     (
         with_keys("tapdb: {geometry: gist}"),
-        r"tapdb.geometry: found text \"gist\", expected 'table', 'index' or 'none'$",
+        r"tapdb.geometry: found text \"gist\", expected 'table' or 'none'$",
     ),
     (with_keys("tapdb: {columns: {t_min: 1}}"), r'tapdb.columns.t_min: "t_min" is filled from the registry'),
     (

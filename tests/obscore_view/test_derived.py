@@ -59,7 +59,7 @@ def test_an_upgrade_with_nothing_to_do_leaves_views_and_kept_tables_alone(
     upgrade(registry_schema="plain", obscore_config=config)
     before = oids(engine)
     assert "ivoa.obscore" in before
-    assert "tapdb.plain_visit_detector_region_footprint" in before
+    assert {"tapdb.plain_region", "tapdb.ivoa_obscore_dataset"} <= before.keys()
     upgrade()
     upgrade(registry_schema="plain", obscore_config=config)
     upgrade(obscore_config=config, geometry="table")
@@ -70,8 +70,12 @@ def test_an_upgrade_with_nothing_to_do_leaves_views_and_kept_tables_alone(
     "change",
     [
         "DROP VIEW ivoa.obscore",
-        "ALTER TABLE plain.visit DISABLE TRIGGER plain_visit_footprint_insert",
-        "DELETE FROM tapdb.plain_visit_footprint",
+        "ALTER TABLE plain.visit DISABLE TRIGGER tapdb_insert",
+        "DROP TABLE tapdb.ivoa_obscore_observation CASCADE",
+        """
+        INSERT INTO tapdb.kept_note (registry_schema, relation, event, kept, problem)
+        VALUES ('plain', 'visit', 'UPDATE', 'ivoa_obscore', 'no such thing')
+        """,
         "UPDATE tapdb.view_definition SET software_version = '0.0.1'",
     ],
 )

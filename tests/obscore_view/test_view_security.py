@@ -61,9 +61,14 @@ def test_a_reader_can_search_by_position(view_connection_readonly: sa.Connection
         "plain.butler_attributes",
         "plain.visit_detector_region",
         "live.obscore",
-        "tapdb.plain_visit_detector_region_footprint",
-        "tapdb.ivoa_obscore_visit",
-        "tapdb.ivoa_obscore_visit_source",
+        "tapdb.plain_region",
+        "tapdb.plain_visit_region_source",
+        "tapdb.ivoa_obscore_dataset",
+        "tapdb.ivoa_obscore_observation",
+        "tapdb.ivoa_obscore_collection",
+        "tapdb.ivoa_obscore_collection_source",
+        "tapdb.keeping",
+        "tapdb.kept_note",
         "tapdb.dataset_type_mapping",
         "tapdb.view_definition",
     ],
@@ -123,7 +128,12 @@ def test_a_writer_without_rights_on_tapdb_ingests_and_the_view_follows(
 
 
 def test_that_writer_really_has_no_right_on_tapdb(writers_repository: Repository) -> None:
-    for relation in ("tapdb.plain_visit_detector_region_footprint", "tapdb.view_definition", "ivoa.obscore"):
+    for relation in (
+        "tapdb.plain_region",
+        "tapdb.ivoa_obscore_dataset",
+        "tapdb.view_definition",
+        "ivoa.obscore",
+    ):
         schema, _, name = relation.partition(".")
         query = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema))
         with (
