@@ -22,6 +22,7 @@ NEW = (
     ("functions/tapdb.python_fixed", 1),
     ("functions/tapdb.sky_pixel", 1),
     ("functions/tapdb.footprint", 2),
+    ("functions/tapdb.note_change", 1),
     ("functions/tapdb.mend", 1),
     ("functions/tapdb.keep", 1),
 )
