@@ -141,6 +141,9 @@ class TableMetadata:
     by_full_name
         Whether a query must write the whole name. A table of old versions can then have the name of the
         current table, which a name without a schema means.
+    nodes
+        What a view or a table with partitions adds to each query that names it, in operations as
+        ``max_expanded`` counts them; 0 for a plain table.
     """
 
     name: tuple[str, ...]
@@ -150,6 +153,7 @@ class TableMetadata:
     is_upload: bool = False
     positions: tuple[Position, ...] = ()
     by_full_name: bool = False
+    nodes: int = 0
     _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
@@ -348,6 +352,7 @@ def metadata_from_values(
     database: _Names | None = None,
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -359,13 +364,16 @@ def metadata_from_values(
         Values of `COLUMN_FIELDS`.
     sql_names
         Names in the database of columns that have another one there, by published names of table and column.
+    nodes
+        What views add to queries (`TableMetadata`), by names of schema and view in the database.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
         by_table.setdefault(row[0], []).append(row)
     types: dict[Sequence[Any], ValueType] = {}
     made = (
-        _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types) for row in tables
+        _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
+        for row in tables
     )
     return Metadata(tuple(made), tuple(functions))
 
@@ -376,6 +384,7 @@ def _table(
     database: _Names,
     sql_names: Mapping[tuple[str, str], str],
     types: dict[Sequence[Any], ValueType],
+    nodes: Mapping[tuple[str, str], int],
 ) -> TableMetadata:
     name = split_name(row["table_name"])
     schema = row.get("sql_schema") or (name[-2] if len(name) > 1 else None)
@@ -394,6 +403,7 @@ def _table(
         sql_schema=schema,
         sql_name=table,
         positions=_positions(made, existing),
+        nodes=nodes.get((schema or "", table), 0),
     )
 
 
