@@ -1,13 +1,13 @@
 """Rows that are published: read from the database, and read as descriptions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 
 from adql import Metadata
 from adql.names import split_name
@@ -35,13 +35,6 @@ def stored_table(name: str) -> sa.TableClause:
     return sa.table(name, *(sa.column(column) for column in ROW_TYPES[name]._fields), schema=SCHEMA)
 
 
-@cache
-def _query(name: str) -> bytes:
-    """Return the query for all rows of a table of TAP_SCHEMA."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return str(sa.select(stored_table(name)).compile(dialect=dialect)).encode()
-
-
 def has_tap_schema(connection: sa.Connection) -> bool:
     """Return whether the database has the tables of TAP_SCHEMA."""
     return connection.scalar(sa.select(sa.func.to_regclass(f"{SCHEMA}.generation"))) is not None
@@ -63,8 +56,9 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
     # By the driver itself: there are tens of thousands.
     with without_collecting(), psycopg.Cursor[Any](driver_connection(connection)) as cursor:
         for name, row_type in ROW_TYPES.items():
+            query = sa.select(stored_table(name)).compile(dialect=connection.dialect)
             cursor.row_factory = partial(_make_rows, row_type)
-            found[name] = tuple(_in_order(name, cursor.execute(_query(name), binary=True).fetchall()))
+            found[name] = tuple(_in_order(name, cursor.execute(str(query).encode(), binary=True).fetchall()))
     return TapSchemaRows(
         **found,  # type: ignore[arg-type]  # each table has rows of its own type
         generation=generation,
@@ -80,7 +74,7 @@ def enforced_keys(connection: sa.Connection, generation: int) -> frozenset[str]:
     if not connection.scalar(sa.select(sa.func.has_table_privilege("tapdb.tap_schema_undo", "SELECT"))):
         return frozenset()
     undo = sa.table(
-        "tap_schema_undo", sa.column("generation"), sa.column("undo", postgresql.JSONB), schema="tapdb"
+        "tap_schema_undo", sa.column("generation"), sa.column("undo", JSONB), schema="tapdb"
     )
     recorded = connection.scalar(sa.select(undo.c.undo[ENFORCED]).where(undo.c.generation == generation))
     return frozenset(recorded or ())
