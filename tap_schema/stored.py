@@ -73,9 +73,7 @@ def enforced_keys(connection: sa.Connection, generation: int) -> frozenset[str]:
     """
     if not connection.scalar(sa.select(sa.func.has_table_privilege("tapdb.tap_schema_undo", "SELECT"))):
         return frozenset()
-    undo = sa.table(
-        "tap_schema_undo", sa.column("generation"), sa.column("undo", JSONB), schema="tapdb"
-    )
+    undo = sa.table("tap_schema_undo", sa.column("generation"), sa.column("undo", JSONB), schema="tapdb")
     recorded = connection.scalar(sa.select(undo.c.undo[ENFORCED]).where(undo.c.generation == generation))
     return frozenset(recorded or ())
 

@@ -246,12 +246,19 @@ def _wrong_text_rows(rows: _Rows, record: ReplayRecord) -> tuple[list[str], str]
     without = record.guarantee.approximate_columns
     left_out = [record.columns[place - 1].name for place in without if place <= len(record.columns)]
     note = f"columns {', '.join(left_out)} do not come again and were not compared" if left_out else ""
-    count = sum(1 for _ in rows())
-    if count != record.row_count:
-        return [f"it has {count} rows, and {record.row_count} in the record"], note
-    found = digest_of_plain(record.columns, rows(), without=without)
+    count = 0
+
+    def counted() -> Iterator[_Row]:
+        nonlocal count
+        for row in rows():
+            count += 1
+            yield row
+
+    found = digest_of_plain(record.columns, counted(), without=without)
     if found == record.digest:
         return [], note
+    if count != record.row_count:
+        return [f"it has {count} rows, and {record.row_count} in the record"], note
     if has_looser_digest(record.columns, rows, record.digest, without):
         lost = "the file does not tell NULL from NaN or from an empty text"
         return [], f"{note}; {lost}" if note else lost
