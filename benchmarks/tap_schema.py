@@ -221,7 +221,7 @@ def _readers(engine: sa.Engine, files: Sequence[str], publishes: int) -> dict[st
     """Return the longest reads of three sessions, undisturbed and while a large schema comes and goes."""
     with engine.begin() as connection:
         states = [assemble(connection, files).rows, assemble(connection, forget=[_BIG]).rows]
-    # Each is published again and again, whatever was published since it was made.
+    # Each is published many times; a generation would say that others have published since.
     states = [replace(rows, generation=None) for rows in states]
 
     def change() -> None:
