@@ -1,7 +1,7 @@
 """Doubtful times of snapshots are noted, and rows that pass by the triggers refused.
 
 Locks taken: none on any table of Butler's. Versioned tables of a PPDB are locked until the end, since their
-triggers are made again, and ``ppdb_history.snapshot`` while a column is added, which is done at once.
+triggers are made anew, and ``ppdb_history.snapshot`` while a column is added, which is done at once.
 
 Revision ID: 0002
 Revises: 0001

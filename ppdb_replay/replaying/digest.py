@@ -117,6 +117,11 @@ def _nan_to_null(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
+def _one_nan(value: float) -> float:
+    """Return NaN without a sign, which text cannot hold, or the number."""
+    return math.nan if math.isnan(value) else value
+
+
 def _null_to_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
@@ -148,11 +153,11 @@ def _array(one: _Encode) -> _Encode:
 
 
 def _single(value: float) -> bytes:
-    return b"f" + struct.pack(">f", value)
+    return b"f" + struct.pack(">f", _one_nan(value))
 
 
 def _double(value: float) -> bytes:
-    return b"d" + struct.pack(">d", value)
+    return b"d" + struct.pack(">d", _one_nan(value))
 
 
 def _or_null(value: Any) -> bytes:
