@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
-import resource
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -541,14 +542,14 @@ class Laboratory:
 @contextmanager
 def laboratory(megabytes: int) -> Iterator[Laboratory]:
     """Start a server each of whose processes gets so much memory, shared memory included."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     server = EphemeralServer(settings={"shared_buffers": "16MB"})
-    # As ulimit -v does: processes that are started from here on inherit it.
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, hard))
-    try:
-        server.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    server.start()
+    assert server.directory is not None
+    (pid_file,) = server.directory.rglob("postmaster.pid")
+    # As ulimit -v does, for the processes that this one starts from here on; its owner may set it.
+    limit = ["prlimit", "--pid", pid_file.read_text().split()[0], f"--as={megabytes << 20}:"]
+    owner = pid_file.owner()
+    subprocess.run(limit if os.geteuid() else ["runuser", "-u", owner, "--", *limit], check=True)
     try:
         with checked_connection(server.url()) as connection:
             install_extensions(connection)
