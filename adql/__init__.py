@@ -5,6 +5,7 @@ In reading order: `errors`, `limits` and `words` (with the table of functions), 
 `parser` make a tree of a text; `check` finds its names and types; `backends` write it for a database.
 """
 
+from adql.backends.postgres.budget import Search
 from adql.backends.postgres.pieces import Server
 from adql.backends.postgres.query import CompiledQuery, to_postgres
 from adql.check.query import validate
@@ -43,6 +44,7 @@ __all__ = [
     "Node",
     "OutputColumn",
     "Query",
+    "Search",
     "Server",
     "Table",
     "TableMetadata",

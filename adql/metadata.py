@@ -141,6 +141,9 @@ class TableMetadata:
     by_full_name
         Whether a query must write the whole name. A table of old versions can then have the name of the
         current table, which a name without a schema means.
+    nodes
+        What a view or a table with partitions adds to each query that names it, in operations as
+        ``max_expanded`` counts them; 0 for a plain table.
     """
 
     name: tuple[str, ...]
@@ -150,6 +153,7 @@ class TableMetadata:
     is_upload: bool = False
     positions: tuple[Position, ...] = ()
     by_full_name: bool = False
+    nodes: int = 0
     _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
@@ -348,6 +352,7 @@ def metadata_from_values(
     database: _Names | None = None,
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -359,13 +364,16 @@ def metadata_from_values(
         Values of `COLUMN_FIELDS`.
     sql_names
         Names in the database of columns that have another one there, by published names of table and column.
+    nodes
+        What views add to queries (`TableMetadata`), by names of schema and view in the database.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
         by_table.setdefault(row[0], []).append(row)
-    types: dict[Sequence[Any], ValueType] = {}
+    types = _Types()
     made = (
-        _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types) for row in tables
+        _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
+        for row in tables
     )
     return Metadata(tuple(made), tuple(functions))
 
@@ -375,7 +383,8 @@ def _table(
     columns: list[_ColumnRow],
     database: _Names,
     sql_names: Mapping[tuple[str, str], str],
-    types: dict[Sequence[Any], ValueType],
+    types: _Types,
+    nodes: Mapping[tuple[str, str], int],
 ) -> TableMetadata:
     name = split_name(row["table_name"])
     schema = row.get("sql_schema") or (name[-2] if len(name) > 1 else None)
@@ -387,45 +396,53 @@ def _table(
         spellings = tuple(database.get(schema, {}).get(table, ()))
         # Two columns may differ in case alone: the exact spelling comes first.
         existing = dict(zip((*map(str.lower, spellings), *spellings), spellings * 2, strict=True))
-    made = _columns(sorted(columns, key=_position), existing, sql_names, types)
+    made = _columns(_in_order(columns), existing, sql_names, types)
     return TableMetadata(
         name=name,
         columns=made,
         sql_schema=schema,
         sql_name=table,
         positions=_positions(made, existing),
+        nodes=nodes.get((schema or "", table), 0),
     )
 
 
+class _Types(dict[Sequence[Any], ValueType]):
+    """Types by what is published of them, made when first asked for: columns share most of them."""
+
+    def __missing__(self, described: Sequence[Any]) -> ValueType:
+        datatype, arraysize, xtype, description, utype, unit, ucd = described
+        made = self[described] = value_type(
+            datatype, arraysize, xtype, unit=unit, ucd=ucd, utype=utype, description=description
+        )
+        return made
+
+
 def _columns(
-    rows: Iterable[_ColumnRow],
+    rows: Sequence[_ColumnRow],
     existing: Mapping[str, str],
     sql_names: Mapping[tuple[str, str], str],
-    types: dict[Sequence[Any], ValueType],
+    types: _Types,
 ) -> tuple[ColumnMetadata, ...]:
-    """Return the columns of a table; `types` holds the types made so far: columns share most of them."""
+    """Return the columns of a table."""
     region = _first_existing(_REGION_COLUMNS, existing)
     center = _first_existing(_CENTER_COLUMNS, existing)
-    made = []
-    for row in rows:
-        source, column_name = (row[0], row[1]), row[1]
-        name = column_name if column_name.isidentifier() else split_name(column_name)[-1]
-        described = row[2:9]
-        type_ = types.get(described)
-        if type_ is None:
-            datatype, arraysize, xtype, description, utype, unit, ucd = described
-            type_ = types[described] = value_type(
-                datatype, arraysize, xtype, unit=unit, ucd=ucd, utype=utype, description=description
-            )
-        sql_name = sql_names.get(source) if sql_names else None
-        sql_name = sql_name or existing.get(name) or existing.get(name.lower(), name)
-        made.append(_new_column((name, type_, sql_name, bool(row[9]), None, None, None, source)))
+    names = [row[1] if row[1].isidentifier() else split_name(row[1])[-1] for row in rows]
+    spelled = [existing.get(name) or existing.get(name.lower(), name) for name in names]
+    if sql_names:
+        spelled = [sql_names.get((row[0], row[1])) or name for row, name in zip(rows, spelled, strict=True)]
+    made = tuple(
+        [
+            _new_column((name, types[row[2:9]], sql_name, bool(row[9]), None, None, None, row[:2]))
+            for row, name, sql_name in zip(rows, names, spelled, strict=True)
+        ]
+    )
     if region is not None or center is not None:
         return tuple(
             _with_geometry(column, region, center) if column.name.lower() == "s_region" else column
             for column in made
         )
-    return tuple(made)
+    return made
 
 
 def _with_geometry(column: ColumnMetadata, region: str | None, center: str | None) -> ColumnMetadata:
@@ -449,8 +466,12 @@ def _positions(columns: Iterable[ColumnMetadata], existing: Mapping[str, str]) -
     return (Position("s_ra", "s_dec", center, region),)
 
 
-def _position(row: _ColumnRow) -> tuple[bool, int]:
-    return row[12] is None, row[12] or 0
+def _in_order(rows: list[_ColumnRow]) -> list[_ColumnRow]:
+    """Return the columns of a table by their index, those without one last: usually as they come."""
+    places = [row[12] for row in rows]
+    if None not in places and places == sorted(places):
+        return rows
+    return sorted(rows, key=lambda row: (row[12] is None, row[12] or 0))
 
 
 def _spelling(name: str, names: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import sqlglot
 from adql import AdqlError, AdqlLimitError, Limits, parse, to_postgres
 from benchmarks.adql_inputs import BOMBS, CORPUS, LARGE_TABLE, Case, Work, read_cases, read_work
 from benchmarks.results_file import Reach, missed, print_table, say, write_results
-from tests.adql.amplifiers import DIALECT, REPORTED, amplifiers, laboratory
+from tests.adql.amplifiers import DIALECT, REPORTED, amplifiers, laboratory, other_amplifiers
 from tests.adql.published_tables import METADATA
 
 __all__ = ["REACHES", "main"]
@@ -179,7 +179,7 @@ def _worst_plan() -> dict[str, float]:
     """Return the most memory and time of EXPLAIN over the hostile queries that are accepted."""
     costs = []
     with laboratory(_SERVER_MB) as server:
-        for text in (*REPORTED.values(), *amplifiers()):
+        for text in (*REPORTED.values(), *amplifiers(), *other_amplifiers()):
             try:
                 compiled = to_postgres(parse(text, dialect=DIALECT), METADATA, Limits(max_rows=1000))
             except AdqlLimitError:

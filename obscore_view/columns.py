@@ -18,6 +18,9 @@ from tapdb.postgres.pgsphere import SPoint, SPoly
 DATASET_ID_COLUMN = "registry_dataset_id"
 """Name that Rubin's live ObsCore table gives to the UUID of a dataset."""
 
+STANDARD_NAME = "ObsCore"
+"""Name of the table in the standard, and of the view beside others."""
+
 CALIB_LEVELS = range(5)
 """Values that ObsCore 1.1 §3.3.2 allows in ``calib_level``."""
 
@@ -265,3 +268,8 @@ def sql_text(expression: sa.ColumnElement[Any]) -> str:
     """Return PostgreSQL's text of an expression, constants written into it: equal for equal expressions."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def published_name(view: str) -> str:
+    """Return the name under which TAP_SCHEMA publishes a view: ``obscore`` as the standard spells it."""
+    return STANDARD_NAME if view.lower() == STANDARD_NAME.lower() else view

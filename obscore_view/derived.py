@@ -11,7 +11,14 @@ import sqlalchemy as sa
 import yaml
 
 from obscore_view.check import check_view
-from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMNS, ObsCoreColumn
+from obscore_view.columns import (
+    CALIB_LEVELS,
+    DATAPRODUCT_TYPES,
+    OBSCORE_COLUMNS,
+    STANDARD_NAME,
+    ObsCoreColumn,
+    published_name,
+)
 from obscore_view.config.model import ObsCoreConfig, TapdbOptions
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
 from obscore_view.errors import ConfigError, ConfigProblem
@@ -32,7 +39,7 @@ from tapdb.postgres.roles import Right, missing_rights
 TABLE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
 """Utype of a table that follows ObsCore 1.1."""
 
-_SCHEMA, _NAME = "ivoa", "ObsCore"
+_SCHEMA = "ivoa"
 _HIDDEN = ("pgs_region", "pgs_center")
 # Conditions on these are answered by the geometry beside them.
 _SEARCHED_BY = {"s_region": "pgs_region", "s_ra": "pgs_center", "s_dec": "pgs_center"}
@@ -57,7 +64,7 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
             description="Tables that follow standards of the IVOA",
             tables=(
                 TableDescription(
-                    name=_NAME if name.lower() == _NAME.lower() else name,
+                    name=published_name(name),
                     description="ObsCore 1.1: a row for each dataset that can be retrieved",
                     utype=TABLE_UTYPE,
                     columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.name in columns),
@@ -79,7 +86,7 @@ def _existing(
         schema="information_schema",
     )
     name = (columns.c.table_schema, columns.c.table_name)
-    standard = sa.and_(name[0] == _SCHEMA, sa.func.lower(name[1]) == _NAME.lower())
+    standard = sa.and_(name[0] == _SCHEMA, sa.func.lower(name[1]) == STANDARD_NAME.lower())
     query = (
         sa.select(*name, sa.func.array_agg(sa.func.lower(sa.cast(columns.c.column_name, sa.Text()))))
         .where(sa.or_(standard, sa.tuple_(*name).in_(list(made))))
@@ -110,7 +117,7 @@ def _column(column: ObsCoreColumn) -> ColumnDescription:
 STANDARD = StandardTable(
     standard="ObsCore 1.1",
     schema=_SCHEMA,
-    name=_NAME,
+    name=STANDARD_NAME,
     columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.std),
     mandatory=frozenset(one.name for one in OBSCORE_COLUMNS if one.mandatory),
     not_null=frozenset(one.name for one in OBSCORE_COLUMNS if not one.nullable),

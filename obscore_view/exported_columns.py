@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from psycopg import sql
 
-from obscore_view.columns import find_column
+from adql.names import column_id
+from obscore_view.columns import find_column, published_name
 from tapdb.votable import Field
 
 _TEXT = ("char", "*")
@@ -88,16 +89,19 @@ def read_columns(connection: sa.Connection, schema: str, name: str) -> tuple[Exp
         .order_by(attribute.c.attnum)
     )
     rows = connection.execute(query).all()
-    return tuple(_column(column, kind, comment) for column, kind, comment in rows if kind in _TYPES)
+    table = f"{schema}.{published_name(name)}"
+    return tuple(_column(table, column, kind, comment) for column, kind, comment in rows if kind in _TYPES)
 
 
-def _column(name: str, kind: str, comment: str | None) -> ExportedColumn:
+def _column(table: str, name: str, kind: str, comment: str | None) -> ExportedColumn:
     standard = find_column(name)
     datatype, arraysize = _TYPES[kind]
+    # As a query has it, to which DataLink descriptors refer.
+    identifier = column_id(table, name)
     if standard is None:
         xtype = "timestamp" if kind.startswith("timestamp") else "uuid" if kind == "uuid" else None
-        field = Field(name, datatype, arraysize, xtype, description=comment or None)
+        field = Field(name, datatype, arraysize, xtype, description=comment or None, identifier=identifier)
     else:
         meaning = (standard.unit, standard.ucd, standard.utype, standard.description)
-        field = Field(name, datatype, arraysize, standard.xtype, *meaning)
+        field = Field(name, datatype, arraysize, standard.xtype, *meaning, identifier)
     return ExportedColumn(kind, field)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import FiniteFloat
+
 # `snap_to` of a row that no transaction has replaced yet: the largest bigint, so that one comparison tells.
 CURRENT = 9223372036854775807
 
@@ -19,4 +21,4 @@ class Snapshot:
     """
 
     snapshot_id: int
-    t_mjd_tai: float
+    t_mjd_tai: FiniteFloat

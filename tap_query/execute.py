@@ -17,7 +17,7 @@ from psycopg import capabilities, sql
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Float8, Int4, Int8
 
-from adql import CompiledQuery, OutputColumn, Server
+from adql import CompiledQuery, OutputColumn, Search, Server
 from tap_query.errors import QueryFailedError
 from tapdb.postgres.engine import driver_connection
 from tapdb.postgres.loaders import load_exactly
@@ -42,16 +42,26 @@ _ALWAYS = {
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
 }
-# From so many tables on, a few orders of joins are tried in place of all: the time and the memory of a full
-# search are exponential. A query that says otherwise in its session has its way.
-_FEW_TABLES = 8
-_MANY_TABLES = {
+# Where a full search for the order of joins costs too much, a few orders are tried in place of all. A query
+# that says otherwise in its session has its way.
+_SOME_ORDERS = {
     "geqo": "on",
-    "geqo_threshold": "8",
+    "geqo_threshold": "4",
     "geqo_pool_size": "16",
     "geqo_generations": "16",
     "from_collapse_limit": "8",
     "join_collapse_limit": "8",
+}
+_PLANNER: Mapping[Search, Mapping[str, str]] = {
+    Search.FULL: {},
+    Search.SOME: _SOME_ORDERS,
+    Search.FEW: {
+        **_SOME_ORDERS,
+        "geqo_threshold": "2",
+        "geqo_pool_size": "4",
+        "geqo_generations": "1",
+        "enable_mergejoin": "off",
+    },
 }
 _ROWS_AT_ONCE = 1000 if capabilities.has_stream_chunked() else 1
 
@@ -77,16 +87,20 @@ class Session:
     read_only: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def statement(self, joined: int = 0) -> sql.Composed:
+    def statement(self, search: Search = Search.FULL) -> sql.Composed:
         """Return the one statement that makes the settings.
 
         Parameters
         ----------
-        joined
-            The most tables that the planner has to put in order at once.
+        search
+            How many orders of joins the planner may try.
         """
-        planner = _MANY_TABLES if joined > _FEW_TABLES else {}
-        values = {"statement_timeout": str(self.timeout_ms), **planner, **self.settings, **_ALWAYS}
+        values = {
+            "statement_timeout": str(self.timeout_ms),
+            **_PLANNER[search],
+            **self.settings,
+            **_ALWAYS,
+        }
         if self.read_only:
             values["transaction_read_only"] = "on"
         calls = [
@@ -230,7 +244,7 @@ def execute(
         Raised if the database stops with an error, also while rows are read.
     """
     with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
+        psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         load_exactly(cursor)
         stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
         with closing(cast("Generator[Row]", stream)):
@@ -251,7 +265,7 @@ async def execute_async(
     """
     with _failures(compiled):
         async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
-            await psycopg.AsyncClientCursor(connection).execute(session.statement(compiled.joined))
+            await psycopg.AsyncClientCursor(connection).execute(session.statement(compiled.search))
             load_exactly(cursor)
             stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
             async with aclosing(cast("AsyncGenerator[Row]", stream)):
@@ -323,7 +337,7 @@ def _fetch_all(
     connection: psycopg.Connection[Any], statement: str, compiled: CompiledQuery, session: Session
 ) -> list[Row]:
     with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        psycopg.ClientCursor(connection).execute(session.statement(compiled.joined))
+        psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         load_exactly(cursor)
         return cursor.execute(statement.encode(), typed(compiled)).fetchall()
 

@@ -208,9 +208,11 @@ def _in_order(name: str, rows: list[Any]) -> list[Any]:
     fields = ROW_TYPES[name]._fields
     places = [fields.index(field) for field in _ORDER.get(name, fields[:2])]
     values = itemgetter(*places)
-    if not any(None in map(itemgetter(place), rows) for place in places):
+    try:
         return sorted(rows, key=values)
-    return sorted(rows, key=lambda row: [(value is None, value) for value in values(row)])
+    except TypeError:
+        # Something without an index was compared with something that has one.
+        return sorted(rows, key=lambda row: [(value is None, value) for value in values(row)])
 
 
 def _column(row: ColumnRow) -> ColumnDescription:

@@ -83,6 +83,9 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell would give it."""
 
 
+_MESSAGE = "Interrupted.\n"
+
+
 @contextmanager
 def importing() -> Iterator[None]:
     """Let Ctrl-C end the process with one line while modules are imported, before anything has begun.
@@ -113,11 +116,12 @@ def let_end() -> None:
 
 
 def _end(_number: int, _frame: object) -> None:
-    say_interrupted()
+    # Not by sys.stderr: Python refuses to write to it where it has been stopped in writing to it.
+    os.write(2, _MESSAGE.encode())
     os._exit(INTERRUPTED)
 
 
 def say_interrupted() -> None:
     """Say on standard error that the user has ended the command."""
-    sys.stderr.write("Interrupted.\n")
+    sys.stderr.write(_MESSAGE)
     sys.stderr.flush()

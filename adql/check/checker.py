@@ -65,7 +65,7 @@ class Checker:
     """
 
     __slots__ = (
-        *("column_count", "common", "functions", "limits", "metadata", "table_count", "text"),
+        *("column_count", "common", "functions", "limits", "metadata", "repeated", "table_count", "text"),
         *("_conditions", "_query", "_values"),
     )
 
@@ -85,6 +85,8 @@ class Checker:
         # Common table expressions that the rest of the query can name.
         self.common: list[CommonRelation] = []
         self.table_count = 0
+        # Nodes of outputs that ORDER BY names, each time that it does.
+        self.repeated = 0
         self.column_count = 0
 
     def value(self, node: tree.Expression, scope: Scope) -> tree.Expression:

@@ -86,8 +86,9 @@ def _fitted_number(node: Number, other: ValueType) -> Number:
         digits = whole.lstrip("0") or "0"
         if len(digits) < _SURELY_SHORT and int(digits) <= _LARGEST_LONG:
             return Number(digits, at=node.at, type=LONG)
-    # What is narrower than a bigint is exact as a double too.
-    return replace(node, type=DECIMAL) if other.datatype == "long" else node
+    # What is narrower than a bigint is exact as a double too, if the literal is.
+    exact = other.datatype == "long" or float(node.text).is_integer()
+    return replace(node, type=DECIMAL) if exact else node
 
 
 def _fitted_string(node: String, other: ValueType) -> Expression:

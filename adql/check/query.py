@@ -14,7 +14,7 @@ from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, hidden_name
 from adql.names import Identifier, same_name
 from adql.tree import type_of
 from adql.types import GEOMETRIES, TEXT, ValueType, common_type, without_meaning
-from adql.walk import transform
+from adql.walk import transform, walk
 from tapdb.errors import did_you_mean
 
 _Columns = tuple[ColumnMetadata, ...]
@@ -507,7 +507,18 @@ def _with_outputs(
 ) -> tree.Expression:
     def output(part: tree.Node) -> tree.Node:
         if isinstance(part, tree.Column) and not part.table and not scope.find(part.name, ()):
-            return named.get(part.name.text.lower(), part)
+            found = named.get(part.name.text.lower(), part)
+            # The query counts as long as it is with them: 100 names of 100 words are ten thousand.
+            checker.repeated += sum(1 for _ in walk(found)) if found is not part else 0
+            if checker.repeated > checker.limits.max_other_tokens:
+                raise checker.problem(
+                    AdqlLimitError,
+                    f"ORDER BY stands for more than {checker.limits.max_other_tokens} words and signs, with"
+                    " outputs in place of their names",
+                    "order by the names alone, or in a query around this one",
+                    node=part,
+                )
+            return found
         return part
 
     # What SELECT computes from these names means the same here.

@@ -290,6 +290,10 @@ def _cast(checker: Checker, node: tree.Cast, scope: Scope) -> tree.Expression:
         return geometry_of_text(checker, node, operand)
     if source not in (*_CAST_SOURCES[target.family], "null", "any"):
         raise checker.problem(AdqlTypeError, f"{called(source)} cannot be cast to {node.target}", node=node)
+    if target.is_integer and isinstance(operand, (tree.Number, tree.Sign)):
+        # A literal without exponent and places is an integer.
+        exact = fitted(operand, LONG)
+        operand = exact if type_of(exact).is_integer else operand
     if target is TIMESTAMP and isinstance(operand, tree.String):
         hint = "no calendar has that day" if is_missing_day(operand.value) else ""
         operand = fitted(operand, TIMESTAMP)

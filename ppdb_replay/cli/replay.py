@@ -19,7 +19,6 @@ from ppdb_replay.query_store.store import (
     change_collection,
     check_file,
     find_stored,
-    is_xml,
     list_pids,
     load_record,
     load_whole_record,
@@ -32,7 +31,7 @@ from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import Replayer, Verification
-from ppdb_replay.votable.file_record import FileCheck
+from ppdb_replay.votable.file_record import FileCheck, check_rows
 from ppdb_replay.votable.writer import TapService, write_votable
 from tap_query.errors import QueryFailedError
 from tapdb.cli.output import (
@@ -421,27 +420,44 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
     "records", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option("--offline", is_flag=True, help="Compare files with their records alone: no database is used.")
+@click.option(
+    "--rows",
+    "rows_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Rows that were written beside the one RECORD, as CSV or JSON: they are compared with it.",
+)
 @prints_rows
 @url_option
-def verify_command(records: tuple[Path, ...], *, offline: bool, rows: RowOutput, url: str | None) -> None:
+def verify_command(
+    records: tuple[Path, ...], *, offline: bool, rows_file: Path | None, rows: RowOutput, url: str | None
+) -> None:
     """Say of each of RECORDS whether all in the file is what its record says, and whether it comes again.
 
-    Of a VOTable the rows, columns and INFO elements in the file are compared with its record; with a database
+    Of a VOTable the rows, columns and INFO elements in the file are compared with its record, and so are rows
+    in CSV or JSON that --rows names beside a record; a table for people cannot be read. With a database
     the query is run again too, and rows, versions and rewriting are compared. Where nothing names a database,
     VOTables are compared with their records all the same. Exit 1 if something differs. 'tapdb ppdb verify'
     reads the versions themselves.
     """
-    checks = [(path, check_file(path)) for path in records]
-    if offline or not (names_database(url) or any(not is_xml(path) for path in records)):
-        bare = [str(path) for path in records if not is_xml(path)]
+    if rows_file is not None and len(records) != 1:
+        raise click.UsageError("--rows is the file of one record")
+    checks = [(path, _check(path, rows_file)) for path in records]
+    bare = [str(path) for path, check in checks if not check.has_rows]
+    if offline or not (names_database(url) or bare):
         if bare:
-            raise click.UsageError(f"{', '.join(bare)}: a record without rows; leave --offline out")
+            raise click.UsageError(
+                f"{', '.join(bare)}: a record without rows; leave --offline out, or name the file of the "
+                "rows: --rows"
+            )
         click.echo("no database was used: files were compared with their records alone", err=True)
         found = [_verified(path, check, None) for path, check in checks]
     else:
         with idle_connection(url) as connection:
             found = [_verified(path, check, connection) for path, check in checks]
     rows.write_records(_VERIFIED, found)
+    if bare:
+        click.echo(f"no rows in a file were compared for {', '.join(bare)}: name it by --rows", err=True)
     if any(one["outcome"] != "identical" for one in found):
         sys.exit(1)
 
@@ -450,6 +466,16 @@ _VERIFIED = (
     *("outcome", "record", "problem", "same_file", "same_rows", "same_query", "same_rewriting"),
     *("same_history", "row_count"),
 )
+
+
+def _check(path: Path, rows_file: Path | None) -> FileCheck:
+    """Return what a file is, together with its rows in another one."""
+    check = check_file(path)
+    if rows_file is None or check.record is None:
+        return check
+    beside = check_rows(rows_file, check.record)
+    notes = "; ".join(note for note in (check.note, beside.note) if note)
+    return FileCheck(check.record, (*check.problems, *beside.problems), notes, has_rows=True)
 
 
 def _verified(path: Path, check: FileCheck, connection: Connection | None) -> dict[str, Any]:
@@ -472,7 +498,7 @@ def _verified(path: Path, check: FileCheck, connection: Connection | None) -> di
         "outcome": "identical" if is_same else "different",
         "record": str(path),
         "problem": "; ".join([*problems, *([check.note] if check.note else [])]),
-        "same_file": not check.problems if is_xml(path) else None,
+        "same_file": not check.problems if check.has_rows or check.problems else None,
     }
 
 

@@ -25,7 +25,7 @@ from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
-from ppdb_replay.votable.file_record import FileCheck, check_votable, read_votable_record
+from ppdb_replay.votable.file_record import FileCheck, check_votable, edited_record, read_votable_record
 
 
 @contextmanager
@@ -226,6 +226,8 @@ def _require_repeatable(replayer: Replayer, record: ReplayRecord) -> None:
         )
     if found.same_history is False:
         raise NotCitableError("the versions were changed since: see `tapdb ppdb verify`")
+    if found.edited:
+        raise NotCitableError(f"the record was edited: {', '.join(found.edited)}; capture it again")
 
 
 def _insert(connection: Connection, stored: StoredQuery) -> None:
@@ -343,14 +345,17 @@ def load_whole_record(connection: Connection, what: str) -> ReplayRecord:
 
 
 def check_file(path: Path) -> FileCheck:
-    """Return the record in a file, and what else in the file does not agree with it; JSON has nothing else.
+    """Return the record in a file, and what else in the file does not agree with it.
 
     Raises
     ------
     ReplayRecordError
         The file cannot be read, or is neither JSON nor a VOTable.
     """
-    return check_votable(path) if is_xml(path) else FileCheck(read_record(path))
+    if is_xml(path):
+        return check_votable(path)
+    record = read_record(path)
+    return FileCheck(record, tuple(edited_record(path.read_text(encoding="utf-8"), record)), has_rows=False)
 
 
 def is_xml(path: Path) -> bool:

@@ -10,10 +10,12 @@ import json
 import math
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import product
 from typing import Any
 
 from adql import OutputColumn
 from tapdb.votable import plain_rows
+from tapdb.votable.fields import TEXTS
 
 _Row = Sequence[Any]
 _Encode = Callable[[Any], bytes]
@@ -72,6 +74,62 @@ def digest_of_set(columns: Sequence[OutputColumn], rows: Iterable[_Row]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
+def has_looser_digest(
+    columns: Sequence[OutputColumn],
+    rows_of: Callable[[], Iterable[_Row]],
+    digest: str,
+    without: Collection[int],
+) -> bool:
+    """Return whether rows have a digest if NULL is taken for what other software makes of it, or the reverse.
+
+    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN; JSON has no NaN.
+
+    Parameters
+    ----------
+    columns, digest, without
+        As in `digest_of_result`.
+    rows_of
+        Gives the rows, plain, each time it is called.
+    """
+    for number, text, array in product(
+        (_same, _nan_to_null, _null_to_nan), (_same, _filled("")), (False, True)
+    ):
+        changes: list[Callable[[Any], Any]] = []
+        for column in columns:
+            if column.datatype in TEXTS:
+                changes.append(text)
+            elif column.arraysize is not None:
+                empty: Any = b"" if column.datatype == "unsignedByte" else []
+                changes.append(_filled(empty) if array else _same)
+            else:
+                changes.append(number if column.datatype in {"float", "double"} else _same)
+        rows = ([change(value) for change, value in zip(changes, row, strict=True)] for row in rows_of())
+        if digest_of_plain(columns, rows, without=without) == digest:
+            return True
+    return False
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _nan_to_null(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _one_nan(value: float) -> float:
+    """Return NaN without a sign, which text cannot hold, or the number."""
+    return math.nan if math.isnan(value) else value
+
+
+def _null_to_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _filled(empty: Any) -> Callable[[Any], Any]:
+    return lambda value: empty if value is None else value
+
+
 def _heading(columns: Sequence[OutputColumn]) -> bytes:
     described = [(column.name, column.datatype, column.arraysize, column.xtype) for column in columns]
     return json.dumps(described).encode()
@@ -95,11 +153,11 @@ def _array(one: _Encode) -> _Encode:
 
 
 def _single(value: float) -> bytes:
-    return b"f" + struct.pack(">f", value)
+    return b"f" + struct.pack(">f", _one_nan(value))
 
 
 def _double(value: float) -> bytes:
-    return b"d" + struct.pack(">d", value)
+    return b"d" + struct.pack(">d", _one_nan(value))
 
 
 def _or_null(value: Any) -> bytes:

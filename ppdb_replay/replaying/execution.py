@@ -28,7 +28,7 @@ Rows = list[tuple[Any, ...]]
 SOFTWARE = f"tapdb {__version__}"
 """What records say of this software."""
 # What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
-_SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1"
+_SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1"
 _SESSION = Session(read_only=False)
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from adql import RUBIN, Dialect, OutputColumn
 from adql.dialect import dialect_named
 from ppdb_replay.errors import ReplayRecordError
-from ppdb_replay.rewriting.classify import Guarantee, Level
+from ppdb_replay.rewriting.classify import Guarantee
 from ppdb_replay.snapshot import Snapshot
 
 FORMAT = "tapdb-replay-record/1"
 """What a record in JSON says of itself."""
+
+_DIGEST = "record_digest"
+"""Key of JSON with the digest of all others: a record that was edited by hand has another one."""
+_NEWER = "a newer release may have made it: upgrade tapdb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class ReplayRecord:
     columns: tuple[OutputColumn, ...]
     row_count: int
     snapshot_digest: str = ""
-    max_rows: int | None = None
+    max_rows: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     overflow: bool = False
     uploads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     exact_sums: bool = False
@@ -107,6 +115,7 @@ class ReplayRecord:
             "uploads": dict(self.uploads),
             "format": FORMAT,
         }
+        content[_DIGEST] = _digest(content)
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -116,35 +125,62 @@ class ReplayRecord:
         Raises
         ------
         ReplayRecordError
-            It is no JSON, of another format, or lacks something.
+            It is no JSON, of another format, lacks something, or says what this release does not know.
         """
+        content = _content(text)
+        if (found := content.pop("format", None)) != FORMAT:
+            said = "" if found is None else f", but {json.dumps(found)}; {_NEWER}"
+            raise ReplayRecordError(f'it does not say "format": "{FORMAT}"{said}')
+        content.pop(_DIGEST, None)
         try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise ReplayRecordError(f"it is no JSON: {error}") from None
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-            raise ReplayRecordError(f'it does not say "format": "{FORMAT}"')
+            record = _RECORDS.validate_json(json.dumps(content), strict=True, extra="forbid")
+        except ValidationError as error:
+            problems = "; ".join(map(_problem, error.errors()))
+            raise ReplayRecordError(f"something is missing or of the wrong kind: {problems}") from None
         try:
-            return cls(**(content | _values(content)))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise ReplayRecordError(f"something is missing or of the wrong kind: {error}") from None
+            dialect_named(record.dialect)
+        except KeyError:
+            raise ReplayRecordError(f"it is in the dialect {record.dialect!r} of ADQL; {_NEWER}") from None
+        return replace(record, uploads=MappingProxyType(dict(record.uploads)))
 
 
-def _values(content: dict[str, Any]) -> dict[str, Any]:
-    guarantee = content["guarantee"]
-    return {
-        "snapshot": Snapshot(
-            int(content["snapshot"]["snapshot_id"]), float(content["snapshot"]["t_mjd_tai"])
-        ),
-        "guarantee": Guarantee(
-            Level(guarantee["level"]),
-            tuple(map(str, guarantee["reasons"])),
-            tuple(map(int, guarantee["approximate_columns"])),
-        ),
-        "columns": tuple(OutputColumn(**column) for column in content["columns"]),
-        "uploads": MappingProxyType(dict(content["uploads"])),
-        "row_count": int(content["row_count"]),
-    }
+_RECORDS = TypeAdapter(ReplayRecord)
+
+
+def is_as_written(text: str) -> bool | None:
+    """Return whether the text of a record has the digest that it states; `None` if it states none.
+
+    Raises
+    ------
+    ReplayRecordError
+        It is no JSON.
+    """
+    content = _content(text)
+    stated = content.pop(_DIGEST, None)
+    return None if stated is None else bool(stated == _digest(content))
+
+
+def _content(text: str) -> dict[str, Any]:
+    try:
+        content = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise ReplayRecordError(f"it is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ReplayRecordError(f'it is no JSON object and does not say "format": "{FORMAT}"')
+    return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    # As it is read again, however the text is laid out.
+    text = json.dumps(content, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, error["loc"]))
+    return f"{place}: {error['msg']}" + (
+        f"; {_NEWER}" if error["type"] == "unexpected_keyword_argument" else ""
+    )
 
 
 def _drop_none(values: dict[str, Any]) -> dict[str, Any]:

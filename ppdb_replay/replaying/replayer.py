@@ -29,6 +29,7 @@ from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import snapshot_at
+from tap_query.execute import QueryResult
 
 _PLAIN = Request()
 
@@ -174,17 +175,8 @@ class Replayer:
         record
             What `capture` returned, or `ppdb_replay.query_store.store.load_record` read.
         """
-        connection = self._connection
-        query = parse(record.repeatable, dialect=record.request.dialect)
-        with one_snapshot(connection):
-            require_snapshot(connection, record.snapshot)
-            catalog = self._catalog_at(record.snapshot)
-            if record.uploads:
-                _require_uploads(record.uploads, upload_digests(connection, query, catalog))
-            answered = answer(connection, query, catalog, record.request)
-        approximate = record.guarantee.approximate_columns
-        digest = digest_of_result(answered.columns, answered.rows, without=approximate)
-        return RecordedResult(answered.rows, record, digest, answered.overflow)
+        answered = self._answered(record)
+        return RecordedResult(answered.rows, record, _digest(record, answered), answered.overflow)
 
     def at(self, adql: str, when: Snapshot | float, request: Request = _PLAIN) -> RecordedResult:
         """Run a natural query as of a past snapshot or time, and record it.
@@ -255,14 +247,23 @@ class Replayer:
             digest = require_snapshot(self._connection, record.snapshot)
             catalog = self._catalog_at(record.snapshot)
         natural = parse(record.natural, dialect=record.request.dialect)
-        result = self.replay(record)
+        answered = self._answered(record)
         same_rewriting = str(as_of(natural, record.snapshot, catalog)) == record.repeatable
         same_query = same_rewriting
-        said: dict[str, object] = {"row_count": len(result.rows), "overflow": result.overflow}
-        if record.software == SOFTWARE:
-            guarantee = classify(natural, catalog, exact_sums=record.exact_sums)
-            said |= {"guarantee": guarantee, "schema_version": catalog.schema_version}
-        elif not same_rewriting:
+        guarantee = classify(natural, catalog, exact_sums=record.exact_sums)
+        is_ours = record.software == SOFTWARE
+        said = {
+            "row_count": len(answered.rows) == record.row_count,
+            "overflow": answered.overflow == record.overflow,
+            "columns": _same_columns(record.columns, answered.columns, facts=is_ours),
+        }
+        if is_ours:
+            said["guarantee"] = guarantee == record.guarantee
+            said["schema_version"] = catalog.schema_version == record.schema_version
+        else:
+            # Other software may promise less, but what this one cannot promise is not to be cited.
+            said["guarantee"] = record.guarantee.is_within(guarantee)
+        if not is_ours and not same_rewriting:
             # Other software may rewrite otherwise: then the rows tell.
             now = self.at(record.natural, record.snapshot, record.request)
             approximate = record.guarantee.approximate_columns
@@ -271,9 +272,9 @@ class Replayer:
             same_history=digest == record.snapshot_digest if record.snapshot_digest else None,
             same_rewriting=same_rewriting,
             same_query=same_query,
-            same_rows=result.is_identical,
-            row_count=len(result.rows),
-            edited=tuple(name for name, value in said.items() if value != getattr(record, name)),
+            same_rows=_digest(record, answered) == record.digest,
+            row_count=len(answered.rows),
+            edited=tuple(name for name, same in said.items() if not same),
         )
 
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
@@ -281,11 +282,54 @@ class Replayer:
         with one_snapshot(self._connection):
             return self._catalog_at(record.snapshot)
 
+    def _answered(self, record: ReplayRecord) -> QueryResult:
+        """Return what the query of a record returns now."""
+        connection = self._connection
+        query = parse(record.repeatable, dialect=record.request.dialect)
+        with one_snapshot(connection):
+            require_snapshot(connection, record.snapshot)
+            catalog = self._catalog_at(record.snapshot)
+            if record.uploads:
+                _require_uploads(record.uploads, upload_digests(connection, query, catalog))
+            return answer(connection, query, catalog, record.request)
+
     def _catalog_at(self, snapshot: Snapshot) -> VersionCatalog:
         return self._with_uploads(catalog_at(self._connection, snapshot.snapshot_id, self._published))
 
     def _with_uploads(self, catalog: VersionCatalog) -> VersionCatalog:
         return catalog.with_tables(self._uploads) if self._uploads else catalog
+
+
+def _digest(record: ReplayRecord, answered: QueryResult) -> str:
+    approximate = record.guarantee.approximate_columns
+    return digest_of_result(answered.columns, answered.rows, without=approximate)
+
+
+_TYPES = ("name", "datatype", "arraysize", "xtype")
+_FACTS = ("unit", "ucd", "utype", "description", "table", "column")
+
+
+def _same_columns(recorded: Sequence[OutputColumn], found: Sequence[OutputColumn], *, facts: bool) -> bool:
+    """Return whether columns of a record are those that are found, where it is known what they are.
+
+    Parameters
+    ----------
+    recorded, found
+        The columns.
+    facts
+        Whether what does not count in the digest is compared too.
+    """
+    return len(recorded) == len(found) and all(
+        [getattr(one, name) for name in _TYPES] == [getattr(other, name) for name in _TYPES]
+        and not (
+            facts
+            and any(
+                getattr(other, name) is not None and getattr(other, name) != getattr(one, name)
+                for name in _FACTS
+            )
+        )
+        for one, other in zip(recorded, found, strict=True)
+    )
 
 
 def _snapshot_at(connection: Connection, t_mjd_tai: float) -> Snapshot:

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from adql import Column, Function, Identifier, Node, Query, TableMetadata, transform, validate, walk
 from adql.metadata import ColumnOrigin, TableOrigin
@@ -200,6 +200,12 @@ class Guarantee:
     level: Level
     reasons: tuple[str, ...] = ()
     approximate_columns: tuple[int, ...] = ()
+
+    def is_within(self, other: Self) -> bool:
+        """Return whether this promises no more than another, and leaves no more columns out."""
+        return _ORDER.index(self.level) >= _ORDER.index(other.level) and set(self.approximate_columns) <= set(
+            other.approximate_columns
+        )
 
 
 def classify(

@@ -46,7 +46,8 @@ def read_clock_row(connection: psycopg.Connection[Any], statement: bytes) -> tup
     """
     try:
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-            row = cursor.execute(statement).fetchone()
+            # Binary: the session may be set to give less than all digits.
+            row = cursor.execute(statement, binary=True).fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
             "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
@@ -80,7 +81,7 @@ def snapshot_at(connection: psycopg.Connection[Any], t_mjd_tai: float) -> Snapsh
     """
     query = "SELECT snapshot_id, t_mjd_tai FROM ppdb_history.snapshot_at(%s)"
     try:
-        row = connection.execute(query, [t_mjd_tai]).fetchone()
+        row = connection.execute(query, [t_mjd_tai], binary=True).fetchone()
     except (errors.DatetimeFieldOverflow, errors.ObjectNotInPrerequisiteState) as error:
         hint = error.diag.message_hint or ""
         raise SnapshotTimeError(t_mjd_tai, f"{error.diag.message_primary}. {hint}") from error

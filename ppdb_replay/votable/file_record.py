@@ -1,4 +1,4 @@
-"""VOTables of results, read from the file alone: the record, and whether all else is what it says.
+"""Files of results, read alone: the record in a VOTable, and whether rows and all else are what it says.
 
 The XML is a stream of which no more than a piece is kept; a file is read once for what stands around its rows
 and once for the rows.
@@ -6,11 +6,11 @@ and once for the rows.
 
 import base64
 import binascii
-import math
+import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
@@ -18,8 +18,9 @@ from xml.sax.saxutils import unescape
 
 from adql import OutputColumn
 from ppdb_replay.errors import ReplayRecordError
-from ppdb_replay.replaying.digest import digest_of_plain
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.digest import digest_of_plain, has_looser_digest
+from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.record import ReplayRecord, is_as_written
 from ppdb_replay.votable.writer import (
     ALL_COLUMNS_INFO,
     DESCRIPTOR_ID,
@@ -34,7 +35,8 @@ from tapdb.errors import ValueReadError
 from tapdb.votable import Field
 from tapdb.votable.binary2 import RowDecoder
 from tapdb.votable.fields import TEXTS, element_null, field_identifiers
-from tapdb.votable.tabledata import cell_reader
+from tapdb.votable.tabledata import cell_reader, json_reader, text_reader
+from tapdb.votable.text import json_columns, read_csv
 from tapdb.xml_text import attributes_as_read
 
 _PREFIX = "ppdb_"
@@ -80,7 +82,7 @@ def record_of_votable(stream: IO[bytes]) -> ReplayRecord:
     """
     document = _Document()
     _read(stream, document)
-    record = document.record()
+    record = ReplayRecord.from_json(document.record_text())
     if problem := next(_wrong_infos(document.infos, replay_infos(record)), None):
         raise ReplayRecordError(problem)
     return record
@@ -98,11 +100,14 @@ class FileCheck:
         What does not agree with the record; nothing if the file is whole.
     note
         What could not be told.
+    has_rows
+        Whether there are rows beside the record.
     """
 
     record: ReplayRecord | None
     problems: tuple[str, ...] = ()
     note: str = ""
+    has_rows: bool = True
 
 
 def check_votable(path: Path) -> FileCheck:
@@ -123,9 +128,11 @@ def check_votable(path: Path) -> FileCheck:
     try:
         with path.open("rb") as stream:
             _read(stream, document)
-        record = document.record()
+        text = document.record_text()
+        record = ReplayRecord.from_json(text)
         infos = (*replay_infos(record), *origin_infos(record, TapService(), ResultOrigin()))
         problems = [
+            *edited_record(text, record),
             *_wrong_infos(document.infos, infos),
             *_missing_infos(document.infos, infos),
             *_wrong_frame(document, record),
@@ -144,6 +151,121 @@ def check_votable(path: Path) -> FileCheck:
     return FileCheck(record, (*problems, *wrong_fields, *wrong_rows), note)
 
 
+def edited_record(text: str, record: ReplayRecord) -> Iterator[str]:
+    """Yield what is wrong with the text of a record that can be read.
+
+    Parameters
+    ----------
+    text
+        The record as a file holds it.
+    record
+        The same, read.
+    """
+    found = is_as_written(text)
+    # Other software may state no digest.
+    if found is False or (found is None and record.software == SOFTWARE):
+        yield "the record was edited: its parts do not have the digest that it states"
+
+
+def check_rows(path: Path, record: ReplayRecord) -> FileCheck:
+    """Return whether the rows in a file of CSV or JSON are those of a record.
+
+    Parameters
+    ----------
+    path
+        What ``--format csv`` or ``--format json`` wrote beside the record.
+    record
+        The record.
+
+    Raises
+    ------
+    ReplayRecordError
+        The file cannot be read as either.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            first = stream.read(1)
+        if first in _DRAWN:
+            raise ReplayRecordError(
+                "rows in a table for people cannot be compared: write them as csv, json or votable", str(path)
+            )
+        problems, rows = (_json_rows if first == "{" else _csv_rows)(path, record)
+        # What is no value of its column has no digest.
+        found, note = ([], "") if problems else _wrong_text_rows(rows, record)
+    except OSError as error:
+        raise ReplayRecordError(str(error.strerror), str(path)) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ReplayRecordError(f"it is no text of rows: {error}", str(path)) from error
+    except ValueReadError as error:
+        return FileCheck(record, (str(error),))
+    return FileCheck(record, (*problems, *found), note)
+
+
+_DRAWN = frozenset("┏+")
+_Rows = Callable[[], Iterable[_Row]]
+
+
+def _csv_rows(path: Path, record: ReplayRecord) -> tuple[list[str], _Rows]:
+    readers = [text_reader(column) for column in record.columns]
+    names = [column.name for column in record.columns]
+
+    def rows() -> Iterator[_Row]:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = read_csv(stream)
+            if (found := next(lines, [])) != names:
+                raise ValueReadError("the first row", f"it names the columns {found}, and not {names}")
+            for cells in lines:
+                yield _row(readers, cells)
+
+    return [], rows
+
+
+def _json_rows(path: Path, record: ReplayRecord) -> tuple[list[str], _Rows]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        return [f"it is no JSON: {error}"], tuple
+    expected = {"columns": json_columns(record.columns), "overflow": record.overflow}
+    problems = [
+        f"{name} is {json.dumps(content.get(name))[:_LONGEST]}, and not {json.dumps(value)[:_LONGEST]}"
+        for name, value in expected.items()
+        if content.get(name) != value
+    ]
+    readers = [json_reader(column) for column in record.columns]
+    return problems, lambda: (_row(readers, row) for row in content.get("rows", ()))
+
+
+def _row(readers: Sequence[Callable[[Any], Any]], cells: Sequence[Any]) -> _Row:
+    if len(cells) != len(readers):
+        raise ValueReadError("a row", f"it has {len(cells)} cells, and there are {len(readers)} columns")
+    return tuple([read(cell) for read, cell in zip(readers, cells, strict=True)])
+
+
+def _wrong_text_rows(rows: _Rows, record: ReplayRecord) -> tuple[list[str], str]:
+    """Return what is wrong with the rows of CSV or JSON, and what could not be told."""
+    without = record.guarantee.approximate_columns
+    left_out = [record.columns[place - 1].name for place in without if place <= len(record.columns)]
+    note = f"columns {', '.join(left_out)} do not come again and were not compared" if left_out else ""
+    count = 0
+
+    def counted() -> Iterator[_Row]:
+        nonlocal count
+        for row in rows():
+            count += 1
+            yield row
+
+    found = digest_of_plain(record.columns, counted(), without=without)
+    if count != record.row_count:
+        return [f"it has {count} rows, and {record.row_count} in the record"], note
+    if found == record.digest:
+        return [], note
+    if has_looser_digest(record.columns, rows, record.digest, without):
+        lost = "the file does not tell NULL from NaN or from an empty text"
+        return [], f"{note}; {lost}" if note else lost
+    lost = "JSON, which has no NaN and no infinity, or other software lost what is NULL"
+    return [f"its rows have the digest {found}, and {record.digest} in the record, or {lost}"], note
+
+
 @dataclass(slots=True)
 class _Document:
     """What stands around the rows of a VOTable."""
@@ -156,13 +278,13 @@ class _Document:
     form: str = ""
     is_resaved: bool = False
 
-    def record(self) -> ReplayRecord:
-        """Return the one record in the INFO elements."""
+    def record_text(self) -> str:
+        """Return the text of the one record in the INFO elements."""
         records = {value for name, value in self.infos if name == RECORD_INFO}
         if len(records) != 1:
             found = "more than one" if records else "no"
             raise ReplayRecordError(f"the VOTable has {found} INFO called {RECORD_INFO}")
-        return ReplayRecord.from_json(records.pop())
+        return records.pop()
 
     def columns(self) -> tuple[Field, ...]:
         """Return the columns as the FIELD elements describe them."""
@@ -432,7 +554,9 @@ def _wrong_rows(path: Path, document: _Document, record: ReplayRecord) -> tuple[
         if found == digest:
             if not (document.is_resaved or rows.is_canonical):
                 problems.append("cells that are NULL hold something")
-        elif document.is_resaved and _looser(path, document, record, digest, without):
+        elif document.is_resaved and has_looser_digest(
+            record.columns, partial(_FileRows, path, document), digest, without
+        ):
             note = "the file was saved by software that does not tell NULL from NaN or from an empty text"
         elif rows.count != record.row_count:
             problems.append(f"it has {rows.count} rows, and {record.row_count} in the record")
@@ -458,47 +582,3 @@ class _FileRows:
                 self.count += 1
                 yield row
         self.is_canonical = reading.decoder is None or reading.decoder.is_canonical
-
-
-def _looser(
-    path: Path, document: _Document, record: ReplayRecord, digest: str, without: Collection[int]
-) -> bool:
-    """Return whether rows have a digest if NULL is taken for what other software makes of it, or the reverse.
-
-    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN.
-    """
-    for number, text, array in product(
-        (_same, _nan_to_null, _null_to_nan), (_same, _filled("")), (False, True)
-    ):
-        changes: list[Callable[[Any], Any]] = []
-        for column in record.columns:
-            if column.datatype in TEXTS:
-                changes.append(text)
-            elif column.arraysize is not None:
-                empty: Any = b"" if column.datatype == "unsignedByte" else []
-                changes.append(_filled(empty) if array else _same)
-            else:
-                changes.append(number if column.datatype in {"float", "double"} else _same)
-        rows = (
-            [change(value) for change, value in zip(changes, row, strict=True)]
-            for row in _FileRows(path, document)
-        )
-        if digest_of_plain(record.columns, rows, without=without) == digest:
-            return True
-    return False
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _nan_to_null(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
-
-
-def _null_to_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _filled(empty: Any) -> Callable[[Any], Any]:
-    return lambda value: empty if value is None else value

@@ -14,9 +14,12 @@ from tapdb.errors import DatabaseUnavailableError, SettingsError, TapdbError
 from tapdb.settings import database_url
 
 CONNECT_TIMEOUT_S = 10
-
-_SETTLED = {"DateStyle": "ISO", "IntervalStyle": "postgres", "standard_conforming_strings": "on"}
-"""Settings of a session without which values cannot be read, or expressions are written in another way."""
+# Roles and databases may have settings of their own, in which the driver cannot read times, numbers lose
+# digits, and definitions are spelled otherwise than when they were made.
+_SETTINGS = (
+    b"SET DateStyle = ISO; SET IntervalStyle = postgres; SET standard_conforming_strings = on; "
+    b"SET extra_float_digits = 1; SET quote_all_identifiers = off"
+)
 
 
 def create_engine(
@@ -141,16 +144,11 @@ def describe_target(url: sa.URL) -> str:
 
 
 def _settle(connection: psycopg.Connection[Any], _record: object) -> None:
-    """Set what a role, a database or ``PGOPTIONS`` has set in another way; the server reports how it is."""
-    other = [
-        psycopg.sql.SQL("SET {} = {}").format(psycopg.sql.Identifier(name.lower()), value)
-        for name, value in _SETTLED.items()
-        if not (connection.info.parameter_status(name) or "").startswith(value)
-    ]
-    if other:
-        connection.autocommit = True
-        connection.execute(psycopg.sql.SQL("; ").join(other))
-        connection.autocommit = False
+    """Set what a role, a database or ``PGOPTIONS`` may have set in another way."""
+    # Outside of a transaction, or a rollback would take the settings back.
+    connection.autocommit = True
+    connection.execute(_SETTINGS)
+    connection.autocommit = False
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:

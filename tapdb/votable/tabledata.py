@@ -65,9 +65,12 @@ def _whole_numbers(column: ColumnFacts) -> _Cell:
 
 
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False, "?": None}
+_KINDS = {"boolean": (bool,), "float": (int, float), "double": (int, float)}
 
 
-def cell_reader(column: ColumnFacts, null: str | None = None) -> Callable[[str], Any]:
+def cell_reader(
+    column: ColumnFacts, null: str | None = None, *, element: str | None = None
+) -> Callable[[str], Any]:
     """Return what makes a plain value of the text of a cell: the inverse of `table_rows`.
 
     A cell without text is NULL, also where the column is one of text: TABLEDATA tells no empty text from it.
@@ -78,11 +81,14 @@ def cell_reader(column: ColumnFacts, null: str | None = None) -> Callable[[str],
         The column as the file describes it.
     null
         Text that stands for NULL too (VALUES of the FIELD).
+    element
+        Text of an element that is NULL, where it is not that of TABLEDATA.
     """
     if column.datatype in TEXTS:
         return lambda text: text or None
     many = column.arraysize is not None
-    one = _reader(column, element_null(column) if many else null)
+    within = element_null(column) if element is None else element
+    one = _reader(column, within if many else null)
 
     def read(text: str) -> Any:
         words = text.split()
@@ -99,16 +105,64 @@ def cell_reader(column: ColumnFacts, null: str | None = None) -> Callable[[str],
     return read
 
 
+def text_reader(column: ColumnFacts) -> Callable[[str | None], Any]:
+    """Return what makes a plain value of a cell of CSV: the inverse of `tapdb.votable.text.text_of`.
+
+    Parameters
+    ----------
+    column
+        The column.
+    """
+    if column.datatype in TEXTS:
+        return lambda text: text
+    read = cell_reader(column, element="null")
+    if column.arraysize is None:
+        return lambda text: None if text is None else read(text)
+    empty: Any = b"" if column.datatype == "unsignedByte" else []
+    return lambda text: None if text is None else read(text) if text else empty
+
+
+def json_reader(column: ColumnFacts) -> Callable[[Any], Any]:
+    """Return what makes a plain value of one in JSON: the inverse of `tapdb.votable.text.json_of`.
+
+    Parameters
+    ----------
+    column
+        The column. Of numbers, ``null`` is NULL, though JSON has no other word for NaN and infinity.
+    """
+    is_text = column.datatype in TEXTS
+    kinds = (str,) if is_text else _KINDS.get(column.datatype, (int,))
+    is_array = column.arraysize is not None and not is_text
+    read = text_reader(column)
+
+    def value(given: Any) -> Any:
+        if given is None:
+            return None
+        parts = given if isinstance(given, list) else [given]
+        if isinstance(given, list) != is_array or any(
+            part is not None and (not isinstance(part, kinds) or isinstance(part, bool) != (bool in kinds))
+            for part in parts
+        ):
+            raise ValueReadError(f"column {column.name}", f"{str(given)[:60]} is no {column.datatype}")
+        return read(text_of(given))
+
+    return value
+
+
 def _reader(column: ColumnFacts, null: int | str | None) -> Callable[[str], Any]:
+    convert = _converter(column)
+    text = None if null is None else str(null)
+    return lambda word: None if word == text else convert(word)
+
+
+def _converter(column: ColumnFacts) -> Callable[[str], Any]:
     if column.datatype == "boolean":
         return lambda word: _BOOLEANS[word.lower()]
     if column.datatype not in INTEGERS:
         return float
     smallest, largest = INTEGERS[column.datatype]
 
-    def whole(word: str) -> int | None:
-        if word == str(null):
-            return None
+    def whole(word: str) -> int:
         number = int(word)
         if not smallest <= number <= largest:
             raise ValueError

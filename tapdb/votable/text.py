@@ -2,9 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
+from tapdb.errors import ValueReadError
 from tapdb.votable.fields import ColumnFacts, field_identifiers
 
 _FACTS = ("name", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
@@ -66,6 +68,47 @@ def write_csv(names: Iterable[str], rows: Iterable[Sequence[Any]], stream: IO[by
         stream.write((",".join(cells) + "\n").encode())
 
 
+_CELL = re.compile(r'(?:^|,)(?:"((?:[^"]|"")*)"|([^",\r\n]*))')
+
+
+def read_csv(lines: Iterable[str]) -> Iterator[list[str | None]]:
+    """Yield the cells of each row of CSV, the first with the names: the inverse of `write_csv`.
+
+    Parameters
+    ----------
+    lines
+        Lines with their ends, as of a file opened with ``newline=""``.
+
+    Raises
+    ------
+    ValueReadError
+        A line is no CSV.
+    """
+    waiting = ""
+    for line in lines:
+        waiting += line
+        if waiting.count('"') % 2:
+            # A text goes on in the next line.
+            continue
+        row = waiting.removesuffix("\n").removesuffix("\r")
+        waiting = ""
+        cells = list(_CELL.finditer(row))
+        if "".join(cell[0] for cell in cells) != row:
+            raise ValueReadError("a row", f"{row[:60]!r} is no CSV")
+        yield [cell[2] or None if cell[1] is None else cell[1].replace('""', '"') for cell in cells]
+    if waiting:
+        raise ValueReadError("a row", f"{waiting[:60]!r} is no CSV: its text does not end")
+
+
+def json_columns(columns: Sequence[ColumnFacts]) -> list[dict[str, str]]:
+    """Return what JSON says of columns."""
+    return [
+        {fact: value for fact in _FACTS if (value := getattr(column, fact)) is not None}
+        | ({} if identifier is None else {"id": identifier})
+        for column, identifier in zip(columns, field_identifiers(columns), strict=True)
+    ]
+
+
 def write_json(
     columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]], stream: IO[bytes], *, overflow: bool
 ) -> None:
@@ -82,12 +125,7 @@ def write_json(
     overflow
         Whether there are more rows.
     """
-    described = [
-        {fact: value for fact in _FACTS if (value := getattr(column, fact)) is not None}
-        | ({} if identifier is None else {"id": identifier})
-        for column, identifier in zip(columns, field_identifiers(columns), strict=True)
-    ]
-    stream.write(f'{{"columns": {_json(described)},\n"rows": ['.encode())
+    stream.write(f'{{"columns": {_json(json_columns(columns))},\n"rows": ['.encode())
     separator = "\n"
     for row in rows:
         stream.write(f"{separator}{_json([json_of(value) for value in row])}".encode())

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
-import resource
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 from tests.adql.published_tables import create_published_tables
 
-__all__ = ["DIALECT", "REPORTED", "Laboratory", "amplifiers", "joined", "laboratory"]
+__all__ = ["DIALECT", "REPORTED", "Laboratory", "amplifiers", "joined", "laboratory", "other_amplifiers"]
 
 DIALECT = Dialect(name="wide", case_expressions=True, scalar_subqueries=True)
 
@@ -247,6 +248,255 @@ def amplifiers(count: int = 200, seed: int = 1) -> list[str]:
     return [_CLASSES[number % len(_CLASSES)](chance) for number in range(count)]
 
 
+# -- the second generator: classes that the first one does not have
+# ----------------------------------------------------------------------------------------------------------
+
+_TEN = (
+    "objectId",
+    "coord_ra",
+    "coord_dec",
+    "psfFlux",
+    "psfFluxErr",
+    "flux_count",
+    "band",
+    "name",
+    "epoch",
+    "uuid",
+)
+
+
+def _tables_of(count: int) -> str:
+    return ", ".join(f"{_OBJECT} AS t{number}" for number in range(count))
+
+
+def _of_sources(count: int, columns: int = 1) -> str:
+    names = ("objectId", "ra", "dec", "psfFlux", "band")[:columns]
+    tables = ", ".join(f"cat.Source AS s{number}" for number in range(count))
+    same = [f"s{number}.{name} = s{number + 1}.{name}" for number in range(count - 1) for name in names]
+    return f"{tables} WHERE {' AND '.join(same) or '1 = 1'}"
+
+
+def _copied_subqueries(chance: random.Random) -> str:
+    conditions = " OR ".join(f"psfFlux = {number}" for number in range(chance.choice((1, 20, 300, 1000))))
+    inner = f"SELECT ra AS b FROM cat.Source WHERE {conditions}"
+    joins = f"SELECT s0.ra AS b FROM {_of_sources(chance.randint(1, 9), chance.randint(1, 4))}"
+    source = chance.choice((inner, joins))
+    base = chance.choice(
+        (
+            f"(SELECT MAX(q.b) FROM ({source}) AS q)",
+            f"CASE WHEN EXISTS ({source}) THEN coord_ra END",
+            f"CASE WHEN coord_ra IN ({source}) THEN 1.5 ELSE coord_ra END",
+        )
+    )
+    return _nested(base, chance.choice(("a+a", "a*a+a", "COALESCE(a, -a)")), chance.randint(1, 8))
+
+
+def _correlated(chance: random.Random) -> str:
+    value = "o.coord_ra"
+    for number in range(chance.randint(1, 12)):
+        value = f"(SELECT MAX(s{number}.ra) FROM cat.Source AS s{number} WHERE s{number}.dec > {value})"
+    return f"SELECT {'+'.join([value] * chance.choice((1, 2, 5)))} AS a FROM {_OBJECT} AS o"
+
+
+def _equations(chance: random.Random) -> str:
+    count = chance.randint(2, 24)
+    form = chance.choice(
+        ("t{0}.coord_ra+{2} = t{1}.coord_ra+{2}", "t{0}.{3} = t{1}.{3}", "t0.{3} = t{1}.{3}")
+    )
+    each = chance.choice((1, 2, 3, 5, 10, 20, 50)) if "+" in form else chance.randint(1, 10)
+    conditions = [
+        " AND ".join(form.format(number - 1, number, of, _TEN[of % 10]) for of in range(each))
+        for number in range(1, count)
+    ]
+    kind = chance.choice(("", "JOIN", "LEFT JOIN", "FULL JOIN"))
+    if not kind:
+        return f"SELECT COUNT(*) FROM {_tables_of(count)} WHERE {' AND '.join(conditions)}"
+    joins = (f" {kind} {_OBJECT} AS t{number} ON {of}" for number, of in enumerate(conditions, 1))
+    return f"SELECT t0.coord_ra FROM {_OBJECT} AS t0{''.join(joins)}"
+
+
+def _merged_columns(chance: random.Random) -> str:
+    kind = chance.choice(("JOIN", "LEFT JOIN", "FULL JOIN"))
+    if chance.random() < 0.5:
+        joins = "".join(
+            f" NATURAL {kind} cat.Source AS t{number}" for number in range(1, chance.randint(2, 24))
+        )
+        return f"SELECT * FROM cat.Source AS t0{joins}"
+    names = ", ".join(_TEN[: chance.randint(1, 10)])
+    joins = "".join(
+        f" {kind} {_OBJECT} AS t{number} USING ({names})" for number in range(1, chance.randint(2, 24))
+    )
+    return f"SELECT objectId FROM {_OBJECT} AS t0{joins}"
+
+
+def _inequalities(chance: random.Random) -> str:
+    count = chance.randint(2, 24)
+    form = chance.choice(
+        (
+            "t{0}.coord_ra < t{1}.coord_ra",
+            "t{0}.coord_ra + t{1}.coord_dec > {2}",
+            "(t{0}.objectId = t{1}.objectId OR t{0}.coord_ra = t{1}.coord_ra)",
+            "DISTANCE(t{0}.pos, t{1}.pos) < {2}",
+            "t{0}.name LIKE t{1}.name",
+        )
+    )
+    pairs = [(chance.randrange(count), chance.randrange(count)) for _ in range(chance.choice((10, 100, 400)))]
+    conditions = (form.format(one, other, number) for number, (one, other) in enumerate(pairs))
+    return f"SELECT COUNT(*) FROM {_tables_of(count)} WHERE {' AND '.join(conditions)}"
+
+
+def _many_searches(chance: random.Random) -> str:
+    count = chance.randint(2, 24)
+    many = 96 // count
+    one = f"SELECT s0.ra AS a FROM {_of_sources(count, chance.randint(1, 5))}"
+    if chance.random() < 0.5:
+        return f" {chance.choice(('UNION ALL', 'UNION', 'EXCEPT'))} ".join([one] * many)
+    outputs = (f"(SELECT MAX(q.a) FROM ({one}) AS q) AS c{number}" for number in range(many))
+    return f"SELECT {', '.join(outputs)} FROM {_OBJECT}"
+
+
+def _many_terms(chance: random.Random) -> str:
+    value = "+".join(["coord_ra"] * chance.choice((1, 2, 8)))
+    terms = [f"{value}+{number}" for number in range(chance.choice((20, 100, 220, 800)))]
+    text = ", ".join(terms)
+    return chance.choice(
+        (
+            f"SELECT coord_ra FROM {_OBJECT} ORDER BY {text}",
+            f"SELECT COUNT(*) FROM {_OBJECT} GROUP BY {text}",
+            f"SELECT DISTINCT {text} FROM {_OBJECT}",
+            f"SELECT {text} FROM {_OBJECT} UNION SELECT {text} FROM {_OBJECT}",
+            f"SELECT {', '.join(f'SUM({of})' for of in terms)} FROM {_OBJECT}",
+            f"SELECT {value} AS a FROM {_OBJECT} ORDER BY {'+'.join(['a'] * len(terms))}",
+        )
+    )
+
+
+def _conditions(chance: random.Random) -> str:
+    many = chance.choice((50, 300, 700))
+    form = chance.choice(
+        (
+            "objectId = {0}",
+            "objectId = {0} AND coord_ra = {0}",
+            "(objectId = {0} OR coord_ra = {0} OR name = '{0}')",
+            "name LIKE '%n%{0}%'",
+            "objectId > coord_ra + {0}",
+            "NOT (objectId = {0} AND (coord_ra < {0} OR NOT coord_dec > {0}))",
+        )
+    )
+    word = chance.choice((" OR ", " AND "))
+    conditions = [f"({form})".format(number) for number in range(many)]
+    text, deep = word.join(conditions), word.join(conditions[:40])
+    for number in range(chance.randint(1, 40)):
+        deep = f"(NOT ({deep}) AND coord_dec = {number} OR objectId = {number})"
+    return f"SELECT objectId FROM {_OBJECT} WHERE {chance.choice((text, deep))}"
+
+
+def _shapes(chance: random.Random) -> str:
+    long = "+".join(["coord_ra"] * chance.choice((1, 10, 60)))
+    shape = chance.choice(
+        (
+            f"CIRCLE({long}, coord_dec, 1)",
+            f"POINT({long}, {long})",
+            f"BOX(1, {long}, 1, {long})",
+            f"POLYGON({long}, 1, 1, 2, {long}, 4)",
+            f"CENTROID(BOX({long}, {long}, 1, 1))",
+        )
+    )
+    outer = chance.choice(
+        (
+            ", ".join(f"a AS c{number}" for number in range(chance.choice((2, 20, 80, 200)))),
+            "+".join(["AREA(a)"] * chance.choice((1, 5, 50))),
+            "+".join(["INTERSECTS(a, CIRCLE(1, 2, AREA(a)))"] * chance.choice((1, 5, 50))),
+        )
+    )
+    return f"SELECT {outer} FROM (SELECT {shape} AS a FROM {_OBJECT}) AS q"
+
+
+def _boxes(chance: random.Random) -> str:
+    step = chance.choice(
+        (
+            "AREA(BOX(1, a, 1, 1))",
+            "AREA(BOX(1, 1, a, a))",
+            "CONTAINS(POINT(1, a), BOX(1, a, 1, a))",
+            "COORD2(CENTROID(BOX(a, a, 1, 1)))",
+            "DISTANCE(POINT(a, a), CENTROID(CIRCLE(POINT(a, a), a)))",
+            "INTERSECTS(BOX(1, a, a, 1), BOX(a, 1, 1, a))",
+        )
+    )
+    return _nested("+".join(["coord_ra"] * chance.choice((1, 5, 40, 300))), step, chance.randint(1, 5))
+
+
+def _lists_in_joins(chance: random.Random) -> str:
+    count = chance.randint(1, 12)
+    name = chance.choice(("objectId", "coord_ra", "name"))
+    many = 9_000 // count
+    values = ", ".join(f"'{number}'" if name == "name" else str(number) for number in range(many))
+    conditions = (
+        f"t{number}.{name} = t0.{name} AND t{number}.{name} IN ({values})" for number in range(count)
+    )
+    return f"SELECT COUNT(*) FROM {_tables_of(count)} WHERE {' AND '.join(conditions)}"
+
+
+def _repeated_inside(chance: random.Random) -> str:
+    value = "flux_count"
+    form = chance.choice(
+        (
+            "tap_double({0})",
+            "CASE WHEN {0} IN (1, 1.5) THEN 1 END",
+            "CASE WHEN {0} BETWEEN 1 AND 2 THEN 1 ELSE 2 END",
+            "CASE WHEN DISTANCE({0}, 1, 2, 3) < 4 THEN 1 ELSE 2 END",
+            "POWER({0}, {0})",
+            "MOD({0}, 3)",
+            "CAST(CAST({0} AS REAL) AS INTEGER)",
+            "COALESCE({0}, 1, 2.5)",
+        )
+    )
+    for _ in range(chance.randint(1, 40)):
+        if len(value) < 30_000:
+            value = form.format(value)
+    return f"SELECT {value} AS a FROM {_OBJECT}"
+
+
+def _texts_of_rows(chance: random.Random) -> str:
+    step = chance.choice(
+        (
+            "MIN(a)||MAX(a)",
+            "UPPER(a||a)",
+            "CAST(a||a AS VARCHAR(9000000))",
+            "COALESCE(UPPER(a), a||a)||LOWER(a)",
+        )
+    )
+    text = f"SELECT name AS a FROM {_OBJECT}"
+    for _ in range(chance.randint(2, 18)):
+        text = f"SELECT {step} AS a FROM ({text}) AS q"
+    if "MIN" in step or chance.random() < 0.5:
+        return text
+    return f"SELECT a FROM ({text}) AS q GROUP BY a, a||'x' ORDER BY a||'y'"
+
+
+_OTHER_CLASSES: tuple[Callable[[random.Random], str], ...] = (
+    _copied_subqueries,
+    _correlated,
+    _equations,
+    _merged_columns,
+    _inequalities,
+    _many_searches,
+    _many_terms,
+    _conditions,
+    _shapes,
+    _boxes,
+    _lists_in_joins,
+    _repeated_inside,
+    _texts_of_rows,
+)
+
+
+def other_amplifiers(count: int = 130, seed: int = 1) -> list[str]:
+    """Return generated queries of other classes than `amplifiers`, of all of them in turn."""
+    chance = random.Random(seed)
+    return [_OTHER_CLASSES[number % len(_OTHER_CLASSES)](chance) for number in range(count)]
+
+
 @dataclass(frozen=True, slots=True)
 class Laboratory:
     """A server whose processes get no more than some memory, with the tables of the small service.
@@ -292,14 +542,14 @@ class Laboratory:
 @contextmanager
 def laboratory(megabytes: int) -> Iterator[Laboratory]:
     """Start a server each of whose processes gets so much memory, shared memory included."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     server = EphemeralServer(settings={"shared_buffers": "16MB"})
-    # As ulimit -v does: processes that are started from here on inherit it.
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, hard))
-    try:
-        server.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    server.start()
+    assert server.directory is not None
+    (pid_file,) = server.directory.rglob("postmaster.pid")
+    # As ulimit -v does, for the processes that this one starts from here on; its owner may set it.
+    limit = ["prlimit", "--pid", pid_file.read_text().split()[0], f"--as={megabytes << 20}:"]
+    owner = pid_file.owner()
+    subprocess.run(limit if os.geteuid() else ["runuser", "-u", owner, "--", *limit], check=True)
     try:
         with checked_connection(server.url()) as connection:
             install_extensions(connection)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -123,6 +124,18 @@ NAMED = (
     ("COS(-x)", INFINITE, None),
     ("TAN(x)", INFINITE, None),
     ("COT(x)", INFINITE, None),
+    ("COT(x)", {"x": 0.0}, None),
+    ("COT(n)", {"n": 0}, None),
+    ("COT(0) + x", {"x": 1.0}, None),
+    ("MOD(r, 2)", {"r": -2327.248779296875}, -1.248779296875),
+    ("MOD(x, 1000)", {"x": 9007199254740991.0}, 991.0),
+    ("ROUND(x)", {"x": 9007199254740991.0}, 9007199254740991.0),
+    ("ROUND(x, 1)", {"x": 123456789012345.67}, 123456789012345.7),
+    ("TRUNCATE(x, 2)", {"x": 12345678901234.567}, 12345678901234.56),
+    ("ROUND(x, 2)", {"x": 2.675}, 2.68),
+    ("CAST(611255759837069401.0 AS BIGINT) - i", {"i": 611255759837069400}, 1),
+    ("CAST(-611255759837069401. AS BIGINT) + i", {"i": 611255759837069400}, -1),
+    ("CAST(2.5 AS INTEGER) + n", {"n": 0}, 2),
     ("ATAN(x)", INFINITE, math.pi / 2),
     ("n + n", {"n": 2_000_000_000}, ERROR),
     ("n * n", {"n": 2_000_000_000}, ERROR),
@@ -326,6 +339,21 @@ def test_a_value_of_a_row_is_that_of_python(
         assert found == pytest.approx(wanted, rel=digits, abs=1e-320, nan_ok=True)
     else:
         assert found == wanted
+
+
+@given(value=st.floats(-9e15, 9e15), places=st.integers(-3, 12), divisor=st.floats(1e-3, 1e6))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_rounding_uses_all_digits_of_a_double(
+    value: float, places: int, divisor: float, database: Connection
+) -> None:
+    # What a double is in decimal is the shortest text that is read as the same double.
+    exact, quantum = Decimal(repr(value)), Decimal(1).scaleb(-places)
+    with localcontext(prec=400):
+        for name, mode in (("ROUND", ROUND_HALF_UP), ("TRUNCATE", ROUND_DOWN)):
+            wanted = float((exact / quantum).to_integral_value(mode) * quantum)
+            assert computed(database, f"{name}(x, {places})", x=value) == wanted
+        remainder = float(exact % Decimal(repr(divisor)))
+    assert computed(database, "MOD(x, y)", x=value, y=divisor) == remainder
 
 
 @given(

@@ -12,10 +12,18 @@ from time import process_time
 
 import pytest
 
-from adql import AdqlLimitError, CompiledQuery, Limits, parse, to_postgres
+from adql import RUBIN, STRICT, AdqlLimitError, CompiledQuery, Dialect, Limits, Search, parse, to_postgres
 from tap_query.execute import fetch
 from tapdb.postgres.engine import checked_connection, driver_connection
-from tests.adql.amplifiers import DIALECT, REPORTED, Laboratory, amplifiers, joined, laboratory
+from tests.adql.amplifiers import (
+    DIALECT,
+    REPORTED,
+    Laboratory,
+    amplifiers,
+    joined,
+    laboratory,
+    other_amplifiers,
+)
 from tests.adql.published_tables import METADATA
 
 _CAP_MB = 450
@@ -57,8 +65,7 @@ def test_without_the_budget_a_reported_amplifier_exceeds_the_cap(name: str, capp
 
 def test_without_the_budget_and_its_session_joins_exceed_the_cap(capped: Laboratory) -> None:
     same = " AND ".join(f"t{{0}}.{name} = t{{1}}.{name}" for name in ("objectId", "name", "coord_ra"))
-    # joined=0: the session of a query of few tables.
-    assert capped.fails(replace(compiled(joined(60, same), _UNBOUNDED), joined=0)) == _OUT_OF_MEMORY
+    assert capped.fails(replace(compiled(joined(60, same), _UNBOUNDED), search=Search.FULL)) == _OUT_OF_MEMORY
 
 
 def test_generated_amplifiers_are_refused_or_stay_within_the_bounds(capped: Laboratory) -> None:
@@ -77,6 +84,97 @@ def test_generated_amplifiers_are_refused_or_stay_within_the_bounds(capped: Labo
     assert beyond == []
     # A budget that refused all would stay within any bound.
     assert 100 < accepted < 190
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_amplifiers_of_the_second_generator_are_refused_or_stay_within_the_bounds(
+    seed: int, capped: Laboratory
+) -> None:
+    accepted = 0
+    beyond = []
+    for text in other_amplifiers(26, seed):
+        try:
+            query = compiled(text)
+        except AdqlLimitError:
+            continue
+        accepted += 1
+        megabytes, milliseconds = capped.cost(query)
+        if megabytes > _LARGEST_MB or milliseconds > _LONGEST_MS:
+            beyond.append((round(megabytes), round(milliseconds), text))
+    assert beyond == []
+    assert 15 < accepted < 26
+
+
+def _equations(tables: int, each: int) -> str:
+    """Return chained joins with several equations between neighbours."""
+    same = " AND ".join(f"t{{0}}.coord_ra + {of} = t{{1}}.coord_ra + {of}" for of in range(each))
+    return joined(tables, same)
+
+
+@pytest.mark.parametrize(("tables", "each"), [(2, 300), (4, 100), (6, 60), (8, 40), (24, 15)])
+def test_many_equations_between_tables_are_planned_within_the_bounds(
+    tables: int, each: int, capped: Laboratory
+) -> None:
+    megabytes, milliseconds = capped.cost(compiled(_equations(tables, each)))
+    assert megabytes <= _LARGEST_MB
+    assert milliseconds <= _LONGEST_MS
+
+
+def test_without_the_session_many_equations_exceed_the_cap(capped: Laboratory) -> None:
+    query = compiled(_equations(6, 60))
+    assert query.search == Search.FEW
+    assert capped.fails(replace(query, search=Search.FULL)) == _OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("tables", "each", "search"),
+    [
+        (2, 3, Search.FULL),
+        (5, 3, Search.FULL),
+        (8, 2, Search.FULL),
+        (9, 1, Search.SOME),
+        (20, 1, Search.SOME),
+    ],
+)
+def test_joins_of_usual_size_are_searched_as_before(tables: int, each: int, search: Search) -> None:
+    assert compiled(_equations(tables, each)).search == search
+
+
+def _inequalities(tables: int, count: int) -> str:
+    sources = ", ".join(f"cat.Object AS t{number}" for number in range(tables))
+    pairs = ((of % tables, (of * 5 + 1 + of // tables) % tables) for of in range(count))
+    return f"SELECT COUNT(*) FROM {sources} WHERE " + " AND ".join(
+        f"t{one}.coord_ra < t{other}.coord_ra" for one, other in pairs
+    )
+
+
+def test_many_tables_with_many_inequalities_are_refused(capped: Laboratory) -> None:
+    # Each is a way to use an index: 24 tables with 60 of them take minutes and gigabytes.
+    with pytest.raises(AdqlLimitError, match="no equations"):
+        compiled(_inequalities(24, 60))
+    for tables, count in ((24, 30), (8, 400)):
+        megabytes, milliseconds = capped.cost(compiled(_inequalities(tables, count)))
+        assert megabytes <= _LARGEST_MB
+        assert milliseconds <= _LONGEST_MS
+
+
+_ORS = " OR ".join(f"psfFlux = {number}" for number in range(1000))
+_INSIDE = f"SELECT ra AS b FROM cat.Source WHERE {_ORS}"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        f"(SELECT MAX(s.b) FROM ({_INSIDE}) AS s)",
+        f"CASE WHEN EXISTS (SELECT 1 FROM ({_INSIDE}) AS s) THEN coord_ra END",
+        f"CASE WHEN coord_ra IN (SELECT s.b FROM ({_INSIDE}) AS s) THEN coord_ra END",
+    ],
+)
+def test_what_a_copied_subquery_reads_is_counted_with_each_copy(base: str, capped: Laboratory) -> None:
+    text = nested(6).replace("coord_ra", base, 1)
+    megabytes, _ = capped.cost(compiled(text))
+    assert megabytes <= 50
+    assert capped.fails(compiled(text.replace("a+a", "a+a+a"), _UNBOUNDED)) == _OUT_OF_MEMORY
 
 
 def test_without_the_budget_generated_amplifiers_exceed_the_cap(capped: Laboratory) -> None:
@@ -177,6 +275,63 @@ def test_an_honest_query_of_some_size_is_left_alone(text: str) -> None:
     sql = compiled(text).sql
     assert " OFFSET 0" not in sql
     assert " MATERIALIZED " not in sql
+
+
+@pytest.mark.parametrize(
+    ("function", "dialect"), [("tap_double", DIALECT), ("scisql_nanojanskyToAbMag", RUBIN), ("ABS", STRICT)]
+)
+def test_calls_inside_calls_are_translated_in_linear_time(function: str, dialect: Dialect) -> None:
+    # Each argument is looked at once: twice would be 2 to the power of 60.
+    text = f"SELECT {f'{function}(' * 60}coord_ra{')' * 60} AS a FROM cat.Object"
+    start = process_time()
+    to_postgres(parse(text, dialect=dialect), METADATA)
+    assert process_time() - start < 20
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "CASE WHEN {0} IN (1, 1.5) THEN 1 END",
+        "CASE WHEN {0} IN (1, coord_ra) THEN 1 END",
+        "CASE WHEN {0} BETWEEN 1 AND 2 THEN 1 END",
+        "CASE WHEN DISTANCE({0}, 1, 2, 3) < 4 THEN 1 END",
+    ],
+)
+def test_what_the_translation_repeats_does_not_grow_with_each_level(step: str) -> None:
+    value = "flux_count"
+    for _ in range(40):
+        value = step.format(value)
+    start = process_time()
+    with pytest.raises(AdqlLimitError):
+        compiled(f"SELECT {value} AS a FROM cat.Object")
+    assert process_time() - start < 20
+
+
+def test_order_by_counts_outputs_in_place_of_their_names() -> None:
+    long, names = "+".join(["coord_ra"] * 600), "+".join(["a"] * 600)
+    start = process_time()
+    with pytest.raises(AdqlLimitError, match="in place of their names") as caught:
+        compiled(f"SELECT {long} AS a FROM cat.Object ORDER BY {names}")
+    assert process_time() - start < 20
+    assert caught.value.line == 1
+    compiled(f"SELECT {long} AS a FROM cat.Object ORDER BY a, a + 1, ABS(a)")
+
+
+def test_a_view_counts_with_each_mention_and_each_column() -> None:
+    table = next(of for of in METADATA.tables if of.name == ("other", "Object"))
+    known = METADATA.with_tables([replace(table, name=("big", "Shown"), nodes=1_200)])
+
+    def translate(text: str) -> None:
+        to_postgres(parse(text), known)
+
+    translate("SELECT * FROM big.Shown AS v0" + "".join(f", big.Shown AS v{of}" for of in range(1, 6)))
+    translate(f"SELECT note FROM big.Shown WHERE objectId IN ({', '.join(map(str, range(1000)))})")
+    for text in (
+        " UNION ALL ".join(["SELECT note FROM big.Shown"] * 60),
+        f"SELECT note FROM big.Shown WHERE {' AND '.join(f'objectId > {of}' for of in range(500))}",
+    ):
+        with pytest.raises(AdqlLimitError):
+            translate(text)
 
 
 def test_the_budget_is_counted_in_linear_time() -> None:

@@ -184,6 +184,25 @@ def test_what_pgsphere_cannot_do_is_refused_with_advice() -> None:
 def test_a_position_beyond_a_pole_is_null_and_one_that_is_swapped_is_refused(sky: Sky) -> None:
     assert sky.ids("POINT(ra, dec + 200) IS NULL") == set(range(COUNT))
     assert sky.ids("CONTAINS(POINT(ra, dec + 200), CIRCLE(10, 20, 90)) = 1") == set()
+    # Infinity and NaN are no longitudes: no row is lost to an error, and a point is somewhere or NULL.
+    for nowhere in ("CAST('Infinity' AS DOUBLE PRECISION)", "CAST('NaN' AS DOUBLE PRECISION)"):
+        longitude = f"(ra + {nowhere})"
+        for point in (f"POINT({longitude}, dec)", f"CENTROID(CIRCLE({longitude}, dec, 1))"):
+            assert sky.ids(f"{point} IS NULL") == set(range(COUNT))
+        for value in (
+            f"COORD1(POINT({longitude}, dec))",
+            f"COORD2(POINT({longitude}, dec))",
+            f"DISTANCE({longitude}, dec, 1, 2)",
+            f"CONTAINS(POINT(1, 2), CIRCLE({longitude}, dec, 3))",
+            f"CONTAINS(POINT(1, 2), BOX({longitude}, 0, 3, 3))",
+            f"AREA(POLYGON({longitude}, 1, 2, 3, 4, 5))",
+        ):
+            assert sky.ids(f"{value} IS NULL") == set(range(COUNT)), value
+        for condition in (
+            f"DISTANCE({longitude}, dec, 1, 2) < 180",
+            f"DISTANCE({longitude}, dec, 1, 2) >= 0",
+        ):
+            assert sky.ids(condition) == set()
     assert sky.ids("POINT(ra, dec - 0.5) IS NULL") == set(np.flatnonzero(sky.dec - 0.5 < -90))
     with pytest.raises(AdqlTypeError, match=r"write cat\.Object\.coord_ra, cat\.Object\.coord_dec"):
         to_postgres(parse("SELECT POINT(coord_dec, coord_ra) AS p FROM cat.Object"), SMALL_METADATA)

@@ -17,8 +17,19 @@ import pytest
 import sqlalchemy as sa
 from lsst.sphgeom import DISJOINT, Angle, Circle, ConvexPolygon, LonLat, UnitVector3d
 
-from adql import CompiledQuery, Limits, Metadata, Server, metadata_from_rows, parse, to_postgres
+from adql import (
+    AdqlLimitError,
+    CompiledQuery,
+    Limits,
+    Metadata,
+    Server,
+    metadata_from_rows,
+    parse,
+    to_postgres,
+)
+from adql.metadata import COLUMN_FIELDS
 from obscore_view.columns import OBSCORE_COLUMNS
+from tap_query.metadata import published_metadata
 
 Row = dict[str, Any]
 
@@ -234,6 +245,36 @@ def test_a_search_that_no_index_serves_reads_the_view_whole(service: Service) ->
     for condition in (f"CONTAINS(POINT({RA}, {DEC}), s_region) = 0", "t_max > 0"):
         used = {node["Index Name"] for node in service.plan(condition, Server()) if "Index Cond" in node}
         assert not [name for name in used if re.search(f"{REGIONS}|{TIMES}", name)]
+
+
+def test_a_query_that_makes_the_view_too_large_is_refused(
+    service: Service, view_connection_readonly: sa.Connection
+) -> None:
+    names = [(column.name, column.type) for table in service.metadata.tables for column in table.columns]
+    rows = [
+        {"table_name": "ivoa.ObsCore", "column_name": name, "datatype": type_.datatype, "arraysize": "*"}
+        for name, type_ in names
+    ]
+    values = [tuple(map(row.get, COLUMN_FIELDS)) for row in rows]
+    published = published_metadata(view_connection_readonly, [{"table_name": "ivoa.ObsCore"}], values)
+    # The statement behind the view, as the catalog has it.
+    assert published.tables[0].nodes > 300
+
+    def translate(text: str) -> CompiledQuery:
+        return to_postgres(parse(text), published)
+
+    one = "SELECT obs_id FROM ivoa.ObsCore"
+    for text in (" UNION ALL ".join([one] * 80), one + " WHERE " + " AND ".join(["obs_id > 'a'"] * 1400)):
+        with pytest.raises(AdqlLimitError):
+            translate(text)
+    joins = (f" JOIN ivoa.ObsCore AS o{of} ON o0.obs_id = o{of}.obs_id" for of in range(1, 6))
+    ids = ", ".join(f"'{of}'" for of in range(1000))
+    for text in (
+        "SELECT o0.* FROM ivoa.ObsCore AS o0" + "".join(joins),
+        f"SELECT * FROM ivoa.ObsCore WHERE obs_id IN ({ids})",
+        one + " WHERE " + " OR ".join(["obs_id = 'a'"] * 100),
+    ):
+        assert "OFFSET" not in translate(text).sql
 
 
 def test_columns_of_pgsphere_are_not_for_users(service: Service) -> None:

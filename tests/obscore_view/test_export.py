@@ -103,10 +103,10 @@ def test_texts_that_csv_finds_hard_come_through_in_every_format(
     assert str(table["moment"].to_pylist()[0]) == "2026-01-02 03:04:05.678000"
     document = votable.parse(io.BytesIO(exported(connection, "public.hard", form="votable")))
     array = document.get_first_table().array
-    assert str(array["words"][0]) == 'a "quoted",\ntext\r\n\t<&> é'
-    assert list(array["truth"])[:2] == [True, False]
-    assert np.isneginf(array["amount"][1])
-    assert str(array["moment"][0]) == "2026-01-02T03:04:05.678"
+    assert str(array["public_hard_words"][0]) == 'a "quoted",\ntext\r\n\t<&> é'
+    assert list(array["public_hard_truth"])[:2] == [True, False]
+    assert np.isneginf(array["public_hard_amount"][1])
+    assert str(array["public_hard_moment"][0]) == "2026-01-02T03:04:05.678"
 
 
 def test_a_csv_file_is_what_postgresql_writes(view_connection_readonly: sa.Connection) -> None:
@@ -122,7 +122,7 @@ def test_a_votable_has_the_rows_of_the_view_and_no_warnings(view_connection_read
     rows = parquet(view_connection_readonly).to_pylist()
     assert len(table.array) == len(rows)
     expected = {row["registry_dataset_id"]: row for row in rows}
-    for row in table.to_table():
+    for row in table.to_table(use_names_over_ids=True):
         wanted = expected[str(row["registry_dataset_id"])]
         assert str(row["obs_id"]) == wanted["obs_id"]
         for name in ("s_ra", "t_min", "access_estsize"):

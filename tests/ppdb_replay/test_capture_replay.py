@@ -203,10 +203,12 @@ def test_two_snapshots_in_one_transaction_are_refused(ppdb_database: sa.URL, ppd
 def test_values_do_not_depend_on_the_settings_of_a_session(ppdb_database: sa.URL, ppdb: Connection) -> None:
     text = "SELECT diaSourceId, psfFlux, midpointMjdTai, ra FROM DiaSource"
     expected = capture(ppdb, text)
-    options = "-c extra_float_digits=-3 -c TimeZone=Asia/Tokyo -c DateStyle=German"
+    options = "-c extra_float_digits=-15 -c TimeZone=Asia/Tokyo -c DateStyle=German"
+    time = expected.record.snapshot.t_mjd_tai
     with connect(ppdb_database, options=options) as connection:
         assert capture(connection, text).digest == expected.digest
         assert replay(connection, expected.record).is_identical
+        assert query_at(connection, text, time).record.snapshot == expected.record.snapshot
         assert connection.execute("SHOW TimeZone").fetchone() == ("Asia/Tokyo",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -24,8 +25,9 @@ from adql import OutputColumn
 from ppdb_replay import Guarantee, Level
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.votable.file_record import FileCheck, check_votable
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
+from ppdb_replay.votable.file_record import FileCheck, check_rows, check_votable
+from tapdb.cli.output import write_table
+from tapdb.votable import Document, plain_rows, write_csv, write_json, write_votable, written_fields
 from tapdb.votable.binary2 import RowDecoder, encode_rows
 from tapdb.votable.tabledata import cell_reader
 from tests.ppdb_replay.votable_results import NASTY, as_votable, made_up_result
@@ -379,3 +381,101 @@ def test_numbers_of_text_and_times_in_a_zone_count_as_a_file_holds_them() -> Non
     for value, text in same:
         assert digest_of_result(column, [(value,)]) == digest_of_result(column, [(text,)])
     assert digest_of_result(column, [(None,)]) != digest_of_result(column, [("",)])
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@given(rows=ROWS, data=st.data())
+def test_rows_of_csv_and_json_are_those_of_their_record_and_no_others(
+    folder: Path, rows: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    result = made_up_result(COLUMNS, rows)
+    plain = list(plain_rows(COLUMNS, rows))
+    form = data.draw(st.sampled_from(("csv", "json")))
+    other = data.draw(
+        st.sampled_from((plain, plain[1:], plain[::-1], [*plain, *plain_rows(COLUMNS, [FIXED])]))
+    )
+    path = folder / f"rows.{form}"
+    with path.open("wb") as stream:
+        if form == "csv":
+            write_csv([column.name for column in COLUMNS], other, stream)
+        else:
+            write_json(COLUMNS, other, stream, overflow=False)
+    found = check_rows(path, result.record)
+    # JSON has one word for NULL, NaN and infinity: of rows with two of them nothing can be told.
+    told = repr(with_nan(other)) == repr(with_nan(plain))
+    if form == "csv" or not has_no_numbers(plain):
+        assert (found.problems == ()) is told
+    elif not told:
+        assert found.problems != ()
+
+
+def has_no_numbers(rows: list[tuple[Any, ...]]) -> bool:
+    """Return whether there is a float that JSON does not have."""
+    flat = [part for row in rows for value in row for part in (value if isinstance(value, list) else [value])]
+    return any(isinstance(part, float) and not math.isfinite(part) for part in flat)
+
+
+ROW_EDITS: tuple[tuple[str, str, str, str], ...] = (
+    ("csv", "another value", "0.25", "0.26"),
+    ("csv", "NULL for a value", ",0.25,", ",,"),
+    ("csv", "an empty text for NULL", "\n,,", '\n"",x,'),
+    ("csv", "another name of a column", "single", "Single"),
+    ("csv", "a cell more", "\n1,", "\n1,1,"),
+    ("csv", "a text that does not end", "word", '"word'),
+    ("csv", "a text for a number", "\n1,", "\nx,"),
+    ("csv", "a number that is too large", "\n1,", "\n70000,"),
+    ("csv", "a row less", "\n9,", "\n"),
+    ("json", "another value", "0.25", "0.26"),
+    ("json", "NULL for a value", "0.25", "null"),
+    ("json", "a text for a number", "0.25", '"0.25"'),
+    ("json", "a number for a text", '"word"', "5"),
+    ("json", "1 for true", 'true, "text"', '1, "text"'),
+    ("json", "another unit", '"unit": "deg"', '"unit": "rad"'),
+    ("json", "another name of a column", '"name": "single"', '"name": "Single"'),
+    ("json", "another ID", '"id": "ppdb_T_uuid"', '"id": "x"'),
+    ("json", "an overflow that was none", '"overflow": true', '"overflow": false'),
+    ("json", "no JSON any more", '"rows"', "rows"),
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "old", "new"), [(edit[0], *edit[2:]) for edit in ROW_EDITS], ids=[edit[1] for edit in ROW_EDITS]
+)
+def test_an_edited_file_of_rows_is_found(form: str, old: str, new: str, folder: Path) -> None:
+    record = made_up_result(COLUMNS, THREE, max_rows=3).record
+    plain = list(plain_rows(COLUMNS, THREE))
+    stream = io.BytesIO()
+    if form == "csv":
+        write_csv([column.name for column in COLUMNS], plain, stream)
+    else:
+        write_json(COLUMNS, plain, stream, overflow=True)
+    path, content = folder / f"edited.{form}", stream.getvalue().decode()
+    path.write_text(content, encoding="utf-8", newline="")
+    assert check_rows(path, record).problems == ()
+    assert old in content
+    path.write_text(content.replace(old, new, 1), encoding="utf-8", newline="")
+    assert check_rows(path, record).problems != ()
+
+
+def test_a_table_for_people_is_not_compared(folder: Path) -> None:
+    path = folder / "rows.txt"
+    with path.open("wb") as stream:
+        write_table(["n"], [(1,)], stream)
+    with pytest.raises(ReplayRecordError, match="write them as csv, json or votable"):
+        check_rows(path, made_up_result().record)
+
+
+def test_sums_that_do_not_come_again_are_said_not_to_be_compared(folder: Path) -> None:
+    columns = (OutputColumn("band", "char", "*"), OutputColumn("mean", "double"))
+    result = made_up_result(columns, [("g", 0.5)])
+    record = replace(
+        result.record,
+        guarantee=Guarantee(Level.PARTIAL, ("sums",), (2,)),
+        digest=digest_of_result(columns, [("g", 0.5)], without=(2,)),
+    )
+    path = folder / "sums.csv"
+    path.write_text("band,mean\ng,0.75\n", encoding="utf-8")
+    assert (check_rows(path, record).problems, check_rows(path, record).note) == (
+        (),
+        "columns mean do not come again and were not compared",
+    )

@@ -158,3 +158,14 @@ def test_a_database_that_was_not_migrated_is_refused_in_one_message(database_url
         assert done.exit_code == 1
         assert "Make it: tapdb migrate upgrade." in done.stderr
         assert "Traceback" not in done.output
+
+
+def test_check_and_snapshot_say_the_same_whatever_a_session_is_set_to(
+    ppdb_database: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {command: run(ppdb_database, command).stdout for command in ("check", "snapshot")}
+    options = "-c quote_all_identifiers=on -c DateStyle=SQL,DMY -c extra_float_digits=-15 -c search_path=no"
+    monkeypatch.setenv("PGOPTIONS", options)
+    for command, expected in usual.items():
+        found = run(ppdb_database, command)
+        assert (found.exit_code, found.stdout) == (0, expected), found.output

@@ -203,6 +203,14 @@ def test_a_trigger_that_fires_after_the_stamp_cannot_change_a_row_in_place(
     assert found.startswith("warning: ppdb.DiaObject: row trigger zz_modified fires after tapdb_stamp: ")
 
 
+def test_a_late_trigger_with_a_name_like_ours_is_named_too(ppdb_database: sa.URL) -> None:
+    assert findings(ppdb_database) == []
+    with connect(ppdb_database) as connection:
+        connection.execute(LATE.format(name="tapdb_touched", body="NEW.ra := 1"))
+    (found,) = findings(ppdb_database)
+    assert "row trigger tapdb_touched fires after tapdb_stamp" in found
+
+
 def test_a_trigger_that_fires_before_the_stamp_makes_new_versions(ppdb_database: sa.URL) -> None:
     with connect(ppdb_database) as connection:
         insert_object(connection, 1)

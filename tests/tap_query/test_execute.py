@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from adql import CompiledQuery, OutputColumn
+from adql import CompiledQuery, OutputColumn, Search
 from tap_query.errors import QueryFailedError
 from tap_query.execute import Session, execute, execute_async, explain, fetch
 
@@ -183,9 +183,13 @@ def test_a_plan_is_text_or_json(driver: Driver) -> None:
     assert '"Actual Rows": 5' in explain(driver, SERIES, analyze=True, as_json=True)
 
 
-@pytest.mark.parametrize(("joined", "threshold"), [(8, "12"), (9, "8")])
-def test_the_planner_tries_few_orders_of_many_tables(joined: int, threshold: str, driver: Driver) -> None:
-    shown = replace(compiled("SELECT current_setting('geqo_threshold')"), joined=joined)
+@pytest.mark.parametrize(
+    ("search", "threshold"), [(Search.FULL, "12"), (Search.SOME, "4"), (Search.FEW, "2")]
+)
+def test_the_planner_tries_few_orders_where_all_cost_too_much(
+    search: Search, threshold: str, driver: Driver
+) -> None:
+    shown = replace(compiled("SELECT current_setting('geqo_threshold')"), search=search)
     assert fetch(driver, shown, max_rows=None).rows == [(threshold,)]
     driver.rollback()
     session = Session(settings={"geqo_threshold": "20"})

@@ -30,6 +30,8 @@ from tapdb.votable import plain_rows
 from tests.adql.published_tables import METADATA, create_published_tables
 from tests.plugins.stilts_fixtures import Stilts
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 ROWS = Path(__file__).parent.parent / "adql" / "data" / "small_rows.sql"
 TAP_SCHEMA = Path(__file__).parent / "tap_schema.sql"
 CONE = "SELECT objectId, coord_ra FROM cat.Object WHERE DISTANCE(coord_ra, coord_dec, 10, 0) < 0.5"
@@ -198,13 +200,28 @@ def test_run_prints_csv_and_json(tapdb: Callable[..., Result]) -> None:
     ],
     ids=["C", "Latin-5", "UTF-8"],
 )
-def test_rows_in_a_pipe_are_utf_8_in_every_locale(locale: dict[str, str], service_url: sa.URL) -> None:
-    environment = os.environ | locale | {"TAPDB_URL": service_url.render_as_string(hide_password=False)}
+def test_rows_in_a_pipe_are_utf_8_in_every_locale(
+    locale: dict[str, str], service_url: sa.URL, tmp_path: Path
+) -> None:
+    # Python finds no package by a name that its locale cannot write: a clone may lie anywhere.
+    for folder in ("adql", "obscore_view", "ppdb_replay", "tap_query", "tap_schema", "tapdb"):
+        (tmp_path / folder).symlink_to(PROJECT / folder)
+    for package, folder in (("tapdb_sql", "sql"), ("tapdb_migrations", "migrations")):
+        (tmp_path / package).symlink_to(PROJECT / folder)
+    environment = (
+        os.environ
+        | locale
+        | {
+            "TAPDB_URL": service_url.render_as_string(hide_password=False),
+            "PYTHONPATH": str(tmp_path),
+        }
+    )
     program = [sys.executable, "-c", "from tapdb.cli.root import main; main()"]
     for form in ("csv", "json", "votable", "table"):
         written = subprocess.run(
             [*program, "query", "run", "--format", form, "-"],
             env=environment,
+            cwd=tmp_path,
             check=False,
             capture_output=True,
             input="SELECT TOP 1 'λ ─ İı' AS label FROM cat.Object".encode(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from astropy.io import votable
 from click.testing import CliRunner, Result
 
 from examples.lsstcam import Pair
@@ -71,6 +72,19 @@ def test_a_view_is_described_when_it_is_made_and_no_longer_when_it_is_dropped(
     assert dropped.exit_code == 0, dropped.output
     assert "ivoa.fresh" not in published(engine)
     assert comments(engine)[0] == "tapdb obscore drop"
+
+
+def test_fields_of_an_export_have_the_ids_of_tap_schema(engine: sa.Engine, tmp_path: Path) -> None:
+    tapdb, file = run_on(engine.url), tmp_path / "obscore.vot"
+    assert tapdb("tap-schema", "publish").exit_code == 0
+    exported = tapdb("obscore", "export", "--view", "ivoa.obscore", "-o", file)
+    assert exported.exit_code == 0, exported.output
+    fields = votable.parse(str(file)).get_first_table().fields
+    with engine.connect() as connection:
+        expected = connection.exec_driver_sql(
+            "SELECT column_name, column_id FROM tap_schema.columns11 WHERE table_name = 'ivoa.ObsCore'"
+        )
+        assert {field.name: field.ID for field in fields} == {row[0]: row[1] for row in expected}
 
 
 def test_a_refresh_that_changes_no_column_publishes_nothing(engine: sa.Engine) -> None:

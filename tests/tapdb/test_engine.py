@@ -159,3 +159,15 @@ def test_nothing_is_committed_unless_asked_for(database_url: sa.URL) -> None:
 )
 def test_a_target_is_described_in_words_without_its_password(url: str, words: str) -> None:
     assert describe_target(sa.make_url(url)) == words
+
+
+def test_what_values_look_like_does_not_depend_on_settings_of_a_role(database_url: sa.URL) -> None:
+    odd = "-c DateStyle=SQL,DMY -c extra_float_digits=-15 -c quote_all_identifiers=on"
+    url = database_url.update_query_dict({"options": odd})
+    question = sa.text(
+        "SELECT '2026-11-29 12:00+00'::timestamptz, 0.1::float8 + 0.2, 'pg_class'::regclass::text"
+    )
+    with checked_connection(database_url) as usual, checked_connection(url) as connection:
+        connection.rollback()
+        assert connection.execute(question).one() == usual.execute(question).one()
+        assert connection.scalar(sa.text("SHOW TimeZone")) == usual.scalar(sa.text("SHOW TimeZone"))

@@ -153,7 +153,7 @@ def test_a_lock_timeout_that_cannot_be_used_is_named_with_what_is_allowed(
     monkeypatch.delenv("TAPDB_LOCK_TIMEOUT_MS")
     with pytest.raises(SettingsError) as by_option:
         read_options({"lock_timeout_ms": value})
-    assert (by_option.value.setting, by_option.value.remedy) == ("-x lock_timeout_ms", remedy)
+    assert (by_option.value.setting, by_option.value.remedy) == ("lock_timeout_ms", remedy)
 
 
 def test_the_longest_lock_timeout_is_that_of_postgresql(database_url: sa.URL) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import ClassVar, NamedTuple
 
 from adql import tree
@@ -31,9 +32,9 @@ _NODES_OF_RELATION = 100
 _SMALL_EXPRESSION = 32
 _FEW_RELATIONS = 4
 _ADVICE = "compute a value once, in the outermost query, or use fewer subqueries inside subqueries"
-# How often an argument stands in the SQL, at most.
+# How often an argument stands in the SQL, at most: the latitude of BOX, with the factor of what holds it.
 _REPEATS = {
-    "BOX": 8,
+    "BOX": 16,
     "CIRCLE": 3,
     "CONTAINS": 2,
     "INTERSECTS": 2,
@@ -53,17 +54,44 @@ class _Weight(NamedTuple):
 
 
 class _Expansion(NamedTuple):
-    """A query as others see it: columns, relations that join those around it, copies of what names it."""
+    """A query as others see it: columns, relations that join those around it, copies of what names it.
+
+    ``equal`` and ``unequal`` count the equations and other comparisons between its relations, ``nodes`` all
+    that is planned with one copy of it.
+    """
 
     columns: tuple[_Weight, ...]
     joined: int
     copies: int
     nodes: int
+    equal: int = 0
+    unequal: int = 0
 
 
 _NUMBER = _Weight(1, _NUMBER_LENGTH, 0)
 _STORED = _Weight(1, _TEXT_LENGTH, 0)
 _CONSTANTS = (tree.Number, tree.String, tree.Null)
+
+
+class Search(IntEnum):
+    """How many orders of joins the planner may try: time and memory of a full search are exponential."""
+
+    FULL = 0
+    """All of them."""
+    SOME = 1
+    """A sample."""
+    FEW = 2
+    """A handful, and none that sorts: each equation between two tables may be a way to sort them."""
+
+
+# A full search compares pairs of sets of tables, and for each pair all ways to sort by its equations. So many
+# take a hundred megabytes.
+_LARGEST_SEARCH = 300_000
+_MANY_TABLES = 8
+# One order of joins costs as much as tables times equations.
+_LARGEST_ORDER = 400
+# Each inequality between two of many tables is one more way to use an index. The planner keeps all of them.
+_MOST_INEQUALITIES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +102,12 @@ class Budget:
     ----------
     fenced
         Identities of the subqueries of FROM and tables of WITH that must stay apart.
-    joined
-        The most relations that the planner puts in order at once.
+    search
+        How many orders of joins the planner may try.
     """
 
     fenced: frozenset[int]
-    joined: int
+    search: Search
 
 
 def measure(query: tree.Query, text: str | None, limits: Limits) -> Budget:
@@ -130,9 +158,16 @@ class _Measure:
         self._columns: dict[int, dict[str, _Weight]] = {}
         self._nodes = 0
         self._made = 0
-        # Relations of the SELECT at hand, and the most of any.
+        # Relations of the SELECT at hand, equations and other comparisons between them.
         self._joined = 0
+        self._equal = 0
+        self._unequal = 0
+        # Whether it is an output that is weighed, which may be copied with the subqueries in it.
+        self._in_output = False
+        # The most relations of any SELECT; the cost of a full search and of one order of joins, all together.
         self._most = 0
+        self._search = 0
+        self._order = 0
 
     def whole(self, query: tree.Query) -> Budget:
         """Return the budget of the main query."""
@@ -143,7 +178,13 @@ class _Measure:
             relation = self._relation(table, table.query, fence=fence)
             self._common[name] = relation, _by_name(table.query, relation)
         self._query(query)
-        return Budget(frozenset(self._fenced), self._most)
+        if self._order > _LARGEST_ORDER:
+            search = Search.FEW
+        elif self._most > _MANY_TABLES or self._search > _LARGEST_SEARCH:
+            search = Search.SOME
+        else:
+            search = Search.FULL
+        return Budget(frozenset(self._fenced), search)
 
     # -- queries
 
@@ -169,7 +210,7 @@ class _Measure:
         if isinstance(body, tree.Select):
             return self._select(body, query)
         relation = self._operand(body)
-        return relation._replace(joined=1)
+        return relation._replace(joined=1, equal=0, unequal=0)
 
     def _operand(self, node: tree.Select | tree.SetOperation | tree.Query) -> _Expansion:
         if isinstance(node, tree.Select):
@@ -188,17 +229,21 @@ class _Measure:
         return _Expansion(columns, 1, copies, sum(one.nodes for one in operands))
 
     def _select(self, node: tree.Select, query: tree.Query | None) -> _Expansion:
-        outside, self._joined = self._joined, 0
+        outside = self._joined, self._equal, self._unequal, self._in_output
+        self._joined, self._equal, self._unequal, self._in_output = 0, 0, 0, False
         conditions: list[tree.Condition] = []
-        copies = 1
+        copies, nodes = 1, 0
         for table in node.tables:
-            copies += self._table(table, conditions)
+            more, inside = self._table(table, conditions)
+            copies += more
+            nodes += inside
+        self._in_output = True
         columns = tuple(
             [self._value(item.expression) for item in node.items if isinstance(item, tree.Output)]
         )
-        nodes = 0
+        self._in_output = False
         for item, column in zip(node.items, columns, strict=True):
-            nodes += column.nodes
+            nodes += column.nodes * copies
             self._count(column.nodes * copies, column.made + column.length, item)
         terms: list[tree.Node] = [*conditions, *node.group_by]
         terms += [of for of in (node.where, node.having) if of is not None]
@@ -206,42 +251,65 @@ class _Measure:
         terms += [of.expression for of in ordered if not isinstance(of.expression, tree.Number)]
         for term in terms:
             weight = self._value(term)
-            nodes += weight.nodes
             # Sorting and grouping keep a second copy, a condition its forms for each side.
+            nodes += 2 * weight.nodes * copies
             self._count(2 * weight.nodes * copies, weight.made, term)
-        joined, self._joined = self._joined, outside
+        joined, equal, unequal = self._joined, self._equal, self._unequal
+        self._joined, self._equal, self._unequal, self._in_output = outside
         if joined > self._limits.max_joined:
             raise self._problem(
                 f"the query joins {joined} tables at once, more than {self._limits.max_joined}",
                 "join fewer tables, or give a subquery TOP",
                 node.tables[0] if node.at < 0 else node,
             )
-        self._most = max(self._most, joined)
-        alone = node.group_by or node.having or node.quantifier == "DISTINCT" or ordered
-        return _Expansion(columns, 1 if alone else joined, 1 if alone else copies, nodes)
+        if joined > _MANY_TABLES and unequal > _MOST_INEQUALITIES:
+            raise self._problem(
+                f"the query joins {joined} tables with {unequal} conditions between them that are no"
+                f" equations, more than {_MOST_INEQUALITIES}",
+                "join fewer tables, or give a subquery TOP",
+                node.tables[0] if node.at < 0 else node,
+            )
+        self._order_joins(joined, equal + unequal)
+        if node.group_by or node.having or node.quantifier == "DISTINCT" or ordered:
+            return _Expansion(columns, 1, 1, nodes)
+        return _Expansion(columns, joined, copies, nodes, equal, unequal)
 
-    def _table(self, node: tree.TableReference, conditions: list[tree.Condition]) -> int:
-        """Register the relations of FROM; return how many more copies there are of what names them."""
+    def _order_joins(self, joined: int, equal: int) -> None:
+        """Count what it costs to put relations in order."""
+        self._most = max(self._most, joined)
+        if joined > 1:
+            self._search += 2 * 3**joined * max(equal, 1) ** 2 // 9
+            self._order += joined * equal
+
+    def _table(self, node: tree.TableReference, conditions: list[tree.Condition]) -> tuple[int, int]:
+        """Register the relations of FROM; return how many more copies of what names them, and their nodes."""
         if isinstance(node, tree.JoinedTable):
-            copies = self._table(node.first, conditions)
+            copies, nodes = self._table(node.first, conditions)
             for join in node.joins:
-                copies += self._table(join.table, conditions)
+                more, inside = self._table(join.table, conditions)
+                copies += more
+                nodes += inside
                 if join.condition is not None:
                     conditions.append(join.condition)
-            return copies
+            return copies, nodes
         assert isinstance(node, (tree.Table, tree.DerivedTable))  # noqa: S101  there is no fourth kind
         origin = node.origin
         assert origin is not None  # noqa: S101  the query has been checked
         if origin.table is not None:
             self._joined += 1
-            return 0
+            inside = origin.table.nodes
+            if inside:
+                self._count(inside, 0, node)
+            return 0, _NODES_OF_RELATION + inside
         if isinstance(node, tree.DerivedTable):
             relation = self._relation(node, node.query, fence=False)
             self._columns[id(origin)] = _by_name(node.query, relation)
         else:
             relation, self._columns[id(origin)] = self._common[origin.sql_name]
         self._joined += relation.joined
-        return relation.copies - 1
+        self._equal += relation.equal
+        self._unequal += relation.unequal
+        return relation.copies - 1, relation.nodes
 
     def _count(self, nodes: int, made: int, node: tree.Node) -> None:
         self._nodes += nodes
@@ -291,7 +359,14 @@ class _Measure:
 
     def _of(self, origin: ColumnOrigin) -> _Weight:
         known = self._columns.get(id(origin.relation))
-        return _stored(origin.column.type) if known is None else known[origin.column.sql_name]
+        if known is not None:
+            return known[origin.column.sql_name]
+        stored = _stored(origin.column.type)
+        table = origin.relation.table
+        if table is None or not table.nodes:
+            return stored
+        # A column of a view is an expression, of which only the usual size is known.
+        return stored._replace(nodes=1 + 3 * table.nodes // (2 * len(table.columns)))
 
     def _concatenation(self, node: tree.Concatenation) -> _Weight:
         nodes, length, made = len(node.operands), 0, 0
@@ -313,6 +388,15 @@ class _Measure:
         return _Weight(nodes + 2, length, made + length)
 
     def _function(self, node: tree.Function) -> _Weight:
+        if node.definition is not None:
+            # Its SQL has each argument once.
+            nodes, length, made = len(node.definition.sql), _TEXT_LENGTH, 0
+            for argument in node.arguments:
+                weight = self._value(argument)
+                nodes += weight.nodes
+                length += weight.length
+                made += weight.made
+            return _Weight(nodes, length, made + length)
         nodes, length, made = self._sum(node)
         times = _REPEATS.get(node.name, 1)
         if node.name in ("BOX", "POLYGON") and any(
@@ -323,9 +407,6 @@ class _Measure:
             made += vertices * vertices * _NUMBER_LENGTH
             nodes += 4 * vertices
         if node.name in ("UPPER", "LOWER"):
-            made += length
-        elif node.definition is not None:
-            length += sum(self._value(of).length for of in node.arguments) + _TEXT_LENGTH
             made += length
         return _Weight(times * nodes, length, times * made)
 
@@ -345,10 +426,15 @@ class _Measure:
     def _in(self, node: tree.In) -> _Weight:
         operand = self._value(node.operand)
         if isinstance(node.choices, tree.Query):
-            relation = self._query(node.choices)
+            relation = self._subquery(node.choices)
             self._joined += relation.joined
-            return _Weight(operand.nodes + relation.nodes + _NODES_OF_RELATION, 0, operand.made)
-        nodes, made = operand.nodes, operand.made
+            self._equal += relation.equal + 1
+            self._unequal += relation.unequal
+            return _Weight(operand.nodes + relation.nodes, 0, operand.made)
+        # Integers are compared apart from other numbers, with a copy of the operand.
+        apart = type_of(node.operand).is_integer and not all(type_of(of).is_integer for of in node.choices)
+        times = 2 if apart else 1
+        nodes, made = times * operand.nodes, times * operand.made
         for choice in node.choices:
             if isinstance(choice, _CONSTANTS):
                 nodes += 1
@@ -360,14 +446,32 @@ class _Measure:
         return _Weight(nodes, 0, made)
 
     def _exists(self, node: tree.Exists) -> _Weight:
-        relation = self._query(node.query)
+        relation = self._subquery(node.query)
         self._joined += relation.joined
-        return _Weight(relation.nodes + _NODES_OF_RELATION, 0, 0)
+        self._equal += relation.equal
+        self._unequal += relation.unequal
+        return _Weight(relation.nodes, 0, 0)
 
     def _scalar(self, node: tree.ScalarQuery) -> _Weight:
-        relation = self._query(node.query)
+        relation = self._subquery(node.query)
         column = relation.columns[0]
-        return _Weight(relation.nodes + relation.joined * _NODES_OF_RELATION, column.length, column.made)
+        return _Weight(relation.nodes, column.length, column.made)
+
+    def _subquery(self, query: tree.Query) -> _Expansion:
+        relation = self._query(query)
+        if self._in_output and relation.nodes > _FEW_RELATIONS * _NODES_OF_RELATION:
+            # It is planned as often as the output is copied.
+            self._search += _LARGEST_SEARCH
+        return relation
+
+    def _comparison(self, node: tree.Comparison) -> _Weight:
+        left, right = self._value(node.left), self._value(node.right)
+        if _compares_tables(node):
+            if node.operator == "=":
+                self._equal += 1
+            else:
+                self._unequal += 1
+        return _Weight(left.nodes + right.nodes + 1, 0, left.made + right.made)
 
     _rules: ClassVar[Mapping[type, Callable[..., _Weight]]] = {
         tree.Column: _column,
@@ -378,11 +482,26 @@ class _Measure:
         tree.Cast: _cast,
         tree.Function: _function,
         tree.Aggregate: _aggregate,
+        tree.Comparison: _comparison,
         tree.Between: _between,
         tree.In: _in,
         tree.Exists: _exists,
         tree.ScalarQuery: _scalar,
     }
+
+
+def _compares_tables(node: tree.Comparison) -> bool:
+    """Return whether a comparison may be between two tables."""
+    left, right = node.left, node.right
+    if isinstance(left, tree.Column) and isinstance(right, tree.Column):
+        one, other = left.origin, right.origin
+        return one is None or other is None or one.relation is not other.relation
+    if isinstance(left, _CONSTANTS):
+        left = right
+    elif not isinstance(right, _CONSTANTS):
+        return True
+    # One function may compare: DISTANCE, CONTAINS.
+    return isinstance(left, tree.Function) and len(left.arguments) > 1
 
 
 def _by_name(query: tree.Query, relation: _Expansion) -> dict[str, _Weight]:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from adql import tree
-from adql.backends.postgres.geometry import area_sql, coordinate_sql, distance_sql, geometry_sql, relation_sql
-from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, joined, within
+from adql.backends.postgres.geometry import area_sql, coordinate_sql, geometry_sql, relation_sql
+from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, distance_sql, joined, within
 from adql.tree import type_of
 from adql.units import conversion_factor
 from adql.walk import constant_value
@@ -47,11 +47,11 @@ def _round(emitter: Emitter, node: tree.Function) -> str:
 
 def _exact(emitter: Emitter, node: tree.Expression) -> str:
     # PostgreSQL has round, trunc and mod for numeric alone. From real it takes six digits, from double
-    # fifteen.
+    # fifteen; the text has all.
     text = emitter.numeric(node)
-    if type_of(node).datatype == "float":
-        text = cast(text, _DOUBLE)
-    return cast(text, "numeric")
+    if type_of(node).is_integer or type_of(node).family == "boolean":
+        return cast(text, "numeric")
+    return cast(cast(cast(text, _DOUBLE), "text"), "numeric")
 
 
 def _random(_emitter: Emitter, _node: tree.Function) -> str:
@@ -121,7 +121,8 @@ def _finite(name: str) -> _Writer:
         number = cast(emitter.numeric(node.arguments[0]), _DOUBLE)
         if constant_value(node.arguments[0]) is None:
             number = call("NULLIF", call("NULLIF", number, "'Infinity'"), "'-Infinity'")
-        return call(name, number)
+        # The cotangent is a quotient by the sine.
+        return call(name, call("NULLIF", number, "0") if name == "cot" else number)
 
     return write
 

@@ -6,6 +6,7 @@ to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 
 import math
 import operator
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,8 +16,9 @@ from adql.backends.postgres.pieces import (
     Emitter,
     call,
     cast,
+    column_sql,
+    distance_sql,
     joined,
-    quote_identifier,
     within,
 )
 from adql.backends.postgres.sphere import (
@@ -32,8 +34,6 @@ from adql.metadata import ColumnOrigin, Position
 from adql.tree import type_of
 from adql.types import POINT
 from adql.walk import constant_value, walk
-
-_POINT_SIZE = 2
 
 # pgSphere 1.2.0 gives no access to a vertex but through the text of the polygon, in radians.
 _VERTICES_OF = (
@@ -53,11 +53,7 @@ _LARGEST_BOX = 180.0
 _BELOW_ZERO = -5e-324
 _ABOVE_RIGHT_ANGLE = math.nextafter(90.0, math.inf)
 _BEYOND_THE_POLES = (-_ABOVE_RIGHT_ANGLE, _ABOVE_RIGHT_ANGLE)
-
-
-def column_sql(origin: ColumnOrigin, sql_name: str) -> str:
-    """Return a column of a relation."""
-    return quote_identifier(origin.relation.alias) + "." + quote_identifier(sql_name)
+_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
 def geometry_sql(emitter: Emitter, node: tree.Expression) -> str:
@@ -95,16 +91,23 @@ def _point(emitter: Emitter, node: tree.Function) -> str:
     stored = _stored_position(node)
     if stored is not None:
         return column_sql(stored[0], stored[1].sql_name)
-    longitude, latitude = _degrees(emitter, node.arguments[0]), _latitude(emitter, node.arguments[1])
+    longitude, latitude = _longitude(emitter, node.arguments[0]), _latitude(emitter, node.arguments[1])
     return call("spoint", call("radians", longitude), call("radians", latitude))
+
+
+def _longitude(emitter: Emitter, node: tree.Expression) -> str:
+    """Return a longitude, NULL for infinity and NaN, of which pgSphere makes points that are nowhere."""
+    return _bounded(emitter, node, _FINITE)
 
 
 def _latitude(emitter: Emitter, node: tree.Expression) -> str:
     """Return a latitude, NULL beyond a pole, where pgSphere would go on on the other side."""
-    latitude = _degrees(emitter, node)
-    if constant_value(node) is not None:
-        return latitude
-    return within(cast(latitude, "double precision"), *_BEYOND_THE_POLES)
+    return _bounded(emitter, node, _BEYOND_THE_POLES)
+
+
+def _bounded(emitter: Emitter, node: tree.Expression, bounds: tuple[float, float]) -> str:
+    angle = _degrees(emitter, node)
+    return angle if constant_value(node) is not None else within(cast(angle, "double precision"), *bounds)
 
 
 def latitude_of(node: tree.Expression) -> ColumnOrigin | None:
@@ -136,8 +139,9 @@ def bare_point(emitter: Emitter, node: tree.Expression) -> str:
 
 
 def checked_point(text: str, latitude: str) -> str:
-    """Return a point that was handed on as an index has it; NULL if its latitude lies beyond a pole."""
-    return "CASE WHEN " + latitude + " BETWEEN -90 AND 90 THEN " + text + " END"
+    """Return a point that was handed on as an index has it; NULL if it lies beyond a pole, or nowhere."""
+    somewhere = call("long", text) + " < 'NaN'"
+    return "CASE WHEN " + latitude + " BETWEEN -90 AND 90 AND " + somewhere + " THEN " + text + " END"
 
 
 def _circle(emitter: Emitter, node: tree.Function) -> str:
@@ -231,20 +235,14 @@ def area_sql(emitter: Emitter, node: tree.Expression) -> str:
 
 def coordinate_sql(emitter: Emitter, node: tree.Expression, number: int) -> str:
     """Return longitude (0) or latitude (1) of a point, in degrees."""
-    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
-        longitude, latitude = node.arguments
-        if number == 1:
-            return cast(_latitude(emitter, latitude), "double precision")
-        text = cast(emitter.numeric(longitude), "double precision")
-        return (
-            text if constant_value(latitude) is not None else checked_point(text, emitter.numeric(latitude))
-        )
+    if isinstance(node, tree.Function) and node.name == "POINT":
+        angles = tuple(zip((_longitude, _latitude), node.arguments, strict=True))
+        (write, angle), (write_other, other) = angles[number], angles[1 - number]
+        text = cast(write(emitter, angle), "double precision")
+        if constant_value(other) is not None:
+            return text
+        return "CASE WHEN " + write_other(emitter, other) + " IS NOT NULL THEN " + text + " END"
     return call("degrees", call(("long", "lat")[number], geometry_sql(emitter, node)))
-
-
-def distance_sql(first: str, second: str) -> str:
-    """Return the distance of two points in degrees."""
-    return call("degrees", first + " <-> " + second)
 
 
 # -- polygons and boxes
@@ -291,7 +289,7 @@ def _parts(emitter: Emitter, node: tree.Function) -> tuple[list[str], list[str]]
         return _box_corners(emitter, node), []
     if type_of(arguments[0]).family == "point":
         return [], [geometry_sql(emitter, argument) for argument in arguments]
-    writers = (_degrees, _latitude)
+    writers = (_longitude, _latitude)
     return [writers[number % 2](emitter, argument) for number, argument in enumerate(arguments)], []
 
 
@@ -341,25 +339,27 @@ def _coordinates(node: tree.Function) -> list[tree.Expression]:
     return numbers
 
 
-def _double(emitter: Emitter, node: tree.Expression) -> str:
-    value = constant_value(node)
-    type_ = "double precision"
-    return cast(emitter.numeric(node), type_) if value is None else emitter.typed_constant(value, type_)
-
-
 def _box_corners(emitter: Emitter, node: tree.Function) -> list[str]:
     *place, width, height = node.arguments
     if len(place) == 1:
         longitude, latitude = (coordinate_sql(emitter, place[0], number) for number in (0, 1))
     else:
-        longitude, latitude = _double(emitter, place[0]), _double(emitter, place[1])
-        if constant_value(place[1]) is None:
-            latitude = within(latitude, *_BEYOND_THE_POLES)
+        longitude, latitude = (
+            cast(write(emitter, angle), "double precision")
+            for write, angle in zip((_longitude, _latitude), place, strict=True)
+        )
     # A size that makes no box makes NULL.
     half_width, half_height = (
         call(
             "tan",
-            joined("/", call("radians", within(_double(emitter, size), _BELOW_ZERO, _LARGEST_BOX)), "2"),
+            joined(
+                "/",
+                call(
+                    "radians",
+                    within(cast(_degrees(emitter, size), "double precision"), _BELOW_ZERO, _LARGEST_BOX),
+                ),
+                "2",
+            ),
         )
         for size in (width, height)
     )
@@ -563,7 +563,7 @@ def _relations(node: tree.Expression) -> set[str]:
 def _covering_region(node: tree.Expression) -> str | None:
     """Return the stored region in which a stored position lies, if it is known that it does."""
     found = None
-    if isinstance(node, tree.Function) and node.name == "POINT" and len(node.arguments) == _POINT_SIZE:
+    if isinstance(node, tree.Function) and node.name == "POINT":
         found = _stored_position(node)
     elif isinstance(node, tree.Function) and node.name == "CENTROID":
         found = _stored_centre(node.arguments[0])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from adql import tree
 from adql.errors import AdqlError
 from adql.limits import Limits
+from adql.metadata import ColumnOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
 from adql.types import DECIMAL, ValueType
@@ -195,6 +196,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def column_sql(origin: ColumnOrigin, sql_name: str) -> str:
+    """Return a column of a relation."""
+    return quote_identifier(origin.relation.alias) + "." + quote_identifier(sql_name)
+
+
 def quote_literal(value: str) -> str:
     """Return a string as a literal that ``standard_conforming_strings`` does not change."""
     quoted = "'" + value.replace("'", "''") + "'"
@@ -209,6 +215,11 @@ def call(function: str, *arguments: str) -> str:
 def cast(value: str, type_: str) -> str:
     """Return a value as another type."""
     return "CAST(" + value + " AS " + type_ + ")"
+
+
+def distance_sql(first: str, second: str) -> str:
+    """Return the distance of two points in degrees."""
+    return call("degrees", first + " <-> " + second)
 
 
 def within(value: str, low: float, high: float | None = None) -> str:

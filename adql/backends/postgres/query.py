@@ -6,15 +6,14 @@ from enum import Enum, auto
 from itertools import repeat
 
 from adql import tree
-from adql.backends.postgres.budget import measure
+from adql.backends.postgres.budget import Search, measure
 from adql.backends.postgres.geometry import (
     array_sql,
     bare_point,
-    column_sql,
     geometry_sql,
     latitude_of,
 )
-from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, quote_identifier
+from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, column_sql, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
 from adql.errors import AdqlError, AdqlLimitError
@@ -55,8 +54,8 @@ class CompiledQuery:
     columns
         The columns of the result, as a VOTable describes them. A point, circle or polygon comes as an array
         of degrees.
-    joined
-        The most tables that the planner has to put in order at once.
+    search
+        How many orders of joins the planner may try.
     checked
         The query that it came from.
     """
@@ -65,7 +64,7 @@ class CompiledQuery:
     parameters: tuple[Parameter, ...]
     parameter_types: tuple[str, ...]
     columns: tuple[OutputColumn, ...]
-    joined: int = 0
+    search: Search = Search.FULL
     checked: tree.Query | None = field(default=None, compare=False, repr=False)
 
     def suspects(self, sqlstate: str, message: str) -> tuple[str, ...]:
@@ -192,7 +191,7 @@ def to_postgres(
         tuple(emitter.parameters),
         tuple(emitter.parameter_types),
         tuple(_output_column(column) for column in checked.columns),
-        budget.joined,
+        budget.search,
         checked,
     )
 

@@ -7,12 +7,11 @@ from adql import tree
 from adql.backends.postgres.functions import function_sql
 from adql.backends.postgres.geometry import (
     checked_point,
-    column_sql,
     geometry_sql,
     near_sql,
     relation_compared,
 )
-from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, joined, within
+from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, column_sql, joined, within
 from adql.metadata import ColumnOrigin
 from adql.tree import type_of
 from adql.types import DECIMAL
