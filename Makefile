@@ -2,8 +2,7 @@
 
 SHELL := /bin/bash
 BIN := .venv/bin
-# One more than the newcomer has cores: a test waits for its server half of the time.
-WORKERS ?= 3
+WORKERS ?= 2
 # What `make test` says of itself.
 TEST_RUN := .cache/make_test.json
 DAX_PPDB ?= .venv-dax-ppdb
@@ -31,7 +30,7 @@ demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
 # Pages show what psql says in English; tests of other locales set them for the programs that they run.
 test: setup-tests ## Run the static checks and all tests
 	@failed=0; SECONDS=0; $(MAKE) lint || failed=1; \
-	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --quiet || failed=1; \
+	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
 	mkdir -p $(dir $(TEST_RUN)) && printf '{"seconds": %d, "workers": %d, "failed": %d}\n' \
 	$$SECONDS $(WORKERS) $$failed > $(TEST_RUN); \
 	exit $$failed

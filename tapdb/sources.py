@@ -246,11 +246,14 @@ def freeze(source: SqlSource, *, folder: Path | None = None, replace_newest: boo
     if path.is_file() and _read(path) == frozen_text:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Half a text would pass for a version that was edited: the file is whole before it has its name.
+    whole = path.with_name(f".{path.name}")
     try:
-        path.write_bytes(frozen_text.encode())
+        whole.write_bytes(frozen_text.encode())
+        whole.replace(path)
     except OSError as error:
-        # Half a text would pass for a version that was edited. Python does not name a file that is full.
-        path.unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
+        # Python does not name a file that does not fit on its disk.
         error.filename = str(path)
         raise
     return path

@@ -66,8 +66,8 @@ REACHES = (
     Reach("vs_sqlglot_ratio", 0.45, "time to parse, of sqlglot's (adql.json)"),
     Reach("test_minutes", 10, "minutes of `make test` on two cores"),
 )
-# As `make test` runs them on two cores.
-TEST_WORKERS = 3
+# As `make test` runs them.
+TEST_WORKERS = 2
 
 
 @dataclass(frozen=True)

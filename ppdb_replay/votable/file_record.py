@@ -231,8 +231,11 @@ def _json_rows(path: Path, record: ReplayRecord) -> tuple[list[str], _Rows]:
         for name, value in expected.items()
         if content.get(name) != value
     ]
+    rows = content.get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        return [*problems, "rows is no list of rows"], tuple
     readers = [json_reader(column) for column in record.columns]
-    return problems, lambda: (_row(readers, row) for row in content.get("rows", ()))
+    return problems, lambda: (_row(readers, row) for row in rows)
 
 
 def _row(readers: Sequence[Callable[[Any], Any]], cells: Sequence[Any]) -> _Row:

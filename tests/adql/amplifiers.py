@@ -543,14 +543,13 @@ class Laboratory:
 def laboratory(megabytes: int) -> Iterator[Laboratory]:
     """Start a server each of whose processes gets so much memory, shared memory included."""
     server = EphemeralServer(settings={"shared_buffers": "16MB"})
-    server.start()
-    assert server.directory is not None
-    (pid_file,) = server.directory.rglob("postmaster.pid")
-    # As ulimit -v does, for the processes that this one starts from here on; its owner may set it.
-    limit = ["prlimit", "--pid", pid_file.read_text().split()[0], f"--as={megabytes << 20}:"]
-    owner = pid_file.owner()
-    subprocess.run(limit if os.geteuid() else ["runuser", "-u", owner, "--", *limit], check=True)
-    try:
+    with server:
+        assert server.directory is not None
+        (pid_file,) = server.directory.rglob("postmaster.pid")
+        # As ulimit -v does, for the processes that this one starts from here on; its owner may set it.
+        limit = ["prlimit", "--pid", pid_file.read_text().split()[0], f"--as={megabytes << 20}:"]
+        owner = pid_file.owner()
+        subprocess.run(limit if os.geteuid() else ["runuser", "-u", owner, "--", *limit], check=True)
         with checked_connection(server.url()) as connection:
             install_extensions(connection)
             connection.commit()
@@ -559,8 +558,6 @@ def laboratory(megabytes: int) -> Iterator[Laboratory]:
             driver.execute(_ROWS)
             driver.commit()
         yield Laboratory(server.url())
-    finally:
-        server.stop()
 
 
 _ROWS = """

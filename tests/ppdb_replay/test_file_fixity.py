@@ -435,6 +435,8 @@ ROW_EDITS: tuple[tuple[str, str, str, str], ...] = (
     ("json", "another ID", '"id": "ppdb_T_uuid"', '"id": "x"'),
     ("json", "an overflow that was none", '"overflow": true', '"overflow": false'),
     ("json", "no JSON any more", '"rows"', "rows"),
+    ("json", "a number for a row", '"rows": [', '"rows": [1,'),
+    ("json", "rows by another name", '"rows"', '"lines"'),
 )
 
 

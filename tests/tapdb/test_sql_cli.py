@@ -108,14 +108,16 @@ def test_freeze_can_write_over_a_version_that_nobody_has(folders: Path) -> None:
     assert run("check").exit_code == 0
 
 
-def test_a_version_that_cannot_be_written_is_named_and_no_half_of_it_stays(folders: Path) -> None:
+def test_a_version_that_cannot_be_written_is_named_and_the_old_one_stays(folders: Path) -> None:
     edit(folders, S_REGION)
     path = folders / "frozen" / f"{S_REGION}@001.sql"
-    path.unlink()
-    path.symlink_to("/dev/full")
+    before = path.read_bytes()
+    # What is written has this name until it is whole.
+    path.with_name(f".{path.name}").symlink_to("/dev/full")
     done = run("freeze", "--replace-newest", S_REGION)
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {path}: No space left on device\n")
-    assert not path.is_symlink()
+    assert path.read_bytes() == before
+    assert not path.with_name(f".{path.name}").is_symlink()
 
 
 def test_freeze_prints_the_line_for_a_source_that_is_new_in_any_case(folders: Path) -> None:
