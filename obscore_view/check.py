@@ -12,11 +12,11 @@ from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryEr
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
+from obscore_view.select.kept_layout import SCHEMA, kept_note
 from obscore_view.select.kept_sources import comparisons
-from obscore_view.select.kept_tables import SCHEMA, kept_note
 from obscore_view.view.asked import doubts, is_empty
 from obscore_view.view.make import is_migrated, lost_estimators, stored_config
-from obscore_view.view.objects import kept_layout
+from obscore_view.view.script import kept_layout
 from obscore_view.view.store import StoredView
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from obscore_view.exported_columns import ExportedColumn
 from tapdb.errors import ValueWriteError
+from tapdb.votable import Field
 
 _TYPES = {
     "text": pa.string(),
@@ -33,7 +33,7 @@ _ROW_GROUP_ROWS = 16_384
 def write_parquet(
     file: IO[bytes],
     view: str,
-    columns: Sequence[ExportedColumn],
+    columns: Sequence[tuple[str, Field]],
     copy: psycopg.Copy,
     *,
     compression: str,
@@ -48,7 +48,7 @@ def write_parquet(
     view
         Name of the view.
     columns
-        Its columns.
+        Type in PostgreSQL and meaning of each column.
     copy
         Its rows as CSV without a header.
     compression
@@ -61,7 +61,7 @@ def write_parquet(
     ValueWriteError
         Raised if Arrow has no such value.
     """
-    fields = [pa.field(column.name, _TYPES[column.kind], metadata=column.metadata) for column in columns]
+    fields = [pa.field(field.name, _TYPES[kind], metadata=_meaning(field)) for kind, field in columns]
     schema = pa.schema(fields, metadata={"table": view})
     rows = 0
     waiting: list[pa.RecordBatch] = []
@@ -80,6 +80,12 @@ def write_parquet(
         if waiting:
             writer.write_table(pa.Table.from_batches(waiting).cast(schema))
     return rows
+
+
+def _meaning(field: Field) -> dict[str, str]:
+    """Return what a column means, by key, without what is empty."""
+    keys = ("unit", "ucd", "utype", "xtype", "description")
+    return {key: value for key in keys if (value := getattr(field, key))}
 
 
 def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

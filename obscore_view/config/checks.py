@@ -14,7 +14,6 @@ from obscore_view.config.model import (
     TapdbOptions,
     WhereBind,
 )
-from obscore_view.config.problems import Problem
 from obscore_view.config.regex import to_postgres
 from obscore_view.config.template import EarlierColumn, parse_template
 from obscore_view.errors import ConfigError
@@ -23,6 +22,8 @@ from obscore_view.where.time import parse_time_tai_ns
 from tapdb.errors import likeliest
 
 Path = tuple[str | int, ...]
+Problem = tuple[Path, str, str]
+"""Path in the configuration, what was found, what to do."""
 
 
 def find_where_problems(config: ObsCoreConfig) -> Iterator[Problem]:

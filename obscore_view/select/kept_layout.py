@@ -1,11 +1,13 @@
-"""Which column of a view is kept where: in a row for each dataset, observation, region or dataset type.
+"""The kept tables of a view, and which column is kept where.
 
-PostgreSQL drives a flat join of narrow tables from any side; it cannot do so with a UNION of joins. What
-depends on the region alone is kept once a region; what depends on all of the data ID but the detector once an
-observation; what the configuration says of a dataset type stands in ``tapdb.dataset_type_mapping``. What
-depends on more than one of them is computed by the view.
+There is a row for each dataset, observation, region and dataset type. PostgreSQL drives a flat join of narrow
+tables from any side; it cannot do so with a UNION of joins. What depends on the region alone is kept once a
+region; what depends on all of the data ID but the detector once an observation; what the configuration says
+of a dataset type stands in ``tapdb.dataset_type_mapping``. What depends on more than one of them is computed
+by the view.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -16,11 +18,112 @@ from sqlalchemy.sql import visitors
 
 from obscore_view.columns import DATASET_ID_COLUMN, ObsCoreColumn, chosen_by, in_type_of, sql_text
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
-from obscore_view.select.kept_rows import OBSERVATIONS, butler_table, dataset_type_mapping
-from obscore_view.select.kept_tables import KeptNames, kept_names, region_table
+from obscore_view.registry.snapshot import Registry
+from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, OBSERVATIONS, butler_table, dataset_type_mapping
 from obscore_view.select.relations import BranchJoins, Membership, region_element
 from obscore_view.select.row import OUTLINE, dataset_row
 from obscore_view.select.text import ColumnValues
+from tapdb.postgres.pgsphere import SPoly
+
+SCHEMA = "tapdb"
+kept_note = sa.table(
+    "kept_note",
+    *map(sa.column, ("registry_schema", "relation", "event", "kept", "problem", "noted_at")),
+    schema=SCHEMA,
+)
+"""Changes of Butler's that the kept tables have yet to follow, or could not."""
+
+_MAX_IDENTIFIER = 63
+_LONGEST_SUFFIX = len("_observation_source")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNames:
+    """The kept tables of one view.
+
+    Attributes
+    ----------
+    base
+        What begins the names of all.
+    dataset
+        A row for each dataset that the view may show: ``t_min`` (MJD, UTC) and ``detector``, the numbers of
+        its observation, region, collection and dataset type; where the first collection counts, ``data_id``.
+    observation
+        A row for each observation; its columns follow from the configuration.
+    collection
+        A row for each collection that is looked into, with its ``rank`` where the first counts.
+    """
+
+    base: str
+    dataset: sa.TableClause
+    observation: sa.TableClause
+    collection: sa.TableClause
+    schema: str = SCHEMA
+
+    def source(self, of: str) -> str:
+        """Return the name of the view that says what a kept table is to hold of one of Butler's."""
+        return f"{shortened(f'{self.base}_{of}')}_source"
+
+
+def kept_names(mapping: DatasetMapping) -> KeptNames:
+    """Return the kept tables of a view."""
+    config, registry = mapping.config, mapping.registry
+    base = shortened(f"{config.view_schema}_{config.view_name}")
+    key = butler_table(registry, "collection").c[registry.collection_key.column]
+    first_counts = config.collection_rule.kind == "find-first"
+    return KeptNames(
+        base=base,
+        dataset=sa.table(
+            f"{base}_dataset",
+            sa.column("t_min", sa.Double()),
+            sa.column("dataset_id", sa.Uuid()),
+            sa.column("observation", sa.Integer()),
+            sa.column("region", sa.Integer()),
+            sa.column("collection", sa.Integer()),
+            sa.column("type", sa.SmallInteger()),
+            sa.column("detector", sa.SmallInteger()),
+            *((sa.column("data_id", sa.Uuid()),) if first_counts else ()),
+            schema=SCHEMA,
+        ),
+        observation=sa.table(
+            f"{base}_observation",
+            sa.column("observation", sa.Integer()),
+            sa.column("key", sa.Text()),
+            schema=SCHEMA,
+        ),
+        collection=sa.table(
+            f"{base}_collection",
+            sa.column("collection", sa.Integer()),
+            sa.column("key", key.type),
+            sa.column("name", sa.Text()),
+            sa.column("rank", sa.Integer()),
+            sa.column("is_loaded", sa.Boolean()),
+            schema=SCHEMA,
+        ),
+    )
+
+
+def region_table(registry: Registry) -> sa.TableClause:
+    """Return the kept table of the regions of a registry."""
+    *numbers, outline, polygon = FOOTPRINT_COLUMNS
+    return sa.table(
+        shortened(f"{registry.schema}_region"),
+        sa.column("region", sa.Integer()),
+        sa.column("key", sa.Text()),
+        *(sa.column(name, sa.Double()) for name in numbers),
+        sa.column(outline, sa.Text()),
+        sa.column(polygon, SPoly("public")),
+        schema=SCHEMA,
+    )
+
+
+def shortened(name: str) -> str:
+    """Return a name that PostgreSQL will not cut, also with a suffix."""
+    if len(name) + _LONGEST_SUFFIX <= _MAX_IDENTIFIER:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _MAX_IDENTIFIER - _LONGEST_SUFFIX - 9]}_{digest}"
+
 
 _HIDDEN = "of"
 """What begins the name of a kept column that no column of the view is equal to."""

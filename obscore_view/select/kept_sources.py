@@ -8,17 +8,48 @@ import sqlalchemy as sa
 
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
-from obscore_view.select.kept_layout import KeptLayout, KeptPlace, key_text
-from obscore_view.select.kept_rows import butler_table, decoded_select, footprint_key, is_published
-from obscore_view.select.kept_tables import (
-    SCHEMA,
-    KeptRegions,
-    region_source,
-    region_table,
-    shown_regions,
+from obscore_view.select.kept_layout import SCHEMA, KeptLayout, KeptPlace, key_text, region_table, shortened
+from obscore_view.select.kept_rows import (
+    butler_table,
+    decoded_select,
+    footprint_key,
+    is_published,
 )
 from obscore_view.select.relations import BranchJoins, ranks_select, region_element, restriction
 from tapdb.postgres.pgsphere import SPoly
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeptRegions:
+    """Regions that come from one of Butler's tables.
+
+    Attributes
+    ----------
+    relation
+        The table: that of the element, or of pixels, which have no records, a tags table that names some.
+    element
+        The element, or dimension of pixels, that has the regions.
+    """
+
+    relation: str
+    element: str
+
+
+def region_source(registry: Registry, regions: KeptRegions) -> str:
+    """Return the name of the view that says which regions come from a table."""
+    return f"{shortened(f'{registry.schema}_{regions.relation}')}_region_source"
+
+
+def shown_regions(mapping: DatasetMapping) -> tuple[KeptRegions, ...]:
+    """Return the regions that a view shows."""
+    found = set()
+    for place in (place for one in mapping.dataset_types for place in one.places):
+        element = region_element(place.group)
+        if element is not None:
+            is_pixel = mapping.registry.universe.pixel(element) is not None
+            found.add(KeptRegions(place.tags_table if is_pixel else element, element))
+    return tuple(sorted(found))
+
 
 _PREFIXES = {"visit_detector_region": "d", "visit": "v", "tract": "t", "patch": "p"}
 _TAGGED = 2

@@ -16,17 +16,20 @@ from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_tables import SCHEMA, kept_note
+from obscore_view.select.kept_layout import SCHEMA, kept_note
 from obscore_view.view.asked import as_problem, doubts
 from obscore_view.view.keeping import ViewSteps
-from obscore_view.view.objects import OwnObjects, RelationName, kept_layout, objects_of_view
 from obscore_view.view.script import (
     OWNER,
     READER,
+    OwnObjects,
+    RelationName,
     Script,
     butler_tables,
     create_script,
     drop_script,
+    kept_layout,
+    objects_of_view,
 )
 from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script, registry_of
 from tapdb.postgres.roles import grant_statements, read_grants

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry, SkyPixel
-from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
+from obscore_view.select.kept_layout import SCHEMA, KeptLayout, KeptPlace, element_of, region_table
 from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, OUTLINE_START, footprint_key
 from obscore_view.select.kept_sources import (
+    KeptRegions,
     observed_column,
     region_prefix,
+    region_source,
     restricted_tables,
     watch_column,
 )
-from obscore_view.select.kept_tables import SCHEMA, KeptRegions, region_source, region_table
 
 EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""
@@ -378,18 +379,15 @@ class ViewSteps:
         ).format(dataset=self._dataset, regions=sql.Identifier(SCHEMA, region_table(self._registry).name))
         yield self._step(element, "TRUNCATE", nowhere)
         if "exposure" in place.place.group.dimensions and "visit_definition" in self._registry.columns:
-            yield self._step("visit_definition", "TRUNCATE", self._exposures_nowhere(place))
+            numbers = [sql.Literal(self._layout.numbers[one.name]) for one in place.dataset_types]
+            exposures_nowhere = sql.SQL(
+                "UPDATE {} SET region = NULL WHERE region IS NOT NULL AND type IN ({})"
+            ).format(self._dataset, sql.SQL(", ").join(numbers))
+            yield self._step("visit_definition", "TRUNCATE", exposures_nowhere)
             for event, rows in _rows_of(("instrument", "exposure")).items():
                 exposures = {"instrument": "instrument", "exposure": "exposure"}
                 found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
                 yield self._step("visit_definition", event, self._located_again(found), settles=True)
-
-    def _exposures_nowhere(self, place: KeptPlace) -> sql.Composable:
-        """Return the statement that takes the regions from the exposures of a tags table."""
-        numbers = [self._layout.numbers[one.name] for one in place.dataset_types]
-        return sql.SQL("UPDATE {} SET region = NULL WHERE region IS NOT NULL AND type IN ({})").format(
-            self._dataset, sql.SQL(", ").join(map(sql.Literal, numbers))
-        )
 
     def _datasets_at(self, place: KeptPlace, columns: dict[str, str], rows: sql.Composable) -> sql.Composable:
         """Return the SELECT of the datasets with a region whose record changes."""
@@ -475,18 +473,13 @@ class ViewSteps:
     def _of_collections(self) -> Iterator[Step]:
         """Yield what follows changes of the collections that the view looks into."""
         kind = self._layout.mapping.config.collection_rule.kind
-        key = sql.Identifier(self._collection_key)
-        source = self._source("collection")
-        scopes = {
-            "INSERT": sql.SQL("(SELECT {0} FROM changed)").format(key),
-            "UPDATE": sql.SQL("(SELECT {0} FROM changed UNION SELECT {0} FROM gone)").format(key),
-            "DELETE": sql.SQL("(SELECT {0} FROM gone)").format(key),
-        }
+        key, source = sql.Identifier(self._collection_key), self._source("collection")
+        rows = _rows_of((self._collection_key,))
         first_counts = kind == "find-first"
         for event in EVENTS:
             scope: sql.Composable = sql.SQL("true")
-            if event in scopes and not first_counts:
-                scope = sql.SQL("k.key IN {}").format(scopes[event])
+            if event in rows and not first_counts:
+                scope = sql.SQL("k.key IN (SELECT c.{} FROM {} c)").format(key, rows[event])
             # There is nothing yet in a collection that is registered.
             for statement in self.look_again(source, scope, has_datasets=event != "INSERT"):
                 yield self._step("collection", event, statement, settles=event != "INSERT")
@@ -597,10 +590,7 @@ def _list(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
 
 
 def _more(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
-    return sql.SQL("").join(
-        sql.SQL(", {}").format(sql.Identifier(column) if alias is None else sql.Identifier(alias, column))
-        for column in columns
-    )
+    return sql.SQL(", {}").format(_list(columns, alias)) if columns else sql.SQL("")
 
 
 def _assigned(columns: Sequence[str], alias: str, theirs: Sequence[str]) -> sql.Composable:

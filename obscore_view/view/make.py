@@ -12,8 +12,7 @@ from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsErro
 from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import PlannedView, plan_creation, plan_refresh, plan_removal
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
-from obscore_view.view.objects import RelationName, objects_of_view
-from obscore_view.view.script import Script
+from obscore_view.view.script import RelationName, Script, objects_of_view
 from obscore_view.view.store import StoredView, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions

@@ -11,10 +11,9 @@ from psycopg import sql
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
+from obscore_view.select.kept_layout import SCHEMA
 from obscore_view.select.kept_rows import view_definition
-from obscore_view.select.kept_tables import SCHEMA
-from obscore_view.view.objects import objects_of_view
-from obscore_view.view.script import butler_tables
+from obscore_view.view.script import butler_tables, objects_of_view
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.postgres.roles import Right, missing_rights, require_rights
 

@@ -14,8 +14,7 @@ from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
-from obscore_view.view.objects import OwnObjects
-from obscore_view.view.script import Script
+from obscore_view.view.script import OwnObjects, Script
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from obscore_view.select.kept_sources import comparisons
 from obscore_view.view.changes import plan_view
 from obscore_view.view.make import stored_config
-from obscore_view.view.objects import kept_layout
+from obscore_view.view.script import kept_layout
 from obscore_view.view.store import read_stored_views
 
 __all__ = [
