@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 from adql.names import Identifier, column_id, identifier_of, names_match, split_name
 from adql.types import ValueType, value_type
@@ -15,6 +15,7 @@ _ColumnsByName = Mapping[str, tuple["ColumnMetadata", ...]]
 _Row = Mapping[str, Any]
 _ColumnRow = Sequence[Any]
 _Names = Mapping[str, Mapping[str, Iterable[str]]]
+_Item = TypeVar("_Item")
 
 COLUMN_FIELDS = (
     *("table_name", "column_name", "datatype", "arraysize", "xtype", "description", "utype", "unit", "ucd"),
@@ -147,11 +148,11 @@ class TableMetadata:
     """
 
     name: tuple[str, ...]
-    columns: tuple[ColumnMetadata, ...]
+    columns: Sequence[ColumnMetadata]
     sql_schema: str | None
     sql_name: str
     is_upload: bool = False
-    positions: tuple[Position, ...] = ()
+    positions: Sequence[Position] = ()
     by_full_name: bool = False
     nodes: int = 0
     _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
@@ -389,22 +390,69 @@ def _table(
     name = split_name(row["table_name"])
     schema = row.get("sql_schema") or (name[-2] if len(name) > 1 else None)
     table = row.get("sql_name") or name[-1]
-    existing: dict[str, str] = {}
+    spellings: Iterable[str] = ()
     if schema is not None:
         schema = _spelling(schema, database)
         table = _spelling(table, database.get(schema, {}))
-        spellings = tuple(database.get(schema, {}).get(table, ()))
-        # Two columns may differ in case alone: the exact spelling comes first.
-        existing = dict(zip((*map(str.lower, spellings), *spellings), spellings * 2, strict=True))
-    made = _columns(_in_order(columns), existing, sql_names, types)
+        spellings = database.get(schema, {}).get(table, ())
+    existing = cache(partial(_by_spelling, spellings))
+    # A service publishes twenty thousand columns, of which a query names a few tables'.
+    made = _WhenRead(lambda: _columns(_in_order(columns), existing(), sql_names, types))
     return TableMetadata(
         name=name,
         columns=made,
         sql_schema=schema,
         sql_name=table,
-        positions=_positions(made, existing),
+        positions=_WhenRead(lambda: _positions(made, existing())),
         nodes=nodes.get((schema or "", table), 0),
     )
+
+
+class _WhenRead(Sequence[_Item]):
+    """A sequence that is made when it is first read, and equals the tuple of its items."""
+
+    __slots__ = ("_items", "_make")
+
+    def __init__(self, make: Callable[[], tuple[_Item, ...]]) -> None:
+        self._make = make
+        self._items: tuple[_Item, ...] | None = None
+
+    def _read(self) -> tuple[_Item, ...]:
+        # Two threads may both make it: the results are equal.
+        if self._items is None:
+            self._items = self._make()
+        return self._items
+
+    @overload
+    def __getitem__(self, place: int) -> _Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, place: int | slice) -> _Item | tuple[_Item, ...]:
+        return self._read()[place]
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Iterator[_Item]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return self._read() == (other._read() if isinstance(other, _WhenRead) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+
+def _by_spelling(spellings: Iterable[str]) -> Mapping[str, str]:
+    """Return the names of columns in the database by themselves and in lower case.
+
+    Two columns may differ in case alone: the exact spelling comes first.
+    """
+    known = tuple(spellings)
+    return dict(zip((*map(str.lower, known), *known), known * 2, strict=True))
 
 
 class _Types(dict[Sequence[Any], ValueType]):

@@ -1,5 +1,6 @@
 """The check of FROM: tables, subqueries and joins become the relations of a scope (REC 2.2.1, 2.2.2)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from adql import tree
@@ -52,7 +53,7 @@ def _table(checker: Checker, node: tree.Table, scope: Scope) -> tuple[tree.Table
             AdqlLimitError, f"the query names more than {checker.limits.max_tables} tables", node=node
         )
     common = _common_table(checker, node.name[0]) if len(node.name) == 1 else None
-    columns: tuple[ColumnMetadata, ...]
+    columns: Sequence[ColumnMetadata]
     if common is not None:
         name: tuple[str, ...] = (common.name.text,)
         qualifier: tuple[Identifier, ...] = (common.name,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Relation:
         origin: TableOrigin,
         name: tuple[str, ...],
         alias: Identifier | None,
-        columns: tuple[ColumnMetadata, ...],
+        columns: Sequence[ColumnMetadata],
         by_name: Mapping[str, tuple[ColumnMetadata, ...]],
     ) -> None:
         self.origin = origin

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adql import UserFunction, metadata_from_rows, parse, to_postgres
+from adql import Metadata, UserFunction, metadata_from_rows, parse, to_postgres
 from adql.names import Identifier, identifier_of, split_name
 from adql.types import DOUBLE, value_type
 from tests.adql.felis_tables import felis_metadata
@@ -86,6 +88,38 @@ def test_names_in_the_database_are_found_without_regard_to_case() -> None:
     assert table.columns[2].region_column == "pgs_region"
     assert table.columns[2].center_column == "pgs_center"
     assert table.positions[0].sql_name == "pgs_center"
+
+
+def test_columns_are_made_for_the_tables_that_a_query_names() -> None:
+    asked: list[str] = []
+
+    class Spellings(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            asked.append(self[0])
+            return super().__iter__()
+
+    metadata = metadata_from_rows(
+        [{"table_name": f"s.t{number}"} for number in range(3)],
+        [
+            {"table_name": f"s.t{number}", "column_name": "a", "datatype": "int", "unit": "deg"}
+            for number in range(3)
+        ],
+        database={"s": {f"t{number}": Spellings([f"A{number}", "a"]) for number in range(3)}},
+    )
+    assert not asked
+    to_postgres(parse("SELECT a FROM s.t1"), metadata)
+    assert asked == ["A1"]
+
+
+def test_equal_rows_give_equal_metadata() -> None:
+    def metadata(unit: str) -> Metadata:
+        row = {"table_name": "s.t", "column_name": "a", "datatype": "int", "unit": unit}
+        return metadata_from_rows([{"table_name": "s.t"}], [row])
+
+    assert metadata("deg") == metadata("deg")
+    assert metadata("deg") != metadata("arcsec")
+    assert len({metadata("deg").tables, metadata("deg").tables}) == 1
+    assert metadata("deg").tables[0].columns[:1] == tuple(metadata("deg").tables[0].columns)
 
 
 def test_a_region_without_hidden_columns_is_text() -> None:

@@ -7,7 +7,7 @@ to the left of ``<@``; an index on a stored region by ``&&``, ``<@`` and ``@>``.
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adql import tree
@@ -596,5 +596,5 @@ def _stored_centre(node: tree.Expression) -> tuple[ColumnOrigin, Position] | Non
     return None
 
 
-def _positions_of(origin: ColumnOrigin) -> tuple[Position, ...]:
+def _positions_of(origin: ColumnOrigin) -> Sequence[Position]:
     return () if origin.relation.table is None else origin.relation.table.positions

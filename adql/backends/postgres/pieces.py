@@ -78,18 +78,8 @@ class Emitter:
     """
 
     __slots__ = (
-        *(
-            "fenced",
-            "inline",
-            "limits",
-            "negated",
-            "parameter_types",
-            "parameters",
-            "server",
-            "text",
-            "texts",
-        ),
-        *("_conditions", "_subquery", "_values"),
+        *("text", "limits", "server", "inline", "_values", "_conditions", "_subquery"),
+        *("negated", "parameters", "parameter_types", "fenced", "texts"),
     )
 
     def __init__(self, text: str | None, server: Server, limits: Limits, writers: Writers) -> None:
@@ -182,8 +172,7 @@ class Emitter:
 
     def text_of(self, node: tree.Expression) -> str:
         """Return a value as text."""
-        text = self.sql(node)
-        family = type_of(node).family
+        text, family = self.sql(node), type_of(node).family
         if family == "time":
             # ISO with all digits, infinity and times before Christ too, independent of the session.
             moment = cast(call("to_json", cast(text, "timestamp")), "text")
