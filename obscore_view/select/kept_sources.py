@@ -164,7 +164,7 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
     }
     if "data_id" in layout.dataset.c:
         row["data_id"] = _data_id(stored.c.number, [tags.c[name] for name in place.place.group.required])
-    source = relations.source.outerjoin(observation, sa.true())
+    source = relations.source
     if place.by_run and not by_collection:
         named = layout.run_collection
         source = source.outerjoin(named, named.c[keys.column] == run_key)
@@ -174,6 +174,8 @@ def dataset_source_select(layout: KeptLayout, place: KeptPlace) -> sa.Select[Any
         source.join(types, types.c.id == tags.c.dataset_type_id)
         .join(stored, sa.and_(_is_of_view(layout, names), stored.c.dataset_type == types.c.name))
         .join(collection, collection.c.key == tags.c[keys.tags_column])
+        # Last: the key may have the number of the dataset type in it.
+        .outerjoin(observation, sa.true())
     )
     return sa.select(
         *(value.label(name) for name, value in row.items()),
