@@ -25,11 +25,8 @@ SUPPORTED_MANAGERS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Classes and schema versions of Butler's managers whose tables the view knows."""
 
-_READ_TABLES = (
-    *("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta"),
-    *("collection", "collection_chain"),
-)
-"""Tables that `read_registry` reads, and those with the names that a configuration may give."""
+_READ_TABLES = ("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta")
+"""Tables that `read_registry` reads."""
 
 
 def registry_schemas(connection: sa.Connection) -> tuple[str, ...]:
@@ -38,7 +35,7 @@ def registry_schemas(connection: sa.Connection) -> tuple[str, ...]:
 
 
 def rights_to_read(schema: str) -> tuple[Right, ...]:
-    """Return the rights that `read_registry` needs, and a look at the names of collections."""
+    """Return the rights that `read_registry` needs."""
     return (Right("USAGE", schema), *(Right("SELECT", schema, table) for table in _READ_TABLES))
 
 

@@ -12,6 +12,7 @@ from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_rows import butler_table
 from tapdb.errors import did_you_mean
 from tapdb.findings import Finding
+from tapdb.postgres.roles import Right
 
 _RUN, _TAGGED, _CHAINED = 1, 2, 3
 _KINDS = {_RUN: "RUN", _TAGGED: "TAGGED", _CHAINED: "CHAINED", 4: "CALIBRATION"}
@@ -19,6 +20,11 @@ _MOST_COMPARED = 1000
 _MOST_SHOWN = 5
 _PLAIN = re.compile(r"[\w/.\-:@]*")
 """What a name may be made of that is no regular expression; a dot may be either."""
+
+
+def rights_to_ask(schema: str) -> tuple[Right, ...]:
+    """Return the rights that `doubts` needs."""
+    return (Right("SELECT", schema, "collection"), Right("SELECT", schema, "collection_chain"))
 
 
 def doubts(connection: sa.Connection, mapping: DatasetMapping) -> tuple[Finding, ...]:

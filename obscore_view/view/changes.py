@@ -17,7 +17,7 @@ from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_layout import SCHEMA, kept_note
-from obscore_view.view.asked import as_problem, doubts
+from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
     OWNER,
@@ -31,8 +31,15 @@ from obscore_view.view.script import (
     kept_layout,
     objects_of_view,
 )
-from obscore_view.view.store import StoredView, forget_script, read_stored_views, record_script, registry_of
-from tapdb.postgres.roles import grant_statements, read_grants
+from obscore_view.view.store import (
+    RECORDS,
+    StoredView,
+    forget_script,
+    read_stored_views,
+    record_script,
+    registry_of,
+)
+from tapdb.postgres.roles import grant_statements, read_grants, require_rights
 
 _LOG = logging.getLogger(__name__)
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
@@ -233,6 +240,8 @@ def _staying(view: StoredView, mapping: DatasetMapping) -> frozenset[RelationNam
 
 
 def _check_names(connection: sa.Connection, mapping: DatasetMapping, *, may_fail: bool) -> None:
+    task = f"plan the view {mapping.config.view_schema}.{mapping.config.view_name}"
+    require_rights(connection, task, (*rights_to_ask(mapping.registry.schema), *RECORDS))
     found = doubts(connection, mapping)
     if may_fail and (wrong := [as_problem(one) for one in found if one.severity == "error"]):
         raise ConfigError(wrong)

@@ -13,6 +13,7 @@ from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
 from obscore_view.select.kept_layout import SCHEMA
 from obscore_view.select.kept_rows import view_definition
+from obscore_view.view.asked import rights_to_ask
 from obscore_view.view.script import butler_tables, objects_of_view
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.postgres.roles import Right, missing_rights, require_rights
@@ -66,7 +67,7 @@ def require_rights_to_begin(
     schema = find_registry(connection, registry_schema or config.tapdb.registry_schema)
     if missing_rights(connection, rights_to_read(schema)):
         rights = rights_to_make_unread(schema, config.tapdb.geometry)
-    elif missing_rights(connection, RECORDS):
+    elif missing_rights(connection, (*RECORDS, *rights_to_ask(schema))):
         rights = rights_to_make(connection, match_mapping(config, read_registry(connection, schema)))
     else:
         return

@@ -13,12 +13,15 @@ from psycopg.types.json import Jsonb
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
+from obscore_view.select.kept_layout import kept_note
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
 from obscore_view.view.script import OwnObjects, Script
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
 
-RECORDS = tuple(Right("SELECT", "tapdb", table.name) for table in (view_definition, dataset_type_mapping))
+RECORDS = tuple(
+    Right("SELECT", "tapdb", table.name) for table in (view_definition, dataset_type_mapping, kept_note)
+)
 """The rights that reading the records of views needs."""
 
 

@@ -325,7 +325,7 @@ def test_what_cannot_be_written_is_one_message_that_names_it(
     assert "Dropped" not in result.stderr
     assert Path("/dev/full").is_char_device()
     with open_engine(everything.url) as engine, engine.connect() as connection:
-        assert len(read_stored_views(connection)) == 4
+        assert len(read_stored_views(connection)) == 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)
