@@ -9,7 +9,7 @@ DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-servers lint bench docs lock
+.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -43,6 +43,9 @@ test-dax-ppdb: setup-tests ## Compare with the real dax_ppdb, in an environment 
 	@$(DAX_PPDB)/bin/python -c 'import lsst.dax.ppdb' 2>/dev/null || \
 	$(DAX_PPDB)/bin/pip install --quiet lsst-dax-ppdb psycopg2-binary
 	@TAPDB_DAX_PPDB_PYTHON=$(DAX_PPDB)/bin/python $(BIN)/python -m pytest --quiet tests/ppdb_replay/dax_ppdb_chain.py
+
+test-soak: setup-tests ## Run the long tests: ten thousand ingests, servers that die, all benchmarks, tiny
+	@LC_ALL=C.UTF-8 $(BIN)/python -m pytest -m soak --numprocesses=$(WORKERS) --quiet
 
 test-servers: ## Run both commands on bare Debian 12 and 13, in chroots; needs root and debootstrap, two hours
 	@python3 -m tools.test_servers

@@ -72,6 +72,7 @@ _TINY = Effort(
 )
 
 
+@pytest.mark.soak
 def test_a_tiny_run_has_every_figure_and_can_be_plotted(tmp_path: Path) -> None:
     figures: dict[str, float] = {}
     run({"tiny": 1, "small": 2}, _TINY, figures, plans=tmp_path / "plans", content=MINI)
