@@ -1,4 +1,4 @@
-"""The ways of searching regions side by side: kept tables, an index over Butler's tables, nothing at all."""
+"""Both modes of a view side by side: kept tables, and nothing that is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.obscore.timing import Stopwatch, ask_all
 
 __all__ = ["MODES", "measure_geometry"]
 
-MODES = ("table", "index", "none")
+MODES = ("table", "none")
 """Values of the configuration's ``tapdb.geometry``."""
 
 _CONES = ("cone_typed", "cone_all", "cone_all_prepared")

@@ -84,7 +84,7 @@ def test_a_tiny_run_has_every_figure_and_can_be_plotted(tmp_path: Path) -> None:
     assert all(value > 0 for key, value in found.items() if key.endswith(("_ratio", "rows")))
     assert found["rows_small"] == found["rows"] > found["rows_tiny"] > 189
     plot_growth(found, tmp_path / "growth.png")
-    others = {"many_runs_cone_all_prepared_ratio", "geometry_index_define_visits_ratio", "footprint_us"}
+    others = {"many_runs_cone_all_prepared_ratio", "geometry_none_define_visits_ratio", "footprint_us"}
     assert others <= found.keys()
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     plans = {path.name for path in (tmp_path / "plans").iterdir()}
