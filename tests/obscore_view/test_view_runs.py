@@ -6,8 +6,11 @@ import contextlib
 
 import pytest
 import sqlalchemy as sa
+from lsst.daf.butler import Butler, DatasetRef
 
-from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN
+from examples.lsstcam import Pointing
+from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN, RAW_RUN
+from examples.lsstcam.records import exposure_records, visit_records
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
 from tests.plugins.world_fixtures import World
 
@@ -76,3 +79,55 @@ def test_two_sessions_with_the_first_datasets_of_an_observation_do_not_wait_for_
             raise _RollbackError
     rows = world.rows(f"lsst_tract = {patch['lsst_tract']}", "lsst_band = 'white'")
     assert len(rows) == (2 if end == "commit" else 1)
+
+
+NEW_RUN = "LSSTCam/prompt/output-2027-02-02"
+FIRSTS = {
+    "two dataset types of a visit": (
+        ("visit_image", 0, FIRST_RUN),
+        ("preliminary_visit_summary", None, FIRST_RUN),
+    ),
+    "two detectors of a visit": (("visit_image", 0, FIRST_RUN), ("visit_image", 1, FIRST_RUN)),
+    "two detectors of an exposure": (("raw", 0, RAW_RUN), ("raw", 1, RAW_RUN)),
+    "a RUN and a dataset type": (("visit_image", 0, NEW_RUN), ("visit_image", 1, NEW_RUN)),
+}
+"""Dataset type, number of the detector and RUN of what two sessions put first, by what is new to both."""
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("what", FIRSTS)
+def test_a_session_commits_its_first_datasets_while_another_holds_its_own_open(
+    world: World, pointing: Pointing, what: str, end: str
+) -> None:
+    detectors = world.plain.content.detector_ids
+    with world.plain.butler(writeable=True) as butler:
+        butler.collections.register(NEW_RUN)
+        records = [*exposure_records([pointing]), *visit_records([pointing], detectors)]
+        for element, some in records:
+            butler.registry.insertDimensionData(element, *some, skip_existing=True)
+
+    def put(butler: Butler, dataset_type: str, detector: int | None, run: str) -> list[DatasetRef]:
+        observation = "exposure" if dataset_type == "raw" else "visit"
+        data_id = {"instrument": pointing.instrument, observation: pointing.id}
+        if detector is not None:
+            data_id["detector"] = detectors[detector]
+        return list(butler.registry.insertDatasets(dataset_type, [data_id], run=run))
+
+    held, committed = FIRSTS[what]
+    with world.plain.butler(writeable=True) as butler:
+        # Butler itself waits for who first puts a dataset type into a RUN: its summary is there by now.
+        refs = put(butler, *held)
+        butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    with (
+        world.plain.butler(writeable=True) as one,
+        world.plain.butler(writeable=True) as other,
+        contextlib.suppress(_RollbackError),
+        one.transaction(),
+    ):
+        put(one, *held)
+        put(other, *committed)
+        # It has committed: all sessions see its dataset, and not yet the other.
+        assert len(world.rows(f"lsst_visit = {pointing.id}")) == 1
+        if end == "rollback":
+            raise _RollbackError
+    assert len(world.rows(f"lsst_visit = {pointing.id}")) == (2 if end == "commit" else 1)
