@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +16,14 @@ import sqlalchemy as sa
 from alembic import command
 from psycopg import sql
 
-from ppdb_replay import RecordedResult, capture, query_at, replay
-from ppdb_replay.errors import SnapshotTimeError, VersionsIncompleteError
+from ppdb_replay import RecordedResult, capture, query_at, replay, verify_record
+from ppdb_replay.errors import (
+    QueryStoreRefusedError,
+    SnapshotTimeError,
+    SnapshotUnknownError,
+    VersionsIncompleteError,
+)
+from ppdb_replay.query_store.store import store_query
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import verify
@@ -24,6 +32,7 @@ from tapdb.postgres.databases import create_database
 from tapdb.postgres.engine import checked_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
+from tapdb.server.programs import find_account, find_pg_ctl
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 
 Ask = Callable[[], RecordedResult]
@@ -216,6 +225,65 @@ def wait_for(connection: psycopg.Connection[tuple[object, ...]], query: str) -> 
             return True
         time.sleep(0.05)
     return False
+
+
+# A physical standby.
+
+HAS_REACHED = "SELECT snapshot_id = {} FROM ppdb_history.clock"
+
+
+@pytest.fixture(scope="module")
+def standby(replicating_server: EphemeralServer, subscriber: sa.URL) -> Iterator[sa.URL]:
+    """Return the database of `subscriber` on a standby of its server."""
+    server = replicating_server
+    assert server.directory is not None
+    data = server.directory / "standby"
+    account = find_account()
+    prefix = account.command() if account is not None else ()
+    programs = find_pg_ctl().resolve().parent
+    with socket.socket() as probe:
+        probe.bind((server.host, 0))
+        port = probe.getsockname()[1]
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*prefix, str(programs / program), "-D", str(data), *arguments]
+        # The server keeps what it inherits open.
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=server.directory)
+
+    place = ("-h", str(server.directory), "-p", str(server.port), "-U", server.user)
+    run("pg_basebackup", *place, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+    run("pg_ctl", "start", "-w", "-o", f"-p {port} -k {server.directory}", "-l", f"{data}/log")
+    yield subscriber.set(port=port)
+    run("pg_ctl", "stop", "-m", "immediate")
+
+
+def test_a_standby_answers_as_its_primary_and_says_what_it_cannot_know(
+    subscriber: sa.URL, standby: sa.URL
+) -> None:
+    text = "SELECT diaObjectId, ra FROM DiaObject"
+    with connect(subscriber, autocommit=True) as primary, connect(standby, autocommit=True) as there:
+        insert_object(primary, 77)
+        record = capture(primary, text).record
+        assert wait_for(there, HAS_REACHED.format(newest(primary)))
+        assert replay(there, record).is_identical
+        assert capture(there, text).record == record
+        assert verify_record(there, record).is_identical
+        with pytest.raises(SnapshotTimeError, match="on the primary server"):
+            query_at(there, text, record.snapshot.t_mjd_tai + 1e-6)
+        with pytest.raises(QueryStoreRefusedError, match="connect to its primary"):
+            store_query(there, record)
+        there.execute("SELECT pg_wal_replay_pause()")
+        insert_object(primary, 78)
+        later = capture(primary, text).record
+        with pytest.raises(SnapshotUnknownError, match="a newer copy"):
+            replay(there, later)
+        assert capture(there, text).record == record
+        there.execute("SELECT pg_wal_replay_resume()")
+        assert wait_for(there, HAS_REACHED.format(newest(primary)))
+        assert replay(there, later).is_identical
+    with engine_connection(subscriber) as one, engine_connection(standby) as other:
+        assert verify(other).digest == verify(one).digest
+        assert [str(finding) for finding in check(other)] == [str(finding) for finding in check(one)]
 
 
 # Row triggers of others that fire after ours.
