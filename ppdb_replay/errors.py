@@ -178,6 +178,29 @@ class RightsDifferError(PpdbError):
         super().__init__(f"table {table}: {problem}; {remedy}")
 
 
+class VersionsIncompleteError(PpdbError):
+    """Rows of a versioned table, or of its versions, can be missing: no result of it can be promised.
+
+    Parameters
+    ----------
+    table
+        The table.
+    relation
+        What is not as it should be.
+    problem
+        What is wrong with it.
+    """
+
+    def __init__(self, table: str, relation: str, problem: str) -> None:
+        self.table = table
+        self.relation = relation
+        self.problem = problem
+        super().__init__(
+            f"table {table}: {relation} {problem}; rows can be missing, and no result can be promised. "
+            "tapdb ppdb check says more; connect to a server that holds all of it."
+        )
+
+
 class UploadChangedError(PpdbError):
     """An uploaded table is not the one with which a result was made.
 
@@ -233,20 +256,23 @@ class NotCitableError(PpdbError):
 
 
 class QueryStoreRefusedError(PpdbError):
-    """The current user lacks the privilege for this use of the query store.
+    """The current user lacks the privilege for this use of the query store, or the server takes no changes.
 
     Parameters
     ----------
     problem
         What PostgreSQL said.
+    remedy
+        What to do about it.
     """
 
-    def __init__(self, problem: str) -> None:
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "a DBA grants SELECT on its tables to those who read, and INSERT to those who store",
+    ) -> None:
         self.problem = problem
-        super().__init__(
-            f"the query store refused it: {problem}; a DBA grants SELECT on its tables to "
-            "those who read, and INSERT to those who store"
-        )
+        super().__init__(f"the query store refused it: {problem}; {remedy}")
 
 
 class StoredQueryUnknownError(PpdbError, LookupError):

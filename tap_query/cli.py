@@ -29,6 +29,7 @@ from tapdb.cli.output import (
 )
 from tapdb.errors import SettingsError
 from tapdb.postgres.engine import checked_connection, driver_connection
+from tapdb.sources import execute_text
 
 _Command = Callable[..., None]
 _MAX_ROWS = 10_000
@@ -84,6 +85,8 @@ class PublishedDatabase:
     def connect(self) -> Iterator[sa.Connection]:
         """Connect, read only."""
         with checked_connection(self.url, read_only=True) as connection:
+            # Policies say what a user may see of a service: a query shows that, and records nothing.
+            execute_text(connection, "SET row_security = on")
             yield connection
 
     def read(self, *, inline: bool = False) -> tuple[Metadata, Server]:

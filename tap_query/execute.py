@@ -19,7 +19,7 @@ from psycopg.types.numeric import Float8, Int4, Int8
 
 from adql import CompiledQuery, OutputColumn, Search, Server
 from tap_query.errors import QueryFailedError
-from tapdb.postgres.engine import driver_connection
+from tapdb.postgres.engine import driver_connection, hides_rows
 from tapdb.postgres.loaders import load_exactly
 
 _EXPLAIN = {
@@ -348,5 +348,7 @@ def _failures(compiled: CompiledQuery) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         lines = str(error).splitlines() or [type(error).__name__]
+        if hides_rows(error):
+            lines[0] += ": connect as its owner or as a role with BYPASSRLS"
         suspects = compiled.suspects(error.sqlstate or "", lines[0])
         raise QueryFailedError(lines[0], error.sqlstate, suspects) from error

@@ -31,6 +31,9 @@ from tapdb.sources import execute_composed, execute_query, execute_text, read_qu
 READER = "tapdb_reader"
 """Role that only reads."""
 
+_READ_THROUGH = frozenset({"f", "m", "p", "v"})
+"""Kinds of relations (``pg_class.relkind``) that are read with the rights of others, or from elsewhere."""
+
 _VIEWS = {name: f"{name}11" for name in ("schemas", "tables", "columns", "keys", "key_columns")}
 
 
@@ -49,7 +52,7 @@ def check_reader(connection: sa.Connection, rows: TapSchemaRows) -> None:
     PublicationError
         Raised if it does not.
     """
-    problems = [*_unreadable(connection, rows), *_unseen(connection, rows)]
+    problems = [*_unreadable(connection, rows), *_unseen(connection, rows), *_failing(connection, rows)]
     if problems:
         raise PublicationError(READER, problems)
 
@@ -91,11 +94,7 @@ def _unreadable(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
 
 def _unseen(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
     """Return which tables of TAP_SCHEMA have another number of rows for the reader than they should."""
-    known = sa.select(sa.literal(1)).select_from(sa.table("pg_roles", sa.column("rolname")))
-    if connection.scalar(known.where(sa.column("rolname") == READER)) is None:
-        return []
-    if not connection.scalar(sa.select(sa.func.pg_has_role(READER, _right_to_become(connection)))):
-        # Who may not become the reader cannot look as the reader; what may be read was determined above.
+    if not _may_become_reader(connection):
         return []
     expected = {name: len(of_table) for name, of_table in rows.by_table().items()}
     expected |= {view: expected[name] for name, view in _VIEWS.items()}
@@ -121,6 +120,47 @@ def _unseen(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
         for name, number in expected.items()
         if seen[name] != number
     ]
+
+
+def _failing(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
+    """Return which tables the reader may read, but cannot: what lies below them refuses or fails."""
+    if not _may_become_reader(connection):
+        return []
+    names = {tuple(part.lower() for part in split_name(row.table_name)) for row in rows.tables}
+    below = [
+        (row.schema, row.relation)
+        for row in execute_query(connection, read_query("published.readable"))
+        if row.kind in _READ_THROUGH and (row.schema.lower(), row.relation.lower()) in names
+    ]
+    failing = []
+    for schema, name in below:
+        # No row is read: a plan is made, rights are looked at, and a server of a foreign table is called.
+        first = sql.SQL("SELECT FROM {} LIMIT 0").format(sql.Identifier(schema, name))
+        savepoint = connection.begin_nested()
+        try:
+            execute_composed(connection, sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(READER)))
+            # Policies may hide rows of it: that is what they are for.
+            execute_text(connection, "SET LOCAL row_security = on")
+            execute_composed(connection, first)
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            said = str(cause).splitlines()[0]
+            if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("08"):
+                # A server that is down today is no reason to publish nothing.
+                _LOG.warning("%s.%s cannot be read now: %s", schema, name, said)
+            else:
+                failing.append(f"it cannot read {schema}.{name}: {said}")
+        finally:
+            savepoint.rollback()
+    return failing
+
+
+def _may_become_reader(connection: sa.Connection) -> bool:
+    """Return whether there is a reader, and the user may look as it: rights alone are looked at if not."""
+    known = sa.select(sa.literal(1)).select_from(sa.table("pg_roles", sa.column("rolname")))
+    if connection.scalar(known.where(sa.column("rolname") == READER)) is None:
+        return False
+    return bool(connection.scalar(sa.select(sa.func.pg_has_role(READER, _right_to_become(connection)))))
 
 
 def _right_to_become(connection: sa.Connection) -> str:

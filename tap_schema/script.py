@@ -241,8 +241,11 @@ def generation_statements(
     """
     record = sql.SQL(
         "INSERT INTO tap_schema.generation"
-        " (generation, digest, generator, comment, row_count, inserted, updated, deleted)\n"
-        "SELECT coalesce(max(generation), 0) + 1, {}, {}, {}, {}, {}, {}, {} FROM tap_schema.generation"
+        " (generation, published_at, digest, generator, comment, row_count, inserted, updated, deleted)\n"
+        # The transaction may have begun before the one whose publication it waited for.
+        "SELECT coalesce(max(generation), 0) + 1,"
+        " greatest(clock_timestamp(), max(published_at) + interval '1 microsecond'),"
+        " {}, {}, {}, {}, {}, {}, {} FROM tap_schema.generation"
     )
     values = (digest, generator, comment, len(rows), changes.inserted, changes.updated, changes.deleted)
     yield Statement(record.format(*map(sql.Literal, values)).as_string())

@@ -26,6 +26,7 @@ from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
 from ppdb_replay.votable.file_record import FileCheck, check_votable, edited_record, read_votable_record
+from tapdb.postgres.engine import ReadOnlyServerError, RowsHiddenError, refusal
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def readable_refusals() -> Iterator[None]:
     PpdbNotReadyError
         The database has no query store.
     QueryStoreRefusedError
-        The current user lacks the privilege, or the server is a read-only standby.
+        The current user lacks the privilege, policies hide stored queries, or the server is a standby.
     """
     try:
         yield
@@ -46,7 +47,11 @@ def readable_refusals() -> Iterator[None]:
             "this database has no query store", "Make it: tapdb migrate upgrade."
         ) from error
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
-        raise QueryStoreRefusedError(error.diag.message_primary or "") from error
+        problem = error.diag.message_primary or ""
+        refused = refusal(error)
+        if isinstance(refused, RowsHiddenError | ReadOnlyServerError):
+            raise QueryStoreRefusedError(problem, refused.remedy) from error
+        raise QueryStoreRefusedError(problem) from error
 
 
 _COLLECTION = ("title", "creator", "publisher", "superset", "pid_prefix", "landing_url")

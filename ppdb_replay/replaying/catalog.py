@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from adql import ColumnMetadata, Metadata, TableMetadata
 from adql.types import LONG, ValueType, value_type
-from ppdb_replay.errors import PpdbNotReadyError
+from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.rewriting.version_catalog import (
     SNAP_FROM,
     SNAP_TO,
@@ -212,10 +212,8 @@ def _clock_row(connection: Connection, query: str) -> tuple[Any, ...] | None:
         ) from error
 
 
-def rights_that_differ(
-    connection: Connection, tables: Collection[tuple[str, ...]]
-) -> tuple[str, str, str] | None:
-    """Return the first versioned table of which the user sees other rows or columns than of its versions.
+def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -> None:
+    """Check that the user sees all rows of versioned tables, and the same rows and columns of their versions.
 
     Parameters
     ----------
@@ -224,24 +222,28 @@ def rights_that_differ(
     tables
         Published names of versioned tables.
 
-    Returns
-    -------
-    found
-        Table, relation of its versions, and columns that can be read there only; `None` if there is no such
-        table.
+    Raises
+    ------
+    RightsDifferError
+        Rights or policies differ between a table and its versions.
+    VersionsIncompleteError
+        Rows of a table, or of its versions, can be missing in this database.
     """
     names = sorted({name[-1] for name in tables})
     relations = [*names, *map(closed_name, names)]
     schemas = sorted({HISTORY_SCHEMA, *(name[0] for name in tables)})
     # Nearly always there is nothing to look at, and this takes little time.
-    whole = _row(connection, "ppdb.rights_are_whole", {"names": relations, "schemas": schemas})
-    if whole == (True,):
-        return None
+    parameters = {"names": relations, "schemas": schemas, "tables": len(names)}
+    if _row(connection, "ppdb.rights_are_whole", parameters) == (True,):
+        return
     row = _row(connection, "ppdb.rights_that_differ", {"names": names})
-    if row is None:
-        return None
-    table, relation, row_security, columns = row
-    return table, relation, "" if row_security else columns
+    if row is not None:
+        table, relation, row_security, columns = row
+        raise RightsDifferError(table, relation, "" if row_security else columns)
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        for schema, name, relation, problem, _ in cursor.execute(_text("ppdb.incomplete")).fetchall():
+            if name in names:
+                raise VersionsIncompleteError(f"{schema}.{name}", relation, problem)
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:

@@ -12,8 +12,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from adql import Limits, OutputColumn, Query, Server, to_postgres
-from ppdb_replay.errors import ReplayTransactionError, RightsDifferError, SnapshotUnknownError
-from ppdb_replay.replaying.catalog import ClockReading, Connection, rights_that_differ, written_here
+from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
+from ppdb_replay.replaying.catalog import ClockReading, Connection, require_whole, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -28,7 +28,11 @@ Rows = list[tuple[Any, ...]]
 SOFTWARE = f"tapdb {__version__}"
 """What records say of this software."""
 # What a value looks like must not depend on the session: times are UTC, and numbers have all their digits.
-_SETTINGS = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1"
+# Rows that a policy hides would be missing in a digest: PostgreSQL then refuses the query.
+_SETTINGS = (
+    "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1; "
+    "SET LOCAL row_security = off"
+)
 _SESSION = Session(read_only=False)
 
 
@@ -100,21 +104,23 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
         The database stops with an error.
     RightsDifferError
         The user sees other rows or columns of a table than of its versions.
+    VersionsIncompleteError
+        Rows of a table, or of its versions, can be missing.
     """
-    _require_same_rights(connection, query, catalog)
+    _require_whole_tables(connection, query, catalog)
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
     return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
 
 
-def _require_same_rights(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
-    """Raise an error if a natural query and the same as of a snapshot would not see the same rows."""
+def _require_whole_tables(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
+    """Check that a natural query and the same as of a snapshot see the same rows, and all of them."""
     versioned = {name: table.name for table in catalog.tables for name in (table.name, table.history)}
     named = {table.name for _, table in named_tables(query, catalog) if table is not None}
     tables = {versioned[name] for name in named & versioned.keys()}
-    if tables and (found := rights_that_differ(connection, tables)) is not None:
-        raise RightsDifferError(*found)
+    if tables:
+        require_whole(connection, tables)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:

@@ -19,8 +19,9 @@ from ppdb_replay.replication.publish_statements import (
 )
 from ppdb_replay.replication.target import Target
 
-# Each statement has to see what was committed while it waited for the lock.
-_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+# Each statement has to see what was committed while it waited for the lock, and all rows: an update that a
+# policy cuts would leave objects open.
+_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL row_security = off"
 
 
 @dataclass(frozen=True, slots=True)

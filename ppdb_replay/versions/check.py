@@ -21,6 +21,11 @@ _ENOUGH_ROWS = 1_000
 
 _READER = "tapdb_reader"
 
+_NOTES_THE_WALL_CLOCK = (
+    "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('ppdb_history.snapshot') "
+    "AND attname = 'wall_mjd_tai' AND NOT attisdropped) AS found"
+)
+
 _Trigger = sa.Row[tuple[object, ...]]
 
 
@@ -44,6 +49,7 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
         *_check_clock(connection),
         *_check_rights(connection),
         *_check_late_triggers(connection),
+        *_check_relations(connection),
     ]
     for schema in sorted({table.schema for table in tables}):
         current = read_tables(connection, schema)
@@ -73,6 +79,14 @@ def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
 
 def _check_clock(connection: sa.Connection) -> Iterable[Finding]:
     """Name the times as of which no snapshot can be named (``ppdb_history.snapshot_at``)."""
+    (noted,) = execute_query(connection, _NOTES_THE_WALL_CLOCK)
+    if not noted.found:
+        yield _advice(
+            f"{HISTORY}.snapshot",
+            "it does not note what the wall clock said: the database is at revision 0001, an earlier one",
+            "tapdb migrate upgrade",
+        )
+        return
     for row in execute_query(connection, read_query("ppdb.doubtful_times")):
         yield _advice(
             f"{HISTORY}.clock",
@@ -118,6 +132,18 @@ def _check_late_triggers(connection: sa.Connection) -> Iterable[Finding]:
             "stay as it is will be refused",
             f"rename it to come before tapdb_stamp: ALTER TRIGGER {row.name} ON {row.schema}.{row.relation}",
         )
+
+
+def _check_relations(connection: sa.Connection) -> Iterable[Finding]:
+    """Name the relations from which rows are missing, or can go."""
+    for row in execute_query(connection, read_query("ppdb.incomplete")):
+        # `_check_table` says it of the current rows.
+        if not row.is_current:
+            remedy = "queries as of a snapshot are refused until it is as it was; then run tapdb ppdb verify"
+            yield _broken(row.relation, f"it {row.problem}", remedy)
+    for row in execute_query(connection, read_query("ppdb.unsafe")):
+        finding = _broken if row.is_error else _advice
+        yield finding(row.relation, f"it {row.problem}", row.remedy)
 
 
 def _check_table(

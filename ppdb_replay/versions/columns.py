@@ -10,8 +10,11 @@ from ppdb_replay.versions.triggers import (
     drop_trigger_statements,
     trigger_statements,
 )
-from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table
+from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, require_own_type
 from tapdb.sources import execute_composed, execute_query
+
+_FIRST_FOREIGN_TYPE = 10_000
+"""Numbers of types from here on are given out when a cluster or a type is made."""
 
 
 def add_column(
@@ -38,7 +41,8 @@ def add_column(
     Raises
     ------
     VersioningError
-        Raised if the table is not versioned, has or had a column of this name, or the type is unknown.
+        Raised if the table is not versioned, has or had a column of this name, or the type is unknown, or is
+        none of PostgreSQL's own.
     """
     versioned = find_versioned_table(connection, table)
     if name in SYSTEM_COLUMNS or any(column.name == name for column in versioned.columns):
@@ -48,6 +52,9 @@ def add_column(
             "take another name: queries as of earlier snapshots mean the old column",
         )
     type_name = _type_name(connection, table, data_type)
+    number = sa.cast(sa.func.to_regtype(type_name), sa.BigInteger)
+    is_foreign = bool(connection.scalar(sa.select(number >= _FIRST_FOREIGN_TYPE)))
+    require_own_type(table, name, type_name, is_foreign=is_foreign)
     snapshot = _begin(connection, versioned)
     parent = sql.Identifier(HISTORY, table)
     column = sql.Identifier(name)

@@ -32,6 +32,7 @@ from ppdb_replay.versions.versioned_table import (
     read_tables,
     read_versioned_tables,
     require_clock,
+    require_own_type,
     rights_to_change,
 )
 from tapdb.postgres.extensions import require_extensions
@@ -231,6 +232,8 @@ def plan_install(
     known = read_tables(connection, schema)
     wanted = [name for name in PUBLISHED if name in known] if tables is None else list(tables)
     missing = [name for name in wanted if name not in known]
+    for name in missing:
+        _require_ordinary(connection, schema, name)
     if missing or not wanted:
         asked = ", ".join(missing or PUBLISHED[:3])
         raise PpdbNotReadyError(
@@ -243,12 +246,33 @@ def plan_install(
     return found
 
 
+_KINDS = {
+    "f": "a foreign table",
+    "m": "a materialised view",
+    "p": "a partitioned table",
+    "v": "a view",
+}
+
+
+def _require_ordinary(connection: sa.Connection, schema: str, name: str) -> None:
+    relation = sql.Identifier(schema, name).as_string()
+    kind = sa.select(sa.column("relkind", sa.Text)).select_from(sa.table("pg_class"))
+    found = connection.scalar(kind.where(sa.column("oid") == sa.func.to_regclass(relation)))
+    if found in _KINDS:
+        remedy = (
+            "versions are kept of ordinary tables of this database alone: name one, or copy its rows into one"
+        )
+        raise VersioningError(f"{schema}.{name}", f"it is {_KINDS[found]}", remedy)
+
+
 def _require_fit(table: CurrentTable) -> None:
     name = f"{table.schema}.{table.name}"
     if not table.key:
         raise VersioningError(name, "it has no primary key", "add one, or leave the table out")
     if table.is_partition:
         raise VersioningError(name, "it is a partition of another table", "name a table that is not one")
+    for column in table.columns:
+        require_own_type(name, column.name, column.data_type, is_foreign=column.is_foreign_type)
 
 
 def uninstall(

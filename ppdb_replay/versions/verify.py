@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.snapshot import CURRENT
+from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.triggers import HISTORY, closed_name, rows_digest
 from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
+from tapdb.postgres.engine import driver_connection
 from tapdb.sources import execute_query, read_query
 
 StepProgress = Callable[[int, int, str], None]
@@ -103,7 +105,7 @@ def verify(
     Raises
     ------
     PpdbNotReadyError
-        Raised if the database has no clock of snapshots.
+        Raised if the database has no clock of snapshots, or one without a row.
     """
     tables = read_versioned_tables(connection)
     found = list(_chain(connection))
@@ -118,7 +120,7 @@ def verify(
         if progress is not None:
             progress(number, len(tables), table.name)
         found += _rows(connection, table)
-    newest = int(connection.exec_driver_sql("SELECT snapshot_id FROM ppdb_history.clock").scalar_one())
+    newest = read_snapshot(driver_connection(connection)).snapshot_id
     digest = snapshot_digest(connection, newest)
     ordered = sorted(found, key=lambda one: (one.snapshot_id, one.table or ""))
     return Report(newest, digest or b"", tuple(table.name for table in tables), tuple(ordered))

@@ -29,11 +29,14 @@ class CurrentColumn:
         Type, as PostgreSQL writes it.
     required
         Whether it is NOT NULL.
+    is_foreign_type
+        Whether the type is none of PostgreSQL's own, and so has another number in each database.
     """
 
     name: str
     data_type: str
     required: bool
+    is_foreign_type: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,30 @@ def require_versioned_tables(connection: sa.Connection) -> None:
         raise PpdbNotReadyError(
             "no table of this database is versioned: there is no PPDB to look at",
             "Make tables: tapdb ppdb create. Keep the versions of tables that are there: tapdb ppdb install.",
+        )
+
+
+def require_own_type(table: str, column: str, data_type: str, *, is_foreign: bool) -> None:
+    """Check that digests of a column hold in other databases too: they are over the numbers of types.
+
+    Parameters
+    ----------
+    table, column, data_type
+        The table, the column, and its type as PostgreSQL writes it.
+    is_foreign
+        Whether the type is none of PostgreSQL's own.
+
+    Raises
+    ------
+    VersioningError
+        Raised if it is: after ``pg_dump`` and ``pg_restore`` no digest would be the same.
+    """
+    if is_foreign:
+        raise VersioningError(
+            table,
+            f"column {column} is of type {data_type}, which has another number in each database: its digests "
+            "would not be the same after pg_dump and pg_restore",
+            "take one of PostgreSQL's own types, such as text with a CHECK",
         )
 
 

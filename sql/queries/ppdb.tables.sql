@@ -1,7 +1,7 @@
 -- Ordinary tables of all schemas with what versioning needs to know of them: (oid, schema, name, columns, key columns, other indexes).
--- columns: name, type as PostgreSQL writes it and whether it may not be NULL, in order; indexes: columns of each btree index that is not the key's and has columns only.
+-- columns: name, type as PostgreSQL writes it, whether it may not be NULL and whether the type's number is another one in each database, in order; indexes: columns of each btree index that is not the key's and has columns only.
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, c.relispartition AS is_partition,
-  (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull) ORDER BY a.attnum)
+  (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atttypid >= 10000) ORDER BY a.attnum)
    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   coalesce((SELECT json_agg(a.attname ORDER BY array_position(i.indkey::int2[], a.attnum))
    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])

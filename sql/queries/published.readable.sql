@@ -1,5 +1,5 @@
--- Tables and views that role tapdb_reader may read; all of them if there is no such role.
-SELECT n.nspname AS schema, c.relname AS relation
+-- Tables and views that role tapdb_reader may read, with their kind as in pg_class.relkind; all of them if there is no such role.
+SELECT n.nspname AS schema, c.relname AS relation, c.relkind::text AS kind
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_roles r ON r.rolname = 'tapdb_reader'

@@ -237,7 +237,8 @@ def _unreadable(schema: str, description: TableDescription | None, table: LiveTa
         f"{schema}.{published_name(_spelling(description, table))}",
         "",
         "role tapdb_reader may not read the table, so that it is left out",
-        "grant it USAGE on the schema and SELECT on the table, or publish with --grant" + more,
+        "grant it USAGE on the schema and SELECT on the table, or run tapdb tap-schema publish --grant"
+        + more,
         place,
     )
 

@@ -15,11 +15,14 @@ from tapdb.settings import database_url
 
 CONNECT_TIMEOUT_S = 10
 # Roles and databases may have settings of their own, in which the driver cannot read times, numbers lose
-# digits, and definitions are spelled otherwise than when they were made.
+# digits, and definitions are spelled otherwise than when they were made. Where a policy would hide rows,
+# PostgreSQL refuses the statement in place of leaving them out of a digest, a comparison or a kept table.
 _SETTINGS = (
     b"SET DateStyle = ISO; SET IntervalStyle = postgres; SET standard_conforming_strings = on; "
-    b"SET extra_float_digits = 1; SET quote_all_identifiers = off"
+    b"SET extra_float_digits = 1; SET quote_all_identifiers = off; SET row_security = off"
 )
+# The function of PostgreSQL that refuses a statement for its policies, in any language of its messages.
+_HIDING_ROWS = "check_enable_rls"
 
 
 def create_engine(
@@ -84,10 +87,13 @@ def checked_connection(
             try:
                 yield connection
             except (sa.exc.DBAPIError, psycopg.Error) as error:
-                if is_right_refused(error):
-                    driver = connection.connection.driver_connection
-                    assert isinstance(driver, psycopg.Connection)  # noqa: S101  tapdb's engines use psycopg
-                    error.add_note(f'user "{driver.info.user}"')
+                driver = None if connection.invalidated else connection.connection.driver_connection
+                if isinstance(driver, psycopg.Connection):
+                    if is_right_refused(error):
+                        error.add_note(f'user "{driver.info.user}"')
+                    if driver.broken:
+                        # Else the pool would roll back on it, and log how that fails.
+                        connection.invalidate(error)
                 raise
     finally:
         engine.dispose()
@@ -205,6 +211,37 @@ class RightRefusedError(DatabaseRefusedError):
     )
 
 
+class RowsHiddenError(DatabaseRefusedError):
+    """Row security would hide rows of a table from the current user, or from the owner of a view.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "Policies would hide rows, and what is made of the others would be wrong without a sign of it: "
+        "connect as the owner of the table or as a role with BYPASSRLS. Of a view its owner has to see all "
+        "rows: ALTER ROLE ... BYPASSRLS. Nothing was changed."
+    )
+
+
+class ReadOnlyServerError(DatabaseRefusedError):
+    """The server, or the transaction, takes no changes.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = (
+        "A standby takes no changes: connect to its primary. Elsewhere default_transaction_read_only is "
+        "set, for the role or the database. Nothing was changed."
+    )
+
+
 class ObjectMissingError(DatabaseRefusedError):
     """A table, schema or function that a statement names is not there.
 
@@ -222,6 +259,7 @@ class ObjectMissingError(DatabaseRefusedError):
 
 _BY_SQLSTATE: dict[str, type[DatabaseRefusedError]] = {
     "42501": RightRefusedError,
+    "25006": ReadOnlyServerError,
     "42P01": ObjectMissingError,
     "3F000": ObjectMissingError,
     "42883": ObjectMissingError,
@@ -240,9 +278,11 @@ def translate_database_errors() -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _refusal(error.orig, error) from error
+        if isinstance(error.orig, psycopg.Error):
+            raise refusal(error.orig, notes_of(error)) from error
+        raise DatabaseRefusedError(str(error.orig), notes_of(error)) from error
     except psycopg.Error as error:
-        raise _refusal(error, error) from error
+        raise refusal(error, notes_of(error)) from error
 
 
 def is_right_refused(error: BaseException) -> bool:
@@ -256,10 +296,24 @@ def notes_of(error: BaseException) -> str:
     return "; ".join(getattr(error, "__notes__", ()))
 
 
-def _refusal(cause: BaseException | None, error: Exception) -> DatabaseRefusedError:
-    if not isinstance(cause, psycopg.Error):
-        return DatabaseRefusedError(str(cause), notes_of(error))
-    said = cause.diag
-    parts = (said.message_primary or str(cause), said.message_detail, said.message_hint)
-    kind = _BY_SQLSTATE.get(cause.sqlstate or "", DatabaseRefusedError)
-    return kind("\n".join(part for part in parts if part), notes_of(error))
+def refusal(error: psycopg.Error, during: str = "") -> DatabaseRefusedError:
+    """Return an error of ours for one of the database.
+
+    Parameters
+    ----------
+    error
+        What the database refused.
+    during
+        What was to be done.
+    """
+    said = error.diag
+    parts = (said.message_primary or str(error), said.message_detail, said.message_hint)
+    kind = (
+        RowsHiddenError if hides_rows(error) else _BY_SQLSTATE.get(error.sqlstate or "", DatabaseRefusedError)
+    )
+    return kind("\n".join(part for part in parts if part), during)
+
+
+def hides_rows(error: psycopg.Error) -> bool:
+    """Return whether PostgreSQL has refused a statement because row security would hide rows from it."""
+    return error.diag.source_function == _HIDING_ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from lsst.daf.butler import DatasetType
@@ -15,7 +16,7 @@ from obscore_view.check import check_view
 from obscore_view.view.make import find_stored_view, refresh_view
 from obscore_view.view.store import read_stored_views
 from tapdb.findings import Finding
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_engine, hides_rows
 from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import make_test_view, view_config_text
 
@@ -299,6 +300,18 @@ def test_another_configuration_is_drift_and_its_comments_are_not(
             "table tapdb.ivoa_obscore_dataset",
             "no primary key",
         ),
+        (
+            "ALTER TABLE plain.visit ENABLE ROW LEVEL SECURITY",
+            "error",
+            "table plain.visit",
+            "hide from tapdb_owner",
+        ),
+        (
+            "ALTER TABLE tapdb.plain_region ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            "error",
+            "table tapdb.plain_region",
+            "hide from tapdb_owner",
+        ),
         ("REVOKE SELECT ON plain.dataset FROM tapdb_owner", "error", "table plain.dataset", "read by"),
         ("SELECT tapdb.set_region_selectivity('contsel')", "warning", "operators of pg_sphere", "&&"),
         (
@@ -351,6 +364,33 @@ def test_what_is_missing_or_does_not_work_is_named(
     finding = only(check_after(view_connection_readonly, statement))
     assert (finding.severity, finding.subject) == (severity, what)
     assert detail in finding.problem
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE plain.visit ENABLE ROW LEVEL SECURITY; ALTER ROLE tapdb_owner BYPASSRLS",
+        "ALTER TABLE plain.visit ENABLE ROW LEVEL SECURITY; ALTER TABLE plain.visit OWNER TO tapdb_owner",
+        "CREATE TABLE plain.mine (); ALTER TABLE plain.mine ENABLE ROW LEVEL SECURITY",
+    ],
+)
+def test_row_security_that_hides_nothing_from_a_view_is_no_finding(
+    view_connection_readonly: sa.Connection, statement: str
+) -> None:
+    assert check_after(view_connection_readonly, statement) == ()
+
+
+def test_a_refresh_whose_rows_a_policy_would_cut_is_refused(engine: sa.Engine) -> None:
+    change(engine, "ALTER TABLE plain.visit ENABLE ROW LEVEL SECURITY")
+    kept = "SELECT count(*) FROM tapdb.plain_region"
+    with engine.connect() as connection:
+        before = connection.exec_driver_sql(kept).scalar_one()
+        with pytest.raises(sa.exc.ProgrammingError) as caught:
+            refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)
+        assert isinstance(caught.value.orig, psycopg.Error)
+        assert hides_rows(caught.value.orig)
+        connection.rollback()
+        assert connection.exec_driver_sql(kept).scalar_one() == before > 0
 
 
 @pytest.mark.parametrize(

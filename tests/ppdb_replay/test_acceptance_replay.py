@@ -11,11 +11,16 @@ from itertools import count, cycle, islice
 from pathlib import Path
 
 import psycopg
+import pytest
 import sqlalchemy as sa
 
 from ppdb_replay import RecordedResult, capture, query_at, replay, verify_record
+from ppdb_replay.errors import VersioningError
+from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import snapshot_at
 from ppdb_replay.versions.columns import add_column, drop_column
+from ppdb_replay.versions.install import install
+from ppdb_replay.versions.verify import verify
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
 from tests.ppdb_replay.changing_ppdb import Connection, change
@@ -166,6 +171,95 @@ def test_a7_stored_queries_come_again_after_a_restore_and_after_columns_have_com
         # The new column is there now, and was not there then.
         assert "discoveryTime" in [of.name for of in capture(connection, texts[-2]).columns]
         assert "discoveryTime" not in [of.name for of in captured[-2].columns]
+
+
+OWN_TYPES = {
+    "a number in words": ("CREATE TYPE kind AS ENUM ('one', 'two')", "kind", "one"),
+    "a domain": ("CREATE DOMAIN kind AS double precision", "kind", "1.5"),
+    "an array": ("CREATE TYPE kind AS ENUM ('one', 'two')", "kind[]", "{one}"),
+    "a range": ("CREATE TYPE kind AS RANGE (subtype = double precision)", "kind", "[1,2)"),
+    "a row": ("CREATE TYPE kind AS (x real)", "kind", "(1)"),
+}
+
+
+@pytest.mark.parametrize(("made", "of", "value"), OWN_TYPES.values(), ids=OWN_TYPES.keys())
+def test_a_column_whose_digest_no_restore_would_keep_is_refused(
+    ppdb_database: sa.URL, made: str, of: str, value: str
+) -> None:
+    table = f"CREATE TABLE ppdb.mine (id bigint PRIMARY KEY, k {of})"
+    digest = "SELECT sha256(record_send(ROW(k))) FROM ppdb.mine"
+    digests = []
+    with connect(ppdb_database) as connection:
+        # The control: the same value in another database, where the type has another number.
+        for _ in range(2):
+            connection.execute(made.encode())
+            connection.execute(table.encode())
+            connection.execute("INSERT INTO ppdb.mine VALUES (1, %s)", [value])
+            digests.append(connection.execute(digest).fetchone())
+            connection.execute("DROP TABLE ppdb.mine; DROP TYPE kind")
+        connection.execute(made.encode())
+        connection.execute(table.encode())
+    assert digests[0] != digests[1]
+    engine = create_engine(ppdb_database)
+    with engine.begin() as session:
+        with pytest.raises(VersioningError, match="another number in each database"):
+            install(session, tables=["mine"])
+        with pytest.raises(VersioningError, match="another number in each database"):
+            add_column(session, "DiaObject", "k", of)
+    engine.dispose()
+
+
+def test_digests_of_all_types_of_postgresql_are_the_same_after_a_restore(
+    ppdb_database: sa.URL, other_server_database: Callable[[str], sa.URL], tmp_path: Path
+) -> None:
+    values = {
+        "boolean": "true",
+        "smallint": "-1",
+        "integer": "2",
+        "bigint": "9223372036854775807",
+        "real": "NaN",
+        "double precision": "-0",
+        "numeric": "1.50",
+        "numeric(9,3)": "2",
+        "text": "é",
+        "character varying(9)": "a",
+        "character(3)": "b",
+        "bytea": "\\x00ff",
+        "date": "2026-11-29",
+        "time": "12:00",
+        "timestamp": "infinity",
+        "timestamptz": "2026-11-29",
+        "interval": "1 mon",
+        "uuid": "00000000-0000-0000-0000-000000000001",
+        "inet": "127.0.0.1",
+        "json": "{}",
+        "jsonb": '{"a": [1]}',
+        "bit(3)": "101",
+        "int4range": "[1,5)",
+        "point": "(1,2)",
+        "real[]": "{1,NULL}",
+        "text[]": "{a,b}",
+        "double precision[]": "{{1},{2}}",
+    }
+    columns = ", ".join(f"c{number} {of}" for number, of in enumerate(values))
+    with connect(ppdb_database) as connection:
+        connection.execute(f"CREATE TABLE ppdb.mine (id bigint PRIMARY KEY, {columns})".encode())
+    engine = create_engine(ppdb_database)
+    with engine.begin() as session:
+        assert install(session, tables=["mine"]) == ("mine",)
+    engine.dispose()
+    with connect(ppdb_database) as connection:
+        places = ", ".join("%s" for _ in values)
+        insert = f"INSERT INTO ppdb.mine VALUES (1, {places})"  # noqa: S608
+        connection.execute(insert.encode(), [*values.values()])
+        connection.execute("UPDATE ppdb.mine SET c0 = false")
+    target = other_server_database("restored_types")
+    restore(ppdb_database, target, tmp_path / "types.dump")
+    engine = create_engine(target)
+    with engine.connect() as session:
+        assert verify(session).tamperings == ()
+        assert [one for one in check(session) if one.severity == "error"] == []
+    engine.dispose()
 
 
 def change_without_flux(connection: Connection) -> None:

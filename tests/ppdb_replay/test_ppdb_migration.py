@@ -119,6 +119,24 @@ def test_around_a_migration_triggers_go_and_come_and_all_versions_stay(ppdb_data
         assert verify(session).tamperings == ()
 
 
+def test_a_database_at_an_earlier_revision_is_left_as_it_is_when_that_is_asked_for_again(
+    database_url: sa.URL,
+) -> None:
+    migrate(database_url, "0001", ppdb_schema="current")
+    with engine_connection(database_url) as session:
+        before = describe(session)
+    for options in ({}, {"ppdb_schema": "current"}):
+        migrate(database_url, "0001", **options)
+    with engine_connection(database_url) as session:
+        assert diff(before, describe(session)) == ()
+        (found,) = check(session)
+    assert str(found).startswith("warning: ppdb_history.snapshot: it does not note what the wall clock said")
+    assert found.remedy == "tapdb migrate upgrade"
+    migrate(database_url, "head")
+    with engine_connection(database_url) as session:
+        assert check(session) == ()
+
+
 def test_a_downgrade_that_would_lose_rows_is_stopped(ppdb_database: sa.URL) -> None:
     with connect(ppdb_database) as connection:
         insert_object(connection, 1)

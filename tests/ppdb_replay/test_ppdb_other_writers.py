@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -14,7 +16,14 @@ import sqlalchemy as sa
 from alembic import command
 from psycopg import sql
 
-from ppdb_replay.errors import SnapshotTimeError
+from ppdb_replay import RecordedResult, capture, query_at, replay, verify_record
+from ppdb_replay.errors import (
+    QueryStoreRefusedError,
+    SnapshotTimeError,
+    SnapshotUnknownError,
+    VersionsIncompleteError,
+)
+from ppdb_replay.query_store.store import store_query
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import verify
@@ -23,7 +32,10 @@ from tapdb.postgres.databases import create_database
 from tapdb.postgres.engine import checked_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
+from tapdb.server.programs import find_account, find_pg_ctl
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
+
+Ask = Callable[[], RecordedResult]
 
 
 def findings(url: sa.URL) -> list[str]:
@@ -45,6 +57,13 @@ CREATE TABLE ppdb."DiaObject" ("diaObjectId" bigint, "validityStartMjdTai" float
   "r_psfFluxNdata" integer DEFAULT 0, "i_psfFluxNdata" integer DEFAULT 0, "z_psfFluxNdata" integer DEFAULT 0,
   "y_psfFluxNdata" integer DEFAULT 0, snap_from bigint DEFAULT 1, snap_to bigint DEFAULT 9223372036854775807,
   PRIMARY KEY ("diaObjectId", "validityStartMjdTai"));
+CREATE SCHEMA ppdb_history;
+CREATE TABLE ppdb_history.clock ();
+CREATE TABLE ppdb_history.snapshot ();
+CREATE TABLE ppdb_history.snapshot_table ();
+CREATE TABLE ppdb_history.versioned_table ();
+CREATE TABLE ppdb_history.versioned_column ();
+CREATE TABLE ppdb_history."DiaObject_closed" ();
 """
 OBJECTS = """
 TRUNCATE ppdb."DiaObject";
@@ -79,18 +98,20 @@ def subscriber(replicating_server: EphemeralServer) -> sa.URL:
 
 
 @contextmanager
-def subscription(publisher: sa.URL, subscriber: sa.URL) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """Give a session of the publisher whose changes of DiaObject are applied to the subscriber."""
+def subscription(
+    publisher: sa.URL, subscriber: sa.URL, tables: str = 'ppdb."DiaObject"', *, copy_data: bool = False
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Give a session of the publisher whose changes of some tables are applied to the subscriber."""
     with connect(publisher, autocommit=True) as connection:
         connection.execute(OBJECTS)
-        connection.execute('CREATE PUBLICATION rows FOR TABLE ppdb."DiaObject"')
+        connection.execute(f"CREATE PUBLICATION rows FOR TABLE {tables}".encode())
         connection.execute("SELECT pg_create_logical_replication_slot('rows', 'pgoutput')")
     dsn = publisher.set(drivername="postgresql").render_as_string(hide_password=False)
     with connect(subscriber, autocommit=True) as connection:
         connection.execute("SELECT pg_stat_reset_subscription_stats(NULL)")
         connection.execute(
             f"CREATE SUBSCRIPTION rows CONNECTION '{dsn}' PUBLICATION rows "
-            "WITH (copy_data = false, create_slot = false)"
+            f"WITH (copy_data = {copy_data}, create_slot = false)"
         )
     try:
         with connect(publisher, autocommit=True) as connection:
@@ -148,12 +169,121 @@ def test_without_the_row_trigger_a_subscription_would_take_a_row_away(
     assert any("tapdb_unseen is disabled" in one for one in findings(subscriber))
 
 
+CLOCK = "ppdb_history.clock"
+RECORDS = f"{CLOCK}, ppdb_history.snapshot, ppdb_history.snapshot_table"
+ALL_OF_IT = (
+    f'{RECORDS}, ppdb_history.versioned_table, ppdb_history.versioned_column, ppdb."DiaObject", '
+    'ppdb_history."DiaObject_closed"'
+)
+
+
+@pytest.mark.parametrize(
+    ("tables", "copy_data", "refused"),
+    [
+        (CLOCK, False, "is written by a subscription that does not write all of these"),
+        (RECORDS, False, "is written by a subscription that does not write all of these"),
+        ('ppdb."DiaObject"', False, "is written by a subscription that does not write all of these"),
+        ('ppdb."DiaObject"', True, "is still copied by a subscription"),
+        (ALL_OF_IT, False, None),
+    ],
+    ids=["the clock", "clock and records", "the rows", "rows that are being copied", "all of it"],
+)
+def test_no_result_is_promised_where_clock_and_rows_come_on_different_ways(
+    replicating_server: EphemeralServer,
+    subscriber: sa.URL,
+    tables: str,
+    copy_data: bool,  # noqa: FBT001 - a parameter of the test
+    refused: str | None,
+) -> None:
+    text = "SELECT diaObjectId FROM DiaObject"
+    with connect(subscriber, autocommit=True) as connection:
+        record = capture(connection, text).record
+    with (
+        subscription(replicating_server.url("publisher"), subscriber, tables, copy_data=copy_data),
+        connect(subscriber, autocommit=True) as connection,
+    ):
+        asked: tuple[Ask, ...] = (lambda: capture(connection, text), lambda: replay(connection, record))
+        for ask in asked:
+            if refused is None:
+                assert ask().is_identical
+                continue
+            with pytest.raises(VersionsIncompleteError, match=refused):
+                ask()
+        named = [one for one in findings(subscriber) if "is written by subscription rows" in one]
+        assert len(named) == tables.count(",") + 1
+        assert all(one.startswith("error: ") for one in named)
+        # Another table is not concerned, unless its clock is.
+        if CLOCK not in tables:
+            assert capture(connection, "SELECT diaSourceId FROM DiaSource").rows == []
+    with connect(subscriber, autocommit=True) as connection:
+        assert capture(connection, text).record.digest == record.digest
+
+
 def wait_for(connection: psycopg.Connection[tuple[object, ...]], query: str) -> bool:
     for _ in range(200):
         if connection.execute(query.encode()).fetchone() == (True,):
             return True
         time.sleep(0.05)
     return False
+
+
+# A physical standby.
+
+HAS_REACHED = "SELECT snapshot_id = {} FROM ppdb_history.clock"
+
+
+@pytest.fixture(scope="module")
+def standby(replicating_server: EphemeralServer, subscriber: sa.URL) -> Iterator[sa.URL]:
+    """Return the database of `subscriber` on a standby of its server."""
+    server = replicating_server
+    assert server.directory is not None
+    data = server.directory / "standby"
+    account = find_account()
+    prefix = account.command() if account is not None else ()
+    programs = find_pg_ctl().resolve().parent
+    with socket.socket() as probe:
+        probe.bind((server.host, 0))
+        port = probe.getsockname()[1]
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*prefix, str(programs / program), "-D", str(data), *arguments]
+        # The server keeps what it inherits open.
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=server.directory)
+
+    place = ("-h", str(server.directory), "-p", str(server.port), "-U", server.user)
+    run("pg_basebackup", *place, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+    run("pg_ctl", "start", "-w", "-o", f"-p {port} -k {server.directory}", "-l", f"{data}/log")
+    yield subscriber.set(port=port)
+    run("pg_ctl", "stop", "-m", "immediate")
+
+
+def test_a_standby_answers_as_its_primary_and_says_what_it_cannot_know(
+    subscriber: sa.URL, standby: sa.URL
+) -> None:
+    text = "SELECT diaObjectId, ra FROM DiaObject"
+    with connect(subscriber, autocommit=True) as primary, connect(standby, autocommit=True) as there:
+        insert_object(primary, 77)
+        record = capture(primary, text).record
+        assert wait_for(there, HAS_REACHED.format(newest(primary)))
+        assert replay(there, record).is_identical
+        assert capture(there, text).record == record
+        assert verify_record(there, record).is_identical
+        with pytest.raises(SnapshotTimeError, match="on the primary server"):
+            query_at(there, text, record.snapshot.t_mjd_tai + 1e-6)
+        with pytest.raises(QueryStoreRefusedError, match="connect to its primary"):
+            store_query(there, record)
+        there.execute("SELECT pg_wal_replay_pause()")
+        insert_object(primary, 78)
+        later = capture(primary, text).record
+        with pytest.raises(SnapshotUnknownError, match="a newer copy"):
+            replay(there, later)
+        assert capture(there, text).record == record
+        there.execute("SELECT pg_wal_replay_resume()")
+        assert wait_for(there, HAS_REACHED.format(newest(primary)))
+        assert replay(there, later).is_identical
+    with engine_connection(subscriber) as one, engine_connection(standby) as other:
+        assert verify(other).digest == verify(one).digest
+        assert [str(finding) for finding in check(other)] == [str(finding) for finding in check(one)]
 
 
 # Row triggers of others that fire after ours.
@@ -270,6 +400,93 @@ def test_check_names_rights_that_do_not_reach_the_versions(
     found = [one for one in findings(ppdb_database) if one.startswith("error: ppdb.DiaObject:")]
     assert bool(found) == (expected is not None)
     assert all(str(expected) in one for one in found)
+
+
+# Relations from which rows are missing, or can go.
+
+ENDED = 'ppdb_history."DiaObject_closed"'
+VERSIONS = 'ppdb_history."DiaObject"'
+DETACHED = f"ALTER TABLE {VERSIONS} DETACH PARTITION {ENDED};"
+BELOW = "FOR VALUES FROM (MINVALUE) TO (100)"
+ATTACHED = f"ALTER TABLE {VERSIONS} ATTACH PARTITION {ENDED} {BELOW}"
+FOREIGN = "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;"
+AWAY = f"{DETACHED} ALTER TABLE {ENDED} RENAME TO old;"
+INCOMPLETE = {
+    "detached": (DETACHED, "is no part of"),
+    "dropped": (f"{DETACHED} DROP TABLE {ENDED};", "is missing"),
+    "another in its place": (f"{AWAY} CREATE TABLE {ENDED} (LIKE {VERSIONS})", "is no part of"),
+    "foreign": (
+        f"{AWAY} {FOREIGN} CREATE FOREIGN TABLE {ENDED} PARTITION OF {VERSIONS} {BELOW} SERVER far",
+        "is a foreign table",
+    ),
+    "parted": (
+        f"{AWAY} CREATE TABLE {ENDED} PARTITION OF {VERSIONS} {BELOW} PARTITION BY RANGE (snap_to)",
+        "is no ordinary table",
+    ),
+    "a further part": (
+        f"{DETACHED} CREATE TABLE more PARTITION OF {VERSIONS} FOR VALUES FROM (100) TO (200); {ATTACHED}",
+        "that tapdb has not made",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "problem"), INCOMPLETE.values(), ids=INCOMPLETE.keys())
+def test_versions_that_are_not_all_there_are_named_and_not_queried(
+    ppdb_database: sa.URL, statements: str, problem: str
+) -> None:
+    text = "SELECT diaObjectId, ra FROM DiaObject"
+    with connect(ppdb_database, autocommit=True) as connection:
+        insert_object(connection, 1)
+        record = capture(connection, text).record
+        connection.execute('UPDATE ppdb."DiaObject" SET ra = 5')
+        connection.execute(statements.encode())
+        asked: tuple[Ask, ...] = (
+            lambda: capture(connection, text),
+            lambda: replay(connection, record),
+            lambda: query_at(connection, text, record.snapshot),
+            lambda: query_at(connection, "SELECT ra FROM ppdb_history.DiaObject", record.snapshot),
+        )
+        for ask in asked:
+            with pytest.raises(VersionsIncompleteError, match=problem):
+                ask()
+        assert capture(connection, "SELECT diaSourceId FROM DiaSource").rows == []
+    named = [one for one in findings(ppdb_database) if "queries as of a snapshot are refused" in one]
+    assert len(named) == 1
+    assert named[0].startswith("error: ")
+    assert problem in named[0]
+
+
+UNSAFE = {
+    "ended versions": (f"ALTER TABLE {ENDED} SET UNLOGGED", "is UNLOGGED", "error"),
+    "current rows": ('ALTER TABLE ppdb."DiaObject" SET UNLOGGED', "is UNLOGGED", "error"),
+    "clock": ("ALTER TABLE ppdb_history.clock SET UNLOGGED", "is UNLOGGED", "error"),
+    "no key": (
+        'ALTER TABLE ppdb."DiaObject" DROP CONSTRAINT "DiaObject_pkey"',
+        "lost its primary key",
+        "error",
+    ),
+    "another key": (
+        'ALTER TABLE ppdb."DiaObject" DROP CONSTRAINT "DiaObject_pkey", ADD PRIMARY KEY ("diaObjectId")',
+        "lost its primary key",
+        "error",
+    ),
+    "a type": (
+        f"CREATE DOMAIN flux AS real; ALTER TABLE {VERSIONS} ADD COLUMN f flux",
+        "has column f of type flux",
+        "warning",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "problem", "severity"), UNSAFE.values(), ids=UNSAFE.keys())
+def test_what_can_lose_rows_or_digests_is_named(
+    ppdb_database: sa.URL, statements: str, problem: str, severity: str
+) -> None:
+    with connect(ppdb_database, autocommit=True) as connection:
+        connection.execute(statements.encode())
+    named = [one for one in findings(ppdb_database) if problem in one]
+    assert len(named) == 1
+    assert named[0].startswith(f"{severity}: ")
 
 
 Jumped = tuple[sa.URL, dict[str, float]]

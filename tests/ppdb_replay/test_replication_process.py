@@ -166,6 +166,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_chunk_is_made_anew(
 
     assert process.returncode == 0, said
     assert "replication goes on in 1 s: terminating connection" in said
+    assert "Traceback" not in said
     assert not plan_replication(survey.replica, ppdb)
 
 

@@ -6,6 +6,7 @@ with the books.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -30,6 +31,7 @@ from examples.apdb import (
     withdraw_sources,
 )
 from examples.apdb.visits import tai
+from ppdb_replay.errors import PpdbRefusedError
 from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
 from ppdb_replay.replication.chunk import Reason
 from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
@@ -386,3 +388,41 @@ def test_sources_are_the_same_in_whatever_order_chunks_come(
             _assert_one_version_at_a_time(content)
 
         in_some_order()
+
+
+def test_rows_that_a_policy_hides_from_the_replicator_are_not_passed_over(
+    survey: Survey, ppdb: Connection, connect_ppdb: Callable[[], Connection]
+) -> None:
+    for _ in range(3):
+        store_visit(survey)
+    oracle = Oracle()
+    oracle.take(survey.replica, [chunk for chunk, _ in _copy(survey, ppdb)])
+    with ppdb.transaction():
+        ppdb.execute(
+            """
+            CREATE ROLE cut_writer; GRANT USAGE ON SCHEMA ppdb TO cut_writer;
+            GRANT ALL ON ALL TABLES IN SCHEMA ppdb TO cut_writer;
+            ALTER TABLE ppdb."DiaObject" ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY part ON ppdb."DiaObject" USING ("diaObjectId" % 2 = 0) WITH CHECK (true)
+            """
+        )
+    store_visit(survey)
+    update_all_kinds(survey)
+    store_visit(survey)
+    before = read_content(ppdb)
+    other = connect_ppdb()
+    other.execute("SET ROLE cut_writer")
+    other.commit()
+    try:
+        with pytest.raises(PpdbRefusedError, match="row-level security policy"):
+            replicate(survey.replica, other)
+        assert read_content(ppdb) == before
+        with ppdb.transaction():
+            ppdb.execute("ALTER ROLE cut_writer BYPASSRLS")
+        oracle.take(survey.replica, [chunk for chunk, _ in _copy(survey, other)])
+        assert read_content(ppdb) == oracle.content()
+    finally:
+        other.close()
+        ppdb.rollback()
+        with ppdb.transaction():
+            ppdb.execute("DROP OWNED BY cut_writer; DROP ROLE cut_writer")

@@ -64,6 +64,103 @@ def test_nothing_is_written_if_nothing_differs(small_database: sa.Engine, felis_
     assert before == after
 
 
+def test_a_publication_that_waited_for_another_is_the_later_one(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    file = felis_file()
+    with small_database.begin() as first:
+        # Its transaction begins, and with it now().
+        first.exec_driver_sql("SELECT now()")
+        published(small_database, file)
+        changes = ("description: Right ascension", "description: Of ICRS")
+        changed = felis_file(FELIS, changes, name="changed.yaml")
+        publish(first, assemble(first, [changed]).rows)
+    with small_database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE tap_schema.generation SET published_at = now() + interval '1 hour' "
+            "WHERE generation = (SELECT max(generation) FROM tap_schema.generation)"
+        )
+    published(small_database, file)
+    with small_database.connect() as connection:
+        times = [one.published_at for one in reversed(read_generations(connection))]
+    assert len(times) >= 3
+    assert times == sorted(set(times))
+
+
+# Tables that the reader may read, and cannot.
+
+FAR = """
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', port '{port}', dbname '{name}');
+CREATE TABLE small.near (id bigint);
+CREATE FOREIGN TABLE small.far (id bigint) SERVER far OPTIONS (schema_name 'small', table_name 'near');
+CREATE VIEW small.through AS SELECT id FROM small.far;
+GRANT SELECT ON small.far, small.through TO tapdb_reader, tapdb_owner;
+GRANT USAGE ON SCHEMA small TO tapdb_owner;
+"""
+MAPPING = "CREATE USER MAPPING FOR {role} SERVER far OPTIONS (user '{user}', password '{password}')"
+DESCRIBED = """
+name: small
+tables:
+- name: {0}
+  columns: [{{name: id, datatype: long, description: Number}}]
+"""
+
+
+@pytest.mark.parametrize("table", ["far", "through"])
+def test_a_foreign_table_is_published_when_the_reader_can_read_it(
+    small_database: sa.Engine, felis_file: Write, table: str
+) -> None:
+    url = small_database.url
+    names = {"host": url.host, "port": url.port, "name": url.database}
+    mapping = {"user": url.username, "password": url.password}
+    file = felis_file(DESCRIBED.format(table))
+    with small_database.begin() as connection:
+        execute_text(connection, FAR.format(**names))
+        execute_text(connection, MAPPING.format(role="CURRENT_USER", **mapping))
+        if table == "through":
+            execute_text(connection, "ALTER VIEW small.through OWNER TO tapdb_owner")
+    with pytest.raises(PublicationError, match=f"cannot read small.{table}: user mapping not found"):
+        published(small_database, file)
+    with small_database.begin() as connection:
+        execute_text(connection, MAPPING.format(role="PUBLIC", **mapping))
+    assert published(small_database, file) > 0
+
+
+def test_a_foreign_table_whose_server_is_down_is_published_with_a_warning(
+    small_database: sa.Engine, felis_file: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_database.begin() as connection:
+        execute_text(connection, FAR.format(host="127.0.0.1", port=1, name="none"))
+        execute_text(connection, MAPPING.format(role="PUBLIC", user="x", password="secret"))
+    assert published(small_database, felis_file(DESCRIBED.format("far"))) > 0
+    said = [one.getMessage() for one in caplog.records if "cannot be read now" in one.getMessage()]
+    assert [one.partition(" ")[0] for one in said] == ["small.far", "small.through"]
+    assert not any("secret" in one for one in said)
+
+
+def test_a_view_whose_owner_may_no_longer_read_what_is_below_is_not_published(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    with small_database.begin() as connection:
+        execute_text(
+            connection,
+            "CREATE TABLE small.below (id bigint); CREATE VIEW small.above AS SELECT id FROM small.below; "
+            "ALTER VIEW small.above OWNER TO tapdb_owner; GRANT SELECT ON small.above TO tapdb_reader",
+        )
+    file = felis_file(DESCRIBED.format("above"))
+    with pytest.raises(PublicationError, match=r"small\.above: permission denied for table below"):
+        published(small_database, file)
+    with small_database.begin() as connection:
+        # Rows that a policy hides from the reader are its business.
+        execute_text(
+            connection,
+            "GRANT USAGE ON SCHEMA small TO tapdb_owner; GRANT SELECT ON small.below TO tapdb_owner; "
+            "ALTER TABLE small.below ENABLE ROW LEVEL SECURITY",
+        )
+    assert published(small_database, file) > 0
+
+
 def test_one_changed_description_is_one_row_written(small_database: sa.Engine, felis_file: Write) -> None:
     published(small_database, felis_file())
     changed = felis_file(FELIS, ("description: Right ascension", "description: Right ascension of ICRS"))

@@ -11,7 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from tapdb.errors import DatabaseUnavailableError
-from tapdb.postgres.engine import checked_connection, create_engine, describe_target
+from tapdb.postgres.engine import (
+    ReadOnlyServerError,
+    checked_connection,
+    create_engine,
+    describe_target,
+    driver_connection,
+    translate_database_errors,
+)
 from tapdb.sources import execute_text
 
 
@@ -171,3 +178,28 @@ def test_what_values_look_like_does_not_depend_on_settings_of_a_role(database_ur
         connection.rollback()
         assert connection.execute(question).one() == usual.execute(question).one()
         assert connection.scalar(sa.text("SHOW TimeZone")) == usual.scalar(sa.text("SHOW TimeZone"))
+
+
+def test_a_server_that_takes_no_changes_is_told_with_what_to_do(database_url: sa.URL) -> None:
+    with (
+        pytest.raises(ReadOnlyServerError, match="connect to its primary"),
+        translate_database_errors(),
+        checked_connection(database_url) as session,
+    ):
+        execute_text(session, "SET TRANSACTION READ ONLY; CREATE TABLE t ()")
+
+
+def test_a_lost_connection_of_the_driver_leaves_no_traceback_in_the_log(
+    database_url: sa.URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        lose_connection(database_url)
+    assert caplog.records == []
+
+
+def lose_connection(url: sa.URL) -> None:
+    with checked_connection(url) as session, checked_connection(url) as other:
+        driver = driver_connection(session)
+        driver.execute("SELECT 1")
+        other.exec_driver_sql(f"SELECT pg_terminate_backend({driver.info.backend_pid})")
+        driver.execute("SELECT pg_sleep(5)")
