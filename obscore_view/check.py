@@ -420,10 +420,10 @@ def check_view(
         found += compare_registry(view.fingerprint, mapping)
         found += doubts(connection, mapping)
         if not hidden:
-            # PostgreSQL would refuse to compare what its owner may not see.
+            # PostgreSQL would refuse to read what its owner may not see.
             found += check_rows(connection, view, mapping, deep=deep)
-        if _is_there(connection, view.schema, view.name) and is_empty(connection, mapping):
-            found.append(_notice(f"view {view.schema}.{view.name}", "has no rows"))
+            if _is_there(connection, view.schema, view.name) and is_empty(connection, mapping):
+                found.append(_notice(f"view {view.schema}.{view.name}", "has no rows"))
         found += check_performance(connection, view, stored)
     order = ("error", "warning", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
