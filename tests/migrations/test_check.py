@@ -263,7 +263,7 @@ def test_autogenerate_brings_back_what_is_missing(
         execute_text(connection, "DROP TABLE tapdb.dataset_type_mapping")
     alembic(engine.url, "revision", "--autogenerate", "-m", "x", folder=project)
     up, _, down = body_of_new_revision(project).partition("def downgrade")
-    assert 'op.set_object_version("tables/tapdb.dataset_type_mapping", new=1, old=None)' in up
+    assert 'op.set_object_version("tables/tapdb.dataset_type_mapping", new=2, old=None)' in up
     assert 'op.set_object_version("tables/tapdb.dataset_type_mapping", new=None, old=1)' in down
     done = alembic(engine.url, "-x", "obscore=off", "upgrade", "head", folder=project)
     assert done.returncode == 0, done.stderr

@@ -168,7 +168,7 @@ def test_who_may_only_read_can_export_and_a_view_that_is_not_there_is_an_error(
 ) -> None:
     execute_text(view_connection_readonly, "SET LOCAL ROLE tapdb_reader")
     assert len(parquet(view_connection_readonly)) > 100
-    there = r"has by_index\.obscore, embargo\.obscore, ivoa\.obscore, untouched\.obscore\nName one"
+    there = r"has embargo\.obscore, ivoa\.obscore, untouched\.obscore\nName one"
     with pytest.raises(ViewMissingError, match=rf"no ObsCore view ivoa\.nothing; this database {there}"):
         exported(view_connection_readonly, "ivoa.nothing")
 

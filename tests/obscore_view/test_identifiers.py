@@ -208,6 +208,6 @@ def test_a_data_id_is_what_butler_says(
 def test_an_unknown_dataset_is_a_lookup_error_that_names_the_registries(
     view_connection_readonly: sa.Connection,
 ) -> None:
-    with pytest.raises(LookupError, match="plain, live") as caught:
+    with pytest.raises(LookupError, match="live, plain") as caught:
         data_id(view_connection_readonly, f"butler://demo/{uuid4()}")
     assert isinstance(caught.value, UnknownDatasetError)

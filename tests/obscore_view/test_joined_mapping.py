@@ -34,7 +34,7 @@ def test_the_joined_form_gives_the_rows_of_the_view(
 
 
 def test_the_constant_form_does_not_join(view_connection_readonly: sa.Connection) -> None:
-    select = build_select(_mapping(view_connection_readonly, VIEWS_OVER_PLAIN["table"]))
+    select = build_select(_mapping(view_connection_readonly, VIEWS_OVER_PLAIN["none"]))
     assert "dataset_type_mapping" not in str(select)
 
 

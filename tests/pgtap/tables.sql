@@ -3,7 +3,7 @@ BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 SELECT plan(9);
 
-SELECT tables_are('tapdb', ARRAY['alembic_version', 'view_definition', 'dataset_type_mapping', 'tap_schema_undo']);
+SELECT tables_are('tapdb', ARRAY['alembic_version', 'view_definition', 'dataset_type_mapping', 'keeping', 'kept_note', 'tap_schema_undo']);
 SELECT col_is_pk('tapdb', 'view_definition', ARRAY['view_schema', 'view_name'], 'one row a view');
 SELECT col_is_pk('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name', 'dataset_type'],
   'one row for each view and dataset type');
