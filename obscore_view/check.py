@@ -17,7 +17,7 @@ from obscore_view.select.kept_sources import comparisons
 from obscore_view.view.asked import doubts, is_empty
 from obscore_view.view.make import is_migrated, lost_estimators, stored_config
 from obscore_view.view.script import kept_layout
-from obscore_view.view.store import StoredView
+from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
 from tapdb.findings import Finding
@@ -383,6 +383,28 @@ def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterato
             yield _slow(f"statistics {schema}.{name}", "are missing", REFRESH)
 
 
+FILL = "tapdb obscore fill"
+"""Command that fills kept tables, and goes on with what was begun."""
+
+_UNFINISHED = {
+    "wanted": "is to be made",
+    "filling": "is being filled, and no reader sees it yet",
+    "leaving": "stood on tables that are still there",
+}
+
+
+def check_unfinished(connection: sa.Connection) -> dict[str, tuple[Finding, ...]]:
+    """Return which sets of kept tables are wanted, being filled or left, by the name of their view."""
+    found: dict[str, tuple[Finding, ...]] = {}
+    published = {one.full_name for one in read_stored_views(connection)}
+    for one in read_stored_views(connection, STAGES):
+        if one.stage != "published":
+            kind = _notice if one.full_name in published else _drift
+            said = kind(f"view {one.full_name}", _UNFINISHED[one.stage], FILL)
+            found[one.full_name] = (*found.get(one.full_name, ()), said)
+    return found
+
+
 def check_view(
     connection: sa.Connection, view: StoredView, config: ObsCoreConfig | None = None, *, deep: bool = False
 ) -> tuple[Finding, ...]:
@@ -410,10 +432,14 @@ def check_view(
         detail = "was made at an older revision of this database: rows are not compared"
         found.append(_drift(f"view {view.schema}.{view.name}", detail, "tapdb migrate upgrade"))
         return tuple(found)
+    if view.objects.tables and not view.kept:
+        detail = "stands on tables of older software, which are still kept"
+        found.append(_drift(f"view {view.full_name}", detail, FILL))
+        return tuple(found)
     try:
         stored = stored_config(view)
         registry = read_registry(connection, view.registry_schema)
-        mapping = match_mapping(stored, registry)
+        mapping = replace(match_mapping(stored, registry), kept=view.kept)
     except (MissingRegistryError, UnsupportedRegistryError, ConfigError, MappingError) as error:
         found.append(_drift(f"registry in schema {view.registry_schema}", str(error)))
     else:

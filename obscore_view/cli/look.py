@@ -8,7 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from obscore_view.check import check_view
+from obscore_view.check import check_unfinished, check_view
 from obscore_view.cli.session import (
     config_option,
     geometry_option,
@@ -87,9 +87,15 @@ def check(
     given = given_config(config, view=view if config else None)
     with checked_connection(url, read_only=True) as connection:
         views = require_looking(connection, "check ObsCore views", view)
-        views = views if view is None else (find_stored_view(connection, view),)
-        if not views:
-            raise ViewMissingError(None, ())
+        unfinished = {
+            name: findings
+            for name, findings in check_unfinished(connection).items()
+            if view is None or name == view.lower()
+        }
+        if view is not None:
+            views = tuple(one for one in views if one.full_name == view.lower())
+        if not views and not unfinished:
+            raise ViewMissingError(view, tuple(one.full_name for one in read_stored_views(connection)))
         names = {f"{one.schema}.{one.name}": one for one in views}
         if given is not None and given.by_option and given.view not in names:
             raise ViewMissingError(given.view, tuple(names))
@@ -103,6 +109,7 @@ def check(
                 deep=deep,
             )
         ]
+    found += [replace(one, place=Place(name)) for name, more in unfinished.items() for one in more]
     rows.write_findings(found, strict=strict)
 
 

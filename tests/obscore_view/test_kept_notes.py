@@ -64,6 +64,8 @@ def problems(world: World) -> list[str]:
     """Return what a plain check says of the kept tables."""
     world.session.rollback()
     found = check_view(world.session, find_stored_view(world.session, VIEW))
+    # What was read is locked until then.
+    world.session.rollback()
     return [one.problem for one in found if one.problem.startswith("could not be brought up to date")]
 
 
