@@ -21,8 +21,7 @@ from examples.lsstcam import SMALL, Content, Repository, grow, make_repository
 from obscore_view.view.fill import Filling, to_be_filled
 from obscore_view.view.store import STAGES, read_stored_views
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_database, create_engine
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 

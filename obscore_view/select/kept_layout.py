@@ -33,6 +33,13 @@ kept_note = sa.table(
 )
 """Changes of Butler's that the kept tables have yet to follow, or could not."""
 
+keeping = sa.table(
+    "keeping",
+    *map(sa.column, ("registry_schema", "relation", "event", "kept", "statement")),
+    schema=SCHEMA,
+)
+"""Statements that keep tables, by what they follow."""
+
 _MAX_IDENTIFIER = 63
 
 

@@ -17,7 +17,7 @@ from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_layout import SCHEMA, kept_note, shortened
+from obscore_view.select.kept_layout import SCHEMA, kept_base, kept_note, shortened
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
@@ -256,9 +256,24 @@ def plan_refresh(
                 *change.script.statements,
                 *(() if keep_footprints else others_located(connection, view)),
                 *grants_as_before(connection, view, change.mapping),
+                *(settled(change.mapping.registry.schema).statements if kept_base(change.mapping) else ()),
             )
         ),
     )
+
+
+def settled(registry_schema: str) -> Script:
+    """Return what makes up for all that batches and changes beside them could not see of each other.
+
+    Batches are over, so notes need not wait for the transactions that were open beside them.
+    """
+    again = sql.SQL(
+        "UPDATE {notes} SET horizon = NULL, tried_at = NULL WHERE note IN "
+        "(SELECT note FROM {notes} WHERE registry_schema = {schema} FOR UPDATE SKIP LOCKED)"
+    )
+    mend = sql.SQL("SELECT tapdb.mend({schema}, 2147483647)")
+    names = {"notes": sql.Identifier(SCHEMA, "kept_note"), "schema": sql.Literal(registry_schema)}
+    return Script(tuple(as_text([again.format(**names), mend.format(**names)])), what="notes")
 
 
 def plan_removal_beside(

@@ -25,6 +25,7 @@ from obscore_view.view.changes import (
     others_located,
     plan_removal,
     plan_view,
+    settled,
     triggers_of_others,
 )
 from obscore_view.view.make import require_migrated, run_script, stored_config, warn_of_lost_estimators
@@ -38,7 +39,6 @@ from obscore_view.view.parts import (
     plan_preparation,
     plan_swap,
     record_progress,
-    settled,
 )
 from obscore_view.view.script import RelationName, Script, drop_trigger
 from obscore_view.view.store import STAGES, StoredView, move_script, read_stored_views, registry_of

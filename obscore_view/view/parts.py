@@ -28,6 +28,7 @@ from obscore_view.view.changes import (
     plan_removal,
     plan_view,
     selectivity,
+    settled,
     shared_objects,
     siblings,
     triggers_of_others,
@@ -282,7 +283,9 @@ class Preparation:
         return StoredView(
             *(config.view_schema, config.view_name, registry.schema, ""),
             *(registry.fingerprint(objects.granted), objects, __version__),
-            *(self.mapping.kept, "filling", self.progress),
+            kept=self.mapping.kept,
+            stage="filling",
+            progress=self.progress,
         )
 
 
@@ -328,20 +331,6 @@ def plan_preparation(
     )
     progress = {"existing": sorted(map(list, existing)), "again": again, "done": 1}
     return Preparation(mapping, replace(first, before=statements), progress)
-
-
-def settled(registry_schema: str) -> Script:
-    """Return what makes up for all that batches and changes beside them could not see of each other.
-
-    Batches are over, so notes need not wait for the transactions that were open beside them.
-    """
-    again = sql.SQL(
-        "UPDATE {notes} SET horizon = NULL, tried_at = NULL WHERE note IN "
-        "(SELECT note FROM {notes} WHERE registry_schema = {schema} FOR UPDATE SKIP LOCKED)"
-    )
-    mend = sql.SQL("SELECT tapdb.mend({schema}, 2147483647)")
-    names = {"notes": sql.Identifier(SCHEMA, "kept_note"), "schema": sql.Literal(registry_schema)}
-    return Script(tuple(as_text([again.format(**names), mend.format(**names)])), what="notes")
 
 
 def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> Script:

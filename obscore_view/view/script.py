@@ -126,6 +126,12 @@ def kept_steps(layout: KeptLayout) -> tuple[Step, ...]:
     return (*(one for one in regions if one.event != AGAIN), *ViewSteps(layout).steps())
 
 
+def count_steps(mapping: DatasetMapping) -> int:
+    """Return how many statements keep the tables of a view that are its own."""
+    layout = kept_layout(mapping)
+    return sum(one.kept == layout.names.base for one in kept_steps(layout))
+
+
 def trigger_name(event: str) -> str:
     """Return the name of the trigger for an event, on each of Butler's tables."""
     return f"tapdb_{event.lower()}"

@@ -15,7 +15,7 @@ from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_layout import kept_base, kept_note
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
-from obscore_view.view.script import OwnObjects, Script
+from obscore_view.view.script import OwnObjects, Script, count_steps
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
 
@@ -51,6 +51,8 @@ class StoredView:
         What the view consists of.
     software_version
         Version of tapdb that made it.
+    statements
+        How many statements keep its own tables.
     kept
         What begins the names of its kept tables; nothing if it has none, or older software made them.
     stage
@@ -68,6 +70,7 @@ class StoredView:
     fingerprint: Mapping[str, Any]
     objects: OwnObjects
     software_version: str
+    statements: int = 0
     kept: str = ""
     stage: Stage = "published"
     progress: Mapping[str, Any] | None = None
@@ -119,6 +122,7 @@ def read_stored_views(
             row.fingerprint["registry"],
             OwnObjects.from_json(row.fingerprint["objects"]),
             row.software_version,
+            row.fingerprint.get("statements", 0),
             staged=staged,
         )
         found.append(replace(view, kept=row.kept, stage=row.stage, progress=row.progress) if staged else view)
@@ -143,7 +147,11 @@ def record_script(
         "registry_schema": registry.schema,
         "config_yaml": config_yaml,
         "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
-        "fingerprint": {"registry": registry.fingerprint(objects.granted), "objects": objects.to_json()},
+        "fingerprint": {
+            "registry": registry.fingerprint(objects.granted),
+            "objects": objects.to_json(),
+            "statements": count_steps(mapping) if objects.tables else 0,
+        },
         "geometry_mode": config.tapdb.geometry,
         "software_version": __version__,
         "kept": kept_base(mapping),
