@@ -146,6 +146,7 @@ def plan_removal(
     keep_schema: bool = False,
     also: frozenset[tuple[str, str, str]] = frozenset(),
     triggers: frozenset[RelationName] = frozenset(),
+    beside: Collection[StoredView] = (),
 ) -> Script:
     """Return what takes a view away with all that was made for it; what other views need is left.
 
@@ -163,9 +164,11 @@ def plan_removal(
         `StoredView.key` of what will be gone before this one.
     triggers
         Butler's table and name of triggers that stay.
+    beside
+        Others that will be recorded by then.
     """
     gone = {*also, view.key}
-    others = [one for one in read_stored_views(connection, STAGES) if one.key not in gone]
+    others = [one for one in read_stored_views(connection, STAGES) if one.key not in gone] + [*beside]
     spared = {name for one in others for name in (*one.objects.views, *one.objects.tables)}
     spared |= triggers_of_others(connection, view, also) | triggers
     if view.stage != "published":

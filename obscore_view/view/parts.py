@@ -48,6 +48,7 @@ from obscore_view.view.script import (
     keys_of_datasets,
     make_kept,
     make_triggers,
+    names_of_keys,
     objects_of_view,
     publish,
     question_indexes,
@@ -128,6 +129,7 @@ def fill_parts(
         *_region_parts(layout, existing, again=again),
         *_observation_parts(layout),
         *_dataset_parts(layout),
+        *(_packed(name) for name in names_of_keys(layout)),
         *(
             Script(
                 tuple(
@@ -140,6 +142,13 @@ def fill_parts(
         ),
         Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics"),
     )
+
+
+def _packed(index: str) -> Script:
+    """Return what makes an index again that has been filled row by row: a fourth less of it."""
+    rest = [_drop_index(f"{index}{suffix}") for suffix in ("_ccnew", "_ccold")]
+    again = sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(sql.Identifier(SCHEMA, index))
+    return Script(tuple(as_text([*rest, again])), what=f"index {index}", alone=True)
 
 
 def _drop_index(name: str) -> sql.Composable:
@@ -411,7 +420,9 @@ def fill_script(
     for old in (one for one in beside if one.stage in {"published", "leaving"}):
         needed = triggers_of_others(connection, old) | {*objects_of_view(mapping, ()).triggers}
         leaving = replace(old, stage="leaving")
-        removal = plan_removal(connection, leaving, keep_schema=True, triggers=frozenset(needed))
+        removal = plan_removal(
+            connection, leaving, keep_schema=True, triggers=frozenset(needed), beside=(view,)
+        )
         yield replace(removal, what="what it stood on")
 
 

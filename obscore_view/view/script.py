@@ -462,7 +462,13 @@ def keys_of_datasets(layout: KeptLayout) -> Iterable[sql.Composable]:
     yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
         dataset, sql.SQL(", ").join(map(sql.Identifier, key))
     )
-    yield sql.SQL("CREATE INDEX ON {} (observation, detector)").format(dataset)
+    yield _by_observation(table.name).statement()
+
+
+def names_of_keys(layout: KeptLayout) -> tuple[str, ...]:
+    """Return the names of the indexes of datasets by which they are kept."""
+    table = layout.names.dataset.name
+    return (f"{table}_pkey", _by_observation(table).name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +499,10 @@ class KeptIndex:
         return sql.SQL("CREATE INDEX {}{} ON {} {}").format(
             sql.SQL(how), sql.Identifier(self.name), sql.Identifier(SCHEMA, self.table), self.on
         )
+
+
+def _by_observation(table: str) -> KeptIndex:
+    return KeptIndex(table, "observation_detector_idx", sql.SQL("(observation, detector)"))
 
 
 def question_indexes(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[KeptIndex]:

@@ -296,7 +296,8 @@ def fill_all(url: sa.URL) -> None:
 
 
 MOVE = (
-    "UPDATE butler.visit_detector_region SET region = (SELECT max(region) FROM butler.visit_detector_region); "
+    "UPDATE butler.visit_detector_region "
+    "SET region = (SELECT max(region) FROM butler.visit_detector_region); "
     "DELETE FROM butler.{tags} WHERE dataset_id = (SELECT dataset_id FROM butler.{tags} LIMIT 1)"
 )
 """A region and a dataset less: what triggers of old views follow, and what they see for themselves."""

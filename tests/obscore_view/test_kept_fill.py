@@ -16,25 +16,29 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner, Result
 
 from examples.lsstcam import Pointing, ingest_visit
 from obscore_view.check import check_unfinished
 from obscore_view.errors import FillingUnderWayError, ViewExistsError
-from obscore_view.view import fill
+from obscore_view.view import fill, parts
 from obscore_view.view.fill import Filling, alone_at_work
 from obscore_view.view.make import create_view, drop_view, find_stored_view, stored_config
 from obscore_view.view.parts import Pass, mapping_of, parts_of
 from obscore_view.view.script import Script
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
-from tapdb.sources import execute_text
+from tapdb.cli.root import main
+from tapdb.sources import execute_query, execute_text
 from tests.obscore_view.comparison import kept_differences, view_differences
 from tests.obscore_view.histories import Writer
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
 from tests.plugins.world_fixtures import World, of_pointing
 
 VIEW = VIEWS_OVER_PLAIN["table"]
-_LONG_S = 4.0
+_LONG_S = 3.0
 """How long nothing happens where somebody waits."""
+_ENOUGH_S = 60.0
+"""How long something may take that happens."""
 
 
 @pytest.fixture(autouse=True)
@@ -217,21 +221,21 @@ def being_filled(world: World) -> list[StoredView]:
         return [one for one in read_stored_views(connection, STAGES) if one.stage == "filling"]
 
 
-def fill_beside(world: World, filling: Filling, text: str, what: str) -> bool:
+def fill_beside(world: World, filling: Filling, text: str, what: str, seconds: float = _ENOUGH_S) -> bool:
     """Fill while a change is held open; return whether all rows were filled in before it was over."""
     view = begin_until(world, filling, what)
     last = last_pass(world, view)
     with ThreadPoolExecutor(1) as pool:
         with held(world, text):
             running = pool.submit(filling.finish, view)
-            seen = _is_filled(world, last, running)
+            seen = _is_filled(world, last, running, seconds)
         running.result(timeout=60)
     return seen
 
 
-def _is_filled(world: World, last: int, running: Future[Any]) -> bool:
+def _is_filled(world: World, last: int, running: Future[Any], seconds: float) -> bool:
     begun = time.monotonic()
-    while time.monotonic() - begun < _LONG_S and not running.done():
+    while time.monotonic() - begun < seconds and not running.done():
         time.sleep(0.1)
         if any(one.progress is not None and one.progress["done"] > last for one in being_filled(world)):
             return True
@@ -251,7 +255,7 @@ def test_rows_that_somebody_changes_are_filled_from_when_he_is_done(
     world: World, filling: Filling, race: str
 ) -> None:
     what = race.partition(":")[0]
-    assert not fill_beside(world, filling, RACES[race].format(tags=tags_table(world)), what)
+    assert not fill_beside(world, filling, RACES[race].format(tags=tags_table(world)), what, _LONG_S)
     mend(world)
     assert differences(world) == []
 
@@ -435,3 +439,48 @@ def test_after_kill_9_fill_goes_on_and_a_script_for_psql_does_the_same(
     assert differences(world) == []
     nothing = run_tapdb(world, "obscore", "fill")
     assert "There is nothing to fill." in nothing.communicate(timeout=60)[1]
+
+
+GRANTS = "GRANT SELECT ON ivoa.obscore TO pg_monitor; REVOKE SELECT ON ivoa.obscore FROM tapdb_reader"
+
+
+PRIVILEGES = "SELECT * FROM information_schema.table_privileges WHERE table_schema = 'ivoa'"
+
+
+def grants(world: World) -> list[tuple[str, str]]:
+    with world.engine.connect() as connection:
+        found = execute_query(connection, PRIVILEGES)
+        return sorted((row.grantee, row.privilege_type) for row in found)
+
+
+def test_the_commands_fill_beside_over_a_large_registry_and_psql_runs_what_they_print(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(parts, "LARGE", 0)
+    url = world.engine.url.render_as_string(hide_password=False)
+    change(world, GRANTS)
+    before, given = rows(world), grants(world)
+
+    def run(*words: str) -> Result:
+        done = CliRunner().invoke(main, ["obscore", *words, "--url", url])
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    assert "Refreshed ivoa.obscore." in run("refresh", "--view", VIEW).stderr
+    assert tables(world) == {f"ivoa_obscore_2_{one}" for one in ("dataset", "observation", "collection")}
+    assert (rows(world), grants(world)) == (before, given)
+    printed = run("refresh", "--view", VIEW, "--dry-run").stdout
+    psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", url.replace("+psycopg", "")]
+    done = subprocess.run(psql, input=printed, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert tables(world) == {f"ivoa_obscore_{one}" for one in ("dataset", "observation", "collection")}
+    assert (rows(world), grants(world)) == (before, given)
+    assert "There is nothing to fill." in run("fill").stderr
+    stored = find_stored_view(world.session, VIEW)
+    world.session.rollback()
+    run("drop", "--view", VIEW)
+    config = tmp_path / "obscore.yaml"
+    config.write_text(stored.config_yaml)
+    created = run("create", "-c", str(config), "--registry-schema", "plain")
+    assert "Created ivoa.obscore." in created.stderr
+    assert rows(world) == before
