@@ -43,6 +43,7 @@ from obscore_view.view.parts import (
 from obscore_view.view.script import RelationName, Script, drop_trigger
 from obscore_view.view.store import STAGES, StoredView, move_script, read_stored_views, registry_of
 from tapdb import __version__
+from tapdb.postgres.engine import DatabaseRefusedError
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import (
     MIGRATION_LOCK,
@@ -53,7 +54,7 @@ from tapdb.postgres.locks import (
     set_lock_timeout,
 )
 from tapdb.postgres.roles import read_grants, require_rights, restore_grants
-from tapdb.sources import execute_text
+from tapdb.sources import execute_text, read_query
 
 BATCH_MS = 50
 """Milliseconds that a batch is to take."""
@@ -69,6 +70,17 @@ _LOG = logging.getLogger(__name__)
 
 FillProgress = Callable[[int, int | None, str], None]
 """Called with what is done of a pass, how much there is, and what is being done."""
+
+
+def _require_no_dependents(connection: sa.Connection, old: StoredView | None, task: str) -> None:
+    if old is None:
+        return
+    view = sql.Identifier(old.schema, old.name).as_string(None)
+    found = connection.scalars(sa.text(read_query("dependent_views")), {"view": view}).all()
+    if found:
+        raise DatabaseRefusedError(
+            f"{', '.join(found)} stand on it and have to be dropped first", f"to {task}"
+        )
 
 
 @contextmanager
@@ -173,6 +185,8 @@ class Filling:
             Raised as by `create_view`.
         MissingRegistryError, UnsupportedRegistryError, MappingError, ConfigError
             Raised as by `create_view`.
+        DatabaseRefusedError
+            Raised if others have built views on the old one: it could not be swapped in the end.
         """
         connection = self._connection
         require_extensions(connection)
@@ -184,6 +198,7 @@ class Filling:
         check_names(connection, mapping, may_fail=old is None or config_yaml != old.config_yaml)
         rights = (*(rights_to_drop(old) if old is not None else ()), *rights_to_make(connection, mapping))
         require_rights(connection, task, rights, otherwise=LESS)
+        _require_no_dependents(connection, old, task)
         connection.rollback()
         for one in self._recorded(f"{config.view_schema}.{config.view_name}"):
             if one.stage == "filling":

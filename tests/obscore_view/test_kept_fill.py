@@ -28,6 +28,7 @@ from obscore_view.view.parts import Pass, mapping_of, parts_of
 from obscore_view.view.script import Script
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb.cli.root import main
+from tapdb.postgres.engine import DatabaseRefusedError
 from tapdb.sources import execute_query, execute_text
 from tests.obscore_view.comparison import kept_differences, view_differences
 from tests.obscore_view.histories import Writer
@@ -385,6 +386,15 @@ def test_a_registry_that_has_changed_is_begun_with_again(world: World, filling: 
     assert again.fingerprint != view.fingerprint
     filling.finish(again)
     assert rows(world)
+
+
+def test_what_others_have_built_on_a_view_is_told_before_anything_is_filled(
+    world: World, filling: Filling
+) -> None:
+    change(world, "CREATE VIEW ivoa.mine AS SELECT obs_id FROM ivoa.obscore")
+    with pytest.raises(DatabaseRefusedError, match=r"ivoa\.mine"):
+        begin(world, filling)
+    assert recorded(world) == [("ivoa_obscore", "published")]
 
 
 def test_two_sessions_do_not_fill_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
