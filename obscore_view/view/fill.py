@@ -389,7 +389,7 @@ class Filling:
                     todo.appendleft((last, end))
                 continue
             if moved:
-                # Somebody has written the whole table anew: pages are not what they were.
+                # The whole table has been written again meanwhile: pages are not what they were.
                 file, pages = file_of(connection, part.table), pages_of(connection, part.table)
                 connection.rollback()
                 todo, held = deque([(0, pages)]), []

@@ -383,7 +383,7 @@ def pages_of(connection: sa.Connection, table: RelationName) -> int:
 
 
 def file_of(connection: sa.Connection, table: RelationName) -> int:
-    """Return the number of a table's file, which is another one when the table has been written anew."""
+    """Return the number of a table's file, which changes when all of the table is written again."""
     name = sql.Identifier(*table).as_string(None)
     return connection.scalar(sa.select(sa.func.pg_relation_filenode(sa.func.to_regclass(name)))) or 0
 
