@@ -176,8 +176,7 @@ def plan_removal(
     if keep_footprints:
         spared |= shared_objects(view.objects)
     statements: list[sql.Composable] = []
-    if not any(one.registry_schema == view.registry_schema for one in others):
-        statements += _revoke_on_registry(connection, view)
+    statements += _revoke_on_registry(connection, view, [one for one in others if _same_registry(one, view)])
     if not others:
         statements.append(selectivity("contsel"))
     if not keep_schema and view.stage == "published":
@@ -478,12 +477,19 @@ def _drop_schema(
     return [sql.SQL("DROP SCHEMA {}").format(sql.Identifier(view.schema))]
 
 
-def _revoke_on_registry(connection: sa.Connection, view: StoredView) -> Iterable[sql.Composable]:
+def _revoke_on_registry(
+    connection: sa.Connection, view: StoredView, others: Collection[StoredView]
+) -> Iterable[sql.Composable]:
+    """Return what takes from the owner of views what others over the registry do not need."""
+    needed = {table for one in others for table in one.objects.granted}
     for table in view.objects.granted:
+        if table in needed:
+            continue
         name = sql.Identifier(view.registry_schema, table)
         if connection.scalar(sa.select(sa.func.to_regclass(name.as_string(None)))) is not None:
             yield sql.SQL("REVOKE SELECT ON {} FROM {}").format(name, OWNER)
-    if connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(view.registry_schema)))) is not None:
+    there = connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(view.registry_schema)))) is not None
+    if there and not others:
         yield sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {}").format(sql.Identifier(view.registry_schema), OWNER)
 
 
