@@ -203,8 +203,9 @@ def _unkept(connection: sa.Connection, view: StoredView, mapping: DatasetMapping
     """Find that statements are gone which keep the tables: triggers would do nothing, and say nothing."""
     columns = (keeping.c.relation, keeping.c.event, keeping.c.kept, keeping.c.statement)
     query = sa.select(*columns).where(keeping.c.registry_schema == mapping.registry.schema)
-    there = {tuple(row) for row in connection.execute(query)}
-    mine = sum(kept == view.kept for _, _, kept, _ in there)
+    rows = [tuple(row) for row in connection.execute(query)]
+    # An event may have a statement more than once.
+    there, mine = set(rows), sum(kept == view.kept for _, _, kept, _ in rows)
     regions = [
         one
         for shown in shown_regions(mapping)
