@@ -141,7 +141,7 @@ def mapping(
             recorded = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
         else:
             recorded = _recorded(connection, view)
-    columns = tuple(column.name for column in dataset_type_mapping.c)
+    columns = tuple(column.name for column in dataset_type_mapping.c if column.name != "kept")
     rows.write_records(_SHOWN if rows.form == "table" else columns, recorded)
 
 
@@ -168,10 +168,10 @@ def _recorded(connection: sa.Connection, view: str | None) -> list[dict[str, Any
     if view is not None:
         stored = (find_stored_view(connection, view),)
     table = dataset_type_mapping
-    name = sa.tuple_(table.c.view_schema, table.c.view_name)
+    name = sa.tuple_(table.c.view_schema, table.c.view_name, table.c.kept)
     query = (
         sa.select(table)
-        .where(name.in_([(one.schema, one.name) for one in stored]))
+        .where(name.in_([one.key for one in stored]))
         .order_by(table.c.view_schema, table.c.view_name, table.c.dataset_type)
     )
     return [dict(row) for row in connection.execute(query).mappings()]
