@@ -19,8 +19,7 @@ from pathlib import Path
 
 from benchmarks.results_file import RESULTS, Reach, missed, print_table, read_results, say, write_results
 from examples.database import add_repository
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.engine import checked_connection, create_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer

@@ -37,8 +37,7 @@ from tap_schema.rows import ROW_TYPES
 from tap_schema.stored import read_published, stored_table
 from tapdb.hooks.descriptions import load_standards
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import create_engine, driver_connection
+from tapdb.postgres.engine import create_database, create_engine, driver_connection
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 

@@ -12,12 +12,13 @@ from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryEr
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
-from obscore_view.select.kept_layout import SCHEMA, kept_note
-from obscore_view.select.kept_sources import comparisons
+from obscore_view.select.kept_layout import SCHEMA, keeping, kept_note
+from obscore_view.select.kept_sources import comparisons, region_source, shown_regions
 from obscore_view.view.asked import doubts, is_empty
+from obscore_view.view.keeping import EVENTS, region_steps
 from obscore_view.view.make import is_migrated, lost_estimators, stored_config
 from obscore_view.view.script import kept_layout
-from obscore_view.view.store import StoredView
+from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError
 from tapdb.findings import Finding
@@ -162,10 +163,10 @@ def check_rows(
     if not names or mapping.config.tapdb.geometry != "table":
         return
     yield from _noted(connection, view)
+    yield from _unkept(connection, view, mapping)
     if not deep or not all(_is_there(connection, SCHEMA, name) for name in names):
         return
-    layout = kept_layout(mapping)
-    for comparison in comparisons(layout):
+    for comparison in comparisons(kept_layout(mapping)):
         if not _is_there(connection, SCHEMA, comparison.source_name):
             continue
         found = []
@@ -179,7 +180,7 @@ def check_rows(
 def _noted(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     """Find what triggers could not do."""
     note = kept_note
-    mine = [name.removesuffix("_dataset") for _, name in view.objects.tables]
+    mine = [view.kept, *(name for _, name in view.objects.footprints)]
     query = (
         sa.select(note)
         .where(note.c.registry_schema == view.registry_schema, note.c.problem.is_not(None))
@@ -189,10 +190,35 @@ def _noted(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
     )
     for row in connection.execute(query):
         detail = f"could not be brought up to date after {row.event} on {row.relation}: {row.problem}"
-        yield _drift(f"tables {SCHEMA}.{row.kept}_...", detail, f"{REFRESH}, once its cause is removed")
+        subject = f"tables {SCHEMA}.{row.kept}_..." if row.kept else f"kept tables of {row.registry_schema}"
+        if (SCHEMA, row.kept) in view.objects.footprints:
+            subject = f"regions of the registry {row.registry_schema}"
+        yield _drift(subject, detail, f"{REFRESH}, once its cause is removed")
 
 
 _MOST_NOTES = 20
+
+
+def _unkept(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> Iterator[Finding]:
+    """Find that statements are gone which keep the tables: triggers would do nothing, and say nothing."""
+    columns = (keeping.c.relation, keeping.c.event, keeping.c.kept, keeping.c.statement)
+    query = sa.select(*columns).where(keeping.c.registry_schema == mapping.registry.schema)
+    rows = [tuple(row) for row in connection.execute(query)]
+    # An event may have a statement more than once.
+    there, mine = set(rows), sum(kept == view.kept for _, _, kept, _ in rows)
+    regions = [
+        one
+        for shown in shown_regions(mapping)
+        if (SCHEMA, region_source(mapping.registry, shown)) in view.objects.views
+        for one in region_steps(mapping.registry, shown)
+        if one.event in EVENTS
+    ]
+    gone = max(0, view.statements - mine) + sum(
+        (one.relation, one.event, one.kept, one.statement.as_string(None)) not in there for one in regions
+    )
+    if gone:
+        detail = f"lacks {gone} of the statements that keep the view: triggers do less than they are to do"
+        yield _drift(f"table {SCHEMA}.keeping", detail, _REMEDY)
 
 
 def _is_there(connection: sa.Connection, schema: str, name: str) -> bool:
@@ -383,6 +409,28 @@ def _extended_statistics(connection: sa.Connection, view: StoredView) -> Iterato
             yield _slow(f"statistics {schema}.{name}", "are missing", REFRESH)
 
 
+FILL = "tapdb obscore fill"
+"""Command that fills kept tables, and goes on with what was begun."""
+
+_UNFINISHED = {
+    "wanted": "is to be made",
+    "filling": "is being filled, and no reader sees it yet",
+    "leaving": "stood on tables that are still there",
+}
+
+
+def check_unfinished(connection: sa.Connection) -> dict[str, tuple[Finding, ...]]:
+    """Return which sets of kept tables are wanted, being filled or left, by the name of their view."""
+    found: dict[str, tuple[Finding, ...]] = {}
+    published = {one.full_name for one in read_stored_views(connection)}
+    for one in read_stored_views(connection, STAGES):
+        if one.stage != "published":
+            kind = _notice if one.full_name in published else _drift
+            said = kind(f"view {one.full_name}", _UNFINISHED[one.stage], FILL)
+            found[one.full_name] = (*found.get(one.full_name, ()), said)
+    return found
+
+
 def check_view(
     connection: sa.Connection, view: StoredView, config: ObsCoreConfig | None = None, *, deep: bool = False
 ) -> tuple[Finding, ...]:
@@ -410,10 +458,14 @@ def check_view(
         detail = "was made at an older revision of this database: rows are not compared"
         found.append(_drift(f"view {view.schema}.{view.name}", detail, "tapdb migrate upgrade"))
         return tuple(found)
+    if view.objects.tables and not view.kept:
+        detail = "stands on tables of older software, which are still kept"
+        found.append(_drift(f"view {view.full_name}", detail, FILL))
+        return tuple(found)
     try:
         stored = stored_config(view)
         registry = read_registry(connection, view.registry_schema)
-        mapping = match_mapping(stored, registry)
+        mapping = replace(match_mapping(stored, registry), kept=view.kept)
     except (MissingRegistryError, UnsupportedRegistryError, ConfigError, MappingError) as error:
         found.append(_drift(f"registry in schema {view.registry_schema}", str(error)))
     else:

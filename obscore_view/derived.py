@@ -21,18 +21,20 @@ from obscore_view.columns import (
 )
 from obscore_view.config.model import ObsCoreConfig, TapdbOptions
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
-from obscore_view.errors import ConfigError, ConfigProblem
+from obscore_view.errors import ConfigError, ConfigProblem, MappingError, UnsupportedRegistryError
 from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
-from obscore_view.view.make import create_view, drop_view, is_migrated, stored_config
+from obscore_view.view.fill import to_be_filled
+from obscore_view.view.make import create_view, drop_view, is_migrated, stored_config, views_by_name
 from obscore_view.view.needed_rights import (
     rights_to_change_unread,
     rights_to_drop,
     rights_to_make,
     rights_to_make_unread,
 )
-from obscore_view.view.store import RECORDS, StoredView, read_stored_views, registry_of
-from tapdb.errors import Place, spelled
+from obscore_view.view.parts import fills_beside, want_view
+from obscore_view.view.store import RECORDS, STAGES, StoredView, read_stored_views, registry_of
+from tapdb.errors import MissingRegistryError, Place, spelled
 from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
 from tapdb.postgres.roles import Right, missing_rights
 
@@ -153,15 +155,33 @@ class ObsCoreViews:
 
     def __init__(self) -> None:
         self._dropped: tuple[StoredView, ...] = ()
+        self._lasting: dict[str, StoredView] = {}
+
+    def note_lasting(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Note the views that are too large for being made again within an upgrade; they go on as they are.
+
+        `tapdb obscore fill` makes new tables for them, beside what readers see.
+        """
+        for name, view in views_by_name(connection, STAGES).items():
+            try:
+                mapping = match_mapping(stored_config(view), read_registry(connection, view.registry_schema))
+            except (MissingRegistryError, UnsupportedRegistryError, ConfigError, MappingError):
+                # It cannot be made again in either way.
+                continue
+            if view.stage != "published" or fills_beside(connection, mapping):
+                self._lasting[name] = view
 
     def drop(self, connection: sa.Connection) -> None:
         """Take all views away, and remember them."""
-        self._dropped = read_stored_views(connection)
+        views = views_by_name(connection, STAGES)
+        self._dropped = tuple(one for name, one in views.items() if name not in self._lasting)
         for view in self._dropped:
             drop_view(connection, view)
 
     def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
         """Make the views again that there were, and one more if a configuration is given or there was none.
+
+        A view over a large registry is noted only, for `tapdb obscore fill`, and one that is there stays.
 
         Options: ``obscore_config``, a file, in place of the recorded configuration of the view of that name;
         ``registry_schema``; ``geometry``, in place of what the configuration says. Without a configuration
@@ -176,8 +196,11 @@ class ObsCoreViews:
             Raised if the database will not do.
         """
         before = {(one.schema, one.name): one for one in self._dropped}
-        for wanted in _wanted(connection, self._dropped, options):
+        for wanted in _wanted(connection, (*self._dropped, *self._lasting.values()), options):
             name = (wanted.config.view_schema, wanted.config.view_name)
+            if (lasting := self._lasting.get(".".join(name))) is not None:
+                _say_lasting(lasting, wanted)
+                continue
             if not is_migrated(connection):
                 _LOG.warning(
                     "%s.%s is not made: this tapdb needs a later revision for it. Upgrade to head, or let "
@@ -187,6 +210,14 @@ class ObsCoreViews:
                 continue
             if name in before and (was := stored_config(before[name]).tapdb.geometry) != wanted.geometry:
                 _LOG.warning("%s.%s: geometry: %s -> %s", *name, was, wanted.geometry)
+            schema = wanted.registry_schema or wanted.config.tapdb.registry_schema
+            mapping = match_mapping(
+                wanted.config, read_registry(connection, find_registry(connection, schema))
+            )
+            if fills_beside(connection, mapping):
+                want_view(connection, mapping, wanted.text)
+                _LOG.warning("%s.%s is yet to be made, beside those who write: tapdb obscore fill", *name)
+                continue
             create_view(
                 connection,
                 wanted.config,
@@ -246,6 +277,19 @@ class ObsCoreViews:
         return (
             "The ObsCore view is generated from the registry. Before this script: tapdb obscore drop --all. "
             "After it: tapdb obscore create -c CONFIG, or the SQL that tapdb obscore plan -c CONFIG prints."
+        )
+
+
+def _say_lasting(view: StoredView, wanted: _Wanted) -> None:
+    """Say what is to be done about a view that an upgrade has left as it is."""
+    if to_be_filled(view):
+        _LOG.warning(
+            "%s goes on as it is; new tables for it are filled by: tapdb obscore fill", view.full_name
+        )
+    if wanted.text != view.config_yaml:
+        _LOG.warning(
+            "%s keeps its configuration; the other one is for: tapdb obscore refresh -c CONFIG",
+            view.full_name,
         )
 
 

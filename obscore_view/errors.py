@@ -197,14 +197,30 @@ class ViewExistsError(TapdbError):
     ----------
     schema, name
         Name of the view.
+    stage
+        What is recorded of it: readers see it only if it is published.
     """
 
-    def __init__(self, schema: str, name: str) -> None:
+    def __init__(self, schema: str, name: str, stage: str = "published") -> None:
         self.schema = schema
         self.name = name
+        self.stage = stage
+        said = (
+            f"the view {schema}.{name} is there already; rebuild it with tapdb obscore refresh"
+            if stage == "published"
+            else f"the view {schema}.{name} is being made already; go on with tapdb obscore fill, or give "
+            "that up with tapdb obscore drop"
+        )
+        super().__init__(f"{said}, or take another name: key view in section tapdb of the configuration")
+
+
+class FillingUnderWayError(TapdbError):
+    """Another session is filling kept tables in this database."""
+
+    def __init__(self) -> None:
         super().__init__(
-            f"the view {schema}.{name} is there already; rebuild it with tapdb obscore refresh, or take "
-            "another name: key view in section tapdb of the configuration"
+            "another session is at work: it fills kept tables of a view in this database\n"
+            "Wait until it is done, or end it; nothing was changed. tapdb obscore fill goes on where it ends."
         )
 
 

@@ -13,8 +13,7 @@ from adql.names import column_id
 from obscore_view.columns import find_column, published_name
 from obscore_view.errors import ViewMissingError
 from tapdb.extras import from_extra
-from tapdb.postgres.engine import driver_connection
-from tapdb.postgres.loaders import load_exactly
+from tapdb.postgres.engine import driver_connection, load_exactly
 from tapdb.votable import Document, Field, System, plain_rows, write_votable, written_fields
 
 _TEXT = ("char", "*")

@@ -82,11 +82,22 @@ class DatasetTypeMapping:
 
 @dataclass(frozen=True, slots=True)
 class DatasetMapping:
-    """A configuration matched with a registry: all that a view is made from."""
+    """A configuration matched with a registry: all that a view is made from.
+
+    Attributes
+    ----------
+    config, registry
+        The configuration, and what the registry is like.
+    dataset_types
+        The configured dataset types.
+    kept
+        What begins the names of the kept tables; by default the name of the view does.
+    """
 
     config: ObsCoreConfig
     registry: Registry
     dataset_types: tuple[DatasetTypeMapping, ...]
+    kept: str = ""
 
     @property
     def record_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:

@@ -19,8 +19,7 @@ from psycopg.types.numeric import Float8, Int4, Int8
 
 from adql import CompiledQuery, OutputColumn, Search, Server
 from tap_query.errors import QueryFailedError
-from tapdb.postgres.engine import driver_connection, hides_rows
-from tapdb.postgres.loaders import load_exactly
+from tapdb.postgres.engine import driver_connection, hides_rows, load_exactly
 
 _EXPLAIN = {
     (False, False): "EXPLAIN ",

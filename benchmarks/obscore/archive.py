@@ -18,9 +18,10 @@ from psycopg import sql
 from benchmarks.obscore.sides import fill_live_table
 from benchmarks.results_file import say
 from examples.lsstcam import SMALL, Content, Repository, grow, make_repository
+from obscore_view.view.fill import Filling, to_be_filled
+from obscore_view.view.store import STAGES, read_stored_views
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_database, create_engine
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 
@@ -185,9 +186,16 @@ def make_archive(base: Repository, name: str, visits: int) -> Archive:
 
 
 def upgrade(url: sa.URL, **options: str) -> None:
-    """Make the view: ``alembic upgrade head``."""
+    """Make the view: ``alembic upgrade head``, and ``tapdb obscore fill`` for what that leaves."""
     settings = {"registry_schema": SCHEMA, "obscore_config": str(CONFIG), "lock_timeout_ms": "0"} | options
     _migrate(url, settings, to="head")
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        filling = Filling(connection, timeout_ms=0)
+        for one in read_stored_views(connection, STAGES):
+            if to_be_filled(one):
+                filling.finish(filling.resume(one))
+    engine.dispose()
 
 
 def downgrade(url: sa.URL) -> None:

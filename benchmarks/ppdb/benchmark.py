@@ -41,8 +41,7 @@ from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.install import create_tables, install
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_database, create_engine
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 

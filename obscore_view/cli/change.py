@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from obscore_view.cli.session import (
     GivenConfig,
+    batch_option,
     config_option,
+    filling_session,
     geometry_option,
     given_config,
     registry_schema_option,
@@ -16,24 +19,38 @@ from obscore_view.cli.session import (
 )
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
-from obscore_view.errors import ConfigError
-from obscore_view.mapping import DatasetMapping
+from obscore_view.errors import ConfigError, ViewMissingError
+from obscore_view.mapping import DatasetMapping, match_mapping
+from obscore_view.registry.read import find_registry, read_registry, rights_to_read
 from obscore_view.view.asked import row_counts, rows_said
-from obscore_view.view.changes import plan_creation, plan_refresh, plan_removal
+from obscore_view.view.changes import (
+    plan_creation,
+    plan_drop,
+    plan_refresh,
+    plan_removal,
+    plan_view,
+    siblings,
+)
+from obscore_view.view.fill import to_be_filled
 from obscore_view.view.make import (
     create_view,
     drop_view,
     find_stored_view,
+    is_migrated,
     refresh_view,
     require_absence,
     reusable_footprints,
     stored_config,
+    views_by_name,
 )
 from obscore_view.view.needed_rights import require_rights_to_change
-from obscore_view.view.store import StoredView, read_stored_views
+from obscore_view.view.parts import fill_script, fills_beside, plan_preparation
+from obscore_view.view.script import OwnObjects
+from obscore_view.view.store import STAGES, StoredView, read_stored_views, registry_of
 from tapdb.cli.output import describe_option, dry_run_option, output_stream, progress_bar, url_option
-from tapdb.cli.session import change_session, print_statements
+from tapdb.cli.session import change_session, print_scripts, print_statements
 from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.roles import missing_rights
 from tapdb.settings import read_settings
 
 _NAME = "tapdb obscore"
@@ -82,13 +99,27 @@ def create(
     describe: bool,
     dry_run: bool,
 ) -> None:
-    """Make the view that a configuration describes, in one transaction.
+    """Make the view that a configuration describes.
 
-    The database has to be migrated (tapdb migrate upgrade; with -x obscore=off it makes no view by itself).
-    --view names another view than the configuration does, for several in one database.
+    In one transaction, if the registry is small; over a large one in short transactions beside those who
+    write, and tapdb obscore fill goes on if that is ended. The database has to be migrated (tapdb migrate
+    upgrade; with -x obscore=off it makes no view by itself). --view names another view than the
+    configuration does, for several in one database.
     """
     given = required_config(config, view=view, geometry=geometry)
     schema = _schema(registry_schema)
+    if _is_large(url, given.config, schema):
+        with filling_session(url, f"create {given.view}", describe=describe) as (connection, filling):
+            require_absence(connection, given.config)
+            if dry_run:
+                _print_preparation(connection, given.config, given.text, schema)
+                return
+            made = filling.prepare(given.config, registry_schema=schema, config_yaml=given.text)
+            mapping = filling.finish(made)
+            said = rows_said(mapping, row_counts(connection, mapping))
+        click.echo(f"Created {given.view}. {_summary(mapping)}", err=True)
+        _say(said)
+        return
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
             require_absence(connection, given.config)
@@ -131,16 +162,38 @@ def refresh(
     describe: bool,
     dry_run: bool,
 ) -> None:
-    """Rebuild a view from the registry as it is now; readers see the old one until it is done.
+    """Rebuild a view from the registry as it is now.
 
-    Without a configuration the recorded one is used. Decoded regions stay, unless --rebuild-footprints is
-    given or another version of tapdb made them. --view is needed if there are several views and no
-    configuration tells which.
+    Over a large registry new tables are filled beside the old ones, in short transactions; readers go on
+    with the old view until the moment of the swap, and tapdb obscore fill goes on if that is ended. Over
+    a small one all is one transaction, for the end of which those wait who come meanwhile. Without a
+    configuration the recorded one is used. Decoded regions stay, unless --rebuild-footprints is given or
+    another version of tapdb made them. --view is needed if there are several views and no configuration
+    tells which.
     """
     given = given_config(config, view=view if config else None, geometry=geometry)
     if given is not None and not given.by_option and view not in {None, given.view}:
         given = None
     name = view or (given.view if given is not None else None)
+    with checked_connection(url, read_only=True) as connection:
+        require_rights_to_change(connection, "refresh ObsCore views")
+        stored = find_stored_view(connection, name)
+        wanted, text = _wanted(stored, given, geometry)
+    if _is_large(url, wanted, registry_of(stored, wanted)):
+        with filling_session(url, f"refresh {stored.full_name}", describe=describe) as (connection, filling):
+            stored = find_stored_view(connection, name)
+            if dry_run:
+                _print_preparation(
+                    connection, wanted, text, registry_of(stored, wanted), stored, again=rebuild_footprints
+                )
+                return
+            mapping = filling.finish(
+                filling.prepare(wanted, config_yaml=text, old=stored, rebuild_footprints=rebuild_footprints)
+            )
+            said = rows_said(mapping, row_counts(connection, mapping))
+        click.echo(f"Refreshed {stored.full_name}. {_summary(mapping)}", err=True)
+        _say(said)
+        return
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
             stored = find_stored_view(connection, name)
@@ -177,6 +230,84 @@ def refresh(
 @click.command()
 @url_option
 @view_option
+@batch_option
+@describe_option
+@click.option("--dry-run", "--sql", "dry_run", is_flag=True, help="Print the SQL and change nothing.")
+def fill(url: str | None, view: str | None, batch_ms: int, *, describe: bool, dry_run: bool) -> None:
+    """Fill the kept tables of views in short transactions, and let readers see them: where it was left.
+
+    It goes on with what create, refresh or fill has begun, makes the views that an upgrade has left to be
+    made, and new tables for those of older software. Until a view is filled readers see it as it was; writers
+    go on, and wait for a batch at most. It may be ended at any time, and begun again. All views are meant
+    unless --view names one.
+    """
+    if dry_run:
+        with checked_connection(url, read_only=True) as connection:
+            for one in _to_fill(connection, view):
+                _print_filling(connection, one)
+        return
+    with filling_session(url, "fill", batch_ms=batch_ms, describe=describe) as (connection, filling):
+        require_rights_to_change(connection, "fill ObsCore views")
+        stored = _to_fill(connection, view)
+        for one in stored:
+            if one.stage == "leaving":
+                filling.leave(one)
+                continue
+            mapping = filling.finish(filling.resume(one))
+            click.echo(f"Filled {one.full_name}. {_summary(mapping)}", err=True)
+            _say(rows_said(mapping, row_counts(connection, mapping)))
+            connection.rollback()
+    if not stored:
+        click.echo("There is nothing to fill.", err=True)
+
+
+def _to_fill(connection: sa.Connection, view: str | None) -> list[StoredView]:
+    """Return what is recorded of views that has something to be done about."""
+    found = read_stored_views(connection, STAGES)
+    if view is not None:
+        found = tuple(one for one in found if one.full_name == view.lower())
+        if not found:
+            raise ViewMissingError(view, tuple(views_by_name(connection, STAGES)))
+    # A set that is being filled takes the place of what older software has made.
+    begun = {one.full_name for one in found if one.stage in {"filling", "wanted"}}
+    connection.rollback()
+    return [
+        one
+        for one in found
+        if to_be_filled(one) and not (one.stage == "published" and one.full_name in begun)
+    ]
+
+
+def _print_filling(connection: sa.Connection, view: StoredView) -> None:
+    """Print what is left to do for a set, or for a view that has none yet."""
+    if view.stage == "leaving":
+        print_statements(plan_removal(connection, view, keep_schema=True).statements)
+    elif view.stage == "filling":
+        print_scripts(fill_script(connection, view))
+    else:
+        old = view if view.stage == "published" else None
+        config = stored_config(view)
+        _print_preparation(connection, config, view.config_yaml, view.registry_schema, old)
+
+
+def _print_preparation(
+    connection: sa.Connection,
+    config: ObsCoreConfig,
+    text: str,
+    schema: str | None,
+    old: StoredView | None = None,
+    *,
+    again: bool = False,
+) -> None:
+    """Print what makes a set of tables, fills it and lets readers see it."""
+    mapping = plan_view(connection, config, registry_schema=schema)
+    plan = plan_preparation(connection, mapping, text, old, again=again)
+    print_scripts(fill_script(connection, plan.view(), plan))
+
+
+@click.command()
+@url_option
+@view_option
 @click.option("--all", "all_views", is_flag=True, help="Drop all ObsCore views of the database.")
 @click.option(
     "--save-config",
@@ -205,18 +336,17 @@ def drop(
         raise click.UsageError("give --view or --all, not both")
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
-            stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
-            names = [(one.schema, one.name) for one in stored]
-            statements = [
-                statement
-                for number, one in enumerate(stored)
-                for statement in plan_removal(connection, one, also=frozenset(names[:number])).statements
-            ]
+            stored = _to_drop(connection, view, all_views=all_views)
+            statements: list[str] = []
+            gone = frozenset[tuple[str, str, str]]()
+            for one in stored:
+                statements += plan_drop(connection, one, gone).statements
+                gone |= {one.key, *(other.key for other in siblings(connection, one))}
         print_statements(statements)
         return
     with change_session(url, application_name=_NAME, describe=describe) as connection:
         require_rights_to_change(connection, "drop ObsCore views")
-        stored = read_stored_views(connection) if all_views else (find_stored_view(connection, view),)
+        stored = _to_drop(connection, view, all_views=all_views)
         if save_config is not None:
             _save(stored, save_config)
         for one in stored:
@@ -224,13 +354,28 @@ def drop(
     for one in stored:
         own = one.objects
         click.echo(
-            f"Dropped {one.schema}.{one.name}: {len(own.views)} views, {len(own.tables)} tables, "
-            f"{len(own.triggers)} triggers and {len(own.indexes)} indexes (less what other views need). "
+            f"Dropped {one.full_name}: {_counted(own)} (less what other views need). "
             "'tapdb obscore create -c CONFIG' makes it again.",
             err=True,
         )
     if not stored:
         click.echo("There is no view to drop.", err=True)
+
+
+def _is_large(url: str | None, config: ObsCoreConfig, schema: str | None) -> bool:
+    """Return whether a view is filled in short transactions; not if that may not be looked at."""
+    with checked_connection(url, read_only=True) as connection:
+        schema = find_registry(connection, schema or config.tapdb.registry_schema)
+        if not is_migrated(connection) or missing_rights(connection, rights_to_read(schema)):
+            return False
+        return fills_beside(connection, match_mapping(config, read_registry(connection, schema)))
+
+
+def _to_drop(connection: sa.Connection, view: str | None, *, all_views: bool) -> tuple[StoredView, ...]:
+    """Return the views that are meant, those that are being made as well."""
+    if all_views:
+        return tuple(views_by_name(connection, STAGES).values())
+    return (find_stored_view(connection, view, STAGES),)
 
 
 def _schema(option: str | None) -> str | None:
@@ -270,6 +415,13 @@ def _summary(mapping: DatasetMapping) -> str:
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line, err=True)
+
+
+def _counted(objects: OwnObjects) -> str:
+    """Return how many objects there are of each kind, in words, and nothing of kinds without any."""
+    kinds = ("views", "tables", "triggers", "statistics", "indexes")
+    counts = [f"{len(found)} {kind}" for kind in kinds if (found := getattr(objects, kind))]
+    return " and ".join([", ".join(counts[:-1]), counts[-1]] if len(counts) > 1 else counts)
 
 
 def _save(stored: tuple[StoredView, ...], folder: Path) -> None:

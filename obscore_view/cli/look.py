@@ -8,7 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from obscore_view.check import check_view
+from obscore_view.check import check_unfinished, check_view
 from obscore_view.cli.session import (
     config_option,
     geometry_option,
@@ -87,9 +87,15 @@ def check(
     given = given_config(config, view=view if config else None)
     with checked_connection(url, read_only=True) as connection:
         views = require_looking(connection, "check ObsCore views", view)
-        views = views if view is None else (find_stored_view(connection, view),)
-        if not views:
-            raise ViewMissingError(None, ())
+        unfinished = {
+            name: findings
+            for name, findings in check_unfinished(connection).items()
+            if view is None or name == view.lower()
+        }
+        if view is not None:
+            views = tuple(one for one in views if one.full_name == view.lower())
+        if not views and not unfinished:
+            raise ViewMissingError(view, tuple(one.full_name for one in read_stored_views(connection)))
         names = {f"{one.schema}.{one.name}": one for one in views}
         if given is not None and given.by_option and given.view not in names:
             raise ViewMissingError(given.view, tuple(names))
@@ -103,6 +109,7 @@ def check(
                 deep=deep,
             )
         ]
+    found += [replace(one, place=Place(name)) for name, more in unfinished.items() for one in more]
     rows.write_findings(found, strict=strict)
 
 
@@ -134,7 +141,7 @@ def mapping(
             recorded = mapping_rows(plan_view(connection, given.config, registry_schema=schema))
         else:
             recorded = _recorded(connection, view)
-    columns = tuple(column.name for column in dataset_type_mapping.c)
+    columns = tuple(column.name for column in dataset_type_mapping.c if column.name != "kept")
     rows.write_records(_SHOWN if rows.form == "table" else columns, recorded)
 
 
@@ -161,10 +168,10 @@ def _recorded(connection: sa.Connection, view: str | None) -> list[dict[str, Any
     if view is not None:
         stored = (find_stored_view(connection, view),)
     table = dataset_type_mapping
-    name = sa.tuple_(table.c.view_schema, table.c.view_name)
+    name = sa.tuple_(table.c.view_schema, table.c.view_name, table.c.kept)
     query = (
         sa.select(table)
-        .where(name.in_([(one.schema, one.name) for one in stored]))
+        .where(name.in_([one.key for one in stored]))
         .order_by(table.c.view_schema, table.c.view_name, table.c.dataset_type)
     )
     return [dict(row) for row in connection.execute(query).mappings()]

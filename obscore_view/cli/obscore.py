@@ -8,7 +8,7 @@ from typing import IO
 
 import click
 
-from obscore_view.cli.change import create, drop, plan, refresh
+from obscore_view.cli.change import create, drop, fill, plan, refresh
 from obscore_view.cli.look import check, init, mapping, resolve
 from obscore_view.cli.session import view_option
 from obscore_view.export import Form, export_view
@@ -90,11 +90,12 @@ def _whole_file(output: str) -> Iterator[IO[bytes]]:
 def obscore() -> None:
     """Make, check and export the live ObsCore view over a Butler registry.
 
-    Changes are made in one transaction and wait no longer than TAPDB_LOCK_TIMEOUT_MS for a lock. Exit
+    Changes are made in one transaction, or over large registries in short ones that can be gone on with, and
+    wait no longer than TAPDB_LOCK_TIMEOUT_MS for a lock. Exit
     status: 0 if all went well, 1 if something failed or a check found a difference, 2 if a configuration or
     an option cannot be used.
     """
 
 
-for _command in (init, plan, create, refresh, drop, check, mapping, resolve, export):
+for _command in (init, plan, create, fill, refresh, drop, check, mapping, resolve, export):
     obscore.add_command(_command)

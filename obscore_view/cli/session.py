@@ -1,5 +1,7 @@
 """What the commands of ``tapdb obscore`` share: options, and a configuration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +10,13 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
+from obscore_view.view.fill import BATCH_MS, Filling, alone_at_work
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
+from tapdb.cli.output import progress_bar
 from tapdb.errors import SettingsError
+from tapdb.hooks.derived import create_last
+from tapdb.postgres.engine import checked_connection, translate_database_errors
+from tapdb.postgres.locks import LockTimeoutError, is_lock_timeout, lock_holders
 from tapdb.postgres.roles import missing_rights
 from tapdb.settings import read_settings
 
@@ -33,6 +40,64 @@ geometry_option = click.option(
     help="What makes the view fast, in place of what the configuration says: a narrow row for each dataset, "
     "kept by triggers on Butler's tables, or nothing.",
 )
+
+
+batch_option = click.option(
+    "--batch-ms",
+    type=click.IntRange(min=1),
+    default=BATCH_MS,
+    show_default=True,
+    help="Milliseconds that a batch is to take, while which those wait who delete or change its rows.",
+)
+
+
+@contextmanager
+def filling_session(
+    url: str | None, title: str, *, batch_ms: int = BATCH_MS, describe: bool = False
+) -> Iterator[tuple[sa.Connection, Filling]]:
+    """Give a connection, and what fills kept tables on it in short transactions; one such session at a time.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given.
+    title
+        What is done, for the progress.
+    batch_ms
+        Milliseconds that a batch is to take.
+    describe
+        Whether the rows of TAP_SCHEMA are brought up to date in the transaction that lets readers see a view.
+
+    Raises
+    ------
+    FillingUnderWayError
+        Raised if another session is filling.
+    LockTimeoutError
+        Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
+    """
+    timeout_ms = read_settings().lock_timeout_ms
+    comment = {"comment": click.get_current_context().command_path}
+    with (
+        translate_database_errors(),
+        checked_connection(url, application_name="tapdb obscore") as connection,
+        alone_at_work(connection),
+        progress_bar(title) as show,
+    ):
+        filling = Filling(
+            connection,
+            timeout_ms=timeout_ms,
+            batch_ms=batch_ms,
+            show=show,
+            before_commit=(lambda one: create_last(one, comment)) if describe else None,
+        )
+        try:
+            yield connection, filling
+        except sa.exc.DBAPIError as error:
+            if is_lock_timeout(error.orig):
+                connection.rollback()
+                outcome = "What is done stays done: tapdb obscore fill goes on with it."
+                raise LockTimeoutError(timeout_ms, "", lock_holders(connection), outcome) from error
+            raise
 
 
 @dataclass(frozen=True, slots=True)

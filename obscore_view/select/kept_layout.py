@@ -33,8 +33,14 @@ kept_note = sa.table(
 )
 """Changes of Butler's that the kept tables have yet to follow, or could not."""
 
+keeping = sa.table(
+    "keeping",
+    *map(sa.column, ("registry_schema", "relation", "event", "kept", "statement")),
+    schema=SCHEMA,
+)
+"""Statements that keep tables, by what they follow."""
+
 _MAX_IDENTIFIER = 63
-_LONGEST_SUFFIX = len("_observation_source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,18 @@ class KeptNames:
         return f"{shortened(f'{self.base}_{of}')}_source"
 
 
+def kept_base(mapping: DatasetMapping) -> str:
+    """Return what begins the names of the kept tables of a view; nothing if it has none."""
+    config = mapping.config
+    if config.tapdb.geometry == "none":
+        return ""
+    return mapping.kept or shortened(f"{config.view_schema}_{config.view_name}")
+
+
 def kept_names(mapping: DatasetMapping) -> KeptNames:
     """Return the kept tables of a view."""
     config, registry = mapping.config, mapping.registry
-    base = shortened(f"{config.view_schema}_{config.view_name}")
+    base = kept_base(mapping)
     key = butler_table(registry, "collection").c[registry.collection_key.column]
     first_counts = config.collection_rule.kind == "find-first"
     return KeptNames(
@@ -117,12 +131,13 @@ def region_table(registry: Registry) -> sa.TableClause:
     )
 
 
-def shortened(name: str) -> str:
-    """Return a name that PostgreSQL will not cut, also with a suffix."""
-    if len(name) + _LONGEST_SUFFIX <= _MAX_IDENTIFIER:
+def shortened(name: str, longest: str = "_observation_source") -> str:
+    """Return a name that PostgreSQL will not cut, also with a suffix as long as the longest."""
+    most = _MAX_IDENTIFIER - len(longest)
+    if len(name) <= most:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: _MAX_IDENTIFIER - _LONGEST_SUFFIX - 9]}_{digest}"
+    return f"{name[: most - 9]}_{digest}"
 
 
 _HIDDEN = "of"
@@ -489,14 +504,7 @@ class KeptLayout:
         """Return the kept tables, joined as the view joins them."""
         config, registry = self.mapping.config, self.mapping.registry
         d, m = self.dataset, self.stored
-        source: sa.FromClause = d.outerjoin(
-            m,
-            sa.and_(
-                m.c.view_schema == config.view_schema,
-                m.c.view_name == config.view_name,
-                m.c.number == d.c.type,
-            ),
-        )
+        source: sa.FromClause = d.outerjoin(m, sa.and_(m.c.kept == self.names.base, m.c.number == d.c.type))
         source = source.outerjoin(self.observation, self.observation.c.observation == d.c.observation)
         source = source.outerjoin(self.region, self.region.c.region == d.c.region)
         for record, keys in self._record_joins.items():

@@ -15,7 +15,8 @@ view_definition = sa.table(
     "view_definition",
     *map(sa.column, ("view_schema", "view_name", "registry_schema", "config_yaml", "config_sha256")),
     sa.column("fingerprint", JSONB()),
-    *map(sa.column, ("geometry_mode", "software_version", "created_at")),
+    *map(sa.column, ("geometry_mode", "software_version", "created_at", "kept", "stage")),
+    sa.column("progress", JSONB()),
     schema="tapdb",
 )
 dataset_type_mapping = sa.table(
@@ -28,6 +29,7 @@ dataset_type_mapping = sa.table(
     *map(sa.column, ("obs_collection", "facility_name", "s_xel1", "s_xel2")),
     *map(sa.column, ("obs_id_fmt", "access_url_fmt", "obs_publisher_did_fmt")),
     sa.column("extra_columns", JSONB()),
+    sa.column("kept"),
     schema="tapdb",
 )
 

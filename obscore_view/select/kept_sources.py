@@ -218,12 +218,8 @@ def _observation(layout: KeptLayout, key: sa.ColumnElement[Any]) -> sa.FromClaus
 
 
 def _is_of_view(layout: KeptLayout, dataset_types: list[str]) -> sa.ColumnElement[bool]:
-    config, stored = layout.mapping.config, layout.stored
-    return sa.and_(
-        stored.c.view_schema == config.view_schema,
-        stored.c.view_name == config.view_name,
-        stored.c.dataset_type.in_(dataset_types),
-    )
+    stored = layout.stored
+    return sa.and_(stored.c.kept == layout.names.base, stored.c.dataset_type.in_(dataset_types))
 
 
 def _parts(place: KeptPlace, relations: BranchJoins) -> dict[str, sa.ColumnElement[Any]]:

@@ -17,7 +17,7 @@ from obscore_view.columns import (
 )
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
-from obscore_view.select.kept_layout import KeptLayout, moved, written_constants
+from obscore_view.select.kept_layout import KeptLayout, kept_base, moved, written_constants
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.select.relations import BranchJoins, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
@@ -112,6 +112,7 @@ def _join_mapping(
         sa.and_(
             stored.c.view_schema == config.view_schema,
             stored.c.view_name == config.view_name,
+            stored.c.kept == kept_base(mapping),
             stored.c.dataset_type == dataset_type,
         ),
     )

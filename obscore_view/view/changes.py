@@ -4,8 +4,9 @@ What is run and what ``--dry-run`` prints are the same `Script`.
 """
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from itertools import chain, count
 
 import sqlalchemy as sa
 import yaml
@@ -16,7 +17,7 @@ from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_layout import SCHEMA, kept_note
+from obscore_view.select.kept_layout import SCHEMA, kept_base, kept_note, shortened
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
@@ -33,6 +34,7 @@ from obscore_view.view.script import (
 )
 from obscore_view.view.store import (
     RECORDS,
+    STAGES,
     StoredView,
     forget_script,
     read_stored_views,
@@ -56,9 +58,18 @@ class PlannedView:
 
 
 def plan_view(
-    connection: sa.Connection, config: ObsCoreConfig, *, registry_schema: str | None = None
+    connection: sa.Connection, config: ObsCoreConfig, *, registry_schema: str | None = None, kept: str = ""
 ) -> DatasetMapping:
     """Return the configuration matched with the registry in the database; nothing is changed.
+
+    Parameters
+    ----------
+    connection, config
+        Connection, and the configuration.
+    registry_schema
+        Schema of the registry, if the configuration does not say and there are several.
+    kept
+        What begins the names of the kept tables, if not what does so by default.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def plan_view(
         Raised if there is no registry, or one that is not supported.
     """
     registry = read_registry(connection, registry_schema or config.tapdb.registry_schema)
-    return build_mapping(config, registry)
+    return replace(build_mapping(config, registry), kept=kept)
 
 
 def plan_creation(
@@ -108,21 +119,22 @@ def plan_creation(
         Raised if the database or the configuration will not do.
     """
     mapping = plan_view(connection, config, registry_schema=registry_schema)
-    _check_names(connection, mapping, may_fail=not may_be_empty)
+    check_names(connection, mapping, may_fail=not may_be_empty)
     me = (config.view_schema, config.view_name)
-    others = [one for one in read_stored_views(connection) if (one.schema, one.name) != me]
+    others = [one for one in read_stored_views(connection, STAGES) if (one.schema, one.name) != me]
+    mapping = replace(mapping, kept=free_base(mapping, {one.kept for one in others}))
     shared = kept | {name for one in others for name in shared_objects(one.objects)}
-    shared = frozenset(name for name in shared if _is_there(connection, name))
-    statements = [] if schema_stays else _make_schema(connection, config.view_schema)
-    statements += _let_owner_use_pg_sphere(connection)
+    shared = frozenset(name for name in shared if is_there(connection, name))
+    statements = [] if schema_stays else make_schema(connection, config.view_schema)
+    statements += let_owner_use_pg_sphere(connection)
     objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
-        *_as_text(statements),
-        *record_script(mapping, config_yaml or _as_yaml(config), objects).statements,
+        *as_text(statements),
+        *record_script(mapping, config_yaml or as_yaml(config), objects).statements,
         *create_script(mapping, existing=shared, decode_again=decode_again).statements,
     ]
     if config.tapdb.geometry == "table":
-        parts += _as_text([_selectivity("eqsel")])
+        parts += as_text([selectivity("eqsel")])
     return PlannedView(mapping, Script(tuple(parts)))
 
 
@@ -132,8 +144,9 @@ def plan_removal(
     *,
     keep_footprints: bool = False,
     keep_schema: bool = False,
-    also: frozenset[tuple[str, str]] = frozenset(),
+    also: frozenset[tuple[str, str, str]] = frozenset(),
     triggers: frozenset[RelationName] = frozenset(),
+    beside: Collection[StoredView] = (),
 ) -> Script:
     """Return what takes a view away with all that was made for it; what other views need is left.
 
@@ -148,31 +161,45 @@ def plan_removal(
     keep_schema
         Whether the schema of the view stays even if nothing is left in it.
     also
-        Schema and name of views that will be gone before this one.
+        `StoredView.key` of what will be gone before this one.
     triggers
         Butler's table and name of triggers that stay.
+    beside
+        Others that will be recorded by then.
     """
-    gone = {*also, (view.schema, view.name)}
-    others = [one for one in read_stored_views(connection) if (one.schema, one.name) not in gone]
-    spared = {name for one in others for name in shared_objects(one.objects)}
-    spared |= {name for one in others if _same_registry(one, view) for name in one.objects.triggers}
-    spared |= triggers
+    gone = {*also, view.key}
+    others = [one for one in read_stored_views(connection, STAGES) if one.key not in gone] + [*beside]
+    spared = {name for one in others for name in (*one.objects.views, *one.objects.tables)}
+    spared |= triggers_of_others(connection, view, also) | triggers
+    if view.stage != "published":
+        spared.add((view.schema, view.name))
     if keep_footprints:
         spared |= shared_objects(view.objects)
     statements: list[sql.Composable] = []
-    if not any(one.registry_schema == view.registry_schema for one in others):
-        statements += _revoke_on_registry(connection, view)
+    statements += _revoke_on_registry(connection, view, [one for one in others if _same_registry(one, view)])
     if not others:
-        statements.append(_selectivity("contsel"))
-    if not keep_schema:
+        statements.append(selectivity("contsel"))
+    if not keep_schema and view.stage == "published":
         statements += _drop_schema(connection, view, others)
     return Script(
         (
             *drop_script(view.objects, view.registry_schema, spared=frozenset(spared)).statements,
             *forget_script(view).statements,
-            *_as_text(statements),
+            *as_text(statements),
         )
     )
+
+
+def triggers_of_others(
+    connection: sa.Connection, view: StoredView, also: frozenset[tuple[str, str, str]] = frozenset()
+) -> set[RelationName]:
+    """Return Butler's table and name of the triggers that others over the registry of a view need."""
+    return {
+        name
+        for one in read_stored_views(connection, STAGES)
+        if one.key not in {*also, view.key} and one.registry_schema == view.registry_schema
+        for name in one.objects.triggers
+    }
 
 
 def plan_refresh(
@@ -203,6 +230,7 @@ def plan_refresh(
     """
     same_schema = view.schema == config.view_schema
     keep_footprints = keep_footprints and not _failed_on_regions(connection, view)
+    beside = siblings(connection, view)
     change = plan_creation(
         connection,
         config,
@@ -218,19 +246,88 @@ def plan_refresh(
         view,
         keep_footprints=keep_footprints,
         keep_schema=same_schema,
+        also=frozenset(one.key for one in beside),
         triggers=_staying(view, change.mapping),
     )
     return PlannedView(
         change.mapping,
         Script(
             (
+                *(line for one in beside for line in plan_removal_beside(connection, one, view).statements),
                 *removal.statements,
                 *change.script.statements,
-                *(() if keep_footprints else _others_located(connection, view)),
-                *_grants_as_before(connection, view, change.mapping),
+                *(() if keep_footprints else others_located(connection, view)),
+                *grants_as_before(connection, view, change.mapping),
+                *(settled(change.mapping.registry.schema).statements if kept_base(change.mapping) else ()),
             )
         ),
     )
+
+
+def settled(registry_schema: str) -> Script:
+    """Return what makes up for all that batches and changes beside them could not see of each other.
+
+    Batches are over, so notes need not wait for the transactions that were open beside them.
+    """
+    again = sql.SQL(
+        "UPDATE {notes} SET horizon = NULL, tried_at = NULL WHERE note IN "
+        "(SELECT note FROM {notes} WHERE registry_schema = {schema} FOR UPDATE SKIP LOCKED)"
+    )
+    mend = sql.SQL("SELECT tapdb.mend({schema}, 2147483647)")
+    names = {"notes": sql.Identifier(SCHEMA, "kept_note"), "schema": sql.Literal(registry_schema)}
+    return Script(tuple(as_text([again.format(**names), mend.format(**names)])), what="notes")
+
+
+def plan_removal_beside(
+    connection: sa.Connection,
+    one: StoredView,
+    view: StoredView,
+    also: frozenset[tuple[str, str, str]] = frozenset(),
+) -> Script:
+    """Return what takes away one that is recorded beside a view, and nothing that the view needs."""
+    stay = view.objects.triggers if _same_registry(one, view) else ()
+    return plan_removal(connection, one, keep_schema=True, also=also, triggers=frozenset(stay))
+
+
+def plan_drop(
+    connection: sa.Connection, view: StoredView, also: frozenset[tuple[str, str, str]] = frozenset()
+) -> Script:
+    """Return what takes a view away, with what is recorded beside it.
+
+    Parameters
+    ----------
+    connection, view
+        Connection, and the view.
+    also
+        `StoredView.key` of what will be gone before.
+
+    Returns
+    -------
+    Script
+        It has to lock the tables against reading whose triggers go.
+    """
+    beside = siblings(connection, view)
+    gone = also | {one.key for one in beside}
+    scripts = [plan_removal_beside(connection, one, view, also) for one in beside]
+    scripts.append(plan_removal(connection, view, also=gone))
+    needed = triggers_of_others(connection, view, gone)
+    tables = {
+        (one.registry_schema, table)
+        for one in (*beside, view)
+        for table, trigger in one.objects.triggers
+        if (table, trigger) not in needed
+    }
+    statements = tuple(line for script in scripts for line in script.statements)
+    return Script(statements, locked=tuple(sorted(tables)))
+
+
+def siblings(connection: sa.Connection, view: StoredView) -> list[StoredView]:
+    """Return what is recorded of a view besides what readers see."""
+    return [
+        one
+        for one in read_stored_views(connection, STAGES)
+        if one.full_name == view.full_name and one.key != view.key
+    ]
 
 
 def _staying(view: StoredView, mapping: DatasetMapping) -> frozenset[RelationName]:
@@ -239,7 +336,8 @@ def _staying(view: StoredView, mapping: DatasetMapping) -> frozenset[RelationNam
     return frozenset(objects_of_view(mapping, ()).triggers if same else ())
 
 
-def _check_names(connection: sa.Connection, mapping: DatasetMapping, *, may_fail: bool) -> None:
+def check_names(connection: sa.Connection, mapping: DatasetMapping, *, may_fail: bool) -> None:
+    """Warn of names of collections that cannot mean what was meant; or raise ConfigError, if that may be."""
     task = f"plan the view {mapping.config.view_schema}.{mapping.config.view_name}"
     require_rights(connection, task, (*rights_to_ask(mapping.registry.schema), *RECORDS))
     found = doubts(connection, mapping)
@@ -260,22 +358,33 @@ def _failed_on_regions(connection: sa.Connection, view: StoredView) -> bool:
     return bool(names) and bool(connection.scalar(sa.select(query)))
 
 
-def _others_located(connection: sa.Connection, view: StoredView) -> list[str]:
+def free_base(mapping: DatasetMapping, taken: Collection[str]) -> str:
+    """Return what is to begin the names of kept tables: the name of the view, numbered if that is taken."""
+    config = mapping.config
+    if config.tapdb.geometry == "none":
+        return ""
+    name = f"{config.view_schema}_{config.view_name}"
+    numbered = (shortened(f"{name}_{number}") for number in count(2))
+    return next(one for one in chain([shortened(name)], numbered) if one not in taken)
+
+
+def others_located(connection: sa.Connection, view: StoredView) -> list[str]:
     """Return statements by which other views follow the regions that they share with a view."""
     others = [
         one
         for one in read_stored_views(connection)
-        if one != view and {*one.objects.footprints} & {*view.objects.footprints}
+        if one.key != view.key and {*one.objects.footprints} & {*view.objects.footprints}
     ]
     statements: list[sql.Composable] = []
     for one in others:
         config = parse_config(one.config_yaml, source=f"configuration of {one.schema}.{one.name}")
-        mapping = plan_view(connection, config, registry_schema=one.registry_schema)
+        mapping = plan_view(connection, config, registry_schema=one.registry_schema, kept=one.kept)
         statements += ViewSteps(kept_layout(mapping)).locate()
-    return _as_text(statements)
+    return as_text(statements)
 
 
-def _is_there(connection: sa.Connection, name: RelationName) -> bool:
+def is_there(connection: sa.Connection, name: RelationName) -> bool:
+    """Return whether there is a table or view."""
     return (
         connection.scalar(sa.select(sa.func.to_regclass(sql.Identifier(*name).as_string(None)))) is not None
     )
@@ -290,7 +399,7 @@ def _same_registry(one: StoredView, other: StoredView) -> bool:
     return one.registry_schema == other.registry_schema
 
 
-def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:
+def grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:
     """Return statements that restore exactly the grants of a rebuilt view, the reader's own too."""
     wanted = objects_of_view(mapping, butler_tables(mapping))
     names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
@@ -301,10 +410,10 @@ def _grants_as_before(connection: sa.Connection, view: StoredView, mapping: Data
             relation = sql.Identifier(*name)
             statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
         statements += grant_statements(name, before[name].grants)
-    return _as_text(statements)
+    return as_text(statements)
 
 
-def _let_owner_use_pg_sphere(connection: sa.Connection) -> list[sql.Composable]:
+def let_owner_use_pg_sphere(connection: sa.Connection) -> list[sql.Composable]:
     """Return what lets the owner of the kept tables make regions, where a site has taken that from PUBLIC."""
     schema, owner = "public", "tapdb_owner"
     if connection.scalar(sa.select(sa.func.to_regrole(owner))) is None or connection.scalar(
@@ -314,21 +423,25 @@ def _let_owner_use_pg_sphere(connection: sa.Connection) -> list[sql.Composable]:
     return [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), OWNER)]
 
 
-def _selectivity(estimator: str) -> sql.Composable:
+def selectivity(estimator: str) -> sql.Composable:
+    """Return the statement that gives pg_sphere's operators an estimator."""
     function = sql.Identifier(SCHEMA, "set_region_selectivity")
     return _SELECTIVITY.format(function=function, estimator=sql.Literal(estimator))
 
 
-def _as_yaml(config: ObsCoreConfig) -> str:
+def as_yaml(config: ObsCoreConfig) -> str:
+    """Return the text of a configuration that was not read from a file."""
     content = config.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def _as_text(statements: Iterable[sql.Composable]) -> list[str]:
+def as_text(statements: Iterable[sql.Composable]) -> list[str]:
+    """Return statements as they are sent."""
     return [statement.as_string(None) for statement in statements]
 
 
-def _make_schema(connection: sa.Connection, schema: str) -> list[sql.Composable]:
+def make_schema(connection: sa.Connection, schema: str) -> list[sql.Composable]:
+    """Return what makes the schema of a view, if it is not there."""
     there = connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(schema)))) is not None
     if schema in _STANDARD_SCHEMAS or there:
         return []
@@ -364,12 +477,19 @@ def _drop_schema(
     return [sql.SQL("DROP SCHEMA {}").format(sql.Identifier(view.schema))]
 
 
-def _revoke_on_registry(connection: sa.Connection, view: StoredView) -> Iterable[sql.Composable]:
+def _revoke_on_registry(
+    connection: sa.Connection, view: StoredView, others: Collection[StoredView]
+) -> Iterable[sql.Composable]:
+    """Return what takes from the owner of views what others over the registry do not need."""
+    needed = {table for one in others for table in one.objects.granted}
     for table in view.objects.granted:
+        if table in needed:
+            continue
         name = sql.Identifier(view.registry_schema, table)
         if connection.scalar(sa.select(sa.func.to_regclass(name.as_string(None)))) is not None:
             yield sql.SQL("REVOKE SELECT ON {} FROM {}").format(name, OWNER)
-    if connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(view.registry_schema)))) is not None:
+    there = connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(view.registry_schema)))) is not None
+    if there and not others:
         yield sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {}").format(sql.Identifier(view.registry_schema), OWNER)
 
 

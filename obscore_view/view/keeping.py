@@ -23,6 +23,8 @@ from obscore_view.select.kept_sources import (
 
 EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""
+AGAIN = "AGAIN"
+"""Instead of an event: the rows are there, and what was kept of them is made again."""
 
 _BOTH = "(SELECT {columns} FROM changed UNION SELECT {columns} FROM gone)"
 
@@ -42,6 +44,8 @@ class Step:
     settles
         Whether it has to be run again once all transactions are over that were open at its end: they may
         have added rows that it could not see.
+    first
+        Whether it keeps what datasets refer to: regions, and observations that are records.
     """
 
     relation: str
@@ -49,16 +53,17 @@ class Step:
     kept: str
     statement: sql.Composable
     settles: bool = False
+    first: bool = False
 
 
 def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
-    """Yield what keeps the regions that come from a table."""
+    """Yield what keeps the regions that come from a table, and what makes them again."""
     element, table = regions.element, region_table(registry)
     kept = sql.Identifier(SCHEMA, table.name)
     source = sql.Identifier(SCHEMA, region_source(registry, regions))
     if (pixel := registry.universe.pixel(element)) is not None:
         for event in ("INSERT", "UPDATE"):
-            yield Step(regions.relation, event, table.name, _pixels_come(kept, pixel))
+            yield Step(regions.relation, event, table.name, _pixels_come(kept, pixel), first=True)
         return
     names = footprint_key(registry, element)
     values = [one.name for one in table.c if one.name != "region"]
@@ -89,13 +94,18 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     clear = sql.SQL("DELETE FROM {kept} WHERE key LIKE {prefix}").format(
         kept=kept, prefix=sql.Literal(f"{region_prefix(element)}%")
     )
+    # Values that look the same are written too: another version may decode them otherwise.
+    again = sql.SQL(
+        "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
+    ).format(kept=kept, source=source, same=same["c"], set=_assigned(values, "s", values))
     for event, statements in {
         "INSERT": (insert,),
         "UPDATE": (update, lost, insert),
         "DELETE": (delete,),
         "TRUNCATE": (clear,),
+        AGAIN: (again, lost, insert),
     }.items():
-        yield from (Step(element, event, table.name, one) for one in statements)
+        yield from (Step(element, event, table.name, one, first=True) for one in statements)
 
 
 def _pixels_come(kept: sql.Composable, pixel: SkyPixel) -> sql.Composable:
@@ -216,29 +226,21 @@ class ViewSteps:
 
     def _new_observations(self, wanted: sql.Composable) -> sql.Composable:
         """Return the statement that adds the observations that datasets of a source still lack."""
-        observed = [observed_column(one) for one in self._observed]
-        return (
-            sql.SQL(
-                "INSERT INTO {table} (key, {columns}) "
-                "SELECT DISTINCT ON (s.key) s.key, {values} FROM {wanted} "
-                "AND s.observation IS NULL ORDER BY s.key"
-            ).format(
-                table=self._observation,
-                columns=_list(self._observed),
-                values=_list(observed, "s"),
-                wanted=wanted,
-            )
-            if self._observed
-            else sql.SQL(
-                "INSERT INTO {table} (key) SELECT DISTINCT s.key FROM {wanted} AND s.observation IS NULL"
-            ).format(table=self._observation, wanted=wanted)
+        return sql.SQL(
+            "INSERT INTO {table} (key{columns}) SELECT DISTINCT ON (s.key) s.key{values} FROM {wanted} "
+            "AND s.observation IS NULL ORDER BY s.key"
+        ).format(
+            table=self._observation,
+            columns=_more(self._observed),
+            values=_more([observed_column(one) for one in self._observed], "s"),
+            wanted=wanted,
         )
 
     def _source(self, of: str) -> sql.Composable:
         return sql.Identifier(SCHEMA, self._names.source(of))
 
-    def _step(self, relation: str, event: str, statement: sql.Composable, *, settles: bool = False) -> Step:
-        return Step(relation, event, self._base, statement, settles)
+    def _step(self, relation: str, event: str, statement: sql.Composable, **how: bool) -> Step:
+        return Step(relation, event, self._base, statement, **how)
 
     def _of_tags(self, place: KeptPlace) -> Iterator[Step]:
         tags = place.place.tags_table
@@ -289,26 +291,23 @@ class ViewSteps:
             sql.Identifier(self._registry.schema, element),
             _equal("r", columns, "g", columns),
         )
-        yield self._step(element, "INSERT", insert)
-        for statement in (*self._observed_again(changed), renamed, insert):
-            yield self._step(element, "UPDATE", statement, settles=True)
-        yield self._step(element, "DELETE", delete)
         prefix = sql.Literal(f"{place.prefix}/%")
         clear = sql.SQL("DELETE FROM {} WHERE key LIKE {}").format(self._observation, prefix)
-        yield self._step(element, "TRUNCATE", clear)
+        for event, one in (("INSERT", insert), ("DELETE", delete), ("TRUNCATE", clear)):
+            yield self._step(element, event, one, first=True)
+        for statement in (*self._observed_again(changed), renamed, insert):
+            yield self._step(element, "UPDATE", statement, settles=True, first=True)
 
     def _of_records(self, place: KeptPlace) -> Iterator[Step]:
         """Yield what follows changes of records that kept values or restrictions are taken of."""
         relations, _ = self._layout.observed_values(place.place, place.dataset_types)
         restricted = any(one.constraints for one in place.dataset_types)
-        watched = dict(relations.watched)
+        watched = relations.watched | (restricted_tables(self._layout, place) if restricted else {})
         tags = self._source(place.place.tags_table)
-        if restricted:
-            watched |= restricted_tables(self._layout, place)
         if place.by_run:
             of_run = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
-            for statement in self._observed_again(self._first_datasets(tags, of_run)):
-                yield self._step("collection", "UPDATE", statement, settles=True)
+            found = self._observed_again(self._first_datasets(tags, of_run))
+            yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
             same = _equal("s", [watch_column(table, one) for one in columns], "c", columns)
@@ -317,8 +316,8 @@ class ViewSteps:
                 if place.anchor is not None:
                     anchor = self._source(f"{place.prefix}_{place.anchor}")
                     rows = sql.SQL("{} s JOIN changed c ON {}").format(anchor, same)
-                for statement in self._observed_again(rows):
-                    yield self._step(table, "UPDATE", statement, settles=True)
+                how = {"settles": True, "first": place.anchor is not None}
+                yield from (self._step(table, "UPDATE", one, **how) for one in self._observed_again(rows))
             if restricted:
                 unwanted = sql.SQL(
                     "DELETE FROM {} d USING {} s, changed c WHERE {} AND NOT s.is_wanted "

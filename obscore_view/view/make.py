@@ -1,19 +1,26 @@
 """How PostgreSQL estimates conditions on regions: asked of its catalog."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 import sqlalchemy as sa
-from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
 from obscore_view.mapping import DatasetMapping
-from obscore_view.view.changes import PlannedView, plan_creation, plan_refresh, plan_removal
+from obscore_view.view.changes import (
+    PlannedView,
+    is_there,
+    plan_creation,
+    plan_drop,
+    plan_refresh,
+    siblings,
+    triggers_of_others,
+)
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.script import RelationName, Script, objects_of_view
-from obscore_view.view.store import StoredView, read_stored_views, registry_of
+from obscore_view.view.store import PUBLISHED, STAGES, Stage, StoredView, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import LockMode, lock_at_once
@@ -103,9 +110,9 @@ def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
         Raised if something else has its name.
     """
     require_migrated(connection)
-    stored = read_stored_views(connection)
-    if any((one.schema, one.name) == (config.view_schema, config.view_name) for one in stored):
-        raise ViewExistsError(config.view_schema, config.view_name)
+    for one in read_stored_views(connection, STAGES):
+        if (one.schema, one.name) == (config.view_schema, config.view_name):
+            raise ViewExistsError(config.view_schema, config.view_name, one.stage)
     wanted = {"schema": config.view_schema, "name": config.view_name}
     if taken := connection.execute(sa.text(read_query("taken_names")), wanted).first():
         raise NameTakenError(config.view_schema, config.view_name, taken.kind, taken.owner)
@@ -128,23 +135,25 @@ def is_migrated(connection: sa.Connection) -> bool:
     return connection.scalar(sa.select(sa.func.to_regclass("tapdb.keeping"))) is not None
 
 
-def _lock(connection: sa.Connection, gone: StoredView | None, come: DatasetMapping | None) -> None:
+def _lock(connection: sa.Connection, gone: StoredView | None, come: DatasetMapping) -> None:
     """Lock the tables of Butler's whose triggers go or come, before anything else is done."""
-    wanted: dict[tuple[str, str], LockMode] = {}
-    stay = frozenset[RelationName]()
-    if come is not None:
-        stay = frozenset(objects_of_view(come, ()).triggers)
-        wanted = {(come.registry.schema, table): "SHARE ROW EXCLUSIVE" for table, _ in stay}
-    if gone is not None:
-        same = come is not None and come.registry.schema == gone.registry_schema
-        for table in {table for table, _ in {*gone.objects.triggers} - (stay if same else frozenset())}:
-            quoted = sql.Identifier(gone.registry_schema, table).as_string(None)
-            if connection.scalar(sa.select(sa.func.to_regclass(quoted))) is not None:
-                wanted[gone.registry_schema, table] = "ACCESS EXCLUSIVE"
+    stay = frozenset(objects_of_view(come, ()).triggers)
+    wanted: dict[tuple[str, str], LockMode] = {
+        (come.registry.schema, table): "SHARE ROW EXCLUSIVE" for table, _ in stay
+    }
+    for one in () if gone is None else (gone, *siblings(connection, gone)):
+        kept = triggers_of_others(connection, one)
+        kept |= stay if come.registry.schema == one.registry_schema else frozenset()
+        tables = ((one.registry_schema, table) for table, _ in {*one.objects.triggers} - kept)
+        wanted |= dict.fromkeys(_there(connection, tables), "ACCESS EXCLUSIVE")
     lock_at_once(connection, wanted)
 
 
-def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: bool = False) -> None:
+def _there(connection: sa.Connection, tables: Iterable[RelationName]) -> list[RelationName]:
+    return [name for name in sorted(set(tables)) if is_there(connection, name)]
+
+
+def drop_view(connection: sa.Connection, view: StoredView) -> None:
     """Take a view away with all that was made for it; what other views over the registry need is left.
 
     Parameters
@@ -153,12 +162,10 @@ def drop_view(connection: sa.Connection, view: StoredView, *, keep_footprints: b
         Connection in a transaction.
     view
         The view.
-    keep_footprints
-        Whether the decoded regions stay and go on being kept, for a view that is made again at once.
     """
-    require_rights(connection, f"drop the view {view.schema}.{view.name}", rights_to_drop(view))
-    removal = plan_removal(connection, view, keep_footprints=keep_footprints)
-    _lock(connection, view, None)
+    require_rights(connection, f"drop the view {view.full_name}", rights_to_drop(view))
+    removal = plan_drop(connection, view)
+    lock_at_once(connection, dict.fromkeys(_there(connection, removal.locked), "ACCESS EXCLUSIVE"))
     run_script(connection, removal)
 
 
@@ -219,19 +226,34 @@ def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:
     return same_registry and view.software_version == __version__ and config.tapdb.geometry == "table"
 
 
-def find_stored_view(connection: sa.Connection, name: str | None = None) -> StoredView:
+def find_stored_view(
+    connection: sa.Connection, name: str | None = None, stages: Collection[Stage] = PUBLISHED
+) -> StoredView:
     """Return what is recorded of the view ``schema.name``, or of the only one if no name is given.
+
+    Parameters
+    ----------
+    connection, name
+        Connection, and name.
+    stages
+        In which stages it may be; what is published goes before all else.
 
     Raises
     ------
     ViewMissingError
         Raised if there is no such view, or no name is given and there are several.
     """
-    stored = read_stored_views(connection)
-    found = [one for one in stored if name is None or f"{one.schema}.{one.name}" == name.lower()]
+    stored = views_by_name(connection, stages)
+    found = [one for one in stored.values() if name is None or one.full_name == name.lower()]
     if len(found) != 1:
-        raise ViewMissingError(name, tuple(f"{one.schema}.{one.name}" for one in stored))
+        raise ViewMissingError(name, tuple(stored))
     return found[0]
+
+
+def views_by_name(connection: sa.Connection, stages: Collection[Stage]) -> dict[str, StoredView]:
+    """Return what is recorded of each view by ``schema.name``; what is published goes before all else."""
+    found = sorted(read_stored_views(connection, stages), key=lambda one: one.stage == "published")
+    return {one.full_name: one for one in found}
 
 
 def stored_config(view: StoredView) -> ObsCoreConfig:
@@ -250,7 +272,12 @@ def run_script(connection: sa.Connection, script: Script, progress: StatementPro
 
 def _make(connection: sa.Connection, change: PlannedView, progress: StatementProgress | None) -> None:
     run_script(connection, change.script, progress)
-    if change.mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
+    warn_of_lost_estimators(connection, change.mapping)
+
+
+def warn_of_lost_estimators(connection: sa.Connection, mapping: DatasetMapping) -> None:
+    """Say that cone searches of a view will be slower, if the estimators could not be changed."""
+    if mapping.config.tapdb.geometry == "table" and lost_estimators(connection):
         _LOG.warning(
             "the selectivity of pg_sphere's operators was left as it is: only a superuser may change it, by "
             "SELECT tapdb.set_region_selectivity('eqsel'); without it, cone searches are slower"

@@ -11,7 +11,7 @@ from psycopg import sql
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
-from obscore_view.select.kept_layout import SCHEMA
+from obscore_view.select.kept_layout import SCHEMA, keeping, kept_note
 from obscore_view.select.kept_rows import view_definition
 from obscore_view.view.asked import rights_to_ask
 from obscore_view.view.script import butler_tables, objects_of_view
@@ -159,6 +159,7 @@ def rights_to_look(views: Iterable[StoredView]) -> Iterator[Right]:
         yield from rights_to_read(view.registry_schema)
         yield from (Right("SELECT", view.registry_schema, table) for table in objects.granted)
         yield from (Right("SELECT", schema, name) for schema, name in (*objects.tables, *objects.views))
+        yield from (Right("SELECT", SCHEMA, one.name) for one in (keeping, kept_note) if objects.tables)
 
 
 def _passing_on(schema: str, tables: Iterable[str]) -> Iterator[Right]:

@@ -5,7 +5,7 @@ The names are recorded when a view is made, so that all can be dropped later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any
@@ -18,7 +18,7 @@ from obscore_view.columns import ObsCoreColumn
 from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
-from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table
+from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table, shortened
 from obscore_view.select.kept_sources import (
     KeptRegions,
     anchor_source_select,
@@ -31,7 +31,7 @@ from obscore_view.select.kept_sources import (
 )
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, view_columns
-from obscore_view.view.keeping import Step, ViewSteps, region_steps
+from obscore_view.view.keeping import AGAIN, Step, ViewSteps, region_steps
 
 RelationName = tuple[str, str]
 
@@ -123,7 +123,13 @@ def kept_steps(layout: KeptLayout) -> tuple[Step, ...]:
     """Return what keeps the tables of a view, the regions first."""
     registry = layout.mapping.registry
     regions = [step for one in shown_regions(layout.mapping) for step in region_steps(registry, one)]
-    return (*regions, *ViewSteps(layout).steps())
+    return (*(one for one in regions if one.event != AGAIN), *ViewSteps(layout).steps())
+
+
+def count_steps(mapping: DatasetMapping) -> int:
+    """Return how many statements keep the tables of a view that are its own."""
+    layout = kept_layout(mapping)
+    return sum(one.kept == layout.names.base for one in kept_steps(layout))
 
 
 def trigger_name(event: str) -> str:
@@ -149,9 +155,20 @@ class Script:
     ----------
     statements
         SQL, one statement each, without semicolon.
+    what
+        What they do, in words.
+    before, locked
+        Statements that are run first; then tables of Butler's are locked against writing at one moment, by
+        schema and name, so that they are locked for as short as can be.
+    alone
+        Whether each statement is a transaction of its own instead.
     """
 
     statements: tuple[str, ...]
+    what: str = ""
+    before: tuple[str, ...] = ()
+    locked: tuple[RelationName, ...] = ()
+    alone: bool = False
 
     def __str__(self) -> str:
         return "".join(f"{statement};\n" for statement in self.statements)
@@ -190,22 +207,30 @@ def create_script(
         Raised if the configuration asks for something that the registry does not have.
     """
     config = mapping.config
-    view = sql.Identifier(config.view_schema, config.view_name)
-    parts: list[sql.Composable] = list(_grants_on_registry(mapping))
+    parts: list[sql.Composable] = list(grants_on_registry(mapping))
     if config.tapdb.geometry == "table":
         layout = kept_layout(mapping)
         if (SCHEMA, region_table(mapping.registry).name) not in existing:
             existing = frozenset()
-        parts += _make_kept(layout, existing)
-        parts += _keep(layout, existing, decode_again=decode_again)
+        parts += make_kept(layout, existing)
+        parts += keep_from_now(layout, existing, decode_again=decode_again)
         parts += _fill(layout, existing, decode_again=decode_again)
+        parts += keys_of_datasets(layout)
+        parts += [one.statement() for one in question_indexes(layout, existing)]
+        parts += analyses(layout)
     elif config.collection_rule.kind == "find-first":
         parts += _make_view(ranks_name(mapping), ranks_select(mapping))
-    parts.append(sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping))))
-    parts.append(sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER))
-    parts.append(sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER))
-    parts += _comments(mapping, view, view_columns(mapping))
+    parts += publish(mapping)
     return Script(tuple(part.as_string(None) for part in parts))
+
+
+def publish(mapping: DatasetMapping) -> Iterable[sql.Composable]:
+    """Return what makes the view itself, with its comments and grants."""
+    view = sql.Identifier(mapping.config.view_schema, mapping.config.view_name)
+    yield sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping)))
+    yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER)
+    yield sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER)
+    yield from _comments(mapping, view, view_columns(mapping))
 
 
 def drop_script(
@@ -237,9 +262,7 @@ def drop_script(
         if name not in spared
     ]
     parts += [
-        sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
-            sql.Identifier(trigger), sql.Identifier(registry_schema, table)
-        )
+        drop_trigger(registry_schema, table, trigger)
         for table, trigger in objects.triggers
         if (table, trigger) not in spared
     ]
@@ -265,6 +288,13 @@ def drop_script(
     return Script(tuple(part.as_string(None) for part in parts))
 
 
+def drop_trigger(registry_schema: str, table: str, trigger: str) -> sql.Composable:
+    """Return the statement that takes a trigger from one of Butler's tables."""
+    return sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
+        sql.Identifier(trigger), sql.Identifier(registry_schema, table)
+    )
+
+
 def butler_tables(mapping: DatasetMapping) -> tuple[str, ...]:
     """Return the tables of the registry that the view, its tables or its triggers may read."""
     registry = mapping.registry
@@ -275,7 +305,8 @@ def butler_tables(mapping: DatasetMapping) -> tuple[str, ...]:
     return tuple(sorted({*always, *files, *tags}))
 
 
-def _grants_on_registry(mapping: DatasetMapping) -> Iterable[sql.Composable]:
+def grants_on_registry(mapping: DatasetMapping) -> Iterable[sql.Composable]:
+    """Return what lets the owner of a view read Butler's tables."""
     schema = mapping.registry.schema
     tables = sql.SQL(", ").join(sql.Identifier(schema, table) for table in butler_tables(mapping))
     yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), OWNER)
@@ -312,7 +343,7 @@ _ALWAYS_THERE = frozenset({"key", "dataset_id", "observation", "collection", "ty
 """Columns of kept tables that are never NULL."""
 
 
-def _make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
+def make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[sql.Composable]:
     """Return what makes the kept tables, empty, and the views that say what they are to hold."""
     registry, names = layout.mapping.registry, layout.names
     regions = region_table(registry)
@@ -329,10 +360,29 @@ def _make_kept(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterabl
         yield from _make_view(names.source(of), select)
 
 
-def _keep(
-    layout: KeptLayout, existing: frozenset[RelationName], *, decode_again: bool
+def keep_from_now(
+    layout: KeptLayout,
+    existing: frozenset[RelationName],
+    *,
+    decode_again: bool = False,
+    stages: Collection[bool] = (True, False),
+    triggers: bool = True,
 ) -> Iterable[sql.Composable]:
-    """Return what keeps the tables from now on: the statements, and Butler's triggers that run them."""
+    """Return what keeps the tables from now on: the statements, and Butler's triggers that run them.
+
+    Parameters
+    ----------
+    layout
+        The kept tables.
+    existing
+        Sources of regions that are kept already.
+    decode_again
+        Whether what keeps these is made again too.
+    stages
+        Which of the steps are taken: those of what datasets refer to (`Step.first`), or the others.
+    triggers
+        Whether the triggers are made too, for which the tables are locked.
+    """
     schema = layout.mapping.registry.schema
     regions = region_table(layout.mapping.registry).name
     sources = {region_source(layout.mapping.registry, one): one for one in shown_regions(layout.mapping)}
@@ -353,6 +403,8 @@ def _keep(
     )
     touched: dict[tuple[str, str], None] = {}
     for place, step in enumerate(kept_steps(layout), start=1):
+        if step.first not in stages:
+            continue
         touched[step.relation, step.event] = None
         if step.kept == regions and step.relation in kept_already:
             continue
@@ -364,6 +416,11 @@ def _keep(
             sql.Identifier(SCHEMA, "keeping"),
             sql.SQL(", ").join(map(sql.Literal, (*values, text, step.settles))),
         )
+    yield from make_triggers(schema, touched) if triggers else ()
+
+
+def make_triggers(schema: str, touched: Iterable[tuple[str, str]]) -> Iterable[sql.Composable]:
+    """Return what makes the triggers for events of Butler's tables."""
     for relation, event in touched:
         yield sql.SQL(
             "CREATE OR REPLACE TRIGGER {} {} FOR EACH STATEMENT EXECUTE FUNCTION tapdb.keep()"
@@ -376,8 +433,8 @@ def _keep(
 def _fill(
     layout: KeptLayout, existing: frozenset[RelationName], *, decode_again: bool
 ) -> Iterable[sql.Composable]:
-    """Return what fills the kept tables, and indexes them."""
-    registry, names = layout.mapping.registry, layout.names
+    """Return what fills the kept tables."""
+    registry = layout.mapping.registry
     regions = region_table(registry)
     table = sql.Identifier(SCHEMA, regions.name)
     values = sql.SQL(", ").join(sql.Identifier(one.name) for one in regions.c if one.name != "region")
@@ -389,31 +446,83 @@ def _fill(
                 table, sql.Identifier(SCHEMA, name), values=values
             )
         elif decode_again:
-            yield _regions_again(registry, shown)
+            yield regions_again(registry, shown)
     if (SCHEMA, regions.name) not in existing:
-        yield sql.SQL("CREATE INDEX ON {} USING gist (pgs_region) WITH (fillfactor = 100)").format(table)
         yield sql.SQL("ALTER TABLE {} ALTER COLUMN pgs_region SET (n_distinct = -1)").format(table)
     yield sql.SQL("ANALYZE {}").format(table)
     yield sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, "dataset_type_mapping"))
     yield from ViewSteps(layout).fill()
-    collection, observation, dataset = (
-        sql.Identifier(SCHEMA, one.name) for one in (names.collection, names.observation, names.dataset)
-    )
-    for column in layout.searched:
-        kind = sql.SQL(" text_pattern_ops" if column == "obs_id" else "")
-        yield sql.SQL("CREATE INDEX ON {} ({}{})").format(observation, sql.Identifier(column), kind)
-    key = ("dataset_id", "collection") if "data_id" in names.dataset.c else ("dataset_id",)
+
+
+def keys_of_datasets(layout: KeptLayout) -> Iterable[sql.Composable]:
+    """Return the indexes of datasets by which they are kept."""
+    table = layout.names.dataset
+    dataset = sql.Identifier(SCHEMA, table.name)
+    key = ("dataset_id", "collection") if "data_id" in table.c else ("dataset_id",)
     yield sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
         dataset, sql.SQL(", ").join(map(sql.Identifier, key))
     )
-    yield sql.SQL("CREATE INDEX ON {} (observation, detector)").format(dataset)
-    yield sql.SQL("CREATE INDEX ON {} (region)").format(dataset)
+    yield _by_observation(table.name).statement()
+
+
+def names_of_keys(layout: KeptLayout) -> tuple[str, ...]:
+    """Return the names of the indexes of datasets by which they are kept."""
+    table = layout.names.dataset.name
+    return (f"{table}_pkey", _by_observation(table).name)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """An index that questions need and keeping does not.
+
+    Attributes
+    ----------
+    table
+        Kept table.
+    what
+        What its name says.
+    on
+        What follows the name of the table in CREATE INDEX.
+    """
+
+    table: str
+    what: str
+    on: sql.Composable
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return shortened(f"{self.table}_{self.what}", longest="")
+
+    def statement(self, how: str = "") -> sql.Composable:
+        """Return what makes it; ``CONCURRENTLY`` keeps no writer from its table meanwhile."""
+        return sql.SQL("CREATE INDEX {}{} ON {} {}").format(
+            sql.SQL(how), sql.Identifier(self.name), sql.Identifier(SCHEMA, self.table), self.on
+        )
+
+
+def _by_observation(table: str) -> KeptIndex:
+    return KeptIndex(table, "observation_detector_idx", sql.SQL("(observation, detector)"))
+
+
+def question_indexes(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[KeptIndex]:
+    """Return the indexes of the kept tables, less those by which rows are kept."""
+    regions, names = region_table(layout.mapping.registry), layout.names
+    if (SCHEMA, regions.name) not in existing:
+        how = "USING gist (pgs_region) WITH (fillfactor = 100)"
+        yield KeptIndex(regions.name, "pgs_region_idx", sql.SQL(how))
+    for column in layout.searched:
+        kind = sql.SQL(" text_pattern_ops" if column == "obs_id" else "")
+        on = sql.SQL("({}{})").format(sql.Identifier(column), kind)
+        yield KeptIndex(names.observation.name, f"{column}_idx", on)
+    dataset = names.dataset.name
+    yield KeptIndex(dataset, "region_idx", sql.SQL("(region)"))
     if "t_min" in layout.kept:
-        yield sql.SQL("CREATE INDEX ON {} (t_min)").format(dataset)
-        yield sql.SQL("CREATE INDEX ON {} (t_min DESC NULLS LAST)").format(dataset)
+        yield KeptIndex(dataset, "t_min_idx", sql.SQL("(t_min)"))
+        yield KeptIndex(dataset, "t_min_idx1", sql.SQL("(t_min DESC NULLS LAST)"))
     if "data_id" in names.dataset.c:
-        yield sql.SQL("CREATE INDEX ON {} (data_id)").format(dataset)
-    for text in did_formats(layout.mapping):
+        yield KeptIndex(dataset, "data_id_idx", sql.SQL("(data_id)"))
+    for number, text in enumerate(did_formats(layout.mapping)):
         uuid = sa.cast(sa.column("dataset_id", sa.Uuid()), sa.Text())
         parts: list[sa.ColumnElement[Any]] = [
             sa.literal(part.text, sa.Text()) if isinstance(part, Literal) else uuid
@@ -421,12 +530,18 @@ def _fill(
         ]
         expression = reduce(lambda left, right: left.concat(right), parts)
         # Four bytes of each identifier, however long it is.
-        yield sql.SQL("CREATE INDEX ON {} USING hash (({}))").format(dataset, render(expression))
-    for one in (collection, observation, dataset):
-        yield sql.SQL("ANALYZE {}").format(one)
+        on = sql.SQL("USING hash (({}))").format(render(expression))
+        yield KeptIndex(dataset, f"expr_idx{number or ''}", on)
 
 
-def _regions_again(registry: Registry, regions: KeptRegions) -> sql.Composable:
+def analyses(layout: KeptLayout) -> Iterable[sql.Composable]:
+    """Return what tells the planner about the tables of a view."""
+    names = layout.names
+    for one in (names.collection, names.observation, names.dataset):
+        yield sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, one.name))
+
+
+def regions_again(registry: Registry, regions: KeptRegions) -> sql.Composable:
     """Return what decodes the regions of a table again; those that stay keep their numbers."""
     # Pixels of one level come from several tables, and none is lost.
     lost = f"{region_prefix(regions.element)}%" if regions.relation == regions.element else ""

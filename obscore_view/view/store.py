@@ -1,9 +1,9 @@
 """What is recorded of each view, in ``tapdb.view_definition`` and ``tapdb.dataset_type_mapping``."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import sqlalchemy as sa
 import yaml
@@ -13,9 +13,9 @@ from psycopg.types.json import Jsonb
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
-from obscore_view.select.kept_layout import kept_note
+from obscore_view.select.kept_layout import kept_base, kept_note
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
-from obscore_view.view.script import OwnObjects, Script
+from obscore_view.view.script import OwnObjects, Script, count_steps
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
 
@@ -23,6 +23,14 @@ RECORDS = tuple(
     Right("SELECT", "tapdb", table.name) for table in (view_definition, dataset_type_mapping, kept_note)
 )
 """The rights that reading the records of views needs."""
+
+
+Stage = Literal["wanted", "filling", "published", "leaving"]
+"""What a set of kept tables is to a view."""
+
+STAGES: tuple[Stage, ...] = ("wanted", "filling", "published", "leaving")
+PUBLISHED: tuple[Stage, ...] = ("published",)
+_OF_REVISION_0003 = frozenset({"kept", "stage", "progress"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,16 @@ class StoredView:
         What the view consists of.
     software_version
         Version of tapdb that made it.
+    statements
+        How many statements keep its own tables.
+    kept
+        What begins the names of its kept tables; nothing if it has none, or older software made them.
+    stage
+        Readers see what is published; others are to be made (wanted), are being filled, or go (leaving).
+    progress
+        How far it is filled; None if nothing is being filled.
+    staged
+        Whether the database records stages: those of revision 0002 and before do not.
     """
 
     schema: str
@@ -52,10 +70,34 @@ class StoredView:
     fingerprint: Mapping[str, Any]
     objects: OwnObjects
     software_version: str
+    statements: int = 0
+    kept: str = ""
+    stage: Stage = "published"
+    progress: Mapping[str, Any] | None = None
+    staged: bool = True
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name, with a dot between them."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others that are recorded."""
+        return (self.schema, self.name, self.kept)
 
 
-def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
+def read_stored_views(
+    connection: sa.Connection, stages: Collection[Stage] = PUBLISHED
+) -> tuple[StoredView, ...]:
     """Return what is recorded of all views, by name; nothing if the database has no tables of tapdb.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    stages
+        In which stage.
 
     Raises
     ------
@@ -65,9 +107,14 @@ def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
     if connection.scalar(sa.select(sa.func.to_regclass("tapdb.view_definition"))) is None:
         return ()
     require_rights(connection, "read which ObsCore views there are", RECORDS)
-    query = sa.select(view_definition).order_by(view_definition.c.view_schema, view_definition.c.view_name)
-    return tuple(
-        StoredView(
+    staged = connection.scalar(sa.select(sa.func.to_regclass("tapdb.keeping"))) is not None
+    columns = [one for one in view_definition.c if staged or one.name not in _OF_REVISION_0003]
+    query = sa.select(*columns).order_by(view_definition.c.view_schema, view_definition.c.view_name)
+    if staged:
+        query = query.where(view_definition.c.stage.in_(stages)).order_by(view_definition.c.kept)
+    found = []
+    for row in connection.execute(query):
+        view = StoredView(
             row.view_schema,
             row.view_name,
             row.registry_schema,
@@ -75,9 +122,11 @@ def read_stored_views(connection: sa.Connection) -> tuple[StoredView, ...]:
             row.fingerprint["registry"],
             OwnObjects.from_json(row.fingerprint["objects"]),
             row.software_version,
+            row.fingerprint.get("statements", 0),
+            staged=staged,
         )
-        for row in connection.execute(query)
-    )
+        found.append(replace(view, kept=row.kept, stage=row.stage, progress=row.progress) if staged else view)
+    return tuple(found)
 
 
 def registry_of(view: StoredView, config: ObsCoreConfig) -> str:
@@ -87,7 +136,9 @@ def registry_of(view: StoredView, config: ObsCoreConfig) -> str:
     return view.registry_schema if said in {None, recorded.get("registry_schema")} else said
 
 
-def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects) -> Script:
+def record_script(
+    mapping: DatasetMapping, config_yaml: str, objects: OwnObjects, stage: Stage = "published"
+) -> Script:
     """Return the statements that record a view which was just made, and its dataset-type mapping."""
     config, registry = mapping.config, mapping.registry
     name = {"view_schema": config.view_schema, "view_name": config.view_name}
@@ -96,9 +147,15 @@ def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects
         "registry_schema": registry.schema,
         "config_yaml": config_yaml,
         "config_sha256": hashlib.sha256(config_yaml.encode()).hexdigest(),
-        "fingerprint": {"registry": registry.fingerprint(objects.granted), "objects": objects.to_json()},
+        "fingerprint": {
+            "registry": registry.fingerprint(objects.granted),
+            "objects": objects.to_json(),
+            "statements": count_steps(mapping) if objects.tables else 0,
+        },
         "geometry_mode": config.tapdb.geometry,
         "software_version": __version__,
+        "kept": kept_base(mapping),
+        "stage": stage,
     }
     rows = (_insert("dataset_type_mapping", row) for row in mapping_rows(mapping))
     return Script((_insert("view_definition", definition), *rows))
@@ -107,18 +164,30 @@ def record_script(mapping: DatasetMapping, config_yaml: str, objects: OwnObjects
 def mapping_rows(mapping: DatasetMapping) -> list[dict[str, Any]]:
     """Return the rows of ``tapdb.dataset_type_mapping`` for a view."""
     name = {"view_schema": mapping.config.view_schema, "view_name": mapping.config.view_name}
+    kept = kept_base(mapping)
     return [
-        name | {"number": number} | _row(dataset_type, mapping)
+        name | {"number": number if kept else None} | _row(dataset_type, mapping) | {"kept": kept}
         for number, dataset_type in enumerate(mapping.dataset_types, start=1)
     ]
 
 
 def forget_script(view: StoredView) -> Script:
     """Return the statement that deletes what is recorded of a view."""
-    statement = sql.SQL("DELETE FROM {} WHERE view_schema = {} AND view_name = {}").format(
-        sql.Identifier("tapdb", "view_definition"), sql.Literal(view.schema), sql.Literal(view.name)
+    # A view of revision 0002 and before has no sets of kept tables.
+    of_set = sql.SQL(" AND kept = {}").format(sql.Literal(view.kept)) if view.staged else sql.SQL("")
+    statement = sql.SQL("DELETE FROM {} WHERE view_schema = {} AND view_name = {}{}").format(
+        sql.Identifier("tapdb", "view_definition"), sql.Literal(view.schema), sql.Literal(view.name), of_set
     )
     return Script((statement.as_string(None),))
+
+
+def move_script(view: StoredView, stage: Stage) -> str:
+    """Return the statement that puts a view into another stage."""
+    statement = sql.SQL(
+        "UPDATE {} SET stage = {}, progress = NULL WHERE view_schema = {} AND view_name = {} AND kept = {}"
+    )
+    values = map(sql.Literal, (stage, *view.key))
+    return statement.format(sql.Identifier("tapdb", "view_definition"), *values).as_string(None)
 
 
 def _insert(table: str, row: Mapping[str, Any]) -> str:

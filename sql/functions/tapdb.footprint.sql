@@ -5,11 +5,12 @@
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
 -- No row for anything but an encoded ConvexPolygon.
+-- OR REPLACE: views of older revisions call it, and stay.
 -- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);
 -- create
-CREATE FUNCTION tapdb.footprint(
+CREATE OR REPLACE FUNCTION tapdb.footprint(
   region text,
   OUT s_ra double precision, OUT s_dec double precision, OUT s_fov double precision, OUT s_region text, OUT pgs_region public.spoly
 ) RETURNS SETOF record

@@ -59,7 +59,8 @@ BEGIN
     -- Somebody changes tapdb.keeping: what is to be done is not known, and done later.
     settles := true;
   END;
-  IF settles THEN
+  -- With a snapshot of its own a transaction does not see statements that have come since: they are run by the next write.
+  IF settles OR current_setting('transaction_isolation') <> 'read committed' THEN
     IF TG_OP IN ('INSERT', 'UPDATE') THEN
       SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
     END IF;

@@ -1,4 +1,4 @@
--- What each dataset type is in ObsCore's words: one row for each view and dataset type.
+-- What each dataset type is in ObsCore's words: one row for each view, set of kept tables and dataset type.
 -- The views join it, or have its values as constants where nothing is kept.
 -- requires: tables/tapdb.view_definition
 -- drop
@@ -24,10 +24,11 @@ CREATE TABLE tapdb.dataset_type_mapping (
   obs_publisher_did_fmt text,
   extra_columns jsonb NOT NULL DEFAULT '{}',
   number smallint,
-  CONSTRAINT dataset_type_mapping_pkey PRIMARY KEY (view_schema, view_name, dataset_type),
-  CONSTRAINT dataset_type_mapping_number_key UNIQUE (view_schema, view_name, number),
-  CONSTRAINT dataset_type_mapping_view_fkey FOREIGN KEY (view_schema, view_name)
-    REFERENCES tapdb.view_definition (view_schema, view_name) ON UPDATE CASCADE ON DELETE CASCADE,
+  kept text NOT NULL DEFAULT '',
+  CONSTRAINT dataset_type_mapping_pkey PRIMARY KEY (view_schema, view_name, kept, dataset_type),
+  CONSTRAINT dataset_type_mapping_number_key UNIQUE (kept, number),
+  CONSTRAINT dataset_type_mapping_view_fkey FOREIGN KEY (view_schema, view_name, kept)
+    REFERENCES tapdb.view_definition (view_schema, view_name, kept) ON UPDATE CASCADE ON DELETE CASCADE,
   CONSTRAINT dataset_type_mapping_calib_level_check CHECK (calib_level BETWEEN 0 AND 4)
 );
 ALTER TABLE tapdb.dataset_type_mapping OWNER TO tapdb_owner;
@@ -51,4 +52,5 @@ COMMENT ON COLUMN tapdb.dataset_type_mapping.access_url_fmt IS 'Python format st
 COMMENT ON COLUMN tapdb.dataset_type_mapping.obs_publisher_did_fmt IS 'Python format string of obs_publisher_did.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.extra_columns IS 'Further columns of the configuration: name to constant, or to format string and type.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.number IS 'Number of the dataset type in the kept rows of the view.';
+COMMENT ON COLUMN tapdb.dataset_type_mapping.kept IS 'What begins the names of the kept tables with these numbers.';
 REVOKE ALL ON TABLE tapdb.dataset_type_mapping FROM PUBLIC;

@@ -12,8 +12,7 @@ import click
 
 from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.engine import checked_connection, create_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.directory import FILES, find_standing, standing_link, stop_standing
 from tapdb.server.environment import ENVIRONMENT, OBSCORE_CONFIG, client_environment, write_environment

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import click
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from tapdb.postgres.locks import (
     LockTimeoutError,
     is_lock_timeout,
     lock_holders,
+    lock_text,
     set_lock_timeout,
     take_migration_lock,
 )
@@ -64,3 +66,41 @@ def print_statements(statements: Iterable[str]) -> None:
     timeout = read_settings().lock_timeout_ms
     text = "".join(f"{statement};\n" for statement in statements)
     click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {timeout};\n{text}COMMIT;")
+
+
+class TransactionFacts(Protocol):
+    """What is run as one transaction, or statement by statement."""
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """SQL, one statement each, without semicolon."""
+
+    @property
+    def what(self) -> str:
+        """What they do, in words."""
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Those that come before tables are locked."""
+
+    @property
+    def locked(self) -> tuple[tuple[str, str], ...]:
+        """Schema and name of tables that are locked against writing."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether each statement is a transaction of its own."""
+
+
+def print_scripts(scripts: Iterable[TransactionFacts]) -> None:
+    """Print several transactions as SQL for psql."""
+    click.echo(
+        "-- Transactions one after the other: run this with psql -v ON_ERROR_STOP=1 -f FILE. If one finds"
+    )
+    click.echo("-- something locked, run the command that has printed this again, for what is left.")
+    for one in scripts:
+        click.echo(f"-- {one.what}")
+        if one.alone:
+            click.echo("".join(f"{statement};\n" for statement in one.statements), nl=False)
+            continue
+        print_statements((*one.before, *lock_text(one.locked), *one.statements))

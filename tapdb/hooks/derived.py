@@ -61,6 +61,14 @@ class Demanding(Protocol):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """Derived objects that an upgrade may leave as they are, since making them takes long."""
+
+    def note_lasting(self, connection: sa.Connection, options: Mapping[str, str]) -> None:
+        """Note which of them `DerivedObjects.drop` and `DerivedObjects.create` are to leave alone."""
+
+
+@runtime_checkable
 class OptionChecking(Protocol):
     """Derived objects that know without a database which values of their options cannot be used."""
 
@@ -133,6 +141,15 @@ def rights_of_derived(
     """Return the rights that dropping and making derived objects needs."""
     demanding = [one for one in derived.values() if isinstance(one, Demanding)]
     return tuple(right for one in demanding for right in one.needed_rights(connection, options))
+
+
+def note_lasting(
+    connection: sa.Connection, derived: Mapping[str, DerivedObjects], options: Mapping[str, str]
+) -> None:
+    """Let derived objects note, before an upgrade, what of them is to be left as it is."""
+    for objects in derived.values():
+        if isinstance(objects, Lasting):
+            objects.note_lasting(connection, options)
 
 
 def drop_derived(connection: sa.Connection, derived: Mapping[str, DerivedObjects]) -> None:

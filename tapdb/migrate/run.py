@@ -31,6 +31,7 @@ from tapdb.hooks.derived import (
     create_derived,
     drop_derived,
     load_derived,
+    note_lasting,
     rights_of_derived,
     without_current,
 )
@@ -249,6 +250,8 @@ def _change(connection: sa.Connection, command: str, options: MigrationOptions) 
         # No revision will run, so skip rebuilding objects that are already current.
         derived = without_current(connection, derived, options.others)
     if heads:
+        if command == "upgrade":
+            note_lasting(connection, derived, options.others)
         drop_derived(connection, derived)
     with context.begin_transaction():
         context.run_migrations()

@@ -1,17 +1,27 @@
-"""Engines and connections whose failures are one clear message, without a password or the SQL."""
+"""Engines and connections whose failures are one clear message, without a password or the SQL.
 
+Besides: databases are made and dropped on connections of their own, and a cursor may lose nothing of what is
+sent.
+"""
+
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import DataError, sql
+from psycopg.abc import AdaptContext, Buffer
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.string import TextLoader
 from sqlalchemy.engine import ExceptionContext
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError, TapdbError
 from tapdb.settings import database_url
+from tapdb.sources import execute_composed
 
 CONNECT_TIMEOUT_S = 10
 # Roles and databases may have settings of their own, in which the driver cannot read times, numbers lose
@@ -317,3 +327,105 @@ def refusal(error: psycopg.Error, during: str = "") -> DatabaseRefusedError:
 def hides_rows(error: psycopg.Error) -> bool:
     """Return whether PostgreSQL has refused a statement because row security would hide rows from it."""
     return error.diag.source_function == _HIDING_ROWS
+
+
+_FILE_COPY_FROM = 150000
+"""PostgreSQL 15 copies a template through its log unless told otherwise; before, it copied files."""
+
+
+def create_database(server: sa.URL, name: str, *, template: str | None = None) -> sa.URL:
+    """Make a database and return its URL.
+
+    Parameters
+    ----------
+    server
+        Another database of the same server, as a user who may create databases.
+    name
+        Name of the new database.
+    template
+        Database to copy, with nobody connected to it; the server's default if it is not given. Its files are
+        copied, for half the time of a copy through the log.
+    """
+    statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    with _outside_of_transactions(server) as connection:
+        if template is not None:
+            statement = sql.SQL("{} TEMPLATE {}").format(statement, sql.Identifier(template))
+            if driver_connection(connection).info.server_version >= _FILE_COPY_FROM:
+                statement += sql.SQL(" STRATEGY FILE_COPY")
+        execute_composed(connection, statement)
+    return server.set(database=name)
+
+
+def drop_database(server: sa.URL, name: str) -> None:
+    """Drop a database and end its connections; do nothing if it does not exist.
+
+    Parameters
+    ----------
+    server
+        Another database of the same server, as a user who may drop the database.
+    name
+        Name of the database.
+    """
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with _outside_of_transactions(server) as connection:
+        execute_composed(connection, statement)
+
+
+@contextmanager
+def _outside_of_transactions(server: sa.URL) -> Iterator[sa.Connection]:
+    """Connect as databases have to be made and dropped."""
+    with checked_connection(server) as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+_ZONE = re.compile(r"\+00(?::?00)?\b")
+
+
+class _Moment(TimestampLoader):
+    def load(self, data: Buffer) -> Any:
+        """Return a time; before year 1, after 9999 and infinity as text."""
+        try:
+            return super().load(data)
+        except DataError:
+            return _dali(data)
+
+
+class _MomentWithZone(TimestamptzLoader):
+    def load(self, data: Buffer) -> Any:
+        """Return a time; before year 1, after 9999 and infinity as text."""
+        try:
+            return super().load(data)
+        except DataError:
+            return _dali(data)
+
+
+class _Date(DateLoader):
+    def load(self, data: Buffer) -> Any:
+        """Return a date; before year 1, after 9999 and infinity as text."""
+        try:
+            return super().load(data)
+        except DataError:
+            return bytes(data).decode()
+
+
+def load_exactly(context: AdaptContext) -> None:
+    """Let a cursor or connection lose nothing of what the database sends.
+
+    JSON stays the text that it is: its numbers have any number of digits, and its null is not NULL. Times
+    that Python has none for come as text, in the ISO form of PostgreSQL with a ``T``, and in UTC as long as
+    that is the time zone of the session.
+
+    Parameters
+    ----------
+    context
+        Cursor or connection; what it has been told before is replaced.
+    """
+    for name in ("json", "jsonb"):
+        context.adapters.register_loader(name, TextLoader)
+    context.adapters.register_loader("timestamp", _Moment)
+    context.adapters.register_loader("timestamptz", _MomentWithZone)
+    context.adapters.register_loader("date", _Date)
+
+
+def _dali(data: Buffer) -> str:
+    return _ZONE.sub("", bytes(data).decode()).replace(" ", "T", 1)

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import psycopg.errors
@@ -36,15 +36,23 @@ class LockTimeoutError(TapdbError):
         What was to be done.
     holders
         One readable line for each session that holds locks on tables.
+    outcome
+        What has become of what was to be done.
     """
 
-    def __init__(self, waited_ms: int, during: str, holders: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        waited_ms: int,
+        during: str,
+        holders: tuple[str, ...],
+        outcome: str = "Nothing was changed.",
+    ) -> None:
         self.waited_ms = waited_ms
         self.during = during
         self.holders = holders
         lines = [
             f"no lock within {waited_ms / 1000:g} s{during and ' ' + during}: another session holds it.",
-            "Nothing was changed.",
+            outcome,
         ]
         if holders:
             lines += [
@@ -107,13 +115,10 @@ def lock_at_once(connection: sa.Connection, tables: Mapping[tuple[str, str], Loc
     """
     if not tables:
         return
-    statement = sql.SQL("LOCK TABLE {} IN {} MODE NOWAIT")
     texts = [
-        statement.format(
-            sql.SQL(", ").join(sql.Identifier(*name) for name, mode in sorted(tables.items()) if mode == one),
-            sql.SQL(one),
-        ).as_string(None)
+        text
         for one in sorted(set(tables.values()))
+        for text in lock_text((name for name, mode in tables.items() if mode == one), one)
     ]
     setting = sa.cast(sa.func.current_setting("lock_timeout"), sa.Interval())
     patience_s = float(connection.scalar(sa.select(sa.extract("epoch", setting))) or 0)
@@ -133,6 +138,13 @@ def lock_at_once(connection: sa.Connection, tables: Mapping[tuple[str, str], Loc
         else:
             attempt.commit()
             return
+
+
+def lock_text(tables: Iterable[tuple[str, str]], mode: LockMode = "SHARE ROW EXCLUSIVE") -> tuple[str, ...]:
+    """Return the statement that locks tables if nobody is at them; none if there is no table."""
+    names = sql.SQL(", ").join(sql.Identifier(*name) for name in sorted(tables))
+    text = sql.SQL("LOCK TABLE {} IN {} MODE NOWAIT").format(names, sql.SQL(mode)).as_string(None)
+    return (text,) if names.as_string(None) else ()
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:

@@ -21,8 +21,7 @@ import sqlalchemy as sa
 
 from examples.database import add_repository, make_example
 from tapdb.errors import TapdbError
-from tapdb.postgres.databases import create_database, drop_database
-from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.engine import checked_connection, create_database, drop_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer

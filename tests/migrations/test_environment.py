@@ -20,8 +20,7 @@ from tapdb.errors import FrozenSourceError, MissingExtensionError, MissingRegist
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres import locks
 from tapdb.postgres.catalog import Catalog, describe
-from tapdb.postgres.databases import create_database, drop_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_database, create_engine, drop_database
 from tapdb.postgres.locks import MIGRATION_LOCK, LockTimeoutError
 from tapdb.sources import execute_text
 from tests.plugins.migration_fixtures import HEAD, PROJECT, RunAlembic

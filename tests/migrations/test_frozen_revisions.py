@@ -22,7 +22,10 @@ from examples.lsstcam import OBSCORE_CONFIG
 from obscore_view import drop_view
 from obscore_view.check import check_view
 from obscore_view.errors import NotMigratedError
+from obscore_view.view import parts
+from obscore_view.view.fill import Filling, to_be_filled
 from obscore_view.view.make import find_stored_view, refresh_view
+from obscore_view.view.store import STAGES, read_stored_views
 from tapdb.migrate.drift import SCHEMAS
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import Catalog, describe, diff
@@ -268,3 +271,99 @@ def test_our_schemas_are_those_whose_rows_are_compared(
 ) -> None:
     tables = rows_of(clone_database(old_databases["0001"]))
     assert {table.partition(".")[0] for table in tables} == set(SCHEMAS)
+
+
+@pytest.fixture
+def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every registry count as large."""
+    monkeypatch.setattr(parts, "LARGE", 0)
+
+
+def view_rows(url: sa.URL) -> list[tuple[Any, ...]]:
+    """Return what the view says of each dataset, in columns that views of all revisions have."""
+    query = "SELECT registry_dataset_id, obs_id, t_min, s_ra, s_region, lsst_run FROM ivoa.obscore ORDER BY 1"
+    with checked_connection(url) as connection:
+        return [tuple(row) for row in execute_query(connection, query)]
+
+
+def fill_all(url: sa.URL) -> None:
+    """Run ``tapdb obscore fill``."""
+    with checked_connection(url) as connection:
+        filling = Filling(connection, timeout_ms=3000, batch_ms=1)
+        for one in read_stored_views(connection, STAGES):
+            if to_be_filled(one):
+                filling.finish(filling.resume(one))
+
+
+MOVE = (
+    "UPDATE butler.visit_detector_region "
+    "SET region = (SELECT max(region) FROM butler.visit_detector_region); "
+    "DELETE FROM butler.{tags} WHERE dataset_id = (SELECT dataset_id FROM butler.{tags} LIMIT 1)"
+)
+"""A region and a dataset less: what triggers of old views follow, and what they see for themselves."""
+
+
+@pytest.mark.usefixtures("nothing_is_small")
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_view_of_an_old_revision_answers_and_is_kept_until_it_has_been_filled_again(
+    old_databases: dict[str, str],
+    registry: str,
+    clone_database: Callable[[str], sa.URL],
+    revision: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = clone_database(old_databases[revision])
+    before = view_rows(url)
+    locked = triggers_of(url)
+    upgrade(url, "head")
+    assert "tapdb obscore fill" in caplog.text
+    assert view_rows(url) == before
+    assert triggers_of(url) == locked
+    with checked_connection(url) as connection:
+        found = check_view(connection, find_stored_view(connection, "ivoa.obscore"), deep=True)
+        assert ("view ivoa.obscore", "tapdb obscore fill") in {(one.subject, one.remedy) for one in found}
+        query = "SELECT tag_association_table FROM butler.dataset_type WHERE name = 'visit_image'"
+        ((tags,),) = execute_query(connection, query)
+        execute_text(connection, MOVE.format(tags=tags))
+        connection.commit()
+    fewer = view_rows(url)
+    assert {row[:4] for row in fewer} - {row[:4] for row in before}
+    assert len(fewer) == len(before) - 1
+    fill_all(url)
+    assert view_rows(url) == fewer
+    assert not triggers_of(url) & locked
+    direct = clone_database(registry)
+    upgrade(direct, "head")
+    fill_all(direct)
+    assert diff(catalog_of(url), catalog_of(direct)) == ()
+    with checked_connection(url) as connection:
+        assert not [
+            one
+            for one in check_view(connection, find_stored_view(connection, "ivoa.obscore"), deep=True)
+            if one.severity == "error"
+        ]
+
+
+@pytest.mark.usefixtures("nothing_is_small")
+@pytest.mark.parametrize("filled", [False, True], ids=["before it is filled", "after"])
+def test_a_large_registry_is_downgraded_in_either_state(
+    old_databases: dict[str, str], clone_database: Callable[[str], sa.URL], *, filled: bool
+) -> None:
+    url = clone_database(old_databases["0001"])
+    upgrade(url, "head")
+    if filled:
+        fill_all(url)
+    with checked_connection(url) as connection:
+        command.downgrade(config_of(connection, MIGRATIONS), "0001")
+    assert "ivoa.obscore" not in rows_of(url)
+    assert not triggers_of(url)
+
+
+def triggers_of(url: sa.URL) -> set[tuple[Any, ...]]:
+    """Return the triggers on Butler's tables that call functions of ours."""
+    query = (
+        "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+        "WHERE p.pronamespace = 'tapdb'::regnamespace"
+    )
+    with checked_connection(url) as connection:
+        return {tuple(row) for row in execute_query(connection, query)}

@@ -98,7 +98,9 @@ def kept_differences(connection: sa.Connection) -> dict[str, int]:
     assert views, "there is no kept table at all"
     found: Counter[str] = Counter()
     for view in views:
-        mapping = plan_view(connection, stored_config(view), registry_schema=view.registry_schema)
+        mapping = plan_view(
+            connection, stored_config(view), registry_schema=view.registry_schema, kept=view.kept
+        )
         for comparison in comparisons(kept_layout(mapping)):
             for _, query in comparison.queries():
                 found[comparison.table_name] += connection.scalar(query) or 0

@@ -540,9 +540,12 @@ def test_a_change_that_could_not_be_followed_is_named_without_comparing_a_row(
         INSERT INTO tapdb.kept_note (registry_schema, relation, event, kept, problem)
         VALUES ('plain', 'visit', 'UPDATE', '{kept}', 'permission denied for schema public')
         """
-    for kept in ("ivoa_obscore", "plain_region"):
+    for kept, subject in (
+        ("ivoa_obscore", "tables tapdb.ivoa_obscore_..."),
+        ("plain_region", "regions of the registry plain"),
+    ):
         finding = only(check_after(connection, note.format(kept=kept)))
-        assert (finding.severity, finding.subject) == ("error", f"tables tapdb.{kept}_...")
+        assert (finding.severity, finding.subject) == ("error", subject)
         assert finding.problem == (
             "could not be brought up to date after UPDATE on visit: permission denied for schema public"
         )

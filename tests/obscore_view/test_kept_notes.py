@@ -9,7 +9,9 @@ import pytest
 
 from examples.lsstcam import Pointing, ingest_visit
 from obscore_view.check import check_view
-from obscore_view.view.make import find_stored_view, refresh_view
+from obscore_view.config.parse import parse_config, with_options
+from obscore_view.view.make import create_view, drop_view, find_stored_view, refresh_view
+from tapdb.findings import Finding
 from tapdb.sources import execute_text
 from tests.obscore_view.comparison import kept_differences
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
@@ -64,7 +66,7 @@ def problems(world: World) -> list[str]:
     """Return what a plain check says of the kept tables."""
     world.session.rollback()
     found = check_view(world.session, find_stored_view(world.session, VIEW))
-    # What was read stays locked until then.
+    # What was read is locked until then.
     world.session.rollback()
     return [one.problem for one in found if one.problem.startswith("could not be brought up to date")]
 
@@ -134,3 +136,52 @@ def test_a_row_that_somebody_holds_is_not_waited_for(world: World) -> None:
     change(world, "UPDATE plain.patch SET region = region WHERE id = 2")
     assert problems(world) == []
     world.rows()
+
+
+@pytest.mark.parametrize("kept", ["plain_region", "ivoa_obscore"])
+def test_statements_that_are_gone_are_told_by_check_and_come_with_a_refresh(world: World, kept: str) -> None:
+    gone = "DELETE FROM tapdb.keeping WHERE relation = 'patch' AND event = 'UPDATE' AND kept = '{}'"
+    change(world, gone.format(kept))
+    assert any(one.subject == "table tapdb.keeping" for one in found(world)), found(world)
+    with world.engine.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, VIEW), rebuild_footprints=True)
+    assert not any(one.subject == "table tapdb.keeping" for one in found(world))
+    change(world, MOVE)
+    world.rows()
+
+
+def test_a_note_on_all_tables_that_failed_goes_with_a_refresh(world: World) -> None:
+    change(
+        world,
+        "INSERT INTO tapdb.kept_note (registry_schema, relation, event, changed, gone, problem, tried_at) "
+        "VALUES ('plain', 'patch', 'UPDATE', '[]', '[]', 'something could not be brought up to date', now())",
+    )
+    assert problems(world)
+    with world.engine.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, VIEW))
+    assert problems(world) == []
+
+
+def test_a_region_that_could_not_be_kept_is_told_by_the_name_of_its_registry(world: World) -> None:
+    change(world, FAULTS["a row is refused"][0])
+    change(world, MOVE)
+    assert "regions of the registry plain" in {one.subject for one in found(world)}
+
+
+def test_a_view_is_dropped_while_tables_are_read_whose_triggers_stay(world: World) -> None:
+    with world.engine.begin() as connection:
+        text = with_options(find_stored_view(connection, VIEW).config_yaml, view="second.obscore")
+        create_view(connection, parse_config(text), registry_schema="plain", config_yaml=text)
+    reading = "LOCK TABLE plain.visit, plain.patch, plain.collection IN ACCESS SHARE MODE"
+    with held(world, reading), world.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+        drop_view(connection, find_stored_view(connection, "second.obscore"))
+    world.rows()
+
+
+def found(world: World) -> tuple[Finding, ...]:
+    """Return what a plain check says of the view."""
+    world.session.rollback()
+    said = check_view(world.session, find_stored_view(world.session, VIEW))
+    world.session.rollback()
+    return said

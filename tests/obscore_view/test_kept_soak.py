@@ -28,7 +28,7 @@ from examples.lsstcam.layout import RAW_RUN
 from examples.lsstcam.records import exposure_records
 from tapdb.cli.root import main
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
+from tapdb.postgres.engine import create_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 from tests.obscore_view.comparison import kept_differences, view_differences

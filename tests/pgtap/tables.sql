@@ -3,11 +3,14 @@ BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 SELECT plan(9);
 
-SELECT tables_are('tapdb', ARRAY['alembic_version', 'view_definition', 'dataset_type_mapping', 'keeping', 'kept_note', 'tap_schema_undo']);
-SELECT col_is_pk('tapdb', 'view_definition', ARRAY['view_schema', 'view_name'], 'one row a view');
-SELECT col_is_pk('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name', 'dataset_type'],
-  'one row for each view and dataset type');
-SELECT fk_ok('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name'], 'tapdb', 'view_definition', ARRAY['view_schema', 'view_name']);
+SELECT tables_are('tapdb', ARRAY['alembic_version', 'view_definition', 'dataset_type_mapping', 'tap_schema_undo',
+  'keeping', 'kept_note']);
+SELECT col_is_pk('tapdb', 'view_definition', ARRAY['view_schema', 'view_name', 'kept'],
+  'one row for each view and set of kept tables');
+SELECT col_is_pk('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name', 'kept', 'dataset_type'],
+  'one row for each view, set of kept tables and dataset type');
+SELECT fk_ok('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name', 'kept'], 'tapdb', 'view_definition',
+  ARRAY['view_schema', 'view_name', 'kept']);
 
 INSERT INTO tapdb.view_definition
   (view_schema, view_name, registry_schema, config_yaml, config_sha256, fingerprint, geometry_mode, software_version)

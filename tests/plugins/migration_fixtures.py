@@ -17,8 +17,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database, drop_database
-from tapdb.postgres.engine import create_engine
+from tapdb.postgres.engine import create_database, create_engine, drop_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer

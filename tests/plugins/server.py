@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from tapdb.postgres.databases import create_database, drop_database
-from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.engine import checked_connection, create_database, drop_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer

@@ -28,8 +28,7 @@ from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import verify
 from tapdb.migrate.run import alembic_config
-from tapdb.postgres.databases import create_database
-from tapdb.postgres.engine import checked_connection
+from tapdb.postgres.engine import checked_connection, create_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 from tapdb.server.programs import find_account, find_pg_ctl

@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tapdb.errors import DatabaseUnavailableError
-from tapdb.postgres.databases import create_database, drop_database
-from tapdb.postgres.engine import checked_connection, create_engine
+from tapdb.postgres.engine import checked_connection, create_database, create_engine, drop_database
 from tests.plugins.server import Server
 
 

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore create": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore drop": ("--all",),
     "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
+    "obscore fill": (),
     "obscore init": ("--registry-schema", "plain"),
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),

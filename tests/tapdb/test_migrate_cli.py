@@ -176,7 +176,7 @@ def test_check_finds_what_alembic_finds(
     ours, theirs = migrate(migrated_database, "check"), alembic(migrated_database, "check")
     assert (ours.exit_code, theirs.returncode) == (1, 1)
     found = [line for line in theirs.stderr.splitlines() if line.startswith("  ")]
-    assert "  table tapdb.view_definition: column more: 10 integer -> nothing" in found
+    assert "  table tapdb.view_definition: column more: 13 integer -> nothing" in found
     assert [line for line in ours.stderr.splitlines() if line.startswith("  ")] == found
 
 

@@ -1,16 +1,17 @@
--- sha256 1d669541142aa38a56d88d4f6e81a14d6c2cc0227ff9323c5d4f2afe25b4479f
+-- sha256 5b29c16fe7c53e314ba663a825cf1a2569e9da5264f89b5435bcf9a10ccc9a8d
 -- All that ObsCore says of a Butler region's place on the sky, decoded in one pass: what the geometry tables keep of each region.
 -- s_ra, s_dec and s_fov (degrees, ICRS) are the centre and the diameter of the bounding circle as sphgeom's
 -- ConvexPolygon::getBoundingCircle computes it: the centroid of the polygon after Brock, not the mean of the vertices.
 -- s_region is tapdb.s_region(region). pgs_region is NULL where pg_sphere refuses the polygon (edges below about 1e-9 rad, more than a hemisphere):
 -- the exception is caught, since an error here would be an error of Butler's own INSERT. A block that catches needs a
 -- subtransaction, which no parallel worker may start: hence PARALLEL UNSAFE.
--- No row for whatever is not an encoded ConvexPolygon.
+-- No row for anything but an encoded ConvexPolygon.
+-- OR REPLACE: views of older revisions call it, and stay.
 -- requires: schemas/tapdb, roles/tapdb_owner, functions/tapdb.le_float8, functions/tapdb.stcs_vertex
 -- drop
 DROP FUNCTION IF EXISTS tapdb.footprint(text);
 -- create
-CREATE FUNCTION tapdb.footprint(
+CREATE OR REPLACE FUNCTION tapdb.footprint(
   region text,
   OUT s_ra double precision, OUT s_dec double precision, OUT s_fov double precision, OUT s_region text, OUT pgs_region public.spoly
 ) RETURNS SETOF record

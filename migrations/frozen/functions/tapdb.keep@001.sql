@@ -1,4 +1,4 @@
--- sha256 770f429d6e80ddb7191190f601971e04f7572f7d4467e8ce8ae7e03f197ad11e
+-- sha256 cec80437682257b20bc2c52ecd026893d7ed4c53782194caefc873845e6816bc
 -- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
 -- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
@@ -60,7 +60,8 @@ BEGIN
     -- Somebody changes tapdb.keeping: what is to be done is not known, and done later.
     settles := true;
   END;
-  IF settles THEN
+  -- With a snapshot of its own a transaction does not see statements that have come since: they are run by the next write.
+  IF settles OR current_setting('transaction_isolation') <> 'read committed' THEN
     IF TG_OP IN ('INSERT', 'UPDATE') THEN
       SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
     END IF;

@@ -1,5 +1,5 @@
--- sha256 01804243d0975f9f1ee7287f252ce43893372067e2ed38c9b2d5ccdf40ad2083
--- What each dataset type is in ObsCore's words: one row for each view and dataset type.
+-- sha256 95a6eb2892229478eef0923344aab6dad23f5e2dff2c788b2d1488139b632281
+-- What each dataset type is in ObsCore's words: one row for each view, set of kept tables and dataset type.
 -- The views join it, or have its values as constants where nothing is kept.
 -- requires: tables/tapdb.view_definition
 -- drop
@@ -25,10 +25,11 @@ CREATE TABLE tapdb.dataset_type_mapping (
   obs_publisher_did_fmt text,
   extra_columns jsonb NOT NULL DEFAULT '{}',
   number smallint,
-  CONSTRAINT dataset_type_mapping_pkey PRIMARY KEY (view_schema, view_name, dataset_type),
-  CONSTRAINT dataset_type_mapping_number_key UNIQUE (view_schema, view_name, number),
-  CONSTRAINT dataset_type_mapping_view_fkey FOREIGN KEY (view_schema, view_name)
-    REFERENCES tapdb.view_definition (view_schema, view_name) ON UPDATE CASCADE ON DELETE CASCADE,
+  kept text NOT NULL DEFAULT '',
+  CONSTRAINT dataset_type_mapping_pkey PRIMARY KEY (view_schema, view_name, kept, dataset_type),
+  CONSTRAINT dataset_type_mapping_number_key UNIQUE (kept, number),
+  CONSTRAINT dataset_type_mapping_view_fkey FOREIGN KEY (view_schema, view_name, kept)
+    REFERENCES tapdb.view_definition (view_schema, view_name, kept) ON UPDATE CASCADE ON DELETE CASCADE,
   CONSTRAINT dataset_type_mapping_calib_level_check CHECK (calib_level BETWEEN 0 AND 4)
 );
 ALTER TABLE tapdb.dataset_type_mapping OWNER TO tapdb_owner;
@@ -52,4 +53,5 @@ COMMENT ON COLUMN tapdb.dataset_type_mapping.access_url_fmt IS 'Python format st
 COMMENT ON COLUMN tapdb.dataset_type_mapping.obs_publisher_did_fmt IS 'Python format string of obs_publisher_did.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.extra_columns IS 'Further columns of the configuration: name to constant, or to format string and type.';
 COMMENT ON COLUMN tapdb.dataset_type_mapping.number IS 'Number of the dataset type in the kept rows of the view.';
+COMMENT ON COLUMN tapdb.dataset_type_mapping.kept IS 'What begins the names of the kept tables with these numbers.';
 REVOKE ALL ON TABLE tapdb.dataset_type_mapping FROM PUBLIC;
