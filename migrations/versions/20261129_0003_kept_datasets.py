@@ -29,7 +29,7 @@ NEW = (
     ("functions/tapdb.mend", 1),
     ("functions/tapdb.keep", 1),
 )
-REPLACED = "functions/tapdb.footprint"
+BEFORE, REPLACED = ("functions/tapdb.footprint", 1), ("functions/tapdb.footprint", 2)
 """Source whose new version takes the place of the old one under those who call it."""
 
 ALTERED = (("tables/tapdb.view_definition", 2), ("tables/tapdb.dataset_type_mapping", 2))
@@ -87,10 +87,10 @@ COMMENT ON TABLE tapdb.view_definition IS 'What each published view was made fro
 def upgrade() -> None:
     """Make the tables and functions."""
     op.execute(UP)
-    op.set_object_versions(new=(*NEW, (REPLACED, 2)), old=())
+    op.set_object_versions(new=(*NEW, REPLACED), old=())
 
 
 def downgrade() -> None:
     """Take them away."""
-    op.set_object_versions(new=((REPLACED, 1),), old=(*NEW, (REPLACED, 2)))
+    op.set_object_versions(new=(BEFORE,), old=(*NEW, REPLACED))
     op.execute(DOWN)

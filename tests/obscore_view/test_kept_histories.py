@@ -29,6 +29,9 @@ _RULES: dict[str, dict[str, Any]] = {
 """What configurations say besides the demonstration's, by rule of membership."""
 
 
+SOAKED = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 12)]
+
+
 def _pairs_of_views() -> list[tuple[str, str]]:
     """Return the views that have to be equal: kept, and read from Butler's tables alone."""
     return [(VIEWS_OVER_PLAIN["none"], VIEWS_OVER_PLAIN["table"])] + [
@@ -61,7 +64,7 @@ def engine(view_pair: Pair) -> Iterator[sa.Engine]:
         yield engine
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *SOAKED])
 def test_after_each_step_of_one_writer_kept_rows_are_what_the_registry_says(
     view_pair: Pair, engine: sa.Engine, seed: int
 ) -> None:
@@ -72,7 +75,7 @@ def test_after_each_step_of_one_writer_kept_rows_are_what_the_registry_says(
             assert _differences(engine) == [], writer.steps
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1, *SOAKED])
 def test_after_each_round_of_three_writers_kept_rows_are_what_the_registry_says(
     view_pair: Pair, engine: sa.Engine, seed: int
 ) -> None:

@@ -60,6 +60,7 @@ def test_an_exposure_and_its_visit_that_are_deleted_leave_nothing_behind(
             writer.execute(statement.where(sa.column(column) == pointing.id))
     assert world.rows(*of_pointing(pointing)) == {}
     # An observation that stands for no record waits for the next dataset of its kind, or for a refresh.
+    world.session.rollback()
     with world.engine.begin() as connection:
         refresh_view(connection, find_stored_view(connection, VIEW))
     assert world.rows(*of_pointing(pointing)) == {}
