@@ -27,6 +27,7 @@ from examples.lsstcam.content import make_pointing
 from examples.lsstcam.layout import RAW_RUN
 from examples.lsstcam.records import exposure_records
 from tapdb.cli.root import main
+from tapdb.errors import DatabaseUnavailableError
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import create_database
 from tapdb.postgres.extensions import install_extensions
@@ -38,6 +39,10 @@ from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, make_test_view, open_e
 WRITERS = 2
 LONGEST_WAIT = "2s"
 """What a writer waits for a lock at most; an ingest takes some milliseconds."""
+
+
+CUT_OFF = (sa.exc.DBAPIError, DatabaseUnavailableError)
+"""What a session sees of a server that dies."""
 
 
 def ingests(repository: Repository, number: int, count: int) -> int:
@@ -130,7 +135,7 @@ def own_server(tmp_path: Path) -> Iterator[Pair]:
 
 def kill_a_backend(engine: sa.Engine) -> None:
     """End a server process without warning: all others end with it, and what is in memory is lost."""
-    with suppress(sa.exc.OperationalError), engine.connect() as connection:
+    with suppress(sa.exc.OperationalError, DatabaseUnavailableError), engine.connect() as connection:
         process = connection.scalar(sa.text("SELECT pg_backend_pid()"))
         os.kill(process, signal.SIGKILL)
         connection.scalar(sa.text("SELECT pg_sleep(5)"))
@@ -140,7 +145,7 @@ def kill_a_backend(engine: sa.Engine) -> None:
 def wait_until_up(engine: sa.Engine) -> None:
     """Return once the server has recovered."""
     for _ in range(300):
-        with suppress(sa.exc.OperationalError), engine.connect():
+        with suppress(sa.exc.OperationalError, DatabaseUnavailableError), engine.connect():
             return
         time.sleep(0.1)
     pytest.fail("the server does not come up again")
@@ -166,7 +171,9 @@ def test_after_a_crash_of_the_server_kept_rows_are_what_the_registry_says(own_se
                 running = [pool.submit(writer.run, 40) for writer in writers]
                 time.sleep(1 + turn / 5)
                 kill_a_backend(engine)
-                crashed += sum(isinstance(one.exception(timeout=120), sa.exc.DBAPIError) for one in running)
+                found = [one.exception(timeout=120) for one in running]
+                assert all(isinstance(one, CUT_OFF) for one in found if one is not None), found
+                crashed += sum(one is not None for one in found)
             wait_until_up(engine)
             with own_server.plain.butler(writeable=True) as butler:
                 Writer(99, butler, engine, random.Random(0), detectors).change_band()
