@@ -63,9 +63,13 @@ from obscore_view.view.store import (
     record_script,
 )
 from tapdb import __version__
+from tapdb.postgres.roles import Right, missing_rights
 
-LARGE = 2_000_000
-"""Bytes of Butler's tables from which on a view is filled in batches; less is done in one transaction."""
+LARGE = 30_000
+"""Rows of Butler's tables from which on a view is filled in batches; less is done in one transaction.
+
+Counted, since files are no measure: PostgreSQL 16 and later make them longer in advance.
+"""
 
 _PRINTED_BATCH_PAGES = 64
 
@@ -364,11 +368,28 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
 
 
 def fills_beside(connection: sa.Connection, mapping: DatasetMapping) -> bool:
-    """Return whether a view is large enough for being filled in batches."""
+    """Return whether a view is large enough for being filled in batches; not if that may not be counted.
+
+    What rights are missing is said before anything is made.
+    """
     if mapping.config.tapdb.geometry == "none":
         return False
     parts = fill_parts(mapping, frozenset(), again=False)
-    return sum(_size(connection, one.table) for one in parts if isinstance(one, Pass)) > LARGE
+    tables = {one.table for one in parts if isinstance(one, Pass)}
+    if missing_rights(connection, [Right("SELECT", *table) for table in tables]):
+        return False
+    rows = 0
+    for table in tables:
+        some = sa.select(sa.literal(1)).select_from(_relation(table)).limit(LARGE + 1).subquery()
+        rows += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+        if rows > LARGE:
+            return True
+    return False
+
+
+def _relation(table: RelationName) -> sa.TableClause:
+    schema, name = table
+    return sa.table(name, schema=schema)
 
 
 def _size(connection: sa.Connection, table: RelationName) -> int:
