@@ -70,11 +70,22 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     # Polygons have no order; the outline is their text.
     plain = [one for one in values if one != FOOTPRINT_COLUMNS[-1]]
     same = {alias: _equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
-    key = _key(region_prefix(element)[:-1], [sql.Identifier("g", one) for one in names])
+    key, changed = (
+        _key(region_prefix(element)[:-1], [sql.Identifier(alias, one) for one in names]) for alias in "gc"
+    )
+    # What is there is found before it is decoded.
     insert = sql.SQL(
-        "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s JOIN changed c ON {same} "
-        "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = s.key)"
-    ).format(kept=kept, source=source, same=same["c"], values=_list(values), from_s=_list(values, "s"))
+        "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s "
+        "JOIN (SELECT * FROM changed c WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key}) OFFSET 0) c "
+        "ON {same}"
+    ).format(
+        kept=kept,
+        source=source,
+        key=changed,
+        same=same["c"],
+        values=_list(values),
+        from_s=_list(values, "s"),
+    )
     update = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} "
         "WHERE r.key = s.key AND ({mine}) IS DISTINCT FROM ({theirs})"

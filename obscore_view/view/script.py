@@ -463,6 +463,9 @@ def keys_of_datasets(layout: KeptLayout) -> Iterable[sql.Composable]:
         dataset, sql.SQL(", ").join(map(sql.Identifier, key))
     )
     yield _by_observation(table.name).statement()
+    # Twenty datasets an observation, for the planner: of the two ends of a time it takes each for a half of the
+    # archive, and what has both for a quarter, where it is what one visit has.
+    yield sql.SQL("ALTER TABLE {} ALTER COLUMN observation SET (n_distinct = -0.05)").format(dataset)
 
 
 def names_of_keys(layout: KeptLayout) -> tuple[str, ...]:
@@ -502,7 +505,8 @@ class KeptIndex:
 
 
 def _by_observation(table: str) -> KeptIndex:
-    return KeptIndex(table, "observation_detector_idx", sql.SQL("(observation, detector)"))
+    # With the time: what ends after one is looked for before that by an index alone.
+    return KeptIndex(table, "observation_idx", sql.SQL("(observation, detector, t_min)"))
 
 
 def question_indexes(layout: KeptLayout, existing: frozenset[RelationName]) -> Iterable[KeptIndex]:

@@ -3,8 +3,12 @@
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
 -- row, from a right that was taken away or from an object that was changed is noted, and mended by the next write or by refresh. Errors that
 -- end the transaction in any case (serialization, resources, cancelling) are Butler's as much as ours.
+-- A statement that settles is noted, to be run again, since others beside it do not see it, nor it them. That is left out where nobody is beside
+-- it. Each transaction that changes Butler's tables holds an advisory lock, shared, which is never waited for. One that can have it alone at a
+-- statement that settles keeps it so to its end: all others were over then, and who comes later, finds it taken and notes its own statement.
+-- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock.
 -- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
--- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, functions/tapdb.note_change, functions/tapdb.mend
+-- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
 DROP FUNCTION IF EXISTS tapdb.keep();
 -- create
@@ -15,9 +19,12 @@ SET lock_timeout = '10ms'
 SET jit = off
 AS $$
 DECLARE
+  locked CONSTANT integer := 'tapdb.keep()'::regprocedure::oid::integer;
+  registry CONSTANT integer := hashtext(TG_TABLE_SCHEMA);
+  sees_all CONSTANT boolean := current_setting('transaction_isolation') = 'read committed';
   job record;
   task text;
-  settles boolean := false;
+  is_noted boolean;
   rows_changed jsonb;
   rows_gone jsonb;
 BEGIN
@@ -27,6 +34,8 @@ BEGIN
   ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
     IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
   END IF;
+  -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
+  is_noted := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
   BEGIN
     -- The lock stays: the loop does not wait for it.
     PERFORM FROM tapdb.keeping LIMIT 0;
@@ -36,7 +45,10 @@ BEGIN
       WHERE k.registry_schema = TG_TABLE_SCHEMA AND k.relation = TG_TABLE_NAME AND k.event = TG_OP
       GROUP BY k.kept ORDER BY min(k.place)
     LOOP
-      settles := settles OR job.settles;
+      IF job.settles AND NOT is_noted THEN
+        is_noted := EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
+          OR NOT pg_try_advisory_xact_lock(locked, registry);
+      END IF;
       BEGIN
         FOREACH task IN ARRAY job.statements LOOP
           EXECUTE task;
@@ -53,14 +65,15 @@ BEGIN
           SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
         END IF;
         PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, job.kept, rows_changed, rows_gone, SQLERRM);
+        -- What stands on these rows is looked at again too, once they are right.
+        is_noted := true;
       END;
     END LOOP;
   EXCEPTION WHEN lock_not_available THEN
     -- Somebody changes tapdb.keeping: what is to be done is not known, and done later.
-    settles := true;
+    is_noted := true;
   END;
-  -- With a snapshot of its own a transaction does not see statements that have come since: they are run by the next write.
-  IF settles OR current_setting('transaction_isolation') <> 'read committed' THEN
+  IF is_noted THEN
     IF TG_OP IN ('INSERT', 'UPDATE') THEN
       SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
     END IF;
@@ -70,7 +83,7 @@ BEGIN
     PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, NULL, rows_changed, rows_gone, NULL);
   END IF;
   -- With a snapshot of its own a transaction cannot see what others have committed since, and would fail where they have changed a row.
-  IF current_setting('transaction_isolation') = 'read committed' THEN
+  IF sees_all THEN
     BEGIN
       IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
         PERFORM tapdb.mend(TG_TABLE_SCHEMA, 100);

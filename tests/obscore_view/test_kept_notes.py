@@ -20,6 +20,8 @@ from tests.plugins.world_fixtures import World, of_pointing
 VIEW = VIEWS_OVER_PLAIN["table"]
 PATCH = "UPDATE plain.patch SET region = (SELECT region FROM plain.patch WHERE id = {} LIMIT 1) WHERE id = 1"
 MOVE, BACK = PATCH.format(2), PATCH.format(3)
+WRITE = "UPDATE plain.visit SET target_name = target_name"
+"""A write to a table with triggers that changes no kept row."""
 FAULTS = {
     "a column is gone": (
         "ALTER TABLE tapdb.plain_region RENAME COLUMN s_fov TO s_gone",
@@ -166,6 +168,63 @@ def test_a_region_that_could_not_be_kept_is_told_by_the_name_of_its_registry(wor
     change(world, FAULTS["a row is refused"][0])
     change(world, MOVE)
     assert "regions of the registry plain" in {one.subject for one in found(world)}
+
+
+def test_a_change_that_nobody_is_beside_leaves_no_note(world: World, pointing: Pointing) -> None:
+    with world.plain.butler(writeable=True) as butler:
+        ingest_visit(butler, world.plain, pointing)
+    change(world, MOVE)
+    assert notes(world) == []
+    world.rows()
+
+
+@pytest.mark.parametrize("beside", [WRITE, MOVE])
+def test_a_change_beside_another_writer_is_noted_and_run_again(world: World, beside: str) -> None:
+    with world.engine.begin() as connection:
+        execute_text(connection, beside)
+        change(world, PATCH.format(3).replace("WHERE id = 1", "WHERE id = 2"))
+        assert notes(world) == ["patch"]
+    change(world, WRITE)
+    assert notes(world) == []
+    world.rows()
+
+
+def test_an_ingest_beside_a_change_that_found_nobody_is_noted_in_its_place(
+    world: World, pointing: Pointing
+) -> None:
+    with world.engine.begin() as connection:
+        execute_text(connection, MOVE)
+        with world.plain.butler(writeable=True) as butler:
+            ingest_visit(butler, world.plain, pointing)
+        assert any(one.startswith("dataset_tags") for one in notes(world))
+    change(world, WRITE)
+    assert notes(world) == []
+    assert world.rows(*of_pointing(pointing))
+
+
+def test_a_change_that_is_undone_keeps_nobody_from_leaving_no_note(world: World) -> None:
+    with world.engine.begin() as connection:
+        with connection.begin_nested() as savepoint:
+            execute_text(connection, MOVE)
+            savepoint.rollback()
+        change(world, BACK)
+        assert notes(world) == []
+
+
+def test_in_a_transaction_with_a_snapshot_of_its_own_every_change_is_noted(world: World) -> None:
+    with world.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        execute_text(connection, MOVE)
+        connection.commit()
+    assert notes(world) == ["patch"]
+
+
+def notes(world: World) -> list[str]:
+    """Return Butler's tables whose changes are noted, as committed now."""
+    world.session.rollback()
+    relations = world.session.exec_driver_sql("SELECT DISTINCT relation FROM tapdb.kept_note ORDER BY 1")
+    found = [str(one) for (one,) in relations]
+    world.session.rollback()
+    return found
 
 
 def test_a_view_is_dropped_while_tables_are_read_whose_triggers_stay(world: World) -> None:

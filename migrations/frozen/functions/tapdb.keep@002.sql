@@ -1,0 +1,102 @@
+-- sha256 4b8d17ccd749710d57ad46110b5e0c45ec9fa2d172b4ebc2d30ca630a793257f
+-- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
+-- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
+-- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
+-- row, from a right that was taken away or from an object that was changed is noted, and mended by the next write or by refresh. Errors that
+-- end the transaction in any case (serialization, resources, cancelling) are Butler's as much as ours.
+-- A statement that settles is noted, to be run again, since others beside it do not see it, nor it them. That is left out where nobody is beside
+-- it. Each transaction that changes Butler's tables holds an advisory lock, shared, which is never waited for. One that can have it alone at a
+-- statement that settles keeps it so to its end: all others were over then, and who comes later, finds it taken and notes its own statement.
+-- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock.
+-- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
+-- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
+-- drop
+DROP FUNCTION IF EXISTS tapdb.keep();
+-- create
+CREATE FUNCTION tapdb.keep() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10ms'
+SET jit = off
+AS $$
+DECLARE
+  locked CONSTANT integer := 'tapdb.keep()'::regprocedure::oid::integer;
+  registry CONSTANT integer := hashtext(TG_TABLE_SCHEMA);
+  sees_all CONSTANT boolean := current_setting('transaction_isolation') = 'read committed';
+  job record;
+  task text;
+  is_noted boolean;
+  rows_changed jsonb;
+  rows_gone jsonb;
+BEGIN
+  -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
+  IF TG_OP = 'INSERT' THEN
+    IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
+  ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
+    IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
+  END IF;
+  -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
+  is_noted := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
+  BEGIN
+    -- The lock stays: the loop does not wait for it.
+    PERFORM FROM tapdb.keeping LIMIT 0;
+    FOR job IN
+      SELECT k.kept, array_agg(k.statement ORDER BY k.place) AS statements, bool_or(k.settles) AS settles
+      FROM tapdb.keeping k
+      WHERE k.registry_schema = TG_TABLE_SCHEMA AND k.relation = TG_TABLE_NAME AND k.event = TG_OP
+      GROUP BY k.kept ORDER BY min(k.place)
+    LOOP
+      IF job.settles AND NOT is_noted THEN
+        is_noted := EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
+          OR NOT pg_try_advisory_xact_lock(locked, registry);
+      END IF;
+      BEGIN
+        FOREACH task IN ARRAY job.statements LOOP
+          EXECUTE task;
+        END LOOP;
+      EXCEPTION
+        WHEN lock_not_available OR data_exception OR integrity_constraint_violation OR syntax_error_or_access_rule_violation
+          OR object_not_in_prerequisite_state OR feature_not_supported OR program_limit_exceeded OR internal_error THEN
+        RAISE WARNING 'tapdb could not bring % up to date after % on %.%: %', job.kept, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM
+          USING HINT = 'The next write tries again; tapdb obscore check says what is missing, tapdb obscore refresh makes it again.';
+        IF TG_OP IN ('INSERT', 'UPDATE') THEN
+          SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
+        END IF;
+        IF TG_OP IN ('UPDATE', 'DELETE') THEN
+          SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
+        END IF;
+        PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, job.kept, rows_changed, rows_gone, SQLERRM);
+        -- What stands on these rows is looked at again too, once they are right.
+        is_noted := true;
+      END;
+    END LOOP;
+  EXCEPTION WHEN lock_not_available THEN
+    -- Somebody changes tapdb.keeping: what is to be done is not known, and done later.
+    is_noted := true;
+  END;
+  IF is_noted THEN
+    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+      SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
+    END IF;
+    IF TG_OP IN ('UPDATE', 'DELETE') THEN
+      SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
+    END IF;
+    PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, NULL, rows_changed, rows_gone, NULL);
+  END IF;
+  -- With a snapshot of its own a transaction cannot see what others have committed since, and would fail where they have changed a row.
+  IF sees_all THEN
+    BEGIN
+      IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = TG_TABLE_SCHEMA AND n.transaction <> pg_current_xact_id()) THEN
+        PERFORM tapdb.mend(TG_TABLE_SCHEMA, 100);
+      END IF;
+    EXCEPTION WHEN lock_not_available THEN
+      -- The next write mends.
+      NULL;
+    END;
+  END IF;
+  RETURN NULL;
+END
+$$;
+ALTER FUNCTION tapdb.keep() OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.keep() IS 'Trigger function that keeps tables equal to their sources.';
+REVOKE ALL ON FUNCTION tapdb.keep() FROM PUBLIC;
