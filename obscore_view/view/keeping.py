@@ -76,8 +76,8 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     # What is there is found before it is decoded.
     insert = sql.SQL(
         "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s "
-        "JOIN (SELECT * FROM changed c WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key}) OFFSET 0) c "
-        "ON {same}"
+        "JOIN (SELECT * FROM changed c "
+        "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key}) OFFSET 0) c ON {same}"
     ).format(
         kept=kept,
         source=source,

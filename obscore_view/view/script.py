@@ -463,8 +463,8 @@ def keys_of_datasets(layout: KeptLayout) -> Iterable[sql.Composable]:
         dataset, sql.SQL(", ").join(map(sql.Identifier, key))
     )
     yield _by_observation(table.name).statement()
-    # Twenty datasets an observation, for the planner: of the two ends of a time it takes each for a half of the
-    # archive, and what has both for a quarter, where it is what one visit has.
+    # Twenty datasets an observation, for the planner: of the two ends of a time it takes each for a half of
+    # the archive, and what has both for a quarter, where it is what one visit has.
     yield sql.SQL("ALTER TABLE {} ALTER COLUMN observation SET (n_distinct = -0.05)").format(dataset)
 
 

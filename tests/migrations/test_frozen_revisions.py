@@ -183,7 +183,10 @@ def test_a_database_of_each_revision_has_rows_in_every_table(
         assert len(tables) > 20 or revision != "0001"
 
 
-@pytest.mark.parametrize("later", [False, True], ids=["head", "a later revision"])
+@pytest.mark.parametrize(
+    "later",
+    [pytest.param(False, id="head"), pytest.param(True, id="a later revision", marks=pytest.mark.soak)],
+)
 def test_a_database_of_an_old_revision_becomes_what_a_new_one_is_and_keeps_its_rows(
     old_databases: dict[str, str],
     registry: str,

@@ -184,8 +184,22 @@ def test_a_plan_has_the_options_of_the_view_that_is_there(engine: sa.Engine, con
         assert ("CREATE OR REPLACE TRIGGER" in again) == triggers
 
 
-@pytest.mark.parametrize("geometry", ["table", "index", "none"])
-@pytest.mark.parametrize("command", ["refresh", "migrate"])
+@pytest.mark.parametrize(
+    ("command", "geometry"),
+    [
+        ("refresh", "table"),
+        ("migrate", "none"),
+        *(
+            pytest.param(*both, marks=pytest.mark.soak)
+            for both in (
+                ("refresh", "index"),
+                ("refresh", "none"),
+                ("migrate", "table"),
+                ("migrate", "index"),
+            )
+        ),
+    ],
+)
 def test_a_view_goes_over_to_the_registry_that_its_configuration_names_since(
     engine: sa.Engine, config: Path, geometry: str, command: str
 ) -> None:
@@ -267,8 +281,10 @@ def test_options_of_the_command_line_win_and_are_recorded(engine: sa.Engine, con
         ("plan", "-c", "CONFIG", "--registry-schema", "plain"),
         ("create", "-c", "CONFIG", "--registry-schema", "plain", "--dry-run"),
         ("refresh", "--view", "ivoa.obscore", "--dry-run"),
-        ("refresh", "--view", "ivoa.obscore", "--rebuild-footprints", "--dry-run"),
-        ("drop", "--view", "ivoa.obscore", "--dry-run"),
+        pytest.param(
+            ("refresh", "--view", "ivoa.obscore", "--rebuild-footprints", "--dry-run"), marks=pytest.mark.soak
+        ),
+        pytest.param(("drop", "--view", "ivoa.obscore", "--dry-run"), marks=pytest.mark.soak),
         ("drop", "--all", "--dry-run"),
     ],
 )

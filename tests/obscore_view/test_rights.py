@@ -44,6 +44,9 @@ GRANTS = {
 }
 """What a user may do with the registry; the rest is missing."""
 
+USUAL = ("no rights", "a membership without its rights")
+"""What each run of the tests begins with; the others are for the long ones."""
+
 READ_REGISTRY = (
     "GRANT SELECT ON plain.butler_attributes, plain.dataset_type, plain.dimension_graph_definition, "
     f"plain.opaque_meta TO {USER};"
@@ -87,7 +90,10 @@ def run(url: sa.URL, *arguments: object) -> Result:
 
 @pytest.mark.parametrize(
     ("grant", "geometry"),
-    [*((grant, "table") for grant in GRANTS), ("no rights", "none"), ("SELECT", "none")],
+    [
+        *(pytest.param(grant, "table", marks=() if grant in USUAL else pytest.mark.soak) for grant in GRANTS),
+        ("SELECT", "none"),
+    ],
 )
 def test_what_is_advised_is_enough_to_create_refresh_and_drop_a_view(
     views: sa.URL, config: Path, grant: str, geometry: str
@@ -184,7 +190,16 @@ def test_reading_comes_first_and_then_the_tables_that_the_view_needs_and_no_othe
     assert owned <= {name for name in touched if "." not in name}
 
 
-@pytest.mark.parametrize("grant", ["no rights", "USAGE and no SELECT", "SELECT", "SELECT and CREATEROLE"])
+@pytest.mark.parametrize(
+    "grant",
+    [
+        "no rights",
+        *(
+            pytest.param(grant, marks=pytest.mark.soak)
+            for grant in ("USAGE and no SELECT", "SELECT", "SELECT and CREATEROLE")
+        ),
+    ],
+)
 def test_what_is_advised_is_enough_to_migrate_a_database_with_a_registry(
     registry: sa.URL, alembic: RunAlembic, tmp_path: Path, grant: str
 ) -> None:
