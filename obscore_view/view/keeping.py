@@ -436,10 +436,11 @@ class ViewSteps:
         narrowed: sql.Composable = sql.SQL("")
         if detector is not None and "detector" in place.place.group.required:
             narrowed = sql.SQL(" AND d.detector = c.{}").format(sql.Identifier(detector))
+        # OFFSET 0: else all datasets of the observation are read for each detector.
         return sql.SQL(
             "SELECT d.dataset_id, d.collection, {region} AS region FROM {source} "
-            "JOIN {observation} o ON o.key IN ({keys}) "
-            "JOIN {dataset} d ON d.observation = o.observation{narrowed}"
+            "JOIN {observation} o ON o.key IN ({keys}) CROSS JOIN LATERAL "
+            "(SELECT d.* FROM {dataset} d WHERE d.observation = o.observation{narrowed} OFFSET 0) d"
         ).format(
             region=self._region_of(place, alias, columns),
             source=source,
