@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
@@ -21,6 +22,7 @@ from click.testing import CliRunner, Result
 from examples.lsstcam import Pointing, ingest_visit
 from examples.lsstcam.layout import PROMPT_RUN
 from obscore_view.check import check_unfinished
+from obscore_view.cli.session import FillingRefusedError, filling_session
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import FillingUnderWayError, ViewExistsError
 from obscore_view.view import fill, parts
@@ -639,6 +641,16 @@ def test_limits_of_a_server_do_not_end_the_filling(world: World) -> None:
         assert connection.execute(SETTINGS).one() == ("read committed", "5s", "1min")
         Filling(connection, timeout_ms=5000)
         assert connection.execute(SETTINGS).one() == ("read committed", "0", "0")
+
+
+def test_what_the_database_refuses_in_a_filling_is_told_with_what_goes_on(world: World) -> None:
+    url = world.engine.url.render_as_string(hide_password=False)
+    with (
+        click.Context(main),
+        pytest.raises(FillingRefusedError, match=r"division by zero\nWhat is done stays done: tapdb obscore"),
+        filling_session(url, "fill") as (connection, _),
+    ):
+        execute_text(connection, "SELECT 1 / 0")
 
 
 READS_ALL = (
