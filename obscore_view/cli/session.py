@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import psycopg
 import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
@@ -15,7 +16,13 @@ from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.cli.output import progress_bar
 from tapdb.errors import SettingsError
 from tapdb.hooks.derived import create_last
-from tapdb.postgres.engine import checked_connection, translate_database_errors
+from tapdb.postgres.engine import (
+    DatabaseRefusedError,
+    checked_connection,
+    notes_of,
+    refusal,
+    translate_database_errors,
+)
 from tapdb.postgres.locks import LockTimeoutError, is_lock_timeout, lock_holders
 from tapdb.postgres.roles import missing_rights
 from tapdb.settings import read_settings
@@ -51,6 +58,18 @@ batch_option = click.option(
 )
 
 
+class FillingRefusedError(DatabaseRefusedError):
+    """PostgreSQL refused a statement of a filling; what was filled before is kept.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = "What is done stays done: tapdb obscore fill goes on with it."
+
+
 @contextmanager
 def filling_session(
     url: str | None, title: str, *, batch_ms: int = BATCH_MS, describe: bool = False
@@ -74,6 +93,8 @@ def filling_session(
         Raised if another session is filling.
     LockTimeoutError
         Raised if another session holds a lock that is needed, longer than ``TAPDB_LOCK_TIMEOUT_MS``.
+    FillingRefusedError
+        Raised for all else that the database refuses and that has no error of its own.
     """
     timeout_ms = read_settings().lock_timeout_ms
     comment = {"comment": click.get_current_context().command_path}
@@ -97,6 +118,9 @@ def filling_session(
                 connection.rollback()
                 outcome = "What is done stays done: tapdb obscore fill goes on with it."
                 raise LockTimeoutError(timeout_ms, "", lock_holders(connection), outcome) from error
+            found = refusal(error.orig) if isinstance(error.orig, psycopg.Error) else None
+            if type(found) is DatabaseRefusedError:
+                raise FillingRefusedError(found.reason, notes_of(error)) from error
             raise
 
 

@@ -1,8 +1,13 @@
-"""What fills the kept tables of observations, footprints and published pairs, as SQLAlchemy."""
+"""What fills the kept tables of observations, footprints and published pairs, as SQLAlchemy.
 
+Besides: lists of columns in the statements that keep them.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg import sql
 from sqlalchemy.dialects.postgresql import INT8RANGE, JSONB
 
 from obscore_view.config.regex import to_postgres
@@ -277,3 +282,56 @@ def is_published(mapping: DatasetMapping, collection: sa.FromClause) -> sa.Colum
         sa.or_(*(collection.c.name.op("~")(to_postgres(name)) for name in names)) if names else sa.true()
     )
     return sa.and_(collection.c.type == _RUN, matches)
+
+
+def key_of(prefix: str, parts: Iterable[sql.Composable]) -> sql.Composable:
+    """Return the key of what is kept, of the values of dimensions."""
+    texts = [sql.SQL("{}::text").format(part) for part in parts]
+    return sql.SQL(" || '/' || ").join([sql.Literal(prefix), *texts])
+
+
+def equal(one: str, mine: Sequence[str], other: str, theirs: Sequence[str]) -> sql.Composable:
+    """Return the condition that columns of two relations are equal, one by one."""
+    pairs = zip(mine, theirs, strict=True)
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(one, left), sql.Identifier(other, right))
+        for left, right in pairs
+    )
+
+
+def listed(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
+    """Return columns with commas between them."""
+    return sql.SQL(", ").join(
+        sql.Identifier(column) if alias is None else sql.Identifier(alias, column) for column in columns
+    )
+
+
+def listed_after(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
+    """Return columns with a comma before each."""
+    return sql.SQL(", {}").format(listed(columns, alias)) if columns else sql.SQL("")
+
+
+def assigned(columns: Sequence[str], alias: str, theirs: Sequence[str]) -> sql.Composable:
+    """Return what sets columns to those of another relation."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Identifier(alias, other))
+        for column, other in zip(columns, theirs, strict=True)
+    )
+
+
+_BOTH = "(SELECT {columns} FROM changed UNION SELECT {columns} FROM gone)"
+_EITHER = (
+    "((SELECT {columns} FROM changed EXCEPT SELECT {columns} FROM gone) "
+    "UNION (SELECT {columns} FROM gone EXCEPT SELECT {columns} FROM changed))"
+)
+
+
+def rows_by_event(columns: Sequence[str]) -> dict[str, sql.Composable]:
+    """Return the relation with the key columns of the rows that an event concerns, by event."""
+    both = sql.SQL(_BOTH).format(columns=listed(columns))
+    return {"INSERT": sql.SQL("changed"), "UPDATE": both, "DELETE": sql.SQL("gone")}
+
+
+def rows_that_differ(columns: Sequence[str]) -> sql.Composable:
+    """Return the relation with columns of the rows of an UPDATE in which one of them has changed."""
+    return sql.SQL(_EITHER).format(columns=listed(columns))

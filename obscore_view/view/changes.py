@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain, count
+from typing import Any
 
 import sqlalchemy as sa
 import yaml
@@ -17,7 +18,10 @@ from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_layout import SCHEMA, kept_base, kept_note, shortened
+from obscore_view.select.kept_layout import SCHEMA, KeptLayout, kept_base, kept_note, region_table, shortened
+from obscore_view.select.kept_sources import region_source, region_source_select, shown_regions
+from obscore_view.select.relations import ranks_name, ranks_select
+from obscore_view.select.statement import view_columns
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
@@ -31,6 +35,7 @@ from obscore_view.view.script import (
     drop_script,
     kept_layout,
     objects_of_view,
+    own_sources,
 )
 from obscore_view.view.store import (
     RECORDS,
@@ -400,17 +405,60 @@ def _same_registry(one: StoredView, other: StoredView) -> bool:
 
 
 def grants_as_before(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> list[str]:
-    """Return statements that restore exactly the grants of a rebuilt view, the reader's own too."""
-    wanted = objects_of_view(mapping, butler_tables(mapping))
-    names = {*view.objects.views, *view.objects.tables} & {*wanted.views, *wanted.tables}
+    """Return statements that restore exactly the grants of a rebuilt view, the reader's own too.
+
+    Those on its kept tables and on what says what they are to hold go to what takes their place, which may
+    have another name. A column that is gone takes its grants with it.
+    """
     before = read_grants(connection)
+    wanted = _columns_of_view(mapping)
+    was = {name: name for name in (*view.objects.views, *view.objects.tables)}
+    if view.kept and kept_base(mapping):
+        new, old = kept_layout(mapping), kept_layout(replace(mapping, kept=view.kept))
+        was |= dict(zip(_names_of_set(new), _names_of_set(old), strict=True))
     statements: list[sql.Composable] = []
-    for name in sorted(names & before.keys()):
-        if not any(grant.grantee == _READER_NAME for grant in before[name].grants):
+    for name in sorted(name for name, one in was.items() if name in wanted and one in before):
+        grants = {one for one in before[was[name]].grants if one.column in {None, *wanted[name]}}
+        published = name == (mapping.config.view_schema, mapping.config.view_name)
+        if published and not any(grant.grantee == _READER_NAME for grant in grants):
             relation = sql.Identifier(*name)
             statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
-        statements += grant_statements(name, before[name].grants)
+        statements += grant_statements(name, frozenset(grants))
     return as_text(statements)
+
+
+def _names_of_set(layout: KeptLayout) -> tuple[RelationName, ...]:
+    """Return the names of the kept tables that are a view's own, and of what they are to be equal to."""
+    names = layout.names
+    tables = [one.name for one in (names.collection, names.observation, names.dataset)]
+    return tuple((SCHEMA, one) for one in (*tables, *map(names.source, own_sources(layout))))
+
+
+def _columns_of_view(mapping: DatasetMapping) -> dict[RelationName, frozenset[str]]:
+    """Return the columns of the view, of its kept tables and of what these are to be equal to, by name."""
+    config, registry = mapping.config, mapping.registry
+    shown = frozenset(one.name for one in view_columns(mapping))
+    found = {(config.view_schema, config.view_name): shown}
+    if config.tapdb.geometry == "none":
+        if config.collection_rule.kind == "find-first":
+            found[SCHEMA, ranks_name(mapping)] = _names(ranks_select(mapping).selected_columns)
+        return found
+    layout = kept_layout(mapping)
+    for table in (
+        *(region_table(registry), layout.names.collection),
+        *(layout.kept_observation, layout.names.dataset),
+    ):
+        found[SCHEMA, table.name] = _names(table.c)
+    for regions in shown_regions(mapping):
+        select = region_source_select(registry, regions)
+        found[SCHEMA, region_source(registry, regions)] = _names(select.selected_columns)
+    for of, select in own_sources(layout).items():
+        found[SCHEMA, layout.names.source(of)] = _names(select.selected_columns)
+    return found
+
+
+def _names(columns: Iterable[sa.ColumnElement[Any]]) -> frozenset[str]:
+    return frozenset(str(one.key) for one in columns)
 
 
 def let_owner_use_pg_sphere(connection: sa.Connection) -> list[sql.Composable]:

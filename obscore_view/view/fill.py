@@ -66,6 +66,11 @@ _FILL_LOCK = 0x7461706466
 _LOCK_OF_BATCH = "SET LOCAL lock_timeout = '100ms'"
 _LOCK_OF_SWAP_MS = 50
 
+_SETTING = sa.table("pg_settings", sa.column("name", sa.Text()), schema="pg_catalog")
+_LIMITS = _SETTING.c.name.in_(
+    ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
+)
+
 _LOG = logging.getLogger(__name__)
 
 FillProgress = Callable[[int, int | None, str], None]
@@ -150,8 +155,10 @@ class Filling:
         self._batch_s = batch_ms / 1000
         self._show = show or (lambda _done, _total, _what: None)
         self._before_commit = before_commit
-        # The levels of a server or role may be others.
+        # The levels of a server or role may be others, and their limits shorter than an index takes.
         connection.rollback()
+        connection.execute(sa.select(sa.func.set_config(_SETTING.c.name, "0", sa.false())).where(_LIMITS))
+        connection.commit()
         connection.execution_options(isolation_level="READ COMMITTED")
 
     def prepare(
@@ -222,6 +229,8 @@ class Filling:
         if view.stage == "filling" and view.software_version == __version__:
             mapping = plan_view(connection, config, registry_schema=view.registry_schema, kept=view.kept)
             now = json.loads(json.dumps(mapping.registry.fingerprint(view.objects.granted)))
+            task = f"fill the view {view.full_name}"
+            require_rights(connection, task, rights_to_make(connection, mapping), otherwise=LESS)
             connection.rollback()
             if now == view.fingerprint:
                 return view

@@ -4,14 +4,25 @@ The statements stand in ``tapdb.keeping``. Those of an event see its rows as the
 and ``gone`` (old); each may be run twice.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry, SkyPixel
 from obscore_view.select.kept_layout import SCHEMA, KeptLayout, KeptPlace, element_of, region_table
-from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, OUTLINE_START, footprint_key
+from obscore_view.select.kept_rows import (
+    FOOTPRINT_COLUMNS,
+    OUTLINE_START,
+    assigned,
+    equal,
+    footprint_key,
+    key_of,
+    listed,
+    listed_after,
+    rows_by_event,
+    rows_that_differ,
+)
 from obscore_view.select.kept_sources import (
     KeptRegions,
     observed_column,
@@ -25,8 +36,6 @@ EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""
 AGAIN = "AGAIN"
 """Instead of an event: the rows are there, and what was kept of them is made again."""
-
-_BOTH = "(SELECT {columns} FROM changed UNION SELECT {columns} FROM gone)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +78,21 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     values = [one.name for one in table.c if one.name != "region"]
     # Polygons have no order; the outline is their text.
     plain = [one for one in values if one != FOOTPRINT_COLUMNS[-1]]
-    same = {alias: _equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
+    same = {alias: equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
     key, changed = (
-        _key(region_prefix(element)[:-1], [sql.Identifier(alias, one) for one in names]) for alias in "gc"
+        key_of(region_prefix(element)[:-1], [sql.Identifier(alias, one) for one in names]) for alias in "gc"
     )
+    parts = {"kept": kept, "source": source, "same": same["c"]}
     # What is there is found before it is decoded.
     insert = sql.SQL(
         "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s "
         "JOIN (SELECT * FROM changed c "
         "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key}) OFFSET 0) c ON {same}"
-    ).format(
-        kept=kept,
-        source=source,
-        key=changed,
-        same=same["c"],
-        values=_list(values),
-        from_s=_list(values, "s"),
-    )
+    ).format(**parts, key=changed, values=listed(values), from_s=listed(values, "s"))
     update = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} "
         "WHERE r.key = s.key AND ({mine}) IS DISTINCT FROM ({theirs})"
-    ).format(
-        kept=kept,
-        source=source,
-        same=same["c"],
-        set=_assigned(values, "s", values),
-        mine=_list(plain, "r"),
-        theirs=_list(plain, "s"),
-    )
+    ).format(**parts, set=assigned(values, "s", values), mine=listed(plain, "r"), theirs=listed(plain, "s"))
     lost = sql.SQL(
         "DELETE FROM {kept} r USING gone g WHERE r.key = {key} "
         "AND NOT EXISTS (SELECT FROM {source} s WHERE {same})"
@@ -108,7 +104,7 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     # Values that look the same are written too: another version may decode them otherwise.
     again = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
-    ).format(kept=kept, source=source, same=same["c"], set=_assigned(values, "s", values))
+    ).format(kept=kept, source=source, same=same["c"], set=assigned(values, "s", values))
     for event, statements in {
         "INSERT": (insert,),
         "UPDATE": (update, lost, insert),
@@ -134,9 +130,9 @@ def _pixels_come(kept: sql.Composable, pixel: SkyPixel) -> sql.Composable:
         "tapdb.footprint(tapdb.sky_pixel({system}, {level}, {number})) f"
     ).format(
         kept=kept,
-        values=_list(FOOTPRINT_COLUMNS),
+        values=listed(FOOTPRINT_COLUMNS),
         start=sql.Literal(OUTLINE_START),
-        key=_key(region_prefix(pixel.name)[:-1], [number]),
+        key=key_of(region_prefix(pixel.name)[:-1], [number]),
         number=number,
         system=sql.Literal(pixel.system),
         level=sql.Literal(pixel.level),
@@ -189,7 +185,7 @@ class ViewSteps:
         for place in anchored.values():
             of = f"{place.prefix}_{place.anchor}"
             yield sql.SQL("INSERT INTO {table} (key{columns}) SELECT key{columns} FROM {source}").format(
-                table=self._observation, columns=_more(self._observed), source=self._source(of)
+                table=self._observation, columns=listed_after(self._observed), source=self._source(of)
             )
         yield sql.SQL("ANALYZE {}").format(self._observation)
         for place in self._layout.places:
@@ -227,8 +223,8 @@ class ViewSteps:
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING"
         ).format(
             table=self._dataset,
-            columns=_list(self._kept_columns),
-            values=_list(self._kept_columns, "s"),
+            columns=listed(self._kept_columns),
+            values=listed(self._kept_columns, "s"),
             wanted=wanted,
         )
         if place.anchor is not None:
@@ -242,8 +238,8 @@ class ViewSteps:
             "AND s.observation IS NULL ORDER BY s.key"
         ).format(
             table=self._observation,
-            columns=_more(self._observed),
-            values=_more([observed_column(one) for one in self._observed], "s"),
+            columns=listed_after(self._observed),
+            values=listed_after([observed_column(one) for one in self._observed], "s"),
             wanted=wanted,
         )
 
@@ -254,42 +250,48 @@ class ViewSteps:
         return Step(relation, event, self._base, statement, **how)
 
     def _of_tags(self, place: KeptPlace) -> Iterator[Step]:
-        tags = place.place.tags_table
-        condition = sql.SQL("s.dataset_id = c.dataset_id AND s.collection_key = c.{column}").format(
-            column=sql.Identifier(self._tags_column)
-        )
-        loads = self.load(place, condition, sql.SQL(", changed c"))
-        delete = sql.SQL(
+        tags, column = place.place.tags_table, sql.Identifier(self._tags_column)
+        same = sql.SQL("s.dataset_id = c.dataset_id AND s.collection_key = c.{}").format(column)
+        loads = self.load(place, same, sql.SQL(", changed c"))
+        both = rows_by_event(("dataset_id", self._tags_column))["UPDATE"]
+        loads_again = self.load(place, same, sql.SQL(", {} c").format(both))
+        taken = sql.SQL(
             "DELETE FROM {dataset} d USING gone g, {collection} k "
             "WHERE d.dataset_id = g.dataset_id AND k.collection = d.collection AND k.key = g.{column}"
-        ).format(dataset=self._dataset, collection=self._collection, column=sql.Identifier(self._tags_column))
-        absent = sql.SQL(" AND ").join(
-            sql.SQL("NOT EXISTS (SELECT FROM {} t WHERE t.dataset_id = d.dataset_id)").format(
-                sql.Identifier(self._registry.schema, one.place.tags_table)
-            )
-            for one in self._layout.places
-        )
+        ).format(dataset=self._dataset, collection=self._collection, column=column)
+        # When it is run again the row may have come back.
+        delete = sql.SQL(
+            "{} AND NOT EXISTS (SELECT FROM {} t "
+            "WHERE t.dataset_id = g.dataset_id AND t.{column} = g.{column})"
+        ).format(taken, sql.Identifier(self._registry.schema, tags), column=column)
+        absent = self._absent(sql.SQL("true"))
         clear = sql.SQL("DELETE FROM {} d WHERE {}").format(self._dataset, absent)
         for event, statements in {
             "INSERT": loads,
-            "UPDATE": (delete, *loads),
+            "UPDATE": (taken, *loads_again),
             "DELETE": (delete,),
             "TRUNCATE": (clear,),
         }.items():
             yield from (self._step(tags, event, one) for one in statements)
 
+    def _absent(self, more: sql.Composable) -> sql.Composable:
+        """Return the condition that a dataset ``d`` is in no tags table, in a row ``t`` of some kind."""
+        absent = sql.SQL("NOT EXISTS (SELECT FROM {} t WHERE t.dataset_id = d.dataset_id AND {})")
+        tables = [sql.Identifier(self._registry.schema, one.place.tags_table) for one in self._layout.places]
+        return sql.SQL(" AND ").join([absent.format(one, more) for one in tables])
+
     def _of_anchor(self, place: KeptPlace) -> Iterator[Step]:
         element = str(place.anchor)
         source, columns = self._source(f"{place.prefix}_{element}"), ("instrument", "id")
         mine = [watch_column(element, one) for one in columns]
-        changed = sql.SQL("{} s JOIN changed c ON {}").format(source, _equal("s", mine, "c", columns))
+        changed = sql.SQL("{} s JOIN changed c ON {}").format(source, equal("s", mine, "c", columns))
         insert = sql.SQL(
             "INSERT INTO {table} (key{columns}) SELECT s.key{values} FROM {changed} "
             "WHERE NOT EXISTS (SELECT FROM {table} o WHERE o.key = s.key)"
         ).format(
             table=self._observation,
-            columns=_more(self._observed),
-            values=_more(self._observed, "s"),
+            columns=listed_after(self._observed),
+            values=listed_after(self._observed, "s"),
             changed=changed,
         )
         keys = sql.SQL(", ").join(self._keys_of(place, "g", {"instrument": "instrument", element: "id"}))
@@ -300,7 +302,7 @@ class ViewSteps:
             self._observation,
             keys,
             sql.Identifier(self._registry.schema, element),
-            _equal("r", columns, "g", columns),
+            equal("r", columns, "g", columns),
         )
         prefix = sql.Literal(f"{place.prefix}/%")
         clear = sql.SQL("DELETE FROM {} WHERE key LIKE {}").format(self._observation, prefix)
@@ -321,7 +323,7 @@ class ViewSteps:
             yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
-            same = _equal("s", [watch_column(table, one) for one in columns], "c", columns)
+            same = equal("s", [watch_column(table, one) for one in columns], "c", columns)
             if table not in {place.anchor, "dataset"} and table in relations.watched:
                 rows: sql.Composable = self._first_datasets(tags, same)
                 if place.anchor is not None:
@@ -358,10 +360,10 @@ class ViewSteps:
         statements: list[sql.Composable] = [
             update.format(
                 table=self._observation,
-                set=_assigned(self._observed, "s", self._observed),
+                set=assigned(self._observed, "s", self._observed),
                 rows=rows,
-                mine=_list(self._observed, "o"),
-                theirs=_list(self._observed, "s"),
+                mine=listed(self._observed, "o"),
+                theirs=listed(self._observed, "s"),
             )
         ]
         if "t_min" in self._observed:
@@ -380,7 +382,7 @@ class ViewSteps:
         names = footprint_key(self._registry, element)
         dimensions = self._registry.universe.elements[element].required
         columns = dict(zip(dimensions, names, strict=True))
-        for event, rows in _rows_of(names).items():
+        for event, rows in rows_by_event(names).items():
             found = self._datasets_at(place, columns, rows)
             yield self._step(element, event, self._located_again(found), settles=True)
         nowhere = sql.SQL(
@@ -394,7 +396,7 @@ class ViewSteps:
                 "UPDATE {} SET region = NULL WHERE region IS NOT NULL AND type IN ({})"
             ).format(self._dataset, sql.SQL(", ").join(numbers))
             yield self._step("visit_definition", "TRUNCATE", exposures_nowhere)
-            for event, rows in _rows_of(("instrument", "exposure")).items():
+            for event, rows in rows_by_event(("instrument", "exposure")).items():
                 exposures = {"instrument": "instrument", "exposure": "exposure"}
                 found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
                 yield self._step("visit_definition", event, self._located_again(found), settles=True)
@@ -412,7 +414,7 @@ class ViewSteps:
             )
         if set(place.dimensions) <= columns.keys() and not place.by_run:
             return self._datasets_of(place, sql.SQL("{} c").format(rows), "c", columns, detector)
-        same = _equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
+        same = equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
         return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} c ON {}").format(
             self._source(place.place.tags_table), rows, same
         )
@@ -428,7 +430,7 @@ class ViewSteps:
         """Return the SELECT of the datasets of observations that columns of a source name."""
         if place.by_run or not set(place.dimensions) <= columns.keys():
             # The key has more in it, such as the detector: all datasets of the exposure are looked at.
-            same = _equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
+            same = equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
             return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} ON {}").format(
                 self._source(place.place.tags_table), source, same
             )
@@ -459,7 +461,7 @@ class ViewSteps:
         if at_visit:
             given["visit"] = sql.Identifier("v", "visit")
         dimensions = self._registry.universe.elements[element].required
-        key = _key(region_prefix(element)[:-1], [given[name] for name in dimensions])
+        key = key_of(region_prefix(element)[:-1], [given[name] for name in dimensions])
         regions = sql.Identifier(SCHEMA, region_table(self._registry).name)
         if not at_visit:
             return sql.SQL("(SELECT min(r.region) FROM {} r WHERE r.key = {})").format(regions, key)
@@ -485,14 +487,14 @@ class ViewSteps:
         """Yield what follows changes of the collections that the view looks into."""
         kind = self._layout.mapping.config.collection_rule.kind
         key, source = sql.Identifier(self._collection_key), self._source("collection")
-        rows = _rows_of((self._collection_key,))
+        rows = rows_by_event((self._collection_key,))
         first_counts = kind == "find-first"
         for event in EVENTS:
             scope: sql.Composable = sql.SQL("true")
             if event in rows and not first_counts:
                 scope = sql.SQL("k.key IN (SELECT c.{} FROM {} c)").format(key, rows[event])
             # There is nothing yet in a collection that is registered.
-            for statement in self.look_again(source, scope, has_datasets=event != "INSERT"):
+            for statement in self.look_again(source, scope, has_datasets=event != "INSERT", event=event):
                 yield self._step("collection", event, statement, settles=event != "INSERT")
             if first_counts:
                 for statement in self.look_again(source, scope, has_datasets=True):
@@ -508,7 +510,7 @@ class ViewSteps:
                 yield self._step("dataset_type", "UPDATE", statement, settles=True)
 
     def look_again(
-        self, source: sql.Composable, scope: sql.Composable, *, has_datasets: bool
+        self, source: sql.Composable, scope: sql.Composable, *, has_datasets: bool, event: str = ""
     ) -> Iterator[sql.Composable]:
         """Yield the statements that look into the collections that there are now.
 
@@ -520,9 +522,12 @@ class ViewSteps:
             Condition on those, ``k``, that may have changed.
         has_datasets
             Whether there may be datasets in them.
+        event
+            What happens to the table of collections, if it is that.
         """
         table, first = self._collection, self._layout.mapping.config.collection_rule.kind == "find-first"
-        parameters = {"kept": table, "wanted": source, "among": scope}
+        column, key = sql.Identifier(self._tags_column), sql.Identifier(self._collection_key)
+        parameters = {"kept": table, "wanted": source, "among": scope, "dataset": self._dataset, "key": key}
         yield sql.SQL(
             "UPDATE {kept} k SET name = s.name, rank = s.rank FROM {wanted} s "
             "WHERE k.key = s.key AND {among} AND (k.name, k.rank) IS DISTINCT FROM (s.name, s.rank)"
@@ -536,15 +541,17 @@ class ViewSteps:
             ).format(**parameters)
         elif has_datasets:
             for place in self._layout.places:
+                # Those too whose number nobody has: they were kept beside a change that took it away.
                 yield sql.SQL(
-                    "DELETE FROM {dataset} d USING {kept} k, {tags} t WHERE {among} "
-                    "AND NOT EXISTS (SELECT FROM {wanted} s WHERE s.key = k.key) AND t.{column} = k.key "
-                    "AND d.dataset_id = t.dataset_id AND d.collection = k.collection"
+                    "DELETE FROM {dataset} d USING {rows} c, {tags} t "
+                    "WHERE t.{column} = c.{key} AND d.dataset_id = t.dataset_id AND NOT EXISTS ("
+                    "SELECT FROM {kept} k WHERE k.collection = d.collection "
+                    "AND (k.key <> c.{key} OR EXISTS (SELECT FROM {wanted} s WHERE s.key = k.key)))"
                 ).format(
                     **parameters,
-                    dataset=self._dataset,
+                    rows=self._moved(event),
                     tags=sql.Identifier(self._registry.schema, place.place.tags_table),
-                    column=sql.Identifier(self._tags_column),
+                    column=column,
                 )
             yield sql.SQL(
                 "DELETE FROM {kept} k WHERE {among} "
@@ -561,51 +568,27 @@ class ViewSteps:
             condition = sql.SQL("s.collection = c.collection AND NOT c.is_loaded")
             yield from self.load(place, condition, sql.SQL(", {} c").format(table))
         yield sql.SQL("UPDATE {} SET is_loaded = true WHERE NOT is_loaded").format(table)
+        if event == "UPDATE" and not first:
+            # Who removed datasets beside the change did not find them here.
+            absent = self._absent(sql.SQL("t.{} = k.key").format(column))
+            yield sql.SQL(
+                "DELETE FROM {dataset} d USING {kept} k, {rows} c "
+                "WHERE k.key = c.{key} AND d.collection = k.collection AND {absent}"
+            ).format(**parameters, rows=self._moved(event), absent=absent)
+
+    def _moved(self, event: str) -> sql.Composable:
+        """Return the relation with the keys of the collections that may be looked into or not as of now."""
+        key = sql.Identifier(self._collection_key)
+        if event == "DELETE":
+            return sql.SQL("gone")
+        if event != "UPDATE":
+            return sql.SQL("(SELECT key AS {} FROM {})").format(key, self._collection)
+        return rows_that_differ(tuple(dict.fromkeys((self._collection_key, "name"))))
 
     def _keys_of(self, place: KeptPlace, alias: str, columns: dict[str, str]) -> list[sql.Composable]:
         """Return the keys of observations, given the columns of a relation that are their dimensions."""
         parts = [sql.Identifier(alias, columns[one]) for one in place.dimensions]
         if not place.by_type:
-            return [_key(place.prefix, parts)]
+            return [key_of(place.prefix, parts)]
         numbers = [self._layout.numbers[one.name] for one in place.dataset_types]
-        return [_key(place.prefix, [sql.Literal(number), *parts]) for number in numbers]
-
-
-def _rows_of(columns: Sequence[str]) -> dict[str, sql.Composable]:
-    """Return the relation with the key columns of the rows that an event concerns, by event."""
-    listed = _list(columns)
-    return {
-        "INSERT": sql.SQL("changed"),
-        "UPDATE": sql.SQL(_BOTH).format(columns=listed),
-        "DELETE": sql.SQL("gone"),
-    }
-
-
-def _key(prefix: str, parts: Iterable[sql.Composable]) -> sql.Composable:
-    texts = [sql.SQL("{}::text").format(part) for part in parts]
-    return sql.SQL(" || '/' || ").join([sql.Literal(prefix), *texts])
-
-
-def _equal(one: str, mine: Sequence[str], other: str, theirs: Sequence[str]) -> sql.Composable:
-    pairs = zip(mine, theirs, strict=True)
-    return sql.SQL(" AND ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(one, left), sql.Identifier(other, right))
-        for left, right in pairs
-    )
-
-
-def _list(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
-    return sql.SQL(", ").join(
-        sql.Identifier(column) if alias is None else sql.Identifier(alias, column) for column in columns
-    )
-
-
-def _more(columns: Sequence[str], alias: str | None = None) -> sql.Composable:
-    return sql.SQL(", {}").format(_list(columns, alias)) if columns else sql.SQL("")
-
-
-def _assigned(columns: Sequence[str], alias: str, theirs: Sequence[str]) -> sql.Composable:
-    return sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Identifier(alias, other))
-        for column, other in zip(columns, theirs, strict=True)
-    )
+        return [key_of(place.prefix, [sql.Literal(number), *parts]) for number in numbers]

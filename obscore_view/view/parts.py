@@ -92,15 +92,16 @@ class Pass:
     table: RelationName
     statements: tuple[sql.Composable, ...]
 
-    def batch(self, first: int, end: int) -> Script:
-        """Return what fills from some pages of the table.
+    def batch(self, first: int, end: int | None) -> Script:
+        """Return what fills from some pages of the table; without an end, from all that there are then.
 
         Their rows are locked by a statement of its own: those after it see what was committed until then,
         and nobody changes the rows before the batch is committed. A lock is not waited for, so that there is
         no deadlock with who has it.
         """
-        rows = sql.SQL("{} WHERE ctid >= {}::tid AND ctid < {}::tid FOR SHARE NOWAIT").format(
-            sql.Identifier(*self.table), sql.Literal(f"({first},0)"), sql.Literal(f"({end},0)")
+        upper = sql.SQL("" if end is None else " AND ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+        rows = sql.SQL("{} WHERE ctid >= {}::tid{} FOR SHARE NOWAIT").format(
+            sql.Identifier(*self.table), sql.Literal(f"({first},0)"), upper
         )
         lock = sql.SQL("SELECT count(*) FROM (SELECT FROM {}) l").format(rows)
         given = sql.SQL("WITH changed AS (SELECT * FROM {}), gone AS (SELECT * FROM changed) ").format(rows)
@@ -431,8 +432,10 @@ def fill_script(
     parts = parts_of(mapping, progress)
     for number, part in enumerate(parts[progress["done"] :], start=progress["done"] + 1):
         if isinstance(part, Pass):
-            for first in range(0, pages_of(connection, part.table), _PRINTED_BATCH_PAGES):
-                yield replace(part.batch(first, first + _PRINTED_BATCH_PAGES), what=part.what)
+            # The table may be longer by the time when this is run: the last batch has no end.
+            starts = (*range(0, pages_of(connection, part.table), _PRINTED_BATCH_PAGES),) or (0,)
+            for first, end in zip(starts, (*starts[1:], None), strict=True):
+                yield replace(part.batch(first, end), what=part.what)
         script = part if isinstance(part, Script) else Script((), what=part.what)
         yield _recorded(script, mapping, progress | {"done": number})
     yield settled(view.registry_schema)

@@ -65,7 +65,8 @@ def print_statements(statements: Iterable[str]) -> None:
     """Print SQL as one transaction with the lock timeout that it would be run with, for psql."""
     timeout = read_settings().lock_timeout_ms
     text = "".join(f"{statement};\n" for statement in statements)
-    click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {timeout};\n{text}COMMIT;")
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    click.echo(f"{begin};\nSET LOCAL lock_timeout = {timeout};\n{text}COMMIT;")
 
 
 class TransactionFacts(Protocol):

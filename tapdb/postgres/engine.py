@@ -27,9 +27,11 @@ CONNECT_TIMEOUT_S = 10
 # Roles and databases may have settings of their own, in which the driver cannot read times, numbers lose
 # digits, and definitions are spelled otherwise than when they were made. Where a policy would hide rows,
 # PostgreSQL refuses the statement in place of leaving them out of a digest, a comparison or a kept table.
+# What is made under locks has to see what was committed until then, and so no snapshot from before.
 _SETTINGS = (
     b"SET DateStyle = ISO; SET IntervalStyle = postgres; SET standard_conforming_strings = on; "
-    b"SET extra_float_digits = 1; SET quote_all_identifiers = off; SET row_security = off"
+    b"SET extra_float_digits = 1; SET quote_all_identifiers = off; SET row_security = off; "
+    b"SET default_transaction_isolation = 'read committed'"
 )
 # The function of PostgreSQL that refuses a statement for its policies, in any language of its messages.
 _HIDING_ROWS = "check_enable_rls"

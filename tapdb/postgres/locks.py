@@ -22,6 +22,7 @@ LockMode = Literal["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
 """What a lock keeps others from: writing, or reading too."""
 
 _SHORTEST_PAUSE_S = 0.005
+_PAUSE_IN_TURN_S = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -74,24 +75,23 @@ def set_lock_timeout(connection: sa.Connection, timeout_ms: int) -> None:
 def take_migration_lock(connection: sa.Connection) -> None:
     """Wait until no other migration of this database is under way; the turn ends with the transaction.
 
-    Sets the lock timeout of the transaction: nobody queues behind who waits here, so that this wait may be
-    longer.
+    It asks again and again. A statement that waits has a snapshot, for the end of which ``CREATE INDEX
+    CONCURRENTLY`` would wait, while the session that makes the index has the turn: a deadlock.
 
     Raises
     ------
     LockTimeoutError
         Raised if the other migration has not ended after ten minutes.
     """
-    if connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(MIGRATION_LOCK))):
-        return
-    _log.warning("another session is migrating this database; waiting until it is done")
-    set_lock_timeout(connection, TURN_PATIENCE_MS)
-    try:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-    except sa.exc.DBAPIError as error:
-        if is_lock_timeout(error.orig):
-            raise LockTimeoutError(TURN_PATIENCE_MS, "while it waited for another migration", ()) from error
-        raise
+    turn = sa.select(sa.func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
+    begun, said = time.monotonic(), False
+    while not connection.scalar(turn):
+        if not said:
+            _log.warning("another session is migrating this database; waiting until it is done")
+            said = True
+        if time.monotonic() - begun > TURN_PATIENCE_MS / 1000:
+            raise LockTimeoutError(TURN_PATIENCE_MS, "while it waited for another migration", ())
+        time.sleep(_PAUSE_IN_TURN_S)
 
 
 def lock_at_once(connection: sa.Connection, tables: Mapping[tuple[str, str], LockMode]) -> None:

@@ -313,7 +313,8 @@ def test_a_plan_needs_neither_roles_nor_tables_of_tapdb(
     butler_database_readonly: sa.URL, config: Path
 ) -> None:
     result = done(run(butler_database_readonly, "plan", "-c", config, "--registry-schema", "live"))
-    assert result.stdout.startswith('BEGIN;\nSET LOCAL lock_timeout = 3000;\nCREATE SCHEMA "fresh";\n')
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL lock_timeout = 3000;"
+    assert result.stdout.startswith(f'{begin}\nCREATE SCHEMA "fresh";\n')
     assert result.stdout.endswith("COMMIT;\n")
     assert "14 dataset types of the registry in schema live" in result.stderr
 

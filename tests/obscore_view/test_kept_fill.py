@@ -14,25 +14,37 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from examples.lsstcam import Pointing, ingest_visit
+from examples.lsstcam.layout import PROMPT_RUN
 from obscore_view.check import check_unfinished
+from obscore_view.cli.session import FillingRefusedError, filling_session
+from obscore_view.config.parse import parse_config
 from obscore_view.errors import FillingUnderWayError, ViewExistsError
 from obscore_view.view import fill, parts
 from obscore_view.view.fill import Filling, alone_at_work
-from obscore_view.view.make import create_view, drop_view, find_stored_view, stored_config
+from obscore_view.view.make import (
+    create_view,
+    drop_view,
+    find_stored_view,
+    refresh_view,
+    stored_config,
+)
 from obscore_view.view.parts import Pass, mapping_of, parts_of
 from obscore_view.view.script import Script
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb.cli.root import main
 from tapdb.postgres.engine import DatabaseRefusedError
+from tapdb.postgres.locks import take_migration_lock
+from tapdb.postgres.roles import MissingRightsError
 from tapdb.sources import execute_query, execute_text
 from tests.obscore_view.comparison import kept_differences, view_differences
 from tests.obscore_view.histories import Writer
-from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine
 from tests.plugins.world_fixtures import World, of_pointing
 
 VIEW = VIEWS_OVER_PLAIN["table"]
@@ -493,3 +505,201 @@ def test_the_commands_fill_beside_over_a_large_registry_and_psql_runs_what_they_
     created = run("create", "-c", str(config), "--registry-schema", "plain")
     assert "Created ivoa.obscore." in created.stderr
     assert rows(world) == before
+
+
+def wait_for_a_lock(world: World, statement: str) -> None:
+    """Return as soon as a session waits for a lock in a statement; fail if there is none in time."""
+    waits = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock' AND query LIKE :statement"
+    )
+    begun = time.monotonic()
+    while time.monotonic() - begun < _ENOUGH_S:
+        with world.engine.connect() as connection:
+            if connection.scalar(waits, {"statement": f"{statement}%"}):
+                return
+        time.sleep(0.05)
+    pytest.fail(f"no session waits in {statement}")
+
+
+def test_a_command_that_waits_for_its_turn_does_not_end_the_filling_by_a_deadlock(world: World) -> None:
+    waited, turn = False, sa.text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%try_advisory%'")
+    with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        old, mine, other, looking = (stack.enter_context(world.engine.connect()) for _ in range(4))
+        change(world, "CREATE TABLE public.indexed AS SELECT 1 AS one")
+        execute_text(old.execution_options(isolation_level="REPEATABLE READ"), "SELECT 1")
+
+        def index() -> None:
+            with alone_at_work(mine):
+                Filling(mine, timeout_ms=5000)._alone(("CREATE INDEX CONCURRENTLY ON public.indexed (one)",))
+
+        def wait() -> None:
+            take_migration_lock(other)
+            other.rollback()
+
+        indexing = pool.submit(index)
+        wait_for_a_lock(world, "CREATE INDEX CONCURRENTLY")
+        waiting = pool.submit(wait)
+        # Longer than PostgreSQL waits before it looks for deadlocks.
+        time.sleep(1.5)
+        waited = not waiting.done() and bool(looking.scalar(turn))
+        old.rollback()
+        indexing.result(timeout=60)
+        waiting.result(timeout=60)
+    assert waited
+
+
+def test_a_script_that_was_printed_before_an_ingest_fills_what_was_put_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "LARGE", 0)
+    monkeypatch.setattr(parts, "_PRINTED_BATCH_PAGES", 1)
+    url = world.engine.url.render_as_string(hide_password=False)
+    tags = tags_table(world)
+    # What is put goes to the end of the file, and so to pages that were not there when it was printed.
+    change(world, ALL_AWAY.format(tags=tags))
+    with world.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        execute_text(connection, f"VACUUM FULL {tags}")
+    printed = CliRunner().invoke(main, ["obscore", "refresh", "--view", VIEW, "--dry-run", "--url", url])
+    assert printed.exit_code == 0, printed.stderr
+    change(world, BACK.format(tags=tags))
+    # A role may have another level; what was committed before a lock has to be seen after it.
+    change(world, LEVEL.format(database=world.engine.url.database))
+    psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", url.replace("+psycopg", "")]
+    done = subprocess.run(psql, input=printed.stdout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert recorded(world) == [("ivoa_obscore_2", "published")]
+    assert differences(world) == []
+
+
+SAVED = "CREATE TABLE public.saved AS SELECT * FROM {tags} LIMIT 3"
+OUT = "DELETE FROM {tags} WHERE dataset_id IN (SELECT dataset_id FROM public.saved)"
+ALL_AWAY = "CREATE TABLE public.saved AS SELECT * FROM {tags}; DELETE FROM {tags}"
+BACK = "INSERT INTO {tags} SELECT * FROM public.saved"
+LEVEL = "ALTER DATABASE \"{database}\" SET default_transaction_isolation = 'repeatable read'"
+KEPT_GRANTS = """
+GRANT SELECT ON tapdb.{base}_dataset TO pg_monitor WITH GRANT OPTION;
+GRANT SELECT (key, t_min) ON tapdb.{base}_observation TO PUBLIC;
+GRANT SELECT ON tapdb.{base}_collection_source TO pg_monitor;
+GRANT SELECT (lsst_band) ON ivoa.obscore TO pg_monitor
+"""
+KEPT_RIGHTS = sa.text(
+    "SELECT c.relname, a.attname, x.grantee::regrole::text, x.privilege_type, x.is_grantable "
+    "FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL, "
+    "aclexplode(coalesce(a.attacl, c.relacl)) x WHERE c.relowner <> x.grantee "
+    "AND c.relnamespace = 'tapdb'::regnamespace AND c.relname LIKE 'ivoa\\_obscore%' ORDER BY 1, 2, 3"
+)
+
+
+def kept_rights(world: World) -> list[tuple[Any, ...]]:
+    """Return what others than the owner may do with the kept tables of the view, by their last names."""
+    with world.engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(KEPT_RIGHTS)]
+    bases = ("ivoa_obscore_2_", "ivoa_obscore_")
+    return [(_without(bases, str(name)), *rest) for name, *rest in found]
+
+
+def _without(beginnings: tuple[str, ...], name: str) -> str:
+    return next(name.removeprefix(one) for one in beginnings if name.startswith(one))
+
+
+def test_grants_on_kept_tables_go_to_those_that_take_their_place(world: World, filling: Filling) -> None:
+    change(world, KEPT_GRANTS.format(base="ivoa_obscore"))
+    given = kept_rights(world)
+    assert {name for name, *_ in given} == {"dataset", "observation", "collection_source"}
+    filling.finish(begin(world, filling))
+    assert (tables(world), kept_rights(world)) == (NEW_TABLES, given)
+    # In one transaction the first name is taken again; a grant on a column goes with the column.
+    with world.engine.begin() as connection:
+        old = find_stored_view(connection, VIEW)
+        text = old.config_yaml.replace("lsst_band", "other_band")
+        refresh_view(connection, old, parse_config(text), config_yaml=text)
+        columns = {one["name"] for one in sa.inspect(connection).get_columns("obscore", "ivoa")}
+    assert ("lsst_band" in columns, "other_band" in columns) == (False, True)
+    assert recorded(world) == [("ivoa_obscore", "published")]
+    assert kept_rights(world) == given
+
+
+NEW_TABLES = {f"ivoa_obscore_2_{one}" for one in ("dataset", "observation", "collection")}
+
+
+LIMITS = (
+    "ALTER DATABASE \"{database}\" SET statement_timeout = '5s'; "
+    "ALTER DATABASE \"{database}\" SET idle_in_transaction_session_timeout = '1min'"
+)
+SETTINGS = sa.text(
+    "SELECT current_setting('transaction_isolation'), current_setting('statement_timeout'), "
+    "current_setting('idle_in_transaction_session_timeout')"
+)
+
+
+def test_limits_of_a_server_do_not_end_the_filling(world: World) -> None:
+    name = world.engine.url.database
+    change(world, LEVEL.format(database=name))
+    change(world, LIMITS.format(database=name))
+    with open_engine(world.engine.url) as engine, engine.connect() as connection:
+        assert connection.execute(SETTINGS).one() == ("read committed", "5s", "1min")
+        Filling(connection, timeout_ms=5000)
+        assert connection.execute(SETTINGS).one() == ("read committed", "0", "0")
+
+
+def test_what_the_database_refuses_in_a_filling_is_told_with_what_goes_on(world: World) -> None:
+    url = world.engine.url.render_as_string(hide_password=False)
+    with (
+        click.Context(main),
+        pytest.raises(FillingRefusedError, match=r"division by zero\nWhat is done stays done: tapdb obscore"),
+        filling_session(url, "fill") as (connection, _),
+    ):
+        execute_text(connection, "SELECT 1 / 0")
+
+
+READS_ALL = (
+    "CREATE ROLE fills_nothing; GRANT tapdb_owner TO fills_nothing; GRANT USAGE ON SCHEMA plain "
+    "TO fills_nothing; GRANT SELECT ON ALL TABLES IN SCHEMA plain TO fills_nothing"
+)
+
+
+def test_who_may_not_fill_is_told_what_is_missing(world: World, filling: Filling) -> None:
+    begin(world, filling)
+    (view,) = being_filled(world)
+    change(world, READS_ALL)
+    try:
+        with world.engine.connect() as connection:
+            execute_text(connection, "SET ROLE fills_nothing")
+            connection.commit()
+            with pytest.raises(MissingRightsError, match="fills_nothing") as raised:
+                Filling(connection, timeout_ms=5000).resume(view)
+            connection.invalidate()
+    finally:
+        change(world, "DROP OWNED BY fills_nothing; DROP ROLE fills_nothing")
+    assert tags_table(world) in str(raised.value)
+
+
+OUT_OF_RUN = (
+    "DELETE FROM {tags} WHERE dataset_id IN (SELECT dataset_id FROM {tags} "
+    "JOIN plain.collection c USING (collection_id) WHERE c.name = '{name}' LIMIT 2)"
+)
+RENAME = "UPDATE plain.collection SET name = '{to}' WHERE name = '{name}'"
+
+
+def test_datasets_that_are_removed_while_their_run_comes_into_the_view_are_not_in_it(world: World) -> None:
+    tags, away = tags_table(world), "u/attic/beside"
+    change(world, RENAME.format(name=PROMPT_RUN, to=away))
+    before = len(rows(world))
+    with held(world, OUT_OF_RUN.format(tags=tags, name=away)):
+        change(world, RENAME.format(name=away, to=PROMPT_RUN))
+    mend(world)
+    assert differences(world) == []
+    assert len(rows(world)) > before
+
+
+def test_a_removal_that_is_noted_takes_nothing_away_that_has_come_again(world: World) -> None:
+    tags = tags_table(world)
+    change(world, SAVED.format(tags=tags))
+    with world.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        # A snapshot of its own: each change is noted, and run again by the next write.
+        execute_text(connection, OUT.format(tags=tags))
+        connection.commit()
+    change(world, BACK.format(tags=tags))
+    mend(world)
+    assert differences(world) == []
