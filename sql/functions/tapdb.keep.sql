@@ -5,7 +5,7 @@
 -- end the transaction in any case (serialization, resources, cancelling) are Butler's as much as ours.
 -- A statement that settles is noted, to be run again, since others beside it do not see it, nor it them. That is left out where nobody is beside
 -- it. Each transaction that changes Butler's tables holds an advisory lock, shared, which is never waited for. One that can have it alone at a
--- statement that settles keeps it so to its end: all others were over then, and who comes later, finds it taken and notes its own statement.
+-- statement that settles keeps it so to its end: all others were over then, and who comes later finds it taken and notes its own statement.
 -- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock.
 -- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
@@ -24,6 +24,7 @@ DECLARE
   sees_all CONSTANT boolean := current_setting('transaction_isolation') = 'read committed';
   job record;
   task text;
+  is_beside boolean;
   is_noted boolean;
   rows_changed jsonb;
   rows_gone jsonb;
@@ -35,7 +36,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
   END IF;
   -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
-  is_noted := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
+  is_beside := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
+  is_noted := is_beside;
   BEGIN
     -- The lock stays: the loop does not wait for it.
     PERFORM FROM tapdb.keeping LIMIT 0;
@@ -81,6 +83,10 @@ BEGIN
       SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
     END IF;
     PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, NULL, rows_changed, rows_gone, NULL);
+    -- Rows that have been added are not added again: what they did not see is made up for as if they had been changed.
+    IF TG_OP = 'INSERT' AND is_beside THEN
+      PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, 'UPDATE', NULL, rows_changed, rows_changed, NULL);
+    END IF;
   END IF;
   -- With a snapshot of its own a transaction cannot see what others have committed since, and would fail where they have changed a row.
   IF sees_all THEN
