@@ -13,11 +13,11 @@ from tapdb.xml_text import add_element
 
 Serialization = Literal["TABLEDATA", "BINARY2"]
 
-Info = tuple[str, str]
-"""Name and value of an INFO."""
+Info = tuple[str, str] | tuple[str, str, str]
+"""Name and value of an INFO, and its text if there is one."""
 
 _NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
-# Bytes that are encoded at once: a multiple of 3, so that the pieces fit together.
+# Bytes that are encoded at once.
 _PIECE = 3 * 65536
 
 
@@ -138,40 +138,83 @@ def write_votable(
     ValueWriteError
         Raised if a value does not fit its column, or a character cannot be in XML.
     """
+    parts = (
+        table_rows(document.columns, rows)
+        if serialization == "TABLEDATA"
+        else stream_content(_pieces(encode_rows(document.columns, rows)))
+    )
+    for part in votable_parts(document, parts, serialization=serialization, after=after):
+        stream.write(part)
+
+
+def votable_parts(
+    document: Document,
+    content: Iterable[bytes],
+    *,
+    serialization: Serialization | None,
+    after: Callable[[], Iterable[Info]] = tuple,
+) -> Iterator[bytes]:
+    """Yield a VOTable around rows that are written already: what stands before them, they, the rest.
+
+    Parameters
+    ----------
+    document
+        All but the rows.
+    content
+        What stands in TABLEDATA or STREAM.
+    serialization
+        Which of them it is; `None` for a TABLE without DATA, which describes rows that lie elsewhere.
+    after
+        As for `write_votable`.
+    """
     head, tail = _frame(document, serialization)
-    stream.write(head)
-    if serialization == "TABLEDATA":
-        for part in table_rows(document.columns, rows):
-            stream.write(part)
-    else:
-        for piece in _pieces(encode_rows(document.columns, rows)):
-            stream.write(base64.b64encode(piece) + b"\n")
+    yield head
+    yield from content
     table, end, rest = tail.partition(b"</TABLE>")
-    stream.write(table + end)
-    for info in after():
-        stream.write(b"\n  " + _info_text(info))
-    stream.write(rest + b"\n")
+    infos = b"".join(b"\n  " + _info_text(info) for info in after())
+    yield table + end + infos + rest + b"\n"
 
 
-def _frame(document: Document, serialization: Serialization) -> tuple[bytes, bytes]:
+def stream_content(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield rows as the content of a STREAM: a line of base64 for each block, as soon as it has come.
+
+    Parameters
+    ----------
+    blocks
+        Bytes of rows, cut anywhere.
+    """
+    rest = b""
+    for block in blocks:
+        waiting = rest + block
+        # Three bytes are four letters: what is left waits for the next block.
+        whole = len(waiting) // 3 * 3
+        rest = waiting[whole:]
+        if whole:
+            yield base64.b64encode(waiting[:whole]) + b"\n"
+    if rest:
+        yield base64.b64encode(rest) + b"\n"
+
+
+def _frame(document: Document, serialization: Serialization | None) -> tuple[bytes, bytes]:
     """Return what stands before and behind the rows."""
     votable = Element("VOTABLE", {"version": "1.4", "xmlns": _NAMESPACE})
     resource = add_element(votable, "RESOURCE", {"type": "results"})
     # The schema of VOTable has INFO before the systems.
-    for name, value in (("QUERY_STATUS", "OK"), *document.infos):
-        add_element(resource, "INFO", {"name": name, "value": value})
+    for info in (("QUERY_STATUS", "OK"), *document.infos):
+        _add_info(resource, info)
     for system in document.systems:
         add_element(resource, system.tag, system.attributes)
     count = None if document.row_count is None else str(document.row_count)
     table = add_element(resource, "TABLE", {"name": document.name, "nrows": count})
     _add_fields(table, document)
-    rows = add_element(add_element(table, "DATA", {}), serialization, {})
+    rows = table if serialization is None else add_element(add_element(table, "DATA", {}), serialization, {})
     if serialization == "BINARY2":
         rows = add_element(rows, "STREAM", {"encoding": "base64"})
     for service in document.services:
         _add_service(votable, service)
     indent(votable, " ")
-    rows.text = "\n"
+    if serialization is not None:
+        rows.text = "\n"
     # Markup is escaped wherever text stands: the end of these elements is found in one place only.
     mark = f"</{rows.tag}>".encode()
     head, _, tail = tostring(votable, encoding="utf-8", xml_declaration=True).partition(mark)
@@ -226,9 +269,13 @@ def _add_param(parent: Element, param: Param) -> None:
     add_element(parent, "PARAM", {**facts, "ref": param.ref})
 
 
+def _add_info(parent: Element, info: Info) -> Element:
+    name, value, *text = info
+    return add_element(parent, "INFO", {"name": name, "value": value}, text[0] if text else None)
+
+
 def _info_text(info: Info) -> bytes:
-    element = add_element(Element("RESOURCE"), "INFO", {"name": info[0], "value": info[1]})
-    text: bytes = tostring(element, encoding="utf-8")
+    text: bytes = tostring(_add_info(Element("RESOURCE"), info), encoding="utf-8")
     return text
 
 

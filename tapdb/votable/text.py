@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import IO, Any
 
 from tapdb.errors import ValueReadError
@@ -62,10 +63,26 @@ def write_csv(names: Iterable[str], rows: Iterable[Sequence[Any]], stream: IO[by
     stream
         Where the text goes, UTF-8.
     """
-    stream.write((",".join(map(_quoted, names)) + "\n").encode())
-    for row in rows:
-        cells = ("" if value is None else _quoted(text_of(value)) for value in row)
-        stream.write((",".join(cells) + "\n").encode())
+    for part in csv_parts(names, rows):
+        stream.write(part)
+
+
+def csv_parts(
+    names: Iterable[str], rows: Iterable[Sequence[Any]], *, separator: str = ","
+) -> Iterator[bytes]:
+    """Yield what `write_csv` writes, the names first; a cell is quoted if it holds the separator.
+
+    Parameters
+    ----------
+    names, rows
+        As for `write_csv`.
+    separator
+        What stands between two cells.
+    """
+    special = re.compile(f'["\r\n{separator}]')
+    for row in chain((tuple(names),), rows):
+        cells = ["" if value is None else _quoted(text_of(value), special) for value in row]
+        yield (separator.join(cells) + "\n").encode()
 
 
 _CELL = re.compile(r'(?:^|,)(?:"((?:[^"]|"")*)"|([^",\r\n]*))')
@@ -125,12 +142,29 @@ def write_json(
     overflow
         Whether there are more rows.
     """
-    stream.write(f'{{"columns": {_json(json_columns(columns))},\n"rows": ['.encode())
+    for part in json_parts(columns, rows, lambda: {"overflow": overflow}):
+        stream.write(part)
+
+
+def json_parts(
+    columns: Sequence[ColumnFacts], rows: Iterable[Sequence[Any]], after: Callable[[], Mapping[str, Any]]
+) -> Iterator[bytes]:
+    """Yield the object of `write_json` in parts: what stands before the rows, each row, the rest.
+
+    Parameters
+    ----------
+    columns, rows
+        As for `write_json`.
+    after
+        Called once all rows are written, for what stands behind them.
+    """
+    yield f'{{"columns": {_json(json_columns(columns))},\n"rows": ['.encode()
     separator = "\n"
     for row in rows:
-        stream.write(f"{separator}{_json([json_of(value) for value in row])}".encode())
+        yield f"{separator}{_json([json_of(value) for value in row])}".encode()
         separator = ",\n"
-    stream.write(f'],\n"overflow": {_json(overflow)}}}\n'.encode())
+    rest = "".join(f",\n{_json(name)}: {_json(value)}" for name, value in after().items())
+    yield f"]{rest}}}\n".encode()
 
 
 def _json(value: Any) -> str:
@@ -138,8 +172,8 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _quoted(text: str) -> str:
-    if text and not any(character in text for character in '",\r\n'):
+def _quoted(text: str, special: re.Pattern[str]) -> str:
+    if text and not special.search(text):
         return text
     doubled = text.replace('"', '""')
     return f'"{doubled}"'
