@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from adql.dialect import dialect_named
 from adql.walk import children
 from tap_query.execute import Session, fetch, read_server
 from tap_query.execute import explain as explain_compiled
+from tap_query.formats import FORMATS, Format, find_format, stream_result
 from tap_query.metadata import read_felis, read_metadata
 from tapdb.cli.output import (
     RowOutput,
@@ -24,7 +26,6 @@ from tapdb.cli.output import (
     maxrec_option,
     output_option,
     output_stream,
-    prints_rows,
     url_option,
 )
 from tapdb.errors import SettingsError
@@ -215,23 +216,43 @@ def explain(
         stream.write(f"{plan}\n".encode())
 
 
+# For people a VOTable is text, as in other commands.
+_FORMS: dict[str, Format] = {
+    "json": find_format("json"),
+    "csv": find_format("csv"),
+    "votable": find_format("votable/td"),
+    **{one.name: one for one in FORMATS},
+}
+
+
 @query.command()
 @takes_query
 @takes_service
 @timeout_option
-@prints_rows
-def run(parsed: Query, *, service: PublishedDatabase, timeout: int, rows: RowOutput) -> None:
+@format_option("table", *_FORMS, help_text="Format of the rows; votable is votable/td.")
+@output_option
+def run(parsed: Query, *, service: PublishedDatabase, timeout: int, output: str, form: str) -> None:
     """Run QUERY and print its rows."""
+    session = Session(timeout_ms=1000 * timeout)
     with service.connect() as connection:
-        compiled = service.compile(parsed, connection)
-        result = fetch(
-            driver_connection(connection),
-            compiled,
-            max_rows=service.max_rows,
-            session=Session(timeout_ms=1000 * timeout),
-        )
-    rows.write_result(result.columns, result.rows, overflow=result.overflow)
-    if result.overflow:
+        compiled, driver = service.compile(parsed, connection), driver_connection(connection)
+        if form == "table":
+            result = fetch(driver, compiled, max_rows=service.max_rows, session=session)
+            overflow = result.overflow
+            RowOutput(form, output).write_result(result.columns, result.rows, overflow=overflow)
+        else:
+            rows = stream_result(
+                driver, compiled, format=_FORMS[form], max_rows=service.max_rows, session=session
+            )
+            # What fails at once leaves a file that is there as it is.
+            first = next(rows)
+            with output_stream(output) as stream:
+                for block in chain((first,), rows):
+                    stream.write(block)
+            if rows.error is not None:
+                raise rows.error
+            overflow = rows.overflow
+    if overflow:
         click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
 
 

@@ -34,10 +34,12 @@ _WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "bigint[]": lambda values: [Int8(value) for value in values],
     "double precision[]": lambda values: [Float8(value) for value in values],
 }
-# What a value looks like must not depend on the session: times are UTC (DALI 1.1 section 3.3.3), numbers
-# have all their digits, and a backslash in a constant is one.
+# What a value looks like must not depend on the session: times are UTC (DALI 1.1 section 3.3.3) and ISO,
+# numbers have all their digits, and a backslash in a constant is one.
 _ALWAYS = {
     "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "bytea_output": "hex",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
 }
@@ -242,7 +244,7 @@ def execute(
     QueryFailedError
         Raised if the database stops with an error, also while rows are read.
     """
-    with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+    with failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
         psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         load_exactly(cursor)
         stream = cursor.stream(compiled.sql.encode(), typed(compiled), size=_ROWS_AT_ONCE)
@@ -262,7 +264,7 @@ async def execute_async(
 
     Parameters, rows and errors are those of `execute`.
     """
-    with _failures(compiled):
+    with failures(compiled):
         async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
             await psycopg.AsyncClientCursor(connection).execute(session.statement(compiled.search))
             load_exactly(cursor)
@@ -335,14 +337,26 @@ def typed(compiled: CompiledQuery) -> Sequence[Any]:
 def _fetch_all(
     connection: psycopg.Connection[Any], statement: str, compiled: CompiledQuery, session: Session
 ) -> list[Row]:
-    with _failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+    with failures(compiled), psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
         psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         load_exactly(cursor)
         return cursor.execute(statement.encode(), typed(compiled)).fetchall()
 
 
 @contextmanager
-def _failures(compiled: CompiledQuery) -> Iterator[None]:
+def failures(compiled: CompiledQuery) -> Iterator[None]:
+    """Turn errors of the driver into ours, with the expressions of the query that they can come from.
+
+    Parameters
+    ----------
+    compiled
+        The query.
+
+    Raises
+    ------
+    QueryFailedError
+        Raised in place of an error of the driver.
+    """
     try:
         yield
     except psycopg.Error as error:

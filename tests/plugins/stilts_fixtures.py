@@ -33,10 +33,10 @@ class Stilts:
         """Return what ``votlint`` has against a VOTable: by its schema, and of cells and references."""
         return self._complaints("votlint", f"votable={document}", "validate=true")
 
-    def rows(self, document: Path) -> list[list[str]]:
-        """Return the rows of a VOTable as STILTS reads them, as texts."""
+    def rows(self, document: Path, form: str = "votable") -> list[list[str]]:
+        """Return the rows of a VOTable, or of a file in another format, as STILTS reads them, as texts."""
         done = subprocess.run(
-            [self._program, "tpipe", f"in={document}", "ifmt=votable", "ofmt=csv"],
+            [self._program, "tpipe", f"in={document}", f"ifmt={form}", "ofmt=csv"],
             capture_output=True,
             check=False,
         )
