@@ -10,6 +10,7 @@ __all__ = ["BENCHMARKS", "main"]
 
 BENCHMARKS = {
     "adql": "benchmarks.adql",
+    "formats": "benchmarks.services.formats",
     "fresh": "benchmarks.fresh",
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",

@@ -20,6 +20,8 @@ from benchmarks.obscore.reach import REACHES
 from benchmarks.obscore.timing import Stopwatch, ask_all
 from benchmarks.plot import plot_growth
 from benchmarks.results_file import Reach, missed, print_table, read_results, write_results
+from benchmarks.services.formats import REACHES as FORMAT_REACHES
+from benchmarks.services.formats import measure_formats
 from examples.lsstcam import MINI, Pair
 
 _KEYS = {
@@ -201,3 +203,11 @@ def test_a_figure_above_its_limit_or_absent_is_marked_as_missed(capsys: pytest.C
 @pytest.mark.parametrize(("size", "rows"), [("10k", 10_000), ("1.1M", 1_100_000), ("500", 500)])
 def test_a_size_is_read_as_rows(size: str, rows: int) -> None:
     assert visits_of(size) * 189 * 1.094 == pytest.approx(rows, rel=0.2)
+
+
+@pytest.mark.soak
+def test_a_tiny_run_of_the_formats_has_every_figure(database_url: sa.URL) -> None:
+    url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    figures = measure_formats(url, 3000, 1)
+    assert all(figures[reach.key] > 0 for reach in FORMAT_REACHES if reach.key != "rss_growth_mb")
+    assert {"stream_ratio", "csv_ratio", "parquet_rows_ratio", "rss_growth_mb"} <= figures.keys()

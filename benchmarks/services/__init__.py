@@ -1,0 +1,1 @@
+"""Services: what they cost beside what PostgreSQL alone needs."""
