@@ -25,7 +25,8 @@ from tapdb.votable.reader import ReadLimits, VotableError, VotableLimitError, Vo
 _SCHEMA = "pg_temp"
 _CREATE = sql.SQL("CREATE TEMPORARY TABLE {table} ({columns}) ON COMMIT DROP")
 _COLUMN = sql.SQL("{name} {type}")
-_COMPUTED = sql.SQL("{name} {type} GENERATED ALWAYS AS ({expression}) STORED")
+_ALTER = sql.SQL("ALTER TABLE {table} {columns}")
+_ADD = sql.SQL("ADD COLUMN {name} {type} GENERATED ALWAYS AS ({expression}) STORED")
 _COPY = sql.SQL("COPY {table} ({names}) FROM STDIN (FORMAT binary)")
 _INDEX = sql.SQL("CREATE INDEX ON {table} USING gist ({name})")
 _ANALYZE = sql.SQL("ANALYZE {table}")
@@ -122,8 +123,11 @@ def _create(
         sent = [(place, one) for place, column in enumerate(columns) for one in column.sent]
         table = sql.Identifier(_SCHEMA, sql_name)
         with psycopg.ClientCursor(connection) as cursor:
-            cursor.execute(_CREATE.format(table=table, columns=_definitions(sent, computed)))
+            cursor.execute(_CREATE.format(table=table, columns=_sent_columns(sent)))
             _copy(cursor, table, sent, chain(first, rows), name)
+            if computed:
+                # PostgreSQL refuses COPY in binary form where a column has one of pg_sphere's types.
+                cursor.execute(_ALTER.format(table=table, columns=_computed_columns(computed)))
             for one in computed:
                 cursor.execute(_INDEX.format(table=table, name=sql.Identifier(one.sql_name)))
             cursor.execute(_ANALYZE.format(table=table))
@@ -160,17 +164,17 @@ def _columns(name: str, reader: VotableReader) -> tuple[UploadColumn, ...]:
     return tuple(upload_column(field, number) for number, field in enumerate(fields, 1))
 
 
-def _definitions(sent: Iterable[tuple[int, Sent]], computed: Iterable[Computed]) -> sql.Composed:
-    columns = [
+def _sent_columns(sent: Iterable[tuple[int, Sent]]) -> sql.Composed:
+    return _COMMA.join(
         _COLUMN.format(name=sql.Identifier(one.sql_name), type=sql.SQL(one.sql_type)) for _, one in sent
-    ]
-    columns += [
-        _COMPUTED.format(
-            name=sql.Identifier(one.sql_name), type=sql.SQL(one.sql_type), expression=one.expression
-        )
+    )
+
+
+def _computed_columns(computed: Iterable[Computed]) -> sql.Composed:
+    return _COMMA.join(
+        _ADD.format(name=sql.Identifier(one.sql_name), type=sql.SQL(one.sql_type), expression=one.expression)
         for one in computed
-    ]
-    return _COMMA.join(columns)
+    )
 
 
 def _copy(

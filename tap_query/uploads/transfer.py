@@ -1,8 +1,8 @@
 """What a FIELD of an upload becomes: columns of a table, what is sent for them, and a column of ADQL.
 
 Values are sent in the binary form of COPY: what a type has there is what its number, text or array has in
-Python. pg_sphere's types have none, so that PostgreSQL computes them from columns that are sent, in the same
-statement; where there is no such geometry, such as a point beyond a pole, they are NULL.
+Python. pg_sphere's types have none: PostgreSQL computes geometries from columns that are sent. Where there is
+no such geometry, such as of a point beyond a pole, it is NULL.
 """
 
 import math
