@@ -259,12 +259,12 @@ def _nested(values: Sequence[Any], sizes: Sequence[int]) -> Sequence[Any]:
     return values
 
 
-def _uuid_bytes(text: str) -> bytes:
-    return UUID(text.strip()).bytes
+def _uuid_bytes(text: str) -> bytes | None:
+    return UUID(text.strip()).bytes if text.strip() else None
 
 
-def microseconds(text: str) -> int:
-    """Return a time as PostgreSQL counts it.
+def microseconds(text: str) -> int | None:
+    """Return a time as PostgreSQL counts it; `None` for an empty text, which is how some write NULL.
 
     Parameters
     ----------
@@ -277,6 +277,8 @@ def microseconds(text: str) -> int:
         Raised if it is no such time.
     """
     text = text.strip()
+    if not text:
+        return None
     if text.lower() in _INFINITE:
         return _INFINITE[text.lower()]
     found = _MOMENT.fullmatch(text)
