@@ -38,9 +38,12 @@ _DOUBLES = ("double precision[]", "float8[]")
 
 _POINT = sql.SQL(
     "CASE WHEN {latitude} BETWEEN -90 AND 90 AND {longitude} > '-Infinity' AND {longitude} < 'Infinity'"
-    " THEN spoint(radians({longitude}), radians({latitude})) END"
+    " THEN spoint({longitude_radians}, {latitude_radians}) END"
 )
-_CIRCLE = sql.SQL("CASE WHEN {radius} BETWEEN 0 AND 90 THEN scircle({centre}, radians({radius})) END")
+_CIRCLE = sql.SQL("CASE WHEN {radius} BETWEEN 0 AND 90 THEN scircle({centre}, {radius_radians}) END")
+# Of the smallest numbers PostgreSQL has no radians, but an error.
+_RADIANS = sql.SQL("CASE WHEN abs({angle}) > 1e-300 THEN radians({angle}) ELSE 0 END")
+_SMALLEST = 1e-300
 _POLYGON = sql.SQL("CAST({text} AS spoly)")
 _AS_DOUBLE = sql.SQL("CAST({} AS double precision)")
 _ELEMENT = sql.SQL("{}[{}]")
@@ -167,8 +170,16 @@ def stored_position(columns: Sequence[UploadColumn]) -> tuple[Position, Computed
 def _position(longitude: ColumnMetadata, latitude: ColumnMetadata) -> tuple[Position, Computed]:
     name = "stored_position"
     angles = (_AS_DOUBLE.format(sql.Identifier(column.sql_name)) for column in (longitude, latitude))
-    point = _POINT.format(**dict(zip(("longitude", "latitude"), angles, strict=True)))
-    return Position(longitude.name, latitude.name, name), Computed(name, "spoint", point)
+    return Position(longitude.name, latitude.name, name), Computed(name, "spoint", _point(*angles))
+
+
+def _point(longitude: sql.Composable, latitude: sql.Composable) -> sql.Composed:
+    return _POINT.format(
+        longitude=longitude,
+        latitude=latitude,
+        longitude_radians=_RADIANS.format(angle=longitude),
+        latitude_radians=_RADIANS.format(angle=latitude),
+    )
 
 
 def _type_of(field: Field) -> ValueType:
@@ -228,8 +239,9 @@ def _geometry(field: Field, type_: ValueType, number: int) -> UploadColumn:
         sent.append(Sent(text, *_TEXT, _polygon))
         computed = Computed(computed_name, "spoly", _POLYGON.format(text=sql.Identifier(text)))
     else:
-        point = _POINT.format(longitude=numbers[0], latitude=numbers[1])
-        circle = _CIRCLE.format(centre=point, radius=numbers[2])
+        point = _point(*numbers[:2])
+        radians = _RADIANS.format(angle=numbers[2])
+        circle = _CIRCLE.format(centre=point, radius=numbers[2], radius_radians=radians)
         computed = (
             Computed(computed_name, "spoint", point)
             if type_.family == "point"
@@ -241,7 +253,7 @@ def _geometry(field: Field, type_: ValueType, number: int) -> UploadColumn:
 
 def _polygon(numbers: Sequence[float | None]) -> str | None:
     """Return a polygon as pg_sphere reads it; `None` if it is none on the sphere."""
-    angles = [math.nan if number is None else number for number in numbers]
+    angles = [math.nan if one is None else one if abs(one) > _SMALLEST else 0.0 for one in numbers]
     vertices = list(zip(angles[::2], angles[1::2], strict=False))
     if len(angles) % 2 or not all(
         math.isfinite(longitude) and abs(latitude) <= 90  # noqa: PLR2004  the poles

@@ -225,7 +225,7 @@ VALUES = (
     Field("p", "double", "2", "point"),
     Field("g", "double", "*", "polygon"),
 )
-ANGLE = st.floats(-400, 400)
+ANGLE = st.floats(-400, 400) | st.floats()
 DRAWN = st.lists(
     st.tuples(
         *(
@@ -539,18 +539,32 @@ def test_what_the_database_cannot_hold_is_the_fault_of_the_table(connection: Con
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_point_beyond_a_pole_comes_back_and_is_nowhere(connection: Connection) -> None:
+def test_points_that_are_nowhere_come_back_and_are_nowhere(connection: Connection) -> None:
     columns = (Field("p", "double", "2", "point"), Field("ra", "double"), Field("dec", "double"))
-    rows = [([1.0, 2.0], 1.0, 2.0), ([1.0, 95.0], 1.0, 95.0), ([NAN, NAN], NAN, INF)]
+    places = ((1.0, 2.0), (1.0, 95.0), (NAN, 0.0), (INF, 0.0), (0.0, NAN), (5e-324, -5e-324), (-359.0, 2.0))
     result = ask(
         connection,
         "SELECT p, DISTANCE(p, POINT(1, 2)) AS d, DISTANCE(POINT(ra, dec), POINT(1, 2)) AS e "
         "FROM TAP_UPLOAD.mine",
-        mine=votable(rows, columns),
+        mine=votable([([ra, dec], ra, dec) for ra, dec in places], columns),
     )
-    assert repr(result.rows) == repr(
-        [([1.0, 2.0], 0.0, 0.0), ([1.0, 95.0], None, None), ([NAN, NAN], None, None)]
+    assert repr([row[0] for row in result.rows]) == repr([list(place) for place in places])
+    wanted = [0.0, None, None, None, None, math.sqrt(5), 0.0]
+    for place in (1, 2):
+        found = [row[place] for row in result.rows]
+        assert [one is None for one in found] == [one is None for one in wanted]
+        assert [one or 0 for one in found] == pytest.approx([one or 0 for one in wanted], abs=1e-3)
+
+
+def test_circles_that_are_none_come_back_and_hold_nothing(connection: Connection) -> None:
+    radii = (1.0, 90.0, 90.1, -1.0, NAN, INF, 5e-324)
+    result = ask(
+        connection,
+        "SELECT c, CONTAINS(POINT(10.5, 0), c) AS k FROM TAP_UPLOAD.mine",
+        mine=votable([([10.0, 0.0, radius],) for radius in radii], (Field("c", "double", "3", "circle"),)),
     )
+    assert repr([row[0][2] for row in result.rows]) == repr(list(radii))
+    assert [row[1] for row in result.rows] == [1, 1, None, None, None, None, 0]
 
 
 def test_polygons_that_are_none_come_back_and_hold_nothing(connection: Connection) -> None:
