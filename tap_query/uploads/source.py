@@ -315,6 +315,8 @@ class _Connection(HTTPConnection):
         self.default_port = _PORTS[place.scheme]
         super().__init__(place.host, place.port)
         self.is_stopped = False
+        # Of an answer without a length, the connection forgets its socket when it reads the head.
+        self._wire: socket.socket | None = None
         self._addresses = addresses
         self._deadline = deadline
         self._tls = ssl.create_default_context() if place.scheme == "https" else None
@@ -329,10 +331,10 @@ class _Connection(HTTPConnection):
         else:
             self._connect(last)
         if self._tls is not None:
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = self._wire = self._tls.wrap_socket(self.sock, server_hostname=self.host)
 
     def _connect(self, address: str) -> None:
-        self.sock = socket.create_connection((address, self.port), timeout=self.require_time())
+        self.sock = self._wire = socket.create_connection((address, self.port), timeout=self.require_time())
 
     def require_time(self) -> float:
         """Return how many seconds are left.
@@ -351,10 +353,10 @@ class _Connection(HTTPConnection):
     def stop(self) -> None:
         """End what waits for the other side."""
         self.is_stopped = True
-        if self.sock is not None:
+        if self._wire is not None:
             # It may have ended by itself.
             with suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
+                self._wire.shutdown(socket.SHUT_RDWR)
 
 
 def _addresses(upload: Upload, place: _Place, policy: FetchPolicy) -> list[str]:
