@@ -31,7 +31,7 @@ from ppdb_replay.votable.writer import (
 from tapdb.errors import ValueReadError
 from tapdb.votable import Field
 from tapdb.votable.fields import TEXTS, element_null, field_identifiers
-from tapdb.votable.reader import VotableError, VotableReader
+from tapdb.votable.first_table import VotableError, VotableReader
 from tapdb.votable.tabledata import json_reader, text_reader
 from tapdb.votable.text import json_columns, read_csv
 from tapdb.xml_text import attributes_as_read

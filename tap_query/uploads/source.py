@@ -168,7 +168,7 @@ def open_upload(
     UploadError
         Raised if there is no such part, or the URL cannot be fetched.
     UploadRefusedError
-        Raised if the URL is none that the operator allows.
+        Raised if the operator does not allow the URL.
     UploadTooLargeError
         Raised if there is more than the policy allows.
     """

@@ -20,7 +20,7 @@ from tap_query.errors import UploadError, UploadTooLargeError
 from tap_query.uploads.transfer import Computed, Sent, UploadColumn, stored_position, upload_column
 from tapdb.errors import ValueReadError
 from tapdb.postgres.engine import refusal
-from tapdb.votable.reader import ReadLimits, VotableError, VotableLimitError, VotableReader
+from tapdb.votable.first_table import ReadLimits, VotableError, VotableLimitError, VotableReader
 
 _SCHEMA = "pg_temp"
 _CREATE = sql.SQL("CREATE TEMPORARY TABLE {table} ({columns}) ON COMMIT DROP")
@@ -37,7 +37,7 @@ _OF_THE_TABLE = ("22", "54", "XX000")
 _LINE = re.compile(r"line (\d+)")
 _LONGEST_NAME = 256
 
-Row = Sequence[Any]
+_Values = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def _create(
     )
 
 
-def _first(rows: Iterator[Row]) -> Iterator[Row]:
+def _first(rows: Iterator[_Values]) -> Iterator[_Values]:
     """Yield the first row, if there is one: all columns are known then."""
     for row in rows:
         yield row
@@ -181,7 +181,7 @@ def _copy(
     cursor: psycopg.Cursor[Any],
     table: sql.Identifier,
     sent: Sequence[tuple[int, Sent]],
-    rows: Iterable[Row],
+    rows: Iterable[_Values],
     name: str,
 ) -> None:
     names = _COMMA.join(sql.Identifier(one.sql_name) for _, one in sent)
@@ -201,7 +201,7 @@ def _copy(
 
 
 def _value_error(
-    name: str, number: int, row: Row, sent: Iterable[tuple[int, Sent]], error: ValueError
+    name: str, number: int, row: _Values, sent: Iterable[tuple[int, Sent]], error: ValueError
 ) -> UploadError:
     """Return an error that names the value that could not be made."""
     for place, one in sent:

@@ -252,7 +252,7 @@ def _geometry(field: Field, type_: ValueType, number: int) -> UploadColumn:
 
 
 def _polygon(numbers: Sequence[float | None]) -> str | None:
-    """Return a polygon as pg_sphere reads it; `None` if it is none on the sphere."""
+    """Return a polygon as pg_sphere reads it; `None` if the sphere has no such one."""
     angles = [math.nan if one is None else one if abs(one) > _SMALLEST else 0.0 for one in numbers]
     vertices = list(zip(angles[::2], angles[1::2], strict=False))
     if len(angles) % 2 or not all(

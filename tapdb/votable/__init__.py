@@ -2,7 +2,7 @@
 
 `fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them
 (and writes CSV and JSON), `tabledata` and `binary2` encode rows, `document` puts the XML around them,
-and `reader` takes it off again.
+and `first_table` takes it off again.
 Tables for people (`tapdb.cli.output`) spell values by `text` too.
 """
 

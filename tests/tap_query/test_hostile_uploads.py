@@ -15,7 +15,7 @@ import io, json, resource, time, zlib
 from base64 import b64encode
 from itertools import repeat
 from tapdb.errors import TapdbError
-from tapdb.votable.reader import ReadLimits, VotableReader
+from tapdb.votable.first_table import ReadLimits, VotableReader
 
 MEGABYTES = 150
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -390,7 +390,7 @@ def _column(field: dict[str, str]) -> Field:
         raise VotableError(f"{what}: datatype {datatype[:60]!r} cannot be read; known: {known}")
     size = arraysize.strip() if arraysize and arraysize.strip() else None
     if size is not None and not _SIZE.fullmatch(size):
-        raise VotableError(f"{what}: arraysize {size[:60]!r} is none that VOTable has")
+        raise VotableError(f"{what}: arraysize {size[:60]!r} is not one of VOTable")
     if size == "1" and datatype not in TEXTS:
         # VOTable 1.3, erratum 3: it means the same as no arraysize.
         size = None
