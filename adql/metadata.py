@@ -82,6 +82,9 @@ class ColumnMetadata(NamedTuple):
     source
         Names of table and column in TAP_SCHEMA, as it spells them, of the published column whose values it
         holds; `None` for an expression, and where nobody has said.
+    array_column
+        Column of type ``double precision[]`` that holds this geometry as a user has brought it, and as it is
+        shown; the geometry itself is NULL where pgSphere has none.
     """
 
     name: str
@@ -92,6 +95,7 @@ class ColumnMetadata(NamedTuple):
     center_column: str | None = None
     latitude_column: str | None = None
     source: tuple[str, str] | None = None
+    array_column: str | None = None
 
     @property
     def identifier(self) -> Identifier:
@@ -481,7 +485,7 @@ def _columns(
         spelled = [sql_names.get((row[0], row[1])) or name for row, name in zip(rows, spelled, strict=True)]
     made = tuple(
         [
-            _new_column((name, types[row[2:9]], sql_name, bool(row[9]), None, None, None, row[:2]))
+            _new_column((name, types[row[2:9]], sql_name, bool(row[9]), None, None, None, row[:2], None))
             for row, name, sql_name in zip(rows, names, spelled, strict=True)
         ]
     )

@@ -90,6 +90,34 @@ class QueryFailedError(TapdbError):
         super().__init__(text)
 
 
+class UploadError(TapdbError):
+    """A table that a user brings cannot be used.
+
+    Parameters
+    ----------
+    name
+        Name of the upload, or of the parameter.
+    problem
+        What is wrong with it.
+    remedy
+        What to do instead; may be empty.
+    """
+
+    def __init__(self, name: str, problem: str, remedy: str = "") -> None:
+        self.name = name
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"upload {name}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class UploadTooLargeError(UploadError):
+    """A table that a user brings is larger than the service takes."""
+
+
+class UploadRefusedError(UploadError):
+    """The service does not fetch a table from where the user says that it is."""
+
+
 def _fault(sqlstate: str) -> Fault:
     if sqlstate in _TIME:
         return "time"

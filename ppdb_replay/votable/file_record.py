@@ -4,8 +4,6 @@ The XML is a stream of which no more than a piece is kept; a file is read once f
 and once for the rows.
 """
 
-import base64
-import binascii
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from xml.parsers import expat
 from xml.sax.saxutils import unescape
 
 from adql import OutputColumn
@@ -33,14 +30,13 @@ from ppdb_replay.votable.writer import (
 )
 from tapdb.errors import ValueReadError
 from tapdb.votable import Field
-from tapdb.votable.binary2 import RowDecoder
 from tapdb.votable.fields import TEXTS, element_null, field_identifiers
-from tapdb.votable.tabledata import cell_reader, json_reader, text_reader
+from tapdb.votable.first_table import VotableError, VotableReader
+from tapdb.votable.tabledata import json_reader, text_reader
 from tapdb.votable.text import json_columns, read_csv
 from tapdb.xml_text import attributes_as_read
 
 _PREFIX = "ppdb_"
-_PIECE = 65536
 _LONGEST = 60
 _Row = tuple[Any, ...]
 
@@ -280,6 +276,34 @@ class _Document:
     tables: list[dict[str, str]] = field(default_factory=list)
     form: str = ""
     is_resaved: bool = False
+    _meta: list[bool] = field(default_factory=list)
+
+    def see(self, path: Sequence[str], attributes: dict[str, str]) -> None:
+        """Take what stands around the rows from an element."""
+        local = path[-1]
+        self.root = path[0]
+        match local:
+            case "RESOURCE":
+                del self._meta[path.count("RESOURCE") - 1 :]
+                self._meta.append(attributes.get("ID") == DESCRIPTOR_ID)
+            case "INFO" | "PARAM":
+                self._add_info(path, attributes)
+            case "TABLE":
+                self.tables.append(attributes)
+        if len(self.tables) == 1 and path[-2:-1] == ["DATA"] and local != "INFO":
+            self.form = local
+            self.is_resaved |= local != "BINARY2"
+
+    def _add_info(self, path: Sequence[str], attributes: dict[str, str]) -> None:
+        fact = (attributes.get("name", ""), attributes.get("value", ""))
+        resources = path.count("RESOURCE")
+        if resources and self._meta[resources - 1]:
+            self.descriptor.append(fact)
+            return
+        if fact[0] == RECORD_INFO:
+            # STIL makes PARAM elements of INFO ones, astropy gives each an ID.
+            self.is_resaved |= path[-1] == "PARAM" or "ID" in attributes
+        self.infos.append(fact)
 
     def record_text(self) -> str:
         """Return the text of the one record in the INFO elements."""
@@ -299,151 +323,14 @@ class _Document:
 
 
 def _read(stream: IO[bytes], document: _Document) -> None:
-    for _ in _Reading(document, None).rows(stream):
-        pass
-
-
-class _Reading:
-    """A VOTable that is being read: what stands around the rows goes to a document, rows are given out.
-
-    Parameters
-    ----------
-    document
-        What is filled.
-    columns
-        Columns of the rows; `None` to pass over them.
-    """
-
-    def __init__(self, document: _Document, columns: Sequence[Field] | None) -> None:
-        self.document = document
-        self.decoder = None if columns is None else RowDecoder(columns)
-        self._cells = None if columns is None else [cell_reader(column) for column in columns]
-        self._path: list[str] = []
-        self._meta: list[bool] = []
-        self._text: list[str] | None = None
-        self._row: list[str] = []
-        self._rows: list[_Row] = []
-
-    def rows(self, stream: IO[bytes]) -> Iterator[_Row]:
-        """Yield the rows of the first table."""
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = _refuse_doctype
-        try:
-            while True:
-                piece = stream.read(_PIECE)
-                parser.Parse(piece, not piece)
-                yield from self._rows
-                self._rows.clear()
-                if not piece:
-                    return
-        except expat.ExpatError as error:
-            raise ReplayRecordError(f"it is no XML: {error}") from error
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        document, local = self.document, tag.rpartition(":")[2]
-        document.root = document.root or local
-        if document.root != "VOTABLE":
-            raise ReplayRecordError(f"it is no VOTable: its root is {tag}")
-        above = self._path[-1] if self._path else ""
-        self._path.append(local)
-        match local:
-            case "RESOURCE":
-                self._meta.append(attributes.get("ID") == DESCRIPTOR_ID)
-            case "INFO" | "PARAM":
-                self._add_info(local, attributes)
-            case "TABLE":
-                document.tables.append(attributes)
-        if len(document.tables) == 1:
-            self._start_in_table(above, local, attributes)
-
-    def _start_in_table(self, above: str, local: str, attributes: dict[str, str]) -> None:
-        document = self.document
-        match above, local:
-            case "TABLE", "FIELD":
-                document.fields.append(dict(attributes))
-            case "FIELD", "VALUES":
-                document.fields[-1]["null"] = attributes.get("null", "")
-            case "FIELD", "DESCRIPTION":
-                self._text = []
-            case "DATA", _:
-                document.form = local
-                document.is_resaved |= local != "BINARY2"
-            case "BINARY2", "STREAM":
-                self._begin_stream(attributes)
-            case "TABLEDATA", "TR":
-                self._row = []
-            case "TR", "TD":
-                self._text = None if self._cells is None else []
-
-    def _add_info(self, tag: str, attributes: dict[str, str]) -> None:
-        document = self.document
-        fact = (attributes.get("name", ""), attributes.get("value", ""))
-        if self._meta and self._meta[-1]:
-            document.descriptor.append(fact)
-            return
-        if fact[0] == RECORD_INFO:
-            # STIL makes PARAM elements of INFO ones, astropy gives each an ID.
-            document.is_resaved |= tag == "PARAM" or "ID" in attributes
-        document.infos.append(fact)
-
-    def _begin_stream(self, attributes: dict[str, str]) -> None:
-        if attributes.get("encoding") != "base64" or "href" in attributes:
-            raise ReplayRecordError("its rows are not in the file as base64; save it as BINARY2 or TABLEDATA")
-        self._text = None if self.decoder is None else []
-
-    def _characters(self, text: str) -> None:
-        if self._text is not None:
-            self._text.append(text)
-            if self._path[-1] == "STREAM":
-                self._take_bytes(last=False)
-
-    def _end(self, _: str) -> None:
-        local = self._path.pop()
-        if local == "RESOURCE":
-            self._meta.pop()
-        elif self._text is not None and local == "STREAM":
-            self._take_bytes(last=True)
-        elif self._text is not None and local == "TD":
-            self._row.append("".join(self._text))
-        elif self._text is not None and local == "DESCRIPTION" and len(self.document.tables) == 1:
-            self.document.fields[-1]["description"] = " ".join("".join(self._text).split())
-        elif local == "TR" and self._cells is not None and len(self.document.tables) == 1:
-            self._end_row(self._cells)
-        if local in {"STREAM", "TD", "DESCRIPTION"}:
-            self._text = None
-
-    def _end_row(self, cells: Sequence[Callable[[str], Any]]) -> None:
-        if len(cells) != len(self._row):
-            raise ValueReadError(
-                "a row", f"it has {len(self._row)} cells, and there are {len(cells)} columns"
-            )
-        self._rows.append(tuple([read(text) for read, text in zip(cells, self._row, strict=True)]))
-
-    def _take_bytes(self, *, last: bool) -> None:
-        """Decode the base64 that has come, in fours of characters."""
-        if self.decoder is None or self._text is None:
-            return
-        text = "".join("".join(self._text).split())
-        size = len(text) if last else len(text) // 4 * 4
-        self._text = [text[size:]]
-        try:
-            content = base64.b64decode(text[:size], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ValueReadError("the rows", f"they are no base64: {error}") from error
-        if base64.b64encode(content).decode() != text[:size]:
-            raise ValueReadError("the rows", "bits of their base64 stand for nothing")
-        self._rows += self.decoder.feed(content)
-        if last:
-            self.decoder.close()
-
-
-def _refuse_doctype(*_: object) -> None:
-    # A VOTable needs none, and what it declares could be expanded without end.
-    raise ReplayRecordError("it has a document type declaration, which no VOTable needs")
+    reader = VotableReader(stream, seen=document.see, with_rows=False)
+    # What has come before an error is known too.
+    document.fields = reader.fields
+    try:
+        for _ in reader.rows():
+            pass
+    except VotableError as error:
+        raise ReplayRecordError(error.problem) from error
 
 
 _Infos = Iterable[tuple[str, str]]
@@ -579,9 +466,12 @@ class _FileRows:
         self._columns = document.columns()
 
     def __iter__(self) -> Iterator[_Row]:
-        reading = _Reading(_Document(), self._columns)
         with self._path.open("rb") as stream:
-            for row in reading.rows(stream):
-                self.count += 1
-                yield row
-        self.is_canonical = reading.decoder is None or reading.decoder.is_canonical
+            reader = VotableReader(stream, columns=self._columns)
+            try:
+                for row in reader.rows():
+                    self.count += 1
+                    yield row
+            except VotableError as error:
+                raise ReplayRecordError(error.problem) from error
+        self.is_canonical = reader.is_canonical

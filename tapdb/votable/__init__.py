@@ -1,7 +1,8 @@
-"""Rows as VOTable 1.4, written as they come.
+"""Rows as VOTable 1.4, written and read as they come.
 
 `fields` says what a column is, `values` makes plain values of what a driver returned, `text` spells them
-(and writes CSV and JSON), `tabledata` and `binary2` encode rows, and `document` puts the XML around them.
+(and writes CSV and JSON), `tabledata` and `binary2` encode rows, `document` puts the XML around them,
+and `first_table` takes it off again.
 Tables for people (`tapdb.cli.output`) spell values by `text` too.
 """
 

@@ -15,6 +15,9 @@ INTEGERS = {
 }
 """Smallest and largest value of the datatypes of whole numbers."""
 
+COMPLEX = {"floatComplex": "float", "doubleComplex": "double"}
+"""Datatypes whose elements are pairs of numbers; they are read, and written as arrays of their parts."""
+
 # DALI's own forms of text have no other characters.
 _ASCII_XTYPES = frozenset({"timestamp", "uuid"})
 
@@ -125,6 +128,13 @@ def element_null(column: ColumnFacts) -> int | None:
     if column.arraysize is None or column.datatype not in {"short", "int", "long"}:
         return None
     return INTEGERS[column.datatype][0]
+
+
+def shape_of(column: ColumnFacts) -> str | None:
+    """Return the arraysize of the plain values of a column: a complex number is an array of two."""
+    if column.datatype not in COMPLEX:
+        return column.arraysize
+    return "2" if column.arraysize is None else f"2x{column.arraysize}"
 
 
 def _written(column: ColumnFacts, rows: Sequence[Sequence[Any]] | None, place: int) -> Field:

@@ -1,11 +1,13 @@
 """Rows as TABLEDATA (VOTable 1.4 section 5.1), and back: the text of each cell."""
 
+import math
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from tapdb.errors import ValueReadError
-from tapdb.votable.fields import INTEGERS, TEXTS, ColumnFacts, element_null
+from tapdb.votable.fields import COMPLEX, INTEGERS, TEXTS, ColumnFacts, element_null, shape_of
 from tapdb.votable.text import text_of
 from tapdb.votable.values import with_element_nulls
 from tapdb.xml_text import content_text
@@ -68,9 +70,7 @@ _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0"
 _KINDS = {"boolean": (bool,), "float": (int, float), "double": (int, float)}
 
 
-def cell_reader(
-    column: ColumnFacts, null: str | None = None, *, element: str | None = None
-) -> Callable[[str], Any]:
+def cell_reader(column: ColumnFacts, null: str | None = None) -> Callable[[str], Any]:
     """Return what makes a plain value of the text of a cell: the inverse of `table_rows`.
 
     A cell without text is NULL, also where the column is one of text: TABLEDATA tells no empty text from it.
@@ -80,15 +80,14 @@ def cell_reader(
     column
         The column as the file describes it.
     null
-        Text that stands for NULL too (VALUES of the FIELD).
-    element
-        Text of an element that is NULL, where it is not that of TABLEDATA.
+        What stands for NULL too (VALUES of the FIELD), as a value and as an element of an array; if it is not
+        given, what our own files have there.
     """
     if column.datatype in TEXTS:
         return lambda text: text or None
-    many = column.arraysize is not None
-    within = element_null(column) if element is None else element
-    one = _reader(column, within if many else null)
+    many = shape_of(column) is not None
+    one = _reader(column, element_null(column) if null is None else null)
+    has_bits = column.datatype == "bit"
 
     def read(text: str) -> Any:
         words = text.split()
@@ -97,9 +96,9 @@ def cell_reader(
                 return None
             if not many:
                 return one(text.strip())
-            values = [one(word) for word in words]
+            values = [one(word) for word in ("".join(words) if has_bits else words)]
             return bytes(values) if column.datatype == "unsignedByte" else values
-        except (KeyError, ValueError, OverflowError) as error:
+        except (KeyError, ValueError, OverflowError, TypeError) as error:
             raise ValueReadError(f"column {column.name}", f"{text[:60]!r} is no {column.datatype}") from error
 
     return read
@@ -115,7 +114,7 @@ def text_reader(column: ColumnFacts) -> Callable[[str | None], Any]:
     """
     if column.datatype in TEXTS:
         return lambda text: text
-    read = cell_reader(column, element="null")
+    read = cell_reader(column, None if column.arraysize is None else "null")
     if column.arraysize is None:
         return lambda text: None if text is None else read(text)
     empty: Any = b"" if column.datatype == "unsignedByte" else []
@@ -151,21 +150,55 @@ def json_reader(column: ColumnFacts) -> Callable[[Any], Any]:
 
 def _reader(column: ColumnFacts, null: int | str | None) -> Callable[[str], Any]:
     convert = _converter(column)
-    text = None if null is None else str(null)
-    return lambda word: None if word == text else convert(word)
+    if null is None:
+        return convert
+    text = str(null).strip()
+    try:
+        # A number may be spelled in several ways.
+        value = convert(text)
+    except (KeyError, ValueError):
+        value = None
+
+    def read(word: str) -> Any:
+        if word == text:
+            return None
+        found = convert(word)
+        return None if found == value else found
+
+    return read
 
 
 def _converter(column: ColumnFacts) -> Callable[[str], Any]:
     if column.datatype == "boolean":
         return lambda word: _BOOLEANS[word.lower()]
+    if column.datatype == "bit":
+        return lambda word: {"0": False, "1": True}[word]
+    if COMPLEX.get(column.datatype, column.datatype) == "float":
+        return _single
     if column.datatype not in INTEGERS:
-        return float
+        return _double
     smallest, largest = INTEGERS[column.datatype]
 
     def whole(word: str) -> int:
-        number = int(word)
-        if not smallest <= number <= largest:
+        # Hexadecimal ones are allowed (VOTable 1.4 section 2.1); Python takes more: 1_000, 0b1 and digits of
+        # other scripts.
+        number = int(word, 16 if word[:3].lstrip("+-")[:2] in {"0x", "0X"} else 10)
+        if "_" in word or not word.isascii() or not smallest <= number <= largest:
             raise ValueError
         return number
 
     return whole
+
+
+def _double(word: str) -> float:
+    if "_" in word or not word.isascii():
+        raise ValueError
+    return float(word)
+
+
+def _single(word: str) -> float:
+    number = _double(word)
+    if math.isfinite(number):
+        # What is beyond the largest one raises an OverflowError.
+        struct.pack(">f", number)
+    return number

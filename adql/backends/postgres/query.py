@@ -326,10 +326,21 @@ def _item(emitter: Emitter, expression: tree.Expression, column: ColumnMetadata,
     if use is _Use.RELATION and column.latitude_column is not None:
         text = bare_point(emitter, expression)
     elif type_of(expression).family in _GEOMETRIES:
-        text = array_sql(emitter, expression) if use is _Use.RESULT else geometry_sql(emitter, expression)
+        if use is _Use.RESULT:
+            text = _array_column(expression) or array_sql(emitter, expression)
+        else:
+            text = geometry_sql(emitter, expression)
     else:
         text = _term(emitter, expression)
     return text + " AS " + quote_identifier(column.sql_name)
+
+
+def _array_column(expression: tree.Expression) -> str | None:
+    """Return the column that shows a geometry as a user has brought it; `None` if there is none."""
+    origin = expression.origin if isinstance(expression, tree.Column) else None
+    if origin is None or origin.others or origin.column.array_column is None:
+        return None
+    return column_sql(origin, origin.column.array_column)
 
 
 def _hidden_items(expression: tree.Expression, column: ColumnMetadata) -> list[str]:
