@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import sqlalchemy as sa
 from psycopg import ProgrammingError
@@ -15,6 +15,8 @@ from tapdb.errors import SettingsError
 
 DRIVER = "postgresql+psycopg"
 """SQLAlchemy's name of the one driver that tapdb uses."""
+
+_Model = TypeVar("_Model", bound=BaseSettings)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
@@ -84,8 +86,24 @@ def read_settings() -> Settings:
     SettingsError
         Raised if a variable has a value that cannot be used; the message names the variable.
     """
+    return read_environment(Settings)
+
+
+def read_environment(model: type[_Model]) -> _Model:
+    """Return settings of one kind as the environment holds them.
+
+    Parameters
+    ----------
+    model
+        Class of the settings; its variables begin with ``TAPDB_``.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a variable has a value that cannot be used; the message names the variable.
+    """
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

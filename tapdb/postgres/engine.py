@@ -5,6 +5,7 @@ sent.
 """
 
 import re
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,11 @@ _HIDING_ROWS = "check_enable_rls"
 
 
 def create_engine(
-    url: str | sa.URL | None = None, *, read_only: bool = False, application_name: str = "tapdb"
+    url: str | sa.URL | None = None,
+    *,
+    read_only: bool = False,
+    application_name: str = "tapdb",
+    pool_size: int | None = None,
 ) -> sa.Engine:
     """Return an engine for the database that the user means.
 
@@ -53,6 +58,8 @@ def create_engine(
         Whether every transaction is ``READ ONLY``.
     application_name
         Name under which a DBA sees the session in ``pg_stat_activity``.
+    pool_size
+        Maximum number of connections that are kept, for a service; SQLAlchemy's own if it is not given.
 
     Raises
     ------
@@ -69,9 +76,11 @@ def create_engine(
         # Descriptions have characters that PGCLIENTENCODING may lack.
         arguments["client_encoding"] = "utf8"
     options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
-    engine = sa.create_engine(target, connect_args=arguments, execution_options=options)
+    pool = {} if pool_size is None else {"pool_size": pool_size, "max_overflow": 0}
+    engine = sa.create_engine(target, connect_args=arguments, execution_options=options, **pool)
     sa.event.listen(engine, "handle_error", _translate, retval=True)
     sa.event.listen(engine, "connect", _settle)
+    sa.event.listen(engine, "checkout", _require_silence)
     return engine
 
 
@@ -167,6 +176,17 @@ def _settle(connection: psycopg.Connection[Any], _record: object) -> None:
     connection.autocommit = True
     connection.execute(_SETTINGS)
     connection.autocommit = False
+
+
+def _require_silence(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    """Refuse a pooled connection on which the server has said something: that it has closed it."""
+    if connection.closed:
+        raise sa.exc.DisconnectionError
+    # select() knows no descriptor above 1023.
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        raise sa.exc.DisconnectionError
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:

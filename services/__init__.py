@@ -1,0 +1,7 @@
+"""Services over HTTP: a handler parses a request, calls one function, renders what it returns; no SQL.
+
+`settings` and `errors`, then what requests have in common: `parameters` (what), `identity` (who),
+`quotas` (how much), `waiting` (clients that hang up), `database` (connections, and what is published),
+`observing` (log and figures), `service` (all of these), `gate` (proxies, headers); `tap` is the TAP service,
+`application` puts the parts together, `cli` is ``tapdb serve``.
+"""

@@ -1,0 +1,145 @@
+"""The application: all routes of the service, what it starts with, and how it stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from services.database import Database
+from services.errors import ClientGoneError, UnauthenticatedError, status_of
+from services.gate import FACTS, Gate
+from services.identity import Authenticator
+from services.observing import Metrics
+from services.quotas import Quotas
+from services.service import Service, service_of
+from services.settings import ServiceSettings, read_service_settings
+from services.tap import routes
+from services.tap.documents import VOTABLE_TYPE, error_document
+from tapdb.errors import TapdbError
+
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+_SPARE_THREADS = 8
+
+
+def create_application(settings: ServiceSettings | None = None, url: str | sa.URL | None = None) -> Gate:
+    """Return the application, for a server of ASGI.
+
+    Parameters
+    ----------
+    settings
+        How it is set up; as the environment says if not given.
+    url
+        Database; the environment counts if it is not given.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a setting cannot be used.
+    """
+    settings = settings or read_service_settings()
+    service = Service(
+        settings=settings,
+        database=Database(settings, url),
+        authenticator=Authenticator(settings),
+        quotas=Quotas(settings),
+        metrics=Metrics(),
+        threads=ThreadPoolExecutor(settings.queries + _SPARE_THREADS, thread_name_prefix="tapdb"),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        # Queries that still run were cancelled with the tasks that waited for them.
+        await asyncio.to_thread(service.threads.shutdown)
+        await asyncio.to_thread(service.database.close)
+
+    application = Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/metrics", show_metrics),
+            Mount("/tap", routes=routes()),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=["GET", "HEAD", "POST", "DELETE"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+            )
+        ],
+        exception_handlers={
+            TapdbError: answer_error,
+            ClientDisconnect: answer_nobody,
+            HTTPException: answer_http_error,
+            500: answer_bug,
+        },
+        lifespan=lifespan,
+    )
+    application.state.service = service
+    return Gate(application, service)
+
+
+def application() -> Gate:
+    """Return the application as the environment sets it up: what each process of several calls."""
+    return create_application()
+
+
+async def health(request: Request) -> Response:
+    """Say that the process answers; whether the database does, ``/tap/availability`` says."""
+    request.scope[FACTS]["resource"] = "health"
+    return PlainTextResponse("ok\n")
+
+
+async def show_metrics(request: Request) -> Response:
+    """Return figures for Prometheus."""
+    request.scope[FACTS]["resource"] = "metrics"
+    service = service_of(request)
+    metrics = service.metrics
+    metrics.running.set(service.quotas.running)
+    metrics.waiting.set(service.quotas.waiting)
+    metrics.connections.set(service.database.connections)
+    return Response(metrics.text(), media_type=_PROMETHEUS)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Return an error of ours as a VOTable, with the status that says whose fault it is."""
+    if not isinstance(error, TapdbError):
+        raise error
+    facts = request.scope[FACTS]
+    facts["error"] = str(error)
+    response = Response(error_document(str(error)), status_of(error), media_type=VOTABLE_TYPE)
+    for name, value in getattr(error, "headers", {}).items():
+        response.headers[name] = value
+    if isinstance(error, UnauthenticatedError):
+        for challenge in service_of(request).authenticator.challenges:
+            response.headers.append("WWW-Authenticate", challenge)
+    return response
+
+
+async def answer_nobody(request: Request, _error: Exception) -> Response:
+    """Note that a client has hung up before its request was read."""
+    return await answer_error(request, ClientGoneError())
+
+
+async def answer_http_error(_request: Request, error: Exception) -> Response:
+    """Return what Starlette refuses, such as a path that does not exist, as one line of text."""
+    if not isinstance(error, HTTPException):
+        raise error
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=dict(error.headers or {}))
+
+
+async def answer_bug(request: Request, _error: Exception) -> Response:
+    """Say nothing of a fault of the service but where the operator finds it; the log has the traceback."""
+    identifier = request.scope[FACTS]["id"]
+    message = f"the service failed; tell its operator the number of the request, {identifier}"
+    return Response(error_document(message), 500, media_type=VOTABLE_TYPE)

@@ -1,0 +1,100 @@
+"""``tapdb serve``: the services over HTTP."""
+
+import os
+import tempfile
+from contextlib import ExitStack
+
+import click
+
+from tapdb.cli.output import url_option
+from tapdb.extras import from_extra
+from tapdb.settings import LOG_LEVELS
+
+
+class _Explained(click.Command):
+    """A command whose help ends with the variables that it reads."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the variables, each with its default."""
+        super().format_epilog(ctx, formatter)
+        from services.settings import ServiceSettings  # noqa: PLC0415
+
+        with formatter.section("Variables"):
+            formatter.write_dl(
+                [
+                    (f"TAPDB_{name.upper()}", f"{field.description}{_default(field.default)}")
+                    for name, field in ServiceSettings.model_fields.items()
+                ]
+            )
+
+
+def _default(value: object) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"  [default: {shown.lower() if isinstance(value, bool) else shown}]"
+
+
+@click.command(cls=_Explained)
+@url_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address on which the service listens.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Number of processes; before TAPDB_WORKERS.")
+@click.option("--root-path", metavar="PATH", help="Path at which a proxy offers it; before TAPDB_ROOT_PATH.")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    show_default=True,
+    help="Least severe message; each request is one of level info.",
+)
+def serve(
+    url: str | None, host: str, port: int, workers: int | None, root_path: str | None, log_level: str
+) -> None:
+    """Serve TAP 1.1 over HTTP, at http://HOST:PORT/tap.
+
+    What TAP_SCHEMA publishes can be queried, in the role tapdb_reader. The service answers until it gets
+    SIGTERM or Ctrl-C: then it takes no more requests, and lets queries end that run.
+    """
+    with from_extra("serve", "tapdb serve"):
+        import uvicorn  # noqa: PLC0415
+
+        from services.database import Database  # noqa: PLC0415
+        from services.identity import Authenticator  # noqa: PLC0415
+        from services.observing import log_config  # noqa: PLC0415
+        from services.quotas import Quotas  # noqa: PLC0415
+        from services.settings import read_service_settings  # noqa: PLC0415
+    # Each process reads the environment.
+    given = {
+        "TAPDB_URL": url,
+        "TAPDB_ROOT_PATH": root_path,
+        "TAPDB_WORKERS": None if workers is None else str(workers),
+    }
+    os.environ.update({name: value for name, value in given.items() if value is not None})
+    settings = read_service_settings()
+    Authenticator(settings), Quotas(settings)
+    database = Database(settings)
+    database.publication()
+    database.close()
+    with ExitStack() as stack:
+        if settings.workers > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "services.application:application",
+            factory=True,
+            host=host,
+            port=port,
+            workers=settings.workers,
+            log_config=log_config(settings, log_level),
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.stop_seconds,
+        )

@@ -1,0 +1,182 @@
+"""The database: pooled connections in the reader's role, and what is published, kept in memory."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from adql import Metadata, Server
+from services.settings import ServiceSettings
+from tap_query.execute import read_server
+from tap_schema.rows import TapSchemaRows
+from tap_schema.stored import current_generation, read_published
+from tapdb.errors import SettingsError
+from tapdb.postgres.engine import create_engine, translate_database_errors
+
+# Connections beside those of queries: for what is published, availability, answers that are short.
+_SPARE = 4
+# How long a publication may be unknown to this process.
+_KNOWN_S = 1.0
+_LONGEST_WAIT_S = 30
+# A server notices within this time that the service is gone, and ends the statement.
+_SETTINGS = b"SET client_connection_check_interval = '1s'; SET row_security = on"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedState:
+    """What is published, at one moment, with documents that were made of it.
+
+    Attributes
+    ----------
+    generation
+        Number of the publication.
+    rows
+        Rows of TAP_SCHEMA.
+    metadata
+        What a query may name.
+    server
+        What the database can do.
+    read_at
+        When it was read.
+    documents
+        Documents by name, once they have been requested.
+    """
+
+    generation: int
+    rows: TapSchemaRows
+    metadata: Metadata
+    server: Server
+    read_at: datetime
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+
+class Database:
+    """Connections to the database, and what it publishes.
+
+    Parameters
+    ----------
+    settings
+        Size of the pool, and the role of its sessions.
+    url
+        Database; the environment counts if it is not given.
+    """
+
+    def __init__(self, settings: ServiceSettings, url: str | sa.URL | None = None) -> None:
+        self._role = settings.role
+        self._engine = create_engine(url, application_name="tapdb serve", pool_size=settings.queries + _SPARE)
+        sa.event.listen(self._engine, "connect", self._settle)
+        self._lock = Lock()
+        self._publication: PublishedState | None = None
+        self._known_until = 0.0
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Give a connection out of the pool, in no transaction; what it did is rolled back at the end.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            Raised if there is none to be had.
+        DatabaseRefusedError
+            Raised if the database refuses what is done inside of the block.
+        """
+        with translate_database_errors(), self._engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                driver = connection.connection.driver_connection
+                if isinstance(driver, psycopg.Connection) and driver.closed:
+                    connection.invalidate()
+
+    def publication(self) -> PublishedState:
+        """Return what is published, at most a second old.
+
+        Raises
+        ------
+        TapSchemaMissingError
+            Raised if the database publishes nothing.
+        """
+        found = self._publication
+        if found is not None and time.monotonic() < self._known_until:
+            return found
+        # One looks; the others take what is known meanwhile, or wait if nothing is.
+        if not self._lock.acquire(blocking=found is None):
+            return found or self.publication()
+        try:
+            return self._look()
+        finally:
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Look again what is published before the next query: the database lacks something that was."""
+        self._known_until = 0.0
+
+    def check(self) -> None:
+        """Ask the database for something small.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            Raised if it does not answer.
+        TapSchemaMissingError
+            Raised if it publishes nothing.
+        """
+        with self.connect() as connection:
+            current_generation(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are in use."""
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, sa.QueuePool) else 0
+
+    def _look(self) -> PublishedState:
+        now = time.monotonic()
+        if self._publication is not None and now < self._known_until:
+            return self._publication
+        with self.connect() as connection:
+            known = self._publication
+            if known is None or current_generation(connection) != known.generation:
+                connection.rollback()
+                published = read_published(connection)
+                known = PublishedState(
+                    published.generation,
+                    published.rows,
+                    published.metadata,
+                    read_server(connection),
+                    datetime.now(UTC),
+                )
+        self._publication, self._known_until = known, now + _KNOWN_S
+        return known
+
+    def _settle(self, connection: psycopg.Connection[Any], _record: object) -> None:
+        """Put a new session into the reader's role, outside of a transaction that could be rolled back."""
+        connection.autocommit = True
+        try:
+            connection.execute(_SETTINGS)
+            if self._role:
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self._role)))
+        except (
+            psycopg.errors.InvalidParameterValue,
+            psycopg.errors.InsufficientPrivilege,
+            psycopg.errors.UndefinedObject,
+        ) as error:
+            raise SettingsError(
+                "TAPDB_ROLE",
+                f'user "{connection.info.user}" cannot be "{self._role}": {error.diag.message_primary}',
+                "migrate the database, GRANT the role to the user, or name another role",
+            ) from error
+        finally:
+            if not connection.closed:
+                connection.autocommit = False

@@ -1,0 +1,162 @@
+"""What can go wrong between a request and its answer, and the HTTP status of each error."""
+
+from collections.abc import Mapping
+
+from adql import AdqlError
+from tap_query.errors import QueryFailedError
+from tapdb.errors import DatabaseNotReadyError, DatabaseUnavailableError, TapdbError, ValueWriteError
+
+
+class RequestError(TapdbError):
+    """A request cannot be answered.
+
+    Attributes
+    ----------
+    status
+        HTTP status of the answer.
+    """
+
+    status = 400
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the answer."""
+        return {}
+
+
+class ParameterError(RequestError):
+    """A parameter of a request cannot be used.
+
+    Parameters
+    ----------
+    parameter
+        Its name.
+    problem
+        What is wrong with it.
+    remedy
+        What to send instead.
+    """
+
+    def __init__(self, parameter: str, problem: str, remedy: str) -> None:
+        self.parameter = parameter
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{parameter}: {problem}; {remedy}")
+
+
+class ResourceUnknownError(RequestError):
+    """The service has nothing of that name.
+
+    Parameters
+    ----------
+    name
+        What was requested.
+    remedy
+        What to request instead.
+    """
+
+    status = 404
+
+    def __init__(self, name: str, remedy: str) -> None:
+        self.name = name
+        super().__init__(f"there is no {name}; {remedy}")
+
+
+class UnauthenticatedError(RequestError):
+    """The service wants to know who sends the request.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with what the request says of it; never what it says.
+    remedy
+        What to send instead.
+    """
+
+    status = 401
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}; {remedy}")
+
+
+class BusyError(RequestError):
+    """More queries wait than the service lets wait, or one has waited too long.
+
+    Parameters
+    ----------
+    problem
+        Which limit is reached.
+    retry_s
+        When to send the query again, in seconds.
+    """
+
+    status = 503
+
+    def __init__(self, problem: str, retry_s: int) -> None:
+        self.problem = problem
+        self.retry_s = retry_s
+        super().__init__(f"the service is busy: {problem}; send the query again after {retry_s} seconds")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to come back."""
+        return {"Retry-After": str(self.retry_s)}
+
+
+class RequestTooLargeError(RequestError):
+    """A request is larger than the service accepts.
+
+    Parameters
+    ----------
+    what
+        What is too large.
+    limit
+        How large it may be, in bytes.
+    """
+
+    status = 413
+
+    def __init__(self, what: str, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{what} is larger than {limit:,} bytes; send less, or ask the operator for more")
+
+
+class ResultTooLargeError(RequestError):
+    """A result has more bytes than its user may have.
+
+    Parameters
+    ----------
+    limit
+        How many bytes it may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the result is larger than {limit:,} bytes and ends here; select fewer columns or rows"
+        )
+
+
+class ClientGoneError(RequestError):
+    """The client has closed the connection before it had its answer; its query was cancelled."""
+
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")
+
+
+def status_of(error: TapdbError) -> int:
+    """Return the HTTP status of an error: 4xx where the request has to change, 5xx where the service has."""
+    match error:
+        case RequestError():
+            return error.status
+        case AdqlError() | ValueWriteError():
+            return 400
+        case QueryFailedError():
+            return 500 if error.fault == "service" else 400
+        case DatabaseUnavailableError() | DatabaseNotReadyError():
+            return 503
+        case _:
+            return 500

@@ -1,0 +1,54 @@
+"""What all handlers of one process share."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from services.database import Database
+from services.identity import Authenticator
+from services.observing import Metrics
+from services.quotas import Quotas
+from services.settings import ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a service.
+
+    Attributes
+    ----------
+    settings
+        How it is set up.
+    database
+        Its database.
+    authenticator
+        Says who sends a request.
+    quotas
+        Lets queries run.
+    metrics
+        Figures of the process.
+    threads
+        Threads in which the database is used.
+    started_at
+        When the process began.
+    """
+
+    settings: ServiceSettings
+    database: Database
+    authenticator: Authenticator
+    quotas: Quotas
+    metrics: Metrics
+    threads: ThreadPoolExecutor
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def base_url(self, connection: HTTPConnection) -> str:
+        """Return the URL of the service as a client sees it, without a slash at the end."""
+        return self.settings.base_url or str(connection.base_url).rstrip("/")
+
+
+def service_of(connection: HTTPConnection) -> Service:
+    """Return the service to which a request came."""
+    return cast(Service, connection.app.state.service)

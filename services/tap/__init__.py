@@ -1,0 +1,25 @@
+"""TAP 1.1 below ``/tap``: handlers parse a request, call one function, and render what it returns.
+
+`documents` are XML that is no result, `examples` are queries to begin with, `rows` is one query from its text
+to the bytes of its result; `vosi` and `sync` answer requests.
+"""
+
+from starlette.routing import BaseRoute, Route
+
+from services.tap.sync import SyncEndpoint
+from services.tap.vosi import availability, capabilities, examples, table, tables
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of a TAP service, below its own path."""
+    return [
+        Route("/sync", SyncEndpoint(), methods=["GET", "POST"]),
+        Route("/capabilities", capabilities),
+        Route("/availability", availability),
+        Route("/tables", tables),
+        Route("/tables/{name:path}", table),
+        Route("/examples", examples),
+    ]
+
+
+__all__ = ["routes"]

@@ -1,0 +1,148 @@
+"""What a TAP service says of itself: capabilities, availability, tables, examples (VOSI 1.1, DALI 1.1)."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adql.dialect import dialect_named
+from adql.metadata import UserFunction
+from services.database import Database, PublishedState
+from services.errors import ResourceUnknownError
+from services.gate import FACTS
+from services.parameters import read_parameters
+from services.service import Service, service_of
+from services.tap.documents import (
+    Abilities,
+    OutputForm,
+    availability_document,
+    capabilities_document,
+    publishes_obscore,
+)
+from services.tap.examples import examples_document
+from tap_schema.files import vosi_table, vosi_tables
+from tapdb.errors import TapdbError
+
+_XML = "text/xml; charset=utf-8"
+_BEARER = "ivo://ivoa.net/sso#OAuth"
+_Value = TypeVar("_Value")
+_TYPES = {"numeric": "DOUBLE", "string": "VARCHAR", "any": "VARCHAR"}
+
+
+async def capabilities(request: Request) -> Response:
+    """Return what the service can do, to everybody."""
+    service = _service(request, "capabilities")
+    published = await _in_thread(service, service.database.publication)
+    settings = service.settings
+    document = capabilities_document(
+        Abilities(
+            url=f"{service.base_url(request)}/tap",
+            forms=(OutputForm("application/x-votable+xml", ("votable",)),),
+            functions=[_described(one) for one in dialect_named(settings.dialect).functions],
+            has_obscore=publishes_obscore(published.rows),
+            maxrec=settings.maxrec,
+            max_rows=settings.max_rows,
+            seconds=settings.max_seconds,
+            security=(_BEARER,) if service.authenticator.challenges else (),
+        )
+    )
+    response = Response(document, media_type=_XML)
+    for challenge in service.authenticator.challenges:
+        response.headers.append("WWW-Authenticate", challenge)
+    return response
+
+
+async def availability(request: Request) -> Response:
+    """Return whether the database answers, to everybody."""
+    service = _service(request, "availability")
+    problem = await _in_thread(service, lambda: _problem(service.database))
+    return Response(availability_document(service.started_at, problem), media_type=_XML)
+
+
+async def tables(request: Request) -> Response:
+    """Return what is published: all of it, or with ``detail=min`` no columns."""
+    service = _service(request, "tables", known=True)
+    parameters = await read_parameters(request, max_bytes=service.settings.upload_bytes)
+    has_columns = parameters.choice("DETAIL", "min", "max") != "min"
+
+    def make(published: PublishedState) -> str:
+        return "".join(vosi_tables(published.rows, detail=has_columns))
+
+    return await _document(service, f"tables {has_columns}", make)
+
+
+async def table(request: Request) -> Response:
+    """Return one table with its columns and keys."""
+    service = _service(request, "tables", known=True)
+    name = request.path_params["name"]
+
+    def make(published: PublishedState) -> str:
+        found = [one.table_name for one in published.rows.tables if one.table_name.lower() == name.lower()]
+        if not found:
+            raise ResourceUnknownError(f"table {name}", "/tables lists the tables")
+        return vosi_table(published.rows, name if name in found else found[0])
+
+    return await _document(service, f"table {name}", make, keep=False)
+
+
+async def examples(request: Request) -> Response:
+    """Return queries to begin with."""
+    service = _service(request, "examples", known=True)
+    return await _document(service, "examples", examples_document, media_type="application/xhtml+xml")
+
+
+async def _document(
+    service: Service,
+    name: str,
+    make: Callable[[PublishedState], str],
+    *,
+    keep: bool = True,
+    media_type: str = _XML,
+) -> Response:
+    """Return a document that follows from what is published; it is kept until something else is."""
+
+    def find() -> bytes:
+        published = service.database.publication()
+        found = published.documents.get(name)
+        if found is None:
+            found = make(published).encode()
+            if keep:
+                published.documents[name] = found
+        return found
+
+    return Response(await _in_thread(service, find), media_type=media_type)
+
+
+def _service(request: Request, resource: str, *, known: bool = False) -> Service:
+    """Return the service of a request, once it is known what is requested and, if need be, by whom."""
+    service, facts = service_of(request), request.scope[FACTS]
+    facts["resource"] = resource
+    if known:
+        facts["user"] = service.authenticator.user(request).name
+    return service
+
+
+async def _in_thread(service: Service, work: Callable[[], _Value]) -> _Value:
+    return await asyncio.get_running_loop().run_in_executor(service.threads, work)
+
+
+def _problem(database: Database) -> str | None:
+    try:
+        database.check()
+    except TapdbError as error:
+        return str(error)
+    return None
+
+
+def _described(function: UserFunction) -> tuple[str, str]:
+    """Return a function as TAPRegExt 1.0 describes it: its signature, and what it is for."""
+    arguments = ", ".join(
+        f"{chr(ord('a') + place)} {_TYPES[family]}" for place, family in enumerate(function.arguments)
+    )
+    unit = f" [{function.returns.unit}]" if function.returns.unit else ""
+    return (
+        f"{function.name}({arguments}) -> {_TYPES[function.returns.family]}",
+        f"{function.name} of Qserv's scisql{unit}",
+    )

@@ -1,0 +1,153 @@
+"""The service itself on a port of this machine, over a database with ObsCore, and what it logs."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import uvicorn
+
+from examples.lsstcam import Pair
+from services.application import create_application
+from services.observing import REQUESTS
+from services.service import Service
+from services.settings import ServiceSettings
+from tap_schema.assemble import assemble
+from tap_schema.publish import publish
+from tapdb.postgres.engine import create_engine
+
+__all__ = ["Serve", "Served", "running_service", "serve", "served", "served_database", "wait_for"]
+
+_LONGEST_START_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service that runs.
+
+    Attributes
+    ----------
+    url
+        Where it is, without a slash at the end.
+    database
+        The database below it.
+    service
+        Its parts.
+    lines
+        What its log says of each request.
+    """
+
+    url: str
+    database: sa.URL
+    service: Service
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def tap(self) -> str:
+        """URL of its TAP service."""
+        return f"{self.url}/tap"
+
+    def get(self, path: str, headers: dict[str, str] | None = None, **parameters: Any) -> httpx.Response:
+        """Send a GET to a path below ``/tap``, with parameters of TAP in capitals."""
+        return httpx.get(f"{self.tap}/{path}", params=parameters, headers=headers, timeout=60)
+
+    def sync(self, query: str, **parameters: Any) -> httpx.Response:
+        """Send a query."""
+        return self.get("sync", LANG="ADQL", QUERY=query, **parameters)
+
+    def line(self, response: httpx.Response) -> dict[str, Any]:
+        """Return what the log says of an answer, as soon as it does."""
+        identifier = response.headers["x-request-id"]
+        found: dict[str, Any] = wait_for(
+            lambda: next((one for one in self.lines if one["id"] == identifier), None)
+        )
+        return found
+
+
+Serve = Callable[..., "Any"]
+
+
+def wait_for(find: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Return what a function finds, as soon as it finds something."""
+    end = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < end, "nothing was found in time"
+        time.sleep(0.01)
+    return found
+
+
+class _Lines(logging.Handler):
+    """Keeps what is said of requests of one service."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the facts of a record."""
+        self._lines.append({"resource": record.getMessage(), **getattr(record, "facts", {})})
+
+
+@contextmanager
+def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
+    """Serve a database as long as the ``with`` block lasts; settings are those of `ServiceSettings`."""
+    chosen = ServiceSettings(**settings)
+    gate = create_application(chosen, url)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            gate,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=chosen.stop_seconds,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        found = Served(address, url, gate.service)
+        handler, level = _Lines(found.lines), REQUESTS.level
+        REQUESTS.addHandler(handler)
+        REQUESTS.setLevel(logging.INFO)
+        try:
+            wait_for(lambda: server.started, _LONGEST_START_S)
+            yield found
+        finally:
+            server.should_exit = True
+            thread.join()
+            REQUESTS.removeHandler(handler)
+            REQUESTS.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def served_database(view_template: Pair, clone_for_session: Callable[[str], sa.URL]) -> sa.URL:
+    """Return a database with views whose TAP_SCHEMA is published; no test may change it."""
+    url = clone_for_session(str(view_template.url.database))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        publish(connection, assemble(connection, []).rows)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def served(served_database: sa.URL) -> Iterator[Served]:
+    """Return a service over the views that all tests share; it is set up as it is by default."""
+    with running_service(served_database) as found:
+        yield found
+
+
+@pytest.fixture
+def serve(served_database: sa.URL) -> Serve:
+    """Return a function that serves the same database, set up in another way, in a ``with`` block."""
+    return lambda **settings: running_service(served_database, **settings)
