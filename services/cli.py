@@ -29,10 +29,8 @@ class _Explained(click.Command):
 
 
 def _default(value: object) -> str:
-    if value is None or value in ("", ()):
-        return ""
-    shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return f"  [default: {shown.lower() if isinstance(value, bool) else shown}]"
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+    return f"  [default: {text.lower() if isinstance(value, bool) else text}]" if text else ""
 
 
 @click.command(cls=_Explained)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from adql import AdqlError
 from tap_query.errors import QueryFailedError
-from tapdb.errors import DatabaseNotReadyError, DatabaseUnavailableError, TapdbError, ValueWriteError
+from tapdb.errors import TapdbError
 
 
 class RequestError(TapdbError):
@@ -147,16 +146,21 @@ class ClientGoneError(RequestError):
         super().__init__("the client has closed the connection")
 
 
+# By name: an error of any package below, without an import of it. What is not here is the service's fault.
+_STATUSES = {
+    "AdqlError": 400,
+    "ValueWriteError": 400,
+    "ValueReadError": 400,
+    "DatabaseUnavailableError": 503,
+    "DatabaseNotReadyError": 503,
+}
+
+
 def status_of(error: TapdbError) -> int:
     """Return the HTTP status of an error: 4xx where the request has to change, 5xx where the service has."""
-    match error:
-        case RequestError():
-            return error.status
-        case AdqlError() | ValueWriteError():
-            return 400
-        case QueryFailedError():
-            return 500 if error.fault == "service" else 400
-        case DatabaseUnavailableError() | DatabaseNotReadyError():
-            return 503
-        case _:
-            return 500
+    if isinstance(error, RequestError):
+        return error.status
+    if isinstance(error, QueryFailedError):
+        return 500 if error.fault == "service" else 400
+    names = (one.__name__ for one in type(error).__mro__)
+    return next((_STATUSES[name] for name in names if name in _STATUSES), 500)

@@ -26,7 +26,7 @@ def _without_slash(text: str) -> str:
 
 
 class ServiceSettings(BaseSettings):
-    """Settings of ``tapdb serve`` as the environment gives them."""
+    """Settings of the service as the environment gives them."""
 
     model_config = SettingsConfigDict(
         env_prefix="TAPDB_",

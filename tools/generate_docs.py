@@ -19,6 +19,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 from sqlalchemy.dialects import postgresql
 
 from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
@@ -33,6 +34,7 @@ from obscore_view.config.model import (
     TapdbOptions,
     WhereBind,
 )
+from services.settings import ServiceSettings
 from tapdb.cli.root import main as command_line
 from tapdb.settings import Settings
 from tapdb.sources import SqlSource, read_all_current
@@ -93,10 +95,10 @@ def commands(
             yield from commands(sub, (*path, name), context)
 
 
-def settings_variables() -> dict[str, FieldInfo]:
+def settings_variables(settings: type[BaseSettings] = Settings) -> dict[str, FieldInfo]:
     """Return the environment variables that tapdb reads, with what they set."""
-    prefix = Settings.model_config["env_prefix"]
-    return {f"{prefix}{name}".upper(): field for name, field in Settings.model_fields.items()}
+    prefix = settings.model_config["env_prefix"]
+    return {f"{prefix}{name}".upper(): field for name, field in settings.model_fields.items()}
 
 
 def _cli() -> str:
@@ -157,12 +159,17 @@ def _configuration() -> str:
     return "\n".join(parts)
 
 
-def _environment() -> str:
+def _environment(settings: type[BaseSettings] = Settings) -> str:
     rows = [
-        (f"`{name}`", "" if field.default is None else f"`{field.default}`", _plain(field.description or ""))
-        for name, field in settings_variables().items()
+        (f"`{name}`", _variable_default(field.default), _plain(field.description or ""))
+        for name, field in settings_variables(settings).items()
     ]
     return _table(("variable", "default", "meaning"), rows)
+
+
+def _variable_default(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+    return f"`{text.lower() if isinstance(value, bool) else text}`" if text else ""
 
 
 def _default(field: FieldInfo) -> str:
@@ -270,6 +277,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "configuration": _configuration,
     "decisions": _decisions,
     "environment": _environment,
+    "service-environment": lambda: _environment(ServiceSettings),
     "figures": _figures,
     "functions": _functions,
     "ppdb-figures": generate_ppdb.figures,

@@ -25,9 +25,9 @@ import grimp
 from benchmarks.results_file import RESULTS, Reach, missed, print_table, read_results, write_results
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGES = ("tapdb", "adql", "tap_query", "obscore_view", "ppdb_replay", "tap_schema")
+PACKAGES = ("tapdb", "adql", "tap_query", "obscore_view", "ppdb_replay", "tap_schema", "services")
 
-LATER_FOLDERS = ("tap_query/formats",)
+LATER_FOLDERS = ("services", "tap_query/formats")
 """Folders that came with the services: the number of modules is that of the packages as they were before."""
 
 READ_COLUMN = (

@@ -42,6 +42,8 @@ class Served:
         The database below it.
     service
         Its parts.
+    stop
+        Ends it, and returns when it has ended.
     lines
         What its log says of each request.
     """
@@ -49,6 +51,7 @@ class Served:
     url: str
     database: sa.URL
     service: Service
+    stop: Callable[[], None]
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -115,7 +118,12 @@ def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        found = Served(address, url, gate.service)
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join()
+
+        found = Served(address, url, gate.service, stop)
         handler, level = _Lines(found.lines), REQUESTS.level
         REQUESTS.addHandler(handler)
         REQUESTS.setLevel(logging.INFO)
@@ -123,8 +131,7 @@ def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
             wait_for(lambda: server.started, _LONGEST_START_S)
             yield found
         finally:
-            server.should_exit = True
-            thread.join()
+            stop()
             REQUESTS.removeHandler(handler)
             REQUESTS.setLevel(level)
 
