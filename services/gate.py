@@ -56,6 +56,7 @@ class Gate:
         facts: dict[str, Any] = {"id": identifier}
         scope[FACTS] = facts
         self._seen_from_outside(scope)
+        facts["client"] = scope["client"][0] if scope.get("client") else None
         # Routers change the scope on the way.
         path = scope["path"].removeprefix(scope["root_path"])
         begin = time.perf_counter()

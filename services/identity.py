@@ -41,7 +41,7 @@ class User:
         return f"user {self.name}" if self.name is not None else f"address {self.address}"
 
 
-class Tokens:
+class BearerTokens:
     """Users by bearer token, read from a file whenever it has changed.
 
     Parameters
@@ -118,13 +118,13 @@ class Authenticator:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._tokens: Tokens | None = None
+        self._tokens: BearerTokens | None = None
         if settings.auth == "token":
             if settings.token_file is None:
                 raise SettingsError(
                     "TAPDB_TOKEN_FILE", "is not set, and TAPDB_AUTH is token", "name a file of tokens"
                 )
-            self._tokens = Tokens(settings.token_file)
+            self._tokens = BearerTokens(settings.token_file)
 
     @property
     def challenges(self) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ class Authenticator:
         return User(None, address)
 
     @staticmethod
-    def _by_token(tokens: Tokens, header: str) -> str:
+    def _by_token(tokens: BearerTokens, header: str) -> str:
         scheme, _, token = header.partition(" ")
         if scheme.lower() not in {"bearer", "ivoa_bearer"} or not token.strip():
             raise UnauthenticatedError(

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 
-from tapdb.settings import read_environment
+from tapdb.settings import FROM_ENVIRONMENT, read_environment
 
 Network = IPv4Network | IPv6Network
 Auth = Literal["none", "proxy", "token"]
@@ -28,14 +28,7 @@ def _without_slash(text: str) -> str:
 class ServiceSettings(BaseSettings):
     """Settings of the service as the environment gives them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TAPDB_",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-    )
+    model_config = FROM_ENVIRONMENT
 
     auth: Auth = Field(
         default="none",

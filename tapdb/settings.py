@@ -16,6 +16,17 @@ from tapdb.errors import SettingsError
 DRIVER = "postgresql+psycopg"
 """SQLAlchemy's name of the one driver that tapdb uses."""
 
+FROM_ENVIRONMENT = SettingsConfigDict(
+    env_prefix="TAPDB_",
+    # A shell's NAME= is how one switches a variable off.
+    env_ignore_empty=True,
+    extra="ignore",
+    frozen=True,
+    hide_input_in_errors=True,
+    populate_by_name=True,
+)
+"""How settings are read from variables."""
+
 _Model = TypeVar("_Model", bound=BaseSettings)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -46,15 +57,7 @@ _SCHEME = re.compile(r"^(?P<scheme>[a-z][a-z0-9]*)(?:\+[a-z0-9_]+)?://", re.IGNO
 class Settings(BaseSettings):
     """Settings as the environment gives them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TAPDB_",
-        # A shell's NAME= is how one switches a variable off.
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-    )
+    model_config = FROM_ENVIRONMENT
 
     url: SecretStr | None = Field(
         default=None,

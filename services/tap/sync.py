@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.errors import ParameterError, ResultTooLargeError
 from services.gate import FACTS
+from services.observing import Metrics
 from services.parameters import Parameters, read_parameters
 from services.quotas import Quota
 from services.service import Service, service_of
@@ -21,7 +22,7 @@ from tapdb.errors import TapdbError
 _Value = TypeVar("_Value")
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
-_LONGEST_LOGGED = 2000
+_LONGEST_LOGGED, _LONGEST_NAME = 2000, 200
 
 
 class SyncEndpoint:
@@ -36,7 +37,10 @@ class SyncEndpoint:
         try:
             parameters = await read_parameters(request, max_bytes=service.settings.upload_bytes)
             query = query_of(parameters, service, service.quotas.of(user))
-            facts |= {"run_id": parameters.one("RUNID"), "query": query.text[:_LONGEST_LOGGED]}
+            facts |= {
+                "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
+                "query": query.text[:_LONGEST_LOGGED],
+            }
             async with AsyncExitStack() as stack:
                 client = await stack.enter_async_context(Client(receive, service.threads))
                 quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
@@ -47,7 +51,7 @@ class SyncEndpoint:
                     await _send_head(send)
                     await send({"type": "http.response.body", "body": b""})
                 else:
-                    await _send_result(send, client, running, quota, facts)
+                    await _send_result(send, client, running, quota, facts, service.metrics)
         finally:
             await request.close()
 
@@ -75,7 +79,12 @@ def query_of(parameters: Parameters, service: Service, quota: Quota) -> TapQuery
 
 
 async def _send_result(
-    send: Send, client: Client, running: RunningQuery, quota: Quota, facts: dict[str, Any]
+    send: Send,
+    client: Client,
+    running: RunningQuery,
+    quota: Quota,
+    facts: dict[str, Any],
+    metrics: Metrics,
 ) -> None:
     """Send a result block by block; the next is made while one is sent."""
     block = await client.run(running.begin, running.cancel)
@@ -99,6 +108,8 @@ async def _send_result(
         return
     finally:
         facts |= {"rows": running.rows, "bytes": sent}
+        metrics.rows.inc(running.rows)
+        metrics.bytes.inc(sent)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
