@@ -21,11 +21,11 @@ setup: ## Install what is missing: system packages, .venv, the package
 setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java
 	@tools/setup.sh --tests
 
-demo: setup ## Show the main job on real input, start to end; with KEEP=1 the server stays
+demo: setup ## Show the main job on real input, start to end; with KEEP=1 server and service stay
 	@$(BIN)/tapdb ephemeral $(if $(KEEP),--stay --stopped-by 'make demo-stop') -- $(BIN)/python -m examples.demo
 
 demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
-	@test ! -x $(BIN)/tapdb || $(BIN)/tapdb ephemeral --stop
+	@test ! -x $(BIN)/tapdb || { $(BIN)/python -m examples.demo stop && $(BIN)/tapdb ephemeral --stop; }
 
 # Pages show what psql says in English; tests of other locales set them for the programs that they run.
 test: setup-tests ## Run the static checks and all tests

@@ -1,8 +1,12 @@
-"""Run the demonstration in the database that the environment names: ``python -m examples.demo``."""
+"""Run the demonstration in the database that the environment names: ``python -m examples.demo``.
+
+``python -m examples.demo stop`` stops the service that it has left.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from tapdb.extras import importing
@@ -10,9 +14,16 @@ from tapdb.extras import importing
 with importing():
     # Seconds: daf_butler, astropy, matplotlib.
     from tapdb.cli.root import run_program
+    from tapdb.server.directory import FILES, standing_link
 
     from .demonstration import main
+    from .service import stop_service
 
 if __name__ == "__main__":
     given = os.environ.get("TAPDB_EPHEMERAL_FILES")
-    run_program(lambda: main(files=Path(given) if given else None))
+    if sys.argv[1:] == ["stop"]:
+        run_program(lambda: stop_service(standing_link() / FILES))
+    else:
+        # A variable of make: the server of the database stays, and with it the service.
+        keep = bool(os.environ.get("KEEP"))
+        run_program(lambda: main(files=Path(given) if given else None, keep=keep))

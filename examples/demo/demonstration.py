@@ -32,6 +32,7 @@ from ..lsstcam import (
 from ..lsstcam.records import detector_region_records
 from .ask import ask
 from .replay import demonstrate_replay
+from .service import demonstrate_service
 from .show import Stage
 from .sky_map import draw_sky, parse_region
 from .votable import read_back, write_answer
@@ -41,7 +42,13 @@ __all__ = ["main"]
 _CONTENT = replace(SMALL, edges=False)
 
 
-def main(content: Content = _CONTENT, output: Path = Path("demo-output"), files: Path | None = None) -> None:
+def main(
+    content: Content = _CONTENT,
+    output: Path = Path("demo-output"),
+    files: Path | None = None,
+    *,
+    keep: bool = False,
+) -> None:
     """Run the demonstration in the database that the environment names.
 
     Parameters
@@ -52,6 +59,8 @@ def main(content: Content = _CONTENT, output: Path = Path("demo-output"), files:
         Directory for the files that are written; made if missing.
     files
         Folder for the repository; a temporary one if it is not given.
+    keep
+        Whether the service is left running; without `files` it is not.
 
     Raises
     ------
@@ -65,7 +74,10 @@ def main(content: Content = _CONTENT, output: Path = Path("demo-output"), files:
     url = database_url()
     engine = create_engine(url)
     try:
-        _demonstrate(Stage(), engine, url, content, output, files)
+        stage = Stage()
+        _demonstrate(stage, engine, url, content, output, files)
+        demonstrate_service(stage, files, keep=keep)
+        _sum_up(stage)
     finally:
         engine.dispose()
 
@@ -90,7 +102,6 @@ def _demonstrate(
         _replace_a_region(stage, engine, butler, late)
     _write_files(stage, engine, output)
     demonstrate_replay(stage, url, output)
-    _sum_up(stage)
 
 
 def _make_repository(stage: Stage, url: sa.URL, files: Path, content: Content) -> Repository:

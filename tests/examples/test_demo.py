@@ -40,6 +40,10 @@ def test_the_demonstration_shows_late_data_and_writes_what_the_view_says(
     assert "In repository 'demo' Butler finds deep_coadd@" in shown
     assert (tmp_path / "footprints.png").stat().st_size > 10_000
     assert (tmp_path / "light-curve.png").stat().st_size > 10_000
+    # The service was asked, and has stopped.
+    assert re.search(r"http://127.0.0.1:\d+/tap publishes \d+ tables, ivoa.ObsCore among them", shown)
+    assert not (files / "serve.pid").exists()
+    assert '"message": "sync"' in (files / "serve.log").read_text()
     # Every replay is identical, and each of the queries finds something else meanwhile.
     digests = re.findall(r"│ (objects|bands|light curve) .*?(sha256:\w+)", shown)
     assert len(digests) == 9
