@@ -58,7 +58,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        # Queries that still run were cancelled with the tasks that waited for them.
+        # The server has cancelled the tasks of queries that still ran: they end their statements first.
+        await service.quotas.wait_until_idle()
         await asyncio.to_thread(service.threads.shutdown)
         await asyncio.to_thread(service.database.close)
 

@@ -123,6 +123,8 @@ class Quotas:
         self._quotas = {} if file is None else read_quotas(file, self._general)
         self._running: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def running(self) -> int:
@@ -156,9 +158,13 @@ class Quotas:
         finally:
             self._leave(user.key)
 
+    async def wait_until_idle(self) -> None:
+        """Wait until no query runs."""
+        await self._idle.wait()
+
     async def _enter(self, query: _Waiting) -> None:
         if self._may_run(query):
-            self._running[query.key] += 1
+            self._run(query.key)
             return
         if len(self._waiting) >= self._settings.queue:
             raise BusyError(f"{len(self._waiting)} queries wait already", self._retry_s())
@@ -187,16 +193,22 @@ class Quotas:
     def _may_run(self, query: _Waiting) -> bool:
         return self.running < self._settings.queries and self._running[query.key] < query.allowed
 
+    def _run(self, key: str) -> None:
+        self._running[key] += 1
+        self._idle.clear()
+
     def _leave(self, key: str) -> None:
         self._running[key] -= 1
         if not self._running[key]:
             del self._running[key]
+        if not self._running:
+            self._idle.set()
         for query in list(self._waiting):
             if self.running >= self._settings.queries:
                 return
             if self._may_run(query):
                 self._waiting.remove(query)
-                self._running[query.key] += 1
+                self._run(query.key)
                 query.turn.set_result(None)
 
     def _retry_s(self) -> int:

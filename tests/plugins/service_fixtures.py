@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,10 +29,23 @@ from services.settings import ServiceSettings
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tapdb.postgres.engine import create_engine
+from tapdb.server.environment import client_environment
 
-__all__ = ["Serve", "Served", "running_service", "serve", "served", "served_database", "wait_for"]
+__all__ = [
+    "TAPDB",
+    "Serve",
+    "Served",
+    "running_service",
+    "serve",
+    "served",
+    "served_database",
+    "service_process",
+    "wait_for",
+]
 
-_LONGEST_START_S = 20
+_LONGEST_START_S = 60
+TAPDB = str(Path(sys.executable).with_name("tapdb"))
+"""The command, as it is installed beside the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,31 @@ def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
             stop()
             REQUESTS.removeHandler(handler)
             REQUESTS.setLevel(level)
+
+
+@contextmanager
+def service_process(url: sa.URL, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run ``tapdb serve`` in processes of its own, a group; give the first of them, and the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [TAPDB, "serve", "--port", str(port), "--log-level", "warning", *options]
+    with subprocess.Popen(
+        command, env=client_environment(url), stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(lambda: _answers(address), _LONGEST_START_S)
+            yield process, address
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="session")

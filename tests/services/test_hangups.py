@@ -6,11 +6,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -18,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from tapdb.server.environment import client_environment
-from tests.plugins.service_fixtures import Serve, Served, wait_for
+from tests.plugins.service_fixtures import TAPDB, Serve, Served, service_process, wait_for
 
-SLOW = "SELECT COUNT(*) AS n FROM ivoa.ObsCore AS a, ivoa.ObsCore AS b, ivoa.ObsCore AS c, ivoa.ObsCore AS d"
+SLOW = "SELECT COUNT(*) AS n FROM " + ", ".join(f"ivoa.ObsCore AS {name}" for name in "abcdefg")
 SORTS = (
     "SELECT a.obs_id FROM ivoa.ObsCore AS a, ivoa.ObsCore AS b, ivoa.ObsCore AS c "
     "ORDER BY a.s_region, b.s_region, c.s_region"
@@ -29,8 +27,8 @@ _RUNNING = sa.text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
     "AND application_name = 'tapdb serve' AND state = 'active'"
 )
+ONE = "SELECT TOP 1 obs_id FROM ivoa.ObsCore"
 WITHIN_S = 1.0
-_TAPDB = str(Path(sys.executable).with_name("tapdb"))
 
 
 @pytest.fixture
@@ -69,12 +67,12 @@ def test_a_client_that_hangs_up_ends_its_query(
     assert (line["status"], line["error"]) == (499, "the client has closed the connection")
     wait_for(lambda: served.service.quotas.running == 0)
     # Its connection is whole and in the pool.
-    assert served.sync("SELECT TOP 1 obs_id FROM ivoa.ObsCore").status_code == 200
+    assert served.sync(ONE).status_code == 200
     wait_for(lambda: served.service.database.connections == 0)
 
 
 def test_a_client_that_stays_has_its_answer_meanwhile(served: Served, running: Callable[[], int]) -> None:
-    with sent(served.url, SLOW), sent(served.url, "SELECT TOP 1 obs_id FROM ivoa.ObsCore") as other:
+    with sent(served.url, SLOW), sent(served.url, ONE) as other:
         assert other.recv(100).startswith(b"HTTP/1.1 200 OK")
         assert wait_for(running) == 1
 
@@ -113,25 +111,24 @@ def test_a_service_that_stops_lets_queries_end_and_then_cancels_them(
 def test_a_killed_process_leaves_no_statement(
     served_database: sa.URL, running: Callable[[], int], workers: int
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [_TAPDB, "serve", "--port", str(port), "--workers", str(workers)]
-    with subprocess.Popen(
-        command, env=client_environment(served_database), stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_for(lambda: _answers(url), 30)
-            with sent(url, SLOW):
-                wait_for(running)
-                os.killpg(process.pid, signal.SIGKILL)
-                assert seconds_until(lambda: running() == 0) < 5 * WITHIN_S
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    with service_process(served_database, "--workers", str(workers)) as (process, url), sent(url, SLOW):
+        wait_for(running)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert seconds_until(lambda: running() == 0) < 5 * WITHIN_S
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+def test_figures_of_several_processes_are_those_of_all(served_database: sa.URL) -> None:
+    with service_process(served_database, "--workers", "2") as (_, url):
+        for _ in range(20):
+            assert httpx.get(f"{url}/tap/sync", params={"QUERY": ONE}).status_code == 200
+        text = httpx.get(f"{url}/metrics").text
+    assert 'tapdb_requests_total{method="GET",resource="sync",status="200"} 20.0' in text
+
+
+def test_a_role_that_the_user_is_no_member_of_is_said_at_the_start(served_database: sa.URL) -> None:
+    variables = client_environment(served_database) | {"TAPDB_ROLE": "nobody_has_this_role"}
+    done = subprocess.run(
+        [TAPDB, "serve", "--port", "0"], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert 'TAPDB_ROLE: user "postgres" cannot be "nobody_has_this_role"' in done.stderr
