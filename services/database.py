@@ -163,6 +163,8 @@ class Database:
     def _settle(self, connection: psycopg.Connection[Any], _record: object) -> None:
         """Put a new session into the reader's role, outside of a transaction that could be rolled back."""
         connection.autocommit = True
+        # Shapes of queries are prepared by the executor of results, which knows them.
+        connection.prepare_threshold = None
         try:
             connection.execute(_SETTINGS)
             if self._role:

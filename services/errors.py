@@ -149,6 +149,7 @@ class ClientGoneError(RequestError):
 # By name: an error of any package below, without an import of it. What is not here is the service's fault.
 _STATUSES = {
     "AdqlError": 400,
+    "UnknownFormatError": 400,
     "ValueWriteError": 400,
     "ValueReadError": 400,
     "DatabaseUnavailableError": 503,

@@ -6,6 +6,7 @@ from datetime import datetime
 from xml.etree.ElementTree import Element, indent, tostring
 
 from adql.words import FUNCTIONS
+from tap_query.formats import Format
 from tap_schema.rows import TapSchemaRows
 from tapdb.xml_text import NOT_IN_XML, add_element
 
@@ -27,25 +28,6 @@ _FORMS: Mapping[str, Sequence[str]] = {
     "adql-unit": ("IN_UNIT",),
     "adql-offset": ("OFFSET",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OutputForm:
-    """A format of results, as capabilities list it.
-
-    Attributes
-    ----------
-    mime
-        MIME type.
-    aliases
-        Short names.
-    identifier
-        Identifier of the format in TAPRegExt, where it has one.
-    """
-
-    mime: str
-    aliases: Sequence[str]
-    identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +59,7 @@ class Abilities:
     """
 
     url: str
-    forms: Sequence[OutputForm]
+    forms: Sequence[Format]
     functions: Sequence[tuple[str, str]] = ()
     has_obscore: bool
     maxrec: int
@@ -124,9 +106,9 @@ def capabilities_document(abilities: Abilities) -> bytes:
         add_element(tap, "dataModel", {"ivo-id": _OBSCORE}, "ObsCore-1.1")
     _add_language(tap, abilities.functions)
     for form in abilities.forms:
-        given = add_element(tap, "outputFormat", {"ivo-id": form.identifier})
-        add_element(given, "mime", {}, form.mime)
-        for alias in form.aliases:
+        given = add_element(tap, "outputFormat", {"ivo-id": form.ivo_id})
+        add_element(given, "mime", {}, form.content_type)
+        for alias in (form.name, *form.aliases):
             add_element(given, "alias", {}, alias)
     for method in abilities.upload_methods:
         identifier = f"ivo://ivoa.net/std/TAPRegExt#upload-{method}"

@@ -1,7 +1,5 @@
 """One query from its text to the bytes of its result, in threads: begun, taken block by block, cancelled."""
 
-import io
-from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Lock
@@ -14,10 +12,10 @@ from adql.dialect import dialect_named
 from services.database import Database
 from services.errors import ClientGoneError
 from tap_query.errors import QueryFailedError
-from tap_query.execute import Session, fetch
+from tap_query.execute import Session
+from tap_query.formats import FORMATS, Format, ResultStream, stream_result
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
 
 _CANCEL_S = 5.0
 
@@ -36,12 +34,18 @@ class TapQuery:
         Maximum number of rows.
     seconds
         Time limit.
+    format
+        Format of the result.
+    gzip
+        Whether it is compressed.
     """
 
     text: str
     dialect: str
     max_rows: int
     seconds: int
+    format: Format = FORMATS[0]
+    gzip: bool = False
 
 
 class RunningQuery:
@@ -53,22 +57,26 @@ class RunningQuery:
         Where it runs.
     query
         The query.
-
-    Attributes
-    ----------
-    rows
-        How many rows have been sent.
     """
 
     def __init__(self, database: Database, query: TapQuery) -> None:
         self._database = database
-        self._query = query
+        self.query = query
         self._resources = ExitStack()
         self._lock = Lock()
         self._driver: psycopg.Connection[Any] | None = None
-        self._blocks: Iterator[bytes] = iter(())
+        self._result: ResultStream | None = None
         self._cancelled = False
-        self.rows = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been read so far."""
+        return 0 if self._result is None else self._result.count
+
+    @property
+    def error(self) -> TapdbError | None:
+        """What has ended the rows too early, where the document says so; None if nothing has."""
+        return None if self._result is None else self._result.error
 
     def compile(self) -> CompiledQuery:
         """Return the query as SQL: what is wrong with it is found here.
@@ -80,9 +88,9 @@ class RunningQuery:
         """
         published = self._database.publication()
         return to_postgres(
-            parse(self._query.text, dialect=dialect_named(self._query.dialect)),
+            parse(self.query.text, dialect=dialect_named(self.query.dialect)),
             published.metadata,
-            Limits(max_rows=self._query.max_rows),
+            Limits(max_rows=self.query.max_rows),
             server=published.server,
         )
 
@@ -99,7 +107,14 @@ class RunningQuery:
         with self._lock:
             self._driver = driver_connection(connection)
         try:
-            self._blocks = self._run(self._driver, compiled)
+            self._result = stream_result(
+                self._driver,
+                compiled,
+                format=self.query.format,
+                max_rows=self.query.max_rows,
+                session=Session(timeout_ms=1000 * self.query.seconds),
+                gzip=self.query.gzip,
+            )
             return self.next_block()
         except QueryFailedError as error:
             if error.sqlstate in {"42P01", "42703", "3F000"}:
@@ -111,22 +126,12 @@ class RunningQuery:
         """Return the next block of the result; empty at its end."""
         if self._cancelled:
             raise ClientGoneError
-        return next(self._blocks, b"")
+        return b"" if self._result is None else next(self._result, b"")
 
-    def fail(self, error: TapdbError) -> bytes:
-        """End the result with an error, and return the last block, which says so where the format can.
-
-        Raises
-        ------
-        TapdbError
-            Raised if the format cannot say so: the error.
-        """
-        blocks = self._blocks
-        self._blocks = iter(())
-        if isinstance(blocks, Generator):
-            last: bytes = blocks.throw(error)
-            return last
-        raise error
+    def stop(self, error: TapdbError) -> None:
+        """Let the rows end with an error, which the document says where its format can."""
+        if self._result is not None:
+            self._result.stop(error)
 
     def cancel(self) -> None:
         """Stop the statement that runs, if one does; called in another thread, any number of times."""
@@ -139,15 +144,6 @@ class RunningQuery:
         """End the transaction and give the connection back."""
         with self._lock:
             self._driver = None
+        if self._result is not None:
+            self._result.close()
         self._resources.close()
-
-    def _run(self, driver: psycopg.Connection[Any], compiled: CompiledQuery) -> Iterator[bytes]:
-        session = Session(timeout_ms=1000 * self._query.seconds)
-        rows = fetch(driver, compiled, max_rows=self._query.max_rows, session=session)
-        self.rows = len(rows.rows)
-        written = io.BytesIO()
-        values = list(plain_rows(rows.columns, rows.rows))
-        overflow = (("QUERY_STATUS", "OVERFLOW"),) if rows.overflow else ()
-        document = Document(columns=written_fields(rows.columns, values), row_count=len(values))
-        write_votable(document, values, written, serialization="BINARY2", after=lambda: overflow)
-        yield written.getvalue()

@@ -1,8 +1,9 @@
 """``/sync``: a query is answered while the client waits (TAP 1.1 section 2.3)."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -14,9 +15,9 @@ from services.observing import Metrics
 from services.parameters import Parameters, read_parameters
 from services.quotas import Quota
 from services.service import Service, service_of
-from services.tap.documents import VOTABLE_TYPE
 from services.tap.rows import RunningQuery, TapQuery
 from services.waiting import Client
+from tap_query.formats import find_format
 from tapdb.errors import TapdbError
 
 _Value = TypeVar("_Value")
@@ -36,7 +37,12 @@ class SyncEndpoint:
         facts |= {"resource": "sync", "user": user.name}
         try:
             parameters = await read_parameters(request, max_bytes=service.settings.upload_bytes)
-            query = query_of(parameters, service, service.quotas.of(user))
+            query = query_of(
+                parameters,
+                service,
+                service.quotas.of(user),
+                gzip=service.settings.gzip and accepts_gzip(request.headers.getlist("accept-encoding")),
+            )
             facts |= {
                 "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
                 "query": query.text[:_LONGEST_LOGGED],
@@ -48,7 +54,7 @@ class SyncEndpoint:
                 stack.push_async_callback(client.in_thread, running.close)
                 if request.method == "HEAD":
                     await client.run(running.compile, running.cancel)
-                    await _send_head(send)
+                    await _send_head(send, running.query)
                     await send({"type": "http.response.body", "body": b""})
                 else:
                     await _send_result(send, client, running, quota, facts, service.metrics)
@@ -56,13 +62,26 @@ class SyncEndpoint:
             await request.close()
 
 
-def query_of(parameters: Parameters, service: Service, quota: Quota) -> TapQuery:
+def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False) -> TapQuery:
     """Return the query that parameters ask for, within what its user may have.
+
+    Parameters
+    ----------
+    parameters
+        Parameters of the request.
+    service
+        The service.
+    quota
+        What the user may have.
+    gzip
+        Whether the client takes a compressed answer.
 
     Raises
     ------
     ParameterError
         Raised if there is no query, or a parameter cannot be used.
+    UnknownFormatError
+        Raised if there is no such format.
     """
     parameters.choice("REQUEST", "doQuery")
     parameters.choice("LANG", *LANGUAGES)
@@ -70,11 +89,14 @@ def query_of(parameters: Parameters, service: Service, quota: Quota) -> TapQuery
     if text is None:
         raise ParameterError("QUERY", "is missing", "send a query in ADQL, such as QUERY=SELECT ...")
     wanted = parameters.count("MAXREC")
+    form = parameters.one("RESPONSEFORMAT") or parameters.one("FORMAT")
     return TapQuery(
         text=text,
         dialect=service.settings.dialect,
         max_rows=min(service.settings.maxrec if wanted is None else wanted, quota.rows),
         seconds=quota.seconds,
+        format=find_format(form),
+        gzip=gzip,
     )
 
 
@@ -88,17 +110,16 @@ async def _send_result(
 ) -> None:
     """Send a result block by block; the next is made while one is sent."""
     block = await client.run(running.begin, running.cancel)
-    await _send_head(send)
+    await _send_head(send, running.query)
     sent = 0
     try:
         while block:
             sent += len(block)
-            make = running.next_block
             if sent > quota.bytes:
-                make = partial(running.fail, ResultTooLargeError(quota.bytes))
+                running.stop(ResultTooLargeError(quota.bytes))
             message = {"type": "http.response.body", "body": block, "more_body": True}
             done, following = await asyncio.gather(
-                send(message), client.run(make, running.cancel), return_exceptions=True
+                send(message), client.run(running.next_block, running.cancel), return_exceptions=True
             )
             block = _result(following)
             _result(done)
@@ -106,6 +127,9 @@ async def _send_result(
         # The status is sent: without an end of the body the client knows that this is not all.
         facts |= {"error": str(error)}
         return
+    else:
+        if running.error is not None:
+            facts |= {"error": str(running.error)}
     finally:
         facts |= {"rows": running.rows, "bytes": sent}
         metrics.rows.inc(running.rows)
@@ -113,8 +137,19 @@ async def _send_result(
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_head(send: Send) -> None:
-    headers = [(b"content-type", VOTABLE_TYPE.encode())]
+def accepts_gzip(values: Sequence[str]) -> bool:
+    """Return whether a client takes gzip, by the values of its Accept-Encoding (RFC 9110 section 12.5.3)."""
+    for coding in ",".join(values).lower().split(","):
+        name, *parameters = (part.strip() for part in coding.split(";"))
+        if name in {"gzip", "x-gzip"}:
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", one) for one in parameters)
+    return False
+
+
+async def _send_head(send: Send, query: TapQuery) -> None:
+    headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
+    if query.gzip:
+        headers.append((b"content-encoding", b"gzip"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

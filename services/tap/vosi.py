@@ -16,12 +16,12 @@ from services.parameters import read_parameters
 from services.service import Service, service_of
 from services.tap.documents import (
     Abilities,
-    OutputForm,
     availability_document,
     capabilities_document,
     publishes_obscore,
 )
 from services.tap.examples import examples_document
+from tap_query.formats import FORMATS
 from tap_schema.files import vosi_table, vosi_tables
 from tapdb.errors import TapdbError
 
@@ -39,7 +39,7 @@ async def capabilities(request: Request) -> Response:
     document = capabilities_document(
         Abilities(
             url=f"{service.base_url(request)}/tap",
-            forms=(OutputForm("application/x-votable+xml", ("votable",)),),
+            forms=FORMATS,
             functions=[_described(one) for one in dialect_named(settings.dialect).functions],
             has_obscore=publishes_obscore(published.rows),
             maxrec=settings.maxrec,

@@ -84,6 +84,7 @@ class ResultStream(CountedRows):
         self.error: TapdbError | None = None
         self.blocks: Generator[bytes] | None = None
         self.began = False
+        self._stopped: TapdbError | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -100,10 +101,20 @@ class ResultStream(CountedRows):
         if self.blocks is not None:
             self.blocks.close()
 
+    def stop(self, error: TapdbError) -> None:
+        """Let the next rows be an error of the caller, as one of the database would be."""
+        self._stopped = error
+
+    def check(self) -> None:
+        """Raise the error with which the caller has stopped the rows, if it has."""
+        if self._stopped is not None:
+            raise self._stopped
+
     def cut(self, chunks: Iterable[list[Any]]) -> Iterator[list[Any]]:
         """Yield the rows that are wanted of some that come in lists, and count them."""
         waiting = iter(chunks)
         for chunk in waiting:
+            self.check()
             left = len(chunk) if self.max_rows is None else self.max_rows - self.count
             self.overflow = self.overflow or len(chunk) > left
             self.count += min(left, len(chunk))
@@ -240,6 +251,7 @@ def _plain(request: _Request) -> Iterator[Iterator[tuple[Any, ...]]]:
 
         def counted() -> Iterator[tuple[Any, ...]]:
             for row in plain_rows(request.columns, rows):
+                result.check()
                 result.count = rows.count
                 yield row
             result.overflow = rows.overflow
@@ -356,6 +368,7 @@ def _copied(request: _Request, separator: str) -> Iterator[Iterator[bytes]]:
 
 def _taken(rows: Iterator[Any], result: ResultStream) -> Iterator[bytes]:
     for row in rows:
+        result.check()
         if not result.takes():
             next(rows, None)
             return
