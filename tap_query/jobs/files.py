@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote, unquote
@@ -91,7 +91,8 @@ class JobFiles:
 
     def delete(self, job_id: str) -> None:
         """Delete all files of a job; one that another process deletes meanwhile is no error."""
-        shutil.rmtree(self._folder(job_id), ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(job_id))
 
     def delete_unknown(self, known: Callable[[list[str]], set[str]], after_s: float) -> list[str]:
         """Delete folders of jobs that are not known any more, and return their names.

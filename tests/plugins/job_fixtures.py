@@ -21,8 +21,8 @@ __all__ = ["ENDLESS", "StartWorker", "eventually", "job_engine", "job_files", "s
 
 # Minutes of work for one row, which PostgreSQL can be told to stop at any moment.
 ENDLESS = (
-    "SELECT COUNT(*) FROM tap_schema.columns a, tap_schema.columns b, tap_schema.columns c, "
-    "tap_schema.columns d"
+    "SELECT COUNT(*) FROM tap_schema.columns AS a, tap_schema.columns AS b, tap_schema.columns AS c, "
+    "tap_schema.columns AS d, tap_schema.columns AS e"
 )
 
 StartWorker = Callable[..., "subprocess.Popen[bytes]"]
