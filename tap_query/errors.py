@@ -9,6 +9,7 @@ from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
 _RADIUS = "radius must be not greater than 90 degrees"
 _POLYGONS = ("a line segment overlaps or polygon too large", "more than two points needed")
 _MOST_SUSPECTS = 3
+_LONGEST_ID = 64
 _HINTS = {
     "57014": "the query took longer than the time limit",
     "22012": "something is divided by zero",
@@ -116,6 +117,80 @@ class UploadTooLargeError(UploadError):
 
 class UploadRefusedError(UploadError):
     """The service does not fetch a table from where the user says that it is."""
+
+
+class JobUnknownError(TapdbError):
+    """There is no such asynchronous job, or it is another user's.
+
+    Parameters
+    ----------
+    job_id
+        Identifier that was given.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"there is no job {job_id[:_LONGEST_ID]!r}: it was deleted, has expired, or is somebody else's"
+        )
+
+
+class JobRefusedError(TapdbError):
+    """A job cannot be changed as somebody wants, in the phase that it is in.
+
+    Parameters
+    ----------
+    wanted
+        What was to be done, such as ``run it``.
+    phase
+        Phase that the job is in.
+    possible
+        When it can be done.
+    """
+
+    def __init__(self, wanted: str, phase: str, possible: str) -> None:
+        self.wanted = wanted
+        self.phase = phase
+        super().__init__(f"the job is {phase}: to {wanted} it has to be {possible}")
+
+
+class JobParameterError(TapdbError):
+    """A parameter of an asynchronous job cannot be understood.
+
+    Parameters
+    ----------
+    name
+        Name of the parameter.
+    value
+        What was given.
+    remedy
+        What to give.
+    """
+
+    exit_code = 2
+
+    def __init__(self, name: str, value: str, remedy: str) -> None:
+        self.name = name
+        self.value = value
+        super().__init__(f"{name} is {value[:_LONGEST_ID]!r}; {remedy}")
+
+
+class TooManyJobsError(TapdbError):
+    """So many jobs wait or run that no further one is taken.
+
+    Parameters
+    ----------
+    active
+        How many there are.
+    whose
+        Whose they are, such as ``you have``.
+    """
+
+    def __init__(self, active: int, whose: str) -> None:
+        self.active = active
+        super().__init__(
+            f"{whose} {active} jobs that wait or run, as many as may; try again when one has ended"
+        )
 
 
 def _fault(sqlstate: str) -> Fault:

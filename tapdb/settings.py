@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     registry_schema: str | None = Field(
         default=None, description="Schema of the Butler registry; found by itself if there is just one."
     )
+    jobs_directory: Path | None = Field(
+        default=None,
+        description="Folder for what asynchronous jobs write; the service and all of its workers share it.",
+    )
     lock_timeout_ms: int = Field(
         default=3000,
         ge=0,

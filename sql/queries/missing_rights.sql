@@ -17,7 +17,10 @@ UNION ALL
 SELECT 2, 'CREATE ROLE tapdb_reader NOLOGIN;'
 FROM me WHERE NOT rolsuper AND NOT rolcreaterole AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tapdb_reader')
 UNION ALL
-SELECT 3, format(
+SELECT 3, 'CREATE ROLE tapdb_service NOLOGIN;'
+FROM me WHERE NOT rolsuper AND NOT rolcreaterole AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tapdb_service')
+UNION ALL
+SELECT 4, format(
   CASE WHEN server.parts_rights AND (owner.joined OR NOT me.rolinherit) THEN 'GRANT tapdb_owner TO %I WITH INHERIT TRUE, SET TRUE;'
     ELSE 'GRANT tapdb_owner TO %I;' END,
   me.rolname)
@@ -26,9 +29,10 @@ WHERE NOT me.rolsuper AND (
   (owner.oid IS NULL AND NOT me.rolcreaterole)
   OR (NOT owner.mine AND NOT owner.administered AND NOT (me.rolcreaterole AND NOT server.parts_rights)))
 UNION ALL
-SELECT 4, format('ALTER ROLE %I INHERIT;', me.rolname)
+SELECT 5, format('ALTER ROLE %I INHERIT;', me.rolname)
 FROM me CROSS JOIN server WHERE NOT me.rolsuper AND NOT me.rolinherit AND NOT server.parts_rights
 UNION ALL
-SELECT 5, format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), me.rolname)
-FROM me WHERE NOT has_database_privilege(current_database(), 'CREATE') AND to_regnamespace('ivoa') IS NULL
+SELECT 6, format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), me.rolname)
+FROM me WHERE NOT has_database_privilege(current_database(), 'CREATE')
+  AND (to_regnamespace('ivoa') IS NULL OR to_regnamespace('tapdb_queue') IS NULL)
 ORDER BY 1

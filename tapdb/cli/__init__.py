@@ -1,6 +1,6 @@
 """The command ``tapdb``: `session` and `output` are for the commands of all packages.
 
-`migrate`, `sql`, `extensions` and `ephemeral` are commands of this one, `root` finds all by entry point.
+`migrate`, `sql`, `queue`, `extensions` and `ephemeral` are commands of this one, `root` finds all of them.
 The entry point itself is here, since it must not import the rest.
 """
 

@@ -19,9 +19,9 @@ from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import SqlSource, execute_composed, execute_text, newest_version
 
 SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "tap_schema", "tapdb")
-"""Schemas that tapdb makes."""
+"""Schemas that tapdb makes and fills; what is in tapdb_queue, that of the job queue, is not our text."""
 
-_OUR_GRANTS = ("grant to PUBLIC", "grant to tapdb_owner", "grant to tapdb_reader")
+_OUR_GRANTS = tuple(f"grant to {role}" for role in ("PUBLIC", "tapdb_owner", "tapdb_reader", "tapdb_service"))
 _KINDS = {"table": "tables", "view": "views", "schema": "schemas", "default": "grants"}
 
 

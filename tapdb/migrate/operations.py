@@ -2,7 +2,7 @@
 
 ``op.set_object_version("functions/tapdb.s_region", new=2, old=1)`` is all that a revision says. The text
 comes from the folder ``frozen`` beside the revisions, so that a revision always does what it did on the
-day it was written.
+day it was written. ``op.set_queue_version(new=1, old=None)`` makes the job queue.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.operations import MigrateOperation, Operations
 from alembic.runtime.migration import MigrationContext
 
+from tapdb.queue.schema import note_statement, queue_sql
 from tapdb.sources import execute_text, in_dependency_order, read_frozen
 
 Pins = tuple[tuple[str, int], ...]
@@ -84,6 +85,55 @@ def _set_object_versions(operations: Operations, operation: SetObjectVersionsOp)
         _send(context, f"drop {source.name} version {dict(operation.old)[source.name]}", source.drop)
     for source in new:
         _send(context, f"create {source.name} version {dict(operation.new)[source.name]}", source.create)
+
+
+@Operations.register_operation("set_queue_version")
+class SetQueueVersionOp(MigrateOperation):
+    """Make the job queue, or take it away with all jobs: ours around procrastinate's own SQL.
+
+    Parameters
+    ----------
+    version
+        Frozen version of ``queue/tapdb_queue`` and ``queue/tapdb_queue.rights`` to apply or to take away.
+    make
+        Whether the queue is made.
+    """
+
+    def __init__(self, version: int, *, make: bool) -> None:
+        self.version = version
+        self.make = make
+
+    @classmethod
+    def set_queue_version(cls, operations: Operations, *, new: int | None, old: int | None) -> None:
+        """Make the queue as of frozen version ``new``, or take that of ``old`` away; the other is `None`.
+
+        Raises
+        ------
+        FrozenSourceError
+            Raised if a version does not exist or was edited.
+        QueueVersionError
+            Raised if the package of the queue is not one that this release knows.
+        """
+        operations.invoke(cls(new or old or 1, make=new is not None))
+
+    def reverse(self) -> SetQueueVersionOp:
+        """Return what undoes this operation."""
+        return SetQueueVersionOp(self.version, make=not self.make)
+
+
+@Operations.implementation_for(SetQueueVersionOp)
+def _set_queue_version(operations: Operations, operation: SetQueueVersionOp) -> None:
+    context = operations.migration_context
+    names = ("queue/tapdb_queue", "queue/tapdb_queue.rights")
+    version, folder = operation.version, _frozen_folder(context)
+    schema, rights = (read_frozen(name, version, folder=folder) for name in names)
+    if not operation.make:
+        _send(context, f"drop {schema.name} version {version}", schema.drop)
+        return
+    text = queue_sql()
+    _send(context, f"create {schema.name} version {version}", schema.create)
+    _send(context, "make what procrastinate has", f"{text}\n{note_statement(text)};")
+    _send(context, f"create {rights.name} version {version}", rights.create)
 
 
 def _send(context: MigrationContext, what: str, text: str) -> None:

@@ -83,7 +83,7 @@ def require_migration_rights(connection: sa.Connection, rights: Iterable[Right] 
 def remaining_roles(connection: sa.Connection) -> tuple[str, ...]:
     """Return tapdb's roles; a downgrade leaves those that others use, and those that it may not drop."""
     roles = sa.table("pg_roles", sa.column("rolname"), schema="pg_catalog")
-    ours = roles.c.rolname.in_(["tapdb_owner", "tapdb_reader"])
+    ours = roles.c.rolname.in_(["tapdb_owner", "tapdb_reader", "tapdb_service"])
     return tuple(connection.scalars(sa.select(roles.c.rolname).where(ours).order_by(roles.c.rolname)))
 
 

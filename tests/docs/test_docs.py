@@ -57,7 +57,8 @@ _READER = {
 }
 # Those of the template stay.
 _UNUSED_ROLES = """
-    SELECT rolname FROM pg_roles AS role WHERE rolname IN ('tap', 'tapdb_owner', 'tapdb_reader')
+    SELECT rolname FROM pg_roles AS role
+    WHERE rolname IN ('tap', 'tapdb_owner', 'tapdb_reader', 'tapdb_service')
     AND NOT EXISTS (SELECT FROM pg_shdepend WHERE refobjid = role.oid AND deptype <> 'p')
     ORDER BY rolname
 """

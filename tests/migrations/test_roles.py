@@ -87,7 +87,7 @@ def test_a_dba_with_createrole_who_owns_the_registry_can_migrate_up_and_down(
     run(dba, REGISTRY.replace("CREATE SCHEMA registry;", ""))
     engine = create_engine(url)
     with engine.connect() as connection:
-        before = describe(connection, roles=["tapdb_owner", "tapdb_reader", "dba"])
+        before = describe(connection, roles=["tapdb_owner", "tapdb_reader", "tapdb_service", "dba"])
     up = alembic(dba, "-x", "obscore=off", "upgrade", "head")
     assert up.returncode == 0, up.stderr
     assert run(url, "SELECT count(*) FROM ivoa.seen") == [(2,)]
@@ -99,7 +99,7 @@ def test_a_dba_with_createrole_who_owns_the_registry_can_migrate_up_and_down(
     down = alembic(dba, "-x", "obscore=off", "downgrade", "base")
     assert down.returncode == 0, down.stderr
     with engine.connect() as connection:
-        assert describe(connection, roles=["tapdb_owner", "tapdb_reader", "dba"]) == before
+        assert describe(connection, roles=["tapdb_owner", "tapdb_reader", "tapdb_service", "dba"]) == before
     engine.dispose()
 
 
@@ -118,6 +118,7 @@ def test_a_user_without_rights_is_told_what_a_superuser_has_to_run_and_that_is_e
     assert statements == [
         "CREATE ROLE tapdb_owner NOLOGIN;",
         "CREATE ROLE tapdb_reader NOLOGIN;",
+        "CREATE ROLE tapdb_service NOLOGIN;",
         "GRANT tapdb_owner TO plain_user;",
         "GRANT CREATE ON DATABASE without TO plain_user;",
     ]
@@ -129,10 +130,10 @@ def test_a_user_without_rights_is_told_what_a_superuser_has_to_run_and_that_is_e
     assert down.returncode == 0, down.stderr
     # Who may not make roles may not drop them either; they are kept, and said to be.
     kept = [line for line in down.stderr.splitlines() if "is kept: " in line]
-    assert len(kept) == 2
+    assert len(kept) == 3
     assert all("is kept: permission denied to drop role" in line for line in kept)
     assert not any(line.endswith((":", ": ")) for line in kept)
-    assert roles(url) == {"tapdb_owner", "tapdb_reader"}
+    assert roles(url) == {"tapdb_owner", "tapdb_reader", "tapdb_service"}
     advised = [line.partition("a superuser runs: ")[2] for line in down.stderr.splitlines()]
     run(url, "".join(advised))
     assert roles(url) == set()
@@ -248,7 +249,7 @@ def test_roles_that_another_database_uses_are_kept_and_the_last_takes_them_away(
     assert down.returncode == 0, down.stderr
     assert "role tapdb_owner is kept" in down.stderr
     assert "in database second" in down.stderr
-    assert roles(first) == {"tapdb_owner", "tapdb_reader"}
+    assert roles(first) == {"tapdb_owner", "tapdb_reader", "tapdb_service"}
     assert alembic(second, "-x", "obscore=off", "downgrade", "base").returncode == 0
     assert roles(first) == set()
 
@@ -276,7 +277,7 @@ def test_migrations_of_two_databases_at_once_share_the_roles(
     engine = create_engine(first)
     with engine.connect() as connection:
         # Half a migration of the first database, which holds the new roles back from everybody else.
-        for name in ("tapdb_owner", "tapdb_reader"):
+        for name in ("tapdb_owner", "tapdb_reader", "tapdb_service"):
             execute_text(connection, f"CREATE ROLE {name} NOLOGIN")
         done: list[subprocess.CompletedProcess[str]] = []
         arguments = ("-x", "obscore=off", "-x", "lock_timeout_ms=300", "upgrade", "head")

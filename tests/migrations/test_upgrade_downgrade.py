@@ -14,11 +14,12 @@ from tapdb.migrate.drift import SCHEMAS
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.catalog import Catalog, describe, diff
 from tapdb.postgres.engine import create_engine
+from tapdb.queue.schema import SCHEMA as QUEUE_SCHEMA
 from tapdb.server.environment import client_environment
 from tapdb.sources import newest_version, read_all_current
 from tests.plugins.migration_fixtures import HEAD, RunAlembic
 
-ROLES = ("tapdb_owner", "tapdb_reader")
+ROLES = ("tapdb_owner", "tapdb_reader", "tapdb_service")
 VERSION_TABLE = "table tapdb.alembic_version"
 
 
@@ -190,7 +191,7 @@ def test_a_dump_that_was_restored_is_at_head_and_has_no_difference(
     migrated_database: sa.URL, database_url: sa.URL, alembic: RunAlembic
 ) -> None:
     dump = subprocess.run(
-        ["pg_dump", *(f"--schema={schema}" for schema in SCHEMAS)],
+        ["pg_dump", *(f"--schema={schema}" for schema in (*SCHEMAS, QUEUE_SCHEMA))],
         env=client_environment(migrated_database),
         capture_output=True,
         text=True,

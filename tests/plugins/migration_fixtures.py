@@ -241,5 +241,5 @@ def other_server_database(other_server: EphemeralServer) -> Iterator[Callable[[s
         drop_database(other_server.url("postgres"), name)
     engine = create_engine(other_server.url("postgres"))
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP ROLE IF EXISTS tapdb_owner, tapdb_reader")
+        connection.exec_driver_sql("DROP ROLE IF EXISTS tapdb_owner, tapdb_reader, tapdb_service")
     engine.dispose()

@@ -126,7 +126,12 @@ def test_a6_a_time_means_the_same_rows_for_ever_even_if_it_was_just_now(ppdb_dat
 
 def restore(source: sa.URL, target: sa.URL, dump: Path) -> None:
     """Dump a database and restore it into one of another server, with its roles."""
-    roles = ["psql", "--quiet", "--command", "CREATE ROLE tapdb_owner; CREATE ROLE tapdb_reader"]
+    roles = [
+        "psql",
+        "--quiet",
+        "--command",
+        "CREATE ROLE tapdb_owner; CREATE ROLE tapdb_reader; CREATE ROLE tapdb_service",
+    ]
     subprocess.run(roles, env=client_environment(target), check=True)
     command = ["pg_dump", "--format=custom", f"--file={dump}"]
     subprocess.run(command, env=client_environment(source), check=True)

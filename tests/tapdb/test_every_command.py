@@ -67,6 +67,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
+    "queue status": (),
+    "queue work": ("--no-wait",),
     "replay capture": (
         "--record",
         "{folder}/record.json",
@@ -259,7 +261,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
-    *("replay list", "replay migrate", "replay verify", "replay verify-all"),
+    *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {

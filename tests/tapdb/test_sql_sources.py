@@ -218,7 +218,17 @@ def test_a_source_neither_overwrites_nor_takes_with_it_what_others_made(found: S
 
 def test_every_file_below_sql_is_a_source_a_query_or_an_extension() -> None:
     folders = {path.relative_to(sql_folder()).parts[0] for path in sql_folder().rglob("*.sql")}
-    assert folders <= {"roles", "schemas", "tables", "views", "functions", "grants", "queries", "extensions"}
+    assert folders <= {
+        "roles",
+        "schemas",
+        "tables",
+        "views",
+        "functions",
+        "grants",
+        "queries",
+        "extensions",
+        "queue",
+    }
 
 
 def changed_frozen_texts(repository: Path) -> list[str]:

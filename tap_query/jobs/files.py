@@ -1,0 +1,121 @@
+"""Files of jobs, in a folder that the service and its workers share: what was uploaded, and the result."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Self
+from urllib.parse import quote, unquote
+
+from tap_query.errors import JobParameterError, JobUnknownError
+from tap_query.jobs.job import JOB_ID
+from tapdb.errors import SettingsError
+from tapdb.settings import read_settings
+
+_RESULT, _UNFINISHED, _UPLOAD = "result", "unfinished", "upload-"
+# A file name has 255 bytes at most, and a byte may become three characters.
+_LONGEST_NAME = 64
+
+
+class JobFiles:
+    """Files of jobs, each in a folder of its own.
+
+    Parameters
+    ----------
+    root
+        Folder of all.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def of_settings(cls) -> Self:
+        """Return the folder that ``TAPDB_JOBS_DIRECTORY`` names.
+
+        Raises
+        ------
+        SettingsError
+            Raised if it names none.
+        """
+        root = read_settings().jobs_directory
+        if root is None:
+            raise SettingsError(
+                "TAPDB_JOBS_DIRECTORY",
+                "is not set",
+                "name a folder that the service and its workers share",
+            )
+        return cls(root)
+
+    def result(self, job_id: str) -> Path:
+        """Return where the result of a job lies once it is there."""
+        return self._folder(job_id) / _RESULT
+
+    @contextmanager
+    def writing_result(self, job_id: str) -> Iterator[IO[bytes]]:
+        """Open a file that becomes the result of a job at the end; if an error comes, there is none."""
+        folder = self._folder(job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"{_UNFINISHED}-{os.getpid()}"
+        try:
+            with unfinished.open("wb") as stream:
+                yield stream
+            unfinished.replace(folder / _RESULT)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def save_upload(self, job_id: str, name: str, blocks: Iterable[bytes]) -> Path:
+        """Keep a file that was sent with a job, under the name of its parameter.
+
+        Raises
+        ------
+        JobParameterError
+            Raised if the name is too long.
+        """
+        if len(name.encode()) > _LONGEST_NAME:
+            raise JobParameterError("UPLOAD", name, f"names of files have {_LONGEST_NAME} bytes at most")
+        folder = self._folder(job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / (_UPLOAD + quote(name, safe=""))
+        with path.open("wb") as stream:
+            for block in blocks:
+                stream.write(block)
+        return path
+
+    def uploads(self, job_id: str) -> dict[str, Path]:
+        """Return the files that were sent with a job, by the names of their parameters."""
+        found = sorted(self._folder(job_id).glob(f"{_UPLOAD}*"))
+        return {unquote(path.name.removeprefix(_UPLOAD)): path for path in found}
+
+    def delete(self, job_id: str) -> None:
+        """Delete all files of a job; one that another process deletes meanwhile is no error."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(job_id))
+
+    def delete_unknown(self, known: Callable[[list[str]], set[str]], after_s: float) -> list[str]:
+        """Delete folders of jobs that are not known any more, and return their names.
+
+        Parameters
+        ----------
+        known
+            Returns which of some identifiers are of jobs.
+        after_s
+            Seconds that a folder has to be old: one may come before its job is committed.
+        """
+        if not self.root.is_dir():
+            return []
+        old = time.time() - after_s
+        found = [one for one in self.root.iterdir() if JOB_ID.fullmatch(one.name)]
+        names = sorted(one.name for one in found if one.stat().st_mtime < old)
+        unknown = sorted(set(names) - known(names)) if names else []
+        for name in unknown:
+            self.delete(name)
+        return unknown
+
+    def _folder(self, job_id: str) -> Path:
+        # What comes from a client never leads out of the folder.
+        if not JOB_ID.fullmatch(job_id):
+            raise JobUnknownError(job_id)
+        return self.root / job_id

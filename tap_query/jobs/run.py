@@ -1,0 +1,242 @@
+"""What a worker does: run a job, and delete those whose time has come.
+
+A query is ended by PostgreSQL when its job is aborted, when it takes longer than it may, and when its worker
+dies: the server looks now and then whether its client is still there.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+import sqlalchemy as sa
+
+from adql import Limits, parse, to_postgres
+from tap_query.errors import JobParameterError, QueryFailedError
+from tap_query.execute import Session, fetch, read_server
+from tap_query.jobs import store
+from tap_query.jobs.files import JobFiles
+from tap_query.jobs.job import Event, Job, JobParameters, JobResult, parse_count
+from tap_query.metadata import read_metadata
+from tapdb.errors import SettingsError, TapdbError
+from tapdb.postgres.engine import driver_connection, is_right_refused, translate_database_errors
+from tapdb.queue.task import JobEndedError, Running, Task
+from tapdb.settings import LONGEST_TIMEOUT_MS
+from tapdb.sources import execute_text
+from tapdb.votable import Document, plain_rows, write_votable, written_fields
+
+MOST_ATTEMPTS = 2
+"""How many times a job is begun: one that ends its worker twice would end every worker."""
+
+_LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
+_MAX_ROWS = 10_000_000
+_VOTABLE = "application/x-votable+xml"
+_READER = "tapdb_reader"
+# The server looks for its client twice a second: a query ends with its worker. Policies say what users see.
+_SETTINGS = "SET client_connection_check_interval = 500; SET row_security = on; SET ROLE tapdb_reader"
+_CANCEL_S = 5
+# Folders come before their jobs.
+_FOLDER_AGE_S = 3600
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a job is to do.
+
+    Parameters
+    ----------
+    parameters
+        Names, in capitals, and values.
+    uploads
+        Files that were sent with it, by the names of their parameters.
+    timeout_ms
+        Milliseconds that its query may run; 0 for no limit.
+    """
+
+    parameters: JobParameters
+    uploads: Mapping[str, Path]
+    timeout_ms: int
+
+    def value(self, name: str, default: str = "") -> str:
+        """Return the last value of a parameter."""
+        return dict(self.parameters).get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written for a job.
+
+    Attributes
+    ----------
+    mime
+        Type of the document.
+    rows
+        How many rows it has.
+    overflow
+        Whether there were more.
+    """
+
+    mime: str
+    rows: int
+    overflow: bool
+
+
+Answer = Callable[[sa.Connection, JobRequest, IO[bytes]], Written]
+"""Runs the query of a job on a connection, and writes its result to a file."""
+
+
+def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[bytes]) -> Written:
+    """Write the rows of an ADQL query as a VOTable."""
+    text, language = request.value("QUERY"), request.value("LANG", "ADQL")
+    if not text:
+        raise JobParameterError("QUERY", "", "give an ADQL query")
+    if language not in _LANGUAGES:
+        raise JobParameterError("LANG", language, f"give one of {', '.join(_LANGUAGES)}")
+    given = parse_count("MAXREC", request.value("MAXREC", str(_MAX_ROWS)), "give a number of rows, 0 or more")
+    max_rows = min(_MAX_ROWS, given)
+    compiled = to_postgres(
+        parse(text), read_metadata(connection), Limits(max_rows=max_rows), server=read_server(connection)
+    )
+    session = Session(timeout_ms=request.timeout_ms)
+    found = fetch(driver_connection(connection), compiled, max_rows=max_rows, session=session)
+    values = list(plain_rows(found.columns, found.rows))
+    document = Document(columns=written_fields(found.columns, values), row_count=len(values))
+    overflow = (("QUERY_STATUS", "OVERFLOW"),) if found.overflow else ()
+    write_votable(document, values, stream, after=lambda: overflow)
+    return Written(_VOTABLE, len(values), found.overflow)
+
+
+def run(running: Running, *, job_id: str, answer: Answer = answer_query) -> None:
+    """Run a job, and note how it ended.
+
+    Parameters
+    ----------
+    running
+        The job of the queue that this is.
+    job_id
+        The job.
+    answer
+        Runs its query.
+
+    Raises
+    ------
+    JobEndedError
+        Raised if it was aborted or deleted meanwhile, or if the worker stops.
+    """
+    engine = running.engine
+    with engine.begin() as connection:
+        if store.terminate_backend(connection, job_id):
+            _log.warning("job %s: the query of its lost worker was still running, and is ended", job_id)
+    with engine.begin() as connection:
+        job = store.start_job(connection, job_id)
+    if job is None:
+        return
+    problem, transient = "an error inside of the service; its log says which", True
+    try:
+        if job.attempts > MOST_ATTEMPTS:
+            problem = f"its worker was lost {MOST_ATTEMPTS} times while it ran: it may need too much memory"
+            return
+        _complete(running, job, answer)
+        problem = ""
+    except JobEndedError as ended:
+        problem = ""
+        if ended.why == "stopping":
+            with engine.begin() as connection:
+                store.requeue_job(connection, job)
+        raise
+    except TapdbError as error:
+        problem = str(error)
+        transient = isinstance(error, QueryFailedError) and error.fault == "service"
+    except OSError as error:
+        problem, transient = f"its result cannot be written: {error.strerror}", True
+        _log.error("job %s: %s", job_id, error)
+    finally:
+        if problem:
+            values = {"error": problem, "error_is_transient": transient}
+            with engine.begin() as connection:
+                store.apply_event(connection, job_id, Event.FAIL, values, attempt=job.attempts)
+
+
+def expire(running: Running, *, timestamp: int) -> None:  # noqa: ARG001 - the argument of all periodic tasks
+    """Delete jobs whose time of destruction has come and old files; fail jobs that the queue has lost."""
+    files = JobFiles.of_settings()
+    with running.engine.begin() as connection:
+        expired = store.expired_jobs(connection)
+        for job in expired:
+            store.delete_job(connection, job)
+    for job in expired:
+        files.delete(job.job_id)
+    with running.engine.begin() as connection:
+        values = {"error": "the job queue has lost it", "error_is_transient": True}
+        for job in store.lost_jobs(connection):
+            store.apply_event(connection, job.job_id, Event.FAIL, values, attempt=job.attempts)
+        files.delete_unknown(lambda names: store.known_jobs(connection, names), _FOLDER_AGE_S)
+
+
+TASKS = (Task(store.TASK, run), Task("tap.expire", expire, cron="* * * * *"))
+"""What workers of the queue can run for jobs."""
+
+
+def _complete(running: Running, job: Job, answer: Answer) -> None:
+    files = JobFiles.of_settings()
+    request = JobRequest(
+        job.parameters, files.uploads(job.job_id), min(1000 * job.execution_duration, LONGEST_TIMEOUT_MS)
+    )
+    with files.writing_result(job.job_id) as stream:
+        with _query_connection(running, job) as connection:
+            written = answer(connection, request, stream)
+        size = stream.tell()
+    result = JobResult(written.mime, written.rows, size, written.overflow)
+    values = {"result": {name: getattr(result, name) for name in JobResult.__slots__}}
+    with running.engine.begin() as connection:
+        done = store.apply_event(connection, job.job_id, Event.COMPLETE, values, attempt=job.attempts)
+    if done is None:
+        # Aborted or deleted in the last moment, or taken for dead: the result is of no use.
+        files.result(job.job_id).unlink(missing_ok=True)
+        raise JobEndedError(running.ending or "cancelled")
+
+
+@contextmanager
+def _query_connection(running: Running, job: Job) -> Iterator[sa.Connection]:
+    """Give a connection whose statement is ended when the job is; its failure says so then."""
+    engine = running.engine
+    with translate_database_errors(), engine.connect() as connection:
+        driver = driver_connection(connection)
+        try:
+            _settle(connection)
+            with engine.begin() as other:
+                store.note_backend(other, job.job_id, job.attempts, driver.info.backend_pid)
+            with running.ended_by(lambda: _cancel(driver)):
+                yield connection
+            running.require_wanted()
+        except TapdbError:
+            running.require_wanted()
+            raise
+        finally:
+            # Its settings and its temporary tables go with it.
+            connection.invalidate()
+
+
+def _settle(connection: sa.Connection) -> None:
+    try:
+        execute_text(connection, _SETTINGS)
+    except sa.exc.DBAPIError as error:
+        if not is_right_refused(error):
+            raise
+        raise SettingsError(
+            "the user of the worker", f"is no member of {_READER}", f"GRANT {_READER} TO the user"
+        ) from error
+    connection.commit()
+
+
+def _cancel(driver: psycopg.Connection[Any]) -> None:
+    try:
+        driver.cancel_safe(timeout=_CANCEL_S)
+    except psycopg.Error as error:
+        # It is tried again as long as the query runs.
+        _log.warning("a query could not be cancelled: %s", error)
