@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import sqlalchemy as sa
 from starlette.applications import Starlette
@@ -22,12 +22,13 @@ from services.observing import Metrics
 from services.quotas import Quotas
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
-from services.tap import routes
+from services.tap import AsyncJobs, routes
 from services.tap.documents import VOTABLE_TYPE, error_document
 from tapdb.errors import TapdbError
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
+_UNAVAILABLE, _RETRY_S = 503, "10"
 
 
 def create_application(settings: ServiceSettings | None = None, url: str | sa.URL | None = None) -> Gate:
@@ -46,18 +47,24 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         Raised if a setting cannot be used.
     """
     settings = settings or read_service_settings()
+    jobs = AsyncJobs.of_settings(settings, url)
     service = Service(
         settings=settings,
         database=Database(settings, url),
         authenticator=Authenticator(settings),
         quotas=Quotas(settings),
         metrics=Metrics(),
+        has_jobs=jobs is not None,
         threads=ThreadPoolExecutor(settings.queries + _SPARE_THREADS, thread_name_prefix="tapdb"),
     )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with AsyncExitStack() as stack:
+            if jobs is not None:
+                await stack.enter_async_context(jobs.changes.listening())
+                stack.callback(jobs.engine.dispose)
+            yield
         # The server has cancelled the tasks of queries that still ran: they end their statements first.
         await service.quotas.wait_until_idle()
         await asyncio.to_thread(service.threads.shutdown)
@@ -67,7 +74,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         routes=[
             Route("/health", health),
             Route("/metrics", show_metrics),
-            Mount("/tap", routes=routes()),
+            Mount("/tap", routes=routes(jobs)),
         ],
         middleware=[
             Middleware(
@@ -118,7 +125,10 @@ async def answer_error(request: Request, error: Exception) -> Response:
         raise error
     facts = request.scope[FACTS]
     facts["error"] = str(error)
-    response = Response(error_document(str(error)), status_of(error), media_type=VOTABLE_TYPE)
+    status = status_of(error)
+    response = Response(error_document(str(error)), status, media_type=VOTABLE_TYPE)
+    if status == _UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_S
     for name, value in getattr(error, "headers", {}).items():
         response.headers[name] = value
     if isinstance(error, UnauthenticatedError):

@@ -1,6 +1,8 @@
 """``tapdb serve``: the services over HTTP."""
 
 import os
+import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 
@@ -8,7 +10,7 @@ import click
 
 from tapdb.cli.output import url_option
 from tapdb.extras import from_extra
-from tapdb.settings import LOG_LEVELS
+from tapdb.settings import LOG_LEVELS, read_settings
 
 
 class _Explained(click.Command):
@@ -46,6 +48,11 @@ def _default(value: object) -> str:
 @click.option("--workers", type=click.IntRange(1, 256), help="Number of processes; before TAPDB_WORKERS.")
 @click.option("--root-path", metavar="PATH", help="Path at which a proxy offers it; before TAPDB_ROOT_PATH.")
 @click.option(
+    "--jobs",
+    type=click.Choice(("here", "elsewhere", "none")),
+    help="Who runs asynchronous jobs: a process of the service, tapdb queue work, nobody; before TAPDB_JOBS.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     default="info",
@@ -53,12 +60,21 @@ def _default(value: object) -> str:
     help="Least severe message; each request is one of level info.",
 )
 def serve(
-    url: str | None, host: str, port: int, workers: int | None, root_path: str | None, log_level: str
+    url: str | None,
+    host: str,
+    port: int,
+    workers: int | None,
+    root_path: str | None,
+    jobs: str | None,
+    log_level: str,
 ) -> None:
     """Serve TAP 1.1 over HTTP, at http://HOST:PORT/tap.
 
     What TAP_SCHEMA publishes can be queried, in the role tapdb_reader. The service answers until it gets
     SIGTERM or Ctrl-C: then it takes no more requests, and lets queries end that run.
+
+    Results of asynchronous jobs lie in the folder that TAPDB_JOBS_DIRECTORY names; without it, in one that
+    goes with the service.
     """
     with from_extra("serve", "tapdb serve"):
         import uvicorn  # noqa: PLC0415
@@ -68,10 +84,13 @@ def serve(
         from services.observing import log_config  # noqa: PLC0415
         from services.quotas import Quotas  # noqa: PLC0415
         from services.settings import read_service_settings  # noqa: PLC0415
+        from services.tap.jobs import AsyncJobs  # noqa: PLC0415
+        from services.worker import job_worker  # noqa: PLC0415
     # Each process reads the environment.
     given = {
         "TAPDB_URL": url,
         "TAPDB_ROOT_PATH": root_path,
+        "TAPDB_JOBS": jobs,
         "TAPDB_WORKERS": None if workers is None else str(workers),
     }
     os.environ.update({name: value for name, value in given.items() if value is not None})
@@ -80,7 +99,18 @@ def serve(
     database = Database(settings)
     database.publication()
     database.close()
+    # The server hands the signal on when it has stopped: what it has needed is put away then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with ExitStack() as stack:
+        if read_settings().jobs_directory is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
+            os.environ["TAPDB_JOBS_DIRECTORY"] = folder
+        offered = AsyncJobs.of_settings(settings, None)
+        if offered is not None:
+            offered.check()
+            offered.engine.dispose()
+            if settings.jobs == "here":
+                stack.enter_context(job_worker(log_level))
         if settings.workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

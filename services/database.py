@@ -69,9 +69,13 @@ class Database:
     """
 
     def __init__(self, settings: ServiceSettings, url: str | sa.URL | None = None) -> None:
-        self._role = settings.role
-        self._engine = create_engine(url, application_name="tapdb serve", pool_size=settings.queries + _SPARE)
-        sa.event.listen(self._engine, "connect", self._settle)
+        self._engine = role_engine(
+            url,
+            settings.role,
+            ("TAPDB_ROLE", "name another role"),
+            application_name="tapdb serve",
+            pool_size=settings.queries + _SPARE,
+        )
         self._lock = Lock()
         self._publication: PublishedState | None = None
         self._known_until = 0.0
@@ -160,25 +164,46 @@ class Database:
         self._publication, self._known_until = known, now + _KNOWN_S
         return known
 
-    def _settle(self, connection: psycopg.Connection[Any], _record: object) -> None:
-        """Put a new session into the reader's role, outside of a transaction that could be rolled back."""
+
+def role_engine(
+    url: str | sa.URL | None, role: str, setting: tuple[str, str], *, application_name: str, pool_size: int
+) -> sa.Engine:
+    """Return an engine whose sessions are in a role, outside of transactions that could be rolled back.
+
+    Parameters
+    ----------
+    url
+        Database; the environment counts if it is not given.
+    role
+        The role; empty for that of the login.
+    setting
+        Variable that an error names if the login cannot be in that role, and what else to do with it.
+    application_name, pool_size
+        As for `tapdb.postgres.engine.create_engine`.
+    """
+    engine = create_engine(url, application_name=application_name, pool_size=pool_size)
+
+    def settle(connection: psycopg.Connection[Any], _record: object) -> None:
         connection.autocommit = True
         # Shapes of queries are prepared by the executor of results, which knows them.
         connection.prepare_threshold = None
         try:
             connection.execute(_SETTINGS)
-            if self._role:
-                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self._role)))
+            if role:
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         except (
             psycopg.errors.InvalidParameterValue,
             psycopg.errors.InsufficientPrivilege,
             psycopg.errors.UndefinedObject,
         ) as error:
             raise SettingsError(
-                "TAPDB_ROLE",
-                f'user "{connection.info.user}" cannot be "{self._role}": {error.diag.message_primary}',
-                "migrate the database, GRANT the role to the user, or name another role",
+                setting[0],
+                f'user "{connection.info.user}" cannot be "{role}": {error.diag.message_primary}',
+                f"migrate the database, GRANT the role to the user, or {setting[1]}",
             ) from error
         finally:
             if not connection.closed:
                 connection.autocommit = False
+
+    sa.event.listen(engine, "connect", settle)
+    return engine

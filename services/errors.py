@@ -121,22 +121,6 @@ class RequestTooLargeError(RequestError):
         super().__init__(f"{what} is larger than {limit:,} bytes; send less, or ask the operator for more")
 
 
-class ResultTooLargeError(RequestError):
-    """A result has more bytes than its user may have.
-
-    Parameters
-    ----------
-    limit
-        How many bytes it may have.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        super().__init__(
-            f"the result is larger than {limit:,} bytes and ends here; select fewer columns or rows"
-        )
-
-
 class ClientGoneError(RequestError):
     """The client has closed the connection before it had its answer; its query was cancelled."""
 
@@ -152,6 +136,13 @@ _STATUSES = {
     "UnknownFormatError": 400,
     "ValueWriteError": 400,
     "ValueReadError": 400,
+    "ResultTooLargeError": 400,
+    "UploadTooLargeError": 413,
+    "UploadError": 400,
+    "JobParameterError": 400,
+    "JobRefusedError": 403,
+    "JobUnknownError": 404,
+    "TooManyJobsError": 503,
     "DatabaseUnavailableError": 503,
     "DatabaseNotReadyError": 503,
 }

@@ -1,6 +1,7 @@
 """Parameters of a request by DALI 1.1: names in any case, unknown ones ignored, most of them given once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from starlette.datastructures import UploadFile
@@ -41,6 +42,15 @@ class Parameters:
             else:
                 files[name] = value
         return Parameters(values, files)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """All names and values that are texts."""
+        return tuple((name, value) for name, values in self.values.items() for value in values)
+
+    def only(self, name: str) -> "Parameters":
+        """Return the values of one parameter, without files."""
+        return Parameters({name: self.values.get(name, ())})
 
     def every(self, name: str) -> Sequence[str]:
         """Return all values of a parameter that are not empty."""
@@ -102,13 +112,29 @@ def _shown(text: str) -> str:
     return ascii(cut) if not cut.isprintable() else f'"{cut}"'
 
 
-async def read_parameters(request: Request, *, max_bytes: int) -> Parameters:
-    """Return the parameters of a request, of its URL and of the form that it brings.
+class _BoundedRequest(Request):
+    """A request whose body is read no further than it may be large."""
+
+    max_bytes = 0
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes."""
+        size = 0
+        async for block in super().stream():
+            size += len(block)
+            if size > self.max_bytes:
+                raise RequestTooLargeError("the request", self.max_bytes)
+            yield block
+
+
+@asynccontextmanager
+async def read_parameters(request: Request, *, max_bytes: int) -> AsyncIterator[Parameters]:
+    """Give the parameters of a request, of its URL and of the form that it brings, with the form's files.
 
     Parameters
     ----------
     request
-        The request; the caller closes it, and with it the files of the form.
+        The request.
     max_bytes
         How large it may be.
 
@@ -120,20 +146,24 @@ async def read_parameters(request: Request, *, max_bytes: int) -> Parameters:
         Raised if it is too large.
     """
     items: list[tuple[str, str | UploadFile]] = list(request.query_params.multi_items())
-    if request.method == "POST":
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > max_bytes:
-            raise RequestTooLargeError("the request", max_bytes)
-        if kind not in _FORMS and (kind or length != "0"):
-            raise ParameterError(
-                "Content-Type", f"is {_shown(kind)}", f"send a form: {' or '.join(sorted(_FORMS))}"
-            )
-        try:
-            form = await request.form(
-                max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE
-            )
-        except HTTPException as error:
-            raise ParameterError("the form", f"cannot be read: {error.detail}", "send it again") from error
-        items += form.multi_items()
-    return Parameters.of(items)
+    async with AsyncExitStack() as stack:
+        if request.method == "POST":
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            length = request.headers.get("content-length", "0")
+            if length.isdigit() and int(length) > max_bytes:
+                raise RequestTooLargeError("the request", max_bytes)
+            if kind not in _FORMS and (kind or length != "0"):
+                raise ParameterError(
+                    "Content-Type", f"is {_shown(kind)}", f"send a form: {' or '.join(sorted(_FORMS))}"
+                )
+            bounded = _BoundedRequest(request.scope, request.receive)
+            bounded.max_bytes = max_bytes
+            try:
+                form = await stack.enter_async_context(
+                    bounded.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE)
+                )
+            except HTTPException as error:
+                problem = f"cannot be read: {error.detail}"
+                raise ParameterError("the form", problem, "send it again") from error
+            items += form.multi_items()
+        yield Parameters.of(items)

@@ -30,6 +30,8 @@ class Service:
         Lets queries run.
     metrics
         Figures of the process.
+    has_jobs
+        Whether it has asynchronous jobs.
     threads
         Threads in which the database is used.
     started_at
@@ -41,6 +43,7 @@ class Service:
     authenticator: Authenticator
     quotas: Quotas
     metrics: Metrics
+    has_jobs: bool
     threads: ThreadPoolExecutor
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

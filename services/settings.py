@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import NoDecode
 
-from tapdb.settings import FROM_ENVIRONMENT, read_environment
+from tap_query.answer import QuerySettings
+from tapdb.settings import read_environment
 
 Network = IPv4Network | IPv6Network
 Auth = Literal["none", "proxy", "token"]
@@ -25,10 +26,8 @@ def _without_slash(text: str) -> str:
     return text.rstrip("/")
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(QuerySettings):
     """Settings of the service as the environment gives them."""
-
-    model_config = FROM_ENVIRONMENT
 
     auth: Auth = Field(
         default="none",
@@ -79,24 +78,41 @@ class ServiceSettings(BaseSettings):
         le=_MAX_SECONDS,
         description="Seconds that a query waits before the answer is 503.",
     )
-    dialect: Literal["strict", "rubin"] = Field(
-        default="rubin",
-        description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",
-    )
-    maxrec: int = Field(default=100_000, ge=0, description="Rows of a query that does not say MAXREC.")
-    max_rows: int = Field(default=10_000_000, ge=1, description="Maximum number of rows of a query.")
     max_seconds: int = Field(
         default=300, ge=1, le=_MAX_SECONDS, description="Maximum number of seconds that a query may take."
-    )
-    max_bytes: int = Field(
-        default=20_000_000_000, ge=1, description="Maximum size of a result, in bytes as it is sent."
-    )
-    upload_bytes: int = Field(
-        default=100_000_000, ge=1, description="Maximum size of a request with its uploads, in bytes."
     )
     gzip: bool = Field(default=True, description="Whether results are compressed for clients that accept it.")
     cors_origins: str = Field(
         default="*", description="Origins, separated by commas, whose pages may use the service; * is all."
+    )
+    jobs: Literal["here", "elsewhere", "none"] = Field(
+        default="here",
+        description="Who runs asynchronous jobs. here: a process of the service. "
+        "elsewhere: tapdb queue work. none: there are none.",
+    )
+    job_workers: int = Field(
+        default=2, ge=1, le=64, description="Jobs that the process of the service runs at once."
+    )
+    job_queue: int = Field(
+        default=1000, ge=0, description="Jobs that may wait or run; past it the answer is 503. 0: any number."
+    )
+    user_jobs: int = Field(
+        default=100, ge=0, description="Jobs of one user that may wait or run; 0: any number."
+    )
+    job_seconds: int = Field(
+        default=3600,
+        ge=1,
+        le=_MAX_SECONDS,
+        description="Seconds that a job may run if its client says nothing.",
+    )
+    max_job_seconds: int = Field(
+        default=86_400, ge=1, le=_MAX_SECONDS, description="Maximum number of seconds that a job may run."
+    )
+    job_days: int = Field(
+        default=7, ge=1, le=36_500, description="Days after which a job and its result are deleted."
+    )
+    max_job_days: int = Field(
+        default=30, ge=1, le=36_500, description="Maximum number of days that a client may keep a job."
     )
     log_form: Literal["json", "text"] = Field(
         default="json", description="Whether a line of the log is JSON or for people."

@@ -119,6 +119,22 @@ class UploadRefusedError(UploadError):
     """The service does not fetch a table from where the user says that it is."""
 
 
+class ResultTooLargeError(TapdbError):
+    """A result has more bytes than its user may have.
+
+    Parameters
+    ----------
+    limit
+        How many bytes it may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the result is larger than {limit:,} bytes and ends here; select fewer columns or rows"
+        )
+
+
 class JobUnknownError(TapdbError):
     """There is no such asynchronous job, or it is another user's.
 

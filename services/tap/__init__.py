@@ -6,13 +6,16 @@ to the bytes of its result; `vosi` and `sync` answer requests, `jobs` has the re
 
 from starlette.routing import BaseRoute, Route
 
+from services.tap.jobs import AsyncJobs
+from services.tap.jobs import routes as routes_of_jobs
 from services.tap.sync import SyncEndpoint
 from services.tap.vosi import availability, capabilities, examples, table, tables
 
 
-def routes() -> list[BaseRoute]:
-    """Return the routes of a TAP service, below its own path."""
+def routes(jobs: AsyncJobs | None) -> list[BaseRoute]:
+    """Return the routes of a TAP service, below its own path, with those of jobs if it has them."""
     return [
+        *(() if jobs is None else routes_of_jobs(jobs)),
         Route("/sync", SyncEndpoint(), methods=["GET", "POST"]),
         Route("/capabilities", capabilities),
         Route("/availability", availability),
@@ -22,4 +25,4 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-__all__ = ["routes"]
+__all__ = ["AsyncJobs", "routes"]

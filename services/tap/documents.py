@@ -47,7 +47,7 @@ class Abilities:
     maxrec, max_rows
         Rows of a query by default and at most.
     seconds
-        Seconds of a query at most.
+        Seconds that a job, or a query of a service without jobs, may run: by default and at most.
     upload_methods
         How a client may upload tables: ``inline``, ``http``.
     upload_bytes
@@ -64,7 +64,7 @@ class Abilities:
     has_obscore: bool
     maxrec: int
     max_rows: int
-    seconds: int
+    seconds: tuple[int, int]
     upload_methods: Sequence[str] = ()
     upload_bytes: int = 0
     security: Sequence[str] = ()
@@ -115,7 +115,7 @@ def capabilities_document(abilities: Abilities) -> bytes:
         add_element(tap, "uploadMethod", {"ivo-id": identifier})
     if abilities.retention_s is not None:
         _add_limits(tap, "retentionPeriod", *abilities.retention_s)
-    _add_limits(tap, "executionDuration", abilities.seconds, abilities.seconds)
+    _add_limits(tap, "executionDuration", *abilities.seconds)
     _add_limits(tap, "outputLimit", abilities.maxrec, abilities.max_rows, unit="row")
     if abilities.upload_methods:
         _add_limits(tap, "uploadLimit", abilities.upload_bytes, abilities.upload_bytes, unit="byte")

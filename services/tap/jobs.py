@@ -3,13 +3,12 @@
 Handlers parse, call one function of `tap_query.jobs` in a thread, and render.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
 from typing import IO, TypeVar
-from xml.etree.ElementTree import Element, tostring
 
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +17,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tap_query.errors import JobParameterError, JobRefusedError, JobUnknownError, TooManyJobsError
+from services.database import role_engine
+from services.errors import ResourceUnknownError
+from services.gate import FACTS
+from services.parameters import Parameters, read_parameters
+from services.service import service_of
+from services.settings import ServiceSettings
+from services.tap.documents import VOTABLE_TYPE, error_document
+from tap_query.errors import JobParameterError, TooManyJobsError
 from tap_query.jobs import store
 from tap_query.jobs.document import job_document, list_document, parameters_document, results_document
 from tap_query.jobs.files import JobFiles
@@ -34,20 +40,17 @@ from tap_query.jobs.job import (
 )
 from tap_query.jobs.wait import PhaseChanges
 from tapdb.errors import TapdbError
-from tapdb.xml_text import NOT_IN_XML, add_element
+from tapdb.queue.schema import require_queue
+from tapdb.settings import read_settings
+from tapdb.xml_text import NOT_IN_XML
 
 _Value = TypeVar("_Value")
 
 _XML = "text/xml"
-_VOTABLE = "application/x-votable+xml"
 _BLOCK = 1 << 20
-_STATUS: Mapping[type[TapdbError], int] = {
-    JobParameterError: 400,
-    JobRefusedError: 403,
-    JobUnknownError: 404,
-    TooManyJobsError: 503,
-}
-_RETRY_AFTER_S = "10"
+_DAY_S = 86_400
+_CONNECTIONS = 5
+_LONGEST_LOGGED = 2000
 # What is said of a job when it is made, and is no parameter of its query.
 _OF_THE_JOB = frozenset({"PHASE", "RUNID", "EXECUTIONDURATION", "DESTRUCTION"})
 
@@ -64,8 +67,6 @@ class AsyncJobs:
         Files of jobs.
     changes
         Wakes requests that wait; it has to listen as long as the service runs.
-    owner
-        Returns who sends a request; `None` if nobody has logged in.
     limits
         How long jobs may run and stay.
     most_active, most_active_of_user
@@ -75,10 +76,43 @@ class AsyncJobs:
     engine: sa.Engine
     files: JobFiles
     changes: PhaseChanges
-    owner: Callable[[Request], str | None]
     limits: JobLimits = field(default_factory=JobLimits)
     most_active: int = 0
     most_active_of_user: int = 0
+
+    @classmethod
+    def of_settings(cls, settings: ServiceSettings, url: str | sa.URL | None) -> "AsyncJobs | None":
+        """Return the jobs of a service; `None` if it has none, or no folder for them."""
+        if settings.jobs == "none" or read_settings().jobs_directory is None:
+            return None
+        engine = role_engine(
+            url,
+            "tapdb_service",
+            ("TAPDB_JOBS", "switch jobs off: none"),
+            application_name="tapdb serve",
+            pool_size=_CONNECTIONS,
+        )
+        limits = JobLimits(
+            duration_s=min(settings.job_seconds, settings.max_job_seconds),
+            longest_duration_s=settings.max_job_seconds,
+            lifetime_s=_DAY_S * min(settings.job_days, settings.max_job_days),
+            longest_lifetime_s=_DAY_S * settings.max_job_days,
+        )
+        changes = PhaseChanges(engine.url)
+        return cls(engine, JobFiles.of_settings(), changes, limits, settings.job_queue, settings.user_jobs)
+
+    def check(self) -> None:
+        """Look whether the database has what jobs need.
+
+        Raises
+        ------
+        QueueNotReadyError
+            Raised if it has no queue that this release knows.
+        SettingsError
+            Raised if the login of the service may not use it.
+        """
+        with self.engine.connect() as connection:
+            require_queue(connection)
 
     async def transact(self, work: Callable[[sa.Connection], _Value]) -> _Value:
         """Return what a function returns, which is run in a thread and in a transaction."""
@@ -91,7 +125,7 @@ class AsyncJobs:
 
     async def find(self, request: Request) -> Job:
         """Return the job that a request is about."""
-        job_id, owner = request.path_params["job_id"], self.owner(request)
+        job_id, owner = request.path_params["job_id"], _user(request)
         return await self.transact(lambda connection: store.find_job(connection, job_id, owner))
 
     def run(self, connection: sa.Connection, job: Job) -> Job:
@@ -131,80 +165,44 @@ def routes(jobs: AsyncJobs) -> list[Route]:
     ]
 
 
-def error_document(message: str) -> bytes:
-    """Return an error as a VOTable (DALI 1.1 section 4.2.3)."""
-    votable = Element("VOTABLE", {"version": "1.4", "xmlns": "http://www.ivoa.net/xml/VOTable/v1.3"})
-    resource = add_element(votable, "RESOURCE", {"type": "results"})
-    said = NOT_IN_XML.sub("\ufffd", message)
-    add_element(resource, "INFO", {"name": "QUERY_STATUS", "value": "ERROR"}, said)
-    text: bytes = tostring(votable, encoding="utf-8", xml_declaration=True)
-    return text
-
-
 def _endpoint(jobs: AsyncJobs, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Return what Starlette calls; an error of a job is a status and one line of text."""
+    """Return what Starlette calls."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
-        try:
-            return await handler(jobs, request)
-        except (JobParameterError, JobRefusedError, JobUnknownError, TooManyJobsError) as error:
-            status = _STATUS[type(error)]
-            headers = {"Retry-After": _RETRY_AFTER_S} if isinstance(error, TooManyJobsError) else {}
-            return PlainTextResponse(f"{error}\n", status, headers=headers)
+        request.scope[FACTS] |= {"resource": "async", "user": _user(request)}
+        return await handler(jobs, request)
 
     return answer
 
 
-@asynccontextmanager
-async def _sent(request: Request) -> AsyncIterator[tuple[JobParameters, dict[str, UploadFile]]]:
-    """Give the parameters of a request, with names in capitals, and its files by name."""
-    items = list(request.query_params.multi_items())
-    files: dict[str, UploadFile] = {}
-    async with request.form() as form:
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                files[name] = value
-            else:
-                items.append((name, value))
-        yield tuple((name.upper(), value) for name, value in items), files
+def _user(request: Request) -> str | None:
+    """Return who sends a request; `None` if nobody has to say so."""
+    return service_of(request).authenticator.user(request).name
 
 
-def _one(parameters: JobParameters, name: str) -> str | None:
-    """Return the value of a parameter that may be given once.
-
-    Raises
-    ------
-    JobParameterError
-        Raised if it is given several times.
-    """
-    values = [value for one, value in parameters if one == name]
-    if len(values) > 1:
-        raise JobParameterError(name, ", ".join(values), "give it once")
-    return values[0] if values else None
+def _sent(request: Request) -> AbstractAsyncContextManager[Parameters]:
+    return read_parameters(request, max_bytes=service_of(request).settings.upload_bytes)
 
 
 async def _list(jobs: AsyncJobs, request: Request) -> Response:
-    pairs = tuple((name.upper(), value) for name, value in request.query_params.multi_items())
-    phases = [value for name, value in pairs if name == "PHASE"]
-    wanted = JobFilter.parse(phases, _one(pairs, "AFTER"), _one(pairs, "LAST"))
-    owner = jobs.owner(request)
+    async with _sent(request) as sent:
+        wanted = JobFilter.parse(sent.every("PHASE"), sent.one("AFTER"), sent.one("LAST"))
+    owner = _user(request)
     found = await jobs.transact(lambda connection: store.list_jobs(connection, owner, wanted))
     return Response(list_document(found, _base(request)), media_type=_XML)
 
 
 async def _create(jobs: AsyncJobs, request: Request) -> Response:
-    owner = jobs.owner(request)
-    async with _sent(request) as (sent, files):
-        runs = _wants_run(_one(sent, "PHASE"))
-        parameters = _writable(tuple(pair for pair in sent if pair[0] not in _OF_THE_JOB))
+    owner = _user(request)
+    async with _sent(request) as sent:
+        runs = _wants_run(sent.one("PHASE"))
+        parameters, run_id = _of_query(request, sent), sent.one("RUNID")
 
         def create(connection: sa.Connection) -> Job:
-            job = store.create_job(
-                connection, owner, parameters, jobs.limits, run_id=_one(_writable(sent), "RUNID")
-            )
+            job = store.create_job(connection, owner, parameters, jobs.limits, run_id=run_id)
             try:
-                _save(jobs.files, job, files)
+                _save(jobs.files, job, sent.files)
                 job = _set_times(connection, jobs.limits, job, sent)
                 return jobs.run(connection, job) if runs else job
             except (TapdbError, OSError):
@@ -212,12 +210,13 @@ async def _create(jobs: AsyncJobs, request: Request) -> Response:
                 raise
 
         job = await jobs.transact(create)
+    request.scope[FACTS] |= {"job": job.job_id, "query": (sent.one("QUERY") or "")[:_LONGEST_LOGGED]}
     return _see_other(f"{_base(request)}/{job.job_id}")
 
 
 async def _show(jobs: AsyncJobs, request: Request) -> Response:
-    pairs = tuple((name.upper(), value) for name, value in request.query_params.multi_items())
-    seconds, phase = _one(pairs, "WAIT"), _one(pairs, "PHASE")
+    async with _sent(request) as sent:
+        seconds, phase = sent.one("WAIT"), sent.one("PHASE")
     job_id = request.path_params["job_id"]
     job = await jobs.changes.wait(
         job_id,
@@ -230,8 +229,8 @@ async def _show(jobs: AsyncJobs, request: Request) -> Response:
 
 async def _change(jobs: AsyncJobs, request: Request) -> Response:
     if request.method == "POST":
-        async with _sent(request) as (sent, _):
-            action = _one(sent, "ACTION")
+        async with _sent(request) as sent:
+            action = sent.one("ACTION")
         if (action or "").strip().upper() != "DELETE":
             raise JobParameterError("ACTION", action or "", "the one action on a job is DELETE")
     job = await jobs.find(request)
@@ -244,8 +243,8 @@ async def _phase(jobs: AsyncJobs, request: Request) -> Response:
     job = await jobs.find(request)
     if request.method != "POST":
         return PlainTextResponse(job.phase)
-    async with _sent(request) as (sent, _):
-        wanted = (_one(sent, "PHASE") or "").strip().upper()
+    async with _sent(request) as sent:
+        wanted = (sent.one("PHASE") or "").strip().upper()
     if wanted == "ABORT":
         await jobs.transact(lambda connection: store.abort_job(connection, job))
     elif wanted == "RUN":
@@ -268,9 +267,9 @@ async def _time(jobs: AsyncJobs, request: Request, name: str, shown: Callable[[J
     job = await jobs.find(request)
     if request.method != "POST":
         return PlainTextResponse(shown(job))
-    async with _sent(request) as (sent, _):
-        wanted = tuple(pair for pair in sent if pair[0] == name)
-    if not wanted:
+    async with _sent(request) as sent:
+        wanted = sent.only(name)
+    if wanted.one(name) is None:
         raise JobParameterError(name, "", "give a value")
     await jobs.transact(lambda connection: _set_times(connection, jobs.limits, job, wanted))
     return _to_job(request, job)
@@ -289,13 +288,12 @@ async def _parameters(jobs: AsyncJobs, request: Request) -> Response:
     job = await jobs.find(request)
     if request.method != "POST":
         return Response(parameters_document(job), media_type=_XML)
-    async with _sent(request) as (sent, files):
-        more = _writable(tuple(pair for pair in sent if pair[0] not in _OF_THE_JOB))
-        run_id = _one(_writable(sent), "RUNID")
+    async with _sent(request) as sent:
+        more, run_id = _of_query(request, sent), sent.one("RUNID")
 
         def change(connection: sa.Connection) -> None:
             changed = store.change_pending(connection, job, more, run_id=run_id)
-            _save(jobs.files, changed, files)
+            _save(jobs.files, changed, sent.files)
 
         await jobs.transact(change)
     return _to_job(request, job)
@@ -304,8 +302,8 @@ async def _parameters(jobs: AsyncJobs, request: Request) -> Response:
 async def _error(jobs: AsyncJobs, request: Request) -> Response:
     job = await jobs.find(request)
     if job.phase is not Phase.ERROR:
-        return PlainTextResponse(f"the job is {job.phase}: there is no error\n", 404)
-    return Response(error_document(job.error or ""), media_type=_VOTABLE)
+        raise ResourceUnknownError("error", f"the job is {job.phase}")
+    return Response(error_document(job.error or ""), media_type=VOTABLE_TYPE)
 
 
 async def _results(jobs: AsyncJobs, request: Request) -> Response:
@@ -317,15 +315,15 @@ async def _result(jobs: AsyncJobs, request: Request) -> Response:
     job = await jobs.find(request)
     path = jobs.files.result(job.job_id)
     if job.result is None:
-        return PlainTextResponse(f"the job is {job.phase}: there is no result\n", 404)
+        raise ResourceUnknownError("result", f"the job is {job.phase}")
     if not path.is_file():
-        return PlainTextResponse("the file of the result is gone; run the query again\n", 410)
+        raise ResourceUnknownError("file of the result any more", "run the query again")
     return FileResponse(path, media_type=job.result.mime)
 
 
-def _set_times(connection: sa.Connection, limits: JobLimits, job: Job, sent: JobParameters) -> Job:
+def _set_times(connection: sa.Connection, limits: JobLimits, job: Job, sent: Parameters) -> Job:
     """Set those of its times that a client has given."""
-    duration, destruction = _one(sent, "EXECUTIONDURATION"), _one(sent, "DESTRUCTION")
+    duration, destruction = sent.one("EXECUTIONDURATION"), sent.one("DESTRUCTION")
     if duration is not None:
         job = store.set_duration(connection, job, limits.duration(duration))
     if destruction is not None:
@@ -342,19 +340,27 @@ def _wants_run(phase: str | None) -> bool:
     return True
 
 
-def _writable(parameters: JobParameters) -> JobParameters:
-    """Return parameters that the database and the document of the job can hold.
+def _of_query(request: Request, sent: Parameters) -> JobParameters:
+    """Return the parameters of the query of a job, as the database and the document of the job can hold them.
 
     Raises
     ------
     JobParameterError
         Raised if a name or a value has a character that XML has no place for.
+    ParameterError
+        Raised if MAXREC is no number.
     """
-    for name, value in parameters:
+    for name, value in sent.pairs:
         if NOT_IN_XML.search(name + value):
             shown = NOT_IN_XML.sub("\ufffd", name)
             raise JobParameterError(shown, ascii(value), "leave out control characters")
-    return parameters
+    service = service_of(request)
+    wanted, most = sent.count("MAXREC"), service.quotas.of(service.authenticator.user(request)).rows
+    kept = tuple(pair for pair in sent.pairs if pair[0] not in _OF_THE_JOB)
+    if most >= (service.settings.maxrec if wanted is None else wanted):
+        return kept
+    # The worker knows nothing of quotas.
+    return (*(pair for pair in kept if pair[0] != "MAXREC"), ("MAXREC", str(most)))
 
 
 def _save(files: JobFiles, job: Job, uploads: Mapping[str, UploadFile]) -> None:
@@ -368,10 +374,8 @@ def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _base(request: Request) -> str:
-    """Return the URL of the list of jobs, as the client wrote it."""
-    path = request.url.path
-    # Identifiers of jobs have no slash, and no resource below them is called async.
-    return str(request.url.replace(path=path[: path.rindex("/async")] + "/async", query="", fragment=""))
+    """Return the URL of the list of jobs, as the client sees it."""
+    return f"{service_of(request).base_url(request)}/tap/async"
 
 
 def _to_job(request: Request, job: Job) -> Response:

@@ -1,51 +1,22 @@
 """One query from its text to the bytes of its result, in threads: begun, taken block by block, cancelled."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 
-from adql import CompiledQuery, Limits, parse, to_postgres
-from adql.dialect import dialect_named
+from adql import CompiledQuery
 from services.database import Database
 from services.errors import ClientGoneError
+from tap_query.answer import TapQuery, compile_query, stream_query, with_uploads
 from tap_query.errors import QueryFailedError
-from tap_query.execute import Session
-from tap_query.formats import FORMATS, Format, ResultStream, stream_result
+from tap_query.formats import ResultStream
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
 
 _CANCEL_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapQuery:
-    """A query as it was sent.
-
-    Attributes
-    ----------
-    text
-        ADQL.
-    dialect
-        What is tolerated beyond ADQL 2.1.
-    max_rows
-        Maximum number of rows.
-    seconds
-        Time limit.
-    format
-        Format of the result.
-    gzip
-        Whether it is compressed.
-    """
-
-    text: str
-    dialect: str
-    max_rows: int
-    seconds: int
-    format: Format = FORMATS[0]
-    gzip: bool = False
 
 
 class RunningQuery:
@@ -57,10 +28,13 @@ class RunningQuery:
         Where it runs.
     query
         The query.
+    parts
+        Files that came with it.
     """
 
-    def __init__(self, database: Database, query: TapQuery) -> None:
+    def __init__(self, database: Database, query: TapQuery, parts: Mapping[str, IO[bytes]]) -> None:
         self._database = database
+        self._parts = parts
         self.query = query
         self._resources = ExitStack()
         self._lock = Lock()
@@ -79,20 +53,20 @@ class RunningQuery:
         return None if self._result is None else self._result.error
 
     def compile(self) -> CompiledQuery:
-        """Return the query as SQL: what is wrong with it is found here.
+        """Return the query as SQL, with its uploads in tables: what is wrong with them is found here.
 
         Raises
         ------
         AdqlError
             Raised for a query that cannot be used.
+        UploadError
+            Raised for an upload that cannot be used.
         """
         published = self._database.publication()
-        return to_postgres(
-            parse(self.query.text, dialect=dialect_named(self.query.dialect)),
-            published.metadata,
-            Limits(max_rows=self.query.max_rows),
-            server=published.server,
-        )
+        metadata = published.metadata
+        if self.query.uploads:
+            metadata = with_uploads(self._connected(), self.query, metadata, self._parts)
+        return compile_query(self.query, metadata, published.server)
 
     def begin(self) -> bytes:
         """Translate and run the query, and return the first block of its result.
@@ -103,24 +77,22 @@ class RunningQuery:
             Raised if the query cannot be used, or fails before it has rows.
         """
         compiled = self.compile()
-        connection = self._resources.enter_context(self._database.connect())
-        with self._lock:
-            self._driver = driver_connection(connection)
         try:
-            self._result = stream_result(
-                self._driver,
-                compiled,
-                format=self.query.format,
-                max_rows=self.query.max_rows,
-                session=Session(timeout_ms=1000 * self.query.seconds),
-                gzip=self.query.gzip,
-            )
+            self._result = stream_query(self._connected(), self.query, compiled)
             return self.next_block()
         except QueryFailedError as error:
             if error.sqlstate in {"42P01", "42703", "3F000"}:
                 # What was published a moment ago is gone.
                 self._database.forget()
             raise
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """Return the connection of the query, which it takes when it needs one."""
+        if self._driver is None:
+            connection = self._resources.enter_context(self._database.connect())
+            with self._lock:
+                self._driver = driver_connection(connection)
+        return self._driver
 
     def next_block(self) -> bytes:
         """Return the next block of the result; empty at its end."""

@@ -9,20 +9,22 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from services.errors import ParameterError, ResultTooLargeError
+from services.errors import ParameterError
 from services.gate import FACTS
 from services.observing import Metrics
 from services.parameters import Parameters, read_parameters
 from services.quotas import Quota
 from services.service import Service, service_of
-from services.tap.rows import RunningQuery, TapQuery
+from services.tap.rows import RunningQuery
 from services.waiting import Client
+from tap_query.answer import LANGUAGES, TapQuery
+from tap_query.errors import ResultTooLargeError
 from tap_query.formats import find_format
+from tap_query.uploads.source import parse_upload_parameter
 from tapdb.errors import TapdbError
 
 _Value = TypeVar("_Value")
 
-LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 _LONGEST_LOGGED, _LONGEST_NAME = 2000, 200
 
 
@@ -35,8 +37,7 @@ class SyncEndpoint:
         service, facts = service_of(request), scope[FACTS]
         user = service.authenticator.user(request)
         facts |= {"resource": "sync", "user": user.name}
-        try:
-            parameters = await read_parameters(request, max_bytes=service.settings.upload_bytes)
+        async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
             query = query_of(
                 parameters,
                 service,
@@ -50,7 +51,8 @@ class SyncEndpoint:
             async with AsyncExitStack() as stack:
                 client = await stack.enter_async_context(Client(receive, service.threads))
                 quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-                running = RunningQuery(service.database, query)
+                parts = {name: file.file for name, file in parameters.files.items()}
+                running = RunningQuery(service.database, query, parts)
                 stack.push_async_callback(client.in_thread, running.close)
                 if request.method == "HEAD":
                     await client.run(running.compile, running.cancel)
@@ -58,8 +60,6 @@ class SyncEndpoint:
                     await send({"type": "http.response.body", "body": b""})
                 else:
                     await _send_result(send, client, running, quota, facts, service.metrics)
-        finally:
-            await request.close()
 
 
 def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False) -> TapQuery:
@@ -82,6 +82,8 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         Raised if there is no query, or a parameter cannot be used.
     UnknownFormatError
         Raised if there is no such format.
+    UploadError
+        Raised if UPLOAD has another form.
     """
     parameters.choice("REQUEST", "doQuery")
     parameters.choice("LANG", *LANGUAGES)
@@ -94,9 +96,12 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         text=text,
         dialect=service.settings.dialect,
         max_rows=min(service.settings.maxrec if wanted is None else wanted, quota.rows),
-        seconds=quota.seconds,
+        timeout_ms=1000 * quota.seconds,
         format=find_format(form),
         gzip=gzip,
+        uploads=parse_upload_parameter(*parameters.every("UPLOAD")),
+        limits=service.settings.upload_limits,
+        policy=service.settings.fetch_policy,
     )
 
 

@@ -14,6 +14,7 @@ from services.errors import ResourceUnknownError
 from services.gate import FACTS
 from services.parameters import read_parameters
 from services.service import Service, service_of
+from services.settings import ServiceSettings
 from services.tap.documents import (
     Abilities,
     availability_document,
@@ -27,6 +28,7 @@ from tapdb.errors import TapdbError
 
 _XML = "text/xml; charset=utf-8"
 _BEARER = "ivo://ivoa.net/sso#OAuth"
+_DAY_S = 86_400
 _Value = TypeVar("_Value")
 _TYPES = {"numeric": "DOUBLE", "string": "VARCHAR", "any": "VARCHAR"}
 
@@ -44,7 +46,10 @@ async def capabilities(request: Request) -> Response:
             has_obscore=publishes_obscore(published.rows),
             maxrec=settings.maxrec,
             max_rows=settings.max_rows,
-            seconds=settings.max_seconds,
+            seconds=_durations_s(service),
+            upload_methods=_upload_methods(settings),
+            upload_bytes=settings.upload_bytes,
+            retention_s=_retention_s(service),
             security=(_BEARER,) if service.authenticator.challenges else (),
         )
     )
@@ -64,8 +69,8 @@ async def availability(request: Request) -> Response:
 async def tables(request: Request) -> Response:
     """Return what is published: all of it, or with ``detail=min`` no columns."""
     service = _service(request, "tables", known=True)
-    parameters = await read_parameters(request, max_bytes=service.settings.upload_bytes)
-    has_columns = parameters.choice("DETAIL", "min", "max") != "min"
+    async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
+        has_columns = parameters.choice("DETAIL", "min", "max") != "min"
 
     def make(published: PublishedState) -> str:
         return "".join(vosi_tables(published.rows, detail=has_columns))
@@ -134,6 +139,26 @@ def _problem(database: Database) -> str | None:
     except TapdbError as error:
         return str(error)
     return None
+
+
+def _durations_s(service: Service) -> tuple[int, int]:
+    settings = service.settings
+    if not service.has_jobs:
+        return settings.max_seconds, settings.max_seconds
+    return min(settings.job_seconds, settings.max_job_seconds), settings.max_job_seconds
+
+
+def _retention_s(service: Service) -> tuple[int, int] | None:
+    settings = service.settings
+    if not service.has_jobs:
+        return None
+    return _DAY_S * min(settings.job_days, settings.max_job_days), _DAY_S * settings.max_job_days
+
+
+def _upload_methods(settings: ServiceSettings) -> tuple[str, ...]:
+    if not settings.upload_rows:
+        return ()
+    return ("inline", "http", "https") if settings.upload_hosts else ("inline",)
 
 
 def _described(function: UserFunction) -> tuple[str, str]:

@@ -6,7 +6,7 @@ dies: the server looks now and then whether its client is still there.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,26 +14,24 @@ from typing import IO, Any
 import psycopg
 import sqlalchemy as sa
 
-from adql import Limits, parse, to_postgres
-from tap_query.errors import JobParameterError, QueryFailedError
-from tap_query.execute import Session, fetch, read_server
+from tap_query.answer import LANGUAGES, QuerySettings, TapQuery, compile_query, stream_query, with_uploads
+from tap_query.errors import JobParameterError, QueryFailedError, ResultTooLargeError
+from tap_query.execute import read_server
+from tap_query.formats import find_format
 from tap_query.jobs import store
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import Event, Job, JobParameters, JobResult, parse_count
 from tap_query.metadata import read_metadata
+from tap_query.uploads.source import parse_upload_parameter
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.postgres.engine import driver_connection, is_right_refused, translate_database_errors
 from tapdb.queue.task import JobEndedError, Running, Task
-from tapdb.settings import LONGEST_TIMEOUT_MS
+from tapdb.settings import LONGEST_TIMEOUT_MS, read_environment
 from tapdb.sources import execute_text
-from tapdb.votable import Document, plain_rows, write_votable, written_fields
 
 MOST_ATTEMPTS = 2
 """How many times a job is begun: one that ends its worker twice would end every worker."""
 
-_LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
-_MAX_ROWS = 10_000_000
-_VOTABLE = "application/x-votable+xml"
 _READER = "tapdb_reader"
 # The server looks for its client twice a second: a query ends with its worker. Policies say what users see.
 _SETTINGS = "SET client_connection_check_interval = 500; SET row_security = on; SET ROLE tapdb_reader"
@@ -62,9 +60,22 @@ class JobRequest:
     uploads: Mapping[str, Path]
     timeout_ms: int
 
-    def value(self, name: str, default: str = "") -> str:
-        """Return the last value of a parameter."""
-        return dict(self.parameters).get(name, default)
+    def one(self, name: str) -> str | None:
+        """Return the value of a parameter that may be given once; `None` if it is not given, or empty.
+
+        Raises
+        ------
+        JobParameterError
+            Raised if it is given several times.
+        """
+        found = self.every(name)
+        if len(found) > 1:
+            raise JobParameterError(name, ", ".join(found), "give it once")
+        return found[0] if found else None
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Return all values of a parameter that are not empty."""
+        return tuple(value for one, value in self.parameters if one == name and value.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +102,48 @@ Answer = Callable[[sa.Connection, JobRequest, IO[bytes]], Written]
 
 
 def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[bytes]) -> Written:
-    """Write the rows of an ADQL query as a VOTable."""
-    text, language = request.value("QUERY"), request.value("LANG", "ADQL")
-    if not text:
+    """Write the rows of an ADQL query in the format that the job wants."""
+    settings = read_environment(QuerySettings)
+    query = _query_of(request, settings)
+    metadata, server = read_metadata(connection), read_server(connection)
+    connection.rollback()
+    driver = driver_connection(connection)
+    with ExitStack() as stack:
+        parts = {name: stack.enter_context(path.open("rb")) for name, path in request.uploads.items()}
+        compiled = compile_query(query, with_uploads(driver, query, metadata, parts), server)
+        result = stack.enter_context(closing(stream_query(driver, query, compiled)))
+        size = 0
+        for block in result:
+            size += len(block)
+            if size > settings.max_bytes:
+                raise ResultTooLargeError(settings.max_bytes)
+            stream.write(block)
+    if result.error is not None:
+        raise result.error
+    return Written(query.format.content_type, result.count, result.overflow)
+
+
+def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
+    """Return the query that parameters of a job mean."""
+    text, language = request.one("QUERY"), (request.one("LANG") or LANGUAGES[0]).strip()
+    if text is None:
         raise JobParameterError("QUERY", "", "give an ADQL query")
-    if language not in _LANGUAGES:
-        raise JobParameterError("LANG", language, f"give one of {', '.join(_LANGUAGES)}")
-    given = parse_count("MAXREC", request.value("MAXREC", str(_MAX_ROWS)), "give a number of rows, 0 or more")
-    max_rows = min(_MAX_ROWS, given)
-    compiled = to_postgres(
-        parse(text), read_metadata(connection), Limits(max_rows=max_rows), server=read_server(connection)
+    if language.upper() not in LANGUAGES:
+        raise JobParameterError("LANG", language, f"give one of {', '.join(LANGUAGES)}")
+    wanted = request.one("MAXREC")
+    rows = settings.maxrec
+    if wanted is not None:
+        rows = parse_count("MAXREC", wanted, "give a number of rows, 0 or more")
+    return TapQuery(
+        text=text,
+        dialect=settings.dialect,
+        max_rows=min(rows, settings.max_rows),
+        timeout_ms=request.timeout_ms,
+        format=find_format(request.one("RESPONSEFORMAT") or request.one("FORMAT")),
+        uploads=parse_upload_parameter(*request.every("UPLOAD")),
+        limits=settings.upload_limits,
+        policy=settings.fetch_policy,
     )
-    session = Session(timeout_ms=request.timeout_ms)
-    found = fetch(driver_connection(connection), compiled, max_rows=max_rows, session=session)
-    values = list(plain_rows(found.columns, found.rows))
-    document = Document(columns=written_fields(found.columns, values), row_count=len(values))
-    overflow = (("QUERY_STATUS", "OVERFLOW"),) if found.overflow else ()
-    write_votable(document, values, stream, after=lambda: overflow)
-    return Written(_VOTABLE, len(values), found.overflow)
 
 
 def run(running: Running, *, job_id: str, answer: Answer = answer_query) -> None:

@@ -111,7 +111,7 @@ def test_a_failure_has_the_status_of_whose_fault_it_is(error: TapdbError, status
 )
 def test_a_feature_is_named_in_the_capabilities(feature: str, form: str) -> None:
     text = capabilities_document(
-        Abilities(url="http://x/tap", forms=(), has_obscore=False, maxrec=1, max_rows=1, seconds=1)
+        Abilities(url="http://x/tap", forms=(), has_obscore=False, maxrec=1, max_rows=1, seconds=(1, 1))
     ).decode()
     (found,) = (part for part in text.split("<languageFeatures ")[1:] if f'#features-{feature}"' in part)
     assert f"<form>{form}</form>" in found
