@@ -156,10 +156,13 @@ def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
 
 @contextmanager
 def service_process(url: sa.URL, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run ``tapdb serve`` in processes of its own, a group; give the first of them, and the URL."""
+    """Run ``tapdb serve`` in processes of its own, a group; give the first of them, and the URL.
+
+    It has no jobs unless an option says so.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [TAPDB, "serve", "--port", str(port), "--log-level", "warning", *options]
+    command = [TAPDB, "serve", "--port", str(port), "--log-level", "warning", "--jobs", "none", *options]
     with subprocess.Popen(
         command, env=client_environment(url), stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:

@@ -59,8 +59,9 @@ class Stilts:
         ]
 
     def taplint(self, url: str, *stages: str) -> list[str]:
-        """Return what ``taplint`` reports of a TAP service in some of its stages, a line each."""
-        options = [f"tapurl={url}", f"stages={' '.join(stages)}", "report=EWF", "maxrepeat=20"]
+        """Return what ``taplint`` reports of a TAP service in some of its stages, or all, a line each."""
+        options = [f"tapurl={url}", "report=EWF", "maxrepeat=20"]
+        options += [f"stages={' '.join(stages)}"] if stages else []
         return self._complaints("taplint", *options)
 
     def _complaints(self, *arguments: str) -> list[str]:

@@ -29,6 +29,8 @@ from tapdb.errors import SettingsError, TapdbError
         ("root_path", "/", ""),
         ("base_url", "https://example.org/archive/", "https://example.org/archive"),
         ("trusted_proxies", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+        ("upload_hosts", "example.org, localhost:8080", ("example.org", "localhost:8080")),
+        ("jobs", "elsewhere", "elsewhere"),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )
@@ -72,6 +74,14 @@ def test_help_explains_every_variable() -> None:
     [
         ("AdqlError", 400),
         ("AdqlNameError", 400),
+        ("UploadError", 400),
+        ("UploadRefusedError", 400),
+        ("UploadTooLargeError", 413),
+        ("ResultTooLargeError", 400),
+        ("JobParameterError", 400),
+        ("JobRefusedError", 403),
+        ("JobUnknownError", 404),
+        ("TooManyJobsError", 503),
         ("ValueWriteError", 400),
         ("DatabaseUnavailableError", 503),
         ("MissingTapSchemaError", 503),
