@@ -100,8 +100,9 @@ def serve(
     database.publication()
     database.close()
     # The server hands the signal on when it has stopped: what it has needed is put away then.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, before)
         if read_settings().jobs_directory is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
             os.environ["TAPDB_JOBS_DIRECTORY"] = folder

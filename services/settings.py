@@ -55,10 +55,6 @@ class ServiceSettings(QuerySettings):
         pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
         description="URL of the service as clients see it; without it what each request says.",
     )
-    role: str = Field(
-        default="tapdb_reader",
-        description="Role in which queries run; the user of the database has to be a member of it.",
-    )
     quota_file: Path | None = Field(
         default=None,
         description="YAML file with quotas of single users: queries, rows, seconds and bytes by name.",

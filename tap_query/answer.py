@@ -34,6 +34,10 @@ class QuerySettings(BaseSettings):
 
     model_config = FROM_ENVIRONMENT
 
+    role: str = Field(
+        default="tapdb_reader",
+        description="Role in which queries run; the user of the database has to be a member of it.",
+    )
     dialect: Literal["strict", "rubin"] = Field(
         default="rubin",
         description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",

@@ -88,7 +88,7 @@ class AsyncJobs:
         engine = role_engine(
             url,
             "tapdb_service",
-            ("TAPDB_JOBS", "switch jobs off: none"),
+            ("TAPDB_JOBS", "do without jobs: TAPDB_JOBS=none"),
             application_name="tapdb serve",
             pool_size=_CONNECTIONS,
         )
@@ -170,7 +170,9 @@ def _endpoint(jobs: AsyncJobs, handler: _Handler) -> Callable[[Request], Awaitab
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
-        request.scope[FACTS] |= {"resource": "async", "user": _user(request)}
+        facts = request.scope[FACTS]
+        facts["resource"] = "async"
+        facts["user"] = _user(request)
         return await handler(jobs, request)
 
     return answer
@@ -197,7 +199,7 @@ async def _create(jobs: AsyncJobs, request: Request) -> Response:
     owner = _user(request)
     async with _sent(request) as sent:
         runs = _wants_run(sent.one("PHASE"))
-        parameters, run_id = _of_query(request, sent), sent.one("RUNID")
+        parameters, run_id = _of_query(request, sent, service_of(request).settings.maxrec), sent.one("RUNID")
 
         def create(connection: sa.Connection) -> Job:
             job = store.create_job(connection, owner, parameters, jobs.limits, run_id=run_id)
@@ -289,7 +291,7 @@ async def _parameters(jobs: AsyncJobs, request: Request) -> Response:
     if request.method != "POST":
         return Response(parameters_document(job), media_type=_XML)
     async with _sent(request) as sent:
-        more, run_id = _of_query(request, sent), sent.one("RUNID")
+        more, run_id = _of_query(request, sent, 0), sent.one("RUNID")
 
         def change(connection: sa.Connection) -> None:
             changed = store.change_pending(connection, job, more, run_id=run_id)
@@ -340,8 +342,10 @@ def _wants_run(phase: str | None) -> bool:
     return True
 
 
-def _of_query(request: Request, sent: Parameters) -> JobParameters:
+def _of_query(request: Request, sent: Parameters, default: int) -> JobParameters:
     """Return the parameters of the query of a job, as the database and the document of the job can hold them.
+
+    MAXREC, or the default of a request without it, is no more than the quota of the user.
 
     Raises
     ------
@@ -357,7 +361,7 @@ def _of_query(request: Request, sent: Parameters) -> JobParameters:
     service = service_of(request)
     wanted, most = sent.count("MAXREC"), service.quotas.of(service.authenticator.user(request)).rows
     kept = tuple(pair for pair in sent.pairs if pair[0] not in _OF_THE_JOB)
-    if most >= (service.settings.maxrec if wanted is None else wanted):
+    if most >= (default if wanted is None else wanted):
         return kept
     # The worker knows nothing of quotas.
     return (*(pair for pair in kept if pair[0] != "MAXREC"), ("MAXREC", str(most)))

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 
 from tap_query.answer import LANGUAGES, QuerySettings, TapQuery, compile_query, stream_query, with_uploads
 from tap_query.errors import JobParameterError, QueryFailedError, ResultTooLargeError
@@ -32,9 +33,9 @@ from tapdb.sources import execute_text
 MOST_ATTEMPTS = 2
 """How many times a job is begun: one that ends its worker twice would end every worker."""
 
-_READER = "tapdb_reader"
 # The server looks for its client twice a second: a query ends with its worker. Policies say what users see.
-_SETTINGS = "SET client_connection_check_interval = 500; SET row_security = on; SET ROLE tapdb_reader"
+_SETTINGS = "SET client_connection_check_interval = 500; SET row_security = on"
+_SET_ROLE = sql.SQL("SET ROLE {}")
 _CANCEL_S = 5
 # Folders come before their jobs.
 _FOLDER_AGE_S = 3600
@@ -258,13 +259,17 @@ def _query_connection(running: Running, job: Job) -> Iterator[sa.Connection]:
 
 
 def _settle(connection: sa.Connection) -> None:
+    role = read_environment(QuerySettings).role
     try:
         execute_text(connection, _SETTINGS)
-    except sa.exc.DBAPIError as error:
+        if role:
+            with psycopg.ClientCursor(driver_connection(connection)) as cursor:
+                cursor.execute(_SET_ROLE.format(sql.Identifier(role)))
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
         if not is_right_refused(error):
             raise
         raise SettingsError(
-            "the user of the worker", f"is no member of {_READER}", f"GRANT {_READER} TO the user"
+            "the user of the worker", f"is no member of {role}", f"GRANT {role} TO the user"
         ) from error
     connection.commit()
 

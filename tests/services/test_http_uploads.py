@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +18,8 @@ import sqlalchemy as sa
 from astropy.table import Table
 from pyvo.dal import TAPService
 
+from tap_query.jobs.files import JobFiles
+from tests.plugins.job_fixtures import ENDLESS
 from tests.plugins.service_fixtures import Serve, Served, service_process, wait_for
 
 ROWS = [(1, 53.2, -28.1, "é"), (2, 10.0, 0.0, ""), (3, float("nan"), 1.0, "b")]
@@ -166,3 +170,32 @@ def test_jobs_and_their_uploads_run_in_the_worker_of_the_service(served_database
         process.terminate()
         assert process.wait(30) == 0
         wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def test_jobs_outlive_a_service_that_is_killed(served_database: sa.URL, job_files: JobFiles) -> None:
+    engine = sa.create_engine(served_database, isolation_level="AUTOCOMMIT")
+    running = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+        "AND application_name = 'tapdb queue' AND query LIKE '%tap_schema%'"
+    )
+    with engine.connect() as connection:
+        with service_process(served_database, "--jobs", "here") as (process, url):
+            service = TAPService(f"{url}/tap")
+            done, slow = (
+                service.submit_job("SELECT TOP 1 obs_id FROM ivoa.ObsCore"),
+                service.submit_job(ENDLESS),
+            )
+            done.run().wait(timeout=60)
+            slow.run()
+            wait_for(lambda: connection.scalar(running) == 1, 60)
+            os.killpg(process.pid, signal.SIGKILL)
+        # No statement goes on without its worker.
+        wait_for(lambda: connection.scalar(running) == 0)
+        with service_process(served_database, "--jobs", "here") as (_, url):
+            jobs = [f"{url}/tap/async/{job.job_id}" for job in (done, slow)]
+            phases = [httpx.get(f"{one}/phase").text for one in jobs]
+            assert phases == ["COMPLETED", "EXECUTING"]
+            assert b"</VOTABLE>" in httpx.get(f"{jobs[0]}/results/result").content
+            httpx.post(f"{jobs[1]}/phase", data={"PHASE": "ABORT"})
+            assert httpx.get(f"{jobs[1]}/phase").text == "ABORTED"
+    engine.dispose()
