@@ -96,9 +96,6 @@ def serve(
     os.environ.update({name: value for name, value in given.items() if value is not None})
     settings = read_service_settings()
     Authenticator(settings), Quotas(settings)
-    database = Database(settings)
-    database.publication()
-    database.close()
     # The server hands the signal on when it has stopped: what it has needed is put away then.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with ExitStack() as stack:
@@ -106,12 +103,16 @@ def serve(
         if read_settings().jobs_directory is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
             os.environ["TAPDB_JOBS_DIRECTORY"] = folder
+            stack.callback(os.environ.pop, "TAPDB_JOBS_DIRECTORY", None)
         offered = AsyncJobs.of_settings(settings, None)
         if offered is not None:
             offered.check()
             offered.engine.dispose()
-            if settings.jobs == "here":
-                stack.enter_context(job_worker(log_level))
+        database = Database(settings)
+        database.publication()
+        database.close()
+        if offered is not None and settings.jobs == "here":
+            stack.enter_context(job_worker(log_level))
         if settings.workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

@@ -83,6 +83,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "replay run": ("{record}",),
     "replay verify": ("{record}",),
     "replay verify-all": ("--note",),
+    "serve": ("--port", "0"),
     "sql apply": ("functions/tapdb.s_region",),
     "sql check": ("--live",),
     "tap-schema diff": (),
