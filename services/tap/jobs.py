@@ -320,7 +320,8 @@ async def _result(jobs: AsyncJobs, request: Request) -> Response:
         raise ResourceUnknownError("result", f"the job is {job.phase}")
     if not path.is_file():
         raise ResourceUnknownError("file of the result any more", "run the query again")
-    return FileResponse(path, media_type=job.result.mime)
+    # By its media type alone, Starlette would add a charset to what is text.
+    return FileResponse(path, headers={"Content-Type": job.result.mime})
 
 
 def _set_times(connection: sa.Connection, limits: JobLimits, job: Job, sent: Parameters) -> Job:

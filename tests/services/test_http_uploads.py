@@ -163,7 +163,7 @@ def test_jobs_and_their_uploads_run_in_the_worker_of_the_service(served_database
         other = service.submit_job(ALL, uploads={"mine": table()}, RESPONSEFORMAT="csv")
         other.run().wait(timeout=60)
         answer = httpx.get(f"{other.url}/results/result")
-        assert answer.headers["content-type"].startswith("text/csv")
+        assert answer.headers["content-type"] == "text/csv;header=present"
         assert len(answer.text.splitlines()) == 1 + len(ROWS)
         # It is another process, which ends with the service.
         tasks = Path(f"/proc/{process.pid}/task").iterdir()
