@@ -158,7 +158,8 @@ def _retention_s(service: Service) -> tuple[int, int] | None:
 def _upload_methods(settings: ServiceSettings) -> tuple[str, ...]:
     if not settings.upload_rows:
         return ()
-    return ("inline", "http", "https") if settings.upload_hosts else ("inline",)
+    # TAPRegExt has http wherever there are uploads; without hosts, the answer to a URL says so.
+    return ("inline", "http", "https") if settings.upload_hosts else ("inline", "http")
 
 
 def _described(function: UserFunction) -> tuple[str, str]:
