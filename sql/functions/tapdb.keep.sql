@@ -6,7 +6,8 @@
 -- A statement that settles is noted, to be run again, since others beside it do not see it, nor it them. That is left out where nobody is beside
 -- it. Each transaction that changes Butler's tables holds an advisory lock, shared, which is never waited for. One that can have it alone at a
 -- statement that settles keeps it so to its end: all others were over then, and who comes later finds it taken and notes its own statement.
--- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock.
+-- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock. A removal is noted in any case: who loads
+-- what is removed, and is not over at its commit, cannot know of it.
 -- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
@@ -48,7 +49,8 @@ BEGIN
       GROUP BY k.kept ORDER BY min(k.place)
     LOOP
       IF job.settles AND NOT is_noted THEN
-        is_noted := EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
+        is_noted := TG_OP = 'DELETE'
+          OR EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
           OR NOT pg_try_advisory_xact_lock(locked, registry);
       END IF;
       BEGIN

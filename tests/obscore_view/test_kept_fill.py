@@ -22,9 +22,9 @@ from click.testing import CliRunner, Result
 from examples.lsstcam import Pointing, ingest_visit
 from examples.lsstcam.layout import PROMPT_RUN
 from obscore_view.check import check_unfinished
-from obscore_view.cli.session import FillingRefusedError, filling_session
+from obscore_view.cli.session import filling_session
 from obscore_view.config.parse import parse_config
-from obscore_view.errors import FillingUnderWayError, ViewExistsError
+from obscore_view.errors import FillingRefusedError, FillingUnderWayError, ViewExistsError
 from obscore_view.view import fill, parts
 from obscore_view.view.fill import Filling, alone_at_work
 from obscore_view.view.make import (
