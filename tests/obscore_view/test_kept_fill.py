@@ -197,6 +197,9 @@ RACES = {
     "SET region = (SELECT min(region) FROM plain.visit_detector_region)",
 }
 
+UNNOTED = "; DELETE FROM tapdb.kept_note"
+"""What takes away the note of a change."""
+
 
 def tags_table(world: World) -> str:
     with world.engine.connect() as connection:
@@ -273,7 +276,7 @@ def test_rows_that_somebody_changes_are_filled_from_when_he_is_done(
 
 
 @pytest.mark.parametrize("race", ["datasets: a dataset is removed"])
-def test_without_locks_on_rows_the_same_race_is_lost(
+def test_without_locks_on_rows_and_notes_the_same_race_is_lost(
     world: World, filling: Filling, race: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = Pass.batch
@@ -284,7 +287,7 @@ def test_without_locks_on_rows_the_same_race_is_lost(
 
     monkeypatch.setattr(Pass, "batch", unlocked)
     what = race.partition(":")[0]
-    assert fill_beside(world, filling, RACES[race].format(tags=tags_table(world)), what)
+    assert fill_beside(world, filling, RACES[race].format(tags=tags_table(world)) + UNNOTED, what)
     mend(world)
     assert differences(world) != []
 
