@@ -511,7 +511,7 @@ def test_the_commands_fill_beside_over_a_large_registry_and_psql_runs_what_they_
 
 
 def wait_for_a_lock(world: World, statement: str) -> None:
-    """Return as soon as a session waits for a lock in a statement; fail if there is none in time."""
+    """Return as soon as a session waits for a lock in a statement; fail if no session does so in time."""
     waits = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND wait_event_type = 'Lock' AND query LIKE :statement"

@@ -1,4 +1,4 @@
--- sha256 c9b51b5b49235a76972e220dd78a588c61c50a655e8a008e3f618e273d330b2d
+-- sha256 b5d417ab4bad3dbadbfc93376afcb6d0fe3c7fd154c7d6d7a069f6d12c514037
 -- Trigger function, FOR EACH STATEMENT: brings kept tables up to date, in the transaction of the change, by the statements in tapdb.keeping.
 -- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
 -- Nothing here makes Butler's own statement fail or wait: a lock that is not had within 10 ms is an error, and an error that can come from a
@@ -27,6 +27,7 @@ DECLARE
   job record;
   task text;
   is_beside boolean;
+  is_removal boolean := false;
   is_noted boolean;
   rows_changed jsonb;
   rows_gone jsonb;
@@ -36,6 +37,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
   ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
     IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    -- Butler removes datasets by the thousand; more go with their RUN, which no chain can take in meanwhile, and would be a note of any size.
+    is_removal := NOT EXISTS (SELECT FROM gone OFFSET 10000);
   END IF;
   -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
   is_beside := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
@@ -50,7 +55,7 @@ BEGIN
       GROUP BY k.kept ORDER BY min(k.place)
     LOOP
       IF job.settles AND NOT is_noted THEN
-        is_noted := TG_OP = 'DELETE'
+        is_noted := is_removal
           OR EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
           OR NOT pg_try_advisory_xact_lock(locked, registry);
       END IF;
