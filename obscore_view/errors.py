@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
+from tapdb.postgres.engine import DatabaseRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,18 @@ class ViewExistsError(TapdbError):
             "that up with tapdb obscore drop"
         )
         super().__init__(f"{said}, or take another name: key view in section tapdb of the configuration")
+
+
+class FillingRefusedError(DatabaseRefusedError):
+    """PostgreSQL refused a statement of a filling; what was filled before is kept.
+
+    Parameters
+    ----------
+    reason, during
+        As for `DatabaseRefusedError`.
+    """
+
+    remedy = "What is done stays done: tapdb obscore fill goes on with it."
 
 
 class FillingUnderWayError(TapdbError):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
+from obscore_view.errors import FillingRefusedError
 from obscore_view.view.fill import BATCH_MS, Filling, alone_at_work
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views
 from tapdb.cli.output import progress_bar
@@ -56,18 +57,6 @@ batch_option = click.option(
     show_default=True,
     help="Milliseconds that a batch is to take, while which those wait who delete or change its rows.",
 )
-
-
-class FillingRefusedError(DatabaseRefusedError):
-    """PostgreSQL refused a statement of a filling; what was filled before is kept.
-
-    Parameters
-    ----------
-    reason, during
-        As for `DatabaseRefusedError`.
-    """
-
-    remedy = "What is done stays done: tapdb obscore fill goes on with it."
 
 
 @contextmanager

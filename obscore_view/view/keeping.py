@@ -272,7 +272,9 @@ class ViewSteps:
             "DELETE": (delete,),
             "TRUNCATE": (clear,),
         }.items():
-            yield from (self._step(tags, event, one) for one in statements)
+            # What is removed another session may be about to load, from a collection that joins a chain, say.
+            removes = event in {"UPDATE", "DELETE"}
+            yield from (self._step(tags, event, one, settles=removes) for one in statements)
 
     def _absent(self, more: sql.Composable) -> sql.Composable:
         """Return the condition that a dataset ``d`` is in no tags table, in a row ``t`` of some kind."""

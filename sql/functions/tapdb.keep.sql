@@ -6,7 +6,8 @@
 -- A statement that settles is noted, to be run again, since others beside it do not see it, nor it them. That is left out where nobody is beside
 -- it. Each transaction that changes Butler's tables holds an advisory lock, shared, which is never waited for. One that can have it alone at a
 -- statement that settles keeps it so to its end: all others were over then, and who comes later finds it taken and notes its own statement.
--- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock.
+-- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock. A removal is noted in any case: who loads
+-- what is removed, and is not over at its commit, cannot know of it.
 -- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
@@ -25,6 +26,7 @@ DECLARE
   job record;
   task text;
   is_beside boolean;
+  is_removal boolean := false;
   is_noted boolean;
   rows_changed jsonb;
   rows_gone jsonb;
@@ -34,6 +36,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
   ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
     IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    -- Butler removes datasets by the thousand; more go with their RUN, which no chain can take in meanwhile, and would be a note of any size.
+    is_removal := NOT EXISTS (SELECT FROM gone OFFSET 10000);
   END IF;
   -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
   is_beside := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
@@ -48,7 +54,8 @@ BEGIN
       GROUP BY k.kept ORDER BY min(k.place)
     LOOP
       IF job.settles AND NOT is_noted THEN
-        is_noted := EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
+        is_noted := is_removal
+          OR EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
           OR NOT pg_try_advisory_xact_lock(locked, registry);
       END IF;
       BEGIN

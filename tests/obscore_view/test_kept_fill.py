@@ -22,9 +22,9 @@ from click.testing import CliRunner, Result
 from examples.lsstcam import Pointing, ingest_visit
 from examples.lsstcam.layout import PROMPT_RUN
 from obscore_view.check import check_unfinished
-from obscore_view.cli.session import FillingRefusedError, filling_session
+from obscore_view.cli.session import filling_session
 from obscore_view.config.parse import parse_config
-from obscore_view.errors import FillingUnderWayError, ViewExistsError
+from obscore_view.errors import FillingRefusedError, FillingUnderWayError, ViewExistsError
 from obscore_view.view import fill, parts
 from obscore_view.view.fill import Filling, alone_at_work
 from obscore_view.view.make import (
@@ -197,6 +197,9 @@ RACES = {
     "SET region = (SELECT min(region) FROM plain.visit_detector_region)",
 }
 
+UNNOTED = "; DELETE FROM tapdb.kept_note"
+"""What takes away the note of a change."""
+
 
 def tags_table(world: World) -> str:
     with world.engine.connect() as connection:
@@ -273,7 +276,7 @@ def test_rows_that_somebody_changes_are_filled_from_when_he_is_done(
 
 
 @pytest.mark.parametrize("race", ["datasets: a dataset is removed"])
-def test_without_locks_on_rows_the_same_race_is_lost(
+def test_without_locks_on_rows_and_notes_the_same_race_is_lost(
     world: World, filling: Filling, race: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = Pass.batch
@@ -284,7 +287,7 @@ def test_without_locks_on_rows_the_same_race_is_lost(
 
     monkeypatch.setattr(Pass, "batch", unlocked)
     what = race.partition(":")[0]
-    assert fill_beside(world, filling, RACES[race].format(tags=tags_table(world)), what)
+    assert fill_beside(world, filling, RACES[race].format(tags=tags_table(world)) + UNNOTED, what)
     mend(world)
     assert differences(world) != []
 
@@ -508,7 +511,7 @@ def test_the_commands_fill_beside_over_a_large_registry_and_psql_runs_what_they_
 
 
 def wait_for_a_lock(world: World, statement: str) -> None:
-    """Return as soon as a session waits for a lock in a statement; fail if there is none in time."""
+    """Return as soon as a session waits for a lock in a statement; fail if no session does so in time."""
     waits = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND wait_event_type = 'Lock' AND query LIKE :statement"

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from examples.lsstcam import Pair, obscore_config
+from examples.lsstcam import Pair, ingest_visit, next_pointing, obscore_config
 from examples.lsstcam.layout import DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD, USER_RUN
 from tests.obscore_view.comparison import kept_differences, view_differences
 from tests.obscore_view.histories import Writer
@@ -62,6 +62,38 @@ def engine(view_pair: Pair) -> Iterator[sa.Engine]:
         with engine.begin() as connection:
             _make_views(connection)
         yield engine
+
+
+@pytest.mark.parametrize("first", ["removal", "chain"])
+@pytest.mark.parametrize("committed", ["removal", "chain"])
+def test_a_removal_beside_a_chain_that_takes_the_run_in_leaves_no_row(
+    view_pair: Pair, engine: sa.Engine, first: str, committed: str
+) -> None:
+    pointing = next_pointing(view_pair.plain.content, 30.0, -10.0)
+    with view_pair.plain.butler(writeable=True) as butler:
+        ingest_visit(butler, view_pair.plain, pointing)
+        butler.registry.registerRun("u/more")
+        visit = {"instrument": pointing.instrument, "visit": pointing.id}
+        images = [visit | {"detector": one} for one in view_pair.plain.content.detector_ids]
+        removed, *_ = butler.registry.insertDatasets("visit_image", images, run="u/more")
+    with engine.connect() as one, engine.connect() as other:
+        sessions = {"removal": one, "chain": other}
+        changes = {
+            "removal": sa.text("DELETE FROM plain.dataset WHERE id = :id").bindparams(id=removed.id),
+            "chain": sa.text(
+                "INSERT INTO plain.collection_chain (parent, child, position) SELECT p.collection_id, "
+                "c.collection_id, 99 FROM plain.collection p, plain.collection c "
+                "WHERE p.name = :chain AND c.name = 'u/more'"
+            ).bindparams(chain=DEFAULTS_CHAIN),
+        }
+        second = "chain" if first == "removal" else "removal"
+        for name in (first, second):
+            sessions[name].execute(changes[name])
+        sessions[committed].commit()
+        sessions["chain" if committed == "removal" else "removal"].commit()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE plain.visit SET target_name = target_name")
+    assert _differences(engine) == []
 
 
 @pytest.mark.parametrize("seed", [0, *SOAKED])

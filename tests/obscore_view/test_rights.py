@@ -93,6 +93,7 @@ def run(url: sa.URL, *arguments: object) -> Result:
     [
         *(pytest.param(grant, "table", marks=() if grant in USUAL else pytest.mark.soak) for grant in GRANTS),
         ("SELECT", "none"),
+        pytest.param("no rights", "none", marks=pytest.mark.soak),
     ],
 )
 def test_what_is_advised_is_enough_to_create_refresh_and_drop_a_view(
