@@ -3,7 +3,7 @@
 Locks taken: none on any table of Butler's; everything here is new. The role tapdb_service belongs to the
 whole server.
 
-Revision ID: 0005
+Revision ID: 0007
 Revises: 0004
 Create Date: 2026-11-30
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0005"
+revision = "0007"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
