@@ -14,6 +14,7 @@ BENCHMARKS = {
     "fresh": "benchmarks.fresh",
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",
+    "services": "benchmarks.services.over_http",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
 }

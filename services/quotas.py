@@ -29,6 +29,10 @@ class Quota(BaseModel):
         Seconds of a query.
     bytes
         Bytes of a result.
+    jobs
+        Asynchronous jobs that run at once.
+    job_seconds
+        Seconds of an asynchronous job.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +41,8 @@ class Quota(BaseModel):
     rows: int = Field(ge=0)
     seconds: int = Field(ge=1)
     bytes: int = Field(ge=1)
+    jobs: int = Field(ge=0)
+    job_seconds: int = Field(ge=1)
 
 
 class _Given(BaseModel):
@@ -48,6 +54,8 @@ class _Given(BaseModel):
     rows: int | None = Field(default=None, ge=0)
     seconds: int | None = Field(default=None, ge=1)
     bytes: int | None = Field(default=None, ge=1)
+    jobs: int | None = Field(default=None, ge=0)
+    job_seconds: int | None = Field(default=None, ge=1)
 
 
 class _GivenQuotas(RootModel[dict[str, _Given]]):
@@ -118,6 +126,8 @@ class Quotas:
             rows=settings.max_rows,
             seconds=settings.max_seconds,
             bytes=settings.max_bytes,
+            jobs=settings.user_running_jobs,
+            job_seconds=settings.max_job_seconds,
         )
         file = settings.quota_file
         self._quotas = {} if file is None else read_quotas(file, self._general)

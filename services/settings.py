@@ -57,7 +57,7 @@ class ServiceSettings(QuerySettings):
     )
     quota_file: Path | None = Field(
         default=None,
-        description="YAML file with quotas of single users: queries, rows, seconds and bytes by name.",
+        description="YAML file with quotas of single users, such as queries, rows and jobs, by name.",
     )
     queries: int = Field(
         default=16, ge=1, le=1000, description="Queries that one process runs at once: its connections."
@@ -94,6 +94,9 @@ class ServiceSettings(QuerySettings):
     )
     user_jobs: int = Field(
         default=100, ge=0, description="Jobs of one user that may wait or run; 0: any number."
+    )
+    user_running_jobs: int = Field(
+        default=2, ge=1, le=1000, description="Jobs of one user that run at once; the others wait."
     )
     job_seconds: int = Field(
         default=3600,

@@ -10,7 +10,7 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -76,8 +76,8 @@ _SMALL = 100
 _MEGABYTE = 1 << 20
 
 
-def obscore_rows(connection: psycopg.Connection[Any], rows: int) -> CompiledQuery:
-    """Make a table of as many rows, and return the query for all of them."""
+def fill_obscore(connection: psycopg.Connection[Any], rows: int) -> None:
+    """Make a table of as many rows in the schema of the connection."""
     cells = sql.SQL(", ").join(
         sql.SQL("({})::{} AS {}").format(sql.SQL(value), sql.SQL(type_), sql.Identifier(name))
         for name, type_, value in COLUMNS
@@ -87,7 +87,6 @@ def obscore_rows(connection: psycopg.Connection[Any], rows: int) -> CompiledQuer
     connection.execute("CREATE INDEX ON obscore (obs_id)")
     connection.execute("ANALYZE obscore")
     connection.commit()
-    return compiled_query("")
 
 
 def compiled_query(where: str, *parameters: str) -> CompiledQuery:
@@ -115,14 +114,16 @@ def measure_formats(url: str, rows: int, rounds: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {name: [] for name in ("copy", *FORMATS)}
     growth = 0.0
     with psycopg.connect(url, prepare_threshold=None) as connection, TemporaryFile() as file:
-        compiled = obscore_rows(connection, rows)
+        fill_obscore(connection, rows)
+        compiled = compiled_query("")
         for name in FORMATS:
             # What a format imports is no part of what a result needs.
             _write(connection, compiled_query("LIMIT 5000"), name, file)
         for number in range(rounds):
-            seconds["copy"].append(_copy(connection, compiled, file))
+            file.seek(0)
+            seconds["copy"].append(copy_text(connection, compiled.sql, file))
             for name in FORMATS:
-                with _memory() as grown:
+                with watching_memory(resident) as grown:
                     seconds[name].append(_write(connection, compiled, name, file))
                 growth = max(growth, *grown)
             say(
@@ -144,10 +145,10 @@ def measure_formats(url: str, rows: int, rounds: int) -> dict[str, float]:
     }
 
 
-def _copy(connection: psycopg.Connection[Any], compiled: CompiledQuery, file: Any) -> float:
-    file.seek(0)
+def copy_text(connection: psycopg.Connection[Any], query: str, file: Any) -> float:
+    """Return the seconds that COPY needs to write the rows of a query to a file as text, by psycopg."""
     begin = time.perf_counter()
-    with connection.cursor() as cursor, cursor.copy(f"COPY ({compiled.sql}) TO STDOUT".encode()) as copy:
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
         for block in copy:
             file.write(block)
     file.flush()
@@ -191,14 +192,20 @@ def _small(connection: psycopg.Connection[Any]) -> tuple[float, float]:
 
 
 @contextmanager
-def _memory() -> Iterator[list[float]]:
-    """Give a list that has at the end by how many megabytes this process has grown meanwhile, at most."""
+def watching_memory(look: Callable[[], float]) -> Iterator[list[float]]:
+    """Give a list that has at the end by how many megabytes a process has grown meanwhile, at most.
+
+    Parameters
+    ----------
+    look
+        Returns how large it is.
+    """
     grown = [0.0]
-    before, stop = _resident(), threading.Event()
+    before, stop = look(), threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.02):
-            grown[0] = max(grown[0], _resident() - before)
+            grown[0] = max(grown[0], look() - before)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -209,8 +216,9 @@ def _memory() -> Iterator[list[float]]:
         thread.join()
 
 
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident(process: int | str = "self") -> float:
+    """Return how many megabytes of memory a process has."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / _MEGABYTE
 
 

@@ -5,7 +5,7 @@ Handlers parse, call one function of `tap_query.jobs` in a thread, and render.
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import wraps
 from typing import IO, TypeVar
@@ -18,9 +18,10 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from services.database import role_engine
-from services.errors import ResourceUnknownError
+from services.errors import BusyError, ResourceUnknownError
 from services.gate import FACTS
 from services.parameters import Parameters, read_parameters
+from services.quotas import Quota
 from services.service import service_of
 from services.settings import ServiceSettings
 from services.tap.documents import VOTABLE_TYPE, error_document
@@ -34,6 +35,7 @@ from tap_query.jobs.job import (
     JobFilter,
     JobLimits,
     JobParameters,
+    JobQuota,
     Phase,
     format_time,
     parse_phase,
@@ -49,6 +51,7 @@ _Value = TypeVar("_Value")
 _XML = "text/xml"
 _BLOCK = 1 << 20
 _DAY_S = 86_400
+_LATER_S = 3600
 _CONNECTIONS = 5
 _LONGEST_LOGGED = 2000
 # What is said of a job when it is made, and is no parameter of its query.
@@ -128,15 +131,24 @@ class AsyncJobs:
         job_id, owner = request.path_params["job_id"], _user(request)
         return await self.transact(lambda connection: store.find_job(connection, job_id, owner))
 
-    def run(self, connection: sa.Connection, job: Job) -> Job:
+    def limits_of(self, quota: Quota) -> JobLimits:
+        """Return how long jobs of a user may run and stay."""
+        longest = min(self.limits.longest_duration_s or quota.job_seconds, quota.job_seconds)
+        return replace(
+            self.limits, duration_s=min(self.limits.duration_s, longest), longest_duration_s=longest
+        )
+
+    def run(self, connection: sa.Connection, job: Job, quota: Quota) -> Job:
         """Put a job into the queue, if that is not full."""
+        if quota.jobs == 0:
+            raise BusyError(f'user "{job.owner}" may run no jobs at present', _LATER_S)
         if self.most_active and (active := store.count_active(connection)) >= self.most_active:
             raise TooManyJobsError(active, "the service has")
         if self.most_active_of_user and job.owner is not None:
             active = store.count_active(connection, job.owner)
             if active >= self.most_active_of_user:
                 raise TooManyJobsError(active, "you have")
-        return store.run_job(connection, job)
+        return store.run_job(connection, job, JobQuota(quota.jobs, quota.bytes))
 
 
 _Handler = Callable[[AsyncJobs, Request], Awaitable[Response]]
@@ -183,6 +195,12 @@ def _user(request: Request) -> str | None:
     return service_of(request).authenticator.user(request).name
 
 
+def _quota(request: Request) -> Quota:
+    """Return what the user who sends a request may have."""
+    service = service_of(request)
+    return service.quotas.of(service.authenticator.user(request))
+
+
 def _sent(request: Request) -> AbstractAsyncContextManager[Parameters]:
     return read_parameters(request, max_bytes=service_of(request).settings.upload_bytes)
 
@@ -196,17 +214,18 @@ async def _list(jobs: AsyncJobs, request: Request) -> Response:
 
 
 async def _create(jobs: AsyncJobs, request: Request) -> Response:
-    owner = _user(request)
+    owner, quota = _user(request), _quota(request)
+    limits = jobs.limits_of(quota)
     async with _sent(request) as sent:
         runs = _wants_run(sent.one("PHASE"))
         parameters, run_id = _of_query(request, sent, service_of(request).settings.maxrec), sent.one("RUNID")
 
         def create(connection: sa.Connection) -> Job:
-            job = store.create_job(connection, owner, parameters, jobs.limits, run_id=run_id)
+            job = store.create_job(connection, owner, parameters, limits, run_id=run_id)
             try:
                 _save(jobs.files, job, sent.files)
-                job = _set_times(connection, jobs.limits, job, sent)
-                return jobs.run(connection, job) if runs else job
+                job = _set_times(connection, limits, job, sent)
+                return jobs.run(connection, job, quota) if runs else job
             except (TapdbError, OSError):
                 jobs.files.delete(job.job_id)
                 raise
@@ -250,7 +269,8 @@ async def _phase(jobs: AsyncJobs, request: Request) -> Response:
     if wanted == "ABORT":
         await jobs.transact(lambda connection: store.abort_job(connection, job))
     elif wanted == "RUN":
-        await jobs.transact(lambda connection: jobs.run(connection, job))
+        quota = _quota(request)
+        await jobs.transact(lambda connection: jobs.run(connection, job, quota))
     else:
         raise JobParameterError("PHASE", wanted, "give RUN or ABORT")
     return _to_job(request, job)
@@ -273,7 +293,8 @@ async def _time(jobs: AsyncJobs, request: Request, name: str, shown: Callable[[J
         wanted = sent.only(name)
     if wanted.one(name) is None:
         raise JobParameterError(name, "", "give a value")
-    await jobs.transact(lambda connection: _set_times(connection, jobs.limits, job, wanted))
+    limits = jobs.limits_of(_quota(request))
+    await jobs.transact(lambda connection: _set_times(connection, limits, job, wanted))
     return _to_job(request, job)
 
 
@@ -359,12 +380,11 @@ def _of_query(request: Request, sent: Parameters, default: int) -> JobParameters
         if NOT_IN_XML.search(name + value):
             shown = NOT_IN_XML.sub("\ufffd", name)
             raise JobParameterError(shown, ascii(value), "leave out control characters")
-    service = service_of(request)
-    wanted, most = sent.count("MAXREC"), service.quotas.of(service.authenticator.user(request)).rows
+    wanted, most = sent.count("MAXREC"), _quota(request).rows
     kept = tuple(pair for pair in sent.pairs if pair[0] not in _OF_THE_JOB)
     if most >= (default if wanted is None else wanted):
         return kept
-    # The worker knows nothing of quotas.
+    # The worker knows no users.
     return (*(pair for pair in kept if pair[0] != "MAXREC"), ("MAXREC", str(most)))
 
 

@@ -226,6 +226,22 @@ class JobLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class JobQuota:
+    """What a user may have of the workers.
+
+    Parameters
+    ----------
+    at_once
+        Jobs of the user that run at once; any number if not given.
+    max_bytes
+        Bytes of a result; as the worker's settings say if not given.
+    """
+
+    at_once: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs a client wants to see (UWS 1.1 section 2.2.2.1).
 

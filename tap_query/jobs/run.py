@@ -55,11 +55,14 @@ class JobRequest:
         Files that were sent with it, by the names of their parameters.
     timeout_ms
         Milliseconds that its query may run; 0 for no limit.
+    max_bytes
+        Bytes of its result; as many as the settings of the worker say if not given.
     """
 
     parameters: JobParameters
     uploads: Mapping[str, Path]
     timeout_ms: int
+    max_bytes: int | None = None
 
     def one(self, name: str) -> str | None:
         """Return the value of a parameter that may be given once; `None` if it is not given, or empty.
@@ -113,11 +116,11 @@ def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[byte
         parts = {name: stack.enter_context(path.open("rb")) for name, path in request.uploads.items()}
         compiled = compile_query(query, with_uploads(driver, query, metadata, parts), server)
         result = stack.enter_context(closing(stream_query(driver, query, compiled)))
-        size = 0
+        size, most = 0, min(settings.max_bytes, request.max_bytes or settings.max_bytes)
         for block in result:
             size += len(block)
-            if size > settings.max_bytes:
-                raise ResultTooLargeError(settings.max_bytes)
+            if size > most:
+                raise ResultTooLargeError(most)
             stream.write(block)
     if result.error is not None:
         raise result.error
@@ -147,7 +150,9 @@ def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
     )
 
 
-def run(running: Running, *, job_id: str, answer: Answer = answer_query) -> None:
+def run(
+    running: Running, *, job_id: str, max_bytes: int | None = None, answer: Answer = answer_query
+) -> None:
     """Run a job, and note how it ended.
 
     Parameters
@@ -156,6 +161,8 @@ def run(running: Running, *, job_id: str, answer: Answer = answer_query) -> None
         The job of the queue that this is.
     job_id
         The job.
+    max_bytes
+        Bytes that its result may have, if its user has a limit.
     answer
         Runs its query.
 
@@ -177,7 +184,7 @@ def run(running: Running, *, job_id: str, answer: Answer = answer_query) -> None
         if job.attempts > MOST_ATTEMPTS:
             problem = f"its worker was lost {MOST_ATTEMPTS} times while it ran: it may need too much memory"
             return
-        _complete(running, job, answer)
+        _complete(running, job, answer, max_bytes)
         problem = ""
     except JobEndedError as ended:
         problem = ""
@@ -218,11 +225,10 @@ TASKS = (Task(store.TASK, run), Task("tap.expire", expire, cron="* * * * *"))
 """What workers of the queue can run for jobs."""
 
 
-def _complete(running: Running, job: Job, answer: Answer) -> None:
+def _complete(running: Running, job: Job, answer: Answer, max_bytes: int | None) -> None:
     files = JobFiles.of_settings()
-    request = JobRequest(
-        job.parameters, files.uploads(job.job_id), min(1000 * job.execution_duration, LONGEST_TIMEOUT_MS)
-    )
+    timeout_ms = min(1000 * job.execution_duration, LONGEST_TIMEOUT_MS)
+    request = JobRequest(job.parameters, files.uploads(job.job_id), timeout_ms, max_bytes)
     with files.writing_result(job.job_id) as stream:
         with _query_connection(running, job) as connection:
             written = answer(connection, request, stream)

@@ -22,10 +22,11 @@ from tap_query.jobs.job import (
     JobFilter,
     JobLimits,
     JobParameters,
+    JobQuota,
     Phase,
     merged,
 )
-from tapdb.queue.client import cancel_job, defer_job, pending_jobs
+from tapdb.queue.client import cancel_job, defer_job, least_used, pending_jobs
 
 QUEUE = "tap"
 """Queue of the jobs."""
@@ -34,6 +35,7 @@ TASK = "tap.run"
 CHANNEL = "tapdb_uws_job"
 """Channel on which the identifiers of jobs are told whose phase has changed."""
 
+_NO_QUOTA = JobQuota()
 _TIMES = ("created_at", "started_at", "ended_at", "quote", "destruction", "backend_start")
 _OTHERS = ("owner", "run_id", "phase", "execution_duration", "queue_job", "attempts", "backend_pid", "error")
 _JOBS = sa.table(
@@ -160,8 +162,17 @@ def apply_event(
     return changed[0]
 
 
-def run_job(connection: sa.Connection, job: Job) -> Job:
+def run_job(connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA) -> Job:
     """Put a job into the queue, in the transaction of the caller.
+
+    Parameters
+    ----------
+    connection
+        Connection of a member of ``tapdb_service``.
+    job
+        The job.
+    quota
+        What its user may have. Jobs of nobody in particular have no limit of their own at once.
 
     Raises
     ------
@@ -173,7 +184,15 @@ def run_job(connection: sa.Connection, job: Job) -> Job:
     queued = apply_event(connection, job.job_id, Event.RUN)
     if queued is None:
         return _refused(connection, job, Event.RUN)
-    number = defer_job(connection, TASK, {"job_id": job.job_id}, queue=QUEUE)
+    arguments: dict[str, Any] = {"job_id": job.job_id}
+    if quota.max_bytes is not None:
+        arguments["max_bytes"] = quota.max_bytes
+    place = None
+    if quota.at_once is not None and job.owner is not None:
+        # One job runs at a time in each of the user's places.
+        places = [f"{TASK} {number} {job.owner}" for number in range(quota.at_once)]
+        place = least_used(connection, places)
+    number = defer_job(connection, TASK, arguments, queue=QUEUE, run_alone=place)
     return _set(connection, queued, {"queue_job": number})
 
 

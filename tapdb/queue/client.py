@@ -13,7 +13,7 @@ DEFAULT_QUEUE = "default"
 
 _JOBS = sa.table(
     "procrastinate_jobs",
-    *map(sa.column, ("id", "queue_name", "task_name", "status", "attempts", "worker_id")),
+    *map(sa.column, ("id", "queue_name", "task_name", "status", "attempts", "worker_id", "lock")),
     schema=SCHEMA,
 )
 _WORKERS = sa.table(
@@ -94,6 +94,17 @@ def pending_jobs(connection: sa.Connection, jobs: Sequence[int]) -> set[int]:
     """Return those of some jobs that wait or run."""
     pending = sa.cast(_JOBS.c.status, sa.Text).in_(["todo", "doing"])
     return set(connection.scalars(sa.select(_JOBS.c.id).where(_JOBS.c.id.in_(jobs), pending)))
+
+
+def least_used(connection: sa.Connection, names: Sequence[str]) -> str:
+    """Return that of some texts of ``run_alone`` with which the fewest jobs wait or run.
+
+    To choose among a number of them lets so many jobs of a kind run at once.
+    """
+    pending = sa.cast(_JOBS.c.status, sa.Text).in_(["todo", "doing"])
+    counted = sa.select(_JOBS.c.lock, sa.func.count()).where(_JOBS.c.lock.in_(names), pending)
+    used: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted.group_by(_JOBS.c.lock))}
+    return min(names, key=lambda name: used.get(name, 0))
 
 
 def count_jobs(connection: sa.Connection) -> tuple[QueueCount, ...]:

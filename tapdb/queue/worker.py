@@ -27,6 +27,8 @@ _CLEANING = "queue.clean"
 _KEEP_HOURS = 72
 _AGAIN_S = 0.2
 _LONGEST_POLL_S = 5
+# A message that a job is cancelled may come before the worker listens, or be lost with its connection.
+_LONGEST_CANCEL_S = 0.4
 # Beside the jobs: the fetching of jobs, the heartbeat, the periodic tasks, aborts.
 _CONNECTIONS = 4
 
@@ -153,7 +155,7 @@ class _Minder:
             stalled_worker_timeout=options.lost_after_s,
             shutdown_graceful_timeout=options.grace_s,
             fetch_job_polling_interval=poll_s,
-            abort_job_polling_interval=poll_s,
+            abort_job_polling_interval=min(_LONGEST_CANCEL_S, poll_s),
         )
         minding = asyncio.create_task(self._mind(worker))
         try:

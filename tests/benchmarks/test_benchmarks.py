@@ -22,6 +22,8 @@ from benchmarks.plot import plot_growth
 from benchmarks.results_file import Reach, missed, print_table, read_results, write_results
 from benchmarks.services.formats import REACHES as FORMAT_REACHES
 from benchmarks.services.formats import measure_formats
+from benchmarks.services.over_http import REACHES as SERVICE_REACHES
+from benchmarks.services.over_http import measure_service
 from examples.lsstcam import MINI, Pair
 
 _KEYS = {
@@ -211,3 +213,10 @@ def test_a_tiny_run_of_the_formats_has_every_figure(database_url: sa.URL) -> Non
     figures = measure_formats(url, 3000, 1)
     assert all(figures[reach.key] > 0 for reach in FORMAT_REACHES if reach.key != "rss_growth_mb")
     assert {"stream_ratio", "csv_ratio", "parquet_rows_ratio", "rss_growth_mb"} <= figures.keys()
+
+
+@pytest.mark.soak
+def test_a_tiny_run_of_the_service_has_every_figure(database_url: sa.URL, tmp_path: Path) -> None:
+    figures = measure_service(database_url, tmp_path, 3000, 1)
+    assert all(figures[reach.key] > 0 for reach in SERVICE_REACHES if reach.key != "rss_growth_mb")
+    assert {"stream_ratio", "csv_ratio", "parquet_rows_ratio", "rss_growth_mb", "taplint_s"} <= figures.keys()

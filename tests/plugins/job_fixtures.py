@@ -30,7 +30,7 @@ StartWorker = Callable[..., "subprocess.Popen[bytes]"]
 _Value = TypeVar("_Value")
 
 
-def eventually(look: Callable[[], _Value], good: Callable[[_Value], bool], within_s: float = 15) -> _Value:
+def eventually(look: Callable[[], _Value], good: Callable[[_Value], bool], within_s: float = 60) -> _Value:
     """Return what a function returns as soon as it is good."""
     until = time.monotonic() + within_s
     while not good(found := look()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -35,6 +36,8 @@ __all__ = [
     "TAPDB",
     "Serve",
     "Served",
+    "collected",
+    "leaves_answers",
     "running_service",
     "serve",
     "served",
@@ -97,7 +100,7 @@ class Served:
 Serve = Callable[..., "Any"]
 
 
-def wait_for(find: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_for(find: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Return what a function finds, as soon as it finds something."""
     end = time.monotonic() + seconds
     while not (found := find()):
@@ -173,6 +176,20 @@ def service_process(url: sa.URL, *options: str) -> Iterator[tuple[subprocess.Pop
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect at the end of a test what is left of it, so that no other test is blamed."""
+    yield
+    gc.collect()
+
+
+def leaves_answers(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test in which a client leaves connections open, as pyvo does with answers of jobs."""
+    ignored = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+    marked: Callable[..., None] = pytest.mark.usefixtures("collected")(ignored(test))
+    return marked
 
 
 def _answers(url: str) -> bool:

@@ -43,6 +43,15 @@ class Stilts:
         assert done.returncode == 0, done.stderr.decode()
         return list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))[1:]
 
+    def query(self, url: str, adql: str, *, sync: bool, upload: Path | None = None) -> list[list[str]]:
+        """Return names and rows of a query of a service, whose upload is ``TAP_UPLOAD.mine``, as texts."""
+        options = [f"tapurl={url}", f"adql={adql}", f"sync={sync}".lower(), "poll=100", "ofmt=csv"]
+        if upload is not None:
+            options += ["nupload=1", f"upload1={upload}", "ufmt1=votable", "upname1=mine"]
+        done = subprocess.run([self._program, "tapquery", *options], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
+
     def identifiers(self, document: Path) -> list[str]:
         """Return the IDs of the columns of a VOTable as STILTS reads them, empty for none."""
         done = subprocess.run(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -24,7 +25,7 @@ from tap_query.jobs.document import UWS
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import JobLimits, Phase
 from tests.plugins.job_fixtures import ENDLESS, StartWorker, eventually
-from tests.plugins.service_fixtures import running_service
+from tests.plugins.service_fixtures import leaves_answers, running_service
 
 XLINK = "http://www.w3.org/1999/xlink"
 QUERY = "SELECT table_name FROM tap_schema.tables"
@@ -105,6 +106,7 @@ def service(job_engine: sa.Engine, job_files: JobFiles) -> Iterator[Service]:
         yield running
 
 
+@leaves_answers
 def test_pyvo_runs_a_job_and_reads_its_result(service: Service, start_worker: StartWorker) -> None:
     start_worker()
     tap = pyvo.dal.TAPService(service.url)
@@ -124,6 +126,7 @@ def test_pyvo_runs_a_job_and_reads_its_result(service: Service, start_worker: St
         _ = job.phase
 
 
+@leaves_answers
 def test_pyvo_reads_what_went_wrong(service: Service, start_worker: StartWorker) -> None:
     start_worker()
     job = pyvo.dal.TAPService(service.url).submit_job("SELECT nothing FROM tap_schema.tables").run()
@@ -360,6 +363,53 @@ def test_a_queue_that_is_full_says_when_to_come_back(service: Service, job_engin
         assert store.count_active(connection) == 3
     # Of those that were refused nothing is left.
     assert not service.files.root.exists()
+
+
+def test_a_user_with_many_jobs_leaves_workers_to_others(
+    job_engine: sa.Engine, job_files: JobFiles, start_worker: StartWorker
+) -> None:
+    start_worker("--concurrency", "2")
+    with served(job_engine.url, job_files, user_running_jobs=1) as limited:
+        first, second = (limited.create("ann", QUERY=ENDLESS, PHASE="RUN") for _ in range(2))
+
+        def phase(url: str, user: str) -> str:
+            return limited.ask("GET", f"{url}/phase", user=user).text
+
+        other = limited.create("bob", PHASE="RUN")
+        eventually(lambda: phase(other, "bob"), "COMPLETED".__eq__)
+        assert [phase(one, "ann") for one in (first, second)] == ["EXECUTING", "QUEUED"]
+        limited.ask("POST", f"{first}/phase", {"PHASE": "ABORT"}, "ann")
+        eventually(lambda: phase(second, "ann"), "EXECUTING".__eq__)
+        limited.ask("POST", f"{second}/phase", {"PHASE": "ABORT"}, "ann")
+
+
+def test_quotas_of_a_user_count_for_jobs(
+    job_engine: sa.Engine, job_files: JobFiles, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    quotas = tmp_path / "quotas.yaml"
+    quotas.write_text("ann: {job_seconds: 7, bytes: 2000, rows: 3}\nmallory: {jobs: 0}\n")
+    start_worker()
+    with served(job_engine.url, job_files, quota_file=quotas) as limited:
+        long, short = (limited.create("ann", EXECUTIONDURATION=wanted) for wanted in ("99", "5"))
+        found = [limited.ask("GET", f"{one}/executionduration", user="ann").text for one in (long, short)]
+        assert found == ["7", "5"]
+        limited.ask("POST", f"{short}/executionduration", {"EXECUTIONDURATION": "8"}, "ann")
+        assert limited.ask("GET", f"{short}/executionduration", user="ann").text == "7"
+        large = limited.create("ann", QUERY="SELECT * FROM tap_schema.columns", PHASE="RUN")
+        few = limited.create("ann", RESPONSEFORMAT="csv", PHASE="RUN")
+        ended = [
+            eventually(
+                lambda url=url: limited.ask("GET", f"{url}/phase", user="ann").text,  # type: ignore[misc]
+                lambda phase: phase not in {"QUEUED", "EXECUTING"},
+            )
+            for url in (large, few)
+        ]
+        assert ended == ["ERROR", "COMPLETED"]
+        assert "larger than 2,000 bytes" in limited.ask("GET", f"{large}/error", user="ann").text
+        rows = limited.ask("GET", f"{few}/results/result", user="ann").text.splitlines()
+        assert len(rows) == 1 + 3
+        refused = limited.ask("POST", "/async", {"QUERY": QUERY, "PHASE": "RUN"}, "mallory")
+        assert (refused.status, "may run no jobs at present" in refused.text) == (503, True)
 
 
 def test_head_is_answered_as_get_is(service: Service) -> None:

@@ -1,0 +1,319 @@
+"""The service over HTTP beside the database alone: rows per second, memory, first bytes, prepared queries.
+
+One process of ``tapdb serve`` answers over a table of ObsCore-like rows, and over the view of the example.
+What is compared takes turns, and of each the best run, or the median of small ones, counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from adql import CompiledQuery
+from benchmarks.results_file import RESULTS, Reach, missed, print_table, say, write_results
+from benchmarks.services.formats import COLUMNS, copy_text, fill_obscore, resident, watching_memory
+from examples.database import make_example
+from tap_query.answer import TapQuery, compile_query
+from tap_query.execute import Session, fetch, read_server
+from tap_query.formats.server_rows import with_constants
+from tap_query.metadata import read_metadata
+from tapdb.postgres.engine import create_engine, driver_connection
+from tapdb.server.environment import client_environment
+from tapdb.server.ephemeral import EphemeralServer
+
+REACHES = (
+    # Of rows per second: at least 0.6, 0.8 and 0.3 of those of COPY.
+    Reach("votable_time_ratio", 1 / 0.6, "rows as BINARY2 over HTTP / by COPY as text to a file, time"),
+    Reach("csv_time_ratio", 1 / 0.8, "the same as CSV"),
+    Reach("parquet_time_ratio", 1 / 0.3, "the same as Parquet"),
+    Reach("rss_growth_mb", 50, "MB by which the service grows meanwhile"),
+    Reach("ttfb_added_ratio", 4, "(first byte of a cone - the query by psycopg) / an empty answer"),
+    Reach("prepared_ratio", 0.4, "server time of one shape, prepared / as sent"),
+)
+
+_FORMATS = ("votable", "csv", "parquet")
+_DATATYPES = {"text": "string", "integer": "int", "bigint": "long", "double precision": "double"}
+_ALL = " ".join(("SELECT", ", ".join(name for name, _, _ in COLUMNS), "FROM bench.obscore"))
+_CONE = (
+    "SELECT obs_id, s_ra, s_dec FROM bench.obscore "
+    "WHERE CONTAINS(POINT(s_ra, s_dec), CIRCLE({}, {}, 0.05)) = 1"
+)
+_SHAPE = "SELECT obs_id, access_url FROM ivoa.ObsCore WHERE CONTAINS(POINT({}, {}), s_region) = 1"
+_SMALL, _SHAPES = 200, 100
+_LONGEST_START_S = 60
+_RECEIVED = 1 << 20
+_MEGABYTE = 1 << 20
+_EMPTY = """
+import sys, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+app = Starlette(routes=[Route("/health", lambda request: Response())])
+uvicorn.run(app, port=int(sys.argv[1]), log_level="critical")
+"""
+
+
+def measure_service(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[str, float]:
+    """Return the figures.
+
+    Parameters
+    ----------
+    url
+        A database that has the extensions and nothing else.
+    folder
+        Folder for files.
+    rows
+        Rows of the table.
+    rounds
+        How often each format is run.
+    """
+    make_example(url, folder, say)
+    _publish_table(url, folder, rows)
+    tapdb = (
+        sys.executable,
+        "-c",
+        "from tapdb.cli.root import main; main()",
+        "serve",
+        "--log-level",
+        "warning",
+    )
+    options = ("--jobs", "none", "--maxrec", str(rows), "--max-rows", str(rows))
+    with _server(url, *tapdb, *options, "--port") as (process, port):
+        figures = _stream(url, process, port, rows, rounds)
+        with _server(url, sys.executable, "-c", _EMPTY) as (_, empty):
+            figures |= _first_bytes(url, port, empty)
+    figures |= _prepared(url)
+    return figures | _taplint(url, tapdb)
+
+
+def _publish_table(url: sa.URL, folder: Path, rows: int) -> None:
+    """Make the table of ObsCore-like rows, and publish it."""
+    with psycopg.connect(_plain(url)) as connection:
+        connection.execute("CREATE SCHEMA bench; SET search_path = bench, public")
+        fill_obscore(connection, rows)
+        connection.execute("CREATE INDEX ON obscore USING gist (spoint(radians(s_ra), radians(s_dec)))")
+        connection.execute(
+            "GRANT USAGE ON SCHEMA bench TO tapdb_reader; GRANT SELECT ON obscore TO tapdb_reader"
+        )
+    columns = [{"name": name, "datatype": _DATATYPES[kind], "length": 256} for name, kind, _ in COLUMNS]
+    file = folder / "bench.yaml"
+    file.write_text(json.dumps({"name": "bench", "tables": [{"name": "obscore", "columns": columns}]}))
+    command = [sys.executable, "-c", "from tapdb.cli.root import main; main()", "tap-schema", "publish"]
+    subprocess.run([*command, str(file)], env=client_environment(url), stdout=subprocess.DEVNULL, check=True)
+
+
+def _plain(url: sa.URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def _server(url: sa.URL, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a server whose last argument is a port, and give it once it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen([*command, str(port)], env=client_environment(url)) as process:
+        try:
+            end = time.monotonic() + _LONGEST_START_S
+            while not _answers(port):
+                if process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(f"{command[:2]} does not answer")
+                time.sleep(0.05)
+            yield process, port
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def _answers(port: int) -> bool:
+    try:
+        _seconds(port, "/health")
+    except OSError:
+        return False
+    return True
+
+
+def _seconds(port: int, target: str, file: Any = None) -> float:
+    """Send a GET on a connection of its own, and return the seconds until all of the answer is written."""
+    begin = time.perf_counter()
+    buffer, first = bytearray(_RECEIVED), b""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        while size := client.recv_into(buffer):
+            first = first or bytes(buffer[:15])
+            if file is not None:
+                file.write(memoryview(buffer)[:size])
+    if file is not None:
+        file.flush()
+    taken = time.perf_counter() - begin
+    if first != b"HTTP/1.1 200 OK":
+        raise RuntimeError(f"{target[:60]} is answered with {first!r}")
+    return taken
+
+
+def _stream(
+    url: sa.URL, process: subprocess.Popen[bytes], port: int, rows: int, rounds: int
+) -> dict[str, float]:
+    """Measure all rows in each format beside COPY, and the memory of the service."""
+    targets = {
+        form: "/tap/sync?" + urlencode({"LANG": "ADQL", "RESPONSEFORMAT": form, "QUERY": _ALL})
+        for form in _FORMATS
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ("copy", *_FORMATS)}
+    growth = 0.0
+    with psycopg.connect(_plain(url)) as connection, TemporaryFile() as file:
+        for form in _FORMATS:
+            # What a format imports is no part of what a result needs.
+            _seconds(port, targets[form] + "&MAXREC=5000")
+        for number in range(rounds):
+            file.seek(0)
+            seconds["copy"].append(copy_text(connection, _ALL, file))
+            for form in _FORMATS:
+                file.seek(0)
+                with watching_memory(lambda: resident(process.pid)) as grown:
+                    seconds[form].append(_seconds(port, targets[form], file))
+                growth = max(growth, *grown)
+            say(
+                f"round {number + 1}: "
+                + ", ".join(f"{name} {one[-1]:.2f} s" for name, one in seconds.items())
+            )
+    best = {name: min(one) for name, one in seconds.items()}
+    return {
+        "rows": rows,
+        **{f"{name}_s": value for name, value in best.items()},
+        **{f"{name}_time_ratio": best[name] / best["copy"] for name in _FORMATS},
+        "stream_ratio": best["copy"] / best["votable"],
+        "csv_ratio": best["copy"] / best["csv"],
+        "parquet_rows_ratio": best["copy"] / best["parquet"],
+        "rss_growth_mb": growth,
+    }
+
+
+def _first_bytes(url: sa.URL, port: int, empty: int) -> dict[str, float]:
+    """Measure a small cone on a warm connection, the same by psycopg, and an empty answer."""
+    cones = [_CONE.format(number * 1.7 % 360, number * 0.7 % 160 - 80) for number in range(_SMALL)]
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        compiled = [_compiled(connection, cone) for cone in cones]
+        connection.rollback()
+        driver = driver_connection(connection)
+        driver.prepare_threshold = 0
+
+        def plain(number: int) -> None:
+            fetch(driver, compiled[number], max_rows=1000)
+            driver.commit()
+
+        with (
+            closing(http.client.HTTPConnection("127.0.0.1", port)) as client,
+            closing(http.client.HTTPConnection("127.0.0.1", empty)) as other,
+        ):
+
+            def first_byte(number: int) -> None:
+                client.request("GET", "/tap/sync?" + urlencode({"QUERY": cones[number]}))
+                _first(client)
+
+            def nothing(_: int) -> None:
+                other.request("GET", "/health")
+                _first(other)
+
+            found = _in_turns({"ttfb_ms": first_byte, "cone_ms": plain, "empty_ms": nothing})
+    engine.dispose()
+    return found | {"ttfb_added_ratio": (found["ttfb_ms"] - found["cone_ms"]) / found["empty_ms"]}
+
+
+def _in_turns(ways: Mapping[str, Callable[[int], None]]) -> dict[str, float]:
+    """Return the median of the milliseconds of each way; the first quarter is to get warm."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(_SMALL):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way(number)
+            times[name].append(1000 * (time.perf_counter() - begin))
+    return {name: median(one[_SMALL // 4 :]) for name, one in times.items()}
+
+
+def _first(client: http.client.HTTPConnection) -> None:
+    """Read an answer, which is small: its first byte and its last come together."""
+    answer = client.getresponse()
+    content = answer.read()
+    if answer.status != http.client.OK:
+        raise RuntimeError(content.decode(errors="replace"))
+
+
+def _compiled(connection: sa.Connection, text: str) -> CompiledQuery:
+    query = TapQuery(text=text, dialect="strict", max_rows=1000, timeout_ms=0)
+    return compile_query(query, read_metadata(connection), read_server(connection))
+
+
+def _prepared(url: sa.URL) -> dict[str, float]:
+    """Return the milliseconds that PostgreSQL plans and runs one shape, with constants and prepared."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        compiled = [_compiled(connection, _SHAPE.format(number * 0.01, -30)) for number in range(_SHAPES)]
+        connection.rollback()
+        driver = driver_connection(connection)
+        cursor = psycopg.ClientCursor(driver)
+        cursor.execute(Session().statement(compiled[0].search))
+        types = ", ".join(compiled[0].parameter_types)
+        cursor.execute(sql.SQL("PREPARE shape ({}) AS {}").format(sql.SQL(types), sql.SQL(compiled[0].sql)))
+        sent, prepared = [], []
+        for one in compiled:
+            values = sql.SQL(", ").join(map(sql.Literal, one.parameters))
+            sent.append(_explained(cursor, sql.SQL(with_constants(one.sql, one, driver))))
+            prepared.append(_explained(cursor, sql.SQL("EXECUTE shape ({})").format(values)))
+    engine.dispose()
+    return {
+        "as_sent_ms": median(sent),
+        "prepared_ms": median(prepared),
+        "prepared_ratio": sum(prepared) / sum(sent),
+    }
+
+
+def _explained(cursor: psycopg.Cursor[Any], statement: sql.Composable) -> float:
+    cursor.execute(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}").format(statement))
+    (((plan,),),) = cursor.fetchall()
+    return float(plan["Planning Time"] + plan["Execution Time"])
+
+
+def _taplint(url: sa.URL, tapdb: Sequence[str]) -> dict[str, float]:
+    """Return the seconds of taplint, all stages, where STILTS is installed."""
+    program = shutil.which("stilts")
+    if program is None:
+        return {}
+    with _server(url, *tapdb, "--port") as (_, port):
+        begin = time.perf_counter()
+        address = f"tapurl=http://127.0.0.1:{port}/tap"
+        subprocess.run([program, "taplint", address], stdout=subprocess.DEVNULL, check=False)
+        return {"taplint_s": time.perf_counter() - begin}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write ``results/services.json``; return 1 if something was not reached."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks services", description=__doc__)
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    chosen = options.parse_args(arguments)
+    with EphemeralServer() as server, TemporaryDirectory() as folder:
+        os.environ |= server.environment()
+        figures = measure_service(server.url("postgres"), Path(folder), chosen.rows, chosen.rounds)
+    say(f"written to {write_results('services', figures, chosen.output)}")
+    print_table(figures, REACHES)
+    return 1 if missed(figures, REACHES) else 0
