@@ -37,6 +37,7 @@ from tap_query.execute import Session, fetch, read_server
 from tap_query.formats.server_rows import with_constants
 from tap_query.metadata import read_metadata
 from tapdb.postgres.engine import create_engine, driver_connection
+from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer
 
@@ -51,7 +52,12 @@ REACHES = (
 )
 
 _FORMATS = ("votable", "csv", "parquet")
-_DATATYPES = {"text": "string", "integer": "int", "bigint": "long", "double precision": "double"}
+_DATATYPES: dict[str, dict[str, Any]] = {
+    "text": {"datatype": "string", "length": 256},
+    "integer": {"datatype": "int"},
+    "bigint": {"datatype": "long"},
+    "double precision": {"datatype": "double"},
+}
 _ALL = " ".join(("SELECT", ", ".join(name for name, _, _ in COLUMNS), "FROM bench.obscore"))
 _CONE = (
     "SELECT obs_id, s_ra, s_dec FROM bench.obscore "
@@ -78,7 +84,7 @@ def measure_service(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[s
     Parameters
     ----------
     url
-        A database that has the extensions and nothing else.
+        An empty database.
     folder
         Folder for files.
     rows
@@ -86,6 +92,10 @@ def measure_service(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[s
     rounds
         How often each format is run.
     """
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        install_extensions(connection)
+    engine.dispose()
     make_example(url, folder, say)
     _publish_table(url, folder, rows)
     tapdb = (
@@ -96,8 +106,8 @@ def measure_service(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[s
         "--log-level",
         "warning",
     )
-    options = ("--jobs", "none", "--maxrec", str(rows), "--max-rows", str(rows))
-    with _server(url, *tapdb, *options, "--port") as (process, port):
+    limits = {"TAPDB_JOBS": "none", "TAPDB_MAXREC": str(rows), "TAPDB_MAX_ROWS": str(rows)}
+    with _server(url, *tapdb, "--port", **limits) as (process, port):
         figures = _stream(url, process, port, rows, rounds)
         with _server(url, sys.executable, "-c", _EMPTY) as (_, empty):
             figures |= _first_bytes(url, port, empty)
@@ -114,7 +124,7 @@ def _publish_table(url: sa.URL, folder: Path, rows: int) -> None:
         connection.execute(
             "GRANT USAGE ON SCHEMA bench TO tapdb_reader; GRANT SELECT ON obscore TO tapdb_reader"
         )
-    columns = [{"name": name, "datatype": _DATATYPES[kind], "length": 256} for name, kind, _ in COLUMNS]
+    columns = [{"name": name, **_DATATYPES[kind]} for name, kind, _ in COLUMNS]
     file = folder / "bench.yaml"
     file.write_text(json.dumps({"name": "bench", "tables": [{"name": "obscore", "columns": columns}]}))
     command = [sys.executable, "-c", "from tapdb.cli.root import main; main()", "tap-schema", "publish"]
@@ -126,11 +136,12 @@ def _plain(url: sa.URL) -> str:
 
 
 @contextmanager
-def _server(url: sa.URL, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _server(url: sa.URL, *command: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a server whose last argument is a port, and give it once it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with subprocess.Popen([*command, str(port)], env=client_environment(url)) as process:
+    environment = client_environment(url) | variables
+    with subprocess.Popen([*command, str(port)], env=environment) as process:
         try:
             end = time.monotonic() + _LONGEST_START_S
             while not _answers(port):
