@@ -45,7 +45,8 @@ class Stilts:
 
     def query(self, url: str, adql: str, *, sync: bool, upload: Path | None = None) -> list[list[str]]:
         """Return names and rows of a query of a service, whose upload is ``TAP_UPLOAD.mine``, as texts."""
-        options = [f"tapurl={url}", f"adql={adql}", f"sync={sync}".lower(), "poll=100", "ofmt=csv"]
+        options = [f"tapurl={url}", f"adql={adql}", f"sync={sync}".lower(), "ofmt=csv"]
+        options += [] if sync else ["poll=100"]
         if upload is not None:
             options += ["nupload=1", f"upload1={upload}", "ufmt1=votable", "upname1=mine"]
         done = subprocess.run([self._program, "tapquery", *options], capture_output=True, check=False)
