@@ -262,6 +262,7 @@ def check_objects(connection: sa.Connection, view: StoredView) -> tuple[Finding,
         *_tables(view, relations),
         *_indexes(view, relations),
         *_triggers(connection, view),
+        *_subscribed(connection, view),
         *_rights(connection, view),
         *_use_of_pg_sphere(connection, view),
     )
@@ -342,6 +343,20 @@ def _triggers(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
         elif problem := _NEVER_FIRES.get(found[table, name]):
             enable = f"ALTER TABLE ... ENABLE TRIGGER, then {_REBUILD} for what it missed"
             yield _drift(what, problem, enable)
+
+
+def _subscribed(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
+    """Find tables whose rows come by logical replication: what applies them fires row triggers only."""
+    watched = {table for table, _ in view.objects.triggers}
+    for row in execute_query(connection, read_query("check.subscribed")):
+        if row.schema == view.registry_schema and row.name in watched:
+            yield _drift(
+                f"table {row.schema}.{row.name}",
+                f"is written by the subscription {row.subscription}, which fires no trigger of the view: "
+                "what it has written since the view was made is missing",
+                f"make the view with geometry: none, which reads Butler's tables, or run {_REBUILD} as often "
+                "as is needed",
+            )
 
 
 def _rights(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:

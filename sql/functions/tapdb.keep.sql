@@ -26,20 +26,18 @@ DECLARE
   job record;
   task text;
   is_beside boolean;
-  is_removal boolean := false;
   is_noted boolean;
-  rows_changed jsonb;
-  rows_gone jsonb;
+  -- What is noted, in arrays of the same length: an event, kept tables (NULL for all), and what PostgreSQL said.
+  events text[] := '{}';
+  kepts text[] := '{}';
+  problems text[] := '{}';
+  concerned text;
 BEGIN
   -- Butler makes sure of rows that are there already, with INSERT ... ON CONFLICT DO NOTHING, at each ingest.
   IF TG_OP = 'INSERT' THEN
     IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
   ELSIF TG_OP IN ('UPDATE', 'DELETE') THEN
     IF NOT EXISTS (SELECT FROM gone) THEN RETURN NULL; END IF;
-  END IF;
-  IF TG_OP = 'DELETE' THEN
-    -- Butler removes datasets by the thousand; more go with their RUN, which no chain can take in meanwhile, and would be a note of any size.
-    is_removal := NOT EXISTS (SELECT FROM gone OFFSET 10000);
   END IF;
   -- With a snapshot of its own a transaction does not see what has come since, nor statements that have: they are run by the next write.
   is_beside := NOT pg_try_advisory_xact_lock_shared(locked, registry) OR NOT sees_all;
@@ -54,7 +52,7 @@ BEGIN
       GROUP BY k.kept ORDER BY min(k.place)
     LOOP
       IF job.settles AND NOT is_noted THEN
-        is_noted := is_removal
+        is_noted := TG_OP = 'DELETE'
           OR EXISTS (SELECT FROM tapdb.view_definition v WHERE v.registry_schema = TG_TABLE_SCHEMA AND v.stage = 'filling')
           OR NOT pg_try_advisory_xact_lock(locked, registry);
       END IF;
@@ -67,13 +65,9 @@ BEGIN
           OR object_not_in_prerequisite_state OR feature_not_supported OR program_limit_exceeded OR internal_error THEN
         RAISE WARNING 'tapdb could not bring % up to date after % on %.%: %', job.kept, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, SQLERRM
           USING HINT = 'The next write tries again; tapdb obscore check says what is missing, tapdb obscore refresh makes it again.';
-        IF TG_OP IN ('INSERT', 'UPDATE') THEN
-          SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
-        END IF;
-        IF TG_OP IN ('UPDATE', 'DELETE') THEN
-          SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
-        END IF;
-        PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, job.kept, rows_changed, rows_gone, SQLERRM);
+        events := events || TG_OP;
+        kepts := kepts || job.kept;
+        problems := problems || SQLERRM;
         -- What stands on these rows is looked at again too, once they are right.
         is_noted := true;
       END;
@@ -83,17 +77,26 @@ BEGIN
     is_noted := true;
   END;
   IF is_noted THEN
-    IF TG_OP IN ('INSERT', 'UPDATE') THEN
-      SELECT jsonb_agg(to_jsonb(c) - 'region') INTO rows_changed FROM changed c;
-    END IF;
-    IF TG_OP IN ('UPDATE', 'DELETE') THEN
-      SELECT jsonb_agg(to_jsonb(g) - 'region') INTO rows_gone FROM gone g;
-    END IF;
-    PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, NULL, rows_changed, rows_gone, NULL);
-    -- Rows that have been added are not added again: what they did not see is made up for as if they had been changed.
+    events := events || TG_OP;
+    kepts := kepts || NULL::text;
+    problems := problems || NULL::text;
     IF TG_OP = 'INSERT' AND is_beside THEN
-      PERFORM tapdb.note_change(TG_TABLE_SCHEMA, TG_TABLE_NAME, 'UPDATE', NULL, rows_changed, rows_changed, NULL);
+      -- Rows that have been added are not added again: what they did not see is made up for as if they had been changed.
+      events := events || 'UPDATE'::text;
+      kepts := kepts || NULL::text;
+      problems := problems || NULL::text;
     END IF;
+    -- A thousand rows a note: one of all rows could be larger than a jsonb may be, and who mends it would keep a write waiting.
+    concerned := concat_ws(' UNION ALL ',
+      CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN
+        'SELECT (row_number() OVER () - 1) / 1000 AS part, to_jsonb(c) - ''region'' AS new, NULL::jsonb AS old FROM changed c' END,
+      CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN
+        'SELECT (row_number() OVER () - 1) / 1000 AS part, NULL::jsonb AS new, to_jsonb(g) - ''region'' AS old FROM gone g' END,
+      CASE WHEN TG_OP = 'TRUNCATE' THEN 'SELECT 0 AS part, NULL::jsonb AS new, NULL::jsonb AS old' END);
+    EXECUTE 'SELECT tapdb.note_change($1, $2, n.event, n.kept, p.new, coalesce(p.old, CASE WHEN n.event <> $3 THEN p.new END), n.problem) '
+      'FROM (SELECT jsonb_agg(r.new) FILTER (WHERE r.new IS NOT NULL) AS new, jsonb_agg(r.old) FILTER (WHERE r.old IS NOT NULL) AS old '
+      'FROM (' || concerned || ') r GROUP BY r.part) p, unnest($4, $5, $6) n (event, kept, problem)'
+      USING TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, events, kepts, problems;
   END IF;
   -- With a snapshot of its own a transaction cannot see what others have committed since, and would fail where they have changed a row.
   IF sees_all THEN

@@ -197,6 +197,25 @@ RACES = {
     "SET region = (SELECT min(region) FROM plain.visit_detector_region)",
 }
 
+
+SOAKED = [pytest.param(one, marks=pytest.mark.soak) for one in ("regions", "observations")]
+
+
+@pytest.mark.parametrize("what", ["datasets", *SOAKED])
+def test_a_run_that_is_pruned_and_a_type_that_is_registered_again_beside_are_followed(
+    world: World, filling: Filling, what: str
+) -> None:
+    view = begin_until(world, filling, what)
+    with world.plain.butler(writeable=True) as butler:
+        (kind,) = butler.registry.queryDatasetTypes("difference_image")
+        butler.removeRuns([PROMPT_RUN], unlink_from_chains=True)
+        butler.registry.removeDatasetType("difference_image")
+        butler.registry.registerDatasetType(kind)
+    filling.finish(filling.resume(view))
+    mend(world)
+    assert differences(world) == []
+
+
 UNNOTED = "; DELETE FROM tapdb.kept_note"
 """What takes away the note of a change."""
 

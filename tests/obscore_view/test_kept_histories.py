@@ -23,7 +23,10 @@ _EXPRESSION = (
 )
 _RULES: dict[str, dict[str, Any]] = {
     "tagged": {"collection_type": "TAGGED", "collections": [TAGGED_GOOD]},
-    "first": {"collection_type": None, "collections": [USER_RUN, DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD]},
+    "first": {
+        "collection_type": None,
+        "collections": [USER_RUN, DEFAULTS_CHAIN, RAW_RUN, TAGGED_GOOD],
+    },
     "restricted": {"dataset_type_constraints": {"visit_image": [{"where": _EXPRESSION}]}},
 }
 """What configurations say besides the demonstration's, by rule of membership."""
@@ -76,24 +79,55 @@ def test_a_removal_beside_a_chain_that_takes_the_run_in_leaves_no_row(
         visit = {"instrument": pointing.instrument, "visit": pointing.id}
         images = [visit | {"detector": one} for one in view_pair.plain.content.detector_ids]
         removed, *_ = butler.registry.insertDatasets("visit_image", images, run="u/more")
-    with engine.connect() as one, engine.connect() as other:
-        sessions = {"removal": one, "chain": other}
-        changes = {
-            "removal": sa.text("DELETE FROM plain.dataset WHERE id = :id").bindparams(id=removed.id),
-            "chain": sa.text(
-                "INSERT INTO plain.collection_chain (parent, child, position) SELECT p.collection_id, "
-                "c.collection_id, 99 FROM plain.collection p, plain.collection c "
-                "WHERE p.name = :chain AND c.name = 'u/more'"
-            ).bindparams(chain=DEFAULTS_CHAIN),
-        }
-        second = "chain" if first == "removal" else "removal"
-        for name in (first, second):
-            sessions[name].execute(changes[name])
-        sessions[committed].commit()
-        sessions["chain" if committed == "removal" else "removal"].commit()
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE plain.visit SET target_name = target_name")
+    chain = sa.text(
+        "INSERT INTO plain.collection_chain (parent, child, position) SELECT p.collection_id, "
+        "c.collection_id, 99 FROM plain.collection p, plain.collection c "
+        "WHERE p.name = :chain AND c.name = 'u/more'"
+    ).bindparams(chain=DEFAULTS_CHAIN)
+    _race(engine, {"removal": REMOVAL.bindparams(id=removed.id), "chain": chain}, first, committed)
     assert _differences(engine) == []
+
+
+REMOVAL = sa.text(
+    "WITH unstored AS (DELETE FROM plain.dataset_location WHERE dataset_id = :id) "
+    "DELETE FROM plain.dataset WHERE id = :id"
+)
+
+
+def _race(engine: sa.Engine, changes: dict[str, sa.TextClause], first: str, committed: str) -> None:
+    """Make two changes beside each other, and then a write to another table."""
+    with engine.connect() as one, engine.connect() as other:
+        sessions = dict(zip(changes, (one, other), strict=True))
+        for name in sorted(changes, key=lambda name: name != first):
+            sessions[name].execute(changes[name])
+        for name in sorted(changes, key=lambda name: name != committed):
+            sessions[name].commit()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE plain.patch SET region = region WHERE id = 2")
+
+
+EXPOSED = "UPDATE plain.visit SET exposure_time = {} WHERE id = {}"
+
+
+@pytest.mark.parametrize("first", ["removal", pytest.param("record", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("committed", ["record", pytest.param("removal", marks=pytest.mark.soak)])
+def test_a_removal_beside_a_record_that_makes_the_datasets_wanted_leaves_no_row(
+    view_pair: Pair, engine: sa.Engine, first: str, committed: str
+) -> None:
+    pointing = next_pointing(view_pair.plain.content, 30.0, -10.0)
+    with view_pair.plain.butler(writeable=True) as butler:
+        ingest_visit(butler, view_pair.plain, pointing)
+        visit = {"instrument": pointing.instrument, "visit": pointing.id}
+        removed, *_ = butler.query_datasets("visit_image", "*", find_first=False, data_id=visit)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(EXPOSED.format(5, pointing.id))
+        shown = sa.text("SELECT count(*) FROM restricted.kept WHERE lsst_visit = :visit")
+        before = connection.scalar(shown.bindparams(visit=pointing.id))
+    record = sa.text(EXPOSED.format(30, pointing.id))
+    _race(engine, {"removal": REMOVAL.bindparams(id=removed.id), "record": record}, first, committed)
+    assert _differences(engine) == []
+    with engine.connect() as connection:
+        assert connection.scalar(shown.bindparams(visit=pointing.id)) > before
 
 
 @pytest.mark.parametrize("seed", [0, *SOAKED])

@@ -218,6 +218,57 @@ def test_in_a_transaction_with_a_snapshot_of_its_own_every_change_is_noted(world
     assert notes(world) == ["patch"]
 
 
+MANY_PATCHES = """\
+INSERT INTO plain.patch (skymap, tract, id, cell_x, cell_y, region)
+SELECT skymap, tract, 1000 + n, n, n, region
+FROM (SELECT * FROM plain.patch LIMIT 1) p, generate_series(1, 2500) n"""
+
+
+@pytest.mark.parametrize("is_failed", [False, True], ids=["beside", "failed"])
+def test_a_change_of_many_rows_is_noted_in_parts_that_are_mended_in_the_end(
+    world: World, *, is_failed: bool
+) -> None:
+    broken, repaired, _ = FAULTS["a row is refused"]
+    if is_failed:
+        change(world, broken)
+        change(world, MANY_PATCHES)
+        change(world, repaired)
+        # What failed is tried again after a minute.
+        change(world, "UPDATE tapdb.kept_note SET tried_at = NULL")
+    else:
+        with world.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            execute_text(connection, MANY_PATCHES)
+            connection.commit()
+    world.session.rollback()
+    noted = world.session.exec_driver_sql(
+        "SELECT n.event, n.kept, count(*), count(DISTINCT r ->> 'id'), max(jsonb_array_length(n.changed)) "
+        "FROM tapdb.kept_note n, jsonb_array_elements(n.changed) r GROUP BY 1, 2 ORDER BY 1, 2"
+    ).all()
+    # No row is left out and none is there twice.
+    kinds = (
+        [("INSERT", "plain_region"), ("INSERT", None)] if is_failed else [("INSERT", None), ("UPDATE", None)]
+    )
+    assert [tuple(one) for one in noted] == [(*kind, 2500, 2500, 1000) for kind in kinds]
+    assert kept_differences(world.session) != {} or not is_failed
+    world.session.rollback()
+    change(world, WRITE)
+    change(world, WRITE)
+    assert notes(world) == []
+    world.rows()
+
+
+def test_a_removal_of_many_rows_is_noted_in_parts(world: World) -> None:
+    change(world, MANY_PATCHES)
+    with world.engine.begin() as connection:
+        execute_text(connection, "DELETE FROM plain.patch WHERE id > 1000")
+        parts = connection.exec_driver_sql(
+            "SELECT jsonb_array_length(gone), changed FROM tapdb.kept_note ORDER BY 1"
+        ).all()
+    assert [tuple(one) for one in parts] == [(500, None), (1000, None), (1000, None)]
+    change(world, WRITE)
+    world.rows()
+
+
 def notes(world: World) -> list[str]:
     """Return Butler's tables whose changes are noted, as committed now."""
     world.session.rollback()
