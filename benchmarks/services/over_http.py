@@ -64,6 +64,7 @@ _CONE = (
     "WHERE CONTAINS(POINT(s_ra, s_dec), CIRCLE({}, {}, 0.05)) = 1"
 )
 _SHAPE = "SELECT obs_id, access_url FROM ivoa.ObsCore WHERE CONTAINS(POINT({}, {}), s_region) = 1"
+_Rest = Callable[[], object]
 _SMALL, _SHAPES = 200, 100
 _LONGEST_START_S = 60
 _RECEIVED = 1 << 20
@@ -227,45 +228,46 @@ def _first_bytes(url: sa.URL, port: int, empty: int) -> dict[str, float]:
         driver = driver_connection(connection)
         driver.prepare_threshold = 0
 
-        def plain(number: int) -> None:
+        def plain(number: int) -> _Rest:
             fetch(driver, compiled[number], max_rows=1000)
-            driver.commit()
+            return driver.commit
 
         with (
             closing(http.client.HTTPConnection("127.0.0.1", port)) as client,
             closing(http.client.HTTPConnection("127.0.0.1", empty)) as other,
         ):
 
-            def first_byte(number: int) -> None:
-                client.request("GET", "/tap/sync?" + urlencode({"QUERY": cones[number]}))
-                _first(client)
+            def first_byte(number: int) -> _Rest:
+                return _begun(client, "/tap/sync?" + urlencode({"QUERY": cones[number]}))
 
-            def nothing(_: int) -> None:
-                other.request("GET", "/health")
-                _first(other)
+            def nothing(_: int) -> _Rest:
+                return _begun(other, "/health")
 
             found = _in_turns({"ttfb_ms": first_byte, "cone_ms": plain, "empty_ms": nothing})
     engine.dispose()
     return found | {"ttfb_added_ratio": (found["ttfb_ms"] - found["cone_ms"]) / found["empty_ms"]}
 
 
-def _in_turns(ways: Mapping[str, Callable[[int], None]]) -> dict[str, float]:
-    """Return the median of the milliseconds of each way; the first quarter is to get warm."""
+def _in_turns(ways: Mapping[str, Callable[[int], _Rest]]) -> dict[str, float]:
+    """Return the median of the milliseconds of each way without its rest; the first quarter warms up."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(_SMALL):
         for name, way in ways.items():
             begin = time.perf_counter()
-            way(number)
+            rest = way(number)
             times[name].append(1000 * (time.perf_counter() - begin))
+            rest()
     return {name: median(one[_SMALL // 4 :]) for name, one in times.items()}
 
 
-def _first(client: http.client.HTTPConnection) -> None:
-    """Read an answer, which is small: its first byte and its last come together."""
+def _begun(client: http.client.HTTPConnection, target: str) -> _Rest:
+    """Send a request, read the first byte of its answer, and return what reads the rest."""
+    client.request("GET", target)
     answer = client.getresponse()
-    content = answer.read()
+    first = answer.read(1)
     if answer.status != http.client.OK:
-        raise RuntimeError(content.decode(errors="replace"))
+        raise RuntimeError((first + answer.read()).decode(errors="replace"))
+    return answer.read
 
 
 def _compiled(connection: sa.Connection, text: str) -> CompiledQuery:
