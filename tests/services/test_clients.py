@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from astropy.table import Table
@@ -78,3 +80,36 @@ def test_astroquery_asks_and_uploads(
         UPLOADED, upload_resource=str(upload), upload_table_name="mine", verbose=False
     ).get_results()
     assert [(int(row["n"]), str(row["name"])) for row in found] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("query", "least"),
+    [
+        ("SELECT * FROM TAP_SCHEMA.schemas", 2),
+        ("SELECT * FROM TAP_SCHEMA.tables WHERE schema_name = 'ivoa'", 1),
+        ("SELECT * FROM TAP_SCHEMA.columns WHERE table_name = 'ivoa.ObsCore'", 30),
+        ("SELECT * FROM TAP_SCHEMA.keys", 1),
+        ("SELECT * FROM TAP_SCHEMA.key_columns", 1),
+        ("SELECT TOP 10000 * FROM ivoa.ObsCore WHERE (calib_level IN (1,2))", 1),
+        (
+            (
+                "SELECT TOP 50000 * FROM ivoa.ObsCore WHERE (CONTAINS(POINT('ICRS', s_ra, s_dec),"
+                "CIRCLE('ICRS', 0, 0, 180))=1) AND (dataproduct_type = 'image')"
+            ),
+            1,
+        ),
+        (
+            (
+                "SELECT TOP 50000 * FROM ivoa.ObsCore WHERE (INTERSECTS(POLYGON('ICRS', 0, 0, 1, 0, 1, 1), "
+                "s_region)=1) AND (t_min <= 61130.5 AND 60000 <= t_max) "
+                "AND (em_min <= 1e-6 AND em_max >= 3e-7)"
+            ),
+            0,
+        ),
+    ],
+)
+def test_queries_in_the_form_of_firefly_are_answered(url: str, query: str, least: int) -> None:
+    form = {"REQUEST": "doQuery", "LANG": "ADQL", "FORMAT": "votable", "QUERY": query}
+    answer = httpx.post(f"{url}/sync", data=form, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert len(Table.read(io.BytesIO(answer.content), format="votable")) >= least

@@ -23,6 +23,11 @@ QUERIES = (
     "SELECT obs_id FROM ivoa.ObsCore WHERE CONTAINS(POINT(0, 0), s_region) = 1",
     "SELECT nothing FROM ivoa.ObsCore",
 )
+BROUGHT = "SELECT COUNT(*) AS n FROM TAP_UPLOAD.mine AS m, ivoa.ObsCore AS o WHERE m.obs_id = o.obs_id"
+UPLOAD = b"""<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>
+<FIELD name="obs_id" datatype="char" arraysize="*"/>
+<DATA><TABLEDATA><TR><TD>a</TD></TR><TR><TD>b</TD></TR></TABLEDATA></DATA>
+</TABLE></RESOURCE></VOTABLE>"""
 EXPECTED = {200, 400, 503}
 
 
@@ -33,10 +38,15 @@ def ask_until(url: str, end: float, seed: int) -> Counter[int | str]:
         while time.monotonic() < end:
             slow = chosen.random() < 0.1
             query = SORTS if slow else chosen.choice(QUERIES)
+            data, files = {"QUERY": query}, None
+            if chosen.random() < 0.1:
+                query, slow = BROUGHT, False
+                data, files = {"QUERY": BROUGHT, "UPLOAD": "mine,param:part"}, {"part": UPLOAD}
             try:
                 response = client.post(
                     f"{url}/tap/sync",
-                    data={"QUERY": query},
+                    data=data,
+                    files=files,
                     timeout=chosen.uniform(0.05, 0.3) if slow else 60,
                 )
             except httpx.TimeoutException:
@@ -44,6 +54,7 @@ def ask_until(url: str, end: float, seed: int) -> Counter[int | str]:
             else:
                 whole = response.content.rstrip().endswith(b"</VOTABLE>")
                 found[response.status_code if whole else "cut off"] += 1
+                found["brought"] += query == BROUGHT and response.status_code == 200
     return found
 
 
@@ -72,7 +83,8 @@ def test_fifty_clients_have_their_answers_and_leave_nothing(served_database: sa.
             found = sum((one.result() for one in answers), Counter[int | str]())
         assert wait_for(lambda: connection.execute(count).one()[0] == 0)
         assert connection.execute(count).one()[1] <= 20
-        assert set(found) <= {*EXPECTED, "hung up"}, found
+        assert set(found) <= {*EXPECTED, "hung up", "brought"}, found
+        assert found["brought"] > 0
         assert found[200] > CLIENTS
         assert found["hung up"] > 0
         assert memory(process.pid) - early < 50e6
