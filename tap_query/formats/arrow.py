@@ -27,7 +27,10 @@ _BLOCK_BYTES = 1 << 19
 """Text that is parsed at a time, at least."""
 
 _ROW_GROUP_ROWS = 8_192
-"""Rows in a row group of a Parquet file, at least; they are in memory at once."""
+"""Rows in a row group of a Parquet file, at least, if they are not large; they are in memory at once."""
+
+_ROW_GROUP_BYTES = 8 << 20
+"""Bytes in memory with which a row group is full in any case."""
 
 
 def arrow_parts(schema: pa.Schema, lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -72,7 +75,8 @@ def parquet_parts(
     with pq.ParquetWriter(sink, schema, compression=compression, use_dictionary=True) as writer:
         for batch in record_batches(lines, schema):
             waiting.append(batch)
-            if sum(one.num_rows for one in waiting) >= _ROW_GROUP_ROWS:
+            rows, size = sum(one.num_rows for one in waiting), sum(one.nbytes for one in waiting)
+            if rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(waiting))
                 waiting.clear()
                 yield sink.taken()
