@@ -17,7 +17,8 @@ from procrastinate.utils import utcnow
 from procrastinate.worker import Worker
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError
-from tapdb.postgres.engine import create_engine, describe_target, refusal
+from tapdb.postgres.engine import create_engine, describe_target, refusal, translate_database_errors
+from tapdb.queue.client import pending_jobs
 from tapdb.queue.schema import SCHEMA, require_queue
 from tapdb.queue.task import Ending, JobEndedError, Running, Task
 from tapdb.settings import database_url
@@ -95,8 +96,10 @@ async def run_worker(
     target = url if isinstance(url, sa.URL) else database_url(url)
     engine = create_engine(target, application_name="tapdb queue")
     try:
-        with engine.connect() as connection:
+        with translate_database_errors(), engine.connect() as connection:
             require_queue(connection)
+            # What may not be used, procrastinate's own SQL does not find, and says so of a function.
+            pending_jobs(connection, [])
         with ThreadPoolExecutor(options.concurrency, "job") as threads:
             app = _app(target, options)
             minder = _Minder(app, engine, threads, options)
@@ -129,6 +132,7 @@ class _Minder:
         self._threads = threads
         self._options = options
         self._jobs: dict[int, Running] = {}
+        self._ends = False
 
     def register(self, task: Task) -> None:
         """Let jobs call for a task."""
@@ -161,6 +165,8 @@ class _Minder:
         try:
             await worker.run()  # type: ignore[no-untyped-call]
         finally:
+            # A statement that is cancelled may end with an error of its own in the place of the cancellation.
+            self._ends = True
             minding.cancel()
             await asyncio.gather(minding, return_exceptions=True)
 
@@ -184,7 +190,7 @@ class _Minder:
 
     async def _mind(self, worker: Worker) -> None:
         manager = self._app.job_manager
-        while True:
+        while not self._ends:
             try:
                 if worker.worker_id is not None:
                     await manager.update_heartbeat(worker.worker_id)
@@ -195,7 +201,8 @@ class _Minder:
             except ConnectorException as error:
                 # Another worker was first; or the database is gone, which the worker itself finds out.
                 _log.info("looking after jobs: %s", _first_line(error))
-            await asyncio.sleep(self._options.heartbeat_s)
+            if not self._ends:
+                await asyncio.sleep(self._options.heartbeat_s)
 
     async def _rerun_lost(self) -> None:
         manager = self._app.job_manager

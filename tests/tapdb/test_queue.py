@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from tapdb.cli.root import main
 from tapdb.errors import DatabaseUnavailableError, SettingsError
-from tapdb.postgres.engine import driver_connection
+from tapdb.postgres.engine import DatabaseRefusedError, driver_connection
 from tapdb.queue import schema
 from tapdb.queue.client import (
     QueueCount,
@@ -109,6 +109,25 @@ def test_a_worker_says_that_a_database_was_not_migrated(database_url: sa.URL) ->
 def test_a_worker_says_that_the_database_is_not_there(job_engine: sa.Engine) -> None:
     with pytest.raises(DatabaseUnavailableError, match="nowhere"):
         asyncio.run(run_worker({}, job_engine.url.set(database="nowhere"), QUICK))
+
+
+def test_a_worker_without_rights_ends_and_says_so(job_engine: sa.Engine) -> None:
+    with job_engine.begin() as connection:
+        name = f"stranger_{connection.scalar(sa.text('SELECT current_database()'))}"
+        execute_text(connection, f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    url = job_engine.url.set(username=name, password="secret")
+
+    async def work_in_time() -> None:
+        options = WorkerOptions(heartbeat_s=10, lost_after_s=30, grace_s=0)
+        await asyncio.wait_for(run_worker({}, url, options), 30)
+
+    try:
+        for _ in range(3):
+            with pytest.raises(DatabaseRefusedError, match="permission denied"):
+                asyncio.run(work_in_time())
+    finally:
+        with job_engine.begin() as connection:
+            execute_text(connection, f"DROP ROLE {name}")
 
 
 def test_a_service_may_use_the_queue_and_a_reader_may_not(job_engine: sa.Engine) -> None:
