@@ -17,6 +17,7 @@ from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table
 from obscore_view.select.kept_rows import footprint_key, view_definition
 from obscore_view.select.kept_sources import KeptRegions, region_prefix, region_source, shown_regions
+from obscore_view.select.statement import kept_layout
 from obscore_view.view.changes import (
     as_text,
     as_yaml,
@@ -43,7 +44,6 @@ from obscore_view.view.script import (
     butler_tables,
     grants_on_registry,
     keep_from_now,
-    kept_layout,
     kept_steps,
     keys_of_datasets,
     make_kept,
@@ -368,6 +368,14 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
     return Script(tuple(statements), what="swap")
 
 
+def read_tables(layout: KeptLayout) -> frozenset[RelationName]:
+    """Return Butler's tables that a set is filled from, as its passes have them."""
+    regions = (one.relation for one in shown_regions(layout.mapping))
+    anchors = (one.anchor for one in layout.places if one.anchor is not None)
+    tags = (one.place.tags_table for one in layout.places)
+    return frozenset((layout.mapping.registry.schema, one) for one in (*regions, *anchors, *tags))
+
+
 def fills_beside(connection: sa.Connection, mapping: DatasetMapping) -> bool:
     """Return whether a view is large enough for being filled in batches; not if that may not be counted.
 
@@ -375,8 +383,7 @@ def fills_beside(connection: sa.Connection, mapping: DatasetMapping) -> bool:
     """
     if mapping.config.tapdb.geometry == "none":
         return False
-    parts = fill_parts(mapping, frozenset(), again=False)
-    tables = {one.table for one in parts if isinstance(one, Pass)}
+    tables = read_tables(kept_layout(mapping))
     if missing_rights(connection, [Right("SELECT", *table) for table in tables]):
         return False
     rows = 0
