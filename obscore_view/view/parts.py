@@ -111,10 +111,8 @@ class Pass:
 Part = Script | Pass
 
 
-def fill_parts(
-    mapping: DatasetMapping, existing: frozenset[RelationName], *, again: bool
-) -> tuple[Part, ...]:
-    """Return what prepares and fills a set of kept tables, in order.
+def fill_parts(mapping: DatasetMapping, existing: frozenset[RelationName], *, again: bool) -> Iterator[Part]:
+    """Yield what prepares and fills a set of kept tables, in order.
 
     Parameters
     ----------
@@ -129,24 +127,15 @@ def fill_parts(
     regions = region_table(mapping.registry)
     if (SCHEMA, regions.name) not in existing:
         existing = frozenset()
-    return (
-        _prepared(layout, existing, again=again),
-        *_region_parts(layout, existing, again=again),
-        *_observation_parts(layout),
-        *_dataset_parts(layout),
-        *(_packed(name) for name in names_of_keys(layout)),
-        *(
-            Script(
-                tuple(
-                    as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")]),
-                ),
-                what=f"index {one.name}",
-                alone=True,
-            )
-            for one in question_indexes(layout, existing)
-        ),
-        Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics"),
-    )
+    yield _prepared(layout, existing, again=again)
+    yield from _region_parts(layout, existing, again=again)
+    yield from _observation_parts(layout)
+    yield from _dataset_parts(layout)
+    yield from map(_packed, names_of_keys(layout))
+    for one in question_indexes(layout, existing):
+        statements = as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")])
+        yield Script(tuple(statements), what=f"index {one.name}", alone=True)
+    yield Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics")
 
 
 def _packed(index: str) -> Script:
@@ -331,7 +320,7 @@ def plan_preparation(
     mine = shared & shared_objects(objects)
     existing = frozenset(name for name in mine if is_there(connection, name))
     again = again or (old is not None and not reusable_footprints(old, config))
-    first, *_ = fill_parts(mapping, existing, again=again)
+    first = next(fill_parts(mapping, existing, again=again))
     assert isinstance(first, Script)  # noqa: S101  a set begins with its tables
     wanted = [
         one
@@ -469,7 +458,7 @@ def mapping_of(connection: sa.Connection, view: StoredView) -> DatasetMapping:
 def parts_of(mapping: DatasetMapping, progress: dict[str, Any]) -> tuple[Part, ...]:
     """Return what prepares and fills a set, by what is recorded of it."""
     existing = frozenset((schema, name) for schema, name in progress["existing"])
-    return fill_parts(mapping, existing, again=progress["again"])
+    return tuple(fill_parts(mapping, existing, again=progress["again"]))
 
 
 def record_progress(mapping: DatasetMapping, progress: dict[str, Any]) -> str:
