@@ -1,13 +1,13 @@
 """Reads what is published: from TAP_SCHEMA in a database, or from Felis descriptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
 from adql.metadata import COLUMN_FIELDS, metadata_from_values
-from tap_query.errors import MissingTapSchemaError
+from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
 from tapdb.felis import read_felis as read_schemas
 from tapdb.hooks.descriptions import ColumnDescription
@@ -18,6 +18,10 @@ _Row = Mapping[str, Any]
 
 _UNUSED = frozenset(("principal", "std"))
 """Columns that say nothing of a query, and that the TAP_SCHEMA of others may lack."""
+
+_READ = frozenset(("tables", "columns"))
+_OWN = 8
+"""So many tables of TAP_SCHEMA are tapdb's own or have its rows (``published.ways``)."""
 
 # A view of a few tables costs little more than they do. The largest cannot be counted in full, or no query
 # could name them.
@@ -40,12 +44,58 @@ def read_metadata(connection: sa.Connection) -> Metadata:
     ------
     MissingTapSchemaError
         Raised if there is no ``tap_schema.tables`` or ``tap_schema.columns``, or nothing in it.
+    TapSchemaIncompleteError
+        Raised while a part of it is missing, as during the first copy of a subscription.
     """
+    require_whole(connection, _READ)
     tables = [{"table_name": name} for (name,) in _rows(connection, "tables", ("table_name",))]
     columns = _rows(connection, "columns", COLUMN_FIELDS)
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
     return published_metadata(connection, tables, columns)
+
+
+def require_whole(connection: sa.Connection, names: Collection[str]) -> None:
+    """Check that TAP_SCHEMA is here as it was published somewhere, and not a part of it.
+
+    A subscription of logical replication copies each table by itself, and so does a restore of a dump:
+    readers would see tables without columns. Rows that somebody has added by hand are no fault.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    names
+        Tables of ``tap_schema`` that are read together.
+
+    Raises
+    ------
+    TapSchemaIncompleteError
+        Raised if a part may be missing.
+    """
+    found = execute_query(connection, read_query("published.ways"))
+    read = [row for row in found if row.name in names]
+    if copied := [f"tap_schema.{row.name}" for row in read if row.is_copied]:
+        raise TapSchemaIncompleteError(
+            f"a subscription still copies {', '.join(copied)}",
+            "Wait until srsubstate in pg_subscription_rel is r for each of them, and read again.",
+        )
+    if len({row.subscription for row in read}) > 1:
+        here = ", ".join(f"tap_schema.{row.name}" for row in read if row.subscription is None)
+        raise TapSchemaIncompleteError(
+            f"its tables come by different subscriptions{here and f', or none: {here}'}",
+            "Let one subscription write all tables of schema tap_schema.",
+        )
+    if len(found) < _OWN or not all(row.all_rows for row in found):
+        # The TAP_SCHEMA of others, or a user who sees a part of ours: nobody has counted that.
+        return
+    for row in execute_query(connection, read_query("published.counted")):
+        if row.held < row.published:
+            raise TapSchemaIncompleteError(
+                f"{row.published} rows were published, and {row.held} are here",
+                "Wait until the restore or copy has ended; where rows were deleted by hand, publish again: "
+                "tapdb tap-schema publish.",
+            )
 
 
 def published_metadata(

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from adql import Metadata
 from adql.names import split_name
-from tap_query.metadata import published_metadata
+from tap_query.metadata import published_metadata, require_whole
 from tap_schema.errors import TapSchemaMissingError, TapSchemaSnapshotError
 from tap_schema.rows import ROW_TYPES, ColumnRow, TapSchemaRow, TapSchemaRows
 from tapdb.collecting import without_collecting
@@ -117,8 +117,11 @@ def read_published(connection: sa.Connection) -> Published:
         Raised if the database has no tables for TAP_SCHEMA.
     TapSchemaSnapshotError
         Raised if the transaction of the connection is of another kind.
+    TapSchemaIncompleteError
+        Raised while a part of it is missing, as during the first copy of a subscription.
     """
     with without_collecting(), one_snapshot(driver_connection(connection), TapSchemaSnapshotError):
+        require_whole(connection, {*ROW_TYPES, "generation"})
         rows = read_rows(connection)
         tables = [{"table_name": row.table_name} for row in rows.tables]
         metadata = published_metadata(connection, tables, rows.columns)
