@@ -48,8 +48,7 @@ def read_metadata(connection: sa.Connection) -> Metadata:
         Raised while a part of it is missing, as during the first copy of a subscription.
     """
     require_whole(connection, _READ)
-    tables = [{"table_name": name} for (name,) in _rows(connection, "tables", ("table_name",))]
-    columns = _rows(connection, "columns", COLUMN_FIELDS)
+    tables, columns = _rows(connection)
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
     return published_metadata(connection, tables, columns)
@@ -145,15 +144,23 @@ def _described_column(table: str, column: ColumnDescription, index: int) -> _Row
     return {"table_name": table, "column_name": column.name, "column_index": index, **known}
 
 
-def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[tuple[Any, ...]]:
-    table = sa.table(name, *(sa.column(column) for column in columns), schema="tap_schema")
-    wanted = (sa.null().label(one.name) if one.name in _UNUSED else one for one in table.c)
+def _rows(connection: sa.Connection) -> tuple[list[_Row], list[tuple[Any, ...]]]:
+    """Return rows of tables and of columns, by one statement: between two somebody could publish."""
+    columns = sa.table("columns", *(sa.column(name) for name in COLUMN_FIELDS), schema="tap_schema")
+    tables = sa.table("tables", sa.column("table_name"), schema="tap_schema")
+    each_column = sa.select(*(sa.null().label(one.name) if one.name in _UNUSED else one for one in columns.c))
+    nothing = (sa.null() for _ in COLUMN_FIELDS[1:])
+    both = sa.union_all(each_column, sa.select(tables.c.table_name, *nothing))
     try:
-        return [tuple(row) for row in connection.execute(sa.select(*wanted).select_from(table))]
+        rows = [tuple(row) for row in connection.execute(both)]
     except sa.exc.ProgrammingError as error:
         if is_right_refused(error):
             raise
         raise MissingTapSchemaError(str(error.orig).splitlines()[0]) from error
+    name = COLUMN_FIELDS.index("column_name")
+    return [{"table_name": row[0]} for row in rows if row[name] is None], [
+        row for row in rows if row[name] is not None
+    ]
 
 
 def _existing(

@@ -13,7 +13,7 @@ from tap_query.errors import TapSchemaIncompleteError
 from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
-from tap_schema.stored import read_published, read_rows
+from tap_schema.stored import read_published, read_rows, read_whole_rows
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import checked_connection, create_database, create_engine, drop_database
 from tapdb.postgres.extensions import install_extensions
@@ -66,7 +66,7 @@ def quick_server(server: Server) -> Iterator[None]:
 
 
 @pytest.fixture
-def target(small_database: sa.Engine, quick_server: None) -> sa.Engine:  # noqa: ARG001 - its setting
+def target(small_database: sa.Engine, quick_server: None) -> sa.Engine:
     """Return a database with the same tables and an empty TAP_SCHEMA."""
     with small_database.begin() as connection:
         connection.exec_driver_sql(f"TRUNCATE {listed(ALL)} CASCADE")
@@ -91,7 +91,7 @@ def subscription(source: sa.URL, target: sa.URL, names: tuple[str, ...]) -> Iter
 
 
 def readers(target: sa.Engine) -> tuple[Callable[[], object], ...]:
-    """Return the two ways to read what is published."""
+    """Return the ways to read what is published: for queries, for a service, for a file."""
 
     def metadata() -> object:
         with target.connect() as connection:
@@ -101,14 +101,18 @@ def readers(target: sa.Engine) -> tuple[Callable[[], object], ...]:
         with target.connect() as connection:
             return read_published(connection)
 
-    return metadata, published
+    def rows() -> object:
+        with target.connect() as connection:
+            return read_whole_rows(connection)
+
+    return metadata, published, rows
 
 
 READY = "SELECT count(*) = {} FROM pg_subscription_rel WHERE srsubstate = 'r'"
 
 
 def test_a_copy_is_read_when_it_is_whole_and_not_before(source: sa.Engine, target: sa.Engine) -> None:
-    metadata, published = readers(target)
+    metadata, *others = readers(target)
     with connect(target.url) as holder, connect(target.url, autocommit=True) as watching:
         # The columns cannot be copied while somebody reads them so; all others can.
         holder.execute("LOCK TABLE tap_schema.columns IN SHARE MODE")
@@ -118,7 +122,7 @@ def test_a_copy_is_read_when_it_is_whole_and_not_before(source: sa.Engine, targe
                 half = read_rows(connection)
             assert half.tables
             assert not half.columns
-            for read in (metadata, published):
+            for read in (metadata, *others):
                 with pytest.raises(
                     TapSchemaIncompleteError, match=r"still copies tap_schema\.columns\nWait until"
                 ):
@@ -141,11 +145,12 @@ def test_a_copy_is_read_when_it_is_whole_and_not_before(source: sa.Engine, targe
 def test_tables_that_come_on_different_ways_are_not_read_together(
     source: sa.Engine, target: sa.Engine, names: tuple[str, ...], *, can_query: bool
 ) -> None:
-    metadata, published = readers(target)
+    metadata, *others = readers(target)
     with connect(target.url, autocommit=True) as watching, subscription(source.url, target.url, names):
         assert wait_for(watching, READY.format(len(names)))
-        with pytest.raises(TapSchemaIncompleteError, match=r"or none: .*tap_schema\.generation"):
-            published()
+        for read in others:
+            with pytest.raises(TapSchemaIncompleteError, match=r"or none: .*tap_schema\.generation"):
+                read()
         if can_query:
             metadata()
         else:
