@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -37,18 +38,15 @@ _NOTES_THE_WALL_CLOCK = (
 
 _Trigger = sa.Row[tuple[object, ...]]
 
-IN_DOUBT = "in-doubt"
-"""Rule of findings that a decision about a transaction ends: nothing is to be made again."""
+BROKEN = "broken"
+"""Rule of findings of versioned tables: their triggers are to be made again."""
 
 _LONG_S = 60.0
 """A chunk is written in less."""
 
 _OWNER = "tapdb_owner"
 _TIMES = ("tapdb.mjd_tai", "tapdb.tai_minus_utc")
-_REMAKE_STORE = (
-    "tapdb migrate upgrade if the database is at an earlier revision than 0006; else take it back from "
-    "a dump of the schema"
-)
+_REMAKE_STORE = "take it back from a dump of the schema"
 _FUNCTION = re.compile(r"(?P<attributes>LANGUAGE .*?)\sAS \$(\w*)\$(?P<body>.*)\$\2\$", re.DOTALL)
 _WORD = re.compile(r"\w+")
 _UNLIKE = re.compile(r"OPERATOR|pg_catalog\.|ppdb_history\.|[()]")
@@ -136,7 +134,7 @@ def _check_clock_holders(connection: sa.Connection) -> Iterable[Finding]:
             waits = "all writers wait for it" if row.has_clock else "who needs them waits for it"
             yield Finding(
                 "error",
-                IN_DOUBT,
+                "in-doubt",
                 row.relations,
                 f"the prepared transaction {name} of {row.who} holds locks since {row.since}: {waits}",
                 f"COMMIT PREPARED {name} or ROLLBACK PREPARED {name}, as its transaction manager has decided",
@@ -191,11 +189,23 @@ def _code(text: str) -> str:
 
 def _check_store(triggers: Mapping[tuple[str, str, str], _Trigger]) -> Iterable[Finding]:
     """Name the triggers that no longer keep stored queries as they are."""
-    for table in STORE:
-        for frame_name, frame in ON_STORE.items():
-            name = frame_name.format(name=table)
-            found = triggers.get((HISTORY, table, name))
-            yield from _check_trigger(f"{HISTORY}.{table}", name, frame, found, remedy=_REMAKE_STORE)
+    wanted = [
+        (table, frame_name.format(name=table), frame)
+        for table in STORE
+        for frame_name, frame in ON_STORE.items()
+    ]
+    if sum((HISTORY, table, name) in triggers for table, name, _ in wanted) <= len(STORE):
+        yield _advice(
+            f"{HISTORY}.{STORE[0]}",
+            "nothing keeps a subscription from changing stored queries: the database is at an earlier revision "
+            "than 0006, or the triggers are gone",
+            "tapdb migrate upgrade; else take the triggers back from a dump of the schema",
+        )
+        return
+    for table, name, frame in wanted:
+        found = triggers.get((HISTORY, table, name))
+        for one in _check_trigger(f"{HISTORY}.{table}", name, frame, found, remedy=_REMAKE_STORE):
+            yield replace(one, rule="stored-queries")
 
 
 def _check_rights(connection: sa.Connection) -> Iterable[Finding]:
@@ -339,7 +349,7 @@ def _plain(definition: str) -> str:
 
 def _broken(subject: str, problem: str, remedy: str) -> Finding:
     """Return that versions may be lost."""
-    return Finding("error", "broken", subject, problem, remedy)
+    return Finding("error", BROKEN, subject, problem, remedy)
 
 
 def _advice(subject: str, problem: str, remedy: str) -> Finding:
