@@ -1,6 +1,6 @@
 """Stored queries stay on a subscriber of logical replication, too.
 
-Locks taken: none on any table of Butler's; the three tables of stored queries until the end, which is at once.
+Locks taken: none on any table of Butler's; the three tables of stored queries, to the end, which is at once.
 
 Revision ID: 0006
 Revises: 0005

@@ -197,8 +197,8 @@ def _check_store(triggers: Mapping[tuple[str, str, str], _Trigger]) -> Iterable[
     if sum((HISTORY, table, name) in triggers for table, name, _ in wanted) <= len(STORE):
         yield _advice(
             f"{HISTORY}.{STORE[0]}",
-            "nothing keeps a subscription from changing stored queries: the database is at an earlier revision "
-            "than 0006, or the triggers are gone",
+            "nothing keeps a subscription from changing stored queries: the database is at an earlier "
+            "revision than 0006, or the triggers are gone",
             "tapdb migrate upgrade; else take the triggers back from a dump of the schema",
         )
         return
