@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from psycopg import sql
 
 from ppdb_replay import RecordedResult, capture, replay
@@ -17,6 +21,7 @@ from ppdb_replay.query_store.checks import StoredCheck, note_check
 from ppdb_replay.query_store.store import add_revision, store_query
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.verify import verify
+from tapdb.cli.root import main
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 from tests.ppdb_replay.subscriptions import subscription, wait_for
 
@@ -305,3 +310,26 @@ def test_who_holds_the_clock_is_named_and_who_waits_for_it_is_not(
         assert f"process {waiting.info.backend_pid}," in found
         waiting.rollback()
     assert held() == []
+
+
+@pytest.mark.parametrize("prepared", [False, True], ids=["a session", "a prepared transaction"])
+def test_commands_do_not_wait_for_the_clock_without_end_and_name_its_holder(
+    in_doubt: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, prepared: bool
+) -> None:
+    monkeypatch.setenv("TAPDB_LOCK_TIMEOUT_MS", "200")
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"ssObjectId": pa.array([1], pa.int64())}), rows)
+    url = in_doubt.render_as_string(hide_password=False)
+    with connect(in_doubt, autocommit=True) as observer, connect(in_doubt) as holder:
+        row = observer.execute("SELECT tapdb.mjd_tai(clock_timestamp())").fetchone()
+        assert row is not None
+        if prepared:
+            prepare(in_doubt, "SELECT ppdb_history.lock_clock()")
+        else:
+            holder.execute("SELECT ppdb_history.lock_clock()")
+        who = r"prepared transaction 'it''s in doubt', which COMMIT" if prepared else "pid "
+        for arguments in (["snapshot", "--at", repr(row[0])], ["replace", "SSObject", str(rows)]):
+            result = CliRunner().invoke(main, ["ppdb", *arguments, "--url", url])
+            assert result.exit_code == 1, result.output
+            assert re.search(rf"no lock within 0\.2 s(.|\n)*  {who}.*ppdb_history\.clock", result.stderr)
+        holder.rollback()
