@@ -30,7 +30,8 @@ demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it
 # Pages show what psql says in English; tests of other locales set them for the programs that they run.
 test: setup-tests ## Run the static checks and all tests
 	@failed=0; SECONDS=0; $(MAKE) lint || failed=1; \
-	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --quiet || failed=1; \
+	LC_ALL=C.UTF-8 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder \
+		--quiet || failed=1; \
 	mkdir -p $(dir $(TEST_RUN)) && printf '{"seconds": %d, "workers": %d, "failed": %d}\n' \
 	$$SECONDS $(WORKERS) $$failed > $(TEST_RUN); \
 	exit $$failed

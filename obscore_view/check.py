@@ -14,10 +14,10 @@ from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
 from obscore_view.select.kept_layout import SCHEMA, keeping, kept_note
 from obscore_view.select.kept_sources import comparisons, region_source, shown_regions
+from obscore_view.select.statement import kept_layout
 from obscore_view.view.asked import doubts, is_empty
 from obscore_view.view.keeping import EVENTS, region_steps
 from obscore_view.view.make import is_migrated, lost_estimators, stored_config
-from obscore_view.view.script import kept_layout
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.errors import MissingRegistryError

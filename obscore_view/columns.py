@@ -264,10 +264,13 @@ def chosen_by(
     return sa.case(*cases, else_=values[most[0]])
 
 
+# It remembers how it writes each type.
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
 def sql_text(expression: sa.ColumnElement[Any]) -> str:
     """Return PostgreSQL's text of an expression, constants written into it: equal for equal expressions."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    return str(expression.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def published_name(view: str) -> str:

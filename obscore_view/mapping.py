@@ -80,9 +80,11 @@ class DatasetTypeMapping:
         return tuple(dict.fromkeys(ref for one in templates if one is not None for ref in one.references))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DatasetMapping:
     """A configuration matched with a registry: all that a view is made from.
+
+    Each equals itself only: to Python the constants 1 and true are equal, and columns of them are not.
 
     Attributes
     ----------

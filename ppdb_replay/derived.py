@@ -21,7 +21,7 @@ from ppdb_replay.tables import (
     with_system_columns,
     with_timestamps,
 )
-from ppdb_replay.versions.check import check
+from ppdb_replay.versions.check import BROKEN, check
 from ppdb_replay.versions.install import create_tables, install, uninstall
 from ppdb_replay.versions.triggers import (
     HISTORY,
@@ -237,7 +237,7 @@ class PpdbTables:
         if not has_clock(connection):
             return False
         made = bool(read_versioned_tables(connection)) or OPTION not in options
-        return made and not any(one.severity == "error" for one in check(connection))
+        return made and not any(one.rule == BROKEN for one in check(connection))
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""

@@ -53,6 +53,23 @@ class MissingTapSchemaError(DatabaseNotReadyError):
         )
 
 
+class TapSchemaIncompleteError(DatabaseNotReadyError):
+    """TAP_SCHEMA comes here from elsewhere, and what is here may be a part of it.
+
+    Parameters
+    ----------
+    found
+        What is there.
+    remedy
+        What to wait for, or to do.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"TAP_SCHEMA is not here as a whole: {found}\n{remedy}")
+
+
 class QueryFailedError(TapdbError):
     """The database could not finish a query that was translated without complaint.
 

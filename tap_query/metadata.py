@@ -1,13 +1,13 @@
 """Reads what is published: from TAP_SCHEMA in a database, or from Felis descriptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
 from adql.metadata import COLUMN_FIELDS, metadata_from_values
-from tap_query.errors import MissingTapSchemaError
+from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
 from tapdb.felis import read_felis as read_schemas
 from tapdb.hooks.descriptions import ColumnDescription
@@ -18,6 +18,10 @@ _Row = Mapping[str, Any]
 
 _UNUSED = frozenset(("principal", "std"))
 """Columns that say nothing of a query, and that the TAP_SCHEMA of others may lack."""
+
+_READ = frozenset(("tables", "columns"))
+_OWN = 8
+"""So many tables of TAP_SCHEMA are tapdb's own or have its rows (``published.ways``)."""
 
 # A view of a few tables costs little more than they do. The largest cannot be counted in full, or no query
 # could name them.
@@ -40,12 +44,57 @@ def read_metadata(connection: sa.Connection) -> Metadata:
     ------
     MissingTapSchemaError
         Raised if there is no ``tap_schema.tables`` or ``tap_schema.columns``, or nothing in it.
+    TapSchemaIncompleteError
+        Raised while a part of it is missing, as during the first copy of a subscription.
     """
-    tables = [{"table_name": name} for (name,) in _rows(connection, "tables", ("table_name",))]
-    columns = _rows(connection, "columns", COLUMN_FIELDS)
+    require_whole(connection, _READ)
+    tables, columns = _rows(connection)
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
     return published_metadata(connection, tables, columns)
+
+
+def require_whole(connection: sa.Connection, names: Collection[str]) -> None:
+    """Check that TAP_SCHEMA is here as it was published somewhere, and not a part of it.
+
+    A subscription of logical replication copies each table by itself, and so does a restore of a dump:
+    readers would see tables without columns. Rows that somebody has added by hand are no fault.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    names
+        Tables of ``tap_schema`` that are read together.
+
+    Raises
+    ------
+    TapSchemaIncompleteError
+        Raised if a part may be missing.
+    """
+    found = execute_query(connection, read_query("published.ways"))
+    read = [row for row in found if row.name in names]
+    if copied := [f"tap_schema.{row.name}" for row in read if row.is_copied]:
+        raise TapSchemaIncompleteError(
+            f"a subscription still copies {', '.join(copied)}",
+            "Wait until srsubstate in pg_subscription_rel is r for each of them, and read again.",
+        )
+    if len({row.subscription for row in read}) > 1:
+        here = ", ".join(f"tap_schema.{row.name}" for row in read if row.subscription is None)
+        raise TapSchemaIncompleteError(
+            f"its tables come by different subscriptions{here and f', or none: {here}'}",
+            "Let one subscription write all tables of schema tap_schema.",
+        )
+    if len(found) < _OWN or not all(row.all_rows for row in found):
+        # The TAP_SCHEMA of others, or a user who sees a part of ours: nobody has counted that.
+        return
+    for row in execute_query(connection, read_query("published.counted")):
+        if row.held < row.published:
+            raise TapSchemaIncompleteError(
+                f"{row.published} rows were published, and {row.held} are here",
+                "Wait until the restore or copy has ended; where rows were deleted by hand, publish again: "
+                "tapdb tap-schema publish.",
+            )
 
 
 def published_metadata(
@@ -95,15 +144,23 @@ def _described_column(table: str, column: ColumnDescription, index: int) -> _Row
     return {"table_name": table, "column_name": column.name, "column_index": index, **known}
 
 
-def _rows(connection: sa.Connection, name: str, columns: Iterable[str]) -> list[tuple[Any, ...]]:
-    table = sa.table(name, *(sa.column(column) for column in columns), schema="tap_schema")
-    wanted = (sa.null().label(one.name) if one.name in _UNUSED else one for one in table.c)
+def _rows(connection: sa.Connection) -> tuple[list[_Row], list[tuple[Any, ...]]]:
+    """Return rows of tables and of columns, by one statement: between two somebody could publish."""
+    columns = sa.table("columns", *(sa.column(name) for name in COLUMN_FIELDS), schema="tap_schema")
+    tables = sa.table("tables", sa.column("table_name"), schema="tap_schema")
+    each_column = sa.select(*(sa.null().label(one.name) if one.name in _UNUSED else one for one in columns.c))
+    nothing = (sa.null() for _ in COLUMN_FIELDS[1:])
+    both = sa.union_all(each_column, sa.select(tables.c.table_name, *nothing))
     try:
-        return [tuple(row) for row in connection.execute(sa.select(*wanted).select_from(table))]
+        rows = [tuple(row) for row in connection.execute(both)]
     except sa.exc.ProgrammingError as error:
         if is_right_refused(error):
             raise
         raise MissingTapSchemaError(str(error.orig).splitlines()[0]) from error
+    name = COLUMN_FIELDS.index("column_name")
+    return [{"table_name": row[0]} for row in rows if row[name] is None], [
+        row for row in rows if row[name] is not None
+    ]
 
 
 def _existing(

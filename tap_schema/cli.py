@@ -23,7 +23,7 @@ from tap_schema.publish import Publication, grant_reading, plan_publication, req
 from tap_schema.publish import publish as publish_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.script import Statement, diff_rows
-from tap_schema.stored import read_rows
+from tap_schema.stored import read_rows, read_whole_rows
 from tapdb.cli.output import (
     RowOutput,
     dry_run_option,
@@ -274,7 +274,7 @@ def generate(
     Nothing is changed.
     """
     with read_session(url) as connection:
-        rows = read_rows(connection) if published else sources.generate(connection).rows
+        rows = read_whole_rows(connection) if published else sources.generate(connection).rows
     if schema is not None:
         rows = _only(rows, schema)
     if form == "felis" and len(rows.schemas) != 1:

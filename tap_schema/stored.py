@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from adql import Metadata
 from adql.names import split_name
-from tap_query.metadata import published_metadata
+from tap_query.metadata import published_metadata, require_whole
 from tap_schema.errors import TapSchemaMissingError, TapSchemaSnapshotError
 from tap_schema.rows import ROW_TYPES, ColumnRow, TapSchemaRow, TapSchemaRows
 from tapdb.collecting import without_collecting
@@ -66,6 +66,21 @@ def read_rows(connection: sa.Connection) -> TapSchemaRows:
     )
 
 
+def read_whole_rows(connection: sa.Connection) -> TapSchemaRows:
+    """Return all rows that are published, to serve them or write them to a file.
+
+    Raises
+    ------
+    TapSchemaMissingError
+        Raised if the database has no tables for them.
+    TapSchemaIncompleteError
+        Raised while a part of them is missing, as during the first copy of a subscription.
+    """
+    if has_tap_schema(connection):
+        require_whole(connection, {*ROW_TYPES, "generation"})
+    return read_rows(connection)
+
+
 def enforced_keys(connection: sa.Connection, generation: int) -> frozenset[str]:
     """Return the keys that a publication knew from the database alone.
 
@@ -117,9 +132,11 @@ def read_published(connection: sa.Connection) -> Published:
         Raised if the database has no tables for TAP_SCHEMA.
     TapSchemaSnapshotError
         Raised if the transaction of the connection is of another kind.
+    TapSchemaIncompleteError
+        Raised while a part of it is missing, as during the first copy of a subscription.
     """
     with without_collecting(), one_snapshot(driver_connection(connection), TapSchemaSnapshotError):
-        rows = read_rows(connection)
+        rows = read_whole_rows(connection)
         tables = [{"table_name": row.table_name} for row in rows.tables]
         metadata = published_metadata(connection, tables, rows.columns)
         return Published(rows.generation or 0, rows, metadata)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -239,6 +240,15 @@ def view_columns(mapping: DatasetMapping) -> tuple[ObsCoreColumn, ...]:
     return (*plain, *(one for name, one in extra.items() if name not in standard), *technical)
 
 
+@lru_cache(maxsize=8)
+def kept_layout(mapping: DatasetMapping) -> KeptLayout:
+    """Return how the columns of a view are distributed over its kept tables.
+
+    Made once a mapping: it takes a good part of a second.
+    """
+    return KeptLayout(mapping, view_columns(mapping))
+
+
 def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[Any]:
     """Return the whole SELECT of the view.
 
@@ -257,7 +267,7 @@ def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[
     """
     columns = view_columns(mapping)
     if mapping.config.tapdb.geometry == "table" and not joined:
-        return _kept_select(KeptLayout(mapping, columns), columns)
+        return _kept_select(kept_layout(mapping), columns)
     branches = [
         build_branch(mapping, place, [one], columns, joined=joined)
         for one in mapping.dataset_types

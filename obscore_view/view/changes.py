@@ -21,7 +21,7 @@ from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_layout import SCHEMA, KeptLayout, kept_base, kept_note, region_table, shortened
 from obscore_view.select.kept_sources import region_source, region_source_select, shown_regions
 from obscore_view.select.relations import ranks_name, ranks_select
-from obscore_view.select.statement import view_columns
+from obscore_view.select.statement import kept_layout, view_columns
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
@@ -33,7 +33,6 @@ from obscore_view.view.script import (
     butler_tables,
     create_script,
     drop_script,
-    kept_layout,
     objects_of_view,
     own_sources,
 )

@@ -17,6 +17,7 @@ from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table
 from obscore_view.select.kept_rows import footprint_key, view_definition
 from obscore_view.select.kept_sources import KeptRegions, region_prefix, region_source, shown_regions
+from obscore_view.select.statement import kept_layout
 from obscore_view.view.changes import (
     as_text,
     as_yaml,
@@ -43,7 +44,6 @@ from obscore_view.view.script import (
     butler_tables,
     grants_on_registry,
     keep_from_now,
-    kept_layout,
     kept_steps,
     keys_of_datasets,
     make_kept,
@@ -111,10 +111,8 @@ class Pass:
 Part = Script | Pass
 
 
-def fill_parts(
-    mapping: DatasetMapping, existing: frozenset[RelationName], *, again: bool
-) -> tuple[Part, ...]:
-    """Return what prepares and fills a set of kept tables, in order.
+def fill_parts(mapping: DatasetMapping, existing: frozenset[RelationName], *, again: bool) -> Iterator[Part]:
+    """Yield what prepares and fills a set of kept tables, in order.
 
     Parameters
     ----------
@@ -129,24 +127,15 @@ def fill_parts(
     regions = region_table(mapping.registry)
     if (SCHEMA, regions.name) not in existing:
         existing = frozenset()
-    return (
-        _prepared(layout, existing, again=again),
-        *_region_parts(layout, existing, again=again),
-        *_observation_parts(layout),
-        *_dataset_parts(layout),
-        *(_packed(name) for name in names_of_keys(layout)),
-        *(
-            Script(
-                tuple(
-                    as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")]),
-                ),
-                what=f"index {one.name}",
-                alone=True,
-            )
-            for one in question_indexes(layout, existing)
-        ),
-        Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics"),
-    )
+    yield _prepared(layout, existing, again=again)
+    yield from _region_parts(layout, existing, again=again)
+    yield from _observation_parts(layout)
+    yield from _dataset_parts(layout)
+    yield from map(_packed, names_of_keys(layout))
+    for one in question_indexes(layout, existing):
+        statements = as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")])
+        yield Script(tuple(statements), what=f"index {one.name}", alone=True)
+    yield Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics")
 
 
 def _packed(index: str) -> Script:
@@ -331,7 +320,7 @@ def plan_preparation(
     mine = shared & shared_objects(objects)
     existing = frozenset(name for name in mine if is_there(connection, name))
     again = again or (old is not None and not reusable_footprints(old, config))
-    first, *_ = fill_parts(mapping, existing, again=again)
+    first = next(fill_parts(mapping, existing, again=again))
     assert isinstance(first, Script)  # noqa: S101  a set begins with its tables
     wanted = [
         one
@@ -368,6 +357,14 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
     return Script(tuple(statements), what="swap")
 
 
+def read_tables(layout: KeptLayout) -> frozenset[RelationName]:
+    """Return Butler's tables that a set is filled from, as its passes have them."""
+    regions = (one.relation for one in shown_regions(layout.mapping))
+    anchors = (one.anchor for one in layout.places if one.anchor is not None)
+    tags = (one.place.tags_table for one in layout.places)
+    return frozenset((layout.mapping.registry.schema, one) for one in (*regions, *anchors, *tags))
+
+
 def fills_beside(connection: sa.Connection, mapping: DatasetMapping) -> bool:
     """Return whether a view is large enough for being filled in batches; not if that may not be counted.
 
@@ -375,8 +372,7 @@ def fills_beside(connection: sa.Connection, mapping: DatasetMapping) -> bool:
     """
     if mapping.config.tapdb.geometry == "none":
         return False
-    parts = fill_parts(mapping, frozenset(), again=False)
-    tables = {one.table for one in parts if isinstance(one, Pass)}
+    tables = read_tables(kept_layout(mapping))
     if missing_rights(connection, [Right("SELECT", *table) for table in tables]):
         return False
     rows = 0
@@ -462,7 +458,7 @@ def mapping_of(connection: sa.Connection, view: StoredView) -> DatasetMapping:
 def parts_of(mapping: DatasetMapping, progress: dict[str, Any]) -> tuple[Part, ...]:
     """Return what prepares and fills a set, by what is recorded of it."""
     existing = frozenset((schema, name) for schema, name in progress["existing"])
-    return fill_parts(mapping, existing, again=progress["again"])
+    return tuple(fill_parts(mapping, existing, again=progress["again"]))
 
 
 def record_progress(mapping: DatasetMapping, progress: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from obscore_view.select.kept_sources import (
     shown_regions,
 )
 from obscore_view.select.relations import ranks_name, ranks_select
-from obscore_view.select.statement import build_select, view_columns
+from obscore_view.select.statement import build_select, kept_layout, view_columns
 from obscore_view.view.keeping import AGAIN, Step, ViewSteps, region_steps
 
 RelationName = tuple[str, str]
@@ -104,12 +104,8 @@ def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObj
     )
 
 
-def kept_layout(mapping: DatasetMapping) -> KeptLayout:
-    """Return how the columns of a view are distributed over its kept tables."""
-    return KeptLayout(mapping, view_columns(mapping))
-
-
-def own_sources(layout: KeptLayout) -> dict[str, sa.Select[Any]]:
+@lru_cache(maxsize=8)
+def own_sources(layout: KeptLayout) -> Mapping[str, sa.Select[Any]]:
     """Return the SELECTs that a view's own kept tables are equal to, by what they are of."""
     found: dict[str, sa.Select[Any]] = {"collection": collection_source_select(layout.mapping)}
     for place in layout.places:
@@ -119,6 +115,7 @@ def own_sources(layout: KeptLayout) -> dict[str, sa.Select[Any]]:
     return found
 
 
+@lru_cache(maxsize=8)
 def kept_steps(layout: KeptLayout) -> tuple[Step, ...]:
     """Return what keeps the tables of a view, the regions first."""
     registry = layout.mapping.registry
@@ -174,14 +171,16 @@ class Script:
         return "".join(f"{statement};\n" for statement in self.statements)
 
 
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+
 def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
     """Return a query as text with its constants written into it.
 
     A style of parameters in which neither ``%`` nor ``:`` is doubled: the text goes to the server as it
     stands.
     """
-    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    return sql.SQL(str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
+    return sql.SQL(str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})))
 
 
 def create_script(
@@ -324,7 +323,7 @@ def _make_table(table: sa.TableClause, about: str) -> Iterable[sql.Composable]:
     first = table.c.keys()[0]
     columns = []
     for column in table.c:
-        kind = column.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+        kind = column.type.compile(dialect=_DIALECT)
         rest = " GENERATED ALWAYS AS IDENTITY" if "key" in table.c and column.name == first else ""
         rest += " NOT NULL" if column.name in _ALWAYS_THERE else ""
         rest += " DEFAULT false" if isinstance(column.type, sa.Boolean) else ""

@@ -39,7 +39,7 @@ from tapdb.cli.output import (
     progress_bar,
     url_option,
 )
-from tapdb.cli.session import change_session, print_statements
+from tapdb.cli.session import change_session, lock_patience, print_statements
 from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
 from tapdb.postgres.engine import checked_connection, driver_connection
@@ -305,9 +305,10 @@ def verify_command(url: str | None, anchors: tuple[str, ...], form: str) -> None
 def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> None:
     """Print the newest snapshot, or the one at a time, with its time (MJD, TAI) and its digest.
 
-    A time in the future is refused.
+    A time in the future is refused. A time later than the newest snapshot waits for a running writer, no
+    longer than TAPDB_LOCK_TIMEOUT_MS.
     """
-    with checked_connection(url) as connection:
+    with checked_connection(url) as connection, lock_patience(connection):
         driver = driver_connection(connection)
         found = read_snapshot(driver) if t_mjd_tai is None else snapshot_at(driver, t_mjd_tai)
         digest = snapshot_digest(connection, found.snapshot_id)

@@ -1,12 +1,22 @@
-"""Whether versioning is in place: every relation, trigger and default that keeps versions."""
+"""Whether versioning is in place: every relation, trigger, function and default that keeps versions."""
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED
-from ppdb_replay.versions.triggers import GUARD, GUARD_ROWS, HISTORY, TRIGGERS, closed_name
+from ppdb_replay.versions.triggers import (
+    HISTORY,
+    ON_ALL,
+    ON_CLOSED,
+    ON_STORE,
+    STORE,
+    TRIGGERS,
+    closed_name,
+)
 from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,
@@ -14,7 +24,7 @@ from ppdb_replay.versions.versioned_table import (
     read_versioned_tables,
 )
 from tapdb.findings import Finding
-from tapdb.sources import execute_query, read_query
+from tapdb.sources import execute_query, newest_version, read_current, read_frozen, read_query, sql_folder
 
 _ENOUGH_ROWS = 1_000
 """With fewer rows, no plan is a bad one."""
@@ -28,9 +38,22 @@ _NOTES_THE_WALL_CLOCK = (
 
 _Trigger = sa.Row[tuple[object, ...]]
 
+BROKEN = "broken"
+"""Rule of findings of versioned tables: their triggers are to be made again."""
+
+_LONG_S = 60.0
+"""A chunk is written in less."""
+
+_OWNER = "tapdb_owner"
+_TIMES = ("tapdb.mjd_tai", "tapdb.tai_minus_utc")
+_REMAKE_STORE = "take it back from a dump of the schema"
+_FUNCTION = re.compile(r"(?P<attributes>LANGUAGE .*?)\sAS \$(\w*)\$(?P<body>.*)\$\2\$", re.DOTALL)
+_WORD = re.compile(r"\w+")
+_UNLIKE = re.compile(r"OPERATOR|pg_catalog\.|ppdb_history\.|[()]")
+
 
 def check(connection: sa.Connection) -> tuple[Finding, ...]:
-    """Return what is wrong with the versioning of a database; only its catalog is looked at.
+    """Return what is wrong with the versioning of a database; only its catalog and the clock are looked at.
 
     What rows were changed behind its back is found by `ppdb_replay.versions.verify.verify`.
 
@@ -47,6 +70,9 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
     found = [
         *_check_statistics(connection),
         *_check_clock(connection),
+        *_check_clock_holders(connection),
+        *_check_functions(connection),
+        *_check_store(triggers),
         *_check_rights(connection),
         *_check_late_triggers(connection),
         *_check_relations(connection),
@@ -78,7 +104,10 @@ def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
 
 
 def _check_clock(connection: sa.Connection) -> Iterable[Finding]:
-    """Name the times as of which no snapshot can be named (``ppdb_history.snapshot_at``)."""
+    """Name what is lost of the clock, and the times as of which no snapshot can be named."""
+    for row in execute_query(connection, read_query("ppdb.clock_state")):
+        remedy = "take it back from a dump; then tapdb ppdb verify says what else is not as it was"
+        yield _broken(row.relation, f"it {row.problem}", remedy)
     (noted,) = execute_query(connection, _NOTES_THE_WALL_CLOCK)
     if not noted.found:
         yield _advice(
@@ -95,6 +124,88 @@ def _check_clock(connection: sa.Connection) -> Iterable[Finding]:
             f"(MJD {row.last_mjd_tai!r})",
             "see that the wall clock is right; as of such a time, give the very time of a snapshot",
         )
+
+
+def _check_clock_holders(connection: sa.Connection) -> Iterable[Finding]:
+    """Name who keeps others from writing, and since when."""
+    for row in execute_query(connection, read_query("ppdb.clock_holders")):
+        if row.prepared is not None:
+            name = sql.Literal(row.prepared).as_string()
+            waits = "all writers wait for it" if row.has_clock else "who needs them waits for it"
+            yield Finding(
+                "error",
+                "in-doubt",
+                row.relations,
+                f"the prepared transaction {name} of {row.who} holds locks since {row.since}: {waits}",
+                f"COMMIT PREPARED {name} or ROLLBACK PREPARED {name}, as its transaction manager has decided",
+            )
+        elif row.waits_s is None or row.waits_s < _LONG_S:
+            yield Finding("notice", "good-to-know", row.relations, f"{row.who} holds the clock now")
+        else:
+            problem = f"{row.who} holds the clock since {row.since}: all writers wait for it"
+            yield _advice(
+                row.relations, problem, "let it commit; pg_terminate_backend(process) rolls it back"
+            )
+
+
+def _check_functions(connection: sa.Connection) -> Iterable[Finding]:
+    """Name the functions that are not as the sources in ``sql/functions`` make them."""
+    held: dict[str, list[tuple[str, str]]] = {}
+    for row in execute_query(connection, read_query("ppdb.functions")):
+        held.setdefault(row.name, []).append((row.owner, _code(row.definition)))
+    own = sorted(path.stem for path in (sql_folder() / "functions").glob(f"{HISTORY}.*.sql"))
+    for name in (*own, *_TIMES):
+        source = f"functions/{name}"
+        found = held.get(name, [])
+        if (_OWNER, _code(read_current(source).create)) in found:
+            continue
+        earlier = {
+            _code(read_frozen(source, version).create) for version in range(1, newest_version(source) + 1)
+        }
+        show = f"make it as 'tapdb sql apply {source} --dry-run' prints it, by CREATE OR REPLACE FUNCTION"
+        if not found:
+            yield _broken(f"{name}()", "it is missing", f"tapdb sql apply {source}, tapdb migrate upgrade")
+        elif not any(owner == _OWNER for owner, _ in found):
+            yield _broken(
+                f"{name}()", f"it belongs to {found[0][0]}", f"ALTER FUNCTION {name} OWNER TO {_OWNER}"
+            )
+        elif earlier.isdisjoint(code for _, code in found):
+            problem = "it is not the function that tapdb made: versions may be lost"
+            yield _broken(f"{name}()", problem, f"{show}; then run tapdb ppdb verify")
+        else:
+            yield _advice(
+                f"{name}()", "it is that of an earlier revision", f"tapdb migrate upgrade, or {show}"
+            )
+
+
+def _code(text: str) -> str:
+    """Return what a CREATE FUNCTION says after the signature, in one way of writing it."""
+    found = _FUNCTION.search(text)
+    if found is None:
+        return text
+    attributes = sorted(_WORD.findall(found["attributes"].lower().replace(" to ", " ")))
+    return f"{' '.join(attributes)}: {found['body']}"
+
+
+def _check_store(triggers: Mapping[tuple[str, str, str], _Trigger]) -> Iterable[Finding]:
+    """Name the triggers that no longer keep stored queries as they are."""
+    wanted = [
+        (table, frame_name.format(name=table), frame)
+        for table in STORE
+        for frame_name, frame in ON_STORE.items()
+    ]
+    if sum((HISTORY, table, name) in triggers for table, name, _ in wanted) <= len(STORE):
+        yield _advice(
+            f"{HISTORY}.{STORE[0]}",
+            "nothing keeps a subscription from changing stored queries: the database is at an earlier "
+            "revision than 0006, or the triggers are gone",
+            "tapdb migrate upgrade; else take the triggers back from a dump of the schema",
+        )
+        return
+    for table, name, frame in wanted:
+        found = triggers.get((HISTORY, table, name))
+        for one in _check_trigger(f"{HISTORY}.{table}", name, frame, found, remedy=_REMAKE_STORE):
+            yield replace(one, rule="stored-queries")
 
 
 def _check_rights(connection: sa.Connection) -> Iterable[Finding]:
@@ -169,14 +280,13 @@ def _check_table(
             problem = f"column {column} is {held[column]}, and was {expected[column]}"
             yield _broken(name, problem, "take the type back, and add a column of a new name")
     yield from _check_reader(connection, table)
-    for trigger in TRIGGERS:
-        yield from _check_trigger(
-            name, trigger, triggers.get((table.schema, table.name, trigger)), table.trigger_arguments
-        )
-    closed = closed_name(table.name)
-    for relation, trigger in ((table.name, GUARD), (closed, GUARD), (closed, GUARD_ROWS)):
-        found = triggers.get((HISTORY, relation, trigger))
-        yield from _check_trigger(f"{HISTORY}.{relation}", trigger, found, None)
+    for trigger, frame in TRIGGERS.items():
+        found = triggers.get((table.schema, table.name, trigger))
+        yield from _check_trigger(name, trigger, frame, found, arguments=table.trigger_arguments)
+    for relation, frames in ((table.name, ON_ALL), (closed_name(table.name), ON_CLOSED)):
+        for trigger, frame in frames.items():
+            found = triggers.get((HISTORY, relation, trigger))
+            yield from _check_trigger(f"{HISTORY}.{relation}", trigger, frame, found)
     default = sa.select(
         sa.select(sa.column("column_default"))
         .select_from(sa.table("columns", schema="information_schema"))
@@ -204,25 +314,42 @@ def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[
 
 
 def _check_trigger(
-    table: str, name: str, trigger: _Trigger | None, arguments: tuple[str, ...] | None
+    table: str,
+    name: str,
+    frame: str,
+    trigger: _Trigger | None,
+    *,
+    arguments: tuple[str, ...] | None = None,
+    remedy: str = "tapdb migrate upgrade makes it again; then run tapdb ppdb verify",
 ) -> Iterable[Finding]:
-    remedy = "take it back from a dump of the schema, then run tapdb ppdb verify"
+    definition, _, function = frame.partition(" EXECUTE FUNCTION ")
+    function = function.partition("(")[0]
     if trigger is None:
         yield _broken(table, f"trigger {name} is missing", remedy)
     elif trigger.enabled != "A":
         enable = f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}, then run tapdb ppdb verify"
         yield _broken(table, f"trigger {name} is disabled, or not always enabled", enable)
+    elif trigger.function != function:
+        yield _broken(table, f"trigger {name} calls {trigger.function}(), and not {function}()", remedy)
+    elif _plain(trigger.definition) != _plain(f"CREATE TRIGGER {name} {definition.format(table='it')}"):
+        fires = _plain(trigger.definition).partition(f" {name} ")[2]
+        yield _broken(table, f"trigger {name} fires otherwise than it was made to: {fires}", remedy)
     elif (
         arguments is not None
-        and trigger.function == "ppdb_history.keep_versions"
+        and function == "ppdb_history.keep_versions"
         and tuple(trigger.arguments) != arguments
     ):
         yield _broken(table, f"trigger {name} has other arguments than it was made with", remedy)
 
 
+def _plain(definition: str) -> str:
+    """Return when a trigger fires, less what PostgreSQL writes in one way and SQL in another."""
+    return " ".join(_UNLIKE.sub("", definition).lower().split())
+
+
 def _broken(subject: str, problem: str, remedy: str) -> Finding:
     """Return that versions may be lost."""
-    return Finding("error", "broken", subject, problem, remedy)
+    return Finding("error", BROKEN, subject, problem, remedy)
 
 
 def _advice(subject: str, problem: str, remedy: str) -> Finding:

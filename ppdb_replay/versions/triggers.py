@@ -26,7 +26,7 @@ HISTORY = "ppdb_history"
 """Database schema of the versions."""
 
 TRIGGERS = {
-    "tapdb_enter": "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+    "tapdb_enter": "BEFORE INSERT OR DELETE OR UPDATE ON {table} FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.enter()",
     "tapdb_stamp": "BEFORE UPDATE ON {table} FOR EACH ROW "
     "WHEN (OLD.* OPERATOR(pg_catalog.*<>) NEW.*) EXECUTE FUNCTION ppdb_history.stamp()",
@@ -38,27 +38,36 @@ TRIGGERS = {
     "EXECUTE FUNCTION ppdb_history.keep_versions({arguments})",
     # A subscription of logical replication runs no statement, and so no trigger of one: rows would go without
     # leaving their versions. AFTER INSERT, since COPY is slow where a row trigger comes BEFORE it.
-    "tapdb_unseen": "BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW "
+    "tapdb_unseen": "BEFORE DELETE OR UPDATE ON {table} FOR EACH ROW "
     "WHEN (ppdb_history.writing() IS NULL) EXECUTE FUNCTION ppdb_history.refuse({unseen})",
     "tapdb_unseen_insert": "AFTER INSERT ON {table} FOR EACH ROW "
     "WHEN (ppdb_history.writing() IS NULL) EXECUTE FUNCTION ppdb_history.refuse({unseen})",
     "tapdb_truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.refuse({use_delete})",
 }
-"""Triggers on the table of the current rows, by name."""
+"""Triggers on the table of the current rows, by name; events in the order in which PostgreSQL lists them."""
 
 GUARD, GUARD_ROWS = "tapdb_guard", "tapdb_guard_rows"
 """Triggers on the relations in ``ppdb_history``; the second on that of ended versions alone."""
 
-_ON_CLOSED = {
-    GUARD: "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+ON_CLOSED = {
+    GUARD: "BEFORE INSERT OR DELETE OR UPDATE OR TRUNCATE ON {table} FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
-    GUARD_ROWS: "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW WHEN (pg_trigger_depth() = 0) "
+    GUARD_ROWS: "BEFORE INSERT OR DELETE OR UPDATE ON {table} FOR EACH ROW WHEN (pg_trigger_depth() = 0) "
     "EXECUTE FUNCTION ppdb_history.refuse({leave_alone})",
 }
-_ON_ALL = {
-    GUARD: "BEFORE INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT "
+ON_ALL = {
+    GUARD: "BEFORE INSERT OR DELETE OR UPDATE ON {table} FOR EACH STATEMENT "
     "EXECUTE FUNCTION ppdb_history.refuse({use_current})",
+}
+STORE = ("stored_query", "stored_query_check", "stored_query_revision")
+"""Tables of the query store that triggers guard; revisions make these (``sql/tables``)."""
+
+ON_STORE = {
+    "{name}_refuse_change": "BEFORE DELETE OR UPDATE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION ppdb_history.refuse_change()",
+    "{name}_refuse_row": "BEFORE DELETE OR UPDATE ON {table} FOR EACH ROW "
+    "EXECUTE FUNCTION ppdb_history.refuse_change()",
 }
 
 
@@ -103,8 +112,8 @@ def guard_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:
     """Return the statements that make the triggers on the relations in ``ppdb_history``."""
     current = f"{schema}.{name}"
     return (
-        *_triggers(sql.Identifier(HISTORY, closed_name(name)), _ON_CLOSED, current),
-        *_triggers(sql.Identifier(HISTORY, name), _ON_ALL, current),
+        *_triggers(sql.Identifier(HISTORY, closed_name(name)), ON_CLOSED, current),
+        *_triggers(sql.Identifier(HISTORY, name), ON_ALL, current),
     )
 
 

@@ -33,6 +33,10 @@ CREATE TABLE ppdb_history.stored_query (
 CREATE INDEX stored_query_query_sha256_idx ON ppdb_history.stored_query (query_sha256);
 CREATE TRIGGER stored_query_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ppdb_history.stored_query
 FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.refuse_change();
+CREATE TRIGGER stored_query_refuse_row BEFORE UPDATE OR DELETE ON ppdb_history.stored_query
+FOR EACH ROW EXECUTE FUNCTION ppdb_history.refuse_change();
+-- A subscription of logical replication fires row triggers only, and both it and a session that replicates (session_replication_role) only what is ENABLE ALWAYS.
+ALTER TABLE ppdb_history.stored_query ENABLE ALWAYS TRIGGER stored_query_refuse_change, ENABLE ALWAYS TRIGGER stored_query_refuse_row;
 ALTER TABLE ppdb_history.stored_query OWNER TO tapdb_owner;
 COMMENT ON TABLE ppdb_history.stored_query IS 'Queries that have a persistent identifier: what they returned, and what it takes to get it again.';
 COMMENT ON COLUMN ppdb_history.stored_query.pid IS 'Persistent identifier: the same for the same query with the same result.';

@@ -17,6 +17,10 @@ CREATE TABLE ppdb_history.stored_query_check (
 CREATE INDEX stored_query_check_pid_idx ON ppdb_history.stored_query_check (pid, check_id);
 CREATE TRIGGER stored_query_check_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ppdb_history.stored_query_check
 FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.refuse_change();
+CREATE TRIGGER stored_query_check_refuse_row BEFORE UPDATE OR DELETE ON ppdb_history.stored_query_check
+FOR EACH ROW EXECUTE FUNCTION ppdb_history.refuse_change();
+-- A subscription of logical replication fires row triggers only, and both it and a session that replicates (session_replication_role) only what is ENABLE ALWAYS.
+ALTER TABLE ppdb_history.stored_query_check ENABLE ALWAYS TRIGGER stored_query_check_refuse_change, ENABLE ALWAYS TRIGGER stored_query_check_refuse_row;
 ALTER TABLE ppdb_history.stored_query_check OWNER TO tapdb_owner;
 COMMENT ON TABLE ppdb_history.stored_query_check IS 'Stored queries that were run again, and what came of it.';
 COMMENT ON COLUMN ppdb_history.stored_query_check.check_id IS 'Number.';

@@ -16,6 +16,10 @@ CREATE TABLE ppdb_history.stored_query_revision (
 );
 CREATE TRIGGER stored_query_revision_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ppdb_history.stored_query_revision
 FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.refuse_change();
+CREATE TRIGGER stored_query_revision_refuse_row BEFORE UPDATE OR DELETE ON ppdb_history.stored_query_revision
+FOR EACH ROW EXECUTE FUNCTION ppdb_history.refuse_change();
+-- A subscription of logical replication fires row triggers only, and both it and a session that replicates (session_replication_role) only what is ENABLE ALWAYS.
+ALTER TABLE ppdb_history.stored_query_revision ENABLE ALWAYS TRIGGER stored_query_revision_refuse_change, ENABLE ALWAYS TRIGGER stored_query_revision_refuse_row;
 ALTER TABLE ppdb_history.stored_query_revision OWNER TO tapdb_owner;
 COMMENT ON TABLE ppdb_history.stored_query_revision IS 'Records that took the place of those of stored queries, each after the rows had come again.';
 COMMENT ON COLUMN ppdb_history.stored_query_revision.pid IS 'The stored query.';

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import click
+import psycopg
 import sqlalchemy as sa
 
 from tapdb.hooks.derived import create_last
@@ -42,23 +43,36 @@ def change_session(
     DatabaseRefusedError
         Raised for all else that the database refuses.
     """
-    timeout_ms = read_settings().lock_timeout_ms
     with (
         translate_database_errors(),
         checked_connection(url, application_name=application_name) as connection,
+        lock_patience(connection),
     ):
-        try:
-            take_migration_lock(connection)
-            set_lock_timeout(connection, timeout_ms)
-            yield connection
-            if describe:
-                create_last(connection, {"comment": click.get_current_context().command_path})
-            connection.commit()
-        except sa.exc.DBAPIError as error:
-            connection.rollback()
-            if is_lock_timeout(error.orig):
-                raise LockTimeoutError(timeout_ms, "", lock_holders(connection)) from error
-            raise
+        take_migration_lock(connection)
+        yield connection
+        if describe:
+            create_last(connection, {"comment": click.get_current_context().command_path})
+        connection.commit()
+
+
+@contextmanager
+def lock_patience(connection: sa.Connection) -> Iterator[None]:
+    """Let the transaction of a connection wait for locks no longer than ``TAPDB_LOCK_TIMEOUT_MS``.
+
+    Raises
+    ------
+    LockTimeoutError
+        Raised, with who holds locks, if it had to wait longer; the transaction is rolled back.
+    """
+    timeout_ms = read_settings().lock_timeout_ms
+    set_lock_timeout(connection, timeout_ms)
+    try:
+        yield
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        connection.rollback()
+        if is_lock_timeout(error.orig if isinstance(error, sa.exc.DBAPIError) else error):
+            raise LockTimeoutError(timeout_ms, "", lock_holders(connection)) from error
+        raise
 
 
 def print_statements(statements: Iterable[str]) -> None:

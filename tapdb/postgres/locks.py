@@ -153,6 +153,6 @@ def is_lock_timeout(error: BaseException | None) -> bool:
 
 
 def lock_holders(connection: sa.Connection) -> tuple[str, ...]:
-    """Return a line for each of the up to five sessions that have held locks on tables the longest."""
+    """Return a line for each of up to five transactions that have held locks on tables the longest."""
     rows = execute_query(connection, read_query("lock_holders"))
-    return tuple(f"pid {row.pid} ({row.who}) since {row.since}: {row.relations}" for row in rows)
+    return tuple(f"{row.holder} ({row.who}) since {row.since}: {row.relations}" for row in rows)

@@ -122,7 +122,9 @@ def test_no_text_of_a_revision_has_changed(revision: str) -> None:
     if not listed.exists():
         pytest.fail(f"a new revision: write {listed.name} with\n{found}")
     assert found == listed.read_text(), "frozen: write a new version of a source and a new revision instead"
-    assert found.count("\n") > 1
+    # A revision that only alters tables has no text but its own.
+    alters_only = "set_object_version" not in (MIGRATIONS / found.splitlines()[-1].split()[1]).read_text()
+    assert found.count("\n") > 1 or alters_only
 
 
 def test_every_list_of_digests_is_of_a_revision() -> None:

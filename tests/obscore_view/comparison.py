@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from obscore_view.mapping import match_mapping
+from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_sources import comparisons
-from obscore_view.view.changes import plan_view
+from obscore_view.select.statement import kept_layout
 from obscore_view.view.make import stored_config
-from obscore_view.view.script import kept_layout
-from obscore_view.view.store import read_stored_views
+from obscore_view.view.store import StoredView, read_stored_views
 
 __all__ = [
     "ID",
@@ -33,6 +35,8 @@ SPHERE_COLUMNS = frozenset({"pgs_region", "pgs_center"})
 
 _ANGLES = frozenset({"s_dec", "s_fov"})
 _TIMES = frozenset({"t_min", "t_max"})
+
+_QUERIES: dict[tuple[str, ...], list[tuple[str, sa.Select[Any]]]] = {}
 
 Rows = Mapping[UUID, Mapping[str, Any]]
 
@@ -98,15 +102,26 @@ def kept_differences(connection: sa.Connection) -> dict[str, int]:
     assert views, "there is no kept table at all"
     found: Counter[str] = Counter()
     for view in views:
-        mapping = plan_view(
-            connection, stored_config(view), registry_schema=view.registry_schema, kept=view.kept
-        )
-        for comparison in comparisons(kept_layout(mapping)):
-            for _, query in comparison.queries():
-                found[comparison.table_name] += connection.scalar(query) or 0
+        for table, query in _queries_of(connection, view):
+            found[table] += connection.scalar(query) or 0
     failed = sa.text("SELECT count(*) FROM tapdb.kept_note WHERE problem IS NOT NULL")
     found["kept_note"] += connection.scalar(failed) or 0
     return dict(+found)
+
+
+def _queries_of(connection: sa.Connection, view: StoredView) -> list[tuple[str, sa.Select[Any]]]:
+    """Return the queries that count what differs, by table; written once for a configuration and a registry.
+
+    Most databases of tests are copies of one: their registries are alike.
+    """
+    registry = read_registry(connection, view.registry_schema)
+    key = (view.full_name, view.config_yaml, view.kept, repr(registry))
+    if key not in _QUERIES:
+        mapping = replace(match_mapping(stored_config(view), registry), kept=view.kept)
+        _QUERIES[key] = [
+            (one.table_name, query) for one in comparisons(kept_layout(mapping)) for _, query in one.queries()
+        ]
+    return _QUERIES[key]
 
 
 def view_differences(connection: sa.Connection, views: Iterable[str]) -> list[str]:

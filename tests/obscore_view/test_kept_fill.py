@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -25,7 +26,10 @@ from obscore_view.check import check_unfinished
 from obscore_view.cli.session import filling_session
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import FillingRefusedError, FillingUnderWayError, ViewExistsError
+from obscore_view.mapping import DatasetMapping
+from obscore_view.select.statement import kept_layout
 from obscore_view.view import fill, parts
+from obscore_view.view.changes import plan_view
 from obscore_view.view.fill import Filling, alone_at_work
 from obscore_view.view.make import (
     create_view,
@@ -44,7 +48,7 @@ from tapdb.postgres.roles import MissingRightsError
 from tapdb.sources import execute_query, execute_text
 from tests.obscore_view.comparison import kept_differences, view_differences
 from tests.obscore_view.histories import Writer
-from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine, view_config_text
 from tests.plugins.world_fixtures import World, of_pointing
 
 VIEW = VIEWS_OVER_PLAIN["table"]
@@ -80,6 +84,29 @@ def differences(world: World) -> list[str]:
     said += [f"{table}: {count}" for table, count in kept_differences(world.session).items()]
     world.session.rollback()
     return said
+
+
+def mapping_with(world: World, **columns: object) -> DatasetMapping:
+    """Return what the view would be made from with constants in more columns."""
+    text = view_config_text(VIEW, columns=json.dumps(columns))
+    return plan_view(world.session, parse_config(text), registry_schema="plain")
+
+
+def test_what_is_counted_before_a_filling_is_what_it_walks_through(world: World) -> None:
+    mapping = mapping_with(world)
+    passes = {
+        one.table for one in parts.fill_parts(mapping, frozenset(), again=False) if isinstance(one, Pass)
+    }
+    assert len(passes) > 5
+    assert parts.read_tables(kept_layout(mapping)) == passes
+
+
+def test_the_layout_of_a_view_is_made_once_and_is_that_of_no_other(world: World) -> None:
+    true, one = mapping_with(world, t_resolution=True), mapping_with(world, t_resolution=1)
+    assert true.config == one.config
+    assert kept_layout(true) is kept_layout(true)
+    assert kept_layout(one) is not kept_layout(true)
+    assert (kept_layout(true).mapping, kept_layout(one).mapping) == (true, one)
 
 
 def begin(world: World, filling: Filling, *, rebuild_footprints: bool = False) -> StoredView:

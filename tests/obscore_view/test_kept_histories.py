@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,12 +59,26 @@ def _differences(engine: sa.Engine) -> list[str]:
         return said + [f"{table}: {count}" for table, count in kept_differences(connection).items()]
 
 
+@pytest.fixture(scope="module")
+def ruled_template(
+    view_template: Pair, clone_for_session: Callable[[str], sa.URL], tmp_path_factory: pytest.TempPathFactory
+) -> Pair:
+    """Return repositories under views of each rule, in both modes; connect to them never."""
+    url = clone_for_session(str(view_template.url.database))
+    with open_engine(url) as engine, engine.begin() as connection:
+        _make_views(connection)
+    return view_template.clone(url, tmp_path_factory.mktemp("butler") / "rules")
+
+
+@pytest.fixture
+def view_pair(ruled_template: Pair, clone_database: Callable[[str], sa.URL], tmp_path: Path) -> Pair:
+    """Return repositories under views of each rule, of a test's own."""
+    return ruled_template.clone(clone_database(str(ruled_template.url.database)), tmp_path / "butler")
+
+
 @pytest.fixture
 def engine(view_pair: Pair) -> Iterator[sa.Engine]:
-    """Return an engine of a database with views of each rule, in both modes."""
     with open_engine(view_pair.url) as engine:
-        with engine.begin() as connection:
-            _make_views(connection)
         yield engine
 
 

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.versions.check import check
+from ppdb_replay.versions.triggers import HISTORY
 from ppdb_replay.versions.verify import Report, verify
+from tapdb.sources import read_frozen
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 
 RELATIONS = {
@@ -233,6 +235,18 @@ def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written
     assert "as was published" in found.problem
 
 
+DROPPED = "DROP TRIGGER tapdb_enter ON {current};"
+ENTER = "CREATE TRIGGER tapdb_enter"
+EVENTS = "INSERT OR UPDATE OR DELETE"
+STATEMENT = "FOR EACH STATEMENT"
+CALL = "EXECUTE FUNCTION ppdb_history.enter()"
+OTHER_CALL = "EXECUTE FUNCTION ppdb_history.refuse_change()"
+ALWAYS = "; ALTER TABLE {current} ENABLE ALWAYS TRIGGER tapdb_enter"
+REPLACED = "CREATE OR REPLACE FUNCTION ppdb_history."
+TIME = "CREATE OR REPLACE FUNCTION tapdb.mjd_tai(at_utc timestamptz)"
+IDLE = "LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+
+
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
@@ -247,14 +261,80 @@ def test_who_makes_the_notes_fit_is_found_by_a_digest_that_was_published(written
         ('ALTER TABLE {all} ALTER COLUMN "raErr" TYPE numeric', "is numeric, and was real"),
         ("ALTER TABLE {current} ALTER COLUMN snap_from DROP DEFAULT", "has lost its default"),
         ("ALTER TABLE {all} DETACH PARTITION {current}", "not the part of ppdb_history.DiaObject"),
+        ("ALTER TRIGGER tapdb_updated ON {current} RENAME TO updated", "tapdb_updated is missing"),
+        (f"{DROPPED} {ENTER} AFTER {EVENTS} ON {{current}} {STATEMENT} {CALL} {ALWAYS}", "after insert or"),
+        (
+            f"{DROPPED} {ENTER} BEFORE INSERT ON {{current}} {STATEMENT} {CALL} {ALWAYS}",
+            "fires otherwise than it was made to: before insert on it for each statement",
+        ),
+        (f"{DROPPED} {ENTER} BEFORE {EVENTS} ON {{current}} FOR EACH ROW {CALL} {ALWAYS}", "each row"),
+        (
+            f"{DROPPED} {ENTER} BEFORE {EVENTS} ON {{current}} {STATEMENT} WHEN (false) {CALL} {ALWAYS}",
+            "before insert or delete or update on it for each statement when false",
+        ),
+        (
+            f"{DROPPED} {ENTER} BEFORE {EVENTS} ON {{current}} {STATEMENT} {OTHER_CALL} {ALWAYS}",
+            "tapdb_enter calls ppdb_history.refuse_change(), and not ppdb_history.enter()",
+        ),
+        (
+            "ALTER TABLE ppdb_history.stored_query DISABLE TRIGGER ALL",
+            "stored_query_refuse_change is disabled",
+        ),
+        (
+            f"ALTER TABLE {HISTORY}.stored_query_check ENABLE REPLICA TRIGGER stored_query_check_refuse_row",
+            "stored_query_check_refuse_row is disabled, or not always enabled",
+        ),
+        (
+            "DROP TRIGGER stored_query_revision_refuse_row ON ppdb_history.stored_query_revision",
+            "stored_query_revision_refuse_row is missing",
+        ),
+        (f"{REPLACED}refuse() RETURNS trigger {IDLE}", "not the function that tapdb made"),
+        (f"{REPLACED}refuse_change() RETURNS trigger {IDLE}", "not the function that tapdb made"),
+        (f"{REPLACED}keep_versions() RETURNS trigger {IDLE}", "not the function that tapdb made"),
+        ("ALTER FUNCTION ppdb_history.enter() SECURITY INVOKER", "not the function that tapdb made"),
+        (
+            "ALTER FUNCTION ppdb_history.advance() SET search_path = public",
+            "not the function that tapdb made",
+        ),
+        ("ALTER FUNCTION ppdb_history.advance() RESET search_path", "not the function that tapdb made"),
+        ("ALTER FUNCTION ppdb_history.writing() IMMUTABLE", "not the function that tapdb made"),
+        ("ALTER FUNCTION ppdb_history.lock_clock() OWNER TO CURRENT_USER", "it belongs to "),
+        ("ALTER FUNCTION ppdb_history.advance() RENAME TO advanced", "it is missing"),
+        (
+            f"{TIME} RETURNS float8 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS 'SELECT 1.0::float8'",
+            "not the function that tapdb made",
+        ),
+        ("DELETE FROM ppdb_history.snapshot WHERE snapshot_id = 3", "it has lost 1 of its rows, the first"),
+        ("UPDATE ppdb_history.clock SET snapshot_id = 4", "it is at snapshot 4 of MJD"),
+        ("UPDATE ppdb_history.clock SET t_mjd_tai = t_mjd_tai - 1", "it is at snapshot 6 of MJD"),
+        ("DELETE FROM ppdb_history.clock", "it has no row"),
     ],
 )
 def test_check_finds_what_is_broken(session: sa.Connection, statement: str, problem: str) -> None:
     assert check(session) == ()
     session.exec_driver_sql(named(statement).as_string())
     broken = [one for one in check(session) if one.severity == "error"]
-    assert len(broken) == 1
+    assert len({one.subject for one in broken}) == 1
     assert problem in broken[0].problem
+
+
+def test_check_says_that_a_function_is_of_an_earlier_revision(session: sa.Connection) -> None:
+    earlier = read_frozen("functions/ppdb_history.keep_versions", 1).create
+    session.exec_driver_sql(
+        earlier.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
+        execution_options={"no_parameters": True},
+    )
+    (found,) = check(session)
+    assert found.severity == "warning"
+    assert (found.subject, found.problem) == (
+        "ppdb_history.keep_versions()",
+        "it is that of an earlier revision",
+    )
+
+
+def test_a_function_of_others_beside_ours_is_no_fault(session: sa.Connection) -> None:
+    session.exec_driver_sql(f"{REPLACED}refuse(reason text) RETURNS text LANGUAGE sql AS 'SELECT reason'")
+    assert check(session) == ()
 
 
 def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:

@@ -6,14 +6,11 @@ import itertools
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from psycopg import sql
 
 from ppdb_replay import RecordedResult, capture, query_at, replay, verify_record
@@ -27,12 +24,10 @@ from ppdb_replay.query_store.store import store_query
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.versions.verify import verify
-from tapdb.migrate.run import alembic_config
-from tapdb.postgres.engine import checked_connection, create_database
-from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
 from tapdb.server.programs import find_account, find_pg_ctl
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
+from tests.ppdb_replay.subscriptions import wait_for
 
 Ask = Callable[[], RecordedResult]
 
@@ -45,185 +40,6 @@ def findings(url: sa.URL) -> list[str]:
 def assert_untouched(url: sa.URL) -> None:
     with engine_connection(url) as connection:
         assert verify(connection).tamperings == ()
-
-
-# Logical replication: what applies a subscription fires row triggers only.
-
-PUBLISHER = """
-CREATE SCHEMA ppdb;
-CREATE TABLE ppdb."DiaObject" ("diaObjectId" bigint, "validityStartMjdTai" float8, ra float8, dec float8,
-  "nDiaSources" integer, "u_psfFluxNdata" integer DEFAULT 0, "g_psfFluxNdata" integer DEFAULT 0,
-  "r_psfFluxNdata" integer DEFAULT 0, "i_psfFluxNdata" integer DEFAULT 0, "z_psfFluxNdata" integer DEFAULT 0,
-  "y_psfFluxNdata" integer DEFAULT 0, snap_from bigint DEFAULT 1, snap_to bigint DEFAULT 9223372036854775807,
-  PRIMARY KEY ("diaObjectId", "validityStartMjdTai"));
-CREATE SCHEMA ppdb_history;
-CREATE TABLE ppdb_history.clock ();
-CREATE TABLE ppdb_history.snapshot ();
-CREATE TABLE ppdb_history.snapshot_table ();
-CREATE TABLE ppdb_history.versioned_table ();
-CREATE TABLE ppdb_history.versioned_column ();
-CREATE TABLE ppdb_history."DiaObject_closed" ();
-"""
-OBJECTS = """
-TRUNCATE ppdb."DiaObject";
-INSERT INTO ppdb."DiaObject" SELECT n, 61000, n, n, 1 FROM generate_series(1, 3) n;
-"""
-
-
-@pytest.fixture(scope="module")
-def replicating_server() -> Iterator[EphemeralServer]:
-    with EphemeralServer(settings={"wal_level": "logical", "wal_retrieve_retry_interval": "100ms"}) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def subscriber(replicating_server: EphemeralServer) -> sa.URL:
-    """Return a PPDB with the three objects of the publisher, written by statements of its own."""
-    server = replicating_server
-    for name in ("publisher", "subscriber"):
-        create_database(server.url(), name)
-    with connect(server.url("publisher")) as connection:
-        connection.execute(PUBLISHER)
-    url = server.url("subscriber")
-    with checked_connection(url) as session:
-        install_extensions(session)
-        session.commit()
-    with checked_connection(url) as session:
-        command.upgrade(alembic_config(session, obscore="off", ppdb_schema="current"), "head")
-    with connect(url) as connection:
-        for number in (1, 2, 3):
-            insert_object(connection, number)
-    return url
-
-
-@contextmanager
-def subscription(
-    publisher: sa.URL, subscriber: sa.URL, tables: str = 'ppdb."DiaObject"', *, copy_data: bool = False
-) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """Give a session of the publisher whose changes of some tables are applied to the subscriber."""
-    with connect(publisher, autocommit=True) as connection:
-        connection.execute(OBJECTS)
-        connection.execute(f"CREATE PUBLICATION rows FOR TABLE {tables}".encode())
-        connection.execute("SELECT pg_create_logical_replication_slot('rows', 'pgoutput')")
-    dsn = publisher.set(drivername="postgresql").render_as_string(hide_password=False)
-    with connect(subscriber, autocommit=True) as connection:
-        connection.execute("SELECT pg_stat_reset_subscription_stats(NULL)")
-        connection.execute(
-            f"CREATE SUBSCRIPTION rows CONNECTION '{dsn}' PUBLICATION rows "
-            f"WITH (copy_data = {copy_data}, create_slot = false)"
-        )
-    try:
-        with connect(publisher, autocommit=True) as connection:
-            yield connection
-    finally:
-        with connect(subscriber, autocommit=True) as connection:
-            connection.execute("ALTER SUBSCRIPTION rows DISABLE")
-            connection.execute("ALTER SUBSCRIPTION rows SET (slot_name = NONE)")
-            connection.execute("DROP SUBSCRIPTION rows")
-        with connect(publisher, autocommit=True) as connection:
-            active = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'rows'"
-            assert wait_for(connection, active)
-            connection.execute("SELECT pg_drop_replication_slot('rows')")
-            connection.execute("DROP PUBLICATION rows")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        'DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 1',
-        'UPDATE ppdb."DiaObject" SET ra = 50',
-        # With a snapshot of its own: the default of the subscriber would be NULL, and refused.
-        'INSERT INTO ppdb."DiaObject" VALUES (9, 61000, 9, 9, 1)',
-        'TRUNCATE ppdb."DiaObject"',
-    ],
-    ids=["delete", "update", "insert", "truncate"],
-)
-def test_what_a_subscription_applies_is_refused_and_no_version_is_lost(
-    replicating_server: EphemeralServer, subscriber: sa.URL, change: str
-) -> None:
-    with connect(subscriber) as connection:
-        snapshot = newest(connection)
-        before = history_rows(connection, "DiaObject", snapshot)
-    with (
-        subscription(replicating_server.url("publisher"), subscriber) as session,
-        connect(subscriber, autocommit=True) as connection,
-    ):
-        session.execute(change.encode())
-        assert wait_for(connection, "SELECT apply_error_count > 0 FROM pg_stat_subscription_stats")
-        assert newest(connection) == snapshot
-        assert history_rows(connection, "DiaObject", snapshot) == before
-    assert_untouched(subscriber)
-
-
-def test_without_the_row_trigger_a_subscription_would_take_a_row_away(
-    replicating_server: EphemeralServer, subscriber: sa.URL
-) -> None:
-    with connect(subscriber, autocommit=True) as connection:
-        snapshot = newest(connection)
-        connection.execute('ALTER TABLE ppdb."DiaObject" DISABLE TRIGGER tapdb_unseen')
-        with subscription(replicating_server.url("publisher"), subscriber) as session:
-            session.execute('DELETE FROM ppdb."DiaObject" WHERE "diaObjectId" = 3')
-            assert wait_for(connection, 'SELECT count(*) = 2 FROM ppdb."DiaObject"')
-        assert newest(connection) == snapshot
-    assert any("tapdb_unseen is disabled" in one for one in findings(subscriber))
-
-
-CLOCK = "ppdb_history.clock"
-RECORDS = f"{CLOCK}, ppdb_history.snapshot, ppdb_history.snapshot_table"
-ALL_OF_IT = (
-    f'{RECORDS}, ppdb_history.versioned_table, ppdb_history.versioned_column, ppdb."DiaObject", '
-    'ppdb_history."DiaObject_closed"'
-)
-
-
-@pytest.mark.parametrize(
-    ("tables", "copy_data", "refused"),
-    [
-        (CLOCK, False, "is written by a subscription that does not write all of these"),
-        (RECORDS, False, "is written by a subscription that does not write all of these"),
-        ('ppdb."DiaObject"', False, "is written by a subscription that does not write all of these"),
-        ('ppdb."DiaObject"', True, "is still copied by a subscription"),
-        (ALL_OF_IT, False, None),
-    ],
-    ids=["the clock", "clock and records", "the rows", "rows that are being copied", "all of it"],
-)
-def test_no_result_is_promised_where_clock_and_rows_come_on_different_ways(
-    replicating_server: EphemeralServer,
-    subscriber: sa.URL,
-    tables: str,
-    copy_data: bool,  # noqa: FBT001 - a parameter of the test
-    refused: str | None,
-) -> None:
-    text = "SELECT diaObjectId FROM DiaObject"
-    with connect(subscriber, autocommit=True) as connection:
-        record = capture(connection, text).record
-    with (
-        subscription(replicating_server.url("publisher"), subscriber, tables, copy_data=copy_data),
-        connect(subscriber, autocommit=True) as connection,
-    ):
-        asked: tuple[Ask, ...] = (lambda: capture(connection, text), lambda: replay(connection, record))
-        for ask in asked:
-            if refused is None:
-                assert ask().is_identical
-                continue
-            with pytest.raises(VersionsIncompleteError, match=refused):
-                ask()
-        named = [one for one in findings(subscriber) if "is written by subscription rows" in one]
-        assert len(named) == tables.count(",") + 1
-        assert all(one.startswith("error: ") for one in named)
-        # Another table is not concerned, unless its clock is.
-        if CLOCK not in tables:
-            assert capture(connection, "SELECT diaSourceId FROM DiaSource").rows == []
-    with connect(subscriber, autocommit=True) as connection:
-        assert capture(connection, text).record.digest == record.digest
-
-
-def wait_for(connection: psycopg.Connection[tuple[object, ...]], query: str) -> bool:
-    for _ in range(200):
-        if connection.execute(query.encode()).fetchone() == (True,):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 # A physical standby.

@@ -17,6 +17,7 @@ from ppdb_replay import ReplayRecord, capture, replay
 from ppdb_replay.errors import NotCitableError
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.store import add_revision, find_stored, list_pids, store_query
+from ppdb_replay.versions.check import check as check_versions
 from ppdb_replay.versions.columns import add_column, drop_column
 from tapdb.migrate.drift import SCHEMAS
 from tapdb.server.environment import client_environment
@@ -119,6 +120,8 @@ def test_all_stored_queries_come_again_from_a_dump_in_another_cluster(
         check=False,
     )
     assert done.stderr == ""
+    with engine_connection(restored) as session:
+        assert [str(one) for one in check_versions(session) if one.severity == "error"] == []
     with connect(restored) as connection:
         assert list_pids(connection) == pids
         assert [find_stored(connection, pid) for pid in pids] == records

@@ -137,6 +137,25 @@ def test_a_publication_between_the_reads_is_seen_as_a_whole_or_not_at_all(
     assert "small.star" not in names(after)[0]
 
 
+def test_a_query_finds_the_columns_of_the_tables_that_it_finds_whoever_publishes(
+    published: sa.Engine,
+) -> None:
+    waiting = [True]
+    with published.connect() as connection:
+
+        @sa.event.listens_for(connection, "before_cursor_execute")
+        def publish_between(*arguments: object) -> None:
+            reads_columns = "tap_schema.columns" in str(arguments[2]) and "count(*)" not in str(arguments[2])
+            if waiting and reads_columns:
+                waiting.clear()
+                with published.begin() as other:
+                    publish(other, assemble(other, forget=["small"]).rows)
+
+        found = read_metadata(connection)
+    assert not waiting
+    assert all(table.columns for table in found.tables)
+
+
 def test_two_reads_without_a_snapshot_see_half_of_it(
     published: sa.Engine, forget_between: Callable[[], None]
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tapdb.errors import TapdbError
+from tests.conftest import LONGEST
 from tests.plugins.wheel_fixtures import package_folders
 from tools.lock import LOCK, locked_versions
 
@@ -35,6 +36,10 @@ def modules() -> list[str]:
         for package in code_packages()
         for module in pkgutil.iter_modules([str(package_folders()[package])], f"{package}.")
     ]
+
+
+def test_the_test_files_that_run_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> None:
