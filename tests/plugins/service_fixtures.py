@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -166,9 +167,16 @@ def service_process(url: sa.URL, *options: str) -> Iterator[tuple[subprocess.Pop
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [TAPDB, "serve", "--port", str(port), "--log-level", "warning", "--jobs", "none", *options]
-    with subprocess.Popen(
-        command, env=client_environment(url), stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
+    with (
+        # A service that is killed leaves its folders: here they go with it.
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
+            command,
+            env=client_environment(url) | {"TMPDIR": folder},
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(lambda: _answers(address), _LONGEST_START_S)
