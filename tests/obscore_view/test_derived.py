@@ -69,8 +69,8 @@ def test_an_upgrade_with_nothing_to_do_leaves_views_and_kept_tables_alone(
 @pytest.mark.parametrize(
     "change",
     [
-        "DROP VIEW ivoa.obscore",
-        "ALTER TABLE plain.visit DISABLE TRIGGER tapdb_insert",
+        pytest.param("DROP VIEW ivoa.obscore", marks=pytest.mark.soak),
+        pytest.param("ALTER TABLE plain.visit DISABLE TRIGGER tapdb_insert", marks=pytest.mark.soak),
         "DROP TABLE tapdb.ivoa_obscore_observation CASCADE",
         """
         INSERT INTO tapdb.kept_note (registry_schema, relation, event, kept, problem)

@@ -394,7 +394,7 @@ def stopped_after(filling: Filling, batches: int, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Filling, "_batch", batch)
 
 
-@pytest.mark.parametrize("batches", [1, 12])
+@pytest.mark.parametrize("batches", [pytest.param(1, marks=pytest.mark.soak), 12])
 def test_a_filling_that_was_ended_goes_on_where_it_was(
     world: World, filling: Filling, batches: int, pointing: Pointing
 ) -> None:

@@ -82,7 +82,7 @@ def engine(view_pair: Pair) -> Iterator[sa.Engine]:
         yield engine
 
 
-@pytest.mark.parametrize("first", ["removal", "chain"])
+@pytest.mark.parametrize("first", ["removal", pytest.param("chain", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("committed", ["removal", "chain"])
 def test_a_removal_beside_a_chain_that_takes_the_run_in_leaves_no_row(
     view_pair: Pair, engine: sa.Engine, first: str, committed: str

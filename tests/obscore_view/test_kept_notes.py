@@ -100,7 +100,10 @@ def test_a_statement_that_fails_fails_no_write_is_told_by_check_and_is_mended_by
     world.rows()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(one, marks=pytest.mark.soak if number > 1 else ()) for number, one in enumerate(FAULTS)],
+)
 def test_what_failed_is_mended_by_a_refresh(world: World, fault: str) -> None:
     broken, repaired, _ = FAULTS[fault]
     change(world, broken)
@@ -140,7 +143,7 @@ def test_a_row_that_somebody_holds_is_not_waited_for(world: World) -> None:
     world.rows()
 
 
-@pytest.mark.parametrize("kept", ["plain_region", "ivoa_obscore"])
+@pytest.mark.parametrize("kept", [pytest.param("plain_region", marks=pytest.mark.soak), "ivoa_obscore"])
 def test_statements_that_are_gone_are_told_by_check_and_come_with_a_refresh(world: World, kept: str) -> None:
     gone = "DELETE FROM tapdb.keeping WHERE relation = 'patch' AND event = 'UPDATE' AND kept = '{}'"
     change(world, gone.format(kept))

@@ -35,7 +35,12 @@ LIVE = "butler.obscore"
 VIEWS = VIEWS_OVER_PLAIN
 
 VERSIONS = (
-    *(RegistryVersion(universe=number) for number in range(1, NEWEST_UNIVERSE + 1)),
+    RegistryVersion(universe=1),
+    *(
+        pytest.param(RegistryVersion(universe=number), marks=pytest.mark.soak)
+        for number in range(2, NEWEST_UNIVERSE)
+    ),
+    RegistryVersion(universe=NEWEST_UNIVERSE),
     RegistryVersion(datasets="1.0.0"),
     RegistryVersion(collection_key="name"),
     RegistryVersion(universe=1, datasets="1.0.0", collection_key="name"),
