@@ -29,6 +29,7 @@ from tapdb.errors import TapdbError
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
 _UNAVAILABLE, _RETRY_S = 503, "10"
+_FAULT = 500
 
 
 def create_application(settings: ServiceSettings | None = None, url: str | sa.URL | None = None) -> Gate:
@@ -89,7 +90,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             TapdbError: answer_error,
             ClientDisconnect: answer_nobody,
             HTTPException: answer_http_error,
-            500: answer_bug,
+            _FAULT: answer_bug,
         },
         lifespan=lifespan,
     )
@@ -126,6 +127,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     facts = request.scope[FACTS]
     facts["error"] = str(error)
     status = status_of(error)
+    if status == _FAULT:
+        return await answer_bug(request, error)
     response = Response(error_document(str(error)), status, media_type=VOTABLE_TYPE)
     if status == _UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_S
@@ -150,7 +153,7 @@ async def answer_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def answer_bug(request: Request, _error: Exception) -> Response:
-    """Say nothing of a fault of the service but where the operator finds it; the log has the traceback."""
+    """Say nothing of a fault of the service but where the operator finds it; the log has the rest."""
     identifier = request.scope[FACTS]["id"]
     message = f"the service failed; tell its operator the number of the request, {identifier}"
-    return Response(error_document(message), 500, media_type=VOTABLE_TYPE)
+    return Response(error_document(message), _FAULT, media_type=VOTABLE_TYPE)

@@ -1,5 +1,7 @@
 """``tapdb serve``: the services over HTTP."""
 
+import asyncio
+import errno
 import os
 import signal
 import sys
@@ -9,6 +11,7 @@ from contextlib import ExitStack
 import click
 
 from tapdb.cli.output import url_option
+from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
 from tapdb.settings import LOG_LEVELS, read_settings
 
@@ -33,6 +36,29 @@ class _Explained(click.Command):
 def _default(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
     return f"  [default: {text.lower() if isinstance(value, bool) else text}]" if text else ""
+
+
+def _require_free(host: str, port: int) -> None:
+    """Look whether the service can listen there, before it begins anything that has to be ended again.
+
+    Raises
+    ------
+    SettingsError
+        Raised if it cannot: the port is taken or needs more rights, or the host is no address of the machine.
+    """
+
+    async def listen() -> None:
+        (await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)).close()
+
+    try:
+        asyncio.run(listen())
+    except OSError as error:
+        of_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+        raise SettingsError(
+            "--port" if of_port else "--host",
+            f"the service cannot listen on {host}: {error.strerror}",
+            "take another port; 0 takes a free one" if of_port else "name an address of this machine",
+        ) from error
 
 
 @click.command(cls=_Explained)
@@ -96,6 +122,7 @@ def serve(
     os.environ.update({name: value for name, value in given.items() if value is not None})
     settings = read_service_settings()
     Authenticator(settings), Quotas(settings)
+    _require_free(host, port)
     # The server hands the signal on when it has stopped: what it has needed is put away then.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with ExitStack() as stack:

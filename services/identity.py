@@ -143,13 +143,16 @@ class Authenticator:
         if self._tokens is not None:
             return User(self._by_token(self._tokens, connection.headers.get("authorization", "")), address)
         if self._settings.auth == "proxy":
-            name = connection.headers.get(self._settings.auth_header, "").strip()
+            # A proxy that adds its header to that of a client lets the client choose.
+            names = connection.headers.getlist(self._settings.auth_header)
+            name = names[0].strip() if len(names) == 1 else ""
             if not connection.scope.get("tapdb.trusted"):
                 raise UnauthenticatedError(
                     "this service is used through its proxy", "connect to the address of the proxy"
                 )
             if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-                raise UnauthenticatedError("the proxy names no user", "log in")
+                problem = "several users" if len(names) > 1 else "no user"
+                raise UnauthenticatedError(f"the proxy names {problem}", "log in")
             return User(name, address)
         return User(None, address)
 

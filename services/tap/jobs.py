@@ -105,15 +105,16 @@ class AsyncJobs:
         return cls(engine, JobFiles.of_settings(), changes, limits, settings.job_queue, settings.user_jobs)
 
     def check(self) -> None:
-        """Look whether the database has what jobs need.
+        """Look whether jobs have what they need: a folder, and a queue in the database.
 
         Raises
         ------
         QueueNotReadyError
-            Raised if it has no queue that this release knows.
+            Raised if the database has no queue that this release knows.
         SettingsError
-            Raised if the login of the service may not use it.
+            Raised if the folder cannot be written to, or the login of the service may not use the queue.
         """
+        self.files.check()
         with self.engine.connect() as connection:
             require_queue(connection)
 
@@ -157,10 +158,8 @@ _Handler = Callable[[AsyncJobs, Request], Awaitable[Response]]
 def routes(jobs: AsyncJobs) -> list[Route]:
     """Return the routes of asynchronous jobs, below the path of the TAP service."""
     handlers: tuple[tuple[str, _Handler, tuple[str, ...]], ...] = (
-        ("", _list, ("GET",)),
-        ("", _create, ("POST",)),
-        ("/{job_id}", _show, ("GET",)),
-        ("/{job_id}", _change, ("POST", "DELETE")),
+        ("", _jobs, ("GET", "POST")),
+        ("/{job_id}", _job, ("GET", "POST", "DELETE")),
         ("/{job_id}/phase", _phase, ("GET", "POST")),
         ("/{job_id}/executionduration", _execution_duration, ("GET", "POST")),
         ("/{job_id}/destruction", _destruction, ("GET", "POST")),
@@ -203,6 +202,15 @@ def _quota(request: Request) -> Quota:
 
 def _sent(request: Request) -> AbstractAsyncContextManager[Parameters]:
     return read_parameters(request, max_bytes=service_of(request).settings.upload_bytes)
+
+
+# One route for each path: of several, only the methods of the first would be in the header Allow.
+async def _jobs(jobs: AsyncJobs, request: Request) -> Response:
+    return await (_create if request.method == "POST" else _list)(jobs, request)
+
+
+async def _job(jobs: AsyncJobs, request: Request) -> Response:
+    return await (_change if request.method in {"POST", "DELETE"} else _show)(jobs, request)
 
 
 async def _list(jobs: AsyncJobs, request: Request) -> Response:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Self
 from urllib.parse import quote, unquote
 
@@ -48,6 +49,25 @@ class JobFiles:
                 "name a folder that the service and its workers share",
             )
         return cls(root)
+
+    def check(self) -> None:
+        """Make the folder if it is not there, and look whether files can be written to it.
+
+        Raises
+        ------
+        SettingsError
+            Raised if they cannot.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.root) as file:
+                file.write(b"0")
+        except OSError as error:
+            raise SettingsError(
+                "TAPDB_JOBS_DIRECTORY",
+                f"{self.root} cannot be written to: {error.strerror}",
+                "name a folder in which the user of the service may write",
+            ) from error
 
     def result(self, job_id: str) -> Path:
         """Return where the result of a job lies once it is there."""

@@ -26,6 +26,7 @@ _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _LONGEST_NAME = 128
 _LONGEST_URI = 2048
 _NOT_IN_URI = re.compile(r"[^\x21-\x7e]")
+_OF_USER = re.compile(r"//.*@", re.DOTALL)
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTIONS = frozenset((301, 302, 303, 307, 308))
 _OK = 200
@@ -114,7 +115,7 @@ def _items(text: str) -> Iterator[Upload]:
                 return
             raise UploadError(
                 "UPLOAD",
-                f"{text[place:][:60]!r} is not of the form name,uri",
+                f"{_shown(text[place:])!r} is not of the form name,uri",
                 "separate tables by semicolons",
             )
         place = found.end()
@@ -142,9 +143,14 @@ def _table_name(written: str) -> str:
     return written
 
 
+def _shown(text: str) -> str:
+    """Return the begin of a text that may be a URL, without the user and password in it."""
+    return _OF_USER.sub("//...@", text)[:60]
+
+
 def _uri(name: str, uri: str) -> str:
     if not uri or len(uri) > _LONGEST_URI or _NOT_IN_URI.search(uri):
-        raise UploadError(name, f"{uri[:60]!r} is no URI", "write param:NAME, or a URL with %-escapes")
+        raise UploadError(name, f"{_shown(uri)!r} is no URI", "write param:NAME, or a URL with %-escapes")
     return uri
 
 
@@ -230,12 +236,12 @@ class _Place:
             split = urlsplit(url)
             port, host = split.port, split.hostname
         except ValueError as error:
-            raise UploadError(upload.name, f"{url[:60]!r} is no URL: {error}") from error
+            raise UploadError(upload.name, f"{_shown(url)!r} is no URL: {error}") from error
         scheme = split.scheme.lower()
         if scheme not in _PORTS or not host or split.username is not None or split.password is not None:
             raise UploadRefusedError(
                 upload.name,
-                f"{scheme[:20] or url[:20]}: is fetched from nowhere"
+                f"{scheme[:20] or _shown(url)[:20]}: is fetched from nowhere"
                 if scheme not in _PORTS
                 else "a URL has a host, and no user and no password",
                 "send the table with the request: param:NAME",

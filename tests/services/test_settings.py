@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
+from starlette.applications import Starlette
+from starlette.requests import Request
 
+from services.application import answer_error
 from services.errors import BusyError, ParameterError, status_of
+from services.gate import FACTS
 from services.settings import ServiceSettings, read_service_settings
 from services.tap.documents import Abilities, capabilities_document
+from services.tap.jobs import AsyncJobs, routes
 from tap_query.errors import QueryFailedError
+from tap_query.jobs.files import JobFiles
+from tap_query.jobs.wait import PhaseChanges
 from tapdb.cli.root import main
 from tapdb.errors import SettingsError, TapdbError
 
@@ -62,6 +73,57 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(
         read_service_settings()
     done = CliRunner().invoke(main, ["serve"])
     assert (done.exit_code, f"TAPDB_{name.upper()}" in done.stderr) == (2, True)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_begins() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = CliRunner().invoke(main, ["serve", "--port", port])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--port: the service cannot listen on 127.0.0.1" in done.stderr
+    assert "address already in use" in done.stderr
+
+
+def test_a_host_that_is_not_this_machine_is_said_before_anything_begins() -> None:
+    done = CliRunner().invoke(main, ["serve", "--host", "192.0.2.1", "--port", "0"])
+    assert (done.exit_code, "--host: the service cannot listen on 192.0.2.1" in done.stderr) == (2, True)
+
+
+def test_a_folder_of_jobs_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    JobFiles(tmp_path / "new" / "jobs").check()
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "jobs", Path("/proc/jobs")):
+        with pytest.raises(SettingsError, match=f"^TAPDB_JOBS_DIRECTORY: {folder} cannot be written to"):
+            JobFiles(folder).check()
+    assert list((tmp_path / "new" / "jobs").iterdir()) == []
+
+
+def test_a_fault_of_the_service_is_in_the_log_and_its_number_in_the_answer() -> None:
+    facts = {"id": "0123"}
+    request = Request({"type": "http", "headers": [], FACTS: facts})
+    error = SettingsError("TAPDB_TOKEN_FILE", "/etc/secret cannot be read")
+    response = asyncio.run(answer_error(request, error))
+    assert (response.status_code, b"0123" in response.body, b"secret" in response.body) == (500, True, False)
+    assert facts["error"] == str(error)
+    wrong = asyncio.run(answer_error(request, ParameterError("QUERY", "is missing", "send one")))
+    assert (wrong.status_code, b"QUERY: is missing; send one" in wrong.body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/async", {"GET", "HEAD", "POST"}), ("/async/x", {"GET", "HEAD", "POST", "DELETE"})],
+)
+def test_a_method_that_does_not_fit_is_told_all_that_do(tmp_path: Path, path: str, methods: set[str]) -> None:
+    nowhere = sa.make_url("postgresql+psycopg://127.0.0.1:9/none")
+    jobs = AsyncJobs(sa.create_engine(nowhere), JobFiles(tmp_path), PhaseChanges(nowhere))
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(Starlette(routes=routes(jobs)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.put(path)
+
+    response = asyncio.run(send())
+    assert (response.status_code, set(response.headers["allow"].split(", "))) == (405, methods)
 
 
 def test_help_explains_every_variable() -> None:

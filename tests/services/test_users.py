@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from starlette.requests import HTTPConnection
 
-from services.errors import BusyError
-from services.identity import User
+from services.errors import BusyError, UnauthenticatedError
+from services.identity import Authenticator, User
 from services.quotas import Quotas
 from services.settings import ServiceSettings
 from tapdb.errors import SettingsError
@@ -105,6 +106,21 @@ def test_a_trusted_proxy_says_who_asks(serve: Serve) -> None:
             assert served.get("sync", {"X-Auth-Request-User": name}, QUERY=SMALL).status_code == 401
         assert served.get("sync", QUERY=SMALL).status_code == 401
         assert served.get("capabilities").status_code == 200
+
+
+def test_a_proxy_that_names_two_users_names_none() -> None:
+    """A client has sent the header too: either value may be the client's."""
+    authenticator = Authenticator(ServiceSettings(auth="proxy"))
+
+    def user(*names: str) -> str | None:
+        headers = [(b"x-auth-request-user", name.encode()) for name in names]
+        scope = {"type": "http", "headers": headers, "client": ("10.0.0.1", 1), "tapdb.trusted": True}
+        return authenticator.user(HTTPConnection(scope)).name
+
+    assert user("alice") == "alice"
+    for names in (("mallory", "alice"), ("alice", "mallory"), ("", "alice"), ("alice", "alice")):
+        with pytest.raises(UnauthenticatedError, match="names several users"):
+            user(*names)
 
 
 def test_another_host_does_not_say_who_asks(serve: Serve) -> None:

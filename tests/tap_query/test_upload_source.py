@@ -69,7 +69,32 @@ def test_a_parameter_of_another_form_is_refused(text: str, problem: str) -> None
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://alice:secret@h/x",
+        "a,http://alice:secret@h/x y",
+        "a,http://alice:sec ret@h/x",
+        "a,http://alice:secret/@h/x y",
+        "a,//alice:secret@h/x",
+        "a,http://alice:secret@[h/x",
+        "a,http://alice:secret@h/x",
+        "a,ftp://alice:secret@h/x",
+    ],
+)
+def test_a_password_in_a_url_is_not_repeated(text: str) -> None:
+    def fetch() -> None:
+        for upload in parse_upload_parameter(text):
+            with open_upload(upload, {}, FetchPolicy(hosts=frozenset({"h"}))):
+                pass
+
+    with pytest.raises(UploadError) as caught:
+        fetch()
+    assert [word for word in ("alice", "sec", "ret") if word in str(caught.value)] == []
+
+
 def test_a_part_of_the_request_is_opened() -> None:
+
     part = io.BytesIO(TABLE)
     with open_upload(Upload("a", "param:b"), {"b": part}) as file:
         assert file.read() == TABLE
