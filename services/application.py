@@ -82,7 +82,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 CORSMiddleware,
                 allow_origins=settings.origins,
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
-                allow_headers=["Authorization", "Content-Type"],
+                # Libraries of pages add some of their own; no cookie is looked at.
+                allow_headers=["*"],
                 expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
             )
         ],

@@ -26,6 +26,8 @@ FACTS = "tapdb.facts"
 """Name in the scope of a request of what the log says about it."""
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+# Not . or .., which clients take out of a path.
+_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 _LOCAL = ("localhost", 80)
 _GONE, _FAILED = 499, 500
 
@@ -93,7 +95,7 @@ class Gate:
             if client := self._client(headers):
                 scope["client"] = (client, 0)
             prefix = _first(headers, "x-forwarded-prefix").rstrip("/")
-            root = root or (prefix if re.fullmatch(r"(/[\w.~-]+)*", prefix) else "")
+            root = root or (prefix if _PREFIX.fullmatch(prefix) else "")
         if not _HOST.fullmatch(host):
             name, port = scope.get("server") or _LOCAL
             host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

@@ -9,12 +9,13 @@ from starlette.routing import BaseRoute, Route
 from services.tap.jobs import AsyncJobs
 from services.tap.jobs import routes as routes_of_jobs
 from services.tap.sync import SyncEndpoint
-from services.tap.vosi import availability, capabilities, examples, table, tables
+from services.tap.vosi import availability, capabilities, examples, front, table, tables
 
 
 def routes(jobs: AsyncJobs | None) -> list[BaseRoute]:
     """Return the routes of a TAP service, below its own path, with those of jobs if it has them."""
     return [
+        Route("/", front),
         *(() if jobs is None else routes_of_jobs(jobs)),
         Route("/sync", SyncEndpoint(), methods=["GET", "POST"]),
         Route("/capabilities", capabilities),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from adql.dialect import dialect_named
 from adql.metadata import UserFunction
@@ -29,6 +29,7 @@ from tapdb.errors import TapdbError
 _XML = "text/xml; charset=utf-8"
 _BEARER = "ivo://ivoa.net/sso#OAuth"
 _DAY_S = 86_400
+_SEE_OTHER = 303
 _Value = TypeVar("_Value")
 _TYPES = {"numeric": "DOUBLE", "string": "VARCHAR", "any": "VARCHAR"}
 
@@ -57,6 +58,12 @@ async def capabilities(request: Request) -> Response:
     for challenge in service.authenticator.challenges:
         response.headers.append("WWW-Authenticate", challenge)
     return response
+
+
+async def front(request: Request) -> Response:
+    """Send who asks for the service itself to its capabilities."""
+    service = _service(request, "front")
+    return RedirectResponse(f"{service.base_url(request)}/tap/capabilities", _SEE_OTHER)
 
 
 async def availability(request: Request) -> Response:

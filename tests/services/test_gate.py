@@ -69,6 +69,9 @@ def test_addresses_are_those_that_the_client_sees(
         {"X-Forwarded-Host": "user:secret@evil.org"},
         {"X-Forwarded-Prefix": "/<b>"},
         {"X-Forwarded-Prefix": "//evil.org"},
+        {"X-Forwarded-Prefix": "/x/.."},
+        {"X-Forwarded-Prefix": "/./x"},
+        {"X-Forwarded-Prefix": "/é".encode().decode("latin-1")},
         {"X-Forwarded-Proto": "javascript"},
     ],
     ids=str,
@@ -126,9 +129,18 @@ def test_a_method_that_does_not_fit_is_refused(served: Served, method: str, stat
     assert httpx.request(method, f"{served.tap}/sync").status_code == status
 
 
+def test_the_address_of_the_service_itself_leads_to_its_capabilities(served: Served) -> None:
+    for address in (served.tap, f"{served.tap}/"):
+        response = httpx.get(address, follow_redirects=True)
+        assert (response.status_code, str(response.url)) == (200, f"{served.tap}/capabilities")
+
+
 def test_pages_of_any_origin_may_ask_or_those_of_a_list(served: Served, serve: Serve) -> None:
     origin = {"Origin": "https://page.example"}
-    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    ask = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, x-requested-with",
+    }
     assert served.get("tables", origin).headers["access-control-allow-origin"] == "*"
     before = httpx.options(f"{served.tap}/sync", headers=origin | ask)
     assert (before.status_code, "POST" in before.headers["access-control-allow-methods"]) == (200, True)
