@@ -71,7 +71,6 @@ def test_addresses_are_those_that_the_client_sees(
         {"X-Forwarded-Prefix": "//evil.org"},
         {"X-Forwarded-Prefix": "/x/.."},
         {"X-Forwarded-Prefix": "/./x"},
-        {"X-Forwarded-Prefix": "/é".encode().decode("latin-1")},
         {"X-Forwarded-Proto": "javascript"},
     ],
     ids=str,
