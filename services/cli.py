@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import click
 
@@ -133,11 +133,12 @@ def serve(
             stack.callback(os.environ.pop, "TAPDB_JOBS_DIRECTORY", None)
         offered = AsyncJobs.of_settings(settings, None)
         if offered is not None:
-            offered.check()
-            offered.engine.dispose()
-        database = Database(settings)
-        database.publication()
-        database.close()
+            try:
+                offered.check()
+            finally:
+                offered.engine.dispose()
+        with closing(Database(settings)) as database:
+            database.publication()
         if offered is not None and settings.jobs == "here":
             stack.enter_context(job_worker(log_level))
         if settings.workers > 1:

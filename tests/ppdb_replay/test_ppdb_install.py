@@ -312,7 +312,9 @@ def test_a_dump_restored_into_another_cluster_has_all_versions_and_goes_on(
     )
     restored = other_server_database("restored")
     with engine_connection(restored) as session:
-        session.execute(sa.text("CREATE ROLE tapdb_owner; CREATE ROLE tapdb_reader"))
+        session.execute(
+            sa.text("CREATE ROLE tapdb_owner; CREATE ROLE tapdb_reader; CREATE ROLE tapdb_service")
+        )
     done = subprocess.run(
         ["psql", "-qX", "-v", "ON_ERROR_STOP=1"],
         env=client_environment(restored),

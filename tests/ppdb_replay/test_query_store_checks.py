@@ -108,7 +108,7 @@ def test_all_stored_queries_come_again_from_a_dump_in_another_cluster(
     )
     restored = other_server_database("restored_store")
     with engine_connection(restored) as session:
-        for role in ("tapdb_owner", "tapdb_reader"):
+        for role in ("tapdb_owner", "tapdb_reader", "tapdb_service"):
             if not session.scalar(sa.text("SELECT to_regrole(:role)"), {"role": role}):
                 session.execute(sa.text("CREATE ROLE " + role))
     done = subprocess.run(

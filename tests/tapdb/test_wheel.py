@@ -69,6 +69,8 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     ("ppdb check", None),
     ("ppdb snapshot", None),
     ("ppdb replicate --once nowhere.yaml", "replication"),
+    ("queue status", "serve"),
+    ("serve --host 192.0.2.1", "serve"),
     (f"replay capture --record record.json|{FORCED}", None),
     ("replay run record.json --format csv", None),
     (f"replay capture --format votable -o result.vot|{FORCED}", None),
@@ -91,7 +93,12 @@ NEEDED = {
 }
 """What an index of packages calls what each extra installs."""
 # What fails with the extra too, for a reason of its own.
-FAILING = {"ppdb replicate --once nowhere.yaml", "ppdb replace DiaForcedSource empty.parquet"}
+FAILING = {
+    "ppdb replicate --once nowhere.yaml",
+    "ppdb replace DiaForcedSource empty.parquet",
+    # No address of the machine.
+    "serve --host 192.0.2.1",
+}
 
 
 @pytest.fixture(scope="module")
