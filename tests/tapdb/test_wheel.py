@@ -69,7 +69,7 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     ("ppdb check", None),
     ("ppdb snapshot", None),
     ("ppdb replicate --once nowhere.yaml", "replication"),
-    ("queue status", "serve"),
+    ("queue status", None),
     ("serve --host 192.0.2.1", "serve"),
     (f"replay capture --record record.json|{FORCED}", None),
     ("replay run record.json --format csv", None),
@@ -84,12 +84,25 @@ STEPS: tuple[tuple[str, str | None], ...] = (
 )
 """Commands in the order in which they are run, and the extra that each needs; `|` stands before a query."""
 
-OF_EXTRAS = ("astropy", "felis", "lsst", "mirakuru", "numpy", "psycopg2", "pyarrow", "pytest")
+OF_EXTRAS = (
+    *("astropy", "felis", "lsst", "mirakuru", "numpy", "psycopg2", "pyarrow", "pytest"),
+    *("httptools", "prometheus_client", "starlette", "uvicorn", "uvloop"),
+)
 NEEDED = {
     "export": ["pyarrow"],
     "astropy": ["astropy"],
     "replication": ["astropy", "lsst-dax-apdb", "lsst-sdm-schemas", "psycopg2-binary"],
     "ephemeral": ["pytest", "pytest-postgresql"],
+    "serve": [
+        "astropy",
+        "pyarrow",
+        "httptools",
+        "prometheus-client",
+        "python-multipart",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+    ],
 }
 """What an index of packages calls what each extra installs."""
 # What fails with the extra too, for a reason of its own.
