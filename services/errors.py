@@ -122,12 +122,18 @@ class RequestTooLargeError(RequestError):
 
 
 class ClientGoneError(RequestError):
-    """The client has closed the connection before it had its answer; its query was cancelled."""
+    """The client does not take its answer; its query was cancelled.
+
+    Parameters
+    ----------
+    what
+        What the client has done.
+    """
 
     status = 499
 
-    def __init__(self) -> None:
-        super().__init__("the client has closed the connection")
+    def __init__(self, what: str = "has closed the connection") -> None:
+        super().__init__(f"the client {what}")
 
 
 # By name: an error of any package below, without an import of it. What is not here is the service's fault.

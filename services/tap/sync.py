@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from services.errors import ParameterError
+from services.errors import ClientGoneError, ParameterError
 from services.gate import FACTS
 from services.observing import Metrics
 from services.parameters import Parameters, read_parameters
@@ -123,9 +123,15 @@ async def _send_result(
             if sent > quota.bytes:
                 running.stop(ResultTooLargeError(quota.bytes))
             message = {"type": "http.response.body", "body": block, "more_body": True}
+            # A client that takes nothing must not keep a connection of the database from others.
             done, following = await asyncio.gather(
-                send(message), client.run(running.next_block, running.cancel), return_exceptions=True
+                asyncio.wait_for(send(message), quota.seconds),
+                client.run(running.next_block, running.cancel),
+                return_exceptions=True,
             )
+            if isinstance(done, TimeoutError):
+                await client.in_thread(running.cancel)
+                raise ClientGoneError(f"has taken nothing for {quota.seconds} seconds") from done
             block = _result(following)
             _result(done)
     except TapdbError as error:

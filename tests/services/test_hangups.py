@@ -72,6 +72,19 @@ def test_a_client_that_hangs_up_ends_its_query(
     wait_for(lambda: served.service.database.connections == 0)
 
 
+def test_a_client_that_takes_nothing_leaves_its_place_to_others(
+    serve: Serve, running: Callable[[], int]
+) -> None:
+    """Its query has blocks at once, which it never reads: no limit of PostgreSQL ends such a query."""
+    query = f"SELECT a.s_region, b.s_region AS other FROM {_SEVEN}"  # noqa: S608 - ADQL, of constants
+    with serve(max_seconds=1, maxrec=10**7) as served, sent(served.url, query):
+        line = wait_for(lambda: next((one for one in served.lines if one.get("query") == query), None))
+        assert line["error"] == "the client has taken nothing for 1 seconds"
+        wait_for(lambda: served.service.quotas.running == served.service.database.connections == 0)
+        assert running() == 0
+        assert served.sync(ONE).status_code == 200
+
+
 def test_a_client_that_stays_has_its_answer_meanwhile(served: Served, running: Callable[[], int]) -> None:
     with sent(served.url, SLOW), sent(served.url, ONE) as other:
         assert other.recv(100).startswith(b"HTTP/1.1 200 OK")
