@@ -124,9 +124,12 @@ def serve(
     Authenticator(settings), Quotas(settings)
     _require_free(host, port)
     # The server hands the signal on when it has stopped: what it has needed is put away then.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with ExitStack() as stack:
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: sys.exit()))
+        # A terminal that is closed ends the service as SIGTERM does; not under nohup.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+            stack.callback(signal.signal, signal.SIGHUP, signal.SIG_DFL)
         if read_settings().jobs_directory is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
             os.environ["TAPDB_JOBS_DIRECTORY"] = folder

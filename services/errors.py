@@ -145,6 +145,7 @@ _STATUSES = {
     "ResultTooLargeError": 400,
     "UploadTooLargeError": 413,
     "UploadError": 400,
+    "UploadNotKeptError": 503,
     "JobParameterError": 400,
     "JobRefusedError": 403,
     "JobUnknownError": 404,

@@ -4,13 +4,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Se
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from services.errors import ParameterError, RequestTooLargeError
+from tap_query.errors import UploadNotKeptError
 
-_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_PARTS = "multipart/form-data"
+_FORMS = frozenset({"application/x-www-form-urlencoded", _PARTS})
 # A query has at most half a megabyte (`adql.Limits`), and a form a few fields.
 _LONGEST_VALUE = 2**20
 _MOST_FIELDS, _MOST_FILES = 1000, 100
@@ -127,6 +130,36 @@ class _BoundedRequest(Request):
             yield block
 
 
+class _WholeParts(MultiPartParser):
+    """The parts of a form, which have come to their end (RFC 2046 section 5.1.1)."""
+
+    is_whole = False
+
+    def on_end(self) -> None:
+        """Note that the closing boundary was there: without it the last part is cut, and would be lost."""
+        self.is_whole = True
+
+    async def parse(self) -> FormData:
+        """Return the parts."""
+        form = await super().parse()
+        if not self.is_whole:
+            await form.close()
+            raise MultiPartException("its closing boundary is missing")
+        return form
+
+
+async def _read_form(request: Request, kind: str) -> FormData:
+    if kind != _PARTS:
+        return await request.form(max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE)
+    return await _WholeParts(
+        request.headers,
+        request.stream(),
+        max_files=_MOST_FILES,
+        max_fields=_MOST_FIELDS,
+        max_part_size=_LONGEST_VALUE,
+    ).parse()
+
+
 @asynccontextmanager
 async def read_parameters(request: Request, *, max_bytes: int) -> AsyncIterator[Parameters]:
     """Give the parameters of a request, of its URL and of the form that it brings, with the form's files.
@@ -144,6 +177,8 @@ async def read_parameters(request: Request, *, max_bytes: int) -> AsyncIterator[
         Raised if the request brings something that is no form.
     RequestTooLargeError
         Raised if it is too large.
+    UploadNotKeptError
+        Raised if the disk has no place for its files.
     """
     items: list[tuple[str, str | UploadFile]] = list(request.query_params.multi_items())
     async with AsyncExitStack() as stack:
@@ -159,11 +194,12 @@ async def read_parameters(request: Request, *, max_bytes: int) -> AsyncIterator[
             bounded = _BoundedRequest(request.scope, request.receive)
             bounded.max_bytes = max_bytes
             try:
-                form = await stack.enter_async_context(
-                    bounded.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE)
-                )
-            except HTTPException as error:
-                problem = f"cannot be read: {error.detail}"
-                raise ParameterError("the form", problem, "send it again") from error
+                form = await _read_form(bounded, kind)
+            except (HTTPException, MultiPartException) as error:
+                reason = error.message if isinstance(error, MultiPartException) else error.detail
+                raise ParameterError("the form", f"cannot be read: {reason}", "send it again") from error
+            except OSError as error:
+                raise UploadNotKeptError("the request", error.strerror) from error
+            stack.push_async_callback(form.close)
             items += form.multi_items()
         yield Parameters.of(items)

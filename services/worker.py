@@ -64,6 +64,8 @@ def _keep(stopping: threading.Event, log_level: str) -> None:
 def _work(log_level: str) -> None:
     """Run jobs until the process is told to stop, or the service has ended."""
     settings = read_service_settings()
+    # A terminal that is closed is a matter of the service, which ends this process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.config.dictConfig(log_config(settings, log_level))
     threading.Thread(target=_end_with_service, daemon=True).start()
     options = WorkerOptions(concurrency=settings.job_workers, grace_s=settings.stop_seconds)

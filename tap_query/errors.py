@@ -136,6 +136,25 @@ class UploadRefusedError(UploadError):
     """The service does not fetch a table from where the user says that it is."""
 
 
+class UploadNotKeptError(TapdbError):
+    """The service has no place for a table that a request brings.
+
+    Parameters
+    ----------
+    what
+        What it was to keep.
+    reason
+        What the operating system says.
+    """
+
+    def __init__(self, what: str, reason: str | None) -> None:
+        self.what = what
+        self.reason = reason
+        super().__init__(
+            f"the service cannot keep {what}: {reason}; send it again later, and tell its operator"
+        )
+
+
 class ResultTooLargeError(TapdbError):
     """A result has more bytes than its user may have.
 

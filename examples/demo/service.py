@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyvo
@@ -61,10 +61,14 @@ def demonstrate_service(stage: Stage, files: Path, *, keep: bool) -> None:
 def stop_service(files: Path) -> None:
     """Stop the service that was left running, if there is one."""
     try:
-        process = int((files / _PROCESS).read_text(encoding="ascii"))
-        os.kill(process, signal.SIGTERM)
-    except (FileNotFoundError, ProcessLookupError):
+        process, port = (files / _PROCESS).read_text(encoding="ascii").split()
+    except FileNotFoundError:
         return
+    with suppress(FileNotFoundError, ProcessLookupError):
+        arguments = Path("/proc", process, "cmdline").read_bytes().split(b"\0")
+        # The number may be that of another process by now.
+        if port.encode() in arguments:
+            os.kill(int(process), signal.SIGTERM)
     (files / _PROCESS).unlink()
 
 
@@ -83,7 +87,7 @@ def _served(files: Path, *, keep: bool) -> Iterator[str]:
             # Ctrl-C is for the demonstration, which may end before the service does.
             start_new_session=True,
         )
-    (files / _PROCESS).write_text(str(process.pid), encoding="ascii")
+    (files / _PROCESS).write_text(f"{process.pid} {port}", encoding="ascii")
     try:
         _wait(process, port, log)
         yield f"http://127.0.0.1:{port}/tap"

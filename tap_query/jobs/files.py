@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 from typing import IO, Self
 from urllib.parse import quote, unquote
 
-from tap_query.errors import JobParameterError, JobUnknownError
+from tap_query.errors import JobParameterError, JobUnknownError, UploadNotKeptError
 from tap_query.jobs.job import JOB_ID
 from tapdb.errors import SettingsError
 from tapdb.settings import read_settings
@@ -93,15 +93,20 @@ class JobFiles:
         ------
         JobParameterError
             Raised if the name is too long.
+        UploadNotKeptError
+            Raised if it cannot be written, such as to a disk that is full; nothing is left of it then.
         """
         if len(name.encode()) > _LONGEST_NAME:
             raise JobParameterError("UPLOAD", name, f"names of files have {_LONGEST_NAME} bytes at most")
-        folder = self._folder(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / (_UPLOAD + quote(name, safe=""))
-        with path.open("wb") as stream:
-            for block in blocks:
-                stream.write(block)
+        path = self._folder(job_id) / (_UPLOAD + quote(name, safe=""))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as stream:
+                stream.writelines(blocks)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise UploadNotKeptError(f"the upload {name}", error.strerror) from error
         return path
 
     def uploads(self, job_id: str) -> dict[str, Path]:

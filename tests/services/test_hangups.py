@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -49,6 +51,14 @@ def sent(url: str, query: str) -> Iterator[socket.socket]:
         target = f"{parts.path}/tap/sync?{urlencode({'LANG': 'ADQL', 'QUERY': query})}"
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
         yield client
+
+
+def is_running(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def seconds_until(condition: Callable[[], bool]) -> float:
@@ -129,6 +139,20 @@ def test_a_killed_process_leaves_no_statement(
         wait_for(running)
         os.killpg(process.pid, signal.SIGKILL)
         assert seconds_until(lambda: running() == 0) < 5 * WITHIN_S
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_service_that_is_told_to_end_leaves_no_process_and_no_folder(
+    served_database: sa.URL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: signal.Signals
+) -> None:
+    """A terminal that is closed sends SIGHUP to all processes of the group."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with service_process(served_database, "--jobs", "here") as (process, _):
+        assert {one.name.rsplit("-", 1)[0] for one in tmp_path.glob("*/*")} == {"tapdb-jobs"}
+        os.killpg(process.pid, by)
+        assert process.wait(20) in {0, -signal.SIGTERM}
+        wait_for(lambda: not is_running(process.pid))
+        assert list(tmp_path.glob("*/*")) == []
 
 
 def test_figures_of_several_processes_are_those_of_all(served_database: sa.URL) -> None:

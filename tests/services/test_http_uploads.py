@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -114,6 +115,17 @@ def test_uploads_have_limits(serve: Serve) -> None:
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         answer = httpx.post(f"{served.tap}/sync", content=endless(), headers=headers)
         assert answer.status_code == 413
+
+
+def test_a_file_of_a_form_that_finds_no_place_is_said(
+    served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    answer = send(served, ALL, file() + b" " * 2**21)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    assert "the service cannot keep the request: No such file or directory" in answer.text
+    # What is small stays in memory.
+    assert send(served, ALL, file()).status_code == 200
 
 
 class _Files(BaseHTTPRequestHandler):

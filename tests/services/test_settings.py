@@ -139,6 +139,7 @@ def test_help_explains_every_variable() -> None:
         ("UploadError", 400),
         ("UploadRefusedError", 400),
         ("UploadTooLargeError", 413),
+        ("UploadNotKeptError", 503),
         ("ResultTooLargeError", 400),
         ("JobParameterError", 400),
         ("JobRefusedError", 403),

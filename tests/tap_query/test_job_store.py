@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_query.errors import JobParameterError, JobRefusedError, JobUnknownError
+from tap_query.errors import JobParameterError, JobRefusedError, JobUnknownError, UploadNotKeptError
 from tap_query.jobs import store
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import TRANSITIONS, Event, Job, JobFilter, JobLimits, Phase
@@ -229,6 +229,16 @@ def test_a_file_of_any_name_comes_back_and_stays_in_its_folder(
         return
     assert {one: path.read_bytes() for one, path in files.uploads(job_id).items()} == {name: content}
     assert [path.parent for path in root.rglob("*") if path.is_file()] == [root / "jobs" / job_id]
+
+
+def test_an_upload_that_the_disk_has_no_place_for_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    files, job_id = JobFiles(tmp_path), "0" * 32
+    (tmp_path / job_id).mkdir()
+    (tmp_path / job_id / "upload-mine").symlink_to("/dev/full")
+    with pytest.raises(UploadNotKeptError, match="the upload mine: No space left on device"):
+        files.save_upload(job_id, "mine", [bytes(10), bytes(2**20)])
+    assert list((tmp_path / job_id).iterdir()) == []
+    assert Path("/dev/full").is_char_device()
 
 
 @pytest.mark.parametrize("job_id", ["..", "/etc", "", "0" * 31 + "G", "0" * 32 + "\n"])
