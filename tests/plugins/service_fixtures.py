@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
 
 __all__ = [
+    "PLAIN",
     "TAPDB",
     "Serve",
     "Served",
@@ -48,6 +50,9 @@ __all__ = [
 ]
 
 _LONGEST_START_S = 60
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""What httpx makes for each request otherwise, with all certificates of the machine."""
+
 TAPDB = str(Path(sys.executable).with_name("tapdb"))
 """The command, as it is installed beside the interpreter."""
 
@@ -83,7 +88,7 @@ class Served:
 
     def get(self, path: str, headers: dict[str, str] | None = None, **parameters: Any) -> httpx.Response:
         """Send a GET to a path below ``/tap``, with parameters of TAP in capitals."""
-        return httpx.get(f"{self.tap}/{path}", params=parameters, headers=headers, timeout=60)
+        return httpx.get(f"{self.tap}/{path}", params=parameters, headers=headers, timeout=60, verify=PLAIN)
 
     def sync(self, query: str, **parameters: Any) -> httpx.Response:
         """Send a query."""
@@ -202,7 +207,7 @@ def leaves_answers(test: Callable[..., None]) -> Callable[..., None]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == 200
+        return httpx.get(f"{url}/health", verify=PLAIN).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from tapdb.server.environment import client_environment
-from tests.plugins.service_fixtures import TAPDB, Serve, Served, service_process, wait_for
+from tests.plugins.service_fixtures import PLAIN, TAPDB, Serve, Served, service_process, wait_for
 
 _SEVEN = ", ".join(f"ivoa.ObsCore AS {name}" for name in "abcdefg")
 SLOW = f"SELECT COUNT(*) AS n FROM {_SEVEN}"  # noqa: S608 - ADQL, of constants
@@ -158,7 +158,7 @@ def test_a_service_that_is_told_to_end_leaves_no_process_and_no_folder(
 def test_figures_of_several_processes_are_those_of_all(served_database: sa.URL) -> None:
     with service_process(served_database, "--workers", "2") as (_, url):
         for _ in range(20):
-            assert httpx.get(f"{url}/tap/sync", params={"QUERY": ONE}).status_code == 200
+            assert httpx.get(f"{url}/tap/sync", params={"QUERY": ONE}, verify=PLAIN).status_code == 200
         text = httpx.get(f"{url}/metrics").text
     assert 'tapdb_requests_total{method="GET",resource="sync",status="200"} 20.0' in text
 
