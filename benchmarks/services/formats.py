@@ -100,7 +100,7 @@ def compiled_query(where: str, *parameters: str) -> CompiledQuery:
 
 
 def measure_formats(url: str, rows: int, rounds: int) -> dict[str, float]:
-    """Return the seconds of COPY and of each format, the best of some rounds, their ratios, and memory.
+    """Return the seconds of COPY and of each format, medians of some rounds, their ratios, and memory.
 
     Parameters
     ----------
@@ -131,14 +131,14 @@ def measure_formats(url: str, rows: int, rounds: int) -> dict[str, float]:
                 + ", ".join(f"{name} {one[-1]:.2f} s" for name, one in seconds.items())
             )
         first_block, prepared = _small(connection)
-    best = {name: min(one) for name, one in seconds.items()}
+    taken = {name: median(one) for name, one in seconds.items()}
     return {
         "rows": rows,
-        **{f"{name}_s": value for name, value in best.items()},
-        **{f"{name}_time_ratio": best[name] / best["copy"] for name in FORMATS},
-        "stream_ratio": best["copy"] / best["votable"],
-        "csv_ratio": best["copy"] / best["csv"],
-        "parquet_rows_ratio": best["copy"] / best["parquet"],
+        **{f"{name}_s": value for name, value in taken.items()},
+        **{f"{name}_time_ratio": taken[name] / taken["copy"] for name in FORMATS},
+        "stream_ratio": taken["copy"] / taken["votable"],
+        "csv_ratio": taken["copy"] / taken["csv"],
+        "parquet_rows_ratio": taken["copy"] / taken["parquet"],
         "rss_growth_mb": growth,
         "first_block_ms": first_block,
         "prepared_ms": prepared,

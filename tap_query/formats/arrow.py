@@ -45,11 +45,11 @@ def arrow_parts(schema: pa.Schema, lines: Iterable[bytes]) -> Iterator[bytes]:
     """
     sink = _Sink()
     with pa.ipc.new_stream(sink, schema) as writer:
-        yield sink.taken()
+        yield from sink.taken()
         for batch in record_batches(lines, schema):
             writer.write_batch(batch)
-            yield sink.taken()
-    yield sink.taken()
+            yield from sink.taken()
+    yield from sink.taken()
 
 
 def parquet_parts(
@@ -79,11 +79,11 @@ def parquet_parts(
             if rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(waiting))
                 waiting.clear()
-                yield sink.taken()
+                yield from sink.taken()
         if waiting:
             writer.write_table(pa.Table.from_batches(waiting))
         writer.add_key_value_metadata(dict(facts()))
-    yield sink.taken()
+    yield from sink.taken()
 
 
 def voparquet_facts(votable: bytes) -> dict[str, str]:
@@ -197,8 +197,7 @@ class _Sink(io.RawIOBase):
         self._parts.append(bytes(content))
         return len(self._parts[-1])
 
-    def taken(self) -> bytes:
+    def taken(self) -> list[bytes]:
         """Return what has been written since the last call."""
-        content = b"".join(self._parts)
-        self._parts.clear()
-        return content
+        parts, self._parts = self._parts, []
+        return parts

@@ -15,10 +15,11 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import capabilities, errors, generators, sql
-from psycopg.abc import Buffer
+from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, Format, TransactionStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Wait
 
 from adql import CompiledQuery
 from tap_query.execute import Session, failures, typed
@@ -141,7 +142,7 @@ def _described(connection: psycopg.Connection[Any], compiled: CompiledQuery, sha
     """Return a shape that is new: PostgreSQL says the types of its columns without running it."""
     pgconn = connection.pgconn
     sent = _Parameters(connection, compiled)
-    pgconn.send_prepare(b"", compiled.sql.encode(), sent.types)
+    pgconn.send_prepare(b"", compiled.sql.encode(connection.info.encoding), sent.types)
     _finish(connection)
     pgconn.send_describe_prepared(b"")
     (result,) = _finish(connection)
@@ -179,12 +180,14 @@ def _send(
     sent = _Parameters(connection, compiled)
     if known is not None and connection.prepare_threshold is None:
         if not known.prepared:
-            pgconn.send_prepare(known.name, statement.encode(), sent.types)
+            pgconn.send_prepare(known.name, statement.encode(connection.info.encoding), sent.types)
             _finish(connection)
             known.prepared = True
         pgconn.send_query_prepared(known.name, sent.values, sent.formats, Format.BINARY)
     else:
-        pgconn.send_query_params(statement.encode(), sent.values, sent.types, sent.formats, Format.BINARY)
+        pgconn.send_query_params(
+            statement.encode(connection.info.encoding), sent.values, sent.types, sent.formats, Format.BINARY
+        )
     if capabilities.has_stream_chunked():
         pgconn.set_chunked_rows_mode(_PACKED_AT_ONCE)
     else:
@@ -241,8 +244,8 @@ def execute_copy(
     *,
     options: str,
     session: Session,
-) -> Iterator[Iterator[Buffer] | None]:
-    """Run a query by COPY, which writes rows as text faster than expressions can, and give each row.
+) -> Iterator[Iterator[list[Buffer]] | None]:
+    """Run a query by COPY, which writes rows as text faster than expressions can, and give some at a time.
 
     COPY takes no parameters: constants are written into the statement.
 
@@ -259,24 +262,63 @@ def execute_copy(
         Raised if the database stops with an error, also while rows are read.
     """
     shapes = _SHAPES.setdefault(connection, _Shapes())
-    with failures(compiled), psycopg.ClientCursor(connection) as cursor:
-        cursor.execute(session.statement(compiled.search))
+    with failures(compiled):
+        psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         with connection.lock:
             shape = shapes.find(compiled.sql) or _described(connection, compiled, shapes)
-        statement = pack(shape.types)
-        if statement is None:
-            yield None
-            return
-        copied = sql.SQL("COPY ({}) TO STDOUT ({})").format(
-            sql.SQL(with_constants(statement, compiled, connection)),
-            sql.SQL(options),
-        )
-        try:
-            with cursor.copy(copied) as copy:
-                yield iter(copy)
-        except psycopg.Error:
-            shapes.forget(compiled.sql)
-            raise
+            statement = pack(shape.types)
+            if statement is None:
+                yield None
+                return
+            copied = sql.SQL("COPY ({}) TO STDOUT ({})").format(
+                sql.SQL(with_constants(statement, compiled, connection)),
+                sql.SQL(options),
+            )
+            chunks = _copied_chunks(connection, copied.as_bytes(connection))
+            try:
+                with closing(chunks):
+                    yield chunks
+            except psycopg.Error:
+                shapes.forget(compiled.sql)
+                raise
+
+
+def _copied_chunks(connection: psycopg.Connection[Any], statement: bytes) -> Generator[list[Buffer]]:
+    """Yield the rows of a COPY, in lists of those that have come."""
+    pgconn = connection.pgconn
+    pgconn.send_query(statement)
+    try:
+        _finish(connection)
+        is_end = False
+        while not is_end:
+            chunk, is_end = connection.wait(_copied_rows(pgconn))
+            if chunk:
+                yield chunk
+        _finish(connection)
+    finally:
+        if pgconn.transaction_status == TransactionStatus.ACTIVE:
+            connection.cancel_safe(timeout=_CANCEL_S)
+            while not connection.wait(_copied_rows(pgconn))[1]:
+                pass
+            connection.wait(generators.execute(pgconn))
+
+
+def _copied_rows(pgconn: PGconn) -> PQGen[tuple[list[Buffer], bool]]:
+    """Wait for a row of a COPY, and return it with those that have come too, and whether that was the end."""
+    rows: list[Buffer] = []
+    while len(rows) < _PACKED_AT_ONCE:
+        size, row = pgconn.get_copy_data(1)
+        if size > 0:
+            rows.append(row)
+        elif size < 0:
+            return rows, True
+        elif rows:
+            break
+        else:
+            while not (yield Wait.R):
+                pass
+            pgconn.consume_input()
+    return rows, False
 
 
 # A name, a text (with escapes or without), or a parameter of the SQL that `adql` writes.

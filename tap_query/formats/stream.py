@@ -15,7 +15,7 @@ from adql import CompiledQuery
 from tap_query.execute import CountedRows, Session, execute, failures
 from tap_query.formats.catalog import Format, Writer
 from tap_query.formats.frames import frames_of
-from tap_query.formats.packing import binary2_cells, csv_cells, source_sql
+from tap_query.formats.packing import binary2_sql, csv_sql
 from tap_query.formats.server_rows import execute_copy, execute_packed
 from tapdb.errors import TapdbError, ValueWriteError
 from tapdb.extras import from_extra
@@ -307,8 +307,8 @@ def _binary2(request: _Request) -> Iterator[bytes]:
     connection, compiled, result = request.connection, request.compiled, request.result
 
     def pack(oids: Sequence[int]) -> str | None:
-        cells = binary2_cells(compiled.columns, oids)
-        return None if cells is None else source_sql(compiled.sql, len(oids), cells)
+        is_utf8 = connection.info.encoding == "utf-8"
+        return binary2_sql(compiled.sql, compiled.columns, oids) if is_utf8 else None
 
     is_ours = connection.info.transaction_status == TransactionStatus.IDLE
     with execute_packed(connection, compiled, pack, session=request.session) as chunks:
@@ -348,31 +348,21 @@ def _packed(chunks: Iterable[list[bytes | None]]) -> Iterator[bytes]:
 
 @contextmanager
 def _copied(request: _Request, separator: str) -> Iterator[Iterator[bytes]]:
-    """Give lines of CSV, by COPY if it can."""
+    """Give lines of CSV, some at a time, by COPY if it can."""
     compiled, result = request.compiled, request.result
 
     def pack(oids: Sequence[int]) -> str | None:
-        cells = csv_cells(compiled.columns, oids)
-        return None if cells is None else source_sql(compiled.sql, len(oids), cells)
+        return csv_sql(compiled.sql, compiled.columns, oids)
 
-    options = "FORMAT csv, DELIMITER E'\\t'" if separator == "\t" else "FORMAT csv"
-    with execute_copy(request.connection, compiled, pack, options=options, session=request.session) as copy:
-        if copy is not None:
-            yield _taken(copy, result)
+    options = "FORMAT csv, ENCODING 'UTF8'" + (", DELIMITER E'\\t'" if separator == "\t" else "")
+    with execute_copy(request.connection, compiled, pack, options=options, session=request.session) as chunks:
+        if chunks is not None:
+            yield (b"".join(chunk) for chunk in result.cut(chunks) if chunk)
             return
     with _plain(request) as rows:
         lines = csv_parts((), rows, separator=separator)
         next(lines)
         yield lines
-
-
-def _taken(rows: Iterator[Any], result: ResultStream) -> Iterator[bytes]:
-    for row in rows:
-        result.check()
-        if not result.takes():
-            next(rows, None)
-            return
-        yield row
 
 
 def _csv(request: _Request, separator: str = ",") -> Iterator[bytes]:

@@ -31,7 +31,8 @@ _RUNNING = sa.text(
     "AND application_name = 'tapdb serve' AND state = 'active'"
 )
 ONE = "SELECT TOP 1 obs_id FROM ivoa.ObsCore"
-WITHIN_S = 1.0
+# How soon it is on a machine that does nothing else, `make bench` measures: hangup_s.
+WITHIN_S = 5.0
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_killed_process_leaves_no_statement(
     with service_process(served_database, "--workers", str(workers)) as (process, url), sent(url, SLOW):
         wait_for(running)
         os.killpg(process.pid, signal.SIGKILL)
-        assert seconds_until(lambda: running() == 0) < 5 * WITHIN_S
+        assert seconds_until(lambda: running() == 0) < WITHIN_S
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])

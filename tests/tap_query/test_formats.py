@@ -40,7 +40,7 @@ from tap_query.formats import (
     stream_result,
 )
 from tap_query.formats.frames import frames_of
-from tap_query.formats.packing import binary2_cells, csv_cells
+from tap_query.formats.packing import binary2_sql, csv_sql
 from tap_query.formats.server_rows import with_constants
 from tap_query.metadata import read_metadata
 from tapdb.errors import ValueWriteError
@@ -198,12 +198,12 @@ def test_the_types_that_matter_are_written_by_the_server() -> None:
         (Field("h", "double", "2", "point"), oid["float8"].array_oid),
     ]
     columns, oids = zip(*pairs, strict=True)
-    assert binary2_cells(columns, oids) is not None
-    assert csv_cells(columns, oids) is not None
+    assert binary2_sql("SELECT 1", columns, oids) is not None
+    assert csv_sql("SELECT 1", columns, oids) is not None
     # What is no value of its column goes through Python, which says so.
-    assert binary2_cells([Field("a", "int")], [oid["float8"].oid]) is None
-    assert csv_cells([Field("a", "int")], [oid["text"].oid]) is None
-    assert binary2_cells([Field("a", "unicodeChar", "*")], [oid["text"].oid]) is None
+    assert binary2_sql("SELECT 1", [Field("a", "int")], [oid["float8"].oid]) is None
+    assert csv_sql("SELECT 1", [Field("a", "int")], [oid["text"].oid]) is None
+    assert binary2_sql("SELECT 1", [Field("a", "unicodeChar", "*")], [oid["text"].oid]) is None
 
 
 @pytest.mark.parametrize("form", ["votable", "votable/td"])
@@ -551,6 +551,19 @@ def test_an_error_among_the_rows_ends_the_document_with_it_or_is_raised(form: st
         infos = [(info.value, info.content) for info in document.resources[0].infos]
         assert infos == [("OK", None), ("ERROR", str(result.error))]
         assert len(document.get_first_table().array) == result.count
+
+
+@pytest.mark.parametrize("form", ["votable", "csv", "parquet"])
+def test_bytes_do_not_depend_on_the_encoding_of_the_client(form: str, driver: Driver) -> None:
+    query = made(
+        "SELECT n::int, 'caf' || repeat(chr(233), n) FROM generate_series(0, 2) AS n",
+        OutputColumn("n", "int"),
+        OutputColumn("x", "char", "*"),
+    )
+    expected = content_of(driver, query, form)
+    driver.execute("SET client_encoding TO latin1")
+    driver.commit()
+    assert content_of(driver, query, form) == expected
 
 
 @pytest.mark.parametrize("source", ["generate_series(1, 20000) AS n", "t"])
