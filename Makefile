@@ -8,6 +8,10 @@ TEST_RUN := .cache/make_test.json
 DAX_PPDB ?= .venv-dax-ppdb
 PYTHON_DAX_PPDB ?= python3.12
 
+# A suite starts more than a thousand processes: where the environment forbids to keep compiled modules, each
+# would compile all of tapdb again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench docs lock
 MAKEFLAGS += --no-print-directory

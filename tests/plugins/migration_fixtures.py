@@ -64,6 +64,11 @@ RunProcess = Callable[[Sequence[str], Path, Mapping[str, str]], "subprocess.Comp
 _FORKS = """
 import json, os, signal, socket, sys, traceback
 import alembic.config, alembic.autogenerate, tapdb.migrate.run, tapdb.migrate.autogenerate, psycopg
+from importlib.metadata import entry_points
+
+for point in entry_points(group="tapdb.derived"):
+    # What each command would import again.
+    point.load()
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 server = socket.socket(socket.AF_UNIX)

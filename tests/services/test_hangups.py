@@ -148,7 +148,10 @@ def test_a_service_that_is_told_to_end_leaves_no_process_and_no_folder(
 ) -> None:
     """A terminal that is closed sends SIGHUP to all processes of the group."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # The tests may run under nohup, which programs inherit.
+    inherited = signal.signal(by, signal.SIG_DFL)
     with service_process(served_database, "--jobs", "here") as (process, _):
+        signal.signal(by, inherited)
         assert {one.name.rsplit("-", 1)[0] for one in tmp_path.glob("*/*")} == {"tapdb-jobs"}
         os.killpg(process.pid, by)
         assert process.wait(20) in {0, -signal.SIGTERM}
