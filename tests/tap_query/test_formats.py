@@ -6,6 +6,7 @@ import base64
 import csv
 import gzip
 import io
+import itertools
 import json
 import math
 import re
@@ -41,7 +42,7 @@ from tap_query.formats import (
 )
 from tap_query.formats.frames import frames_of
 from tap_query.formats.packing import binary2_cells, csv_cells
-from tap_query.formats.server_rows import with_constants
+from tap_query.formats.server_rows import _SHAPES, with_constants
 from tap_query.metadata import read_metadata
 from tapdb.errors import ValueWriteError
 from tapdb.postgres.engine import checked_connection
@@ -614,6 +615,41 @@ def test_a_shape_is_prepared_when_it_comes_again_and_survives_a_rollback(driver:
         content_of(driver, query, "votable")
     driver.rollback()
     assert rows_of_stream(content_of(driver, query, "votable")) == b"\0" + number.to_bytes(4)
+
+
+DESCRIBED = {
+    "int2": OutputColumn("n", "short"),
+    "int4": OutputColumn("n", "int"),
+    "int8": OutputColumn("n", "long"),
+    "float4": OutputColumn("n", "float"),
+    "float8": OutputColumn("n", "double"),
+    "text": OutputColumn("n", "char", "*"),
+    "timestamp": OutputColumn("n", "char", "*", "timestamp"),
+    "uuid": OutputColumn("n", "char", "36", "uuid"),
+    "float8[]": OutputColumn("n", "double", "*"),
+    # Both are of one type in the database.
+    "float8[2]": OutputColumn("n", "double", "2"),
+}
+VALUES = {"timestamp": "2024-02-29 12:00", "uuid": "f" * 32, "float8[]": "{1,2}", "float8[2]": "{1,2}"}
+
+
+def test_a_shape_whose_columns_are_published_as_other_types_is_another_one(
+    driver: Driver, database_url: sa.URL
+) -> None:
+    with connected(database_url) as fresh:
+        for one, other in itertools.permutations(DESCRIBED, 2):
+            for kind in (one, other, one, other):
+                value = VALUES.get(kind, "5")
+                driver.execute("CREATE SCHEMA IF NOT EXISTS changing")
+                driver.execute("DROP VIEW IF EXISTS changing.seen")
+                driver.execute(f"CREATE VIEW changing.seen AS SELECT '{value}'::{kind} AS n")
+                driver.commit()
+                query = made("SELECT n FROM changing.seen", DESCRIBED[kind])
+                wanted = content_of(fresh, query, "votable")
+                _SHAPES.pop(fresh)
+                for _ in range(2):
+                    assert content_of(driver, query, "votable") == wanted, (one, other, kind)
+                assert content_of(driver, query, "csv") == content_of(fresh, query, "csv"), (one, other, kind)
 
 
 def test_a_connection_on_which_psycopg_prepares_keeps_its_own_statements(database_url: sa.URL) -> None:
