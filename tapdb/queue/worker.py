@@ -10,9 +10,10 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason
+from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 from procrastinate.worker import Worker
 
@@ -30,6 +31,8 @@ _AGAIN_S = 0.2
 _LONGEST_POLL_S = 5
 # A message that a job is cancelled may come before the worker listens, or be lost with its connection.
 _LONGEST_CANCEL_S = 0.4
+# A server that restarts, or that has no connection to spare, is back by then or a few times later.
+_WITHOUT_DATABASE_S, _MOST_ATTEMPTS = 2, 10
 # Beside the jobs: the fetching of jobs, the heartbeat, the periodic tasks, aborts.
 _CONNECTIONS = 4
 
@@ -140,8 +143,7 @@ class _Minder:
         async def run(context: JobContext, /, **arguments: Any) -> None:
             await self._run(task, context, arguments)
 
-        retry = RetryStrategy(retry_exceptions={_WorkerStopsError})
-        registered = self._app.task(name=task.name, pass_context=True, retry=retry)(run)
+        registered = self._app.task(name=task.name, pass_context=True, retry=_Again())(run)
         if task.cron is not None:
             self._app.periodic(cron=task.cron)(registered)  # type: ignore[arg-type]  # a timestamp
 
@@ -232,6 +234,18 @@ async def _settle(connection: psycopg.AsyncConnection[Any]) -> None:
 
 class _WorkerStopsError(Exception):
     """Raised for a job that another worker is to run."""
+
+
+class _Again(BaseRetryStrategy):
+    """Lets a job run again whose worker stops, and, after a while, one that had no database."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return when a job runs again; `None` if it has failed."""
+        if isinstance(exception, _WorkerStopsError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if isinstance(exception, DatabaseUnavailableError) and job.attempts < _MOST_ATTEMPTS:
+            return RetryDecision(retry_in={"seconds": _WITHOUT_DATABASE_S})
+        return None
 
 
 async def _end(running: Running, why: Ending, future: asyncio.Future[None]) -> None:
