@@ -1,5 +1,6 @@
 """Files of jobs, in a folder that the service and its workers share: what was uploaded, and the result."""
 
+import logging
 import os
 import shutil
 import time
@@ -18,6 +19,8 @@ from tapdb.settings import read_settings
 _RESULT, _UNFINISHED, _UPLOAD = "result", "unfinished", "upload-"
 # A file name has 255 bytes at most, and a byte may become three characters.
 _LONGEST_NAME = 64
+
+_log = logging.getLogger(__name__)
 
 
 class JobFiles:
@@ -115,9 +118,16 @@ class JobFiles:
         return {unquote(path.name.removeprefix(_UPLOAD)): path for path in found}
 
     def delete(self, job_id: str) -> None:
-        """Delete all files of a job; one that another process deletes meanwhile is no error."""
-        with suppress(FileNotFoundError):
+        """Delete all files of a job; one that another process deletes meanwhile is no error.
+
+        What the disk does not let go stays, and the log says so: it is tried again with other old files.
+        """
+        try:
             shutil.rmtree(self._folder(job_id))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log.warning("files of job %s cannot be deleted now: %s", job_id, error.strerror)
 
     def delete_unknown(self, known: Callable[[list[str]], set[str]], after_s: float) -> list[str]:
         """Delete folders of jobs that are not known any more, and return their names.
@@ -132,8 +142,12 @@ class JobFiles:
         if not self.root.is_dir():
             return []
         old = time.time() - after_s
-        found = [one for one in self.root.iterdir() if JOB_ID.fullmatch(one.name)]
-        names = sorted(one.name for one in found if one.stat().st_mtime < old)
+        names = []
+        for one in sorted(self.root.iterdir()):
+            # Its job may be deleted while this looks.
+            with suppress(FileNotFoundError):
+                if JOB_ID.fullmatch(one.name) and one.stat().st_mtime < old:
+                    names.append(one.name)
         unknown = sorted(set(names) - known(names)) if names else []
         for name in unknown:
             self.delete(name)
