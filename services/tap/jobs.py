@@ -42,6 +42,7 @@ from tap_query.jobs.job import (
 )
 from tap_query.jobs.wait import PhaseChanges
 from tapdb.errors import TapdbError
+from tapdb.postgres.engine import translate_database_errors
 from tapdb.queue.schema import require_queue
 from tapdb.settings import read_settings
 from tapdb.xml_text import NOT_IN_XML
@@ -119,10 +120,16 @@ class AsyncJobs:
             require_queue(connection)
 
     async def transact(self, work: Callable[[sa.Connection], _Value]) -> _Value:
-        """Return what a function returns, which is run in a thread and in a transaction."""
+        """Return what a function returns, which is run in a thread and in a transaction.
+
+        Raises
+        ------
+        DatabaseRefusedError
+            Raised for what the database refuses, such as a queue that is not there at present.
+        """
 
         def run() -> _Value:
-            with self.engine.begin() as connection:
+            with translate_database_errors(), self.engine.begin() as connection:
                 return work(connection)
 
         return await run_in_threadpool(run)
