@@ -130,14 +130,15 @@ def serve(
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
             stack.callback(signal.signal, signal.SIGHUP, signal.SIG_DFL)
-        if read_settings().jobs_directory is None:
+        has_folder = read_settings().jobs_directory is not None
+        if not has_folder:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
             os.environ["TAPDB_JOBS_DIRECTORY"] = folder
             stack.callback(os.environ.pop, "TAPDB_JOBS_DIRECTORY", None)
         offered = AsyncJobs.of_settings(settings, None)
         if offered is not None:
             try:
-                offered.check()
+                offered.check(alone=settings.jobs == "here" and not has_folder)
             finally:
                 offered.engine.dispose()
         with closing(Database(settings)) as database:

@@ -41,8 +41,9 @@ from tap_query.jobs.job import (
     parse_phase,
 )
 from tap_query.jobs.wait import PhaseChanges
-from tapdb.errors import TapdbError
+from tapdb.errors import SettingsError, TapdbError
 from tapdb.postgres.engine import translate_database_errors
+from tapdb.queue.client import count_workers
 from tapdb.queue.schema import require_queue
 from tapdb.settings import read_settings
 from tapdb.xml_text import NOT_IN_XML
@@ -54,6 +55,8 @@ _BLOCK = 1 << 20
 _DAY_S = 86_400
 _LATER_S = 3600
 _CONNECTIONS = 5
+# A worker gives a sign of life every ten.
+_ALIVE_S = 20
 _LONGEST_LOGGED = 2000
 # What is said of a job when it is made, and is no parameter of its query.
 _OF_THE_JOB = frozenset({"PHASE", "RUNID", "EXECUTIONDURATION", "DESTRUCTION"})
@@ -105,19 +108,31 @@ class AsyncJobs:
         changes = PhaseChanges(engine.url)
         return cls(engine, JobFiles.of_settings(), changes, limits, settings.job_queue, settings.user_jobs)
 
-    def check(self) -> None:
+    def check(self, *, alone: bool = False) -> None:
         """Look whether jobs have what they need: a folder, and a queue in the database.
+
+        Parameters
+        ----------
+        alone
+            Whether the folder is nobody else's, so that no other worker may take or give a job.
 
         Raises
         ------
         QueueNotReadyError
             Raised if the database has no queue that this release knows.
         SettingsError
-            Raised if the folder cannot be written to, or the login of the service may not use the queue.
+            Raised if the folder cannot be written to, or the login of the service may not use the queue, or
+            there are other workers.
         """
         self.files.check()
-        with self.engine.connect() as connection:
+        with translate_database_errors(), self.engine.connect() as connection:
             require_queue(connection)
+            if alone and count_workers(connection, _ALIVE_S):
+                raise SettingsError(
+                    "TAPDB_JOBS_DIRECTORY",
+                    "is not set, and other workers run jobs of this database, whose results would be lost",
+                    "name their folder, or run no jobs: --jobs none",
+                )
 
     async def transact(self, work: Callable[[sa.Connection], _Value]) -> _Value:
         """Return what a function returns, which is run in a thread and in a transaction.

@@ -20,10 +20,14 @@ import pyvo
 import sqlalchemy as sa
 from lxml import etree
 
+from services.settings import ServiceSettings
+from services.tap import AsyncJobs
 from tap_query.jobs import store
 from tap_query.jobs.document import UWS
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import JobLimits, Phase
+from tapdb.errors import SettingsError
+from tapdb.queue.client import count_workers
 from tests.plugins.job_fixtures import ENDLESS, StartWorker, eventually
 from tests.plugins.service_fixtures import leaves_answers, running_service
 
@@ -378,6 +382,24 @@ def test_a_queue_that_is_full_says_when_to_come_back(service: Service, job_engin
         assert store.count_active(connection) == 3
     # Of those that were refused nothing is left.
     assert not service.files.root.exists()
+
+
+def test_a_service_with_a_folder_of_its_own_does_not_start_beside_other_workers(
+    job_engine: sa.Engine, job_files: JobFiles, start_worker: StartWorker
+) -> None:
+    jobs = AsyncJobs.of_settings(ServiceSettings(), job_engine.url)
+    assert jobs is not None
+    jobs.check(alone=True)
+    start_worker()
+    with job_engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        eventually(lambda: count_workers(connection, 60), bool)
+    with pytest.raises(SettingsError, match=r"^TAPDB_JOBS_DIRECTORY: is not set, and other workers run jobs"):
+        jobs.check(alone=True)
+    # Those that share a folder may be many.
+    jobs.check()
+    assert jobs.files.root == job_files.root
+    jobs.engine.dispose()
 
 
 def test_a_user_with_many_jobs_leaves_workers_to_others(
