@@ -13,6 +13,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -734,9 +735,12 @@ def test_memory_does_not_grow_with_the_result(form: str, driver: Driver) -> None
     finished(driver, numbers(2000, text), form, None)
     driver.rollback()
     before, size = resident_mb(), 0
-    for block in stream_result(driver, numbers(40_000, text), format=find_format(form), max_rows=None):
-        size += len(block)
-        assert resident_mb() - before < (40 if form == "parquet" else 25)
+    result = stream_result(driver, numbers(40_000, text), format=find_format(form), max_rows=None)
+    # A stream that is left open when this fails would keep its connection from ending.
+    with closing(result):
+        for block in result:
+            size += len(block)
+            assert resident_mb() - before < (40 if form == "parquet" else 25)
     assert size > 45_000_000
 
 
