@@ -165,6 +165,13 @@ def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
         (QueryFailedError("x", "57014"), 400),
         (QueryFailedError("x", "22012"), 400),
         (QueryFailedError("x", "53100"), 500),
+        (QueryFailedError("x", "42883"), 500),
+        # The server stops, has crashed, or starts; the connection is lost.
+        (QueryFailedError("x", "57P01"), 503),
+        (QueryFailedError("x", "57P02"), 503),
+        (QueryFailedError("x", "57P03"), 503),
+        (QueryFailedError("x", "08006"), 503),
+        (QueryFailedError("x"), 503),
         (BusyError("x", 1), 503),
         (ParameterError("x", "y", "z"), 400),
     ],
