@@ -23,8 +23,8 @@ from services.quotas import Quotas
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
 from services.tap import AsyncJobs, routes
-from services.tap.documents import VOTABLE_TYPE, error_document
-from tapdb.errors import TapdbError
+from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
+from tapdb.errors import DatabaseUnavailableError, TapdbError
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
@@ -130,7 +130,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status == _FAULT:
         return await answer_bug(request, error)
-    response = Response(error_document(str(error)), status, media_type=VOTABLE_TYPE)
+    response = Response(error_document(_told(error)), status, media_type=VOTABLE_TYPE)
     if status == _UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_S
     for name, value in getattr(error, "headers", {}).items():
@@ -139,6 +139,13 @@ async def answer_error(request: Request, error: Exception) -> Response:
         for challenge in service_of(request).authenticator.challenges:
             response.headers.append("WWW-Authenticate", challenge)
     return response
+
+
+def _told(error: TapdbError) -> str:
+    """Return what a client is told: where the database is, and who uses it, is for the log."""
+    if isinstance(error, DatabaseUnavailableError):
+        return f"{NO_ANSWER}; send the request again later"
+    return str(error)
 
 
 async def answer_nobody(request: Request, _error: Exception) -> Response:

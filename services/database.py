@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -96,8 +96,12 @@ class Database:
                 yield connection
             finally:
                 driver = connection.connection.driver_connection
-                if isinstance(driver, psycopg.Connection) and driver.closed:
-                    connection.invalidate()
+                if isinstance(driver, psycopg.Connection):
+                    # The pool would log how its own rollback fails on a connection that is lost.
+                    with suppress(psycopg.OperationalError):
+                        driver.rollback()
+                    if driver.closed:
+                        connection.invalidate()
 
     def publication(self) -> PublishedState:
         """Return what is published, at most a second old.

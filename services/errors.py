@@ -136,6 +136,8 @@ class ClientGoneError(RequestError):
         super().__init__(f"the client {what}")
 
 
+# Connections that are lost, of which some have no code, and a server that stops or starts.
+_LOST = ("08", "57P")
 # By name: an error of any package below, without an import of it. What is not here is the service's fault.
 _STATUSES = {
     "AdqlError": 400,
@@ -160,6 +162,8 @@ def status_of(error: TapdbError) -> int:
     if isinstance(error, RequestError):
         return error.status
     if isinstance(error, QueryFailedError):
-        return 500 if error.fault == "service" else 400
+        if error.fault != "service":
+            return 400
+        return 503 if (error.sqlstate or _LOST[0]).startswith(_LOST) else 500
     names = (one.__name__ for one in type(error).__mro__)
     return next((_STATUSES[name] for name in names if name in _STATUSES), 500)

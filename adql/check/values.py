@@ -192,6 +192,9 @@ def _hint_for_output(node: tree.Column, scope: Scope) -> str:
 def _sign(checker: Checker, node: tree.Sign, scope: Scope) -> tree.Sign:
     operand = _numeric(checker, checker.value(node.operand, scope))
     known = type_of(operand)
+    if known.family == "boolean":
+        # It counts as 0 or 1.
+        known = INT
     return tree.Sign(
         node.operator, operand, at=node.at, type=known if known.ucd is None else _same_unit(known)
     )

@@ -12,6 +12,9 @@ from tapdb.xml_text import NOT_IN_XML, add_element
 
 VOTABLE_TYPE = "application/x-votable+xml"
 
+NO_ANSWER = "the database does not answer at present"
+"""What clients are told of a database that cannot be used."""
+
 _VOTABLE = "http://www.ivoa.net/xml/VOTable/v1.3"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _VOSI = "http://www.ivoa.net/xml/VOSI{}/v1.0"

@@ -42,6 +42,7 @@ from tap_query.jobs.job import (
 )
 from tap_query.jobs.wait import PhaseChanges
 from tapdb.errors import TapdbError
+from tapdb.postgres.engine import translate_database_errors
 from tapdb.queue.schema import require_queue
 from tapdb.settings import read_settings
 from tapdb.xml_text import NOT_IN_XML
@@ -115,14 +116,20 @@ class AsyncJobs:
             Raised if the folder cannot be written to, or the login of the service may not use the queue.
         """
         self.files.check()
-        with self.engine.connect() as connection:
+        with translate_database_errors(), self.engine.connect() as connection:
             require_queue(connection)
 
     async def transact(self, work: Callable[[sa.Connection], _Value]) -> _Value:
-        """Return what a function returns, which is run in a thread and in a transaction."""
+        """Return what a function returns, which is run in a thread and in a transaction.
+
+        Raises
+        ------
+        DatabaseRefusedError
+            Raised for what the database refuses, such as a queue that is not there at present.
+        """
 
         def run() -> _Value:
-            with self.engine.begin() as connection:
+            with translate_database_errors(), self.engine.begin() as connection:
                 return work(connection)
 
         return await run_in_threadpool(run)
@@ -149,7 +156,7 @@ class AsyncJobs:
             active = store.count_active(connection, job.owner)
             if active >= self.most_active_of_user:
                 raise TooManyJobsError(active, "you have")
-        return store.run_job(connection, job, JobQuota(quota.jobs, quota.bytes))
+        return store.run_job(connection, job, JobQuota(quota.jobs, quota.bytes), queue=self.files.queue)
 
 
 _Handler = Callable[[AsyncJobs, Request], Awaitable[Response]]

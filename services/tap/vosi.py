@@ -9,13 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from adql.dialect import dialect_named
 from adql.metadata import UserFunction
-from services.database import Database, PublishedState
+from services.database import PublishedState
 from services.errors import ResourceUnknownError
 from services.gate import FACTS
 from services.parameters import read_parameters
 from services.service import Service, service_of
 from services.settings import ServiceSettings
 from services.tap.documents import (
+    NO_ANSWER,
     Abilities,
     availability_document,
     capabilities_document,
@@ -24,12 +25,14 @@ from services.tap.documents import (
 from services.tap.examples import examples_document
 from tap_query.formats import FORMATS
 from tap_schema.files import vosi_table, vosi_tables
-from tapdb.errors import TapdbError
+from tapdb.errors import DatabaseUnavailableError, TapdbError
 
 _XML = "text/xml; charset=utf-8"
 _BEARER = "ivo://ivoa.net/sso#OAuth"
 _DAY_S = 86_400
 _SEE_OTHER = 303
+# A server that is there and does not answer must not keep those who ask whether it does.
+_LONGEST_CHECK_S = 10.0
 _Value = TypeVar("_Value")
 _TYPES = {"numeric": "DOUBLE", "string": "VARCHAR", "any": "VARCHAR"}
 
@@ -69,7 +72,13 @@ async def front(request: Request) -> Response:
 async def availability(request: Request) -> Response:
     """Return whether the database answers, to everybody."""
     service = _service(request, "availability")
-    problem = await _in_thread(service, lambda: _problem(service.database))
+    problem = None
+    try:
+        await asyncio.wait_for(_in_thread(service, service.database.check), _LONGEST_CHECK_S)
+    except (TapdbError, TimeoutError) as error:
+        is_mute = isinstance(error, (DatabaseUnavailableError, TimeoutError))
+        problem = NO_ANSWER if is_mute else str(error)
+        request.scope[FACTS]["error"] = str(error) or f"no answer within {_LONGEST_CHECK_S:g} s"
     return Response(availability_document(service.started_at, problem), media_type=_XML)
 
 
@@ -138,14 +147,6 @@ def _service(request: Request, resource: str, *, known: bool = False) -> Service
 
 async def _in_thread(service: Service, work: Callable[[], _Value]) -> _Value:
     return await asyncio.get_running_loop().run_in_executor(service.threads, work)
-
-
-def _problem(database: Database) -> str | None:
-    try:
-        database.check()
-    except TapdbError as error:
-        return str(error)
-    return None
 
 
 def _durations_s(service: Service) -> tuple[int, int]:

@@ -5,6 +5,8 @@ shapes can be prepared; `execute_copy` writes text faster.
 """
 
 import re
+import select
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -28,31 +30,36 @@ from tap_query.execute import Session, failures, typed
 class _Shapes:
     """What a connection knows of the shapes of queries that it has run: the newest ones.
 
-    A pooled connection of a service answers the same shapes over and over, with other constants.
+    A pooled connection of a service answers the same shapes over and over, with other constants. One text
+    whose columns have been published as other types since is another shape: its rows are other bytes.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, _Shape] = OrderedDict()
+        self._known: OrderedDict[_Key, _Shape] = OrderedDict()
         self._numbers = count(1)
         self._stale: list[bytes] = []
 
-    def find(self, statement: str) -> "_Shape | None":
-        """Return what is known of a statement."""
-        shape = self._known.get(statement)
+    def find(self, compiled: CompiledQuery) -> "_Shape | None":
+        """Return what is known of a query."""
+        key = _key(compiled)
+        shape = self._known.get(key)
         if shape is not None:
-            self._known.move_to_end(statement)
+            self._known.move_to_end(key)
         return shape
 
-    def add(self, statement: str, types: tuple[int, ...]) -> "_Shape":
+    def add(self, compiled: CompiledQuery, types: tuple[int, ...]) -> "_Shape":
         """Return a new shape; the oldest goes for it."""
-        shape = self._known[statement] = _Shape(types, f"tapdb_{next(self._numbers)}".encode())
+        shape = self._known[_key(compiled)] = _Shape(types, f"tapdb_{next(self._numbers)}".encode())
         if len(self._known) > _MOST_SHAPES:
-            self.forget(next(iter(self._known)))
+            self._forget(next(iter(self._known)))
         return shape
 
-    def forget(self, statement: str) -> None:
-        """Forget a statement."""
-        shape = self._known.pop(statement, None)
+    def forget(self, compiled: CompiledQuery) -> None:
+        """Forget a query."""
+        self._forget(_key(compiled))
+
+    def _forget(self, key: "_Key") -> None:
+        shape = self._known.pop(key, None)
         if shape is not None and shape.prepared:
             self._stale.append(shape.name)
 
@@ -60,6 +67,14 @@ class _Shapes:
         """Return the names of prepared statements that have been forgotten since the last call."""
         stale, self._stale = self._stale, []
         return stale
+
+
+_Key = tuple[str, tuple[tuple[str, str | None, str | None], ...]]
+
+
+def _key(compiled: CompiledQuery) -> _Key:
+    """Return what the packing of a query follows from, beside its types in the database."""
+    return compiled.sql, tuple((one.datatype, one.arraysize, one.xtype) for one in compiled.columns)
 
 
 @dataclass(slots=True)
@@ -123,12 +138,12 @@ def execute_packed(
         psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         with connection.lock:
             try:
-                shape = shapes.find(compiled.sql)
+                shape = shapes.find(compiled)
                 is_known = shape is not None
                 shape = shape or _described(connection, compiled, shapes)
                 statement = pack(shape.types)
             except psycopg.Error:
-                shapes.forget(compiled.sql)
+                shapes.forget(compiled)
                 raise
             if statement is None:
                 yield None
@@ -147,7 +162,7 @@ def _described(connection: psycopg.Connection[Any], compiled: CompiledQuery, sha
     pgconn.send_describe_prepared(b"")
     (result,) = _finish(connection)
     types = tuple(result.ftype(number) for number in range(result.nfields))
-    shape = shapes.add(compiled.sql, types)
+    shape = shapes.add(compiled, types)
     for name in shapes.take_stale():
         pgconn.send_query_params(b"DEALLOCATE " + name, None)
         _finish(connection)
@@ -166,10 +181,23 @@ def _chunks(
             value = result.get_value
             yield [value(number, 0) for number in range(result.ntuples)]
     except psycopg.Error:
-        _SHAPES[connection].forget(compiled.sql)
+        _SHAPES[connection].forget(compiled)
         raise
     finally:
         _give_up(connection)
+
+
+def has_more(connection: psycopg.Connection[Any], within_s: float) -> bool:
+    """Return whether more rows of a query, or its end, have come or come within some seconds."""
+    pgconn, end = connection.pgconn, time.monotonic() + within_s
+    socket = select.poll()
+    socket.register(pgconn.socket, select.POLLIN)
+    while pgconn.is_busy():
+        left = end - time.monotonic()
+        if left <= 0 or not socket.poll(1000 * left):
+            return False
+        pgconn.consume_input()
+    return True
 
 
 def _send(
@@ -265,7 +293,7 @@ def execute_copy(
     with failures(compiled):
         psycopg.ClientCursor(connection).execute(session.statement(compiled.search))
         with connection.lock:
-            shape = shapes.find(compiled.sql) or _described(connection, compiled, shapes)
+            shape = shapes.find(compiled) or _described(connection, compiled, shapes)
             statement = pack(shape.types)
             if statement is None:
                 yield None
@@ -279,7 +307,7 @@ def execute_copy(
                 with closing(chunks):
                     yield chunks
             except psycopg.Error:
-                shapes.forget(compiled.sql)
+                shapes.forget(compiled)
                 raise
 
 
@@ -287,8 +315,8 @@ def _copied_chunks(connection: psycopg.Connection[Any], statement: bytes) -> Gen
     """Yield the rows of a COPY, in lists of those that have come."""
     pgconn = connection.pgconn
     pgconn.send_query(statement)
+    _finish(connection)
     try:
-        _finish(connection)
         is_end = False
         while not is_end:
             chunk, is_end = connection.wait(_copied_rows(pgconn))

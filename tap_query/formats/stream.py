@@ -16,7 +16,7 @@ from tap_query.execute import CountedRows, Session, execute, failures
 from tap_query.formats.catalog import Format, Writer
 from tap_query.formats.frames import frames_of
 from tap_query.formats.packing import binary2_sql, csv_sql
-from tap_query.formats.server_rows import execute_copy, execute_packed
+from tap_query.formats.server_rows import execute_copy, execute_packed, has_more
 from tapdb.errors import TapdbError, ValueWriteError
 from tapdb.extras import from_extra
 from tapdb.votable import ColumnFacts, Document, ServiceDescriptor, plain_rows, written_fields
@@ -30,6 +30,8 @@ _BLOCK_BYTES = 256 * 1024
 _BLOCK_S = 0.1
 # Results of no more rows say exactly which of their texts are ASCII.
 _KNOWN_ROWS = 1000
+# What follows within so many seconds of the first rows is waited for before the columns are told.
+_SOON_S = 0.05
 _GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
 
@@ -313,12 +315,12 @@ def _binary2(request: _Request) -> Iterator[bytes]:
     is_ours = connection.info.transaction_status == TransactionStatus.IDLE
     with execute_packed(connection, compiled, pack, session=request.session) as chunks:
         counted = iter(()) if chunks is None else result.cut(chunks)
-        first = next(counted, [])
-        is_packed = chunks is not None and None not in first
+        known = list(_seen_first(counted, connection, result))
+        is_packed = chunks is not None and all(None not in chunk for chunk in known)
         if is_packed:
             yield from votable_parts(
                 request.document(written_fields(compiled.columns, ())),
-                request.until_error(stream_content(_packed(chain([first], counted)))),
+                request.until_error(stream_content(_packed(chain(known, counted)))),
                 serialization="BINARY2",
                 after=result.status,
             )
@@ -330,6 +332,17 @@ def _binary2(request: _Request) -> Iterator[bytes]:
         if is_ours:
             connection.rollback()
         yield from _python_votable(request, binary2=True)
+
+
+def _seen_first(
+    chunks: Iterator[list[bytes | None]], connection: psycopg.Connection[Any], result: ResultStream
+) -> Iterator[list[bytes | None]]:
+    """Yield the first rows, as many as come soon: of few it is known what they hold before that is told."""
+    end = time.monotonic() + _SOON_S
+    for chunk in chunks:
+        yield chunk
+        if None in chunk or result.count >= _KNOWN_ROWS or not has_more(connection, end - time.monotonic()):
+            return
 
 
 def _packed(chunks: Iterable[list[bytes | None]]) -> Iterator[bytes]:

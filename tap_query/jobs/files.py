@@ -1,23 +1,28 @@
 """Files of jobs, in a folder that the service and its workers share: what was uploaded, and the result."""
 
+import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, Self
 from urllib.parse import quote, unquote
+from uuid import uuid4
 
 from tap_query.errors import JobParameterError, JobUnknownError, UploadNotKeptError
 from tap_query.jobs.job import JOB_ID
 from tapdb.errors import SettingsError
 from tapdb.settings import read_settings
 
-_RESULT, _UNFINISHED, _UPLOAD = "result", "unfinished", "upload-"
+_RESULT, _UNFINISHED, _UPLOAD, _IDENTITY = "result", "unfinished", "upload-", "folder"
 # A file name has 255 bytes at most, and a byte may become three characters.
 _LONGEST_NAME = 64
+
+_log = logging.getLogger(__name__)
 
 
 class JobFiles:
@@ -50,6 +55,23 @@ class JobFiles:
             )
         return cls(root)
 
+    @cached_property
+    def queue(self) -> str:
+        """Name of the queue of jobs whose files lie here.
+
+        Who has another folder leaves them: their results would be where nobody looks.
+        """
+        path = self.root / _IDENTITY
+        if not path.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", dir=self.root, encoding="ascii") as file:
+                file.write(uuid4().hex)
+                file.flush()
+                # Of two processes that come first, one writes it, whole.
+                with suppress(FileExistsError):
+                    os.link(file.name, path)
+        return f"tap {path.read_text(encoding='ascii')}"
+
     def check(self) -> None:
         """Make the folder if it is not there, and look whether files can be written to it.
 
@@ -61,7 +83,7 @@ class JobFiles:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=self.root) as file:
-                file.write(b"0")
+                file.write(self.queue.encode())
         except OSError as error:
             raise SettingsError(
                 "TAPDB_JOBS_DIRECTORY",
@@ -115,9 +137,16 @@ class JobFiles:
         return {unquote(path.name.removeprefix(_UPLOAD)): path for path in found}
 
     def delete(self, job_id: str) -> None:
-        """Delete all files of a job; one that another process deletes meanwhile is no error."""
-        with suppress(FileNotFoundError):
+        """Delete all files of a job; one that another process deletes meanwhile is no error.
+
+        What the disk does not let go stays, and the log says so: it is tried again with other old files.
+        """
+        try:
             shutil.rmtree(self._folder(job_id))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log.warning("files of job %s cannot be deleted now: %s", job_id, error.strerror)
 
     def delete_unknown(self, known: Callable[[list[str]], set[str]], after_s: float) -> list[str]:
         """Delete folders of jobs that are not known any more, and return their names.
@@ -132,8 +161,12 @@ class JobFiles:
         if not self.root.is_dir():
             return []
         old = time.time() - after_s
-        found = [one for one in self.root.iterdir() if JOB_ID.fullmatch(one.name)]
-        names = sorted(one.name for one in found if one.stat().st_mtime < old)
+        names = []
+        for one in sorted(self.root.iterdir()):
+            # Its job may be deleted while this looks.
+            with suppress(FileNotFoundError):
+                if JOB_ID.fullmatch(one.name) and one.stat().st_mtime < old:
+                    names.append(one.name)
         unknown = sorted(set(names) - known(names)) if names else []
         for name in unknown:
             self.delete(name)

@@ -27,7 +27,7 @@ from tap_query.uploads.source import parse_upload_parameter
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.postgres.engine import driver_connection, is_right_refused, translate_database_errors
 from tapdb.queue.task import JobEndedError, Running, Task
-from tapdb.settings import LONGEST_TIMEOUT_MS, read_environment
+from tapdb.settings import LONGEST_TIMEOUT_MS, read_environment, read_settings
 from tapdb.sources import execute_text
 
 MOST_ATTEMPTS = 2
@@ -221,7 +221,12 @@ def expire(running: Running, *, timestamp: int) -> None:  # noqa: ARG001 - the a
         files.delete_unknown(lambda names: store.known_jobs(connection, names), _FOLDER_AGE_S)
 
 
-TASKS = (Task(store.TASK, run), Task("tap.expire", expire, cron="* * * * *"))
+def job_queue() -> str | None:
+    """Return the queue of the jobs whose files a worker reaches; `None` if it has no folder for them."""
+    return None if read_settings().jobs_directory is None else JobFiles.of_settings().queue
+
+
+TASKS = (Task(store.TASK, run, queue=job_queue), Task("tap.expire", expire, cron="* * * * *"))
 """What workers of the queue can run for jobs."""
 
 

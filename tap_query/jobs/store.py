@@ -26,10 +26,8 @@ from tap_query.jobs.job import (
     Phase,
     merged,
 )
-from tapdb.queue.client import cancel_job, defer_job, least_used, pending_jobs
+from tapdb.queue.client import DEFAULT_QUEUE, cancel_job, defer_job, least_used, pending_jobs
 
-QUEUE = "tap"
-"""Queue of the jobs."""
 TASK = "tap.run"
 """Task of the queue that runs a job."""
 CHANNEL = "tapdb_uws_job"
@@ -162,7 +160,9 @@ def apply_event(
     return changed[0]
 
 
-def run_job(connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA) -> Job:
+def run_job(
+    connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA, *, queue: str = DEFAULT_QUEUE
+) -> Job:
     """Put a job into the queue, in the transaction of the caller.
 
     Parameters
@@ -173,6 +173,8 @@ def run_job(connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA) ->
         The job.
     quota
         What its user may have. Jobs of nobody in particular have no limit of their own at once.
+    queue
+        Queue of those workers that can run it.
 
     Raises
     ------
@@ -192,7 +194,7 @@ def run_job(connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA) ->
         # One job runs at a time in each of the user's places.
         places = [f"{TASK} {number} {job.owner}" for number in range(quota.at_once)]
         place = least_used(connection, places)
-    number = defer_job(connection, TASK, arguments, queue=QUEUE, run_alone=place)
+    number = defer_job(connection, TASK, arguments, queue=queue, run_alone=place)
     return _set(connection, queued, {"queue_job": number})
 
 

@@ -18,7 +18,9 @@ def queue() -> None:
 
 
 @queue.command()
-@click.option("--queue", "queues", multiple=True, metavar="NAME", help="Work on this queue; can be repeated.")
+@click.option(
+    "--queue", "queues", multiple=True, metavar="NAME", help="Work on this queue alone; can be repeated."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 64),

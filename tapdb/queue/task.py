@@ -112,11 +112,15 @@ class Task:
         that it failed. If it was told to end by a worker that stops, another worker runs it again.
     cron
         When it is done by itself, in the form of cron, with an argument ``timestamp``; never if not given.
+    queue
+        Names the queue in which a worker finds jobs for it, when the worker starts; `None` for none but the
+        default one, on which every worker works.
     """
 
     name: str
     run: Callable[..., None]
     cron: str | None = None
+    queue: Callable[[], str | None] = lambda: None
 
 
 def load_tasks() -> dict[str, Task]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +10,16 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason
+from procrastinate.jobs import Job
 from procrastinate.utils import utcnow
 from procrastinate.worker import Worker
 
 from tapdb.errors import DatabaseUnavailableError, SettingsError
 from tapdb.postgres.engine import create_engine, describe_target, refusal, translate_database_errors
-from tapdb.queue.client import pending_jobs
+from tapdb.queue.client import DEFAULT_QUEUE, pending_jobs
 from tapdb.queue.schema import SCHEMA, require_queue
 from tapdb.queue.task import Ending, JobEndedError, Running, Task
 from tapdb.settings import database_url
@@ -30,6 +31,8 @@ _AGAIN_S = 0.2
 _LONGEST_POLL_S = 5
 # A message that a job is cancelled may come before the worker listens, or be lost with its connection.
 _LONGEST_CANCEL_S = 0.4
+# A server that restarts, or that has no connection to spare, is back by then or a few times later.
+_WITHOUT_DATABASE_S, _MOST_ATTEMPTS = 2, 10
 # Beside the jobs: the fetching of jobs, the heartbeat, the periodic tasks, aborts.
 _CONNECTIONS = 4
 
@@ -43,7 +46,7 @@ class WorkerOptions:
     Parameters
     ----------
     queues
-        Queues to work on; all if none are named.
+        Queues to work on; if none are named, the default one and those of the tasks.
     concurrency
         How many jobs it runs at once.
     wait
@@ -131,19 +134,27 @@ class _Minder:
         self._engine = engine
         self._threads = threads
         self._options = options
+        self._tasks: list[Task] = []
         self._jobs: dict[int, Running] = {}
         self._ends = False
 
     def register(self, task: Task) -> None:
         """Let jobs call for a task."""
+        self._tasks.append(task)
 
         async def run(context: JobContext, /, **arguments: Any) -> None:
             await self._run(task, context, arguments)
 
-        retry = RetryStrategy(retry_exceptions={_WorkerStopsError})
-        registered = self._app.task(name=task.name, pass_context=True, retry=retry)(run)
+        registered = self._app.task(name=task.name, pass_context=True, retry=_Again())(run)
         if task.cron is not None:
             self._app.periodic(cron=task.cron)(registered)  # type: ignore[arg-type]  # a timestamp
+
+    def _queues(self) -> Iterable[str]:
+        """Return the queues to work on: those that were named, or the default one and those of the tasks."""
+        if self._options.queues:
+            return self._options.queues
+        of_tasks = (task.queue() for task in self._tasks)
+        return {DEFAULT_QUEUE, *(name for name in of_tasks if name is not None)}
 
     async def work(self) -> None:
         """Run jobs until the process is told to stop, or there are no more that are waited for."""
@@ -151,7 +162,7 @@ class _Minder:
         poll_s = min(_LONGEST_POLL_S, options.heartbeat_s)
         worker = Worker(
             app=self._app,
-            queues=list(options.queues) or None,
+            queues=list(self._queues()),
             concurrency=options.concurrency,
             wait=options.wait,
             delete_jobs="successful",
@@ -232,6 +243,18 @@ async def _settle(connection: psycopg.AsyncConnection[Any]) -> None:
 
 class _WorkerStopsError(Exception):
     """Raised for a job that another worker is to run."""
+
+
+class _Again(BaseRetryStrategy):
+    """Lets a job run again whose worker stops, and, after a while, one that had no database."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return when a job runs again; `None` if it has failed."""
+        if isinstance(exception, _WorkerStopsError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if isinstance(exception, DatabaseUnavailableError) and job.attempts < _MOST_ATTEMPTS:
+            return RetryDecision(retry_in={"seconds": _WITHOUT_DATABASE_S})
+        return None
 
 
 async def _end(running: Running, why: Ending, future: asyncio.Future[None]) -> None:

@@ -303,6 +303,21 @@ def test_what_cannot_be_done_is_said(service: Service) -> None:
         assert (answer.status, said in answer.text) == (status, True), (resource, answer.text)
 
 
+def test_jobs_that_the_database_refuses_are_a_fault_without_a_traceback(
+    service: Service, job_engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with job_engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tapdb.uws_job RENAME TO uws_job_away")
+    # As while a DBA goes back by a revision, and forward again.
+    for method, path in (("POST", "/async"), ("GET", f"/async/{'0' * 32}/phase")):
+        answer = service.ask(method, path, {"QUERY": QUERY})
+        assert (answer.status, "the service failed; tell its operator" in answer.text) == (500, True)
+    assert [record.exc_text for record in caplog.records if record.exc_info] == []
+    with job_engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tapdb.uws_job_away RENAME TO uws_job")
+    assert service.phase(service.create()) == "PENDING"
+
+
 def test_a_job_that_is_not_there_is_said_to_be_gone(service: Service) -> None:
     for job_id in ("x", "0" * 32, "..%2f..%2fetc", "%00", "0" * 5000):
         assert service.ask("GET", f"/async/{job_id}").status == 404
@@ -362,7 +377,7 @@ def test_a_queue_that_is_full_says_when_to_come_back(service: Service, job_engin
     with job_engine.begin() as connection:
         assert store.count_active(connection) == 3
     # Of those that were refused nothing is left.
-    assert not service.files.root.exists()
+    assert [path.name for path in service.files.root.iterdir()] == ["folder"]
 
 
 def test_a_user_with_many_jobs_leaves_workers_to_others(

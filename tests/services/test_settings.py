@@ -95,7 +95,7 @@ def test_a_folder_of_jobs_that_cannot_be_written_to_is_said(tmp_path: Path) -> N
     for folder in (tmp_path / "file", tmp_path / "file" / "jobs", Path("/proc/jobs")):
         with pytest.raises(SettingsError, match=f"^TAPDB_JOBS_DIRECTORY: {folder} cannot be written to"):
             JobFiles(folder).check()
-    assert list((tmp_path / "new" / "jobs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "new" / "jobs").iterdir()] == ["folder"]
 
 
 def test_a_fault_of_the_service_is_in_the_log_and_its_number_in_the_answer() -> None:
@@ -165,6 +165,13 @@ def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
         (QueryFailedError("x", "57014"), 400),
         (QueryFailedError("x", "22012"), 400),
         (QueryFailedError("x", "53100"), 500),
+        (QueryFailedError("x", "42883"), 500),
+        # The server stops, has crashed, or starts; the connection is lost.
+        (QueryFailedError("x", "57P01"), 503),
+        (QueryFailedError("x", "57P02"), 503),
+        (QueryFailedError("x", "57P03"), 503),
+        (QueryFailedError("x", "08006"), 503),
+        (QueryFailedError("x"), 503),
         (BusyError("x", 1), 503),
         (ParameterError("x", "y", "z"), 400),
     ],

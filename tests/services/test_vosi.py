@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pyvo.dal import TAPService
 
 from services.settings import ServiceSettings
+from tapdb.postgres.engine import create_engine
 from tests.plugins.service_fixtures import Serve, Served, service_process
 from tests.plugins.stilts_fixtures import Stilts
 
@@ -121,10 +122,30 @@ def test_a_database_that_does_not_answer_is_said_not_to_be_available(serve: Serv
         assert root.findtext(TAP % ("Availability", "available")) == "true"
         nobody = served.service.database._engine.url.set(port=9)
         served.service.database.close()
-        served.service.database._engine = sa.create_engine(nobody)
+        served.service.database._engine = create_engine(nobody)
         response = served.get("availability")
         root = fromstring(response.content)  # noqa: S314 - our own document
         assert (response.status_code, root.findtext(TAP % ("Availability", "available"))) == (200, "false")
+        for answer in (response, served.sync("SELECT obs_id FROM ivoa.ObsCore")):
+            # Where the database is, and as whom the service uses it, the log alone says.
+            assert "the database does not answer at present" in answer.text
+            assert "port 9" not in answer.text
+            assert "port 9" in served.line(answer)["error"]
+
+
+def test_a_database_that_hangs_is_said_not_to_be_available(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.tap.vosi._LONGEST_CHECK_S", 0.2)
+    with serve() as served:
+        engine = create_engine(served.database)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE tap_schema.generation IN ACCESS EXCLUSIVE MODE")
+            root = fromstring(served.get("availability").content)  # noqa: S314 - our own document
+            assert root.findtext(TAP % ("Availability", "available")) == "false"
+        root = fromstring(served.get("availability").content)  # noqa: S314 - our own document
+        assert root.findtext(TAP % ("Availability", "available")) == "true"
+        engine.dispose()
 
 
 def test_tables_without_detail_have_no_columns(served: Served) -> None:

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -59,6 +60,21 @@ def executing(engine: sa.Engine, job: Job, attempt: int = 1) -> Job:
     return eventually(
         lambda: now(engine, job), lambda one: (one.phase, one.attempts) == (Phase.EXECUTING, attempt)
     )
+
+
+def test_a_worker_leaves_the_jobs_of_another_folder(
+    job_engine: sa.Engine, job_files: JobFiles, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    other, mine = made(job_engine, QUERY), made(job_engine, QUERY)
+    elsewhere = JobFiles(tmp_path / "elsewhere")
+    with job_engine.begin() as connection:
+        store.run_job(connection, other, queue=elsewhere.queue)
+        store.run_job(connection, mine, queue=job_files.queue)
+    start_worker()
+    assert ended(job_engine, mine).phase == Phase.COMPLETED
+    assert now(job_engine, other).phase == Phase.QUEUED
+    # However a process comes to the folder, it is that one, and stays it.
+    assert JobFiles(job_files.root).queue == job_files.queue != elsewhere.queue
 
 
 def test_a_worker_writes_what_the_query_gives(

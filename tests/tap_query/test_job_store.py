@@ -271,3 +271,15 @@ def test_folders_of_unknown_jobs_go_when_they_are_old(tmp_path: Path) -> None:
     assert files.delete_unknown(lambda names: {"a" * 32} & set(names), 3600) == []
     assert files.delete_unknown(lambda names: {"a" * 32} & set(names), -1) == ["b" * 32]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a" * 32, "not ours"]
+
+
+def test_a_folder_that_the_disk_does_not_let_go_keeps_no_other_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files, stuck = JobFiles(tmp_path), "a" * 32
+    # What no user can delete as a folder, not even root.
+    (tmp_path / stuck).touch()
+    (tmp_path / ("b" * 32)).mkdir()
+    assert files.delete_unknown(lambda _: set(), -1) == [stuck, "b" * 32]
+    assert [path.name for path in tmp_path.iterdir()] == [stuck]
+    assert f"files of job {stuck} cannot be deleted now: Not a directory" in caplog.text

@@ -210,6 +210,25 @@ def test_a_worker_does_what_there_is_and_notes_what_failed(job_engine: sa.Engine
     assert [status(job_engine, job) for job in (first, failing, unknown)] == [None, "failed", "failed"]
 
 
+def test_a_job_that_had_no_database_is_run_again_after_a_while(
+    job_engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tapdb.queue.worker._WITHOUT_DATABASE_S", 0)
+    monkeypatch.setattr("tapdb.queue.worker._MOST_ATTEMPTS", 3)
+    begun: list[int] = []
+
+    def lose(running: Running, *, times: int) -> None:
+        begun.append(running.job)
+        if begun.count(running.job) <= times:
+            raise DatabaseUnavailableError("database", "it restarts")
+
+    saved, lost = put(job_engine, "lose", times=2), put(job_engine, "lose", times=1000)
+    for _ in range(10):
+        work(job_engine, Task("lose", lose))
+    assert (begun.count(saved), status(job_engine, saved)) == (1 + 2, None)
+    assert (begun.count(lost), status(job_engine, lost)) == (1 + 3, "failed")
+
+
 def test_a_worker_works_on_its_queues_only(job_engine: sa.Engine) -> None:
     with job_engine.begin() as connection:
         other = defer_job(connection, "note", {}, queue="other")
