@@ -13,7 +13,7 @@ PYTHON_DAX_PPDB ?= python3.12
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench docs lock
+.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench bench-dachs docs lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -65,6 +65,9 @@ lint: setup ## Run the static checks
 
 bench: setup ## Measure, and write benchmarks/results
 	@$(BIN)/python -m benchmarks && $(MAKE) docs
+
+bench-dachs: setup ## Compare the service with DaCHS in a chroot (2 GB, kept): answers, speed; needs root and debootstrap
+	@$(BIN)/python -m benchmarks.services.dachs
 
 docs: setup ## Write the generated parts of docs/
 	@$(BIN)/python -m tools.generate_docs

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.results_file import RESULTS, Reach, missed, print_table, read_results, say, write_results
+from benchmarks.results_file import Reach, add_results, missed, print_table, say
 from examples.database import add_repository
 from tapdb.postgres.engine import checked_connection, create_database
 from tapdb.postgres.extensions import install_extensions
@@ -58,8 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         add_repository(url, files)
         figures = _measure(Path(folder) / "clone", files / "obscore.yaml", client_environment(url))
     # What other machines have measured stays.
-    others = read_results(_NAME) if (RESULTS / f"{_NAME}.json").exists() else {}
-    say(f"written to {write_results(_NAME, others | figures)}")
+    say(f"written to {add_results(_NAME, figures)}")
     print_table(figures, REACHES)
     return 1 if missed(figures, REACHES) else 0
 

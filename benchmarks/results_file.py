@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RESULTS", "Reach", "missed", "print_table", "read_results", "say", "write_results"]
+__all__ = ["RESULTS", "Reach", "add_results", "missed", "print_table", "read_results", "say", "write_results"]
 
 RESULTS = Path(__file__).with_name("results")
 """Folder of the results, one file a benchmark."""
@@ -45,6 +45,12 @@ def write_results(name: str, figures: Mapping[str, float], folder: Path = RESULT
     rounded = {key: float(format(value, ".4g")) for key, value in sorted(figures.items())}
     path.write_text(json.dumps(rounded, indent=1) + "\n")
     return path
+
+
+def add_results(name: str, figures: Mapping[str, float], folder: Path = RESULTS) -> Path:
+    """Write figures to ``NAME.json`` and keep the others that are in it; return the file."""
+    others = read_results(name, folder) if (folder / f"{name}.json").exists() else {}
+    return write_results(name, {**others, **figures}, folder)
 
 
 def read_results(name: str, folder: Path = RESULTS) -> dict[str, float]:

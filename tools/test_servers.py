@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.results_file import RESULTS, read_results, say, write_results
+from benchmarks.results_file import add_results, say
 
 PROJECT = Path(__file__).resolve().parents[1]
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -112,39 +113,43 @@ class System:
         subprocess.CalledProcessError
             Raised if debootstrap, apt-get or git fails; they have said why.
         """
-        say(f"Debian {self.release}: bootstrapping {SUITES[self.release]}")
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(BEFORE)}", SUITES[self.release]]
-        subprocess.run([*command, str(self.root)], check=True, stdout=subprocess.DEVNULL)
-        sources = self.root / "etc" / "apt" / "sources.list"
-        sources.write_text(with_security(sources.read_text(encoding="utf-8")), encoding="utf-8")
-        for file in (CERTIFICATES, Path("/etc/resolv.conf")):
-            shutil.copyfile(file, self.root.joinpath(*file.parts[1:]))
+        self.bootstrap(BEFORE)
         self.root.joinpath("etc", "locale.gen").write_text("\n".join([*LOCALES, ""]), encoding="ascii")
-        # sudo looks the machine's own name up.
-        self.root.joinpath("etc", "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
         clone = ["git", "clone", "--quiet", "--bare", str(PROJECT), str(self.root / "srv" / "tapdb.git")]
         subprocess.run(clone, check=True)
         self.run(
             "locale-gen >/dev/null && useradd --create-home --shell /bin/bash astronomer && "
             "echo 'astronomer ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/astronomer && "
-            "git config --system safe.directory '*' && apt-get -qq update"
+            "git config --system safe.directory '*'"
         )
+
+    def bootstrap(self, packages: Sequence[str]) -> None:
+        """Make its tree with some packages, and let it know the security archive and this machine.
+
+        Raises
+        ------
+        subprocess.CalledProcessError
+            Raised if debootstrap or apt-get fails; they have said why.
+        """
+        say(f"Debian {self.release}: bootstrapping {SUITES[self.release]}")
+        command = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={','.join(packages)}",
+            SUITES[self.release],
+        ]
+        subprocess.run([*command, str(self.root)], check=True, stdout=subprocess.DEVNULL)
+        sources = self.root / "etc" / "apt" / "sources.list"
+        sources.write_text(with_security(sources.read_text(encoding="utf-8")), encoding="utf-8")
+        for file in (CERTIFICATES, Path("/etc/resolv.conf")):
+            shutil.copyfile(file, self.root.joinpath(*file.parts[1:]))
+        # sudo looks the machine's own name up.
+        self.root.joinpath("etc", "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+        self.run("apt-get -qq update")
 
     def run(self, script: str, *, log: Path | None = None) -> int:
         """Run a shell script as root inside, and return its exit code; with a log, failure is no error."""
-        mounts = f"mount -t proc proc {self.root}/proc && mount --rbind /dev {self.root}/dev"
-        clean = f"/usr/bin/env -i {assignments(passed_on())} bash -c {shlex.quote(script)}"
-        inside = f"exec chroot {self.root} {clean}"
-        command = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "bash",
-            "-c",
-            f"{mounts} && {inside}",
-        ]
+        command = self.command(script)
         if log is None:
             return subprocess.run(command, check=True, stdin=subprocess.DEVNULL).returncode
         with log.open("ab") as file:
@@ -156,6 +161,13 @@ class System:
                 stderr=subprocess.STDOUT,
                 timeout=SECONDS_A_COMMAND,
             ).returncode
+
+    def command(self, script: str) -> list[str]:
+        """Return a command that runs a shell script as root inside; SIGKILL ends all that it starts."""
+        mounts = f"mount -t proc proc {self.root}/proc && mount --rbind /dev {self.root}/dev"
+        clean = f"/usr/bin/env -i {assignments(passed_on())} bash -c {shlex.quote(script)}"
+        inside = f"{mounts} && exec chroot {self.root} {clean}"
+        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", inside]
 
     def play(self, scenario: Scenario, logs: Path) -> int:
         """Run a scenario and return how many tests failed, of commands that failed otherwise one each."""
@@ -271,8 +283,7 @@ def main() -> int:
             system.make()
             played = [one for one in SCENARIOS if not chosen.scenario or one.name in chosen.scenario]
             figures[f"debian{release}_failures"] = sum(system.play(one, chosen.logs) for one in played)
-    before = read_results("fresh") if RESULTS.joinpath("fresh.json").exists() else {}
-    write_results("fresh", before | figures)
+    add_results("fresh", figures)
     say(", ".join(f"{name}: {value}" for name, value in figures.items()))
     return int(any(figures.values()))
 

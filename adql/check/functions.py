@@ -34,7 +34,7 @@ def _mathematical(
     checker: Checker, node: tree.Function, arguments: tuple[tree.Expression, ...]
 ) -> tree.Function:
     given = numbers(checker, node, arguments)
-    if node.name == "MOD" and all(type_of(argument).is_integer for argument in arguments):
+    if node.name in {"ABS", "MOD"} and all(type_of(argument).is_integer for argument in arguments):
         # Exact beyond 2**53, where object ids are.
         given = arguments
     type_ = promote((type_of(given[0]),)) if node.name == "ABS" else DOUBLE

@@ -1,1 +1,1 @@
-"""Services: what they cost beside what PostgreSQL alone needs."""
+"""Services: what they cost beside what PostgreSQL alone needs, and what DaCHS does."""

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from adql import CompiledQuery
-from benchmarks.results_file import RESULTS, Reach, missed, print_table, say, write_results
+from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from benchmarks.services.formats import COLUMNS, copy_text, fill_obscore, resident, watching_memory
 from examples.database import make_example
 from tap_query.answer import TapQuery, compile_query
@@ -51,6 +51,9 @@ REACHES = (
     Reach("hangup_s", 1, "seconds until a client that hangs up has no statement left"),
     Reach("prepared_ratio", 0.4, "server time of one shape, prepared / as sent"),
 )
+
+TAPDB = (sys.executable, "-c", "from tapdb.cli.root import main; main()")
+SERVE = (*TAPDB, "serve", "--log-level", "warning")
 
 _FORMATS = ("votable", "csv", "parquet")
 _DATATYPES: dict[str, dict[str, Any]] = {
@@ -101,21 +104,13 @@ def measure_service(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[s
     engine.dispose()
     make_example(url, folder, say)
     _publish_table(url, folder, rows)
-    tapdb = (
-        sys.executable,
-        "-c",
-        "from tapdb.cli.root import main; main()",
-        "serve",
-        "--log-level",
-        "warning",
-    )
     limits = {"TAPDB_JOBS": "none", "TAPDB_MAXREC": str(rows), "TAPDB_MAX_ROWS": str(rows)}
-    with _server(url, *tapdb, "--port", **limits) as (process, port):
+    with run_server(url, *SERVE, "--port", **limits) as (process, port):
         figures = _stream(url, process, port, rows, rounds) | _hang_up(url, port)
-        with _server(url, sys.executable, "-c", _EMPTY) as (_, empty):
+        with run_server(url, sys.executable, "-c", _EMPTY) as (_, empty):
             figures |= _first_bytes(url, port, empty)
     figures |= _prepared(url)
-    return figures | _taplint(url, tapdb)
+    return figures | _taplint(url)
 
 
 def _publish_table(url: sa.URL, folder: Path, rows: int) -> None:
@@ -128,10 +123,14 @@ def _publish_table(url: sa.URL, folder: Path, rows: int) -> None:
             "GRANT USAGE ON SCHEMA bench TO tapdb_reader; GRANT SELECT ON obscore TO tapdb_reader"
         )
     columns = [{"name": name, **_DATATYPES[kind]} for name, kind, _ in COLUMNS]
-    file = folder / "bench.yaml"
-    file.write_text(json.dumps({"name": "bench", "tables": [{"name": "obscore", "columns": columns}]}))
-    command = [sys.executable, "-c", "from tapdb.cli.root import main; main()", "tap-schema", "publish"]
-    subprocess.run([*command, str(file)], env=client_environment(url), stdout=subprocess.DEVNULL, check=True)
+    publish_table(url, folder / "bench.yaml", "obscore", columns)
+
+
+def publish_table(url: sa.URL, file: Path, name: str, columns: Sequence[Mapping[str, Any]]) -> None:
+    """Publish a table of schema ``bench``, and what describes itself; the file is written in between."""
+    file.write_text(json.dumps({"name": "bench", "tables": [{"name": name, "columns": columns}]}))
+    command = [*TAPDB, "tap-schema", "publish", str(file)]
+    subprocess.run(command, env=client_environment(url), stdout=subprocess.DEVNULL, check=True)
 
 
 def _plain(url: sa.URL) -> str:
@@ -139,32 +138,34 @@ def _plain(url: sa.URL) -> str:
 
 
 @contextmanager
-def _server(url: sa.URL, *command: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def run_server(url: sa.URL, *command: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a server whose last argument is a port, and give it once it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = client_environment(url) | variables
     with subprocess.Popen([*command, str(port)], env=environment) as process:
         try:
-            end = time.monotonic() + _LONGEST_START_S
-            while not _answers(port):
-                if process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"{command[:2]} does not answer")
-                time.sleep(0.05)
+            await_answer(process, port, "/health")
             yield process, port
         finally:
             process.send_signal(signal.SIGTERM)
 
 
-def _answers(port: int) -> bool:
-    try:
-        _seconds(port, "/health")
-    except OSError:
-        return False
-    return True
+def await_answer(process: subprocess.Popen[bytes], port: int, target: str) -> None:
+    """Return when a server answers a GET, which tells that it has started."""
+    end = time.monotonic() + _LONGEST_START_S
+    while True:
+        try:
+            seconds_of(port, target)
+        except OSError:
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"nobody answers on port {port}") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
-def _seconds(port: int, target: str, file: Any = None) -> float:
+def seconds_of(port: int, target: str, file: Any = None) -> float:
     """Send a GET on a connection of its own, and return the seconds until all of the answer is written."""
     begin = time.perf_counter()
     buffer, first = bytearray(_RECEIVED), b""
@@ -195,14 +196,14 @@ def _stream(
     with psycopg.connect(_plain(url)) as connection, TemporaryFile() as file:
         for form in _FORMATS:
             # What a format imports is no part of what a result needs.
-            _seconds(port, targets[form] + "&MAXREC=5000")
+            seconds_of(port, targets[form] + "&MAXREC=5000")
         for number in range(rounds):
             file.seek(0)
             seconds["copy"].append(copy_text(connection, _ALL, file))
             for form in _FORMATS:
                 file.seek(0)
                 with watching_memory(lambda: resident(process.pid)) as grown:
-                    seconds[form].append(_seconds(port, targets[form], file))
+                    seconds[form].append(seconds_of(port, targets[form], file))
                 growth = max(growth, *grown)
             say(
                 f"round {number + 1}: "
@@ -333,12 +334,12 @@ def _explained(cursor: psycopg.Cursor[Any], statement: sql.Composable) -> float:
     return float(plan["Planning Time"] + plan["Execution Time"])
 
 
-def _taplint(url: sa.URL, tapdb: Sequence[str]) -> dict[str, float]:
+def _taplint(url: sa.URL) -> dict[str, float]:
     """Return the seconds of taplint, all stages, where STILTS is installed."""
     program = shutil.which("stilts")
     if program is None:
         return {}
-    with _server(url, *tapdb, "--port") as (_, port):
+    with run_server(url, *SERVE, "--port") as (_, port):
         begin = time.perf_counter()
         address = f"tapurl=http://127.0.0.1:{port}/tap"
         subprocess.run([program, "taplint", address], stdout=subprocess.DEVNULL, check=False)
@@ -355,6 +356,6 @@ def main(arguments: Sequence[str]) -> int:
     with EphemeralServer() as server, TemporaryDirectory() as folder:
         os.environ |= server.environment()
         figures = measure_service(server.url("postgres"), Path(folder), chosen.rows, chosen.rounds)
-    say(f"written to {write_results('services', figures, chosen.output)}")
+    say(f"written to {add_results('services', figures, chosen.output)}")
     print_table(figures, REACHES)
     return 1 if missed(figures, REACHES) else 0
