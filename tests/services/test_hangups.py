@@ -110,7 +110,8 @@ def test_a_client_that_hangs_up_while_it_waits_leaves_the_queue(
         with sent(served.url, SLOW):
             wait_for(lambda: served.service.quotas.waiting == 1)
         assert seconds_until(lambda: served.service.quotas.waiting == 0) < WITHIN_S
-        assert running() == 1
+        # The other one goes on, or is between two of its statements.
+        assert wait_for(lambda: running() == 1)
 
 
 def test_a_query_that_takes_too_long_ends_with_an_error_that_says_so(serve: Serve) -> None:
