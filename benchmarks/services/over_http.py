@@ -70,6 +70,12 @@ _CONE = (
 _SHAPE = "SELECT obs_id, access_url FROM ivoa.ObsCore WHERE CONTAINS(POINT({}, {}), s_region) = 1"
 _Rest = Callable[[], object]
 _SORTS = "SELECT a.obs_id FROM bench.obscore AS a, bench.obscore AS b ORDER BY a.access_url, b.access_url"
+_STATISTICS = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
+_SPENT = "SELECT sum(total_plan_time + total_exec_time) FROM pg_stat_statements WHERE calls = %s"
+_SETTINGS = {
+    "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.track_planning": "on",
+}
 _SMALL, _SHAPES, _FEW = 200, 100, 5
 _LONGEST_START_S = 60
 _RECEIVED = 1 << 20
@@ -305,33 +311,41 @@ def _sorting(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _prepared(url: sa.URL) -> dict[str, float]:
-    """Return the milliseconds that PostgreSQL plans and runs one shape, with constants and prepared."""
+    """Return the milliseconds in which PostgreSQL plans and runs one shape, with constants and prepared."""
     engine = create_engine(url)
     with engine.connect() as connection:
         compiled = [_compiled(connection, _SHAPE.format(number * 0.01, -30)) for number in range(_SHAPES)]
         connection.rollback()
         driver = driver_connection(connection)
         cursor = psycopg.ClientCursor(driver)
+        cursor.execute(_STATISTICS)
         cursor.execute(Session().statement(compiled[0].search))
         types = ", ".join(compiled[0].parameter_types)
         cursor.execute(sql.SQL("PREPARE shape ({}) AS {}").format(sql.SQL(types), sql.SQL(compiled[0].sql)))
-        sent, prepared = [], []
-        for one in compiled:
-            values = sql.SQL(", ").join(map(sql.Literal, one.parameters))
-            sent.append(_explained(cursor, sql.SQL(with_constants(one.sql, one, driver))))
-            prepared.append(_explained(cursor, sql.SQL("EXECUTE shape ({})").format(values)))
+        sent = [sql.SQL(with_constants(one.sql, one, driver)) for one in compiled]
+        prepared = [
+            sql.SQL("EXECUTE shape ({})").format(sql.SQL(", ").join(map(sql.Literal, one.parameters)))
+            for one in compiled
+        ]
+        rounds = [(_server_ms(cursor, sent), _server_ms(cursor, prepared)) for _ in range(_FEW)]
     engine.dispose()
+    as_sent_ms, prepared_ms = map(median, zip(*rounds, strict=True))
     return {
-        "as_sent_ms": median(sent),
-        "prepared_ms": median(prepared),
-        "prepared_ratio": sum(prepared) / sum(sent),
+        "as_sent_ms": as_sent_ms,
+        "prepared_ms": prepared_ms,
+        "prepared_ratio": median(one / other for other, one in rounds),
     }
 
 
-def _explained(cursor: psycopg.Cursor[Any], statement: sql.Composable) -> float:
-    cursor.execute(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}").format(statement))
-    (((plan,),),) = cursor.fetchall()
-    return float(plan["Planning Time"] + plan["Execution Time"])
+def _server_ms(cursor: psycopg.Cursor[Any], statements: Sequence[sql.SQL | sql.Composed]) -> float:
+    """Return the mean of the milliseconds of the server for statements of one shape, as it counts them."""
+    cursor.execute("SELECT pg_stat_statements_reset()")
+    for statement in statements:
+        cursor.execute(statement)
+        cursor.fetchall()
+    cursor.execute(_SPENT, (len(statements),))
+    ((spent,),) = cursor.fetchall()
+    return float(spent) / len(statements)
 
 
 def _taplint(url: sa.URL) -> dict[str, float]:
@@ -353,7 +367,7 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     chosen = options.parse_args(arguments)
-    with EphemeralServer() as server, TemporaryDirectory() as folder:
+    with EphemeralServer(settings=_SETTINGS) as server, TemporaryDirectory() as folder:
         os.environ |= server.environment()
         figures = measure_service(server.url("postgres"), Path(folder), chosen.rows, chosen.rounds)
     say(f"written to {add_results('services', figures, chosen.output)}")
