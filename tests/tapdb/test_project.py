@@ -10,9 +10,11 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from tapdb.errors import TapdbError
 from tests.conftest import LONGEST
@@ -121,6 +123,14 @@ def test_the_lock_names_exact_versions_and_nothing_else() -> None:
 def test_the_lock_is_what_the_declared_packages_need() -> None:
     pinned = dict(line.split("==") for line in LOCK.read_text(encoding="utf-8").splitlines())
     assert set(pinned) == set(locked_versions())
+
+
+def test_every_locked_version_can_be_installed_on_the_oldest_debian() -> None:
+    """Pip here takes what this Python can have, which that of Debian 12 may not."""
+    needed = {name: distribution(name).metadata["Requires-Python"] for name in locked_versions()}
+    assert {
+        name: text for name, text in needed.items() if text and not SpecifierSet(text).contains("3.11.2")
+    } == {}
 
 
 def test_every_exception_to_a_static_check_has_a_reason() -> None:
