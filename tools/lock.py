@@ -16,6 +16,8 @@ LOCK = Path(__file__).parent.parent / "requirements.lock"
 
 _PROJECT = "tapdb"
 _EXTRAS = frozenset({"dev"})
+# Those of Debian 12 and 13: one lock for both, with what either needs.
+_PYTHONS = ("3.11.2", "3.13.5")
 # The project is built in the environment itself, with the builder that the lock names.
 _BUILD = ("setuptools",)
 
@@ -56,7 +58,11 @@ def needed_versions(wanted: Iterable[tuple[str, frozenset[str]]]) -> dict[str, s
         versions[canonicalize_name(found.metadata["Name"])] = found.version
         for text in found.requires or ():
             requirement = Requirement(text)
-            environments = [{"extra": extra} for extra in extras] or [{"extra": ""}]
+            environments = [
+                {"extra": extra, "python_version": python.rpartition(".")[0], "python_full_version": python}
+                for extra in extras or {""}
+                for python in _PYTHONS
+            ]
             if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
                 waiting.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
     del versions[_PROJECT]
