@@ -84,7 +84,7 @@ class ServiceSettings(QuerySettings):
     jobs: Literal["here", "elsewhere", "none"] = Field(
         default="here",
         description="Who runs asynchronous jobs. here: a process of the service. "
-        "elsewhere: tapdb queue work. none: there are none.",
+        "elsewhere: tapdb queue work. none: the service has no jobs.",
     )
     job_workers: int = Field(
         default=2, ge=1, le=64, description="Jobs that the process of the service runs at once."
