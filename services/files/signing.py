@@ -73,7 +73,7 @@ class Signer:
         """
         known = self._signature(dataset, component, expires)
         # Who signed is looked at before when: a forged link learns nothing of the clock.
-        if not hmac.compare_digest(known.encode(), signature.encode("utf-8", "surrogateescape")):
+        if not hmac.compare_digest(known.encode(), signature.encode("utf-8", "surrogatepass")):
             raise LinkRefusedError("the signature of the link is not one of the service for this file")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= _MOST_DIGITS):
             raise LinkRefusedError("the link does not say when it expires")
@@ -84,13 +84,9 @@ class Signer:
 
     def _signature(self, dataset: UUID, component: str | None, expires: str) -> str:
         # Each part on a line of its own; a name with the end of a line in it would be two.
-        parts = (
-            _PURPOSE,
-            str(dataset),
-            "-" if component is None else f"+{component.encode().hex()}",
-            expires,
-        )
-        digest = hmac.new(self.key, "\n".join(parts).encode("utf-8", "surrogateescape"), sha256).digest()
+        named = "-" if component is None else "+" + component.encode("utf-8", "surrogatepass").hex()
+        parts = (_PURPOSE, str(dataset), named, expires)
+        digest = hmac.new(self.key, "\n".join(parts).encode("utf-8", "surrogatepass"), sha256).digest()
         return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

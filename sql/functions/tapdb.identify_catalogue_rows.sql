@@ -21,8 +21,9 @@ BEGIN
       FROM unnest(dids) WITH ORDINALITY AS d (did, number)
     ), read AS (
       SELECT p.number, lower(substring(q.query FROM '&table=([A-Za-z0-9_]+\.[A-Za-z0-9_]+)(?:&|$)')) AS named,
-        substring(q.query FROM '&key=(\d{1,18})(?:&|$)')::bigint AS key
-      FROM plain p, LATERAL (SELECT '&' || substring(p.did FROM '^[iI][vV][oO]://[^/?#]+(?:/[^?#]*)?\?([!-~]*)$') AS query) q
+        CASE WHEN k.digits::numeric <= 9223372036854775807 THEN k.digits::bigint END AS key
+      FROM plain p, LATERAL (SELECT '&' || substring(p.did FROM '^[iI][vV][oO]://[^/?#]+(?:/[^?#]*)?\?([!-~]*)$') AS query) q,
+        LATERAL (SELECT substring(q.query FROM '&key=(\d{1,19})(?:&|$)') AS digits) k
       WHERE q.query ~ '&table=[^&]' AND q.query !~ '&table=.*&table=' AND q.query ~ '&key=[^&]' AND q.query !~ '&key=.*&key=' AND p.did !~ '#'
     )
     SELECT r.named, array_agg(r.number) AS numbers, array_agg(r.key) AS keys, t.table_name, t.relation, k.name AS key_column,

@@ -1,4 +1,4 @@
--- sha256 85dd0bbaae4fa19ea8c2b9873b017f19c57876a504c39bc55f6397f7c170faad
+-- sha256 14135103857dc65dabaab159a32357075897f81be6e68aebaf997914c381d0ce
 -- What identifiers of rows of a PPDB mean, for tapdb.links: ivo://AUTHORITY/PATH?table=SCHEMA.TABLE&key=NUMBER (keys in any order, others
 -- allowed), as it is or percent-encoded as a whole. Others are left out. Rows are looked for by the rights of the caller, in published tables.
 -- Targets have the kind row, table, column, key, and observations: visit and detector of the newest sources that belong to the row, 50 at most.
@@ -22,8 +22,9 @@ BEGIN
       FROM unnest(dids) WITH ORDINALITY AS d (did, number)
     ), read AS (
       SELECT p.number, lower(substring(q.query FROM '&table=([A-Za-z0-9_]+\.[A-Za-z0-9_]+)(?:&|$)')) AS named,
-        substring(q.query FROM '&key=(\d{1,18})(?:&|$)')::bigint AS key
-      FROM plain p, LATERAL (SELECT '&' || substring(p.did FROM '^[iI][vV][oO]://[^/?#]+(?:/[^?#]*)?\?([!-~]*)$') AS query) q
+        CASE WHEN k.digits::numeric <= 9223372036854775807 THEN k.digits::bigint END AS key
+      FROM plain p, LATERAL (SELECT '&' || substring(p.did FROM '^[iI][vV][oO]://[^/?#]+(?:/[^?#]*)?\?([!-~]*)$') AS query) q,
+        LATERAL (SELECT substring(q.query FROM '&key=(\d{1,19})(?:&|$)') AS digits) k
       WHERE q.query ~ '&table=[^&]' AND q.query !~ '&table=.*&table=' AND q.query ~ '&key=[^&]' AND q.query !~ '&key=.*&key=' AND p.did !~ '#'
     )
     SELECT r.named, array_agg(r.number) AS numbers, array_agg(r.key) AS keys, t.table_name, t.relation, k.name AS key_column,
