@@ -1,8 +1,8 @@
 """Links of one identifier and of a hundred, and bytes of a file, over HTTP.
 
 A hundred identifiers are one statement: what they cost beside one is what rows cost. A file of 64 MB comes
-through ``/files`` and through the static route of the framework itself; both take turns, and of each the median
-counts. Other figures of links, searches and replay over HTTP are added to the same file by their own modules.
+through ``/files`` and through the static route of the framework itself; both take turns, and of each the
+median counts. Other modules add figures of searches and of replay over HTTP to the same file.
 """
 
 from __future__ import annotations

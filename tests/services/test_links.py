@@ -6,6 +6,7 @@ import csv
 import json
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID, uuid4
@@ -44,7 +45,8 @@ def connection(linked: Linked) -> Iterator[sa.Connection]:
 def complaints(stilts: Stilts, document: bytes, folder: Path) -> list[str]:
     file = folder / "links.xml"
     file.write_bytes(document)
-    return [*stilts.datalink_errors(file), *stilts.votable_errors(file)]
+    found = [*stilts.datalink_errors(file), *stilts.votable_errors(file)]
+    return [one for one in found if UNKNOWN_TO_STILTS not in one]
 
 
 def test_an_image_has_its_file_what_was_derived_beside_it_and_sources(linked: Linked) -> None:
@@ -191,7 +193,7 @@ def test_a_hundred_identifiers_have_a_row_each_whatever_they_are(
     }
     assert set(faults.values()) == {"UsageFault"}
     assert len(faults) == len(MALFORMED)
-    assert not any(UNKNOWN_TO_STILTS not in one for one in complaints(stilts, answer.content, tmp_path))
+    assert complaints(stilts, answer.content, tmp_path) == []
 
 
 def parsed(text: str) -> bool:
@@ -222,8 +224,9 @@ def test_who_may_not_read_the_views_gets_no_links(linked: Linked, changing: sa.C
     changing.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
     assert read_links(changing, [image], providers)[0].error_message is None
     changing.exec_driver_sql("RESET ROLE")
-    for view in ("ivoa.obscore", "untouched.obscore", "embargo.obscore"):
-        changing.exec_driver_sql(" ".join(("REVOKE SELECT ON", view, "FROM tapdb_reader")))
+    changing.exec_driver_sql(
+        "REVOKE SELECT ON ivoa.obscore, untouched.obscore, embargo.obscore FROM tapdb_reader"
+    )
     changing.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
     (row,) = read_links(changing, [image], providers)
     assert row.error_message == "NotFoundFault: no published dataset has this identifier"
@@ -231,7 +234,8 @@ def test_who_may_not_read_the_views_gets_no_links(linked: Linked, changing: sa.C
 
 def test_a_picture_with_the_same_data_id_is_a_preview(linked: Linked, changing: sa.Connection) -> None:
     changing.exec_driver_sql(
-        "UPDATE tapdb.dataset_type_mapping SET access_format = 'image/png' WHERE dataset_type = 'difference_image'"
+        "UPDATE tapdb.dataset_type_mapping SET access_format = 'image/png' "
+        "WHERE dataset_type = 'difference_image'"
     )
     image = linked.refs["visit_image"][0]
     found = read_links(changing, [did(image.id)], load_link_providers().values())
@@ -267,19 +271,17 @@ def test_linters_find_no_error(
     images = linked.refs["visit_image"]
     dids = [did(images[one].id) if isinstance(one, int) else one for one in wanted]
     answer = httpx.get(linked.url, params={"ID": dids, "MAXREC": "0"}, verify=PLAIN, timeout=60)
-    found = complaints(stilts, answer.content, tmp_path)
-    assert [one for one in found if UNKNOWN_TO_STILTS not in one] == []
+    assert complaints(stilts, answer.content, tmp_path) == []
     assert b'<INFO name="standardID" value="ivo://ivoa.net/std/DataLink#links-1.1" />' in answer.content
     assert len({row["ID"] for row in links_of(answer.content)}) == len(dids)
 
 
 def test_the_linter_would_find_errors(stilts: Stilts, tmp_path: Path) -> None:
-    for link in (
-        Link("a"),
-        Link("a", access_url="x", error_message="y"),
-        Link("a", "x", semantics="#sibling"),
-    ):
-        assert complaints(stilts, links_document([GivenLink(link)], [], "http://x"), tmp_path)
+    wrong = [Link("a"), Link("b", "http://x", error_message="y"), Link("c", "http://x", semantics="#sibling")]
+    found = complaints(stilts, links_document(map(GivenLink, wrong), [], "http://x"), tmp_path)
+    assert [one for one in found if one.startswith("E-")] == found
+    assert len(found) >= len(wrong)
+    assert any("sibling" in one for one in found)
 
 
 def test_a_request_that_links_cannot_answer_says_why(linked: Linked) -> None:
@@ -322,13 +324,15 @@ def test_pyvo_goes_from_a_result_of_tap_to_links(linked: Linked) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "form"),
-    [("obs_publisher_did, obs_id", "votable"), ("o.obs_publisher_did AS x", "votable/td")],
+    ("query", "form"),
+    [
+        ("SELECT TOP 2 obs_publisher_did, obs_id FROM ivoa.ObsCore", "votable"),
+        ("SELECT TOP 2 o.obs_publisher_did AS x FROM ivoa.ObsCore AS o", "votable/td"),
+    ],
 )
 def test_a_result_has_the_descriptor_if_it_has_the_column(
-    linked: Linked, stilts: Stilts, tmp_path: Path, columns: str, form: str
+    linked: Linked, stilts: Stilts, tmp_path: Path, query: str, form: str
 ) -> None:
-    query = " ".join(("SELECT TOP 2", columns, "FROM ivoa.ObsCore AS o"))
     answer = linked.served.sync(query, RESPONSEFORMAT=form)
     assert f'value="{linked.url}"'.encode() in answer.content
     assert b'ref="ivoa_ObsCore_obs_publisher_did"' in answer.content
@@ -338,10 +342,15 @@ def test_a_result_has_the_descriptor_if_it_has_the_column(
 
 
 @pytest.mark.parametrize(
-    "columns", ["obs_id", "obs_publisher_did || '' AS obs_publisher_did", "COUNT(obs_publisher_did) AS n"]
+    "query",
+    [
+        "SELECT obs_id FROM ivoa.ObsCore",
+        "SELECT obs_publisher_did || '' AS obs_publisher_did FROM ivoa.ObsCore",
+        "SELECT COUNT(obs_publisher_did) AS n FROM ivoa.ObsCore",
+    ],
 )
-def test_a_result_without_the_column_has_no_descriptor(linked: Linked, columns: str) -> None:
-    answer = linked.served.sync(" ".join(("SELECT", columns, "FROM ivoa.ObsCore")))
+def test_a_result_without_the_column_has_no_descriptor(linked: Linked, query: str) -> None:
+    answer = linked.served.sync(query)
     assert (answer.status_code, b"adhoc:service" in answer.content) == (200, False)
 
 
@@ -438,7 +447,7 @@ def test_a_package_that_registers_adds_its_rows_and_descriptors(
     assert b'ID="cutout"' in answer.content
     assert f'value="{other.url}/cutout"'.encode() in answer.content
     assert b'name="ID" datatype="char" arraysize="*" value="" ref="ID"' in answer.content
-    assert [one for one in complaints(stilts, answer.content, tmp_path) if UNKNOWN_TO_STILTS not in one] == []
+    assert complaints(stilts, answer.content, tmp_path) == []
 
 
 def test_a_function_that_is_missing_is_a_fault_of_the_service(
