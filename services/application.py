@@ -14,8 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from services import datalink
 from services.database import Database
+from services.datalink import Links
+from services.datalink import routes as routes_of_links
 from services.errors import ClientGoneError, UnauthenticatedError, status_of
 from services.files import Files
 from services.files import routes as routes_of_files
@@ -81,7 +82,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Route("/health", health),
             Route("/metrics", show_metrics),
             Mount("/tap", routes=routes(jobs)),
-            Mount("/datalink", routes=datalink.routes(datalink.Links(load_link_providers(), files))),
+            Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
             Mount("/files", routes=routes_of_files(files)),
         ],
         middleware=[

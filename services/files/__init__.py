@@ -1,6 +1,6 @@
 """Files of datasets at ``/files``, behind links that the service has signed.
 
-`signing` makes links and knows its own, `ranges` says which bytes are wanted, `datastores` opens the file,
+`ranges` says which bytes are wanted, `signing` makes links and knows its own, `datastores` opens the file,
 `download` answers.
 """
 

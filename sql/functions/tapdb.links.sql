@@ -1,6 +1,6 @@
 -- All links of identifiers (DataLink 1.1), by one statement however many there are: at least one row for each, an error row if nothing is known.
 -- Packages bring two kinds of functions, given by name. Of the first kind, f(text[]) RETURNS TABLE (number integer, target jsonb) says what
--- identifiers mean that the package knows: kind and whatever links are made of, or error. Of the second, f(jsonb) RETURNS TABLE (number,
+-- identifiers mean that the package knows: kind and what links are made of, or error. Of the second, f(jsonb) RETURNS TABLE (number,
 -- access_url, service_def, error_message, semantics, description, content_type, content_length, content_qualifier, local_semantics) makes links
 -- of all targets without an error, those of other packages too: catalogue rows of an image come from the package of the catalogue.
 -- Runs with the rights of the caller: a name that somebody makes up calls nothing that the caller could not call.

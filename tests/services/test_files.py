@@ -262,7 +262,7 @@ def parts_of(answer: httpx.Response) -> list[Any]:
     message = message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + answer.content)
     assert answer.status_code == 206
     assert int(answer.headers["content-length"]) == len(answer.content)
-    return list(message.get_payload())  # type: ignore[arg-type]
+    return list(message.get_payload())
 
 
 SINGLE = {
