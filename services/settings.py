@@ -1,7 +1,6 @@
 """How the service is set up: ``TAPDB_*`` variables, beside those that say where the database is."""
 
 import re
-from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -107,8 +106,8 @@ class ServiceSettings(QuerySettings):
     max_job_days: int = Field(
         default=30, ge=1, le=36_500, description="Maximum number of days that a client may keep a job."
     )
-    datastores: Annotated[Mapping[str, tuple[str, ...]], NoDecode] = Field(
-        default={},
+    datastores: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        default=(),
         description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "
         "folder, or an s3:// or https:// URL, and a label may have several.",
     )
@@ -143,15 +142,15 @@ class ServiceSettings(QuerySettings):
     def _roots(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        found: dict[str, list[str]] = {}
+        found: list[tuple[str, str]] = []
         for part in filter(None, map(str.strip, value.split(","))):
             label, equals, root = (one.strip() for one in part.partition("="))
             if not (label and equals and _ROOT.fullmatch(root)):
                 raise ValueError(
                     f'"{part}" is not LABEL=/FOLDER, LABEL=s3://BUCKET/PATH or LABEL=https://HOST/PATH'
                 )
-            found.setdefault(label, []).append(root.rstrip("/") or root)
-        return {label: tuple(roots) for label, roots in found.items()}
+            found.append((label, root.rstrip("/") or root))
+        return tuple(found)
 
     @property
     def origins(self) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,16 +63,18 @@ class LocalFile:
 
 
 class Datastores:
-    """The roots of all repositories, by label.
+    """The roots of all repositories.
 
     Parameters
     ----------
     roots
-        Folders and URLs.
+        Label of a repository, and a folder or URL; a label may be there several times.
     """
 
-    def __init__(self, roots: Mapping[str, Sequence[str]]) -> None:
-        self._roots = {label: tuple(map(_url, some)) for label, some in roots.items()}
+    def __init__(self, roots: Iterable[tuple[str, str]]) -> None:
+        self._roots: dict[str, list[str]] = {}
+        for label, root in roots:
+            self._roots.setdefault(label, []).append(_url(root))
         self._s3: Any = None
 
     def __contains__(self, label: str) -> bool:

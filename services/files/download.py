@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from services.errors import ClientGoneError, FileGoneError, ParameterError, ResourceUnknownError
-from services.files.datastores import Datastores, LocalFile
+from services.files.datastores import Datastores, LocalFile, RemoteFile
 from services.files.ranges import Span, UnsatisfiableError, is_refused, is_unchanged, spans_of
 from services.files.signing import Signer
 from services.gate import FACTS
@@ -95,15 +95,16 @@ class Download:
                 return
             left = self._files.signer.check(dataset, component, parameters.one("EXPIRES") or "", signature)
             file = await client.run(lambda: _find(service, dataset, component), _no_cancel)
-            found = await client.run(lambda: self._files.datastores.find(file, max(1, int(left))), _no_cancel)
-            if not isinstance(found, LocalFile):
-                response = RedirectResponse(found.url, _TEMPORARY, headers=_UNKEPT)
-                await response(scope, receive, send)
-                return
+            opening = _Opening(self._files.datastores, file, max(1, int(left)))
             try:
-                await _send_file(request, send, client, _Body(found, file, service.threads))
+                found = await client.run(opening.open, _no_cancel)
+                if isinstance(found, LocalFile):
+                    await _send_file(request, send, client, _Body(found, file, service.threads))
+                else:
+                    response = RedirectResponse(found.url, _TEMPORARY, headers=_UNKEPT)
+                    await response(scope, receive, send)
             finally:
-                await client.in_thread(found.close)
+                await client.in_thread(opening.close)
 
     async def _sign(self, request: Request, client: Client, dataset: UUID, component: str | None) -> Response:
         """Return the signed link to a file, for a user who may have it: no byte of it goes without."""
@@ -145,6 +146,24 @@ def _find(service: Service, dataset: UUID, component: str | None) -> DatasetFile
             "component", "names no file of the dataset", f"give one of {there}" if there else "leave it out"
         )
     return fitting[0]
+
+
+class _Opening:
+    """Opens a file in a thread, and closes it also if its client has hung up before that was done."""
+
+    def __init__(self, datastores: Datastores, file: DatasetFile, seconds: int) -> None:
+        self._datastores = datastores
+        self._file = file
+        self._seconds = seconds
+        self._found: LocalFile | RemoteFile | None = None
+
+    def open(self) -> LocalFile | RemoteFile:
+        self._found = found = self._datastores.find(self._file, self._seconds)
+        return found
+
+    def close(self) -> None:
+        if isinstance(self._found, LocalFile):
+            self._found.close()
 
 
 def _no_cancel() -> None:

@@ -380,7 +380,7 @@ def read(found: LocalFile | RemoteFile) -> bytes:
 
 
 def test_a_file_of_the_root_is_found_however_it_is_written(root: Path) -> None:
-    stores = Datastores({"demo": [str(root)]})
+    stores = Datastores([("demo", str(root))])
     # Butler reads paths of a datastore as parts of a URL.
     places = ["a b/x%25y.txt", "a%20b/x%25y.txt", "good", f"file://{root}/a%20b/x%25y.txt", f"{root}/good"]
     assert {read(stores.find(stored(one), 60)) for one in places} == {b"inside"}
@@ -406,7 +406,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_a_file_outside_of_the_root_is_refused_without_saying_where(root: Path, path: str) -> None:
-    stores = Datastores({"demo": [str(root)], "other": [str(root.parent)]})
+    stores = Datastores([("demo", str(root)), ("other", str(root.parent))])
     with pytest.raises(FileRefusedError) as raised:
         stores.find(stored(path), 60)
     assert str(root.parent) not in str(raised.value)
@@ -414,7 +414,7 @@ def test_a_file_outside_of_the_root_is_refused_without_saying_where(root: Path, 
 
 
 def test_a_link_to_another_root_of_the_repository_is_followed(root: Path) -> None:
-    stores = Datastores({"demo": [str(root), str(root.parent / "root-2")]})
+    stores = Datastores([("demo", str(root)), ("demo", str(root.parent / "root-2"))])
     (root / "raw").symlink_to(root.parent / "root-2" / "other")
     assert read(stores.find(stored("raw"), 60)) == b"other"
     assert read(stores.find(stored("other"), 60)) == b"other"
@@ -424,13 +424,13 @@ def test_a_link_to_another_root_of_the_repository_is_followed(root: Path) -> Non
 def test_a_file_that_is_gone_is_gone(root: Path, path: str) -> None:
     (root / "bad.zip").write_text("no ZIP")
     with pytest.raises(FileGoneError):
-        Datastores({"demo": [str(root)]}).find(stored(path), 60)
+        Datastores([("demo", str(root))]).find(stored(path), 60)
 
 
 def test_a_member_that_a_zip_lacks_is_gone_and_another_repository_has_none(root: Path) -> None:
     with zipfile.ZipFile(root / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/é b.txt", "0123456789" * 1000)
-    stores = Datastores({"demo": [str(root)]})
+    stores = Datastores([("demo", str(root))])
     member = stores.find(stored("x.zip#zip-path=a/%C3%A9 b.txt"), 60)
     assert isinstance(member, LocalFile)
     assert (member.name, member.size) == ("é b.txt", 10_000)

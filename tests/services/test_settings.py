@@ -45,7 +45,7 @@ from tapdb.errors import SettingsError, TapdbError
         (
             "datastores",
             "demo=/data/demo/, dp1 = s3://bucket/dp1,demo=https://example.org",
-            {"demo": ("/data/demo", "https://example.org"), "dp1": ("s3://bucket/dp1",)},
+            (("demo", "/data/demo"), ("dp1", "s3://bucket/dp1"), ("demo", "https://example.org")),
         ),
         ("file_seconds", "20", 20),
         ("signing_key_file", "/etc/key", Path("/etc/key")),
