@@ -12,6 +12,7 @@ BENCHMARKS = {
     "adql": "benchmarks.adql",
     "formats": "benchmarks.services.formats",
     "fresh": "benchmarks.fresh",
+    "links": "benchmarks.services.links",
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",
     "services": "benchmarks.services.over_http",

@@ -15,7 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from services.database import Database
+from services.datalink import Links
+from services.datalink import routes as routes_of_links
 from services.errors import ClientGoneError, UnauthenticatedError, status_of
+from services.files import Files
+from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
@@ -25,6 +29,7 @@ from services.settings import ServiceSettings, read_service_settings
 from services.tap import AsyncJobs, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
 from tapdb.errors import DatabaseUnavailableError, TapdbError
+from tapdb.hooks.descriptions import load_link_providers
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
@@ -49,6 +54,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     """
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
+    files = Files.of_settings(settings)
     service = Service(
         settings=settings,
         database=Database(settings, url),
@@ -76,6 +82,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Route("/health", health),
             Route("/metrics", show_metrics),
             Mount("/tap", routes=routes(jobs)),
+            Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
+            Mount("/files", routes=routes_of_files(files)),
         ],
         middleware=[
             Middleware(
@@ -84,7 +92,10 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 # Libraries of pages add some of their own; no cookie is looked at.
                 allow_headers=["*"],
-                expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+                expose_headers=[
+                    *("Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+                    *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
+                ],
             )
         ],
         exception_handlers={

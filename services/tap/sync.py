@@ -43,6 +43,7 @@ class SyncEndpoint:
                 service,
                 service.quotas.of(user),
                 gzip=service.settings.gzip and accepts_gzip(request.headers.getlist("accept-encoding")),
+                base_url=service.base_url(request),
             )
             facts |= {
                 "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
@@ -62,7 +63,9 @@ class SyncEndpoint:
                     await _send_result(send, client, running, quota, facts, service.metrics)
 
 
-def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False) -> TapQuery:
+def query_of(
+    parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False, base_url: str = ""
+) -> TapQuery:
     """Return the query that parameters ask for, within what its user may have.
 
     Parameters
@@ -75,6 +78,8 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         What the user may have.
     gzip
         Whether the client takes a compressed answer.
+    base_url
+        URL of the service as the client sees it.
 
     Raises
     ------
@@ -99,6 +104,7 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         timeout_ms=1000 * quota.seconds,
         format=find_format(form),
         gzip=gzip,
+        base_url=base_url,
         uploads=parse_upload_parameter(*parameters.every("UPLOAD")),
         limits=service.settings.upload_limits,
         policy=service.settings.fetch_policy,
