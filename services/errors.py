@@ -1,9 +1,15 @@
 """What can go wrong between a request and its answer, and the HTTP status of each error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tap_query.errors import QueryFailedError
 from tapdb.errors import TapdbError
+
+ErrorForm = Callable[[str, int], tuple[bytes, int]]
+"""Makes the document of an error, and the status with which it is sent, of its message and status."""
+
+ERROR_FORM = "tapdb.error_form"
+"""Name in the scope of a request of the `ErrorForm` of its protocol, where that is its own."""
 
 
 class RequestError(TapdbError):
@@ -148,6 +154,7 @@ _STATUSES = {
     "UploadTooLargeError": 413,
     "UploadError": 400,
     "UploadNotKeptError": 503,
+    "SearchParameterError": 400,
     "JobParameterError": 400,
     "JobRefusedError": 403,
     "JobUnknownError": 404,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode
 from adql import CompiledQuery, Limits, Metadata, Server, parse, to_postgres
 from adql.dialect import dialect_named
 from tap_query.execute import Session
-from tap_query.formats import FORMATS, Format, ResultStream, stream_result
+from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
 from tapdb.settings import FROM_ENVIRONMENT
@@ -100,6 +100,10 @@ class TapQuery:
         How large those may be.
     policy
         From where they are fetched.
+    facts
+        What the result says beside its rows.
+    ucds
+        UCDs of columns of the result in place of those that are published, by name of the column.
     """
 
     text: str
@@ -111,6 +115,8 @@ class TapQuery:
     uploads: tuple[Upload, ...] = ()
     limits: UploadLimits = field(default_factory=UploadLimits)
     policy: FetchPolicy = field(default_factory=FetchPolicy)
+    facts: DocumentFacts = field(default_factory=DocumentFacts)
+    ucds: Mapping[str, str] = field(default_factory=dict)
 
 
 def with_uploads(
@@ -164,7 +170,11 @@ def compile_query(query: TapQuery, metadata: Metadata, server: Server) -> Compil
         Raised for a query that cannot be used.
     """
     tree = parse(query.text, dialect=dialect_named(query.dialect))
-    return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    compiled = to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    if not query.ucds:
+        return compiled
+    columns = (replace(one, ucd=query.ucds.get(one.name, one.ucd)) for one in compiled.columns)
+    return replace(compiled, columns=tuple(columns))
 
 
 def stream_query(
@@ -187,5 +197,6 @@ def stream_query(
         format=query.format,
         max_rows=query.max_rows,
         session=Session(timeout_ms=query.timeout_ms),
+        facts=query.facts,
         gzip=query.gzip,
     )

@@ -42,6 +42,7 @@ from tapdb.errors import SettingsError, TapdbError
         ("trusted_proxies", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
         ("upload_hosts", "example.org, localhost:8080", ("example.org", "localhost:8080")),
         ("jobs", "elsewhere", "elsewhere"),
+        ("sia_table", "oga.ObsCore", "oga.ObsCore"),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )
@@ -141,6 +142,7 @@ def test_help_explains_every_variable() -> None:
         ("UploadTooLargeError", 413),
         ("UploadNotKeptError", 503),
         ("ResultTooLargeError", 400),
+        ("SearchParameterError", 400),
         ("JobParameterError", 400),
         ("JobRefusedError", 403),
         ("JobUnknownError", 404),
