@@ -281,7 +281,7 @@ def _shape(value: str) -> Any:
         ["RANGE 0 360 89.5 +Inf"],
         ["RANGE 0 360 -2 2"],
         ["RANGE -Inf +Inf -Inf +Inf"],
-        ["RANGE 170 190 -90 80"],
+        ["RANGE 170 190 -80 80"],
         ["POLYGON 359 -1 1 -1 1 1 359 1"],
         ["POLYGON 359 1 1 1 1 -1 359 -1"],
         ["POLYGON 10 10 11 10 10 11"],
