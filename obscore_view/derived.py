@@ -35,7 +35,13 @@ from obscore_view.view.needed_rights import (
 from obscore_view.view.parts import fills_beside, want_view
 from obscore_view.view.store import RECORDS, STAGES, StoredView, read_stored_views, registry_of
 from tapdb.errors import MissingRegistryError, Place, spelled
-from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
+from tapdb.hooks.descriptions import (
+    ColumnDescription,
+    LinkProvider,
+    SchemaDescription,
+    StandardTable,
+    TableDescription,
+)
 from tapdb.postgres.roles import Right, missing_rights
 
 TABLE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
@@ -126,6 +132,9 @@ STANDARD = StandardTable(
     values={"calib_level": tuple(CALIB_LEVELS), "dataproduct_type": DATAPRODUCT_TYPES},
 )
 """The table that ObsCore 1.1 defines."""
+
+LINKS = LinkProvider(identify="tapdb.identify_datasets", link="tapdb.link_datasets")
+"""Links of datasets: their files, and others with the same data ID."""
 
 
 @dataclass(frozen=True, slots=True)

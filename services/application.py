@@ -14,8 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from services import datalink
 from services.database import Database
 from services.errors import ERROR_FORM, ClientGoneError, ErrorForm, UnauthenticatedError, status_of
+from services.files import Files
+from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
@@ -26,6 +29,7 @@ from services.simple import cone_routes, sia_routes
 from services.tap import AsyncJobs, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
 from tapdb.errors import DatabaseUnavailableError, TapdbError
+from tapdb.hooks.descriptions import load_link_providers
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
@@ -50,6 +54,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     """
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
+    files = Files.of_settings(settings)
     service = Service(
         settings=settings,
         database=Database(settings, url),
@@ -79,6 +84,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/tap", routes=routes(jobs)),
             Mount("/sia", routes=sia_routes()),
             Mount("/scs", routes=cone_routes()),
+            Mount("/datalink", routes=datalink.routes(datalink.Links(load_link_providers(), files))),
+            Mount("/files", routes=routes_of_files(files)),
         ],
         middleware=[
             Middleware(
@@ -87,7 +94,10 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 # Libraries of pages add some of their own; no cookie is looked at.
                 allow_headers=["*"],
-                expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+                expose_headers=[
+                    *("Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+                    *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
+                ],
             )
         ],
         exception_handlers={

@@ -127,6 +127,56 @@ class RequestTooLargeError(RequestError):
         super().__init__(f"{what} is larger than {limit:,} bytes; send less, or ask the operator for more")
 
 
+class LinkRefusedError(RequestError):
+    """A link to a file is not one that the service has signed, or has expired.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with it.
+    """
+
+    status = 403
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}; take a new link from /datalink/links")
+
+
+class FileRefusedError(RequestError):
+    """A file is not where files of its repository may lie.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with its place; never the place itself.
+    """
+
+    status = 403
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the service does not give away this file: {problem}; tell its operator")
+
+
+class FileGoneError(RequestError):
+    """A dataset has no file any more, or its file is not where the datastore says.
+
+    Parameters
+    ----------
+    what
+        The dataset.
+    problem
+        What was found instead.
+    """
+
+    status = 410
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"{what} {problem}; /datalink/links says what else there is of it")
+
+
 class ClientGoneError(RequestError):
     """The client does not take its answer; its query was cancelled.
 

@@ -110,7 +110,14 @@ async def _send_result(
 
 
 def limited_query(
-    text: str, parameters: Parameters, service: Service, quota: Quota, *, form: str | None, gzip: bool
+    text: str,
+    parameters: Parameters,
+    service: Service,
+    quota: Quota,
+    *,
+    form: str | None,
+    gzip: bool,
+    base_url: str,
 ) -> TapQuery:
     """Return a query in ADQL within what its user may have.
 
@@ -128,6 +135,8 @@ def limited_query(
         Format of the result, by name or MIME type; the usual one if None.
     gzip
         Whether the client takes a compressed answer.
+    base_url
+        URL of the service, without a slash at the end.
 
     Raises
     ------
@@ -144,6 +153,7 @@ def limited_query(
         timeout_ms=1000 * quota.seconds,
         format=find_format(form),
         gzip=gzip,
+        base_url=base_url,
     )
 
 

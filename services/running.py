@@ -78,7 +78,8 @@ class RunningQuery:
         """
         compiled = self.compile()
         try:
-            self._result = stream_query(self._connected(), self.query, compiled)
+            services = self._database.publication().services
+            self._result = stream_query(self._connected(), self.query, compiled, services)
             return self.next_block()
         except QueryFailedError as error:
             if error.sqlstate in {"42P01", "42703", "3F000"}:

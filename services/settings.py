@@ -1,5 +1,7 @@
 """How the service is set up: ``TAPDB_*`` variables, beside those that say where the database is."""
 
+import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,16 +16,13 @@ Network = IPv4Network | IPv6Network
 Auth = Literal["none", "proxy", "token"]
 
 _MAX_SECONDS = 7 * 24 * 3600
+_ROOT = re.compile(r"(file://)?/[^?#]*|(s3|https)://[^/?#]+[^?#]*")
 
 
 def _path(text: str) -> str:
     """Return the path of a service as ``/a/b``, or empty."""
     stripped = text.strip("/")
     return f"/{stripped}" if stripped else ""
-
-
-def _without_slash(text: str) -> str:
-    return text.rstrip("/")
 
 
 class ServiceSettings(QuerySettings):
@@ -49,11 +48,6 @@ class ServiceSettings(QuerySettings):
     )
     root_path: Annotated[str, AfterValidator(_path)] = Field(
         default="", description="Path under which a proxy offers the service, such as /archive."
-    )
-    base_url: Annotated[str, AfterValidator(_without_slash)] = Field(
-        default="",
-        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
-        description="URL of the service as clients see it; without it what each request says.",
     )
     quota_file: Path | None = Field(
         default=None,
@@ -117,6 +111,19 @@ class ServiceSettings(QuerySettings):
         default="",
         description="Table that SIA searches; without it ivoa.ObsCore, or the only one with its columns.",
     )
+    datastores: Annotated[Mapping[str, tuple[str, ...]], NoDecode] = Field(
+        default={},
+        description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "
+        "folder, or an s3:// or https:// URL, and a label may have several.",
+    )
+    signing_key_file: Path | None = Field(
+        default=None,
+        description="File whose content signs links to files; services that share links share it. "
+        "Without it a key is made when the service starts.",
+    )
+    file_seconds: int = Field(
+        default=3600, ge=1, le=_MAX_SECONDS, description="Seconds after which a link to a file expires."
+    )
     log_form: Literal["json", "text"] = Field(
         default="json", description="Whether a line of the log is JSON or for people."
     )
@@ -134,6 +141,21 @@ class ServiceSettings(QuerySettings):
         if not isinstance(value, str):
             return value
         return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("datastores", mode="before")
+    @classmethod
+    def _roots(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found: dict[str, list[str]] = {}
+        for part in filter(None, map(str.strip, value.split(","))):
+            label, equals, root = (one.strip() for one in part.partition("="))
+            if not (label and equals and _ROOT.fullmatch(root)):
+                raise ValueError(
+                    f'"{part}" is not LABEL=/FOLDER, LABEL=s3://BUCKET/PATH or LABEL=https://HOST/PATH'
+                )
+            found.setdefault(label, []).append(root.rstrip("/") or root)
+        return {label: tuple(roots) for label, roots in found.items()}
 
     @property
     def origins(self) -> list[str]:

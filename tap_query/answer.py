@@ -1,21 +1,25 @@
 """A query of TAP with its uploads, from its text to the bytes of its result, now or in a job."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
 from adql import CompiledQuery, Limits, Metadata, Server, parse, to_postgres
 from adql.dialect import dialect_named
+from adql.metadata import OutputColumn
+from adql.names import split_name
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
+from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
 from tapdb.settings import FROM_ENVIRONMENT
+from tapdb.votable import Param, ServiceDescriptor
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 """Values of LANG that mean ADQL, the usual one first."""
@@ -27,6 +31,10 @@ _UNPACKED = 2
 def _words(value: object) -> object:
     """Return a setting that is a list as its parts."""
     return tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+
+
+def _without_slash(text: str) -> str:
+    return text.rstrip("/")
 
 
 class QuerySettings(BaseSettings):
@@ -41,6 +49,12 @@ class QuerySettings(BaseSettings):
     dialect: Literal["strict", "rubin"] = Field(
         default="rubin",
         description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",
+    )
+    base_url: Annotated[str, AfterValidator(_without_slash)] = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="URL of the service as clients see it; without it what each request says. "
+        "Results of jobs have links to it only if it is set.",
     )
     maxrec: int = Field(default=100_000, ge=0, description="Rows of a query that does not say MAXREC.")
     max_rows: int = Field(default=10_000_000, ge=1, description="Maximum number of rows of a query.")
@@ -104,6 +118,8 @@ class TapQuery:
         What the result says beside its rows.
     ucds
         UCDs of columns of the result in place of those that are published, by name of the column.
+    base_url
+        URL of the service, without a slash at the end: descriptors lead there. Empty if nobody knows.
     """
 
     text: str
@@ -117,6 +133,7 @@ class TapQuery:
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     facts: DocumentFacts = field(default_factory=DocumentFacts)
     ucds: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
 
 
 def with_uploads(
@@ -178,7 +195,10 @@ def compile_query(query: TapQuery, metadata: Metadata, server: Server) -> Compil
 
 
 def stream_query(
-    connection: psycopg.Connection[Any], query: TapQuery, compiled: CompiledQuery
+    connection: psycopg.Connection[Any],
+    query: TapQuery,
+    compiled: CompiledQuery,
+    services: Iterable[ServiceDescription] = (),
 ) -> ResultStream:
     """Run a query, and give the bytes of its result.
 
@@ -190,13 +210,89 @@ def stream_query(
         The query.
     compiled
         What `compile_query` made of it.
+    services
+        Services that take values of published columns: the result describes those whose columns it has.
     """
+    described = descriptors_of(services, compiled.columns, query.base_url)
     return stream_result(
         connection,
         compiled,
         format=query.format,
         max_rows=query.max_rows,
         session=Session(timeout_ms=query.timeout_ms),
-        facts=query.facts,
+        facts=replace(query.facts, services=(*query.facts.services, *described)),
         gzip=query.gzip,
+    )
+
+
+def descriptors_of(
+    services: Iterable[ServiceDescription], columns: Sequence[OutputColumn], base_url: str
+) -> tuple[ServiceDescriptor, ...]:
+    """Return descriptors of the services whose columns are all in a result (DataLink 1.1 section 4).
+
+    Parameters
+    ----------
+    services
+        Services that take values of published columns.
+    columns
+        Columns of the result.
+    base_url
+        URL of the service, without a slash at the end; if it is empty, services at a path are left out.
+    """
+    found = []
+    by_table: dict[tuple[str, ...], dict[str, str]] = {}
+    for column in columns:
+        if column.table is not None and column.column is not None and column.identifier is not None:
+            # Of a column that is there twice, the first has the identifier.
+            table = by_table.setdefault(tuple(map(str.lower, split_name(column.table))), {})
+            table[split_name(column.column)[-1].lower()] = column.identifier
+    for service in services:
+        references = by_table.get((service.schema.lower(), service.table.lower()), {})
+        needed = {one.column.lower() for one in service.parameters if one.column is not None}
+        is_reached = base_url or not service.access_url.startswith("/")
+        if needed and needed <= references.keys() and is_reached:
+            found.append(service_descriptor(service, references, base_url))
+    return tuple(found)
+
+
+def service_descriptor(
+    service: ServiceDescription, references: Mapping[str, str], base_url: str
+) -> ServiceDescriptor:
+    """Return the descriptor of a service.
+
+    Parameters
+    ----------
+    service
+        The service.
+    references
+        IDs of FIELDs by the names of their columns, in lower case or as the service spells them.
+    base_url
+        Where a path leads.
+    """
+    url = service.access_url
+    facts = {
+        "accessURL": base_url + url if url.startswith("/") else url,
+        "standardID": service.standard_id,
+        "resourceIdentifier": service.resource_identifier,
+        "contentType": service.content_type,
+    }
+    return ServiceDescriptor(
+        identifier=service.id,
+        description=service.description or "",
+        params=tuple(Param(name, value) for name, value in facts.items() if value),
+        inputs=tuple(_input(one, references) for one in service.parameters),
+    )
+
+
+def _input(parameter: ParameterDescription, references: Mapping[str, str]) -> Param:
+    column = parameter.column
+    value = parameter.value or ""
+    return Param(
+        parameter.name,
+        value,
+        None if column is None else references.get(column) or references[column.lower()],
+        datatype=parameter.datatype if value.isascii() or parameter.datatype != "char" else None,
+        arraysize=parameter.arraysize,
+        xtype=parameter.xtype,
+        unit=parameter.unit,
     )

@@ -58,6 +58,7 @@ class SearchEndpoint:
                 service.quotas.of(user),
                 form=parameters.one("RESPONSEFORMAT") or self.usual_format,
                 gzip=wants_gzip(request),
+                base_url=service.base_url(request),
             )
             published = await in_thread(service, service.database.publication)
             query = self.make_query(request, parameters, published, limits)

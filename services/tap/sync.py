@@ -27,7 +27,13 @@ class SyncEndpoint:
         user = service.authenticator.user(request)
         facts |= {"resource": "sync", "user": user.name}
         async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
-            query = query_of(parameters, service, service.quotas.of(user), gzip=wants_gzip(request))
+            query = query_of(
+                parameters,
+                service,
+                service.quotas.of(user),
+                gzip=wants_gzip(request),
+                base_url=service.base_url(request),
+            )
             facts |= {
                 "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
                 "query": query.text[:_LONGEST_LOGGED],
@@ -36,7 +42,9 @@ class SyncEndpoint:
             await send_query(request, send, user, query, parts)
 
 
-def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False) -> TapQuery:
+def query_of(
+    parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False, base_url: str = ""
+) -> TapQuery:
     """Return the query that parameters ask for, within what its user may have.
 
     Parameters
@@ -49,6 +57,8 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         What the user may have.
     gzip
         Whether the client takes a compressed answer.
+    base_url
+        URL of the service as the client sees it.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         raise ParameterError("QUERY", "is missing", "send a query in ADQL, such as QUERY=SELECT ...")
     form = parameters.one("RESPONSEFORMAT") or parameters.one("FORMAT")
     return replace(
-        limited_query(text, parameters, service, quota, form=form, gzip=gzip),
+        limited_query(text, parameters, service, quota, form=form, gzip=gzip, base_url=base_url),
         uploads=parse_upload_parameter(*parameters.every("UPLOAD")),
         limits=service.settings.upload_limits,
         policy=service.settings.fetch_policy,
