@@ -25,7 +25,7 @@ from services.observing import Metrics
 from services.quotas import Quotas
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
-from services.simple import cone_routes, sia_routes
+from services.simple import cone_routes, identifier_routes, sia_routes
 from services.tap import AsyncJobs, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
 from tapdb.errors import DatabaseUnavailableError, TapdbError
@@ -84,6 +84,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/tap", routes=routes(jobs)),
             Mount("/sia", routes=sia_routes()),
             Mount("/scs", routes=cone_routes()),
+            Mount("/identifiers", routes=identifier_routes()),
             Mount("/datalink", routes=datalink.routes(datalink.Links(load_link_providers(), files))),
             Mount("/files", routes=routes_of_files(files)),
         ],

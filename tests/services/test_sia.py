@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from astropy.io.votable import parse
 from astropy.time import Time
 from lsst.daf.butler import Butler
@@ -25,8 +26,9 @@ from examples.lsstcam import Pair, obscore_config
 from examples.lsstcam.layout import DEFAULTS_CHAIN, LATISS_RAW_RUN, PROMPT_RUN
 from services.simple.sia import fault
 from tap_query.sia import SIA_PARAMETERS, STANDARD
-from tests.plugins.service_fixtures import PLAIN, Serve, Served, leaves_answers
+from tests.plugins.service_fixtures import PLAIN, Serve, Served, leaves_answers, running_service
 from tests.plugins.stilts_fixtures import Stilts
+from tests.plugins.view_fixtures import VIEW_OVER_LIVE
 
 CONE = "CIRCLE 0 0 2"
 _ID = "registry_dataset_id"
@@ -194,7 +196,7 @@ def test_pyvo_searches_with_all_its_keywords(service: SIA2Service, served: Serve
     )
     assert [one[_ID] for one in found] == [row[_ID]]
     assert found[0].obs_publisher_did == row["obs_publisher_did"]
-    assert row[_ID] in [one[_ID] for one in service.search(pos=(358.0, 2.0, -2.0, 2.0))]
+    assert row[_ID] in [one[_ID] for one in service.search(pos=(0.0, 360.0, -2.0, 2.0))]
     for nothing in (
         {"pol": "I"},
         {"spatial_resolution": (0.0, 5.0)},
@@ -226,7 +228,7 @@ def dax(view_pair_readonly: Pair) -> Iterator[Dax]:
         part.pop("extra_columns", None)
     content["collections"] = [DEFAULTS_CHAIN, LATISS_RAW_RUN, PROMPT_RUN]
     config = ExporterConfig.model_validate(content)
-    with view_pair_readonly.plain.butler() as butler, warnings.catch_warnings():
+    with view_pair_readonly.live.butler() as butler, warnings.catch_warnings():
         warnings.simplefilter("ignore", RegionTypeWarning)
 
         def search(**parameters: Any) -> set[UUID]:
@@ -238,18 +240,23 @@ def dax(view_pair_readonly: Pair) -> Iterator[Dax]:
 
 
 @pytest.fixture(scope="module")
-def shared(dax: Dax, served: Served) -> set[str]:
+def live(served_database: sa.URL) -> Iterator[Served]:
+    """Return a service over the repository of which dax_obscore can read every dataset."""
+    with running_service(served_database, sia_table=VIEW_OVER_LIVE, jobs="none") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(dax: Dax, live: Served) -> set[str]:
     """Return the datasets that both have: dax_obscore searches collections, not the runs of the view."""
-    both = {str(one) for one in dax()} & set(ids(sia(served)))
+    both = {str(one) for one in dax()} & set(ids(sia(live)))
     assert len(both) > 50
     return both
 
 
-def _both(
-    served: Served, dax: Dax, shared: set[str], parameters: dict[str, Any]
-) -> tuple[set[str], set[str]]:
+def _both(live: Served, dax: Dax, shared: set[str], parameters: dict[str, Any]) -> tuple[set[str], set[str]]:
     """Return what we find and what dax_obscore finds, of what both have."""
-    ours = sia(served, **{name.upper(): value for name, value in parameters.items()})
+    ours = sia(live, **{name.upper(): value for name, value in parameters.items()})
     return set(ids(ours)) & shared, {str(one) for one in dax(**parameters)} & shared
 
 
@@ -272,17 +279,15 @@ def _both(
     ids=str,
 )
 def test_a_search_finds_what_dax_obscore_finds(
-    served: Served, dax: Dax, shared: set[str], parameters: dict[str, Any]
+    live: Served, dax: Dax, shared: set[str], parameters: dict[str, Any]
 ) -> None:
-    ours, theirs = _both(served, dax, shared, parameters)
+    ours, theirs = _both(live, dax, shared, parameters)
     assert ours == theirs
     assert 0 < len(ours) < len(shared)
 
 
-def test_dax_obscore_leaves_the_ends_out_of_exposure_times(
-    served: Served, dax: Dax, shared: set[str]
-) -> None:
-    ours, theirs = _both(served, dax, shared, {"exptime": "30"})
+def test_dax_obscore_leaves_the_ends_out_of_exposure_times(live: Served, dax: Dax, shared: set[str]) -> None:
+    ours, theirs = _both(live, dax, shared, {"exptime": "30"})
     assert (len(ours) > 10, theirs) == (True, set())
 
 
@@ -290,32 +295,32 @@ def test_dax_obscore_leaves_the_ends_out_of_exposure_times(
     "name", ["target", "facility", "collection", "spatres", "specrp", "timeres", "fov", "pol"]
 )
 def test_dax_obscore_ignores_parameters_that_we_do_not(
-    served: Served, dax: Dax, shared: set[str], name: str
+    live: Served, dax: Dax, shared: set[str], name: str
 ) -> None:
     value = "I" if name == "pol" else "0 1e-9" if name in {"spatres", "specrp", "timeres", "fov"} else "none"
-    ours, theirs = _both(served, dax, shared, {name: [value]})
+    ours, theirs = _both(live, dax, shared, {name: [value]})
     assert (ours, theirs) == (set(), shared)
 
 
 def test_dax_obscore_does_not_ask_for_the_instrument_of_coadds(
-    served: Served, dax: Dax, shared: set[str]
+    live: Served, dax: Dax, shared: set[str]
 ) -> None:
-    ours, theirs = _both(served, dax, shared, {"instrument": ["HyperSuprimeCam"]})
+    ours, theirs = _both(live, dax, shared, {"instrument": ["HyperSuprimeCam"]})
     assert (ours, len(theirs) > 0) == (set(), True)
 
 
 def test_dax_obscore_gives_any_dataset_for_a_time_that_has_none(
-    served: Served, dax: Dax, shared: set[str]
+    live: Served, dax: Dax, shared: set[str]
 ) -> None:
-    ours, theirs = _both(served, dax, shared, {"time": "10000 10001"})
+    ours, theirs = _both(live, dax, shared, {"time": "10000 10001"})
     assert (ours, len(theirs) > 0) == (set(), True)
 
 
 def test_dax_obscore_takes_identifiers_of_other_repositories_and_none_of_others(
-    served: Served, dax: Dax, shared: set[str]
+    live: Served, dax: Dax, shared: set[str]
 ) -> None:
     one = min(shared)
     did = f"ivo://org.rubinobs/usdac/lsst-demo?repo=demo&id={one}"
-    assert _both(served, dax, shared, {"id": [did]}) == ({one}, {one})
+    assert _both(live, dax, shared, {"id": [did]}) == ({one}, {one})
     other = did.replace("repo=demo", "repo=other")
-    assert _both(served, dax, shared, {"id": [other]}) == (set(), {one})
+    assert _both(live, dax, shared, {"id": [other]}) == (set(), {one})
