@@ -229,7 +229,8 @@ class PublishedIdentifiers:
         connection
             Connection whose role may read the views.
         wanted
-            Data IDs. What is none of its dataset type, and what no view shows, is an error in its place.
+            Data IDs. One with other dimensions than its dataset type, and one that no view shows, is an error
+            in its place.
         """
         text = [
             {"dataset_type": one.dataset_type, "data_id": dict(one.dimensions), "run": one.run}
@@ -241,12 +242,13 @@ class PublishedIdentifiers:
         rows = connection.execute(sa.select(found)).all() if text else []
         dimensions = {row.number: row.dimensions for row in rows}
         known = {one.uuid: one for one in _published(connection, {row.dataset for row in rows} - {None})}
-        datasets: dict[int, list[IdentifiedDataset]] = {}
+        # Two registries may have the same dataset.
+        datasets: dict[int, dict[UUID, IdentifiedDataset]] = {}
         for row in rows:
             if row.dataset in known:
-                datasets.setdefault(row.number, []).append(known[row.dataset])
+                datasets.setdefault(row.number, {})[row.dataset] = known[row.dataset]
         return [
-            sorted(datasets[number], key=lambda dataset: dataset.run)
+            sorted(datasets[number].values(), key=lambda dataset: dataset.run)
             if number in datasets
             else DataIdError(one.dataset_type, one.dimensions, one.run, dimensions.get(number))
             for number, one in enumerate(wanted, 1)

@@ -141,7 +141,7 @@ def _equal(column: str, value: str) -> str:
 
 def _one_of(column: str, options: Sequence[str], value: str) -> str:
     if value.strip() not in options:
-        raise ValueError("it is none of the values that there are")
+        raise ValueError("it has no such value")
     return f"{column} = {_text(value.strip())}"
 
 

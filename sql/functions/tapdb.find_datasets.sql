@@ -1,6 +1,6 @@
 -- Datasets by their data IDs: dataset type, values of its dimensions, and RUN if it is given. One row for each dataset, or one without it.
--- wanted: array of objects with dataset_type, data_id and run; number counts them from 1. None of them is an error: one whose dataset type no
--- published view has is left out, and one whose dimensions are others comes with those of the dataset type.
+-- wanted: array of objects with dataset_type, data_id and run; number counts them from 1. No object raises an error: one whose dataset type
+-- no published view has is left out, and one with other dimensions comes with those of the dataset type.
 -- Which datasets the role may see, tapdb.published_datasets says.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.view_definition, tables/tapdb.dataset_type_mapping
 -- drop
@@ -59,7 +59,7 @@ BEGIN
           RETURN NEXT;
         END IF;
       EXCEPTION WHEN data_exception THEN
-        -- A value that is none of its column's type is that of no dataset.
+        -- No dataset has a value that is not of its column's type.
         RETURN NEXT;
       END;
     END LOOP;

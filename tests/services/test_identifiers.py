@@ -29,7 +29,7 @@ def datasets(served: Served) -> list[tuple[str, UUID, str, str]]:
         rows = [tuple(row) for row in connection.execute(sa.text(_DATASETS))]
     engine.dispose()
     assert len(rows) > 60
-    return rows  # type: ignore[return-value]
+    return rows
 
 
 def send(served: Served, path: str, content: object, kind: str = "application/json", **more: Any) -> Any:

@@ -338,7 +338,7 @@ def test_parameters_that_are_empty_or_unknown_change_nothing(archive: Archive) -
         ("EXPTIME", "\u0663", "is no number"),
         ("CALIB", "2.5", "it is no whole number"),
         ("CALIB", "2 3", "it is no whole number"),
-        ("DPTYPE", "picture", "it is none of the values that there are; write image or cube"),
+        ("DPTYPE", "picture", "it has no such value; write image or cube"),
         ("POL", "i", "it is no state of polarization; write I or Q"),
         ("UPLOAD", "mine,param:x", "this search takes no tables"),
     ],

@@ -1,7 +1,7 @@
--- sha256 86dda218570578257d773d0111bcbedbc2a9f9f5ac22436a1e2215c2dac44bf4
+-- sha256 408f541b08a4ccbbdc74dac7096e64c140e6cf3d07c24b4f1300758c19859e61
 -- Datasets by their data IDs: dataset type, values of its dimensions, and RUN if it is given. One row for each dataset, or one without it.
--- wanted: array of objects with dataset_type, data_id and run; number counts them from 1. None of them is an error: one whose dataset type no
--- published view has is left out, and one whose dimensions are others comes with those of the dataset type.
+-- wanted: array of objects with dataset_type, data_id and run; number counts them from 1. No object raises an error: one whose dataset type
+-- no published view has is left out, and one with other dimensions comes with those of the dataset type.
 -- Which datasets the role may see, tapdb.published_datasets says.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.view_definition, tables/tapdb.dataset_type_mapping
 -- drop
@@ -60,7 +60,7 @@ BEGIN
           RETURN NEXT;
         END IF;
       EXCEPTION WHEN data_exception THEN
-        -- A value that is none of its column's type is that of no dataset.
+        -- No dataset has a value that is not of its column's type.
         RETURN NEXT;
       END;
     END LOOP;
