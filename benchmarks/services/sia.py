@@ -88,7 +88,7 @@ def measure_sia(url: sa.URL, folder: Path, rows: int, rounds: int) -> dict[str, 
         pairs = [_pair(port, search, query, number) for number in range(rounds + rounds // 4)]
     counted = pairs[rounds // 4 :]
     return {
-        "rows": rows,
+        "sia_rows": rows,
         "sia_ms": 1000 * median(one for one, _ in counted),
         "sia_tap_ms": 1000 * median(other for _, other in counted),
         "sia_ratio": median(one / other for one, other in counted),
