@@ -31,6 +31,7 @@ POLARIZATIONS = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "
 PRODUCT_TYPES = (*("image", "cube", "spectrum", "sed", "timeseries", "visibility", "event", "measurements"),)
 """Values of DPTYPE (ObsCore 1.1 section 3.3.1); the standard itself names the first two."""
 
+_FOUND_BY_INDEX = ("POS", "TIME", "ID", "TARGET")
 # UUID of the dataset in our own views: an index has it, which the text of an identifier has not.
 _DATASET = "registry_dataset_id"
 _UUID_LENGTH = 36
@@ -106,7 +107,10 @@ def sia_query(
     if conditions:
         parts += ("WHERE", " AND ".join(conditions))
     if ordered:
-        parts += ("ORDER BY", _DATASET if _DATASET in columns else "obs_publisher_did")
+        # The planner would walk the index of the datasets from the first to a few that lie in a circle, which
+        # an index of its own finds at once; identifiers have none.
+        is_found = any(parameters.get(name) for name in _FOUND_BY_INDEX)
+        parts += ("ORDER BY", _DATASET if _DATASET in columns and not is_found else "obs_publisher_did")
     return " ".join(parts)
 
 

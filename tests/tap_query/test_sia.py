@@ -305,6 +305,20 @@ def test_the_order_of_a_search_is_that_of_the_datasets(archive: Archive) -> None
     assert everything == sorted(everything) == [row["registry_dataset_id"] for row in archive.rows]
 
 
+def test_rows_that_an_index_finds_are_put_in_order_by_what_has_none() -> None:
+    """Else a circle without rows takes 4.5 s in place of 0.02 ms, among 200,000 rows with MAXREC=1."""
+    columns = ["obs_publisher_did", "registry_dataset_id"]
+    for search, order in (
+        ({"POS": ["CIRCLE 1 2 3"], "CALIB": ["2"]}, "obs_publisher_did"),
+        ({"TIME": ["60000 60001"]}, "obs_publisher_did"),
+        ({"CALIB": ["2"]}, "registry_dataset_id"),
+        ({}, "registry_dataset_id"),
+    ):
+        assert sia_query(search, "t", columns).endswith(f" ORDER BY {order}")
+    assert sia_query({}, "t", columns[:1]).endswith(" ORDER BY obs_publisher_did")
+    assert "ORDER BY" not in sia_query({}, "t", columns, ordered=False)
+
+
 def test_parameters_that_are_empty_or_unknown_change_nothing(archive: Archive) -> None:
     assert archive.search(POS=[""], BAND=[" "], NEW=["1"]) == archive.search()
 
