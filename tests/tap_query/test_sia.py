@@ -229,7 +229,12 @@ class _Range:
 
     def overlaps(self, region: ConvexPolygon) -> bool:
         """Return whether one of many points of a polygon lies in it."""
-        return any(map(self.box.contains, _points(region)))
+        # Regions are kept (`_region`), and have no hash.
+        points = _KNOWN.get(id(region)) or _KNOWN.setdefault(id(region), _points(region))
+        return any(map(self.box.contains, points))
+
+
+_KNOWN: dict[int, Sequence[UnitVector3d]] = {}
 
 
 def _points(region: ConvexPolygon) -> Sequence[UnitVector3d]:
