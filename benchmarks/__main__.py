@@ -16,6 +16,7 @@ BENCHMARKS = {
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",
     "services": "benchmarks.services.over_http",
+    "sia": "benchmarks.services.sia",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
 }

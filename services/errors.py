@@ -1,9 +1,15 @@
 """What can go wrong between a request and its answer, and the HTTP status of each error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tap_query.errors import QueryFailedError
 from tapdb.errors import TapdbError
+
+ErrorForm = Callable[[str, int], tuple[bytes, int]]
+"""Makes the document of an error, and the status with which it is sent, of its message and status."""
+
+ERROR_FORM = "tapdb.error_form"
+"""Name in the scope of a request of the `ErrorForm` of its protocol, where that is its own."""
 
 
 class RequestError(TapdbError):
@@ -171,6 +177,29 @@ class FileGoneError(RequestError):
         super().__init__(f"{what} {problem}; /datalink/links says what else there is of it")
 
 
+class RangeUnsatisfiableError(RequestError):
+    """No byte of a file is in the ranges that are wanted (RFC 9110 section 15.5.17).
+
+    Parameters
+    ----------
+    size
+        Bytes of the file.
+    """
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(
+            f"the file has {size} bytes, none of them in these ranges; ask for others, or for all"
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """How large the file is."""
+        return {"Content-Range": f"bytes */{self.size}", "Accept-Ranges": "bytes"}
+
+
 class ClientGoneError(RequestError):
     """The client does not take its answer; its query was cancelled.
 
@@ -198,6 +227,7 @@ _STATUSES = {
     "UploadTooLargeError": 413,
     "UploadError": 400,
     "UploadNotKeptError": 503,
+    "SearchParameterError": 400,
     "JobParameterError": 400,
     "JobRefusedError": 403,
     "JobUnknownError": 404,

@@ -106,6 +106,10 @@ class ServiceSettings(QuerySettings):
     max_job_days: int = Field(
         default=30, ge=1, le=36_500, description="Maximum number of days that a client may keep a job."
     )
+    sia_table: str = Field(
+        default="",
+        description="Table that SIA searches; without it ivoa.ObsCore, or the only one with its columns.",
+    )
     datastores: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
         default=(),
         description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
@@ -114,6 +114,10 @@ class TapQuery:
         How large those may be.
     policy
         From where they are fetched.
+    facts
+        What the result says beside its rows.
+    ucds
+        UCDs of columns of the result in place of those that are published, by name of the column.
     base_url
         URL of the service, without a slash at the end: descriptors lead there. Empty if nobody knows.
     """
@@ -127,6 +131,8 @@ class TapQuery:
     uploads: tuple[Upload, ...] = ()
     limits: UploadLimits = field(default_factory=UploadLimits)
     policy: FetchPolicy = field(default_factory=FetchPolicy)
+    facts: DocumentFacts = field(default_factory=DocumentFacts)
+    ucds: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
 
 
@@ -181,7 +187,11 @@ def compile_query(query: TapQuery, metadata: Metadata, server: Server) -> Compil
         Raised for a query that cannot be used.
     """
     tree = parse(query.text, dialect=dialect_named(query.dialect))
-    return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    compiled = to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    if not query.ucds:
+        return compiled
+    columns = (replace(one, ucd=query.ucds.get(one.name, one.ucd)) for one in compiled.columns)
+    return replace(compiled, columns=tuple(columns))
 
 
 def stream_query(
@@ -203,13 +213,14 @@ def stream_query(
     services
         Services that take values of published columns: the result describes those whose columns it has.
     """
+    described = descriptors_of(services, compiled.columns, query.base_url)
     return stream_result(
         connection,
         compiled,
         format=query.format,
         max_rows=query.max_rows,
         session=Session(timeout_ms=query.timeout_ms),
-        facts=DocumentFacts(services=descriptors_of(services, compiled.columns, query.base_url)),
+        facts=replace(query.facts, services=(*query.facts.services, *described)),
         gzip=query.gzip,
     )
 

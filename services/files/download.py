@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.errors import ClientGoneError, FileGoneError, ParameterError, ResourceUnknownError
 from services.files.datastores import Datastores, LocalFile, RemoteFile
-from services.files.ranges import Span, UnsatisfiableError, is_refused, is_unchanged, spans_of
+from services.files.ranges import Span, is_refused, is_unchanged, spans_of
 from services.files.signing import Signer
 from services.gate import FACTS
 from services.parameters import Parameters
@@ -32,7 +32,7 @@ from tapdb.hooks.descriptions import DatasetFile, read_dataset_files
 
 _BLOCK_BYTES = 1 << 20
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
-_TEMPORARY, _NOT_MODIFIED, _PRECONDITION, _UNSATISFIABLE = 307, 304, 412, 416
+_TEMPORARY, _NOT_MODIFIED, _PRECONDITION = 307, 304, 412
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,13 @@ class _Body:
 
 
 async def _send_file(request: Request, send: Send, client: Client, body: _Body) -> None:
-    """Send what a request wants of a file."""
+    """Send what a request wants of a file.
+
+    Raises
+    ------
+    RangeUnsatisfiableError
+        Raised if it wants ranges of which none has a byte.
+    """
     headers, validators, size = request.headers, body.open.validators, body.open.size
     response: Response | None = None
     spans: Sequence[Span] | None = None
@@ -227,12 +233,7 @@ async def _send_file(request: Request, send: Send, client: Client, body: _Body) 
     elif is_unchanged(headers, validators):
         response = Response(status_code=_NOT_MODIFIED, headers=body.headers)
     else:
-        try:
-            spans = spans_of(headers, validators, size)
-        except UnsatisfiableError:
-            told = {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
-            text = f"the file has {size} bytes, none of them in this range\n"
-            response = PlainTextResponse(text, _UNSATISFIABLE, headers=told)
+        spans = spans_of(headers, validators, size)
     if response is not None:
         await response(request.scope, request.receive, send)
         return

@@ -8,6 +8,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 from starlette.datastructures import Headers
 
+from services.errors import RangeUnsatisfiableError
+
 _RANGE = re.compile(r"(?P<first>\d*)[ \t]*-[ \t]*(?P<last>\d*)")
 # More, and the client gets all of the file, as RFC 9110 section 14.2 lets a server do.
 _MOST_RANGES = 50
@@ -48,10 +50,6 @@ class Validators:
         return format_datetime(self.modified, usegmt=True)
 
 
-class UnsatisfiableError(ValueError):
-    """No byte of the file is in the ranges that are wanted."""
-
-
 def is_unchanged(headers: Headers, validators: Validators) -> bool:
     """Return whether the client has the file (RFC 9110 section 13.2.2): the answer is 304 then."""
     if tags := headers.getlist("if-none-match"):
@@ -85,7 +83,7 @@ def spans_of(headers: Headers, validators: Validators, size: int) -> Sequence[Sp
 
     Raises
     ------
-    UnsatisfiableError
+    RangeUnsatisfiableError
         Raised if none of the ranges has a byte of the file.
     """
     unit, equals, text = headers.get("range", "").partition("=")
@@ -109,7 +107,7 @@ def spans_of(headers: Headers, validators: Validators, size: int) -> Sequence[Sp
         if span.size > 0:
             found.append(span)
     if not found:
-        raise UnsatisfiableError
+        raise RangeUnsatisfiableError(size)
     return _apart(found)
 
 

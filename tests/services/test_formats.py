@@ -16,7 +16,7 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import parse
 
-from services.tap.sync import accepts_gzip
+from services.results import accepts_gzip
 from tap_query.formats import FORMATS
 from tests.plugins.service_fixtures import Serve, Served, wait_for
 from tests.services.test_hangups import sent

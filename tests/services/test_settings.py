@@ -49,6 +49,7 @@ from tapdb.errors import SettingsError, TapdbError
         ),
         ("file_seconds", "20", 20),
         ("signing_key_file", "/etc/key", Path("/etc/key")),
+        ("sia_table", "oga.ObsCore", "oga.ObsCore"),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )
@@ -152,6 +153,7 @@ def test_help_explains_every_variable() -> None:
         ("UploadTooLargeError", 413),
         ("UploadNotKeptError", 503),
         ("ResultTooLargeError", 400),
+        ("SearchParameterError", 400),
         ("JobParameterError", 400),
         ("JobRefusedError", 403),
         ("JobUnknownError", 404),
