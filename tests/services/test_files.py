@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import zipfile
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -23,10 +24,14 @@ from services.files.signing import Signer, write_key
 from services.settings import ServiceSettings
 from tapdb.errors import SettingsError
 from tapdb.hooks.descriptions import DatasetFile
-from tests.plugins.service_fixtures import PLAIN, running_service, service_process
+from tests.plugins.service_fixtures import PLAIN, Served, running_service, service_process, wait_for
 from tests.plugins.web_fixtures import LABEL, Linked, did, links_of
 
 ONE, OTHER = uuid4(), uuid4()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def get(url: str, **headers: str) -> httpx.Response:
@@ -340,6 +345,46 @@ def test_conditions_are_kept(link: str, content: bytes) -> None:
     assert (head.status_code, head.headers["content-length"], head.content) == (206, "5", b"")
 
 
+@pytest.fixture
+def large(linked: Linked, image: DatasetRef, tmp_path: Path) -> Iterator[tuple[Served, str, int]]:
+    """Return a service with a file of five gigabytes, all but one byte of which are a hole, and its link."""
+    size = 5_000_000_000
+    file = tmp_path / linked.file(image).relative_to(linked.repository.root)
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as stream:
+        stream.seek(size - 1)
+        stream.write(b"x")
+    with running_service(linked.served.database, datastores=f"{LABEL}={tmp_path}") as other:
+        yield other, get(f"{other.url}/files/{image.id}").headers["location"], size
+
+
+def test_a_range_may_lie_behind_four_gigabytes(large: tuple[Served, str, int]) -> None:
+    _, link, size = large
+    head = httpx.head(link, verify=PLAIN)
+    assert head.headers["content-length"] == str(size)
+    answer = get(link, Range=f"bytes={size - 3}-")
+    assert (answer.status_code, answer.content) == (206, b"\0\0x")
+    assert answer.headers["content-range"] == f"bytes {size - 3}-{size - 1}/{size}"
+    assert [part.get_payload(decode=True) for part in parts_of(get(link, Range="bytes=0-0,-1"))] == [
+        b"\0",
+        b"x",
+    ]
+
+
+def test_a_client_that_hangs_up_ends_the_reading_of_its_file(large: tuple[Served, str, int]) -> None:
+    other, link, size = large
+    parts = urlsplit(link)
+    before = open_files()
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as client:
+        client.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert len(client.recv(1 << 20)) > 0
+        assert not [line for line in other.lines if line.get("bytes")]
+    line = wait_for(lambda: next((one for one in other.lines if "error" in one), None))
+    assert (line["resource"], line["error"]) == ("files", "the client has closed the connection")
+    assert line["bytes"] < size / 10
+    wait_for(lambda: open_files() <= before)
+
+
 # -- places
 # ----------------------------------------------------------------------------------------------------------
 
@@ -441,10 +486,6 @@ def test_a_member_that_a_zip_lacks_is_gone_and_another_repository_has_none(root:
             stores.find(stored(path), 60)
     with pytest.raises(FileRefusedError):
         stores.find(stored("good", repository="another"), 60)
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_path_that_leads_out_is_refused_over_http_and_leaves_no_descriptor_open(
