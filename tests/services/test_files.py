@@ -381,7 +381,8 @@ def test_a_client_that_hangs_up_ends_the_reading_of_its_file(large: tuple[Served
         assert not [line for line in other.lines if line.get("bytes")]
     line = wait_for(lambda: next((one for one in other.lines if "error" in one), None))
     assert (line["resource"], line["error"]) == ("files", "the client has closed the connection")
-    assert line["bytes"] < size / 10
+    # Of a client that has taken the headers alone there are none.
+    assert line.get("bytes", 0) < size / 10
     wait_for(lambda: open_files() <= before)
 
 
