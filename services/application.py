@@ -84,7 +84,9 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 # Libraries of pages add some of their own; no cookie is looked at.
                 allow_headers=["*"],
-                expose_headers=["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+                expose_headers=[
+                    *("Link", "Location", "PPDB-Snapshot", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+                ],
             )
         ],
         exception_handlers={

@@ -107,6 +107,11 @@ def replay_infos(record: ReplayRecord) -> _Infos:
     record
         Record of the result.
     """
+    return (*leading_infos(record), *closing_infos(record))
+
+
+def leading_infos(record: ReplayRecord) -> _Infos:
+    """Return those of them that are known before there are rows."""
     snapshot = record.snapshot
     anchor = f"{snapshot.snapshot_id}:{record.snapshot_digest}" if record.snapshot_digest else ""
     found = (
@@ -116,12 +121,15 @@ def replay_infos(record: ReplayRecord) -> _Infos:
         ("ppdb_schema_version", record.schema_version),
         ("ppdb_guarantee", record.guarantee.level.value),
         *(("ppdb_guarantee_reason", reason) for reason in record.guarantee.reasons),
-        ("ppdb_digest", record.digest),
         ("ppdb_query_natural", record.natural),
         ("ppdb_query_repeatable", record.repeatable),
-        (RECORD_INFO, _one_line(record)),
     )
     return tuple((name, value) for name, value in found if value)
+
+
+def closing_infos(record: ReplayRecord) -> _Infos:
+    """Return those of them that follow from the rows: the digest, and the record with it."""
+    return (("ppdb_digest", record.digest), (RECORD_INFO, _one_line(record)))
 
 
 def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin) -> _Infos:

@@ -43,6 +43,7 @@ class SyncEndpoint:
                 service,
                 service.quotas.of(user),
                 gzip=service.settings.gzip and accepts_gzip(request.headers.getlist("accept-encoding")),
+                site=service.base_url(request),
             )
             facts |= {
                 "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
@@ -56,13 +57,15 @@ class SyncEndpoint:
                 stack.push_async_callback(client.in_thread, running.close)
                 if request.method == "HEAD":
                     await client.run(running.compile, running.cancel)
-                    await _send_head(send, running.query)
+                    await _send_head(send, running)
                     await send({"type": "http.response.body", "body": b""})
                 else:
                     await _send_result(send, client, running, quota, facts, service.metrics)
 
 
-def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False) -> TapQuery:
+def query_of(
+    parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False, site: str = ""
+) -> TapQuery:
     """Return the query that parameters ask for, within what its user may have.
 
     Parameters
@@ -75,6 +78,8 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         What the user may have.
     gzip
         Whether the client takes a compressed answer.
+    site
+        URL of the service as the client sees it.
 
     Raises
     ------
@@ -102,6 +107,8 @@ def query_of(parameters: Parameters, service: Service, quota: Quota, *, gzip: bo
         uploads=parse_upload_parameter(*parameters.every("UPLOAD")),
         limits=service.settings.upload_limits,
         policy=service.settings.fetch_policy,
+        snapshot=parameters.one("PPDB_SNAPSHOT") or "",
+        site=site,
     )
 
 
@@ -115,7 +122,7 @@ async def _send_result(
 ) -> None:
     """Send a result block by block; the next is made while one is sent."""
     block = await client.run(running.begin, running.cancel)
-    await _send_head(send, running.query)
+    await _send_head(send, running)
     sent = 0
     try:
         while block:
@@ -157,8 +164,10 @@ def accepts_gzip(values: Sequence[str]) -> bool:
     return False
 
 
-async def _send_head(send: Send, query: TapQuery) -> None:
+async def _send_head(send: Send, running: RunningQuery) -> None:
+    query = running.query
     headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in running.headers]
     if query.gzip:
         headers.append((b"content-encoding", b"gzip"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
