@@ -15,6 +15,7 @@ BENCHMARKS = {
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",
     "services": "benchmarks.services.over_http",
+    "replay": "benchmarks.services.replay",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
 }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import psycopg
 
@@ -216,7 +217,7 @@ def _recorded(
         run = repeatable = as_of(tree, snapshot, catalog)
     compiled = _compiled(query, run, catalog.metadata, server)
     request = Request(query.max_rows, query.exact_sums, tree.dialect)
-    guarantee = classify(tree, catalog, exact_sums=query.exact_sums)
+    guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True)
     uploads = upload_digests(connection, tree, catalog)
     # It follows from the parts that are known by now; the rows add what they are.
     record = record_of(
@@ -332,9 +333,11 @@ def parse_time(text: str) -> float:
         # It knows the leap seconds, and takes its time to load.
         from astropy.time import Time  # noqa: PLC0415
 
+    given = found[1].upper()
     try:
-        return float(
-            Time(found[1].upper(), format="isot" if "T" in found[1].upper() else "iso", scale=scale).tai.mjd
-        )
+        with catch_warnings():
+            # Nobody knows yet the leap seconds of a far year; it is in the future all the same.
+            simplefilter("ignore")
+            return float(Time(given, format="isot" if "T" in given else "iso", scale=scale).tai.mjd)
     except ValueError as error:
         raise SnapshotParameterError(text, f"it is no time: {error}", _FORMS) from None

@@ -105,8 +105,8 @@ class ReplayRecord:
         """How the query was answered."""
         return Request(self.max_rows, self.exact_sums, dialect_named(self.dialect))
 
-    def to_json(self) -> str:
-        """Return the record as JSON, always the same text for the same record."""
+    def to_json(self, *, indent: int | None = 1) -> str:
+        """Return the record as JSON, always the same for the same record; in one line without `indent`."""
         content = {of.name: getattr(self, of.name) for of in fields(self)}
         content |= {
             "snapshot": asdict(self.snapshot),
@@ -116,7 +116,7 @@ class ReplayRecord:
             "format": FORMAT,
         }
         content[_DIGEST] = _digest(content)
-        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ReplayRecord:

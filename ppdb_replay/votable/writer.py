@@ -1,6 +1,5 @@
 """Results as VOTables from which they come again: the record, the service that replays it, the rows."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
@@ -164,8 +163,7 @@ def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin
 
 def _one_line(record: ReplayRecord) -> str:
     # In one line, so that software which loses line ends of attributes loses nothing.
-    content = json.loads(record.to_json())
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return record.to_json(indent=None).rstrip("\n")
 
 
 def write_votable(
