@@ -7,7 +7,7 @@ digest is that of the rows as they are written; the record stands behind them.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -145,6 +145,12 @@ class _Recording:
     headers: Sequence[tuple[str, str]] = ()
     finish: Callable[[Outcome], ReplayRecord] | None = None
     approximate_columns: tuple[int, ...] = ()
+    made: list[ReplayRecord] = field(default_factory=list)
+
+    @property
+    def record(self) -> str:
+        """The record, once all rows have come."""
+        return self.made[-1].to_json() if self.made else ""
 
     def watch(self) -> Watch:
         """Return what computes the digest of the rows."""
@@ -158,6 +164,7 @@ class _DigestWatch:
         columns = recording.compiled.columns
         self._columns = columns
         self._finish = finish
+        self._made = recording.made
         self._counted = RowDigest(columns, without=recording.approximate_columns)
         # The record does not count all columns; the file has them all the same.
         self._all = RowDigest(columns) if recording.approximate_columns else None
@@ -181,6 +188,7 @@ class _DigestWatch:
     def infos(self, *, overflow: bool) -> Sequence[Info]:
         """Return digest and record."""
         record = self._finish(Outcome(self._columns, self._counted.text(), self._count, overflow))
+        self._made.append(record)
         found = closing_infos(record)
         return found if self._all is None else (*found, (ALL_COLUMNS_INFO, self._all.text()))
 
@@ -227,8 +235,8 @@ def _recorded(
     def finish(outcome: Outcome) -> ReplayRecord:
         return replace(record, digest=outcome.digest, row_count=outcome.row_count, overflow=outcome.overflow)
 
-    address = "" if uploads else _address(query.site, record)
-    service = TapService(access_url=f"{query.site}/tap/sync" if query.site else "")
+    address = "" if uploads else _address(query.base_url, record)
+    service = TapService(access_url=f"{query.base_url}/tap/sync" if query.base_url else "")
     origin = ResultOrigin(landing_url=address, requested_at=datetime.now(UTC))
     headers = [(SNAPSHOT_HEADER, str(snapshot.snapshot_id))]
     if address:

@@ -20,6 +20,7 @@ from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
 from services.quotas import Quotas
+from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
 from services.tap import AsyncJobs, routes
@@ -76,6 +77,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Route("/health", health),
             Route("/metrics", show_metrics),
             Mount("/tap", routes=routes(jobs)),
+            Mount("/replay", routes=routes_of_replay()),
         ],
         middleware=[
             Middleware(

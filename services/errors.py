@@ -121,6 +121,24 @@ class RequestTooLargeError(RequestError):
         super().__init__(f"{what} is larger than {limit:,} bytes; send less, or ask the operator for more")
 
 
+class ComparisonTooLargeError(RequestError):
+    """A result is too large to be compared with another one over HTTP.
+
+    Parameters
+    ----------
+    rows
+        How many rows it has.
+    most
+        How many it may have.
+    """
+
+    def __init__(self, rows: int, most: int) -> None:
+        self.rows = rows
+        super().__init__(
+            f"the result has {rows:,} rows, and the service compares {most:,} at most; use tapdb replay diff"
+        )
+
+
 class ClientGoneError(RequestError):
     """The client does not take its answer; its query was cancelled.
 

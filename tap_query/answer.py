@@ -106,8 +106,8 @@ class TapQuery:
         State of versioned tables that it is to see, as the request names it; empty for the present one.
     exact_sums
         Whether floating-point numbers are added up in a fixed order.
-    site
-        URL of the service, without a slash at the end: what documents say of where they come from.
+    base_url
+        URL of the service, without a slash at the end: descriptors lead there. Empty if nobody knows.
     """
 
     text: str
@@ -121,7 +121,7 @@ class TapQuery:
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     snapshot: str = ""
     exact_sums: bool = False
-    site: str = ""
+    base_url: str = ""
 
     @property
     def has_uploads(self) -> bool:

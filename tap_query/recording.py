@@ -40,7 +40,7 @@ class Wanted(Protocol):
         """Whether it brings tables."""
 
     @property
-    def site(self) -> str:
+    def base_url(self) -> str:
         """URL of the service; empty if it is not known."""
 
 
@@ -75,6 +75,10 @@ class Recording(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         """Headers of an answer over HTTP, in any format: where the record is found."""
+
+    @property
+    def record(self) -> str:
+        """The record as text, once all rows of a VOTable have come; empty before."""
 
     def watch(self) -> Watch:
         """Return what sees the rows of one run of the query."""

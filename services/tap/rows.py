@@ -58,6 +58,12 @@ class RunningQuery:
         recording = None if self._prepared is None else self._prepared.recording
         return () if recording is None else recording.headers
 
+    @property
+    def record(self) -> str:
+        """The record of the result, once all of it has come; empty if it has none."""
+        recording = None if self._prepared is None else self._prepared.recording
+        return "" if recording is None else recording.record
+
     def compile(self) -> PreparedQuery:
         """Return the query as SQL, with its uploads in tables: what is wrong with them is found here.
 

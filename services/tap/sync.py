@@ -2,15 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from services.errors import ClientGoneError, ParameterError
 from services.gate import FACTS
+from services.identity import User
 from services.observing import Metrics
 from services.parameters import Parameters, read_parameters
 from services.quotas import Quota
@@ -43,28 +44,55 @@ class SyncEndpoint:
                 service,
                 service.quotas.of(user),
                 gzip=service.settings.gzip and accepts_gzip(request.headers.getlist("accept-encoding")),
-                site=service.base_url(request),
+                base_url=service.base_url(request),
             )
             facts |= {
                 "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
                 "query": query.text[:_LONGEST_LOGGED],
             }
-            async with AsyncExitStack() as stack:
-                client = await stack.enter_async_context(Client(receive, service.threads))
-                quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-                parts = {name: file.file for name, file in parameters.files.items()}
-                running = RunningQuery(service.database, query, parts)
-                stack.push_async_callback(client.in_thread, running.close)
-                if request.method == "HEAD":
-                    await client.run(running.compile, running.cancel)
-                    await _send_head(send, running)
-                    await send({"type": "http.response.body", "body": b""})
-                else:
-                    await _send_result(send, client, running, quota, facts, service.metrics)
+            parts = {name: file.file for name, file in parameters.files.items()}
+            await send_query(request, send, user, query, parts)
+
+
+async def send_query(
+    request: Request, send: Send, user: User, query: TapQuery, parts: Mapping[str, IO[bytes]]
+) -> None:
+    """Run a query as soon as its user may, and send its result; of HEAD, what stands before it.
+
+    Parameters
+    ----------
+    request
+        The request, which has been read.
+    send
+        Where the answer goes.
+    user
+        Who sends the request.
+    query
+        The query.
+    parts
+        Files that came with it.
+
+    Raises
+    ------
+    TapdbError
+        Raised if the query cannot be used, or fails before anything is sent.
+    """
+    service, facts = service_of(request), request.scope[FACTS]
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(request.receive, service.threads))
+        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+        running = RunningQuery(service.database, query, parts)
+        stack.push_async_callback(client.in_thread, running.close)
+        if request.method == "HEAD":
+            await client.run(running.compile, running.cancel)
+            await _send_head(send, running)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await _send_result(send, client, running, quota, facts, service.metrics)
 
 
 def query_of(
-    parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False, site: str = ""
+    parameters: Parameters, service: Service, quota: Quota, *, gzip: bool = False, base_url: str = ""
 ) -> TapQuery:
     """Return the query that parameters ask for, within what its user may have.
 
@@ -78,7 +106,7 @@ def query_of(
         What the user may have.
     gzip
         Whether the client takes a compressed answer.
-    site
+    base_url
         URL of the service as the client sees it.
 
     Raises
@@ -108,7 +136,7 @@ def query_of(
         limits=service.settings.upload_limits,
         policy=service.settings.fetch_policy,
         snapshot=parameters.one("PPDB_SNAPSHOT") or "",
-        site=site,
+        base_url=base_url,
     )
 
 

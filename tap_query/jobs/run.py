@@ -155,7 +155,7 @@ def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
         limits=settings.upload_limits,
         policy=settings.fetch_policy,
         snapshot=request.one("PPDB_SNAPSHOT") or "",
-        site=request.site,
+        base_url=request.site,
     )
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "leaves_answers",
     "running_service",
     "serve",
+    "serve_ppdb",
     "served",
     "served_database",
     "served_ppdb",
@@ -253,3 +254,9 @@ def served_ppdb(ppdb_template: str, clone_for_session: Callable[[str], sa.URL]) 
     engine.dispose()
     with running_service(url, jobs="none") as found:
         yield found
+
+
+@pytest.fixture
+def serve_ppdb(served_ppdb: Served) -> Serve:
+    """Return a function that serves the same PPDB, set up in another way, in a ``with`` block."""
+    return lambda **settings: running_service(served_ppdb.database, **{"jobs": "none", **settings})
