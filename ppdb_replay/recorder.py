@@ -49,12 +49,14 @@ from ppdb_replay.votable.writer import (
     replay_service,
 )
 from tap_query.errors import SnapshotParameterError
-from tap_query.recording import Recording, Row, Wanted, Watch
+from tap_query.recording import RecordableQuery, Recording, RecordRequest, Watch
 from tapdb.extras import from_extra
 from tapdb.votable.document import Info, ServiceDescriptor
 
 SNAPSHOT_HEADER = "PPDB-Snapshot"
 """Header of an answer over HTTP: number of the snapshot that it is of."""
+
+_Row = tuple[Any, ...]
 
 _ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 # Proxies take 8 kB of headers, and a URL has to fit into a line of a request too.
@@ -83,16 +85,9 @@ class PpdbRecorder:
             isinstance(node, Table) and node.name[-1].text.lower() in names for node in walk(tree)
         )
 
-    def prepare(
-        self,
-        connection: psycopg.Connection[Any],
-        query: Wanted,
-        tree: Query,
-        metadata: Metadata,
-        server: Server,
-        add_uploads: Callable[[], Metadata],
-    ) -> Recording | None:
+    def prepare(self, asked: RecordRequest) -> Recording | None:
         """Prepare a query, as `tap_query.recording.Recorder` describes it."""
+        connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
         when = _when(connection, query.snapshot) if query.snapshot else None
         # From here on all that is read is of one snapshot.
         with psycopg.ClientCursor(connection) as cursor:
@@ -109,15 +104,15 @@ class PpdbRecorder:
             connection.rollback()
             return None
         if query.has_uploads:
-            added = [table for table in add_uploads().tables if table.is_upload]
+            added = [table for table in asked.add_uploads().tables if table.is_upload]
             clock = replace(clock, catalog=clock.catalog.with_tables(added))
         try:
             require_whole_tables(connection, tree, clock.catalog)
         except (RightsDifferError, VersionsIncompleteError) as error:
             if when is not None:
                 raise
-            return _without_record(query, tree, clock.catalog.metadata, server, str(error))
-        return _recorded(connection, query, tree, clock, server, is_now=when is None)
+            return _without_record(query, tree, clock.catalog.metadata, asked.server, str(error))
+        return _recorded(asked, clock, is_now=when is None)
 
     def _names(self, metadata: Metadata) -> frozenset[str]:
         """Return the names of tables whose versions are published, in small letters."""
@@ -170,7 +165,7 @@ class _DigestWatch:
         self._all = RowDigest(columns) if recording.approximate_columns else None
         self._count = 0
 
-    def plain(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def plain(self, rows: Iterable[_Row]) -> Iterator[_Row]:
         """Yield the rows, counted."""
         seen = self._counted.plain(rows)
         for row in seen if self._all is None else self._all.plain(seen):
@@ -196,7 +191,7 @@ class _DigestWatch:
 class _NoWatch:
     """Lets rows pass."""
 
-    def plain(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def plain(self, rows: Iterable[_Row]) -> Iterator[_Row]:
         """Yield the rows."""
         yield from rows
 
@@ -208,25 +203,18 @@ class _NoWatch:
         return ()
 
 
-def _recorded(
-    connection: psycopg.Connection[Any],
-    query: Wanted,
-    tree: Query,
-    clock: ClockReading,
-    server: Server,
-    *,
-    is_now: bool,
-) -> _Recording:
+def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Recording:
+    query, tree = asked.query, asked.tree
     catalog, snapshot = clock.catalog, clock.snapshot
     if is_now:
         run = stable(tree, snapshot, catalog)
         repeatable = fix_snapshot(run, catalog, snapshot.snapshot_id)
     else:
         run = repeatable = as_of(tree, snapshot, catalog)
-    compiled = _compiled(query, run, catalog.metadata, server)
+    compiled = _compiled(query, run, catalog.metadata, asked.server)
     request = Request(query.max_rows, query.exact_sums, tree.dialect)
     guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True)
-    uploads = upload_digests(connection, tree, catalog)
+    uploads = upload_digests(asked.connection, tree, catalog)
     # It follows from the parts that are known by now; the rows add what they are.
     record = record_of(
         tree, repeatable, clock, Outcome(compiled.columns), guarantee, uploads=uploads, request=request
@@ -260,14 +248,14 @@ def _address(site: str, record: ReplayRecord) -> str:
 
 
 def _without_record(
-    query: Wanted, tree: Query, metadata: Metadata, server: Server, reason: str
+    query: RecordableQuery, tree: Query, metadata: Metadata, server: Server, reason: str
 ) -> _Recording:
     """Return a query that is run as it is, whose document says why it has no record."""
     infos = (("ppdb_guarantee", "none"), ("ppdb_guarantee_reason", reason))
     return _Recording(_compiled(query, tree, metadata, server), infos)
 
 
-def _compiled(query: Wanted, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
+def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
     if query.exact_sums:
         server = replace(server, exact_sums=True)
     return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)

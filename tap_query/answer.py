@@ -14,7 +14,7 @@ from adql.dialect import dialect_named
 from tap_query.errors import SnapshotParameterError
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
-from tap_query.recording import Recording, load_recorders
+from tap_query.recording import Recording, RecordRequest, load_recorders
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
 from tapdb.settings import FROM_ENVIRONMENT
@@ -232,7 +232,7 @@ def prepare_query(
 
     for recorder in load_recorders():
         if recorder.covers(tree, metadata):
-            recording = recorder.prepare(connect(), query, tree, metadata, server, add_uploads)
+            recording = recorder.prepare(RecordRequest(connect(), query, tree, metadata, server, add_uploads))
             if recording is not None:
                 return PreparedQuery(recording.compiled, recording)
     if query.snapshot:

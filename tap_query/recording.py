@@ -6,6 +6,7 @@ before and behind them. A query that no recorder covers is run as it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -17,10 +18,8 @@ from tapdb.votable.document import Info, ServiceDescriptor
 
 GROUP = "tapdb.recorders"
 
-Row = tuple[Any, ...]
 
-
-class Wanted(Protocol):
+class RecordableQuery(Protocol):
     """What a recorder reads of a query as it was sent; `tap_query.answer.TapQuery` is one."""
 
     @property
@@ -47,7 +46,7 @@ class Wanted(Protocol):
 class Watch(Protocol):
     """Sees the rows of one result on their way into a document that has a place for the record."""
 
-    def plain(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def plain(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Yield rows of plain values as they come."""
 
     def packed(self, rows: Iterable[bytes]) -> None:
@@ -84,39 +83,44 @@ class Recording(Protocol):
         """Return what sees the rows of one run of the query."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """A query that is to be recorded.
+
+    Attributes
+    ----------
+    connection
+        Connection in no transaction; the one that begins here is the query's.
+    query, tree
+        The query, as it was sent and as it was parsed.
+    metadata, server
+        What is published, and what the database can do.
+    add_uploads
+        Makes the uploads of the query in the transaction, and returns all that it may name.
+    """
+
+    connection: psycopg.Connection[Any]
+    query: RecordableQuery
+    tree: Query
+    metadata: Metadata
+    server: Server
+    add_uploads: Callable[[], Metadata]
+
+
 class Recorder(Protocol):
     """Prepares queries over the tables of one job."""
 
     def covers(self, tree: Query, metadata: Metadata) -> bool:
         """Return whether a query may name a table of the job; asked of every query, without a database."""
 
-    def prepare(
-        self,
-        connection: psycopg.Connection[Any],
-        query: Wanted,
-        tree: Query,
-        metadata: Metadata,
-        server: Server,
-        add_uploads: Callable[[], Metadata],
-    ) -> Recording | None:
-        """Prepare a query that is covered.
+    def prepare(self, asked: RecordRequest) -> Recording | None:
+        """Prepare a query that is covered; `None` if it names no table of the job after all.
 
         Parameters
         ----------
-        connection
-            Connection in no transaction; the one that begins here is the query's.
-        query, tree
-            The query, as it was sent and as it was parsed.
-        metadata, server
-            What is published, and what the database can do.
-        add_uploads
-            Makes the uploads of the query in the transaction, and returns all that it may name; to be called
-            once.
-
-        Returns
-        -------
-        recording
-            `None` if the query names no table of the job after all; `add_uploads` was not called then.
+        asked
+            The query, and what it stands on; its `RecordRequest.add_uploads` is called once, or not at all if
+            `None` is returned.
 
         Raises
         ------

@@ -21,7 +21,7 @@ from ppdb_replay import ReplayRecord, capture, replay, verify_record
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.votable.file_record import check_votable, read_votable_record
 from tapdb.cli.root import main
-from tests.plugins.service_fixtures import Served, running_service
+from tests.plugins.service_fixtures import Served, running_service, service_process, wait_for
 from tests.plugins.stilts_fixtures import Stilts
 from tests.ppdb_replay.changing_ppdb import change
 
@@ -185,6 +185,23 @@ def test_every_format_says_where_its_record_is(ppdb: Served, form: str) -> None:
     )
     head = httpx.head(f"{ppdb.tap}/sync", params={"QUERY": SOURCES, "RESPONSEFORMAT": form})
     assert head.headers["link"] == response.headers["link"]
+
+
+def test_a_job_shows_its_snapshot_and_its_result_has_a_record(ppdb: Served, tmp_path: Path) -> None:
+    with service_process(ppdb.database, "--jobs", "here") as (_, address):
+        form = {"LANG": "ADQL", "QUERY": SOURCES, "PHASE": "RUN", "PPDB_SNAPSHOT": "5"}
+        made = httpx.post(f"{address}/tap/async", data=form, timeout=60)
+        job = made.headers["location"]
+        shown = wait_for(lambda: (text := httpx.get(job, timeout=60).text) and ">COMPLETED<" in text and text)
+        assert 'id="PPDB_SNAPSHOT">5<' in shown
+        response = httpx.get(f"{job}/results/result", timeout=60)
+        path = saved(tmp_path, response)
+        record = read_votable_record(path)
+        assert (record.snapshot.snapshot_id, check_votable(path).problems) == (5, ())
+        assert response.headers["ppdb-snapshot"] == "5"
+        link = response.headers["link"].partition(">")[0].removeprefix("<")
+        assert ReplayRecord.from_json(httpx.get(link, timeout=60).text).digest == record.digest
+        assert f'value="{address}/tap/sync"' in response.text
 
 
 def test_an_error_behind_the_header_leaves_no_record(ppdb: Served) -> None:
