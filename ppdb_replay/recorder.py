@@ -14,7 +14,7 @@ from warnings import catch_warnings, simplefilter
 
 import psycopg
 
-from adql import CompiledQuery, Limits, Metadata, Query, Server, Table, to_postgres, walk
+from adql import CompiledQuery, Limits, Metadata, Query, Server, Table, TableMetadata, to_postgres, walk
 from ppdb_replay.errors import (
     PpdbNotReadyError,
     RightsDifferError,
@@ -90,24 +90,25 @@ class PpdbRecorder:
         connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
         when = _when(connection, query.snapshot) if query.snapshot else None
         # From here on all that is read is of one snapshot.
-        with psycopg.ClientCursor(connection) as cursor:
-            cursor.execute(_ONE_SNAPSHOT)
         try:
             clock = (
-                read_clock(connection, metadata) if when is None else _clock_at(connection, when, metadata)
+                read_clock(connection, metadata, begin=True)
+                if when is None
+                else _clock_at(connection, when, metadata)
             )
         except PpdbNotReadyError:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
             return None
-        if not _names_versions(tree, clock.catalog):
+        named = [table for _, table in named_tables(tree, clock.catalog)]
+        if not _has_versions(named, clock.catalog):
             connection.rollback()
             return None
         if query.has_uploads:
             added = [table for table in asked.add_uploads().tables if table.is_upload]
             clock = replace(clock, catalog=clock.catalog.with_tables(added))
         try:
-            require_whole_tables(connection, tree, clock.catalog)
+            require_whole_tables(connection, named, clock.catalog)
         except (RightsDifferError, VersionsIncompleteError) as error:
             if when is not None:
                 raise
@@ -214,7 +215,7 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Re
     compiled = _compiled(query, run, catalog.metadata, asked.server)
     request = Request(query.max_rows, query.exact_sums, tree.dialect)
     guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True)
-    uploads = upload_digests(asked.connection, tree, catalog)
+    uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
     # It follows from the parts that are known by now; the rows add what they are.
     record = record_of(
         tree, repeatable, clock, Outcome(compiled.columns), guarantee, uploads=uploads, request=request
@@ -261,14 +262,13 @@ def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: S
     return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
 
 
-def _names_versions(tree: Query, catalog: VersionCatalog) -> bool:
-    return any(
-        table is not None and (catalog.versioned(table) or catalog.versions(table))
-        for _, table in named_tables(tree, catalog)
-    )
+def _has_versions(named: Iterable[TableMetadata | None], catalog: VersionCatalog) -> bool:
+    return any(table is not None and (catalog.versioned(table) or catalog.versions(table)) for table in named)
 
 
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(_ONE_SNAPSHOT)
     digest = require_snapshot(connection, snapshot)
     return ClockReading(snapshot, digest, catalog_at(connection, snapshot.snapshot_id, metadata))
 

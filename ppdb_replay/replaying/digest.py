@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from adql import OutputColumn
-from ppdb_replay.replaying.packed import FEWEST_ROWS, PackedRows
+from ppdb_replay.replaying.packed import PackedRows
 from tapdb.votable import plain_rows, written_fields
 from tapdb.votable.binary2 import RowDecoder
 from tapdb.votable.fields import TEXTS
@@ -72,8 +72,7 @@ class RowDigest:
         self._counted = [
             (place, encoders[place]) for place in range(len(columns)) if place + 1 not in without
         ]
-        # What a server has packed is ASCII, its text has a variable length.
-        self._decoder = RowDecoder(written_fields(columns, ()))
+        self._columns = columns
         self._packed = PackedRows(columns, without)
         self._waiting: list[bytes] = []
 
@@ -97,10 +96,12 @@ class RowDigest:
 
     def _count_waiting(self) -> None:
         rows, self._waiting = self._waiting, []
-        if len(rows) >= FEWEST_ROWS and self._packed.can_encode:
+        if self._packed.can_encode:
             self._digest.update(self._packed.encode(rows))
             return
-        for _ in self.plain(self._decoder.feed(b"".join(rows))):
+        # What a server has packed is ASCII, its text has a variable length.
+        decoder = RowDecoder(written_fields(self._columns, ()))
+        for _ in self.plain(decoder.feed(b"".join(rows))):
             pass
 
 

@@ -1,6 +1,6 @@
 """Running a query of one snapshot, and what is noted of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from adql import Limits, OutputColumn, Query, Server, to_postgres
+from adql import Limits, OutputColumn, Query, Server, TableMetadata, to_postgres
 from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, require_whole, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
@@ -107,15 +107,26 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
     VersionsIncompleteError
         Rows of a table, or of its versions, can be missing.
     """
-    require_whole_tables(connection, query, catalog)
+    require_whole_tables(connection, [table for _, table in named_tables(query, catalog)], catalog)
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
     return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
 
 
-def require_whole_tables(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
+def require_whole_tables(
+    connection: Connection, tables: Iterable[TableMetadata | None], catalog: VersionCatalog
+) -> None:
     """Check that a natural query and the same as of a snapshot see the same rows, and all of them.
+
+    Parameters
+    ----------
+    connection
+        Connection in the transaction of the query.
+    tables
+        What the query names.
+    catalog
+        Which of it is versioned.
 
     Raises
     ------
@@ -125,10 +136,10 @@ def require_whole_tables(connection: Connection, query: Query, catalog: VersionC
         Rows of a table, or of its versions, can be missing.
     """
     versioned = {name: table.name for table in catalog.tables for name in (table.name, table.history)}
-    named = {table.name for _, table in named_tables(query, catalog) if table is not None}
-    tables = {versioned[name] for name in named & versioned.keys()}
-    if tables:
-        require_whole(connection, tables)
+    named = {table.name for table in tables if table is not None}
+    natural = {versioned[name] for name in named & versioned.keys()}
+    if natural:
+        require_whole(connection, natural)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:

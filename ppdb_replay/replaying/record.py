@@ -111,7 +111,7 @@ class ReplayRecord:
         content |= {
             "snapshot": asdict(self.snapshot),
             "guarantee": asdict(self.guarantee),
-            "columns": [_drop_none(asdict(column)) for column in self.columns],
+            "columns": [_told(column) for column in self.columns],
             "uploads": dict(self.uploads),
             "format": FORMAT,
         }
@@ -183,5 +183,8 @@ def _problem(error: Mapping[str, Any]) -> str:
     )
 
 
-def _drop_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+_OF_COLUMNS = tuple(of.name for of in fields(OutputColumn))
+
+
+def _told(column: OutputColumn) -> dict[str, Any]:
+    return {name: value for name in _OF_COLUMNS if (value := getattr(column, name)) is not None}
