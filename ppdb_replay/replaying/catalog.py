@@ -104,12 +104,12 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         What else is published, and how it describes the columns of versioned tables.
     """
     tables: list[TableMetadata] = []
+    described = {table.name[-2:]: table for table in others.tables}
     for (schema, name), group in groupby(rows, key=lambda row: (row[0], row[1])):
-        known = {table.name[-2:]: table for table in others.tables}.get((schema, name))
+        known = described.get((schema, name))
         columns = tuple(_column(f"{schema}.{name}", row[3], row[4], known) for row in group)
-        system = tuple(
-            ColumnMetadata(name=column, type=LONG, sql_name=column) for column in (SNAP_FROM, SNAP_TO)
-        )
+        versions = described.get((HISTORY_SCHEMA, name))
+        system = tuple(_system_column(column, versions) for column in (SNAP_FROM, SNAP_TO))
         natural = TableMetadata(name=(schema, name), columns=columns, sql_schema=schema, sql_name=name)
         history = replace(
             natural, name=(HISTORY_SCHEMA, name), columns=(*columns, *system), sql_schema=HISTORY_SCHEMA
@@ -118,6 +118,12 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
     names = {table.name for table in tables}
     rest = (table for table in others.tables if table.name[-2:] not in names)
     return Metadata((*tables, *rest), others.functions)
+
+
+def _system_column(name: str, versions: TableMetadata | None) -> ColumnMetadata:
+    """Return a column by which versions are told apart, as it is described where it is published."""
+    found = () if versions is None else versions.columns_by_name.get(name, ())
+    return found[0] if found else ColumnMetadata(name=name, type=LONG, sql_name=name)
 
 
 def _column(table: str, name: str, data_type: str, known: TableMetadata | None) -> ColumnMetadata:

@@ -11,7 +11,7 @@ from adql.names import identifier_of
 from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
 from adql.types import GEOMETRIES
 
-# Names that a catalog remembers: a service is asked for the same tables again and again.
+# How many names a catalog remembers: queries of a service name the same tables.
 _MOST_FOUND = 1000
 _NOT_ORDERED = GEOMETRIES | {"array", "binary", "any"}
 

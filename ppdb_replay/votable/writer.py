@@ -128,7 +128,10 @@ def leading_infos(record: ReplayRecord) -> _Infos:
 
 def closing_infos(record: ReplayRecord) -> _Infos:
     """Return those of them that follow from the rows: the digest, and the record with it."""
-    return (("ppdb_digest", record.digest), (RECORD_INFO, _one_line(record)))
+    return (
+        ("ppdb_digest", record.digest),
+        (RECORD_INFO, _one_line(record)),
+    )
 
 
 def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin) -> _Infos:
