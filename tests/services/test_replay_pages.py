@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jsonschema
@@ -16,8 +18,10 @@ import pytest
 from ppdb_replay import ReplayRecord, capture
 from ppdb_replay.query_store.store import change_collection, read_collection, store_query
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, bibtex
+from ppdb_replay.replaying.recipe import Recipe
+from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.votable.file_record import read_votable_record
-from tests.plugins.service_fixtures import Served
+from tests.plugins.service_fixtures import Served, wait_for
 from tests.ppdb_replay.changing_ppdb import change
 
 FLUXES = "SELECT visit, detector, diaObjectId, psfFlux FROM ppdb.DiaForcedSource"
@@ -280,3 +284,29 @@ def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     page = _Texts(get(served_ppdb, "verify", "text/html").text)
     assert page.links == [f"{served_ppdb.url}/replay/verify"]
     assert page.tags.count("input") == 3
+
+
+_FIVE = ", ".join(f"ppdb.DiaSource AS {name}" for name in "abcde")
+SLOW = f"SELECT COUNT(*) AS n FROM {_FIVE}"  # noqa: S608 - ADQL, of constants
+_RUNNING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND application_name = 'tapdb serve' AND state = 'active'"
+)
+
+
+def test_a_client_that_hangs_up_ends_what_is_replayed(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    def running() -> int:
+        row = connection.execute(_RUNNING).fetchone()
+        return 0 if row is None else row[0]
+
+    word = Recipe(SLOW, read_snapshot(connection)).to_word()
+    split = urlsplit(served_ppdb.url)
+    for path in (f"/replay/{word}", f"/replay/{word}/result"):
+        with socket.create_connection((split.hostname or "", split.port or 0)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            wait_for(running)
+        wait_for(lambda: not running())
+    wait_for(lambda: served_ppdb.service.quotas.running == 0)
+    assert served_ppdb.sync(FLUXES, MAXREC=1).status_code == 200
