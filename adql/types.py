@@ -94,6 +94,8 @@ TIMESTAMP = ValueType("time", "char", "*", "timestamp")
 POINT = ValueType("point", "double", "2", "point", "deg")
 CIRCLE = ValueType("circle", "double", "3", "circle", "deg")
 POLYGON = ValueType("polygon", "double", "*", "polygon", "deg")
+# Between two longitudes and two latitudes: no value of a column, only something to compare with.
+RANGE = ValueType("range", "double", "4", "range", "deg")
 NULL = ValueType("null", "char", "*")
 ANY = ValueType("any", "char", "*")
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +35,14 @@ from obscore_view.view.needed_rights import (
 from obscore_view.view.parts import fills_beside, want_view
 from obscore_view.view.store import RECORDS, STAGES, StoredView, read_stored_views, registry_of
 from tapdb.errors import MissingRegistryError, Place, spelled
-from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, StandardTable, TableDescription
+from tapdb.hooks.descriptions import (
+    ColumnDescription,
+    KeyDescription,
+    LinkProvider,
+    SchemaDescription,
+    StandardTable,
+    TableDescription,
+)
 from tapdb.postgres.roles import Right, missing_rights
 
 TABLE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
@@ -46,6 +53,14 @@ _HIDDEN = ("pgs_region", "pgs_center")
 # Conditions on these are answered by the geometry beside them.
 _SEARCHED_BY = {"s_region": "pgs_region", "s_ra": "pgs_center", "s_dec": "pgs_center"}
 _PLACE = Place("obscore_view")
+# Tables of exposures and visits of Rubin, where they are published beside a view: the column of ObsCore that
+# configurations of Rubin have, the table, its column, and the schemas that have it.
+_INSTRUMENTS = ("cdb_latiss", "cdb_lsstcam", "cdb_lsstcomcam", "cdb_lsstcomcamsim")
+_OBSERVATIONS = (
+    ("lsst_exposure", "exposure", "exposure_id", _INSTRUMENTS),
+    ("lsst_visit", "visit1", "visit_id", _INSTRUMENTS),
+    ("lsst_visit", "Visit", "visit", ("dp1", "dp2")),
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -70,6 +85,7 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
                     description="ObsCore 1.1: a row for each dataset that can be retrieved",
                     utype=TABLE_UTYPE,
                     columns=tuple(_column(one) for one in OBSCORE_COLUMNS if one.name in columns),
+                    keys=tuple(_keys(columns)),
                     hidden=frozenset(_HIDDEN),
                     place=_PLACE,
                 ),
@@ -96,6 +112,20 @@ def _existing(
         .order_by(*name)
     )
     return {(schema, table): frozenset(found) for schema, table, found in connection.execute(query)}
+
+
+def _keys(columns: Collection[str]) -> Iterator[KeyDescription]:
+    """Yield keys to tables of observations; one whose table is not published is left out there."""
+    for column, table, target, schemas in _OBSERVATIONS:
+        for schema in schemas if column in columns else ():
+            yield KeyDescription(
+                name=f"{column}_{schema}_{table.lower()}",
+                columns=(column,),
+                target_schema=schema,
+                target_table=table,
+                target_columns=(target,),
+                description=f"The {'exposure' if table == 'exposure' else 'visit'} that a dataset belongs to",
+            )
 
 
 def _column(column: ObsCoreColumn) -> ColumnDescription:
@@ -126,6 +156,9 @@ STANDARD = StandardTable(
     values={"calib_level": tuple(CALIB_LEVELS), "dataproduct_type": DATAPRODUCT_TYPES},
 )
 """The table that ObsCore 1.1 defines."""
+
+LINKS = LinkProvider(identify="tapdb.identify_datasets", link="tapdb.link_datasets")
+"""Links of datasets: their files, and others with the same data ID."""
 
 
 @dataclass(frozen=True, slots=True)

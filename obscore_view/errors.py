@@ -1,6 +1,6 @@
 """Errors of the ObsCore view: a configuration, a registry or a mapping that cannot be used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError, spelled
@@ -137,6 +137,53 @@ class UnknownDatasetError(TapdbError, LookupError):
         self.schemas = schemas
         asked = f"the registries in {', '.join(schemas)}" if schemas else "no registry, as there is no view"
         super().__init__(f"dataset {identifier} is not known; asked: {asked}")
+
+
+class UnpublishedDatasetError(TapdbError, LookupError):
+    """No view that the role may read shows a dataset.
+
+    Parameters
+    ----------
+    identifier
+        Identifier of the dataset.
+    """
+
+    def __init__(self, identifier: str) -> None:
+        self.identifier = identifier
+        super().__init__(f"no published view has the dataset {identifier}; look for it in ivoa.ObsCore")
+
+
+class DataIdError(TapdbError, LookupError):
+    """No dataset that is published has a data ID.
+
+    Parameters
+    ----------
+    dataset_type, dimensions, run
+        The data ID.
+    expected
+        Dimensions of the dataset type; None if no published view has it.
+    """
+
+    def __init__(
+        self,
+        dataset_type: str,
+        dimensions: Mapping[str, object],
+        run: str | None,
+        expected: Sequence[str] | None,
+    ) -> None:
+        self.dataset_type = dataset_type
+        given = ", ".join(f"{name} {value}" for name, value in sorted(dimensions.items())) or "none"
+        if expected is None:
+            problem = f'no published view has datasets of type "{dataset_type}"'
+        elif set(expected) != set(dimensions):
+            problem = (
+                f'datasets of type "{dataset_type}" have the dimensions {", ".join(expected) or "none"}, '
+                f"each with a value; given: {given}"
+            )
+        else:
+            place = f' in run "{run}"' if run else ""
+            problem = f'no published view has a dataset of type "{dataset_type}" with {given}{place}'
+        super().__init__(problem)
 
 
 class UnsupportedRegistryError(TapdbError):

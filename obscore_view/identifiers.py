@@ -1,24 +1,29 @@
 """Dataset identifiers both ways: what ``obs_publisher_did`` means, and the Butler data ID behind it.
 
-SQL has the same reading as ``tapdb.dataset_uuid(did)``.
+SQL has the same reading as ``tapdb.dataset_uuid(did)``. `data_id` reads registries, for one dataset;
+`PUBLISHED` has what published views show, of many datasets by one statement, for a role that may read nothing
+but the views.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
-from obscore_view.errors import IdentifierError, UnknownDatasetError
+from obscore_view.errors import DataIdError, IdentifierError, UnknownDatasetError, UnpublishedDatasetError
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_rows import butler_table
 from obscore_view.view.make import stored_config
 from obscore_view.view.needed_rights import rights_to_look
 from obscore_view.view.store import read_stored_views
+from tapdb.errors import TapdbError
+from tapdb.hooks.identifiers import IdentifiedDataset, WantedDataset
 from tapdb.postgres.roles import require_rights
 
 _ENCODED = re.compile(r"(ivo|butler)%3a", re.IGNORECASE)
@@ -186,3 +191,91 @@ def _find(connection: sa.Connection, registry: Registry, uuid: UUID) -> DataId |
     ).mappings()
     dimensions = {name: value for name, value in values.one().items() if name != "found"}
     return DataId(uuid, row.name, row.run, dimensions, registry.schema)
+
+
+class PublishedIdentifiers:
+    """Identifiers of the datasets that the role of a connection may see in ObsCore views."""
+
+    def identify(
+        self, connection: sa.Connection, dids: Sequence[str]
+    ) -> Sequence[IdentifiedDataset | TapdbError]:
+        """Return the datasets of identifiers, each in its place, by one statement.
+
+        Parameters
+        ----------
+        connection
+            Connection whose role may read the views.
+        dids
+            Identifiers as `parse_did` reads them. What is no identifier, and what no view shows, is an error
+            in its place.
+        """
+        given = [_parsed(did) for did in dids]
+        uuids = {one.uuid for one in given if isinstance(one, DatasetIdentifier)}
+        known = {one.uuid: one for one in _published(connection, uuids)}
+        return [
+            known.get(one.uuid) or UnpublishedDatasetError(str(one))
+            if isinstance(one, DatasetIdentifier)
+            else one
+            for one in given
+        ]
+
+    def find(
+        self, connection: sa.Connection, wanted: Sequence[WantedDataset]
+    ) -> Sequence[Sequence[IdentifiedDataset] | TapdbError]:
+        """Return the datasets that have data IDs, those of each in its place, by two statements.
+
+        Parameters
+        ----------
+        connection
+            Connection whose role may read the views.
+        wanted
+            Data IDs. One with other dimensions than its dataset type, and one that no view shows, is an error
+            in its place.
+        """
+        text = [
+            {"dataset_type": one.dataset_type, "data_id": dict(one.dimensions), "run": one.run}
+            for one in wanted
+        ]
+        found = sa.func.tapdb.find_datasets(sa.cast(sa.literal(text, JSONB()), JSONB())).table_valued(
+            "number", sa.column("dimensions", sa.ARRAY(sa.Text())), sa.column("dataset", sa.Uuid())
+        )
+        rows = connection.execute(sa.select(found)).all() if text else []
+        dimensions = {row.number: row.dimensions for row in rows}
+        known = {one.uuid: one for one in _published(connection, {row.dataset for row in rows} - {None})}
+        # Two registries may have the same dataset.
+        datasets: dict[int, dict[UUID, IdentifiedDataset]] = {}
+        for row in rows:
+            if row.dataset in known:
+                datasets.setdefault(row.number, {})[row.dataset] = known[row.dataset]
+        return [
+            sorted(datasets[number].values(), key=lambda dataset: dataset.run)
+            if number in datasets
+            else DataIdError(one.dataset_type, one.dimensions, one.run, dimensions.get(number))
+            for number, one in enumerate(wanted, 1)
+        ]
+
+
+PUBLISHED = PublishedIdentifiers()
+"""Identifiers of what is published, for services."""
+
+
+def _parsed(did: str) -> DatasetIdentifier | IdentifierError:
+    try:
+        return parse_did(did.strip())
+    except IdentifierError as error:
+        return error
+
+
+def _published(connection: sa.Connection, uuids: Iterable[UUID]) -> Iterable[IdentifiedDataset]:
+    """Yield what the views show of datasets."""
+    listed = list(uuids)
+    if not listed:
+        return
+    given = sa.cast(sa.literal(listed, sa.ARRAY(sa.Uuid())), sa.ARRAY(sa.Uuid()))
+    known = sa.func.tapdb.published_datasets(given).table_valued(
+        sa.column("dataset", sa.Uuid()), "did", "dataset_type", "run", sa.column("data_id", JSONB())
+    )
+    for row in connection.execute(sa.select(known)):
+        yield IdentifiedDataset(
+            did=row.did, uuid=row.dataset, dataset_type=row.dataset_type, run=row.run, dimensions=row.data_id
+        )

@@ -37,7 +37,13 @@ from ppdb_replay.versions.versioned_table import (
     rights_to_change,
 )
 from tapdb.errors import Place, SettingsError, did_you_mean
-from tapdb.hooks.descriptions import ColumnDescription, FelisSource, SchemaDescription, TableDescription
+from tapdb.hooks.descriptions import (
+    ColumnDescription,
+    FelisSource,
+    LinkProvider,
+    SchemaDescription,
+    TableDescription,
+)
 from tapdb.postgres.roles import Right, missing_rights
 from tapdb.sources import execute_composed, execute_query
 
@@ -58,6 +64,8 @@ _VERSION_COLUMNS = (
         place=_PLACE,
     ),
 )
+LINKS = LinkProvider(identify="tapdb.identify_catalogue_rows", link="tapdb.link_catalogue_rows")
+"""Links of rows of a PPDB, and rows of images."""
 _CURRENT_ABOUT = "Prompt Products Database: the current rows."
 _HISTORY_ABOUT = (
     "Prompt Products Database: all versions of the rows. A row is visible as of snapshot S if snap_from <= S "

@@ -3,6 +3,7 @@
 `settings` and `errors`, then what requests have in common: `parameters` (what), `identity` (who),
 `quotas` (how much), `waiting` (clients that hang up), `database` (connections, and what is published),
 `observing` (log and figures), `worker` (of jobs), `service` (what handlers share), `gate` (proxies, headers);
-`tap` is the TAP service, `replay` has records of results, `application` puts the parts together, `cli` is
-``tapdb serve``.
+`running` is work of the database that can be cancelled, `results` sends its rows; `tap` is the TAP service,
+`files` gives files away, `datalink` says what belongs to what, `simple` are searches by parameters and
+identifiers, `replay` has records of results; `application` puts the parts together, `cli` is ``tapdb serve``.
 """

@@ -15,7 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from services.database import Database
-from services.errors import ClientGoneError, UnauthenticatedError, status_of
+from services.datalink import Links
+from services.datalink import routes as routes_of_links
+from services.errors import ERROR_FORM, ClientGoneError, ErrorForm, UnauthenticatedError, status_of
+from services.files import Files
+from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
@@ -23,9 +27,11 @@ from services.quotas import Quotas
 from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
+from services.simple import cone_routes, identifier_routes, sia_routes
 from services.tap import AsyncJobs, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
 from tapdb.errors import DatabaseUnavailableError, TapdbError
+from tapdb.hooks.descriptions import load_link_providers
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
@@ -50,6 +56,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     """
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
+    files = Files.of_settings(settings)
     service = Service(
         settings=settings,
         database=Database(settings, url),
@@ -78,6 +85,11 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Route("/metrics", show_metrics),
             Mount("/tap", routes=routes(jobs)),
             Mount("/replay", routes=routes_of_replay()),
+            Mount("/sia", routes=sia_routes()),
+            Mount("/scs", routes=cone_routes()),
+            Mount("/identifiers", routes=identifier_routes()),
+            Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
+            Mount("/files", routes=routes_of_files(files)),
         ],
         middleware=[
             Middleware(
@@ -87,7 +99,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 # Libraries of pages add some of their own; no cookie is looked at.
                 allow_headers=["*"],
                 expose_headers=[
-                    *("Link", "Location", "PPDB-Snapshot", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+                    *("Link", "Location", "PPDB-Snapshot", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+                    *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
                 ],
             )
         ],
@@ -134,7 +147,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status == _FAULT:
         return await answer_bug(request, error)
-    response = Response(error_document(_told(error)), status, media_type=VOTABLE_TYPE)
+    document, sent = _document(request, _told(error), status)
+    response = Response(document, sent, media_type=VOTABLE_TYPE)
     if status == _UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_S
     for name, value in getattr(error, "headers", {}).items():
@@ -168,4 +182,11 @@ async def answer_bug(request: Request, _error: Exception) -> Response:
     """Say nothing of a fault of the service but where the operator finds it; the log has the rest."""
     identifier = request.scope[FACTS]["id"]
     message = f"the service failed; tell its operator the number of the request, {identifier}"
-    return Response(error_document(message), _FAULT, media_type=VOTABLE_TYPE)
+    document, status = _document(request, message, _FAULT)
+    return Response(document, status, media_type=VOTABLE_TYPE)
+
+
+def _document(request: Request, message: str, status: int) -> tuple[bytes, int]:
+    """Return an error as the protocol of the request has it, and the status with which it is sent."""
+    form: ErrorForm | None = request.scope.get(ERROR_FORM)
+    return (error_document(message), status) if form is None else form(message, status)

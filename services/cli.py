@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import click
 
@@ -106,6 +107,8 @@ def serve(
         import uvicorn  # noqa: PLC0415
 
         from services.database import Database  # noqa: PLC0415
+        from services.files import Files  # noqa: PLC0415
+        from services.files.signing import write_key  # noqa: PLC0415
         from services.identity import Authenticator  # noqa: PLC0415
         from services.observing import log_config  # noqa: PLC0415
         from services.quotas import Quotas  # noqa: PLC0415
@@ -134,6 +137,13 @@ def serve(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-jobs-"))
             os.environ["TAPDB_JOBS_DIRECTORY"] = folder
             stack.callback(os.environ.pop, "TAPDB_JOBS_DIRECTORY", None)
+        if settings.signing_key_file is None:
+            # All processes sign with one key, and know each other's links.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-key-"))
+            write_key(Path(folder) / "key")
+            os.environ["TAPDB_SIGNING_KEY_FILE"] = f"{folder}/key"
+            stack.callback(os.environ.pop, "TAPDB_SIGNING_KEY_FILE", None)
+        Files.of_settings(settings)
         offered = AsyncJobs.of_settings(settings, None)
         if offered is not None:
             try:

@@ -16,8 +16,9 @@ from adql import Metadata, Server
 from services.settings import ServiceSettings
 from tap_query.execute import read_server
 from tap_schema.rows import TapSchemaRows
-from tap_schema.stored import current_generation, read_published
+from tap_schema.stored import current_generation, read_published, services_of_rows
 from tapdb.errors import SettingsError
+from tapdb.hooks.descriptions import ServiceDescription
 from tapdb.postgres.engine import create_engine, translate_database_errors
 
 # Connections beside those of queries: for what is published, availability, answers that are short.
@@ -45,6 +46,8 @@ class PublishedState:
         What the database can do.
     read_at
         When it was read.
+    services
+        Services that take values of published tables.
     documents
         Documents by name, once they have been requested.
     """
@@ -54,6 +57,7 @@ class PublishedState:
     metadata: Metadata
     server: Server
     read_at: datetime
+    services: tuple[ServiceDescription, ...] = ()
     documents: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -164,6 +168,7 @@ class Database:
                     published.metadata,
                     read_server(connection),
                     datetime.now(UTC),
+                    services_of_rows(published.rows),
                 )
         self._publication, self._known_until = known, now + _KNOWN_S
         return known

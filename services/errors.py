@@ -1,9 +1,15 @@
 """What can go wrong between a request and its answer, and the HTTP status of each error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tap_query.errors import QueryFailedError
 from tapdb.errors import TapdbError
+
+ErrorForm = Callable[[str, int], tuple[bytes, int]]
+"""Makes the document of an error, and the status with which it is sent, of its message and status."""
+
+ERROR_FORM = "tapdb.error_form"
+"""Name in the scope of a request of the `ErrorForm` of its protocol, where that is its own."""
 
 
 class RequestError(TapdbError):
@@ -121,6 +127,79 @@ class RequestTooLargeError(RequestError):
         super().__init__(f"{what} is larger than {limit:,} bytes; send less, or ask the operator for more")
 
 
+class LinkRefusedError(RequestError):
+    """A link to a file is not one that the service has signed, or has expired.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with it.
+    """
+
+    status = 403
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}; take a new link from /datalink/links")
+
+
+class FileRefusedError(RequestError):
+    """A file is not where files of its repository may lie.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with its place; never the place itself.
+    """
+
+    status = 403
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the service does not give away this file: {problem}; tell its operator")
+
+
+class FileGoneError(RequestError):
+    """A dataset has no file any more, or its file is not where the datastore says.
+
+    Parameters
+    ----------
+    what
+        The dataset.
+    problem
+        What was found instead.
+    """
+
+    status = 410
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"{what} {problem}; /datalink/links says what else there is of it")
+
+
+class RangeUnsatisfiableError(RequestError):
+    """No byte of a file is in the ranges that are wanted (RFC 9110 section 15.5.17).
+
+    Parameters
+    ----------
+    size
+        Bytes of the file.
+    """
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(
+            f"the file has {size} bytes, none of them in these ranges; ask for others, or for all"
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """How large the file is."""
+        return {"Content-Range": f"bytes */{self.size}", "Accept-Ranges": "bytes"}
+
+
 class ComparisonTooLargeError(RequestError):
     """A result is too large to be compared with another one over HTTP.
 
@@ -166,6 +245,7 @@ _STATUSES = {
     "UploadTooLargeError": 413,
     "UploadError": 400,
     "UploadNotKeptError": 503,
+    "SearchParameterError": 400,
     "SnapshotParameterError": 400,
     "SnapshotTimeError": 400,
     "SnapshotUnknownError": 404,

@@ -1,9 +1,11 @@
 """What all handlers of one process share."""
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
@@ -12,6 +14,8 @@ from services.identity import Authenticator
 from services.observing import Metrics
 from services.quotas import Quotas
 from services.settings import ServiceSettings
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,8 @@ class Service:
 def service_of(connection: HTTPConnection) -> Service:
     """Return the service to which a request came."""
     return cast(Service, connection.app.state.service)
+
+
+async def in_thread(service: Service, work: Callable[[], _Value]) -> _Value:
+    """Return what some short work of the database returns, which is done in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(service.threads, work)

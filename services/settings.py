@@ -1,5 +1,6 @@
 """How the service is set up: ``TAPDB_*`` variables, beside those that say where the database is."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,16 +15,13 @@ Network = IPv4Network | IPv6Network
 Auth = Literal["none", "proxy", "token"]
 
 _MAX_SECONDS = 7 * 24 * 3600
+_ROOT = re.compile(r"(file://)?/[^?#]*|(s3|https)://[^/?#]+[^?#]*")
 
 
 def _path(text: str) -> str:
     """Return the path of a service as ``/a/b``, or empty."""
     stripped = text.strip("/")
     return f"/{stripped}" if stripped else ""
-
-
-def _without_slash(text: str) -> str:
-    return text.rstrip("/")
 
 
 class ServiceSettings(QuerySettings):
@@ -49,11 +47,6 @@ class ServiceSettings(QuerySettings):
     )
     root_path: Annotated[str, AfterValidator(_path)] = Field(
         default="", description="Path under which a proxy offers the service, such as /archive."
-    )
-    base_url: Annotated[str, AfterValidator(_without_slash)] = Field(
-        default="",
-        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
-        description="URL of the service as clients see it; without it what each request says.",
     )
     quota_file: Path | None = Field(
         default=None,
@@ -84,7 +77,7 @@ class ServiceSettings(QuerySettings):
     jobs: Literal["here", "elsewhere", "none"] = Field(
         default="here",
         description="Who runs asynchronous jobs. here: a process of the service. "
-        "elsewhere: tapdb queue work. none: there are none.",
+        "elsewhere: tapdb queue work. none: the service has no jobs.",
     )
     job_workers: int = Field(
         default=2, ge=1, le=64, description="Jobs that the process of the service runs at once."
@@ -113,6 +106,23 @@ class ServiceSettings(QuerySettings):
     max_job_days: int = Field(
         default=30, ge=1, le=36_500, description="Maximum number of days that a client may keep a job."
     )
+    sia_table: str = Field(
+        default="",
+        description="Table that SIA searches; without it ivoa.ObsCore, or the only one with its columns.",
+    )
+    datastores: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        default=(),
+        description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "
+        "folder, or an s3:// or https:// URL, and a label may have several.",
+    )
+    signing_key_file: Path | None = Field(
+        default=None,
+        description="File whose content signs links to files; services that share links share it. "
+        "Without it a key is made when the service starts.",
+    )
+    file_seconds: int = Field(
+        default=3600, ge=1, le=_MAX_SECONDS, description="Seconds after which a link to a file expires."
+    )
     log_form: Literal["json", "text"] = Field(
         default="json", description="Whether a line of the log is JSON or for people."
     )
@@ -130,6 +140,21 @@ class ServiceSettings(QuerySettings):
         if not isinstance(value, str):
             return value
         return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+
+    @field_validator("datastores", mode="before")
+    @classmethod
+    def _roots(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found: list[tuple[str, str]] = []
+        for part in filter(None, map(str.strip, value.split(","))):
+            label, equals, root = (one.strip() for one in part.partition("="))
+            if not (label and equals and _ROOT.fullmatch(root)):
+                raise ValueError(
+                    f'"{part}" is not LABEL=/FOLDER, LABEL=s3://BUCKET/PATH or LABEL=https://HOST/PATH'
+                )
+            found.append((label, root.rstrip("/") or root))
+        return tuple(found)
 
     @property
     def origins(self) -> list[str]:

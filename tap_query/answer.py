@@ -1,23 +1,27 @@
 """A query of TAP with its uploads, from its text to the bytes of its result, now or in a job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
 from adql import CompiledQuery, Limits, Metadata, Query, Server, parse, to_postgres
 from adql.dialect import dialect_named
+from adql.metadata import OutputColumn
+from adql.names import split_name
 from tap_query.errors import SnapshotParameterError
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
 from tap_query.recording import Recording, RecordRequest, load_recorders
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
+from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
 from tapdb.settings import FROM_ENVIRONMENT
+from tapdb.votable import Param, ServiceDescriptor
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 """Values of LANG that mean ADQL, the usual one first."""
@@ -29,6 +33,10 @@ _UNPACKED = 2
 def _words(value: object) -> object:
     """Return a setting that is a list as its parts."""
     return tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+
+
+def _without_slash(text: str) -> str:
+    return text.rstrip("/")
 
 
 class QuerySettings(BaseSettings):
@@ -43,6 +51,12 @@ class QuerySettings(BaseSettings):
     dialect: Literal["strict", "rubin"] = Field(
         default="rubin",
         description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",
+    )
+    base_url: Annotated[str, AfterValidator(_without_slash)] = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="URL of the service as clients see it; without it what each request says. "
+        "Results of jobs have links to it only if it is set.",
     )
     maxrec: int = Field(default=100_000, ge=0, description="Rows of a query that does not say MAXREC.")
     max_rows: int = Field(default=10_000_000, ge=1, description="Maximum number of rows of a query.")
@@ -106,6 +120,10 @@ class TapQuery:
         State of versioned tables that it is to see, as the request names it; empty for the present one.
     exact_sums
         Whether floating-point numbers are added up in a fixed order.
+    facts
+        What the result says beside its rows.
+    ucds
+        UCDs of columns of the result in place of those that are published, by name of the column.
     base_url
         URL of the service, without a slash at the end: descriptors lead there. Empty if nobody knows.
     """
@@ -121,6 +139,8 @@ class TapQuery:
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     snapshot: str = ""
     exact_sums: bool = False
+    facts: DocumentFacts = field(default_factory=DocumentFacts)
+    ucds: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
 
     @property
@@ -230,7 +250,8 @@ def prepare_query(
     def add_uploads() -> Metadata:
         return with_uploads(connect(), query, metadata, parts) if query.uploads else metadata
 
-    for recorder in load_recorders():
+    # Protocols with UCDs of their own have other columns than their query.
+    for recorder in () if query.ucds else load_recorders():
         if recorder.covers(tree, metadata):
             recording = recorder.prepare(RecordRequest(connect(), query, tree, metadata, server, add_uploads))
             if recording is not None:
@@ -249,13 +270,18 @@ def _parsed(query: TapQuery) -> Query:
 def _compiled(query: TapQuery, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
     if query.exact_sums:
         server = replace(server, exact_sums=True)
-    return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    compiled = to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+    if not query.ucds:
+        return compiled
+    columns = (replace(one, ucd=query.ucds.get(one.name, one.ucd)) for one in compiled.columns)
+    return replace(compiled, columns=tuple(columns))
 
 
 def stream_query(
     connection: psycopg.Connection[Any],
     query: TapQuery,
     prepared: CompiledQuery | PreparedQuery,
+    services: Iterable[ServiceDescription] = (),
 ) -> ResultStream:
     """Run a query, and give the bytes of its result.
 
@@ -267,23 +293,104 @@ def stream_query(
         The query.
     prepared
         What `prepare_query` made of it, or `compile_query`.
+    services
+        Services that take values of published columns: the result describes those whose columns it has.
     """
     if isinstance(prepared, CompiledQuery):
         prepared = PreparedQuery(prepared)
-    recording = prepared.recording
+    described = descriptors_of(services, prepared.compiled.columns, query.base_url)
+    facts = replace(query.facts, services=(*query.facts.services, *described))
     return stream_result(
         connection,
         prepared.compiled,
         format=query.format,
         max_rows=query.max_rows,
         session=Session(timeout_ms=query.timeout_ms),
-        facts=_NO_FACTS if recording is None else _facts(recording),
+        facts=_recorded(facts, prepared.recording),
         gzip=query.gzip,
     )
 
 
-_NO_FACTS = DocumentFacts()
+def _recorded(facts: DocumentFacts, recording: Recording | None) -> DocumentFacts:
+    """Return what a result says beside its rows, with its record if it has one."""
+    if recording is None:
+        return facts
+    return replace(
+        facts,
+        infos=(*facts.infos, *recording.infos),
+        services=(*facts.services, *recording.services),
+        watch=recording.watch,
+    )
 
 
-def _facts(recording: Recording) -> DocumentFacts:
-    return DocumentFacts(infos=recording.infos, services=recording.services, watch=recording.watch)
+def descriptors_of(
+    services: Iterable[ServiceDescription], columns: Sequence[OutputColumn], base_url: str
+) -> tuple[ServiceDescriptor, ...]:
+    """Return descriptors of the services whose columns are all in a result (DataLink 1.1 section 4).
+
+    Parameters
+    ----------
+    services
+        Services that take values of published columns.
+    columns
+        Columns of the result.
+    base_url
+        URL of the service, without a slash at the end; if it is empty, services at a path are left out.
+    """
+    found = []
+    by_table: dict[tuple[str, ...], dict[str, str]] = {}
+    for column in columns:
+        if column.table is not None and column.column is not None and column.identifier is not None:
+            # Of a column that is there twice, the first has the identifier.
+            table = by_table.setdefault(tuple(map(str.lower, split_name(column.table))), {})
+            table[split_name(column.column)[-1].lower()] = column.identifier
+    for service in services:
+        references = by_table.get((service.schema.lower(), service.table.lower()), {})
+        needed = {one.column.lower() for one in service.parameters if one.column is not None}
+        is_reached = base_url or not service.access_url.startswith("/")
+        if needed and needed <= references.keys() and is_reached:
+            found.append(service_descriptor(service, references, base_url))
+    return tuple(found)
+
+
+def service_descriptor(
+    service: ServiceDescription, references: Mapping[str, str], base_url: str
+) -> ServiceDescriptor:
+    """Return the descriptor of a service.
+
+    Parameters
+    ----------
+    service
+        The service.
+    references
+        IDs of FIELDs by the names of their columns, in lower case or as the service spells them.
+    base_url
+        Where a path leads.
+    """
+    url = service.access_url
+    facts = {
+        "accessURL": base_url + url if url.startswith("/") else url,
+        "standardID": service.standard_id,
+        "resourceIdentifier": service.resource_identifier,
+        "contentType": service.content_type,
+    }
+    return ServiceDescriptor(
+        identifier=service.id,
+        description=service.description or "",
+        params=tuple(Param(name, value) for name, value in facts.items() if value),
+        inputs=tuple(_input(one, references) for one in service.parameters),
+    )
+
+
+def _input(parameter: ParameterDescription, references: Mapping[str, str]) -> Param:
+    column = parameter.column
+    value = parameter.value or ""
+    return Param(
+        parameter.name,
+        value,
+        None if column is None else references.get(column) or references[column.lower()],
+        datatype=parameter.datatype if value.isascii() or parameter.datatype != "char" else None,
+        arraysize=parameter.arraysize,
+        xtype=parameter.xtype,
+        unit=parameter.unit,
+    )

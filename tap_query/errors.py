@@ -206,6 +206,28 @@ class JobRefusedError(TapdbError):
         super().__init__(f"the job is {phase}: to {wanted} it has to be {possible}")
 
 
+class SearchParameterError(TapdbError):
+    """A parameter of a search without ADQL cannot be used.
+
+    Parameters
+    ----------
+    parameter
+        Its name.
+    problem
+        What was given, and what is wrong with it.
+    remedy
+        What to give instead.
+    """
+
+    exit_code = 2
+
+    def __init__(self, parameter: str, problem: str, remedy: str) -> None:
+        self.parameter = parameter
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{parameter}: {problem}; {remedy}")
+
+
 class JobParameterError(TapdbError):
     """A parameter of an asynchronous job cannot be understood.
 

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
 from adql.metadata import COLUMN_FIELDS, metadata_from_values
+from adql.names import split_name
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
 from tapdb.felis import read_felis as read_schemas
-from tapdb.hooks.descriptions import ColumnDescription
+from tapdb.hooks.descriptions import ColumnDescription, ParameterDescription, ServiceDescription
 from tapdb.postgres.engine import is_right_refused
 from tapdb.sources import execute_query, read_query
 
@@ -52,6 +53,49 @@ def read_metadata(connection: sa.Connection) -> Metadata:
     if not tables:
         raise MissingTapSchemaError("tap_schema.tables has no rows")
     return published_metadata(connection, tables, columns)
+
+
+def read_services(connection: sa.Connection) -> tuple[ServiceDescription, ...]:
+    """Return the services that take values of published tables; none where TAP_SCHEMA has no table of them.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass("tap_schema.datalink_parameter"))) is None:
+        return ()
+    services, parameters = (
+        sa.table(name, *map(sa.column, columns), schema="tap_schema")
+        for name, columns in _SERVICE_TABLES.items()
+    )
+    inputs: dict[str, list[ParameterDescription]] = {}
+    order = (parameters.c.service_id, parameters.c.parameter_index, parameters.c.parameter_name)
+    for service, name, column, *facts, _ in connection.execute(sa.select(parameters).order_by(*order)):
+        known = dict(zip(_PARAMETER_FACTS, facts, strict=True))
+        given = split_name(column)[-1] if column else None
+        inputs.setdefault(service, []).append(ParameterDescription(name=name, column=given, **known))
+    found = []
+    for service, table, *facts in connection.execute(sa.select(services).order_by(services.c.service_id)):
+        known = dict(zip(_SERVICE_FACTS, facts, strict=True))
+        schema, *_, name = split_name(table)
+        parts = tuple(inputs.get(service, ()))
+        found.append(ServiceDescription(id=service, schema=schema, table=name, parameters=parts, **known))
+    return tuple(found)
+
+
+_PARAMETER_FACTS = ("value", "datatype", "arraysize", "xtype", "unit", "ucd", "description")
+_SERVICE_FACTS = ("access_url", "standard_id", "resource_identifier", "content_type", "description")
+_SERVICE_TABLES = {
+    "datalink_service": ("service_id", "table_name", *_SERVICE_FACTS),
+    "datalink_parameter": (
+        "service_id",
+        "parameter_name",
+        "column_name",
+        *_PARAMETER_FACTS,
+        "parameter_index",
+    ),
+}
 
 
 def require_whole(connection: sa.Connection, names: Collection[str]) -> None:

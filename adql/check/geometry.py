@@ -5,13 +5,14 @@ A geometry can be written in a string too: the part of STC-S that REGION takes, 
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adql import tree
 from adql.check.checker import Checker, at_fault, numbers
 from adql.check.literals import is_number
 from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.tree import type_of
-from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, TEXT, without_meaning
+from adql.types import CIRCLE, DOUBLE, GEOMETRIES, INT, POINT, POLYGON, RANGE, TEXT, without_meaning
 from adql.walk import constant_value
 from tapdb.errors import TapdbError
 
@@ -21,6 +22,7 @@ _DEGREES = without_meaning(DOUBLE, "deg")
 _SQUARE_DEGREES = without_meaning(DOUBLE, "deg**2")
 _POINTS = frozenset(("point", "any"))
 _SHAPES = frozenset((*GEOMETRIES, "any"))
+_COMPARED = _SHAPES | {"range"}
 _TYPES = {"POINT": POINT, "CIRCLE": CIRCLE, "BOX": POLYGON, "POLYGON": POLYGON}
 
 # What is wrong with a number outside of the range, by what it is.
@@ -47,7 +49,13 @@ _LONGITUDES = ("pos.eq.ra", *(sphere + ".lon" for sphere in _SPHERES))
 _LATITUDES = ("pos.eq.dec", *(sphere + ".lat" for sphere in _SPHERES))
 _LONGITUDE_NAMES = frozenset(("ra", "raj", "lon", "long", "longitude", "glon", "elon", "l"))
 _LATITUDE_NAMES = frozenset(("dec", "de", "decl", "dej", "lat", "latitude", "glat", "elat", "b"))
-_STC_SHAPES = {"POSITION": "POINT", "CIRCLE": "CIRCLE", "BOX": "BOX", "POLYGON": "POLYGON"}
+_STC_SHAPES = {
+    "POSITION": "POINT",
+    "CIRCLE": "CIRCLE",
+    "BOX": "BOX",
+    "POLYGON": "POLYGON",
+    "POSITIONINTERVAL": "RANGE",
+}
 
 
 class RegionError(TapdbError, ValueError):
@@ -149,13 +157,20 @@ def check_relation(
 ) -> tree.Function:
     """Check CONTAINS and INTERSECTS."""
     for number, argument in enumerate(arguments):
-        _geometry(checker, node, argument, number + 1)
+        _geometry(checker, node, argument, number + 1, _COMPARED)
     first, second = (type_of(argument).family for argument in arguments)
     if node.name == "CONTAINS" and second == "point" and first not in _POINTS:
         raise checker.problem(
             AdqlTypeError,
             "a point cannot contain a region",
             "CONTAINS(a, b) asks whether a lies within b",
+            node=node,
+        )
+    if node.name == "CONTAINS" and "range" in (first, second) and first not in _POINTS:
+        raise checker.problem(
+            AdqlTypeError,
+            "a PositionInterval is compared by INTERSECTS, or contains a point",
+            "use a POLYGON",
             node=node,
         )
     return tree.Function(node.name, arguments, at=node.at, type=INT)
@@ -179,15 +194,28 @@ def geometry_of_text(checker: Checker, node: tree.Cast, operand: tree.Expression
 
 
 def _made(checker: Checker, name: str, texts: Sequence[str], node: tree.Node) -> tree.Function:
-    wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name)
+    wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4, "RANGE": 4}.get(name)
     if len(texts) != wanted and (wanted is not None or len(texts) < 6 or len(texts) % 2):  # noqa: PLR2004
         raise checker.problem(AdqlTypeError, f"{len(texts)} numbers do not make a {name}", node=node)
     made = tree.Function(name, tuple(_number(text, node.at) for text in texts), at=node.at)
+    if name == "RANGE":
+        return _checked_range(checker, made)
     return (
         check_polygon(checker, made, made.arguments)
         if name == "POLYGON"
         else check_shape(checker, made, made.arguments)
     )
+
+
+def _checked_range(checker: Checker, made: tree.Function) -> tree.Function:
+    """Check two corners, the western and southern one first; one east of the other crosses longitude 0."""
+    _ranges(checker, made.arguments, ("longitude", "latitude") * 2)
+    south, north = (constant_value(number) or 0.0 for number in made.arguments[1::2])
+    if south > north:
+        raise checker.problem(
+            AdqlTypeError, f"the latitudes {south:g} and {north:g} are not in order", node=made
+        )
+    return replace(made, type=RANGE)
 
 
 def _number(text: str, at: int) -> tree.Expression:
@@ -214,9 +242,15 @@ def _point(checker: Checker, node: tree.Function, argument: tree.Expression) -> 
         raise checker.problem(AdqlTypeError, f"{node.name} needs a point here", node=at_fault(argument, node))
 
 
-def _geometry(checker: Checker, node: tree.Function, argument: tree.Expression, number: int) -> None:
+def _geometry(
+    checker: Checker,
+    node: tree.Function,
+    argument: tree.Expression,
+    number: int,
+    shapes: frozenset[str] = _SHAPES,
+) -> None:
     family = type_of(argument).family
-    if family not in _SHAPES:
+    if family not in shapes:
         is_text = family == "string" and isinstance(argument, tree.Column)
         raise checker.problem(
             AdqlTypeError,
@@ -304,7 +338,8 @@ def _read_region(text: str) -> tuple[str, list[str]]:
     Parameters
     ----------
     text
-        ``POSITION``, ``CIRCLE``, ``BOX`` or ``POLYGON``, a coordinate system, and numbers in degrees.
+        ``POSITION``, ``CIRCLE``, ``BOX``, ``POLYGON`` or ``PositionInterval``, a coordinate system, and
+        numbers in degrees.
 
     Raises
     ------
@@ -314,7 +349,9 @@ def _read_region(text: str) -> tuple[str, list[str]]:
     words = text.split()
     shape = _STC_SHAPES.get(words[0].upper()) if words else None
     if shape is None:
-        raise RegionError("REGION takes POSITION, CIRCLE, BOX or POLYGON as STC-S writes them")
+        raise RegionError(
+            "REGION takes POSITION, CIRCLE, BOX, POLYGON or PositionInterval as STC-S writes them"
+        )
     first = next((index for index, word in enumerate(words[1:], 1) if is_number(word)), len(words))
     problem = _coordinate_system_problem(words[1:first])
     if problem is not None:

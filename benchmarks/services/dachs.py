@@ -25,6 +25,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle, groupby, islice
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlencode
@@ -428,25 +429,27 @@ def _draw(url: sa.URL, rows: int) -> tuple[list[Question], list[str], int]:
 def _speeds(
     sides: Sequence[Side], cones: Sequence[str], many: str, count: int, options: argparse.Namespace
 ) -> dict[str, float]:
-    """Return cone searches and rows per second of each, and their ratios: of the rounds the best."""
-    searches: defaultdict[str, float] = defaultdict(float)
-    rows: defaultdict[str, float] = defaultdict(float)
+    """Return cone searches and rows per second of each, and their ratios: medians of the rounds."""
+    searches: defaultdict[str, list[float]] = defaultdict(list)
+    rows: defaultdict[str, list[float]] = defaultdict(list)
     for number in range(options.rounds):
         for side in sides:
             found = _searches_per_second(side, cones, options.seconds)
             with TemporaryFile() as file:
-                taken = min(seconds_of(side.port, side.target(many), file) for _ in range(_STREAMS))
-            searches[side.name] = max(searches[side.name], found)
-            rows[side.name] = max(rows[side.name], count / taken)
+                taken = median(seconds_of(side.port, side.target(many), file) for _ in range(_STREAMS))
+            searches[side.name].append(found)
+            rows[side.name].append(count / taken)
             say(f"round {number + 1}, {side.name}: {found:.1f} cones/s, {count} rows in {taken:.2f} s")
-    ours, theirs = (side.name for side in sides)
+    (our_searches, their_searches), (our_rows, their_rows) = (
+        [median(of[side.name]) for side in sides] for of in (searches, rows)
+    )
     return {
-        "vs_dachs_rps_ratio": searches[ours] / searches[theirs],
-        "vs_dachs_stream_ratio": rows[ours] / rows[theirs],
-        "vs_dachs_cones_s": searches[ours],
-        "vs_dachs_rows_s": rows[ours],
-        "dachs_cones_s": searches[theirs],
-        "dachs_rows_s": rows[theirs],
+        "vs_dachs_rps_ratio": our_searches / their_searches,
+        "vs_dachs_stream_ratio": our_rows / their_rows,
+        "vs_dachs_cones_s": our_searches,
+        "vs_dachs_rows_s": our_rows,
+        "dachs_cones_s": their_searches,
+        "dachs_rows_s": their_rows,
     }
 
 

@@ -40,9 +40,9 @@ from services.replay.answers import (
     told_in_form,
     user_of,
 )
+from services.results import send_query, wants_gzip
+from services.running import RunningQuery
 from services.service import service_of
-from services.tap.rows import RunningQuery
-from services.tap.sync import accepts_gzip, send_query
 from services.waiting import Client
 from tap_query.answer import TapQuery
 from tap_query.formats import find_format
@@ -181,14 +181,13 @@ def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> Ta
     service = service_of(request)
     parameters = Parameters.of(request.query_params.multi_items())
     form = parameters.one("RESPONSEFORMAT") if request.url.path.endswith("/result") else None
-    accepts = accepts_gzip(request.headers.getlist("accept-encoding"))
     return TapQuery(
         text=recipe.natural,
         dialect=recipe.dialect,
         max_rows=most_rows if recipe.max_rows is None else min(recipe.max_rows, most_rows),
         timeout_ms=1000 * seconds,
         format=find_format(form),
-        gzip=service.settings.gzip and accepts and form is not None,
+        gzip=form is not None and wants_gzip(request),
         snapshot=str(recipe.snapshot.snapshot_id),
         exact_sums=recipe.exact_sums,
         base_url=service.base_url(request),

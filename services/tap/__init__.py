@@ -1,7 +1,7 @@
 """TAP 1.1 below ``/tap``: handlers parse a request, call one function, and render what it returns.
 
-`documents` are XML that is no result, `examples` are queries to begin with, `rows` is one query from its text
-to the bytes of its result; `vosi` and `sync` answer requests, `jobs` has the resources of asynchronous jobs.
+`documents` are XML that is no result, `examples` are queries to begin with; `vosi` and `sync` answer
+requests, `jobs` has the resources of asynchronous jobs.
 """
 
 from starlette.routing import BaseRoute, Route

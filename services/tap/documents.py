@@ -90,6 +90,27 @@ def error_document(message: str) -> bytes:
     return _text(votable)
 
 
+def search_capabilities_document(url: str, standard: str, version: str, security: Iterable[str]) -> bytes:
+    """Return what a service with one resource ``query`` can do (SIA 2.0 section 2.3).
+
+    Parameters
+    ----------
+    url
+        URL of the service.
+    standard, version
+        Identifier and version of what its resource answers to.
+    security
+        How a client says who it is; empty if it need not.
+    """
+    root = _root("Capabilities", "capabilities")
+    for path in ("capabilities", "availability"):
+        capability = add_element(root, "capability", {"standardID": f"ivo://ivoa.net/std/VOSI#{path}"})
+        _add_interface(capability, f"{url}/{path}", "full", (), version=None)
+    capability = add_element(root, "capability", {"standardID": standard})
+    _add_interface(capability, f"{url}/query", "base", security, version=version)
+    return _text(root)
+
+
 def capabilities_document(abilities: Abilities) -> bytes:
     """Return what the service can do, as VOSI 1.1 and TAPRegExt 1.0 say it."""
     root = _root("Capabilities", "capabilities")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +12,7 @@ from services.database import PublishedState
 from services.errors import ResourceUnknownError
 from services.gate import FACTS
 from services.parameters import read_parameters
-from services.service import Service, service_of
+from services.service import Service, in_thread, service_of
 from services.settings import ServiceSettings
 from services.tap.documents import (
     NO_ANSWER,
@@ -33,14 +32,13 @@ _DAY_S = 86_400
 _SEE_OTHER = 303
 # A server that is there and does not answer must not keep those who ask whether it does.
 _LONGEST_CHECK_S = 10.0
-_Value = TypeVar("_Value")
 _TYPES = {"numeric": "DOUBLE", "string": "VARCHAR", "any": "VARCHAR"}
 
 
 async def capabilities(request: Request) -> Response:
     """Return what the service can do, to everybody."""
     service = _service(request, "capabilities")
-    published = await _in_thread(service, service.database.publication)
+    published = await in_thread(service, service.database.publication)
     settings = service.settings
     document = capabilities_document(
         Abilities(
@@ -54,9 +52,19 @@ async def capabilities(request: Request) -> Response:
             upload_methods=_upload_methods(settings),
             upload_bytes=settings.upload_bytes,
             retention_s=_retention_s(service),
-            security=(_BEARER,) if service.authenticator.challenges else (),
+            security=security_of(service),
         )
     )
+    return open_document(service, document)
+
+
+def security_of(service: Service) -> tuple[str, ...]:
+    """Return how a client says who it is, as capabilities name it; empty if it need not."""
+    return (_BEARER,) if service.authenticator.challenges else ()
+
+
+def open_document(service: Service, document: bytes) -> Response:
+    """Return capabilities, with what a client has to send that wants more than these."""
     response = Response(document, media_type=_XML)
     for challenge in service.authenticator.challenges:
         response.headers.append("WWW-Authenticate", challenge)
@@ -74,7 +82,7 @@ async def availability(request: Request) -> Response:
     service = _service(request, "availability")
     problem = None
     try:
-        await asyncio.wait_for(_in_thread(service, service.database.check), _LONGEST_CHECK_S)
+        await asyncio.wait_for(in_thread(service, service.database.check), _LONGEST_CHECK_S)
     except (TapdbError, TimeoutError) as error:
         is_mute = isinstance(error, (DatabaseUnavailableError, TimeoutError))
         problem = NO_ANSWER if is_mute else str(error)
@@ -133,7 +141,7 @@ async def _document(
                 published.documents[name] = found
         return found
 
-    return Response(await _in_thread(service, find), media_type=media_type)
+    return Response(await in_thread(service, find), media_type=media_type)
 
 
 def _service(request: Request, resource: str, *, known: bool = False) -> Service:
@@ -143,10 +151,6 @@ def _service(request: Request, resource: str, *, known: bool = False) -> Service
     if known:
         facts["user"] = service.authenticator.user(request).name
     return service
-
-
-async def _in_thread(service: Service, work: Callable[[], _Value]) -> _Value:
-    return await asyncio.get_running_loop().run_in_executor(service.threads, work)
 
 
 def _durations_s(service: Service) -> tuple[int, int]:

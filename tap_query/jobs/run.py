@@ -22,7 +22,7 @@ from tap_query.formats import find_format
 from tap_query.jobs import store
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import Event, Job, JobParameters, JobResult, parse_count
-from tap_query.metadata import read_metadata
+from tap_query.metadata import read_metadata, read_services
 from tap_query.uploads.source import parse_upload_parameter
 from tapdb.errors import SettingsError, TapdbError
 from tapdb.postgres.engine import driver_connection, is_right_refused, translate_database_errors
@@ -116,12 +116,13 @@ def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[byte
     settings = read_environment(QuerySettings)
     query = _query_of(request, settings)
     metadata, server = read_metadata(connection), read_server(connection)
+    services = read_services(connection)
     connection.rollback()
     driver = driver_connection(connection)
     with ExitStack() as stack:
         parts = {name: stack.enter_context(path.open("rb")) for name, path in request.uploads.items()}
         prepared = prepare_query(query, metadata, server, lambda: driver, parts)
-        result = stack.enter_context(closing(stream_query(driver, query, prepared)))
+        result = stack.enter_context(closing(stream_query(driver, query, prepared, services)))
         size, most = 0, min(settings.max_bytes, request.max_bytes or settings.max_bytes)
         for block in result:
             size += len(block)
@@ -155,7 +156,7 @@ def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
         limits=settings.upload_limits,
         policy=settings.fetch_policy,
         snapshot=request.one("PPDB_SNAPSHOT") or "",
-        base_url=request.site,
+        base_url=settings.base_url or request.site,
     )
 
 

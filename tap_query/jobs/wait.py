@@ -15,6 +15,7 @@ from tap_query.jobs.store import CHANNEL
 from tapdb.settings import database_url
 
 _AGAIN_S = 1
+_CANCEL_AGAIN_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +44,10 @@ class PhaseChanges:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # What it waits for may end with an error of its own in the place of the cancellation.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
     async def wait(
         self, job_id: str, look: Callable[[], Awaitable[Job]], seconds: float, phase: Phase | None = None

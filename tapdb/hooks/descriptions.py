@@ -1,9 +1,10 @@
-"""What packages say of the tables that they make, in terms of TAP_SCHEMA and DataLink."""
+"""What packages say of the tables that they make, for TAP_SCHEMA and DataLink, and links of their rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -324,3 +325,145 @@ def load_standards() -> tuple[StandardTable, ...]:
     """Return the tables of standards that the installed packages know, in the order of their names."""
     found = {entry.name: entry for entry in entry_points(group=STANDARDS_GROUP)}
     return tuple(found[name].load() for name in sorted(found))
+
+
+LINKS_GROUP = "tapdb.links"
+"""Entry-point group of links: each is a `LinkProvider`."""
+
+LINKS_TABLE = ("datalink", "links")
+"""Schema and table of a `ServiceDescription` whose columns are those of links, such as ``ID``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkProvider:
+    """Links that a package knows of: SQL functions that ``tapdb.links`` calls, and services that rows name.
+
+    Attributes
+    ----------
+    identify
+        Name of a function ``(dids text[])`` that returns ``number integer, target jsonb`` for the identifiers
+        that it knows, by their place in the array: ``kind`` and what links are made of, or ``error``; `None`
+        if the package has no identifiers of its own.
+    link
+        Name of a function ``(targets jsonb)`` that returns rows of links of the targets of all packages, as
+        ``sql/functions/tapdb.links.sql`` says; `None` if the package only identifies.
+    services
+        Services that ``service_def`` of such rows may name (DataLink 1.1 section 4), of `LINKS_TABLE`.
+    """
+
+    identify: str | None = None
+    link: str | None = None
+    services: tuple[ServiceDescription, ...] = ()
+
+
+class Link(NamedTuple):
+    """A link of an identifier; the columns of DataLink 1.1 section 3.2, less those of authorization.
+
+    An ``access_url`` that is a path is relative to the service; ``/files/REPOSITORY/UUID`` is a file.
+    """
+
+    id: str
+    access_url: str | None = None
+    service_def: str | None = None
+    error_message: str | None = None
+    semantics: str = "#this"
+    description: str | None = None
+    content_type: str | None = None
+    content_length: int | None = None
+    content_qualifier: str | None = None
+    local_semantics: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFile:
+    """A file of a dataset, as a Butler registry has it.
+
+    Attributes
+    ----------
+    dataset
+        UUID of the dataset.
+    repository
+        Label of the repository.
+    component
+        Component of a dataset that is stored in parts; `None` for the whole.
+    path
+        Where it is: relative to the root of the datastore, or a URL; ``#zip-path=`` and a name behind it for
+        a member of a ZIP.
+    size, checksum
+        What the datastore has recorded, if it has.
+    content_type
+        Its media type.
+    """
+
+    dataset: UUID
+    repository: str
+    component: str | None
+    path: str
+    size: int | None
+    checksum: str | None
+    content_type: str
+
+
+def load_link_providers() -> dict[str, LinkProvider]:
+    """Return the links that the installed packages know of, by name, in the order of names."""
+    found = {entry.name: entry for entry in entry_points(group=LINKS_GROUP)}
+    return {name: found[name].load() for name in sorted(found)}
+
+
+def read_links(
+    connection: sa.Connection, dids: Sequence[str], providers: Iterable[LinkProvider]
+) -> tuple[Link, ...]:
+    """Return the links of identifiers, in their order; an error row for one of which nothing is known.
+
+    Parameters
+    ----------
+    connection
+        Connection whose role sees what may be linked.
+    dids
+        Identifiers of any form.
+    providers
+        What makes links.
+    """
+    providers = tuple(providers)
+    texts = sa.ARRAY(sa.Text())
+    # PostgreSQL has no text with NUL in it.
+    values = (
+        [one.replace("\0", "\ufffd") for one in dids],
+        [one.identify for one in providers if one.identify is not None],
+        [one.link for one in providers if one.link is not None],
+    )
+    function = sa.func.tapdb.links(*(sa.cast(sa.literal(value, texts), texts) for value in values))
+    rows = connection.execute(sa.select(function.table_valued(*Link._fields)))
+    return tuple(map(Link._make, rows))
+
+
+def read_dataset_files(connection: sa.Connection, dataset: UUID) -> tuple[DatasetFile, ...] | None:
+    """Return the files of a dataset; `None` if the role of the connection sees no such dataset.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    dataset
+        Its UUID.
+    """
+    function = sa.func.tapdb.published_datasets(sa.cast(sa.literal([dataset]), sa.ARRAY(sa.Uuid())))
+    known = function.table_valued("repository", sa.column("files", sa.JSON()))
+    row = connection.execute(sa.select(known.c.repository, known.c.files)).first()
+    return None if row is None else tuple(_files(dataset, row.repository, row.files))
+
+
+def _files(
+    dataset: UUID, repository: str | None, files: Iterable[Mapping[str, object]]
+) -> Iterator[DatasetFile]:
+    for file in files:
+        size, checksum, component = (file.get(name) for name in ("size", "checksum", "component"))
+        yield DatasetFile(
+            dataset=dataset,
+            repository=repository or "",
+            component=None if component is None else str(component),
+            path=str(file["path"]),
+            size=size if isinstance(size, int) else None,
+            checksum=None if checksum is None else str(checksum),
+            content_type=str(file["type"]),
+        )

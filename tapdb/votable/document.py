@@ -46,14 +46,25 @@ class Param:
     name
         Name.
     value
-        Value; empty for one that `ref` gives.
+        Value; empty for one that `ref` gives, or a client.
     ref
         ID of the FIELD whose values it takes.
+    datatype
+        Type of its value; that of texts if None.
+    arraysize, xtype, unit
+        As of a FIELD.
+    options
+        Values that it may have, where there are only a few.
     """
 
     name: str
     value: str = ""
     ref: str | None = None
+    datatype: str | None = None
+    arraysize: str | None = "*"
+    xtype: str | None = None
+    unit: str | None = None
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,9 +275,20 @@ def _add_service(votable: Element, service: ServiceDescriptor) -> None:
 
 
 def _add_param(parent: Element, param: Param) -> None:
-    datatype = "char" if param.value.isascii() else "unicodeChar"
-    facts = {"name": param.name, "datatype": datatype, "arraysize": "*", "value": param.value}
-    add_element(parent, "PARAM", {**facts, "ref": param.ref})
+    facts = {
+        "name": param.name,
+        "datatype": param.datatype or ("char" if param.value.isascii() else "unicodeChar"),
+        "arraysize": param.arraysize,
+        "xtype": param.xtype,
+        "unit": param.unit,
+        "value": param.value,
+        "ref": param.ref,
+    }
+    element = add_element(parent, "PARAM", facts)
+    if param.options:
+        values = add_element(element, "VALUES", {})
+        for option in param.options:
+            add_element(values, "OPTION", {"value": option})
 
 
 def _add_info(parent: Element, info: Info) -> Element:

@@ -208,6 +208,18 @@ def test_text_is_no_region_where_the_database_has_no_geometry_beside_it(text: st
         to_postgres(parse(text), METADATA)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT REGION('PositionInterval ICRS 1 2 3 4') AS r FROM ivoa.ObsCore",
+        "SELECT obs_id FROM ivoa.ObsCore ORDER BY REGION('PositionInterval 1 2 3 4')",
+    ],
+)
+def test_what_lies_between_parallels_is_no_value(text: str) -> None:
+    with pytest.raises(AdqlTypeError, match="a PositionInterval is no value"):
+        to_postgres(parse(text), METADATA)
+
+
 def test_advice_on_a_region_that_is_text_alone_depends_on_where_it_stands() -> None:
     columns = [{"table_name": "s.patches", "column_name": "s_region", "datatype": "char", "arraysize": "*"}]
     patches = metadata_from_rows([{"table_name": "s.patches"}], columns)

@@ -24,6 +24,8 @@ from benchmarks.services.formats import REACHES as FORMAT_REACHES
 from benchmarks.services.formats import measure_formats
 from benchmarks.services.over_http import REACHES as SERVICE_REACHES
 from benchmarks.services.over_http import measure_service
+from benchmarks.services.sia import REACHES as SIA_REACHES
+from benchmarks.services.sia import measure_sia
 from examples.lsstcam import MINI, Pair
 
 _KEYS = {
@@ -213,6 +215,14 @@ def test_a_tiny_run_of_the_formats_has_every_figure(database_url: sa.URL) -> Non
     figures = measure_formats(url, 3000, 1)
     assert all(figures[reach.key] > 0 for reach in FORMAT_REACHES if reach.key != "rss_growth_mb")
     assert {"stream_ratio", "csv_ratio", "parquet_rows_ratio", "rss_growth_mb"} <= figures.keys()
+
+
+@pytest.mark.soak
+def test_a_tiny_run_of_searches_has_every_figure(
+    clone_database: Callable[[str], sa.URL], migrated_template: str, tmp_path: Path
+) -> None:
+    figures = measure_sia(clone_database(migrated_template), tmp_path, 3000, 2)
+    assert all(figures[reach.key] > 0 for reach in SIA_REACHES)
 
 
 @pytest.mark.soak

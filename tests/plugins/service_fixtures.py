@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 _LONGEST_START_S = 60
+_LONGEST_STOP_S = 120
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What httpx makes for each request otherwise, with all certificates of the machine."""
 
@@ -146,13 +147,15 @@ def running_service(url: sa.URL, **settings: Any) -> Iterator[Served]:
             timeout_graceful_shutdown=chosen.stop_seconds,
         )
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],))
+        # A service that does not stop fails its test, and does not keep the process of all tests from ending.
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
         def stop() -> None:
             server.should_exit = True
-            thread.join()
+            thread.join(_LONGEST_STOP_S)
+            assert not thread.is_alive(), "the service does not stop"
 
         found = Served(address, url, gate.service, stop)
         handler, level = _Lines(found.lines), REQUESTS.level

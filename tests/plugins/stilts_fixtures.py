@@ -33,6 +33,13 @@ class Stilts:
         """Return what ``votlint`` has against a VOTable: by its schema, and of cells and references."""
         return self._complaints("votlint", f"votable={document}", "validate=true")
 
+    def datalink_errors(self, document: Path) -> list[str]:
+        """Return what ``datalinklint`` has against a document of links: errors, warnings and failures."""
+        lines = self._complaints("datalinklint", f"votable={document}", "report=EWF", "maxrepeat=1000")
+        about = ("This is the STILTS", "Totals:")
+        assert any(line.startswith(about[1]) for line in lines)
+        return [line for line in lines if line.strip() and not line.startswith(about)]
+
     def rows(self, document: Path, form: str = "votable") -> list[list[str]]:
         """Return the rows of a VOTable, or of a file in another format, as STILTS reads them, as texts."""
         done = subprocess.run(

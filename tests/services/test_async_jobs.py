@@ -350,7 +350,7 @@ def test_files_that_are_sent_with_a_job_lie_beside_its_result(service: Service) 
         for kind, attributes, value in parts
     )
     split = urlsplit(service.url)
-    connection = http.client.HTTPConnection(split.hostname or "", split.port)
+    connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=20)
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     connection.request("POST", f"{split.path}/async", body + f"--{boundary}--\r\n".encode(), headers)
     answer = connection.getresponse()

@@ -48,7 +48,7 @@ def running(served_database: sa.URL) -> Iterator[Callable[[], int]]:
 def sent(url: str, query: str) -> Iterator[socket.socket]:
     """Send a query, and hang up at the end of the ``with`` block."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0)) as client:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as client:
         target = f"{parts.path}/tap/sync?{urlencode({'LANG': 'ADQL', 'QUERY': query})}"
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
         yield client

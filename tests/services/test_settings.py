@@ -42,6 +42,14 @@ from tapdb.errors import SettingsError, TapdbError
         ("trusted_proxies", "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
         ("upload_hosts", "example.org, localhost:8080", ("example.org", "localhost:8080")),
         ("jobs", "elsewhere", "elsewhere"),
+        (
+            "datastores",
+            "demo=/data/demo/, dp1 = s3://bucket/dp1,demo=https://example.org",
+            (("demo", "/data/demo"), ("dp1", "s3://bucket/dp1"), ("demo", "https://example.org")),
+        ),
+        ("file_seconds", "20", 20),
+        ("signing_key_file", "/etc/key", Path("/etc/key")),
+        ("sia_table", "oga.ObsCore", "oga.ObsCore"),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )
@@ -63,6 +71,10 @@ def test_a_variable_sets_what_it_names(
         ("trusted_proxies", "10.0.0.0/33"),
         ("queue_seconds", "nan"),
         ("gzip", "perhaps"),
+        ("datastores", "/data/demo"),
+        ("datastores", "demo=data"),
+        ("datastores", "demo=ftp://example.org"),
+        ("file_seconds", "0"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(
@@ -146,6 +158,7 @@ def test_help_explains_every_variable() -> None:
         ("StoredQueryUnknownError", 404),
         ("ReplayRecordError", 400),
         ("UploadChangedError", 400),
+        ("SearchParameterError", 400),
         ("JobParameterError", 400),
         ("JobRefusedError", 403),
         ("JobUnknownError", 404),

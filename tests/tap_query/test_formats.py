@@ -754,15 +754,16 @@ def test_memory_does_not_grow_with_the_result(form: str, driver: Driver) -> None
     if form == "parquet":
         # It makes the same text small.
         text = "(SELECT string_agg(md5((100 * n + m)::text), '') FROM generate_series(1, 38) AS m)::text"
-    finished(driver, numbers(2000, text), form, None)
-    driver.rollback()
-    before, size = resident_mb(), 0
+    size, first = 0, 0.0
     result = stream_result(driver, numbers(40_000, text), format=find_format(form), max_rows=None)
     # A stream that is left open when this fails would keep its connection from ending.
     with closing(result):
         for block in result:
             size += len(block)
-            assert resident_mb() - before < (40 if form == "parquet" else 25)
+            # What a format needs for itself, such as a group of rows, it has by then.
+            if size < 10_000_000:
+                first = resident_mb()
+            assert resident_mb() - first < 20
     assert size > 45_000_000
 
 

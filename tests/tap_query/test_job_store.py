@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,6 +21,7 @@ from tap_query.errors import JobParameterError, JobRefusedError, JobUnknownError
 from tap_query.jobs import store
 from tap_query.jobs.files import JobFiles
 from tap_query.jobs.job import TRANSITIONS, Event, Job, JobFilter, JobLimits, Phase
+from tap_query.jobs.wait import PhaseChanges
 from tapdb.queue.client import count_jobs, job_status
 
 LIMITS = JobLimits()
@@ -283,3 +287,26 @@ def test_a_folder_that_the_disk_does_not_let_go_keeps_no_other_one(
     assert files.delete_unknown(lambda _: set(), -1) == [stuck, "b" * 32]
     assert [path.name for path in tmp_path.iterdir()] == [stuck]
     assert f"files of job {stuck} cannot be deleted now: Not a directory" in caplog.text
+
+
+def test_what_listens_ends_though_its_first_cancellation_is_lost(
+    job_engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a statement that is cancelled ends with an error of its own, which is no cancellation."""
+    listened: list[str] = []
+
+    async def listen(self: PhaseChanges) -> None:
+        for _ in range(2):
+            listened.append("began")
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    async def listen_for_a_moment() -> None:
+        async with PhaseChanges(job_engine.url).listening():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(PhaseChanges, "_listen", listen)
+    begin = time.monotonic()
+    asyncio.run(listen_for_a_moment())
+    assert time.monotonic() - begin < 30
+    assert listened == ["began", "began"]

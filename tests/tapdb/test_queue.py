@@ -250,8 +250,10 @@ def seconds_to_end(engine: sa.Engine, task: Task, cancel: Callable[[int], None])
         await asyncio.to_thread(cancel, job)
         await asyncio.to_thread(eventually, lambda: status(engine, job), "aborted".__eq__)
         taken = time.monotonic() - begin
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        while not working.done():
+            # A statement that is cancelled may end with an error of its own in the place of the cancellation.
+            working.cancel()
+            await asyncio.wait({working}, timeout=1)
         return taken
 
     return asyncio.run(work_and_cancel())

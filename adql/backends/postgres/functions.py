@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from adql import tree
 from adql.backends.postgres.geometry import area_sql, coordinate_sql, geometry_sql, relation_sql
 from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, distance_sql, joined, within
+from adql.errors import AdqlTypeError
 from adql.tree import type_of
 from adql.units import conversion_factor
 from adql.walk import constant_value
@@ -171,7 +172,13 @@ def _power(emitter: Emitter, node: tree.Function) -> str:
     return "CASE WHEN " + undefined + " THEN NULL" + result
 
 
-# A row for each of `adql.words.FUNCTIONS`, but REGION: the check has put the geometry in its place.
+def _only_compared(emitter: Emitter, node: tree.Function) -> str:
+    raise emitter.problem(
+        AdqlTypeError, "a PositionInterval is no value: compare it by INTERSECTS or CONTAINS", node=node
+    )
+
+
+# A row for each of `adql.words.FUNCTIONS`, but REGION: the check has put the geometry in its place, or RANGE.
 _WRITERS: Mapping[str, _Writer] = {
     "ABS": _named("abs"),
     "CEILING": _named("ceil"),
@@ -208,6 +215,7 @@ _WRITERS: Mapping[str, _Writer] = {
     "INTERSECTS": _relation_as_number,
     "POINT": geometry_sql,
     "POLYGON": geometry_sql,
+    "RANGE": _only_compared,
     "LOWER": _change_case,
     "UPPER": _change_case,
     "COALESCE": _coalesce,

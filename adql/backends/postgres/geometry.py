@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adql import tree
+from adql.backends.postgres import sphere
 from adql.backends.postgres.pieces import (
     LONGEST_REPEATED,
     Emitter,
@@ -20,14 +21,6 @@ from adql.backends.postgres.pieces import (
     distance_sql,
     joined,
     within,
-)
-from adql.backends.postgres.sphere import (
-    Vertices,
-    box_corners,
-    clean_vertices,
-    polygon_centroid,
-    polygon_problem,
-    polygon_text,
 )
 from adql.errors import AdqlLimitError, AdqlTypeError
 from adql.metadata import ColumnOrigin, Position
@@ -64,7 +57,7 @@ def geometry_sql(emitter: Emitter, node: tree.Expression) -> str:
             return _point(emitter, node)
         if name == "CIRCLE":
             return _circle(emitter, node)
-        if name in ("BOX", "POLYGON"):
+        if name in ("BOX", "POLYGON", "RANGE"):
             return _polygon(emitter, node)
         if name == "CENTROID":
             return _centroid(emitter, node)
@@ -250,10 +243,13 @@ def coordinate_sql(emitter: Emitter, node: tree.Expression, number: int) -> str:
 
 
 def _polygon(emitter: Emitter, node: tree.Function) -> str:
-    """Return a POLYGON or BOX as ``spoly``."""
+    """Return a POLYGON or BOX as ``spoly``, a RANGE as ``sbox``."""
+    if node.name == "RANGE":
+        corners = [constant_value(number) or 0.0 for number in node.arguments]
+        return cast(emitter.constant(sphere.range_text(*corners), "text"), "sbox")
     vertices = _constant_vertices(emitter, node)
     if vertices is not None:
-        return cast(emitter.constant(polygon_text(vertices), "text"), "spoly")
+        return cast(emitter.constant(sphere.polygon_text(vertices), "text"), "spoly")
     numbers, points = _parts(emitter, node)
     # 1.2.0 makes a polygon of text alone. Newer releases refuse an array with a NULL; a text with one is
     # NULL. Each vertex stands in it once.
@@ -293,7 +289,7 @@ def _parts(emitter: Emitter, node: tree.Function) -> tuple[list[str], list[str]]
     return [writers[number % 2](emitter, argument) for number, argument in enumerate(arguments)], []
 
 
-def _constant_vertices(emitter: Emitter, node: tree.Function) -> Vertices | None:
+def _constant_vertices(emitter: Emitter, node: tree.Function) -> sphere.Vertices | None:
     numbers = [constant_value(number) for number in _coordinates(node)]
     if not numbers or None in numbers:
         return None
@@ -306,13 +302,13 @@ def _constant_vertices(emitter: Emitter, node: tree.Function) -> Vertices | None
                 "use conditions on the coordinates",
                 node=node,
             )
-        known = box_corners(*known)
+        known = sphere.box_corners(*known)
     if len(known) > 2 * emitter.limits.max_vertices:
         raise emitter.problem(
             AdqlLimitError, f"a polygon has more than {emitter.limits.max_vertices} vertices", node=node
         )
-    vertices = clean_vertices(list(zip(known[::2], known[1::2], strict=True)))
-    problem = polygon_problem(vertices)
+    vertices = sphere.clean_vertices(list(zip(known[::2], known[1::2], strict=True)))
+    problem = sphere.polygon_problem(vertices)
     if problem is not None:
         raise emitter.problem(AdqlTypeError, problem, node=node)
     return vertices
@@ -323,7 +319,7 @@ def _constant_centroid(emitter: Emitter, node: tree.Expression) -> tuple[float, 
     if not isinstance(node, tree.Function) or node.name != "POLYGON":
         return None
     vertices = _constant_vertices(emitter, node)
-    return None if vertices is None else polygon_centroid(vertices)
+    return None if vertices is None else sphere.polygon_centroid(vertices)
 
 
 def _coordinates(node: tree.Function) -> list[tree.Expression]:

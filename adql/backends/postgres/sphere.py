@@ -95,6 +95,18 @@ def polygon_text(vertices: Vertices) -> str:
     return "{" + ",".join(f"({math.radians(lon)!r},{math.radians(lat)!r})" for lon, lat in vertices) + "}"
 
 
+def range_text(west: float, south: float, east: float, north: float) -> str:
+    """Return what lies between two longitudes and two latitudes as pgSphere reads it, in radians.
+
+    Parameters
+    ----------
+    west, south, east, north
+        Its corners in degrees; one whose west is greater than its east crosses longitude 0.
+    """
+    corners = ((west, south), (east, north))
+    return "(" + ",".join(f"({math.radians(lon)!r},{math.radians(lat)!r})" for lon, lat in corners) + ")"
+
+
 def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return math.dist(_vector(*one), _vector(*other)) < _EPSILON
 

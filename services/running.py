@@ -1,11 +1,16 @@
-"""One query from its text to the bytes of its result, in threads: begun, taken block by block, cancelled."""
+"""Work of the database in threads that another thread can cancel.
 
-from collections.abc import Mapping, Sequence
+`RunningQuery` is one query from its text to the bytes of its result: begun, taken block by block, cancelled.
+`RunningRead` is anything that is read at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import psycopg
+import sqlalchemy as sa
 
 from services.database import Database
 from services.errors import ClientGoneError
@@ -15,7 +20,10 @@ from tap_query.formats import ResultStream
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
 
+_Value = TypeVar("_Value")
+
 _CANCEL_S = 5.0
+_TIMEOUT = "SELECT set_config('statement_timeout', %s, true), set_config('transaction_read_only', 'on', true)"
 
 
 class RunningQuery:
@@ -90,7 +98,8 @@ class RunningQuery:
         """
         prepared = self.compile()
         try:
-            self._result = stream_query(self._connected(), self.query, prepared)
+            services = self._database.publication().services
+            self._result = stream_query(self._connected(), self.query, prepared, services)
             return self.next_block()
         except QueryFailedError as error:
             if error.sqlstate in {"42P01", "42703", "3F000"}:
@@ -131,3 +140,45 @@ class RunningQuery:
         if self._result is not None:
             self._result.close()
         self._resources.close()
+
+
+class RunningRead:
+    """Something that is read from the database at once, on a connection of its own.
+
+    Parameters
+    ----------
+    database
+        Where it is read.
+    timeout_ms
+        Milliseconds that a statement may take.
+    """
+
+    def __init__(self, database: Database, timeout_ms: int) -> None:
+        self._database = database
+        self._timeout_ms = timeout_ms
+        self._lock = Lock()
+        self._driver: psycopg.Connection[Any] | None = None
+
+    def run(self, read: Callable[[sa.Connection], _Value]) -> _Value:
+        """Return what a function reads.
+
+        Raises
+        ------
+        TapdbError
+            Raised if the database fails.
+        """
+        with self._database.connect() as connection:
+            with self._lock:
+                self._driver = driver_connection(connection)
+            self._driver.execute(_TIMEOUT, (str(self._timeout_ms),))
+            try:
+                return read(connection)
+            finally:
+                with self._lock:
+                    self._driver = None
+
+    def cancel(self) -> None:
+        """Stop the statement that runs, if one does; called in another thread, any number of times."""
+        with self._lock:
+            if self._driver is not None:
+                self._driver.cancel_safe(timeout=_CANCEL_S)

@@ -1,0 +1,73 @@
+-- sha256 408f541b08a4ccbbdc74dac7096e64c140e6cf3d07c24b4f1300758c19859e61
+-- Datasets by their data IDs: dataset type, values of its dimensions, and RUN if it is given. One row for each dataset, or one without it.
+-- wanted: array of objects with dataset_type, data_id and run; number counts them from 1. No object raises an error: one whose dataset type
+-- no published view has is left out, and one with other dimensions comes with those of the dataset type.
+-- Which datasets the role may see, tapdb.published_datasets says.
+-- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.view_definition, tables/tapdb.dataset_type_mapping
+-- drop
+DROP FUNCTION IF EXISTS tapdb.find_datasets(jsonb);
+-- create
+CREATE FUNCTION tapdb.find_datasets(wanted jsonb) RETURNS TABLE (number integer, dimensions text[], dataset uuid)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+  one record;
+  place record;
+  tags record;
+  shape record;
+  keys record;
+BEGIN
+  FOR one IN
+    SELECT w.number::integer AS number, w.value ->> 'dataset_type' AS dataset_type, w.value -> 'data_id' AS data_id, w.value ->> 'run' AS run
+    FROM jsonb_array_elements(wanted) WITH ORDINALITY AS w (value, number)
+  LOOP
+    FOR place IN
+      SELECT DISTINCT v.registry_schema AS name
+      FROM tapdb.view_definition v JOIN tapdb.dataset_type_mapping m USING (view_schema, view_name, kept)
+      WHERE v.stage = 'published' AND m.registered AND m.dataset_type = one.dataset_type ORDER BY v.registry_schema
+    LOOP
+      EXECUTE format('SELECT k.id, k.tag_association_table AS name FROM %I.dataset_type k WHERE k.name = $1', place.name)
+      INTO tags USING one.dataset_type;
+      CONTINUE WHEN tags.id IS NULL;
+      SELECT array_agg(a.attname::text ORDER BY a.attnum) AS names,
+        string_agg(format('t.%1$I = ($1 ->> %1$L)::%2$s', a.attname, format_type(a.atttypid, a.atttypmod)), ' AND ') AS is_same
+      INTO shape
+      FROM pg_attribute a
+      WHERE a.attrelid = to_regclass(format('%I.%I', place.name, tags.name)) AND a.attnum > 0 AND NOT a.attisdropped
+        AND a.attname NOT IN ('dataset_type_id', 'dataset_id', 'collection_id', 'collection_name');
+      number := one.number;
+      dimensions := coalesce(shape.names, '{}');
+      dataset := NULL;
+      IF ARRAY(SELECT k FROM jsonb_object_keys(one.data_id) k ORDER BY k) <> ARRAY(SELECT d FROM unnest(dimensions) d ORDER BY d) THEN
+        RETURN NEXT;
+        CONTINUE;
+      END IF;
+      SELECT CASE WHEN a.attname IS NULL THEN 'name' ELSE 'collection_id' END AS collection,
+        CASE WHEN a.attname IS NULL THEN 'collection_name' ELSE 'collection_id' END AS tags,
+        CASE WHEN a.attname IS NULL THEN 'run_name' ELSE 'run_id' END AS run
+      INTO keys
+      FROM (VALUES (to_regclass(format('%I.collection', place.name)))) AS c (relation)
+      LEFT JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = 'collection_id' AND NOT a.attisdropped;
+      BEGIN
+        RETURN QUERY EXECUTE format(
+          'SELECT $2, $3, t.dataset_id FROM %1$I.%2$I t JOIN %1$I.dataset d ON d.id = t.dataset_id AND d.%5$I = t.%4$I '
+          'JOIN %1$I.collection r ON r.%3$I = d.%5$I WHERE t.dataset_type_id = $4 AND %6$s AND ($5 IS NULL OR r.name = $5)',
+          place.name, tags.name, keys.collection, keys.tags, keys.run, coalesce(shape.is_same, 'true'))
+        USING one.data_id, one.number, dimensions, tags.id, one.run;
+        IF NOT FOUND THEN
+          RETURN NEXT;
+        END IF;
+      EXCEPTION WHEN data_exception THEN
+        -- No dataset has a value that is not of its column's type.
+        RETURN NEXT;
+      END;
+    END LOOP;
+  END LOOP;
+END
+$$;
+ALTER FUNCTION tapdb.find_datasets(jsonb) OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.find_datasets(jsonb) IS 'Datasets by dataset type, values of dimensions and RUN; what is not found comes without a dataset.';
+REVOKE ALL ON FUNCTION tapdb.find_datasets(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tapdb.find_datasets(jsonb) TO tapdb_reader;

@@ -1,0 +1,221 @@
+"""Where files of Butler's datastores lie; opens one, but none outside of the roots of its repository."""
+
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from services.errors import FileGoneError, FileRefusedError
+from services.files.ranges import Validators
+from tapdb.extras import from_extra
+from tapdb.hooks.descriptions import DatasetFile
+
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_IN_ZIP = "zip-path="
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_OUTSIDE = "it lies outside of the roots of its repository"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that another server gives away.
+
+    Attributes
+    ----------
+    url
+        Where it is; signed, where the server wants that.
+    """
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine that is open, or a member of a ZIP that is.
+
+    Attributes
+    ----------
+    name
+        Its name, for the client.
+    size
+        Its bytes.
+    validators
+        What tells whether a client has it already.
+    read
+        Returns so many bytes from a position on; called in one thread at a time.
+    close
+        Closes it.
+    """
+
+    name: str
+    size: int
+    validators: Validators
+    read: Callable[[int, int], bytes]
+    close: Callable[[], None]
+
+
+class Datastores:
+    """The roots of all repositories.
+
+    Parameters
+    ----------
+    roots
+        Label of a repository, and a folder or URL; a label may be there several times.
+    """
+
+    def __init__(self, roots: Iterable[tuple[str, str]]) -> None:
+        self._roots: dict[str, list[str]] = {}
+        for label, root in roots:
+            self._roots.setdefault(label, []).append(_url(root))
+        self._s3: Any = None
+
+    def __contains__(self, label: str) -> bool:
+        return label in self._roots
+
+    def find(self, file: DatasetFile, seconds: int) -> LocalFile | RemoteFile:
+        """Open a file, or say which URL gives it; reads the disk.
+
+        Parameters
+        ----------
+        file
+            What the registry knows of it.
+        seconds
+            How long a signed URL is to be good.
+
+        Raises
+        ------
+        FileRefusedError
+            Raised if the file is not below a root of its repository.
+        FileGoneError
+            Raised if it is below none of them.
+        """
+        path, _, fragment = file.path.partition("#")
+        member = unquote(fragment).removeprefix(_IN_ZIP) if unquote(fragment).startswith(_IN_ZIP) else None
+        if fragment and member is None:
+            raise FileRefusedError("its place has a form that the service does not know")
+        roots = self._roots.get(file.repository, ())
+        if "\0" in unquote(path) or ".." in unquote(path).split("/"):
+            raise FileRefusedError(_OUTSIDE)
+        places = [place for root in roots if (place := _place(root, path)) is not None]
+        if not places:
+            raise FileRefusedError(_OUTSIDE)
+        folders = [Path(_path_of(root)) for root in roots if root.startswith("file://")]
+        for place in places:
+            if place.startswith("file://"):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    return _open(Path(_path_of(place)), folders, file, member)
+            elif member is None:
+                return RemoteFile(self._signed(place, seconds))
+            else:
+                raise FileRefusedError("it is a part of a ZIP that lies elsewhere")
+        raise FileGoneError(f"dataset {file.dataset}", "has a file that is not where its datastore says")
+
+    def _signed(self, url: str, seconds: int) -> str:
+        """Return a URL that anybody can read for some time."""
+        parts = urlsplit(url)
+        if parts.scheme != "s3":
+            return url
+        if self._s3 is None:
+            with from_extra("s3", "files on S3"):
+                import boto3  # noqa: PLC0415  # takes half a second, and few need it
+            self._s3 = boto3.client("s3")
+        where = {"Bucket": parts.netloc, "Key": unquote(parts.path).lstrip("/")}
+        return str(self._s3.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds))
+
+
+def _url(root: str) -> str:
+    """Return a root as a URL that ends with a slash, and whose path is quoted."""
+    text = root if _SCHEME.match(root) else "file://" + quote(root)
+    return text.rstrip("/") + "/"
+
+
+def _path_of(url: str) -> str:
+    return unquote(urlsplit(url).path)
+
+
+def _place(root: str, path: str) -> str | None:
+    """Return the URL of a file, if it is relative or below the root."""
+    if _SCHEME.match(path):
+        return path if path.startswith(root) else None
+    if path.startswith("/"):
+        url = "file://" + quote(unquote(path))
+        return url if url.startswith(root) else None
+    return root + quote(unquote(path))
+
+
+def _open(path: Path, folders: Sequence[Path], file: DatasetFile, member: str | None) -> LocalFile:
+    # The end of all symbolic links counts, of the roots' too: a datastore may link to files of another root.
+    real = path.resolve(strict=True)
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise FileRefusedError(_OUTSIDE)
+    try:
+        number = os.open(real, _OPEN)
+    except PermissionError as error:
+        raise FileRefusedError("the service may not read it") from error
+    try:
+        status = _status(number)
+        if member is None:
+            return _whole(number, status, real.name, file)
+        return _member(number, status, file, member)
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def _status(number: int) -> os.stat_result:
+    """Return what is known of an open file; folders, devices and pipes are none."""
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode):
+        raise FileRefusedError("it is no file")
+    return status
+
+
+def _whole(number: int, status: os.stat_result, name: str, file: DatasetFile) -> LocalFile:
+    is_as_recorded = file.checksum is not None and file.size == status.st_size
+    tag = str(file.checksum) if is_as_recorded else f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    return LocalFile(
+        name,
+        status.st_size,
+        _validators(tag, status),
+        lambda position, size: os.pread(number, size, position),
+        lambda: os.close(number),
+    )
+
+
+def _member(number: int, status: os.stat_result, file: DatasetFile, member: str) -> LocalFile:
+    stream: IO[bytes] = os.fdopen(number, "rb", closefd=False)
+    try:
+        archive = zipfile.ZipFile(stream)
+        facts = archive.getinfo(member)
+        opened = archive.open(facts)
+    except KeyError as error:
+        raise FileGoneError(f"dataset {file.dataset}", "has a file that is not in its ZIP") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise FileGoneError(f"dataset {file.dataset}", "has a ZIP that cannot be read") from error
+
+    def read(position: int, size: int) -> bytes:
+        opened.seek(position)
+        return opened.read(size)
+
+    def close() -> None:
+        opened.close()
+        archive.close()
+        stream.close()
+        os.close(number)
+
+    tag = f"{status.st_mtime_ns:x}-{status.st_size:x}-{facts.header_offset:x}-{facts.CRC:x}"
+    return LocalFile(member.rpartition("/")[2], facts.file_size, _validators(tag, status), read, close)
+
+
+def _validators(tag: str, status: os.stat_result) -> Validators:
+    # Checksums of Butler are of any form: a digest has no character that an entity tag may not have.
+    digest = sha256(tag.encode()).hexdigest()[:32]
+    return Validators(f'"{digest}"', datetime.fromtimestamp(int(status.st_mtime), UTC))

@@ -1,0 +1,186 @@
+"""A query is answered while its client waits: it has its turn, runs, and is sent block by block.
+
+What TAP's ``/sync`` and all searches by parameters share: quotas, cancelling, the log and the formats.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import IO, Any, TypeVar
+
+from starlette.requests import Request
+from starlette.types import Send
+
+from services.errors import ClientGoneError
+from services.gate import FACTS
+from services.identity import User
+from services.observing import Metrics
+from services.parameters import Parameters
+from services.quotas import Quota
+from services.running import RunningQuery
+from services.service import Service, service_of
+from services.waiting import Client
+from tap_query.answer import TapQuery
+from tap_query.errors import ResultTooLargeError
+from tap_query.formats import find_format
+from tapdb.errors import TapdbError
+
+_Value = TypeVar("_Value")
+
+
+async def send_query(
+    request: Request, send: Send, user: User, query: TapQuery, parts: Mapping[str, IO[bytes]]
+) -> None:
+    """Run a query as soon as its user may, and send its result; of HEAD, what stands before it.
+
+    Parameters
+    ----------
+    request
+        The request, which has been read.
+    send
+        Where the answer goes.
+    user
+        Who sends the request.
+    query
+        The query.
+    parts
+        Files that came with it.
+
+    Raises
+    ------
+    TapdbError
+        Raised if the query cannot be used, or fails before anything is sent.
+    """
+    service, facts = service_of(request), request.scope[FACTS]
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(request.receive, service.threads))
+        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+        running = RunningQuery(service.database, query, parts)
+        stack.push_async_callback(client.in_thread, running.close)
+        if request.method == "HEAD":
+            await client.run(running.compile, running.cancel)
+            await _send_head(send, running)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await _send_result(send, client, running, quota, facts, service.metrics)
+
+
+async def _send_result(
+    send: Send,
+    client: Client,
+    running: RunningQuery,
+    quota: Quota,
+    facts: dict[str, Any],
+    metrics: Metrics,
+) -> None:
+    """Send a result block by block; the next is made while one is sent."""
+    block = await client.run(running.begin, running.cancel)
+    await _send_head(send, running)
+    sent = 0
+    try:
+        while block:
+            sent += len(block)
+            if sent > quota.bytes:
+                running.stop(ResultTooLargeError(quota.bytes))
+            message = {"type": "http.response.body", "body": block, "more_body": True}
+            # A client that takes nothing must not keep a connection of the database from others.
+            done, following = await asyncio.gather(
+                asyncio.wait_for(send(message), quota.seconds),
+                client.run(running.next_block, running.cancel),
+                return_exceptions=True,
+            )
+            if isinstance(done, TimeoutError):
+                await client.in_thread(running.cancel)
+                raise ClientGoneError(f"has taken nothing for {quota.seconds} seconds") from done
+            block = _result(following)
+            _result(done)
+    except TapdbError as error:
+        # The status is sent: without an end of the body the client knows that this is not all.
+        facts |= {"error": str(error)}
+        return
+    else:
+        if running.error is not None:
+            facts |= {"error": str(running.error)}
+    finally:
+        facts |= {"rows": running.rows, "bytes": sent}
+        metrics.rows.inc(running.rows)
+        metrics.bytes.inc(sent)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def limited_query(
+    text: str,
+    parameters: Parameters,
+    service: Service,
+    quota: Quota,
+    *,
+    form: str | None,
+    gzip: bool,
+    base_url: str,
+) -> TapQuery:
+    """Return a query in ADQL within what its user may have.
+
+    Parameters
+    ----------
+    text
+        ADQL.
+    parameters
+        Parameters of the request, of which MAXREC counts.
+    service
+        The service.
+    quota
+        What the user may have.
+    form
+        Format of the result, by name or MIME type; the usual one if None.
+    gzip
+        Whether the client takes a compressed answer.
+    base_url
+        URL of the service, without a slash at the end.
+
+    Raises
+    ------
+    ParameterError
+        Raised if MAXREC cannot be used.
+    UnknownFormatError
+        Raised if there is no such format.
+    """
+    wanted = parameters.count("MAXREC")
+    return TapQuery(
+        text=text,
+        dialect=service.settings.dialect,
+        max_rows=min(service.settings.maxrec if wanted is None else wanted, quota.rows),
+        timeout_ms=1000 * quota.seconds,
+        format=find_format(form),
+        gzip=gzip,
+        base_url=base_url,
+    )
+
+
+def wants_gzip(request: Request) -> bool:
+    """Return whether an answer is to be compressed: the client takes it, and the service does it."""
+    return service_of(request).settings.gzip and accepts_gzip(request.headers.getlist("accept-encoding"))
+
+
+def accepts_gzip(values: Sequence[str]) -> bool:
+    """Return whether a client takes gzip, by the values of its Accept-Encoding (RFC 9110 section 12.5.3)."""
+    for coding in ",".join(values).lower().split(","):
+        name, *parameters = (part.strip() for part in coding.split(";"))
+        if name in {"gzip", "x-gzip"}:
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", one) for one in parameters)
+    return False
+
+
+async def _send_head(send: Send, running: RunningQuery) -> None:
+    query = running.query
+    headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in running.headers]
+    if query.gzip:
+        headers.append((b"content-encoding", b"gzip"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _result(value: _Value | BaseException) -> _Value:
+    if isinstance(value, BaseException):
+        raise value
+    return value

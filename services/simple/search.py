@@ -1,0 +1,66 @@
+"""A search by parameters is answered as a query of TAP is: the same limits, log, formats and cancelling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from services.database import PublishedState
+from services.errors import ERROR_FORM, ErrorForm
+from services.gate import FACTS
+from services.parameters import Parameters, read_parameters
+from services.results import limited_query, send_query, wants_gzip
+from services.service import in_thread, service_of
+from tap_query.answer import TapQuery
+
+SearchQuery = Callable[[Request, Parameters, PublishedState, TapQuery], TapQuery]
+"""Makes the query of a search: of the request, its parameters, what is published, and limits."""
+
+_LONGEST_LOGGED, _LONGEST_NAME = 2000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEndpoint:
+    """Answers searches of one kind: an ASGI application, for it has to know of a client that hangs up.
+
+    Attributes
+    ----------
+    resource
+        Its name in log and metrics.
+    make_query
+        Makes a query of a search.
+    error_form
+        How its protocol says an error.
+    usual_format
+        Format of a search that names none; that of queries if None.
+    """
+
+    resource: str
+    make_query: SearchQuery
+    error_form: ErrorForm
+    usual_format: str | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        scope[ERROR_FORM] = self.error_form
+        request = Request(scope, receive)
+        service, facts = service_of(request), scope[FACTS]
+        facts["resource"] = self.resource
+        user = service.authenticator.user(request)
+        facts["user"] = user.name
+        async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
+            facts["run_id"] = (parameters.one("RUNID") or "")[:_LONGEST_NAME]
+            limits = limited_query(
+                "",
+                parameters,
+                service,
+                service.quotas.of(user),
+                form=parameters.one("RESPONSEFORMAT") or self.usual_format,
+                gzip=wants_gzip(request),
+                base_url=service.base_url(request),
+            )
+            published = await in_thread(service, service.database.publication)
+            query = self.make_query(request, parameters, published, limits)
+            facts["query"] = query.text[:_LONGEST_LOGGED]
+            await send_query(request, send, user, query, {})

@@ -1,0 +1,81 @@
+-- What is known of datasets that the caller's role may see in an ObsCore view: identifier, repository, data ID, RUN, files. Others are left out.
+-- Views are looked at by the rights of the role that is set, not of the owner of this function: what a view does not show stays unknown.
+-- files: objects with path, component, size, checksum, type; empty for a dataset whose files were deleted, or that never had any.
+-- Tables of files are those of the registry, among the ones that the view may read, that have a path and a size for each dataset.
+-- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.view_definition, functions/tapdb.media_type
+-- drop
+DROP FUNCTION IF EXISTS tapdb.published_datasets(uuid[]);
+-- create
+CREATE FUNCTION tapdb.published_datasets(datasets uuid[]) RETURNS TABLE (
+  dataset uuid, did text, repository text, access_format text, dataproduct_type text, dataset_type text, data_id jsonb, run text, files jsonb,
+  view_schema text, view_name text, registry_schema text, tags_table text
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+  caller CONSTANT name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+  -- Butler has no NULL where a component has no name.
+  whole CONSTANT text := '__NULL_STRING__';
+  wanted uuid[] := datasets;
+  here uuid[];
+  shown jsonb;
+  view record;
+  tags record;
+  stored text;
+  collection_key text;
+  run_key text;
+  tags_key text;
+BEGIN
+  FOR view IN
+    SELECT v.view_schema, v.view_name, v.registry_schema, v.fingerprint -> 'objects' -> 'granted' AS granted
+    FROM tapdb.view_definition v
+    JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', v.view_schema, v.view_name))
+    WHERE v.stage = 'published' AND has_schema_privilege(caller, c.relnamespace, 'USAGE') AND has_table_privilege(caller, c.oid, 'SELECT')
+    ORDER BY v.view_schema <> 'ivoa', v.view_schema, v.view_name
+  LOOP
+    EXIT WHEN cardinality(wanted) = 0;
+    EXECUTE format('SELECT array_agg(v.registry_dataset_id), jsonb_object_agg(v.registry_dataset_id, '
+      'jsonb_build_array(v.obs_publisher_did, v.access_format, v.dataproduct_type)) FROM %I.%I v WHERE v.registry_dataset_id = ANY ($1)',
+      view.view_schema, view.view_name) INTO here, shown USING wanted;
+    CONTINUE WHEN here IS NULL;
+    wanted := ARRAY(SELECT w FROM unnest(wanted) w WHERE w <> ALL (here));
+    SELECT max(a.attname) FILTER (WHERE c.relname = 'dataset' AND a.attname IN ('run_id', 'run_name')),
+      CASE WHEN bool_or(c.relname = 'collection' AND a.attname = 'collection_id') THEN 'collection_id' ELSE 'name' END,
+      CASE WHEN bool_or(c.relname = 'collection' AND a.attname = 'collection_id') THEN 'collection_id' ELSE 'collection_name' END
+    INTO run_key, collection_key, tags_key
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = to_regnamespace(quote_ident(view.registry_schema)) AND c.relname IN ('dataset', 'collection');
+    SELECT string_agg(format('SELECT f.path, f.component, f.file_size, f.checksum FROM %I.%I f WHERE f.dataset_id = d.id',
+      view.registry_schema, c.relname), ' UNION ALL ' ORDER BY c.relname)
+    INTO stored
+    FROM pg_class c
+    WHERE c.relnamespace = to_regnamespace(quote_ident(view.registry_schema)) AND view.granted ? c.relname AND 5 = (
+      SELECT count(*) FROM pg_attribute a
+      WHERE a.attrelid = c.oid AND a.attname IN ('dataset_id', 'path', 'component', 'file_size', 'checksum') AND NOT a.attisdropped
+    );
+    FOR tags IN EXECUTE format(
+      'SELECT k.tag_association_table AS name, array_agg(d.id) AS datasets FROM %1$I.dataset d '
+      'JOIN %1$I.dataset_type k ON k.id = d.dataset_type_id WHERE d.id = ANY ($1) GROUP BY k.tag_association_table',
+      view.registry_schema) USING here
+    LOOP
+      RETURN QUERY EXECUTE format(
+        'SELECT d.id, $1 -> d.id::text ->> 0, substring($1 -> d.id::text ->> 0 FROM ''(?:[?&]repo=|^butler://)([^&/]+)''), $1 -> d.id::text ->> 1, $1 -> d.id::text ->> 2, k.name::text, '
+        'to_jsonb(t) - ''{dataset_id,dataset_type_id,collection_id,collection_name}''::text[], r.name::text, '
+        '(SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(''path'', f.path, ''component'', nullif(f.component, $3), '
+        '''size'', nullif(f.file_size, -1), ''checksum'', f.checksum, ''type'', tapdb.media_type(f.path, $1 -> d.id::text ->> 1))) ORDER BY nullif(f.component, $3) NULLS FIRST, f.path), ''[]'') '
+        'FROM (%1$s) AS f), $4, $5, %2$L, %3$L '
+        'FROM %2$I.dataset d JOIN %2$I.dataset_type k ON k.id = d.dataset_type_id '
+        'JOIN %2$I.collection r ON r.%4$I = d.%5$I JOIN %2$I.%3$I t ON t.dataset_id = d.id AND t.%6$I = d.%5$I WHERE d.id = ANY ($2)',
+        coalesce(stored, 'SELECT NULL::text AS path, NULL::text AS component, NULL::bigint AS file_size, NULL::text AS checksum LIMIT 0'),
+        view.registry_schema, tags.name, collection_key, run_key, tags_key)
+      USING shown, tags.datasets, whole, view.view_schema, view.view_name;
+    END LOOP;
+  END LOOP;
+END
+$$;
+ALTER FUNCTION tapdb.published_datasets(uuid[]) OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.published_datasets(uuid[]) IS 'Identifier, data ID, RUN and files of datasets that the role may see in an ObsCore view.';
+REVOKE ALL ON FUNCTION tapdb.published_datasets(uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tapdb.published_datasets(uuid[]) TO tapdb_reader;

@@ -1,0 +1,22 @@
+-- Tables that TAP_SCHEMA publishes, with what the database calls them; of those the caller may read.
+-- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tap_schema.tables
+-- drop
+DROP FUNCTION IF EXISTS tapdb.published_tables();
+-- create
+CREATE FUNCTION tapdb.published_tables() RETURNS TABLE (table_name text, relation regclass)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT DISTINCT ON (t.table_name) t.table_name, c.oid::regclass
+  FROM tap_schema.tables t
+  JOIN pg_namespace n ON lower(n.nspname) = lower(replace(split_part(t.table_name, '.', 1), '"', ''))
+  JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND lower(c.relname) = lower(replace(split_part(t.table_name, '.', 2), '"', ''))
+  WHERE has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
+  -- Of two names that differ in case, the one that is spelled as it is published.
+  ORDER BY t.table_name, c.relname = replace(split_part(t.table_name, '.', 2), '"', '') DESC, c.oid;
+$$;
+ALTER FUNCTION tapdb.published_tables() OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.published_tables() IS 'Published tables that the caller may read, with their names in the database.';
+REVOKE ALL ON FUNCTION tapdb.published_tables() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tapdb.published_tables() TO tapdb_reader;
