@@ -153,7 +153,7 @@ def test_a_service_that_is_told_to_end_leaves_no_process_and_no_folder(
     inherited = signal.signal(by, signal.SIG_DFL)
     with service_process(served_database, "--jobs", "here") as (process, _):
         signal.signal(by, inherited)
-        assert {one.name.rsplit("-", 1)[0] for one in tmp_path.glob("*/*")} == {"tapdb-jobs"}
+        assert {one.name.rsplit("-", 1)[0] for one in tmp_path.glob("*/*")} == {"tapdb-jobs", "tapdb-key"}
         os.killpg(process.pid, by)
         assert process.wait(20) in {0, -signal.SIGTERM}
         wait_for(lambda: not is_running(process.pid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import warnings
 from collections.abc import Iterator
@@ -22,12 +23,14 @@ from obscore_view.errors import IdentifierError
 from obscore_view.identifiers import parse_did
 from services.datalink.document import GivenLink, links_document
 from tap_query.answer import descriptors_of
+from tap_query.jobs.run import JobRequest, answer_query
 from tap_query.metadata import read_services
 from tap_schema.stored import read_rows, services_of_rows
 from tapdb.hooks.descriptions import Link, LinkProvider, load_link_providers, read_links
 from tapdb.postgres.engine import create_engine
 from tests.plugins.service_fixtures import PLAIN, running_service
 from tests.plugins.stilts_fixtures import Stilts
+from tests.plugins.view_fixtures import open_engine
 from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did, links_of
 
 UNKNOWN_TO_STILTS = "Unknown predicate 'coderived' from core DataLink vocabulary"
@@ -352,6 +355,19 @@ def test_a_result_has_the_descriptor_if_it_has_the_column(
 def test_a_result_without_the_column_has_no_descriptor(linked: Linked, query: str) -> None:
     answer = linked.served.sync(query)
     assert (answer.status_code, b"adhoc:service" in answer.content) == (200, False)
+
+
+@pytest.mark.parametrize(("base_url", "is_there"), [("https://example.org/archive", True), ("", False)])
+def test_a_result_of_a_job_has_the_descriptor_if_the_url_of_the_service_is_set(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch, base_url: str, *, is_there: bool
+) -> None:
+    monkeypatch.setenv("TAPDB_BASE_URL", base_url)
+    query = (("QUERY", "SELECT TOP 1 obs_publisher_did FROM ivoa.ObsCore"),)
+    stream = io.BytesIO()
+    with open_engine(linked.served.database) as engine, engine.connect() as own:
+        answer_query(own, JobRequest(query, {}, 0), stream)
+    assert (b'value="https://example.org/archive/datalink/links"' in stream.getvalue()) == is_there
+    assert (b"adhoc:service" in stream.getvalue()) == is_there
 
 
 def test_a_descriptor_leads_where_clients_see_the_service(linked: Linked) -> None:
