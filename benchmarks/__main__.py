@@ -17,6 +17,7 @@ BENCHMARKS = {
     "ppdb": "benchmarks.ppdb.benchmark",
     "services": "benchmarks.services.over_http",
     "sia": "benchmarks.services.sia",
+    "replay": "benchmarks.services.replay",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
 }

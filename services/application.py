@@ -24,6 +24,7 @@ from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
 from services.quotas import Quotas
+from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
 from services.simple import cone_routes, identifier_routes, sia_routes
@@ -83,6 +84,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Route("/health", health),
             Route("/metrics", show_metrics),
             Mount("/tap", routes=routes(jobs)),
+            Mount("/replay", routes=routes_of_replay()),
             Mount("/sia", routes=sia_routes()),
             Mount("/scs", routes=cone_routes()),
             Mount("/identifiers", routes=identifier_routes()),
@@ -97,7 +99,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
                 # Libraries of pages add some of their own; no cookie is looked at.
                 allow_headers=["*"],
                 expose_headers=[
-                    *("Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+                    *("Link", "Location", "PPDB-Snapshot", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
                     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
                 ],
             )

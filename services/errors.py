@@ -200,6 +200,24 @@ class RangeUnsatisfiableError(RequestError):
         return {"Content-Range": f"bytes */{self.size}", "Accept-Ranges": "bytes"}
 
 
+class ComparisonTooLargeError(RequestError):
+    """A result is too large to be compared with another one over HTTP.
+
+    Parameters
+    ----------
+    rows
+        How many rows it has.
+    most
+        How many it may have.
+    """
+
+    def __init__(self, rows: int, most: int) -> None:
+        self.rows = rows
+        super().__init__(
+            f"the result has {rows:,} rows, and the service compares {most:,} at most; use tapdb replay diff"
+        )
+
+
 class ClientGoneError(RequestError):
     """The client does not take its answer; its query was cancelled.
 
@@ -228,6 +246,12 @@ _STATUSES = {
     "UploadError": 400,
     "UploadNotKeptError": 503,
     "SearchParameterError": 400,
+    "SnapshotParameterError": 400,
+    "SnapshotTimeError": 400,
+    "SnapshotUnknownError": 404,
+    "StoredQueryUnknownError": 404,
+    "ReplayRecordError": 400,
+    "UploadChangedError": 400,
     "JobParameterError": 400,
     "JobRefusedError": 403,
     "JobUnknownError": 404,

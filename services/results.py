@@ -60,7 +60,7 @@ async def send_query(
         stack.push_async_callback(client.in_thread, running.close)
         if request.method == "HEAD":
             await client.run(running.compile, running.cancel)
-            await _send_head(send, running.query)
+            await _send_head(send, running)
             await send({"type": "http.response.body", "body": b""})
         else:
             await _send_result(send, client, running, quota, facts, service.metrics)
@@ -76,7 +76,7 @@ async def _send_result(
 ) -> None:
     """Send a result block by block; the next is made while one is sent."""
     block = await client.run(running.begin, running.cancel)
-    await _send_head(send, running.query)
+    await _send_head(send, running)
     sent = 0
     try:
         while block:
@@ -171,8 +171,10 @@ def accepts_gzip(values: Sequence[str]) -> bool:
     return False
 
 
-async def _send_head(send: Send, query: TapQuery) -> None:
+async def _send_head(send: Send, running: RunningQuery) -> None:
+    query = running.query
     headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in running.headers]
     if query.gzip:
         headers.append((b"content-encoding", b"gzip"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -4,7 +4,7 @@
 `RunningRead` is anything that is read at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from threading import Lock
 from typing import IO, Any, TypeVar
@@ -12,10 +12,9 @@ from typing import IO, Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 
-from adql import CompiledQuery
 from services.database import Database
 from services.errors import ClientGoneError
-from tap_query.answer import TapQuery, compile_query, stream_query, with_uploads
+from tap_query.answer import PreparedQuery, TapQuery, prepare_query, stream_query
 from tap_query.errors import QueryFailedError
 from tap_query.formats import ResultStream
 from tapdb.errors import TapdbError
@@ -47,6 +46,7 @@ class RunningQuery:
         self._resources = ExitStack()
         self._lock = Lock()
         self._driver: psycopg.Connection[Any] | None = None
+        self._prepared: PreparedQuery | None = None
         self._result: ResultStream | None = None
         self._cancelled = False
 
@@ -60,7 +60,19 @@ class RunningQuery:
         """What has ended the rows too early, where the document says so; None if nothing has."""
         return None if self._result is None else self._result.error
 
-    def compile(self) -> CompiledQuery:
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Headers that say where the record of the result is; known once it is compiled."""
+        recording = None if self._prepared is None else self._prepared.recording
+        return () if recording is None else recording.headers
+
+    @property
+    def record(self) -> str:
+        """The record of the result, once all of it has come; empty if it has none."""
+        recording = None if self._prepared is None else self._prepared.recording
+        return "" if recording is None else recording.record
+
+    def compile(self) -> PreparedQuery:
         """Return the query as SQL, with its uploads in tables: what is wrong with them is found here.
 
         Raises
@@ -71,10 +83,10 @@ class RunningQuery:
             Raised for an upload that cannot be used.
         """
         published = self._database.publication()
-        metadata = published.metadata
-        if self.query.uploads:
-            metadata = with_uploads(self._connected(), self.query, metadata, self._parts)
-        return compile_query(self.query, metadata, published.server)
+        self._prepared = prepare_query(
+            self.query, published.metadata, published.server, self._connected, self._parts
+        )
+        return self._prepared
 
     def begin(self) -> bytes:
         """Translate and run the query, and return the first block of its result.
@@ -84,10 +96,10 @@ class RunningQuery:
         TapdbError
             Raised if the query cannot be used, or fails before it has rows.
         """
-        compiled = self.compile()
+        prepared = self.compile()
         try:
             services = self._database.publication().services
-            self._result = stream_query(self._connected(), self.query, compiled, services)
+            self._result = stream_query(self._connected(), self.query, prepared, services)
             return self.next_block()
         except QueryFailedError as error:
             if error.sqlstate in {"42P01", "42703", "3F000"}:

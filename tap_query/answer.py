@@ -1,6 +1,6 @@
 """A query of TAP with its uploads, from its text to the bytes of its result, now or in a job."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
@@ -9,12 +9,14 @@ import psycopg
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
-from adql import CompiledQuery, Limits, Metadata, Server, parse, to_postgres
+from adql import CompiledQuery, Limits, Metadata, Query, Server, parse, to_postgres
 from adql.dialect import dialect_named
 from adql.metadata import OutputColumn
 from adql.names import split_name
+from tap_query.errors import SnapshotParameterError
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
+from tap_query.recording import Recording, RecordRequest, load_recorders
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
 from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
@@ -114,6 +116,10 @@ class TapQuery:
         How large those may be.
     policy
         From where they are fetched.
+    snapshot
+        State of versioned tables that it is to see, as the request names it; empty for the present one.
+    exact_sums
+        Whether floating-point numbers are added up in a fixed order.
     facts
         What the result says beside its rows.
     ucds
@@ -131,9 +137,16 @@ class TapQuery:
     uploads: tuple[Upload, ...] = ()
     limits: UploadLimits = field(default_factory=UploadLimits)
     policy: FetchPolicy = field(default_factory=FetchPolicy)
+    snapshot: str = ""
+    exact_sums: bool = False
     facts: DocumentFacts = field(default_factory=DocumentFacts)
     ucds: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
+
+    @property
+    def has_uploads(self) -> bool:
+        """Whether it brings tables."""
+        return bool(self.uploads)
 
 
 def with_uploads(
@@ -186,7 +199,77 @@ def compile_query(query: TapQuery, metadata: Metadata, server: Server) -> Compil
     AdqlError
         Raised for a query that cannot be used.
     """
-    tree = parse(query.text, dialect=dialect_named(query.dialect))
+    return _compiled(query, _parsed(query), metadata, server)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuery:
+    """A query that can be run.
+
+    Attributes
+    ----------
+    compiled
+        It as SQL.
+    recording
+        What records its result; `None` for a result without a record.
+    """
+
+    compiled: CompiledQuery
+    recording: Recording | None = None
+
+
+def prepare_query(
+    query: TapQuery,
+    metadata: Metadata,
+    server: Server,
+    connect: Callable[[], psycopg.Connection[Any]],
+    parts: Mapping[str, IO[bytes]],
+) -> PreparedQuery:
+    """Return a query as SQL, with its uploads in tables, and what records it.
+
+    Parameters
+    ----------
+    query, metadata, server
+        As for `compile_query`.
+    connect
+        Returns the connection on which it will be run, in no transaction; called where it is needed before.
+    parts
+        As for `with_uploads`.
+
+    Raises
+    ------
+    AdqlError
+        Raised for a query that cannot be used.
+    SnapshotParameterError
+        Raised if a snapshot is wanted of a query over tables that are not versioned.
+    UploadError
+        Raised for an upload that cannot be used.
+    """
+    tree = _parsed(query)
+
+    def add_uploads() -> Metadata:
+        return with_uploads(connect(), query, metadata, parts) if query.uploads else metadata
+
+    # Protocols with UCDs of their own have other columns than their query.
+    for recorder in () if query.ucds else load_recorders():
+        if recorder.covers(tree, metadata):
+            recording = recorder.prepare(RecordRequest(connect(), query, tree, metadata, server, add_uploads))
+            if recording is not None:
+                return PreparedQuery(recording.compiled, recording)
+    if query.snapshot:
+        raise SnapshotParameterError(
+            query.snapshot, "the query names no table that is versioned", "leave it out"
+        )
+    return PreparedQuery(_compiled(query, tree, add_uploads(), server))
+
+
+def _parsed(query: TapQuery) -> Query:
+    return parse(query.text, dialect=dialect_named(query.dialect))
+
+
+def _compiled(query: TapQuery, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
+    if query.exact_sums:
+        server = replace(server, exact_sums=True)
     compiled = to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
     if not query.ucds:
         return compiled
@@ -197,7 +280,7 @@ def compile_query(query: TapQuery, metadata: Metadata, server: Server) -> Compil
 def stream_query(
     connection: psycopg.Connection[Any],
     query: TapQuery,
-    compiled: CompiledQuery,
+    prepared: CompiledQuery | PreparedQuery,
     services: Iterable[ServiceDescription] = (),
 ) -> ResultStream:
     """Run a query, and give the bytes of its result.
@@ -208,20 +291,35 @@ def stream_query(
         Connection on which its uploads are; the transaction is the caller's to end.
     query
         The query.
-    compiled
-        What `compile_query` made of it.
+    prepared
+        What `prepare_query` made of it, or `compile_query`.
     services
         Services that take values of published columns: the result describes those whose columns it has.
     """
-    described = descriptors_of(services, compiled.columns, query.base_url)
+    if isinstance(prepared, CompiledQuery):
+        prepared = PreparedQuery(prepared)
+    described = descriptors_of(services, prepared.compiled.columns, query.base_url)
+    facts = replace(query.facts, services=(*query.facts.services, *described))
     return stream_result(
         connection,
-        compiled,
+        prepared.compiled,
         format=query.format,
         max_rows=query.max_rows,
         session=Session(timeout_ms=query.timeout_ms),
-        facts=replace(query.facts, services=(*query.facts.services, *described)),
+        facts=_recorded(facts, prepared.recording),
         gzip=query.gzip,
+    )
+
+
+def _recorded(facts: DocumentFacts, recording: Recording | None) -> DocumentFacts:
+    """Return what a result says beside its rows, with its record if it has one."""
+    if recording is None:
+        return facts
+    return replace(
+        facts,
+        infos=(*facts.infos, *recording.infos),
+        services=(*facts.services, *recording.services),
+        watch=recording.watch,
     )
 
 

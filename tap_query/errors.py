@@ -249,6 +249,27 @@ class JobParameterError(TapdbError):
         super().__init__(f"{name} is {value[:_LONGEST_ID]!r}; {remedy}")
 
 
+class SnapshotParameterError(TapdbError):
+    """A query cannot be answered as of the snapshot that its request names.
+
+    Parameters
+    ----------
+    value
+        What the request says.
+    problem
+        Why not.
+    remedy
+        What to send instead.
+    """
+
+    exit_code = 2
+
+    def __init__(self, value: str, problem: str, remedy: str) -> None:
+        self.value = value
+        self.problem = problem
+        super().__init__(f"PPDB_SNAPSHOT is {value[:_LONGEST_ID]!r}: {problem}; {remedy}")
+
+
 class TooManyJobsError(TapdbError):
     """So many jobs wait or run that no further one is taken.
 

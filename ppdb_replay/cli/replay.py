@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from adql import Metadata
 from adql.dialect import dialect_named
 from adql.errors import AdqlError
 from ppdb_replay.errors import SnapshotUnknownError, UploadChangedError
@@ -33,7 +34,8 @@ from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import Replayer, Verification
 from ppdb_replay.votable.file_record import FileCheck, check_rows
 from ppdb_replay.votable.writer import TapService, write_votable
-from tap_query.errors import QueryFailedError
+from tap_query.errors import MissingTapSchemaError, QueryFailedError, TapSchemaIncompleteError
+from tap_query.metadata import read_metadata
 from tapdb.cli.output import (
     FORMATS,
     RowOutput,
@@ -70,6 +72,34 @@ def idle_connection(url: str | None) -> Iterator[Connection]:
         driver = driver_connection(connection)
         driver.rollback()
         yield driver
+
+
+@contextmanager
+def published_connection(url: str | None) -> Iterator[tuple[Connection, Metadata | None]]:
+    """Give such a connection, and what TAP_SCHEMA publishes; `None` if the database has none.
+
+    Records of a service have the types of TAP_SCHEMA, others those of the database.
+
+    Parameters
+    ----------
+    url
+        As for `idle_connection`.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        The connection cannot be made, or breaks.
+    SettingsError
+        The URL cannot be understood.
+    """
+    with checked_connection(url, application_name="tapdb replay") as connection:
+        try:
+            published = read_metadata(connection)
+        except (MissingTapSchemaError, TapSchemaIncompleteError):
+            published = None
+        driver = driver_connection(connection)
+        driver.rollback()
+        yield driver, published
 
 
 _Command = Callable[..., None]
@@ -138,8 +168,8 @@ def cite_command(what: str, *, form: str, url: str | None) -> None:
     the file are those of its record. The same query with the same result always gets the same identifier.
     Everybody who may read the PPDB may read stored queries.
     """
-    with idle_connection(url) as connection:
-        stored = store_query(connection, load_whole_record(connection, what))
+    with published_connection(url) as (connection, published):
+        stored = store_query(connection, load_whole_record(connection, what), published=published)
     if form == "json":
         click.echo(json.dumps(stored.landing, indent=1, ensure_ascii=False))
     else:
@@ -212,8 +242,8 @@ def verify_all_command(pids: tuple[str, ...], *, note: bool, rows: RowOutput, ur
 
     Do this after a change of schema or software, and after a restore. Queries with uploads are skipped.
     """
-    with idle_connection(url) as connection:
-        checks = check_stored(connection, pids or list_pids(connection))
+    with published_connection(url) as (connection, published):
+        checks = check_stored(connection, pids or list_pids(connection), published=published)
         found = []
         for check in _shown(checks, len(pids or list_pids(connection)), "verify"):
             found.append(check)
@@ -232,8 +262,8 @@ def migrate_command(*, dry_run: bool, rows: RowOutput, url: str | None) -> None:
     Where the text differs from the stored one it is run; if the rows are the same, it is kept as a revision
     and counts from then on.
     """
-    with idle_connection(url) as connection:
-        checks = migrate_stored(connection, dry_run=dry_run)
+    with published_connection(url) as (connection, published):
+        checks = migrate_stored(connection, dry_run=dry_run, published=published)
         found = list(_shown(checks, len(list_pids(connection)), "migrate"))
     _report(found, rows)
 
@@ -346,8 +376,8 @@ def capture_command(
 @url_option
 def run_command(record: str, *, t_mjd_tai: float | None, rows: ResultOutput, url: str | None) -> None:
     """Replay RECORD; exit 1 if the result is not the same to the last bit."""
-    with idle_connection(url) as connection:
-        known, replayer = load_record(connection, record), Replayer(connection)
+    with published_connection(url) as (connection, published):
+        known, replayer = load_record(connection, record), Replayer(connection, published=published)
         if t_mjd_tai is None:
             result = replayer.replay(known)
         else:
@@ -388,9 +418,9 @@ def diff_command(record: str, *, t_mjd_tai: float | None, form: str, url: str | 
 
     Rows are told apart by the keys of their tables or the terms of GROUP BY, if the query shows them.
     """
-    with idle_connection(url) as connection:
+    with published_connection(url) as (connection, published):
         known = load_record(connection, record)
-        found = Replayer(connection).diff(known, t_mjd_tai)
+        found = Replayer(connection, published=published).diff(known, t_mjd_tai)
     if form == "json":
         content = {
             "columns": [column.name for column in found.columns],
@@ -453,8 +483,9 @@ def verify_command(
         click.echo("no database was used: files were compared with their records alone", err=True)
         found = [_verified(path, check, None) for path, check in checks]
     else:
-        with idle_connection(url) as connection:
-            found = [_verified(path, check, connection) for path, check in checks]
+        with published_connection(url) as (connection, published):
+            replayer = Replayer(connection, published=published)
+            found = [_verified(path, check, replayer) for path, check in checks]
     rows.write_records(_VERIFIED, found)
     if bare:
         click.echo(f"no rows in a file were compared for {', '.join(bare)}: name it by --rows", err=True)
@@ -478,15 +509,15 @@ def _check(path: Path, rows_file: Path | None) -> FileCheck:
     return FileCheck(check.record, (*check.problems, *beside.problems), notes, has_rows=True)
 
 
-def _verified(path: Path, check: FileCheck, connection: Connection | None) -> dict[str, Any]:
+def _verified(path: Path, check: FileCheck, replayer: Replayer | None) -> dict[str, Any]:
     """Return a row of what a file is and, with a database, of what comes again."""
     problems, is_same = list(check.problems), not check.problems
     facts: dict[str, Any] = dict.fromkeys(_VERIFIED)
     if check.record is not None:
         facts["row_count"] = check.record.row_count
-    if check.record is not None and connection is not None:
+    if check.record is not None and replayer is not None:
         try:
-            one = Replayer(connection).verify(check.record)
+            one = replayer.verify(check.record)
         except (AdqlError, QueryFailedError, SnapshotUnknownError, UploadChangedError) as error:
             problems.append(" ".join(str(error).split()))
             is_same = False

@@ -159,7 +159,7 @@ def bibtex(stored: StoredQuery) -> str:
 
 def _citation(record: ReplayRecord, pid: str, collection: Collection) -> str:
     snapshot = record.snapshot
-    date = _date_tai(snapshot.t_mjd_tai)
+    date = date_tai(snapshot.t_mjd_tai)
     made_by = f"{collection.creator} ({date[:4]}): " if collection.creator else ""
     level = record.guarantee.level
     promise = "" if level is Level.EXACT else f" Repeatable: {level.value}."
@@ -206,7 +206,7 @@ def _landing(
         },
         "snapshot": {
             **asdict(snapshot),
-            "date_tai": _date_tai(snapshot.t_mjd_tai),
+            "date_tai": date_tai(snapshot.t_mjd_tai),
             "digest": record.snapshot_digest,
         },
         "result": {
@@ -222,8 +222,14 @@ def _landing(
     }
 
 
-def _date_tai(t_mjd_tai: float) -> str:
-    """Return a time as ISO 8601 to the second, in TAI as it is."""
+def date_tai(t_mjd_tai: float) -> str:
+    """Return a time as ISO 8601 to the second, in TAI as it is.
+
+    Parameters
+    ----------
+    t_mjd_tai
+        MJD, TAI.
+    """
     return (_MJD_ZERO + timedelta(days=t_mjd_tai)).isoformat(timespec="seconds")
 
 

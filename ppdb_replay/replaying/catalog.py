@@ -1,6 +1,7 @@
 """What queries can name as of now or of a snapshot: read from the database, and remembered."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -103,12 +104,12 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         What else is published, and how it describes the columns of versioned tables.
     """
     tables: list[TableMetadata] = []
+    described = {table.name[-2:]: table for table in others.tables}
     for (schema, name), group in groupby(rows, key=lambda row: (row[0], row[1])):
-        known = {table.name[-2:]: table for table in others.tables}.get((schema, name))
+        known = described.get((schema, name))
         columns = tuple(_column(f"{schema}.{name}", row[3], row[4], known) for row in group)
-        system = tuple(
-            ColumnMetadata(name=column, type=LONG, sql_name=column) for column in (SNAP_FROM, SNAP_TO)
-        )
+        versions = described.get((HISTORY_SCHEMA, name))
+        system = tuple(_system_column(column, versions) for column in (SNAP_FROM, SNAP_TO))
         natural = TableMetadata(name=(schema, name), columns=columns, sql_schema=schema, sql_name=name)
         history = replace(
             natural, name=(HISTORY_SCHEMA, name), columns=(*columns, *system), sql_schema=HISTORY_SCHEMA
@@ -117,6 +118,12 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
     names = {table.name for table in tables}
     rest = (table for table in others.tables if table.name[-2:] not in names)
     return Metadata((*tables, *rest), others.functions)
+
+
+def _system_column(name: str, versions: TableMetadata | None) -> ColumnMetadata:
+    """Return a column by which versions are told apart, as it is described where it is published."""
+    found = () if versions is None else versions.columns_by_name.get(name, ())
+    return found[0] if found else ColumnMetadata(name=name, type=LONG, sql_name=name)
 
 
 def _column(table: str, name: str, data_type: str, known: TableMetadata | None) -> ColumnMetadata:
@@ -171,7 +178,9 @@ class ClockReading:
     catalog: VersionCatalog
 
 
-def read_clock(connection: Connection, published: Metadata | None = None) -> ClockReading:
+def read_clock(
+    connection: Connection, published: Metadata | None = None, *, begin: bool = False
+) -> ClockReading:
     """Return the newest snapshot that a transaction sees, with the catalog of its tables.
 
     Parameters
@@ -180,13 +189,20 @@ def read_clock(connection: Connection, published: Metadata | None = None) -> Clo
         Connection in a transaction.
     published
         What else the service publishes.
+    begin
+        Whether a transaction of one snapshot begins with it: the connection is in none.
 
     Raises
     ------
     PpdbNotReadyError
         The database has no versioned tables.
     """
-    snapshot_id, t_mjd_tai, digest, changed, count = read_clock_row(connection, _text("ppdb.clock"))
+    if begin:
+        with _prepared(connection, "ppdb.clock") as statement:
+            row = read_clock_row(connection, statement, begin=True)
+    else:
+        row = read_clock_row(connection, _text("ppdb.clock"))
+    snapshot_id, t_mjd_tai, digest, changed, count = row
     catalog = _catalog(connection, snapshot_id, published, (changed, count))
     return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
 
@@ -234,7 +250,7 @@ def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -
     schemas = sorted({HISTORY_SCHEMA, *(name[0] for name in tables)})
     # Nearly always there is nothing to look at, and this takes little time.
     parameters = {"names": relations, "schemas": schemas, "tables": len(names)}
-    if _row(connection, "ppdb.rights_are_whole", parameters) == (True,):
+    if _is_whole(connection, parameters):
         return
     row = _row(connection, "ppdb.rights_that_differ", {"names": names})
     if row is not None:
@@ -244,6 +260,57 @@ def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -
         for schema, name, relation, problem, _ in cursor.execute(_text("ppdb.incomplete")).fetchall():
             if name in names:
                 raise VersionsIncompleteError(f"{schema}.{name}", relation, problem)
+
+
+def _is_whole(connection: Connection, parameters: dict[str, Any]) -> bool:
+    if connection.prepare_threshold is not None:
+        return _row(connection, "ppdb.rights_are_whole", parameters) == (True,)
+    types = {"names": "text[]", "schemas": "text[]", "tables": "integer"}
+    with (
+        _prepared(connection, "ppdb.rights_are_whole", types) as statement,
+        psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor,
+    ):
+        cursor.execute(statement, parameters)
+        while cursor.nextset():
+            pass
+        return cursor.fetchone() == (True,)
+
+
+@contextmanager
+def _prepared(connection: Connection, query: str, types: Mapping[str, str] = {}) -> Iterator[bytes]:
+    """Give what runs a query that comes with each request: planning it takes as long as running it.
+
+    It is prepared where psycopg prepares nothing, on pooled connections of a service: psycopg drops what it
+    prepared with each ROLLBACK.
+
+    Parameters
+    ----------
+    connection
+        Where it will be run.
+    query
+        Name of the query.
+    types
+        Types of its parameters by name.
+    """
+    text = _text(query)
+    if connection.prepare_threshold is not None:
+        yield text
+        return
+    name = "tapdb_" + query.replace(".", "_")
+    listed = ", ".join(f"%({one})s" for one in types)
+    run = f"EXECUTE {name}" + (f" ({listed})" if types else "")
+    known = _PREPARED.setdefault(connection, set())
+    if name in known:
+        yield run.encode()
+        return
+    for number, one in enumerate(types, 1):
+        text = text.replace(f"%({one})s".encode(), f"${number}".encode())
+    declared = f" ({', '.join(types.values())})" if types else ""
+    yield f"PREPARE {name}{declared} AS ".encode() + text + b";\n" + run.encode()
+    known.add(name)
+
+
+_PREPARED: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:

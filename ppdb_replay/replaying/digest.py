@@ -9,13 +9,17 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 from adql import OutputColumn
-from tapdb.votable import plain_rows
+from ppdb_replay.replaying.packed import PackedRows
+from tapdb.votable import plain_rows, written_fields
+from tapdb.votable.binary2 import RowDecoder
 from tapdb.votable.fields import TEXTS
+
+_ROWS_AT_ONCE = 4000
 
 _Row = Sequence[Any]
 _Encode = Callable[[Any], bytes]
@@ -47,12 +51,58 @@ def digest_of_plain(
     columns: Sequence[OutputColumn], rows: Iterable[_Row], *, without: Collection[int] = ()
 ) -> str:
     """Return the digest of rows of plain values, as `digest_of_result` does."""
-    digest = hashlib.sha256(_heading(columns))
-    encoders = [_encoder(column) for column in columns]
-    counted = [(place, encoders[place]) for place in range(len(columns)) if place + 1 not in without]
-    for row in rows:
-        digest.update(b"R" + b"".join([encode(row[place]) for place, encode in counted]))
-    return "sha256:" + digest.hexdigest()
+    digest = RowDigest(columns, without=without)
+    for _ in digest.plain(rows):
+        pass
+    return digest.text()
+
+
+class RowDigest:
+    """The digest of a result whose rows come one after the other, plain or packed.
+
+    Parameters
+    ----------
+    columns, without
+        As in `digest_of_result`.
+    """
+
+    def __init__(self, columns: Sequence[OutputColumn], *, without: Collection[int] = ()) -> None:
+        self._digest = hashlib.sha256(_heading(columns))
+        encoders = [_encoder(column) for column in columns]
+        self._counted = [
+            (place, encoders[place]) for place in range(len(columns)) if place + 1 not in without
+        ]
+        self._columns = columns
+        self._packed = PackedRows(columns, without)
+        self._waiting: list[bytes] = []
+
+    def plain(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+        """Yield rows of plain values once they are counted."""
+        update, counted = self._digest.update, self._counted
+        for row in rows:
+            update(b"R" + b"".join([encode(row[place]) for place, encode in counted]))
+            yield row
+
+    def packed(self, rows: Iterable[bytes]) -> None:
+        """Count rows of BINARY2 that are ASCII; many together take less time."""
+        self._waiting += rows
+        if len(self._waiting) >= _ROWS_AT_ONCE:
+            self._count_waiting()
+
+    def text(self) -> str:
+        """Return ``sha256:`` and the digest of all rows that have come."""
+        self._count_waiting()
+        return "sha256:" + self._digest.hexdigest()
+
+    def _count_waiting(self) -> None:
+        rows, self._waiting = self._waiting, []
+        if self._packed.can_encode:
+            self._digest.update(self._packed.encode(rows))
+            return
+        # What a server has packed is ASCII, its text has a variable length.
+        decoder = RowDecoder(written_fields(self._columns, ()))
+        for _ in self.plain(decoder.feed(b"".join(rows))):
+            pass
 
 
 def digest_of_set(columns: Sequence[OutputColumn], rows: Iterable[_Row]) -> str:

@@ -1,6 +1,6 @@
 """Running a query of one snapshot, and what is noted of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,12 +11,12 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from adql import Limits, OutputColumn, Query, Server, to_postgres
+from adql import Limits, OutputColumn, Query, Server, TableMetadata, to_postgres
 from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, require_whole, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.rewriting.classify import classify, named_tables
+from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
 from tap_query.execute import QueryResult, Session, fetch
@@ -107,20 +107,39 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
     VersionsIncompleteError
         Rows of a table, or of its versions, can be missing.
     """
-    _require_whole_tables(connection, query, catalog)
+    require_whole_tables(connection, [table for _, table in named_tables(query, catalog)], catalog)
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
     return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
 
 
-def _require_whole_tables(connection: Connection, query: Query, catalog: VersionCatalog) -> None:
-    """Check that a natural query and the same as of a snapshot see the same rows, and all of them."""
+def require_whole_tables(
+    connection: Connection, tables: Iterable[TableMetadata | None], catalog: VersionCatalog
+) -> None:
+    """Check that a natural query and the same as of a snapshot see the same rows, and all of them.
+
+    Parameters
+    ----------
+    connection
+        Connection in the transaction of the query.
+    tables
+        What the query names.
+    catalog
+        Which of it is versioned.
+
+    Raises
+    ------
+    RightsDifferError
+        The user sees other rows or columns of a table than of its versions.
+    VersionsIncompleteError
+        Rows of a table, or of its versions, can be missing.
+    """
     versioned = {name: table.name for table in catalog.tables for name in (table.name, table.history)}
-    named = {table.name for _, table in named_tables(query, catalog) if table is not None}
-    tables = {versioned[name] for name in named & versioned.keys()}
-    if tables:
-        require_whole(connection, tables)
+    named = {table.name for table in tables if table is not None}
+    natural = {versioned[name] for name in named & versioned.keys()}
+    if natural:
+        require_whole(connection, natural)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:
@@ -139,6 +158,28 @@ def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             found[".".join(table.name)] = digest_of_set(columns, cursor.execute(statement))
     return MappingProxyType(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has come of a query.
+
+    Parameters
+    ----------
+    columns
+        Columns of the result.
+    digest
+        Digest of its rows, without those columns that do not count.
+    row_count
+        Number of rows.
+    overflow
+        Whether there are more.
+    """
+
+    columns: tuple[OutputColumn, ...]
+    digest: str = ""
+    row_count: int = 0
+    overflow: bool = False
 
 
 def make_record(
@@ -167,6 +208,32 @@ def make_record(
     """
     guarantee = classify(query, clock.catalog, exact_sums=request.exact_sums)
     columns, rows = answered.columns, answered.rows
+    digest = digest_of_result(columns, rows, without=guarantee.approximate_columns)
+    outcome = Outcome(columns, digest, len(rows), answered.overflow)
+    return record_of(query, repeatable, clock, outcome, guarantee, uploads=uploads, request=request)
+
+
+def record_of(
+    query: Query,
+    repeatable: Query,
+    clock: ClockReading,
+    outcome: Outcome,
+    guarantee: Guarantee,
+    *,
+    uploads: Mapping[str, str],
+    request: Request,
+) -> ReplayRecord:
+    """Return the record of a result, also before its rows are known.
+
+    Parameters
+    ----------
+    query, repeatable, clock, uploads, request
+        As for `make_record`.
+    outcome
+        The result, as far as it is known.
+    guarantee
+        What `classify` promises of the query.
+    """
     return ReplayRecord(
         natural=str(query) if query.text is None else query.text,
         repeatable=str(repeatable),
@@ -174,11 +241,11 @@ def make_record(
         snapshot_digest=clock.snapshot_digest,
         schema_version=clock.catalog.schema_version,
         guarantee=guarantee,
-        digest=digest_of_result(columns, rows, without=guarantee.approximate_columns),
-        columns=columns,
-        row_count=len(rows),
+        digest=outcome.digest,
+        columns=outcome.columns,
+        row_count=outcome.row_count,
         max_rows=request.max_rows,
-        overflow=answered.overflow,
+        overflow=outcome.overflow,
         uploads=uploads,
         exact_sums=request.exact_sums,
         dialect=query.dialect.name,
@@ -194,12 +261,18 @@ def require_snapshot(connection: Connection, snapshot: Snapshot) -> str:
     SnapshotUnknownError
         It has none of this number, or it was made at another time: the database is another one.
     """
-    with psycopg.Cursor(connection) as cursor:
+    row = find_snapshot(connection, snapshot.snapshot_id)
+    if row is None or row[0] != snapshot:
+        raise SnapshotUnknownError(snapshot, None if row is None else row[0].t_mjd_tai)
+    return row[1]
+
+
+def find_snapshot(connection: Connection, snapshot_id: int) -> tuple[Snapshot, str] | None:
+    """Return the snapshot of a number, with its digest in hexadecimal digits; `None` if there is none."""
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(
             "SELECT t_mjd_tai, coalesce(encode(ppdb_history.snapshot_digest(snapshot_id), 'hex'), '')"
             " FROM ppdb_history.snapshot WHERE snapshot_id = %s",
-            [snapshot.snapshot_id],
+            [snapshot_id],
         ).fetchone()
-    if row is None or row[0] != snapshot.t_mjd_tai:
-        raise SnapshotUnknownError(snapshot, None if row is None else row[0])
-    return str(row[1])
+    return None if row is None else (Snapshot(snapshot_id, row[0]), str(row[1]))

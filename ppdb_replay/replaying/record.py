@@ -105,18 +105,18 @@ class ReplayRecord:
         """How the query was answered."""
         return Request(self.max_rows, self.exact_sums, dialect_named(self.dialect))
 
-    def to_json(self) -> str:
-        """Return the record as JSON, always the same text for the same record."""
+    def to_json(self, *, indent: int | None = 1) -> str:
+        """Return the record as JSON, always the same for the same record; in one line without `indent`."""
         content = {of.name: getattr(self, of.name) for of in fields(self)}
         content |= {
             "snapshot": asdict(self.snapshot),
             "guarantee": asdict(self.guarantee),
-            "columns": [_drop_none(asdict(column)) for column in self.columns],
+            "columns": [_told(column) for column in self.columns],
             "uploads": dict(self.uploads),
             "format": FORMAT,
         }
         content[_DIGEST] = _digest(content)
-        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ReplayRecord:
@@ -183,5 +183,8 @@ def _problem(error: Mapping[str, Any]) -> str:
     )
 
 
-def _drop_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+_OF_COLUMNS = tuple(of.name for of in fields(OutputColumn))
+
+
+def _told(column: OutputColumn) -> dict[str, Any]:
+    return {name: value for name in _OF_COLUMNS if (value := getattr(column, name)) is not None}

@@ -3,11 +3,21 @@
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from psycopg.pq import TransactionStatus
 
-from adql import RUBIN, Dialect, Metadata, OutputColumn, TableMetadata, parse
+from adql import (
+    RUBIN,
+    AdqlError,
+    Dialect,
+    Limits,
+    Metadata,
+    OutputColumn,
+    TableMetadata,
+    parse,
+    to_postgres,
+)
 from ppdb_replay.errors import UploadChangedError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, catalog_at, read_clock
 from ppdb_replay.replaying.digest import digest_of_result
@@ -175,6 +185,9 @@ class Replayer:
         record
             What `capture` returned, or `ppdb_replay.query_store.store.load_record` read.
         """
+        like = self.as_recorded(record)
+        if like is not self:
+            return like.replay(record)
         answered = self._answered(record)
         return RecordedResult(answered.rows, record, _digest(record, answered), answered.overflow)
 
@@ -225,11 +238,12 @@ class Replayer:
         SnapshotTimeError
             Raised if the time is in the future, or before the first snapshot.
         """
-        before = self.replay(record)
+        like = self.as_recorded(record)
+        before = like.replay(record)
         with one_snapshot(self._connection):
             when = read_clock(self._connection, self._published).snapshot if later is None else later
             catalog = self._catalog_at(record.snapshot)
-        after = self.at(record.natural, when, record.request)
+        after = like.at(record.natural, when, record.request)
         key = result_key(parse(record.natural, dialect=record.request.dialect), catalog)
         return compare_rows(before.columns, before.rows, after.rows, key)
 
@@ -243,6 +257,9 @@ class Replayer:
         record
             The record of the result.
         """
+        like = self.as_recorded(record)
+        if like is not self:
+            return like.verify(record)
         with one_snapshot(self._connection):
             digest = require_snapshot(self._connection, record.snapshot)
             catalog = self._catalog_at(record.snapshot)
@@ -276,6 +293,34 @@ class Replayer:
             row_count=len(answered.rows),
             edited=tuple(name for name, same in said.items() if not same),
         )
+
+    def as_recorded(self, record: ReplayRecord) -> Self:
+        """Return a replayer for which columns are what a record says that they are.
+
+        A record of a service has types and units that TAP_SCHEMA publishes; one that was captured without
+        them has those of the database.
+
+        Parameters
+        ----------
+        record
+            The record.
+        """
+        if self._published is None:
+            return self
+        query = parse(record.repeatable, dialect=record.request.dialect)
+        with one_snapshot(self._connection):
+            require_snapshot(self._connection, record.snapshot)
+            for published in (self._published, None):
+                catalog = catalog_at(self._connection, record.snapshot.snapshot_id, published)
+                try:
+                    compiled = to_postgres(query, self._with_uploads(catalog).metadata, Limits())
+                except AdqlError:
+                    # To run it says what is wrong.
+                    continue
+                if _same_columns(record.columns, compiled.columns, facts=True):
+                    same = type(self)(self._connection, published=published, uploads=self._uploads)
+                    return self if published is self._published else same
+        return self
 
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
         """Return what the query of a record can name, with the columns that tables had at its snapshot."""

@@ -170,12 +170,13 @@ class Surroundings:
         is_ordered = expression.kind not in ("point", "region")
         if isinstance(expression, Column):
             name = expression.name.text
-            is_ordered = all(
-                column.is_ordered
+            spelled = name if expression.name.quoted else name.lower()
+            is_ordered = not any(
+                (column.name if expression.name.quoted else column.name.lower()) == spelled
                 for relation in self.relations(select.tables)
                 if not expression.table or relation.answers(expression.table)
                 for column in relation.columns or ()
-                if _is_called(column.name, expression.name)
+                if not column.is_ordered
             )
         return Shown(name if item.alias is None else item.alias.text, expression, is_ordered)
 

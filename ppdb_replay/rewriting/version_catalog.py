@@ -11,6 +11,8 @@ from adql.names import identifier_of
 from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
 from adql.types import GEOMETRIES
 
+# How many names a catalog remembers: queries of a service name the same tables.
+_MOST_FOUND = 1000
 _NOT_ORDERED = GEOMETRIES | {"array", "binary", "any"}
 
 
@@ -146,6 +148,9 @@ class VersionCatalog:
     _natural: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _history: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
+    _found: dict[tuple[Identifier, ...], TableMetadata | None] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         natural = {table.name: table for table in self.tables}
@@ -169,12 +174,16 @@ class VersionCatalog:
         AdqlNameError
             It can mean several, and one of them is versioned.
         """
+        if name in self._found:
+            return self._found[name]
         found = self.metadata.find_tables(name)
         if len(found) > 1 and any(self.versioned(table) or self.versions(table) for table in found):
             shown = ".".join(part.text for part in name)[:64]
             known = " or ".join(sorted(".".join(table.name) for table in found)[:5])
             raise AdqlNameError(f"table {shown} is ambiguous", f"it can be {known}")
-        return found[0] if len(found) == 1 else None
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
+        return self._found.setdefault(name, found[0] if len(found) == 1 else None)
 
     def versioned(self, table: TableMetadata) -> NaturalTable | None:
         """Return the versioned table whose natural name a published table has."""

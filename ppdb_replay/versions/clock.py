@@ -9,6 +9,8 @@ from psycopg.rows import tuple_row
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
 from ppdb_replay.snapshot import Snapshot
 
+_BEGIN = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL extra_float_digits = 1;\n"
+
 
 def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     """Return the newest snapshot that the transaction of a connection sees.
@@ -29,7 +31,9 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     return _snapshot(read_clock_row(connection, b"SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock"))
 
 
-def read_clock_row(connection: psycopg.Connection[Any], statement: bytes) -> tuple[Any, ...]:
+def read_clock_row(
+    connection: psycopg.Connection[Any], statement: bytes, *, begin: bool = False
+) -> tuple[Any, ...]:
     """Return the one row of a statement that reads the clock.
 
     Parameters
@@ -38,6 +42,8 @@ def read_clock_row(connection: psycopg.Connection[Any], statement: bytes) -> tup
         Connection of a user who may read schema ``ppdb_history``.
     statement
         SELECT over the clock.
+    begin
+        Whether a transaction of one snapshot begins with it, in the same request to the server.
 
     Raises
     ------
@@ -45,9 +51,16 @@ def read_clock_row(connection: psycopg.Connection[Any], statement: bytes) -> tup
         Raised if the database has no clock.
     """
     try:
-        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-            # Binary: the session may be set to give less than all digits.
-            row = cursor.execute(statement, binary=True).fetchone()
+        if begin:
+            with psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor:
+                cursor.execute(_BEGIN + statement)
+                while cursor.nextset():
+                    pass
+                row = cursor.fetchone()
+        else:
+            with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+                # Binary: the session may be set to give less than all digits.
+                row = cursor.execute(statement, binary=True).fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise PpdbNotReadyError(
             "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."

@@ -1,6 +1,5 @@
 """Results as VOTables from which they come again: the record, the service that replays it, the rows."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
@@ -107,6 +106,11 @@ def replay_infos(record: ReplayRecord) -> _Infos:
     record
         Record of the result.
     """
+    return (*leading_infos(record), *closing_infos(record))
+
+
+def leading_infos(record: ReplayRecord) -> _Infos:
+    """Return those of them that are known before there are rows."""
     snapshot = record.snapshot
     anchor = f"{snapshot.snapshot_id}:{record.snapshot_digest}" if record.snapshot_digest else ""
     found = (
@@ -116,12 +120,18 @@ def replay_infos(record: ReplayRecord) -> _Infos:
         ("ppdb_schema_version", record.schema_version),
         ("ppdb_guarantee", record.guarantee.level.value),
         *(("ppdb_guarantee_reason", reason) for reason in record.guarantee.reasons),
-        ("ppdb_digest", record.digest),
         ("ppdb_query_natural", record.natural),
         ("ppdb_query_repeatable", record.repeatable),
-        (RECORD_INFO, _one_line(record)),
     )
     return tuple((name, value) for name, value in found if value)
+
+
+def closing_infos(record: ReplayRecord) -> _Infos:
+    """Return those of them that follow from the rows: the digest, and the record with it."""
+    return (
+        ("ppdb_digest", record.digest),
+        (RECORD_INFO, _one_line(record)),
+    )
 
 
 def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin) -> _Infos:
@@ -156,8 +166,7 @@ def origin_infos(record: ReplayRecord, service: TapService, origin: ResultOrigin
 
 def _one_line(record: ReplayRecord) -> str:
     # In one line, so that software which loses line ends of attributes loses nothing.
-    content = json.loads(record.to_json())
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return record.to_json(indent=None).rstrip("\n")
 
 
 def write_votable(

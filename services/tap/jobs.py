@@ -146,7 +146,7 @@ class AsyncJobs:
             self.limits, duration_s=min(self.limits.duration_s, longest), longest_duration_s=longest
         )
 
-    def run(self, connection: sa.Connection, job: Job, quota: Quota) -> Job:
+    def run(self, connection: sa.Connection, job: Job, quota: Quota, site: str) -> Job:
         """Put a job into the queue, if that is not full."""
         if quota.jobs == 0:
             raise BusyError(f'user "{job.owner}" may run no jobs at present', _LATER_S)
@@ -156,7 +156,8 @@ class AsyncJobs:
             active = store.count_active(connection, job.owner)
             if active >= self.most_active_of_user:
                 raise TooManyJobsError(active, "you have")
-        return store.run_job(connection, job, JobQuota(quota.jobs, quota.bytes), queue=self.files.queue)
+        allowed = JobQuota(quota.jobs, quota.bytes)
+        return store.run_job(connection, job, allowed, queue=self.files.queue, site=site)
 
 
 _Handler = Callable[[AsyncJobs, Request], Awaitable[Response]]
@@ -240,7 +241,7 @@ async def _create(jobs: AsyncJobs, request: Request) -> Response:
             try:
                 _save(jobs.files, job, sent.files)
                 job = _set_times(connection, limits, job, sent)
-                return jobs.run(connection, job, quota) if runs else job
+                return jobs.run(connection, job, quota, _site(request)) if runs else job
             except (TapdbError, OSError):
                 jobs.files.delete(job.job_id)
                 raise
@@ -285,7 +286,7 @@ async def _phase(jobs: AsyncJobs, request: Request) -> Response:
         await jobs.transact(lambda connection: store.abort_job(connection, job))
     elif wanted == "RUN":
         quota = _quota(request)
-        await jobs.transact(lambda connection: jobs.run(connection, job, quota))
+        await jobs.transact(lambda connection: jobs.run(connection, job, quota, _site(request)))
     else:
         raise JobParameterError("PHASE", wanted, "give RUN or ABORT")
     return _to_job(request, job)
@@ -357,7 +358,7 @@ async def _result(jobs: AsyncJobs, request: Request) -> Response:
     if not path.is_file():
         raise ResourceUnknownError("file of the result any more", "run the query again")
     # By its media type alone, Starlette would add a charset to what is text.
-    return FileResponse(path, headers={"Content-Type": job.result.mime})
+    return FileResponse(path, headers={**dict(job.result.headers), "Content-Type": job.result.mime})
 
 
 def _set_times(connection: sa.Connection, limits: JobLimits, job: Job, sent: Parameters) -> Job:
@@ -415,7 +416,12 @@ def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _base(request: Request) -> str:
     """Return the URL of the list of jobs, as the client sees it."""
-    return f"{service_of(request).base_url(request)}/tap/async"
+    return f"{_site(request)}/tap/async"
+
+
+def _site(request: Request) -> str:
+    """Return the URL of the service, as the client sees it."""
+    return service_of(request).base_url(request)
 
 
 def _to_job(request: Request, job: Job) -> Response:

@@ -80,4 +80,5 @@ def query_of(
         uploads=parse_upload_parameter(*parameters.every("UPLOAD")),
         limits=service.settings.upload_limits,
         policy=service.settings.fetch_policy,
+        snapshot=parameters.one("PPDB_SNAPSHOT") or "",
     )

@@ -17,6 +17,7 @@ from tap_query.formats.catalog import Format, Writer
 from tap_query.formats.frames import frames_of
 from tap_query.formats.packing import binary2_sql, csv_sql
 from tap_query.formats.server_rows import execute_copy, execute_packed, has_more
+from tap_query.recording import Watch
 from tapdb.errors import TapdbError, ValueWriteError
 from tapdb.extras import from_extra
 from tapdb.votable import ColumnFacts, Document, ServiceDescriptor, plain_rows, written_fields
@@ -50,11 +51,14 @@ class DocumentFacts:
         INFO elements before the table.
     services
         Service descriptors.
+    watch
+        Returns what sees the rows of a VOTable, and says what stands behind them; `None` if nothing does.
     """
 
     name: str = ""
     infos: Sequence[Info] = ()
     services: Sequence[ServiceDescriptor] = ()
+    watch: Callable[[], Watch] | None = None
 
 
 class ResultStream(CountedRows):
@@ -193,6 +197,16 @@ class _Request:
                 raise
             self.result.error = error
 
+    def watch(self) -> Watch | None:
+        """Return what sees the rows of a document; one that begins again has another one."""
+        return None if self.facts.watch is None else self.facts.watch()
+
+    def after(self, watch: Watch | None) -> Iterable[Info]:
+        """Return the INFO elements behind the table: rows that have ended with an error have no record."""
+        result = self.result
+        told = () if watch is None or result.error is not None else watch.infos(overflow=result.overflow)
+        return (*result.status(), *told)
+
     def document(self, columns: Sequence[ColumnFacts], row_count: int | None = None) -> Document:
         systems, references = frames_of(self.compiled.columns)
         return Document(
@@ -262,7 +276,9 @@ def _plain(request: _Request) -> Iterator[Iterator[tuple[Any, ...]]]:
 
 
 def _python_votable(request: _Request, *, binary2: bool) -> Iterator[bytes]:
-    with _plain(request) as rows:
+    watch = request.watch()
+    with _plain(request) as counted:
+        rows = counted if watch is None else watch.plain(counted)
         known = list(islice(rows, _KNOWN_ROWS + 1))
         is_whole = len(known) <= _KNOWN_ROWS
         columns = written_fields(request.columns, known if is_whole else None)
@@ -274,7 +290,7 @@ def _python_votable(request: _Request, *, binary2: bool) -> Iterator[bytes]:
             request.document(columns, len(known) if is_whole else None),
             request.until_error(content),
             serialization="BINARY2" if binary2 else "TABLEDATA",
-            after=request.result.status,
+            after=lambda: request.after(watch),
         )
 
 
@@ -318,11 +334,12 @@ def _binary2(request: _Request) -> Iterator[bytes]:
         known = list(_seen_first(counted, connection, result))
         is_packed = chunks is not None and all(None not in chunk for chunk in known)
         if is_packed:
+            watch = request.watch()
             yield from votable_parts(
                 request.document(written_fields(compiled.columns, ())),
-                request.until_error(stream_content(_packed(chain(known, counted)))),
+                request.until_error(stream_content(_packed(chain(known, counted), watch))),
                 serialization="BINARY2",
-                after=result.status,
+                after=lambda: request.after(watch),
             )
         elif not is_ours:
             # To cancel it would end the transaction of the caller.
@@ -345,7 +362,7 @@ def _seen_first(
             return
 
 
-def _packed(chunks: Iterable[list[bytes | None]]) -> Iterator[bytes]:
+def _packed(chunks: Iterable[list[bytes | None]], watch: Watch | None) -> Iterator[bytes]:
     done = 0
     for chunk in chunks:
         if None in chunk:
@@ -357,6 +374,8 @@ def _packed(chunks: Iterable[list[bytes | None]]) -> Iterator[bytes]:
             )
         done += len(chunk)
         yield b"".join(chunk)  # type: ignore[arg-type]
+        if watch is not None:
+            watch.packed(chunk)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What an asynchronous job is, and which phase may follow which: pure rules of UWS 1.1."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -78,12 +78,15 @@ class JobResult:
         Bytes.
     overflow
         Whether there were more rows than may be written.
+    headers
+        Headers with which the result is sent, such as where its record is.
     """
 
     mime: str
     rows: int | None
     size: int
     overflow: bool
+    headers: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ dies: the server looks now and then whether its client is still there.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from tap_query.answer import LANGUAGES, QuerySettings, TapQuery, compile_query, stream_query, with_uploads
+from tap_query.answer import LANGUAGES, QuerySettings, TapQuery, prepare_query, stream_query
 from tap_query.errors import JobParameterError, QueryFailedError, ResultTooLargeError
 from tap_query.execute import read_server
 from tap_query.formats import find_format
@@ -57,12 +57,15 @@ class JobRequest:
         Milliseconds that its query may run; 0 for no limit.
     max_bytes
         Bytes of its result; as many as the settings of the worker say if not given.
+    site
+        URL of the service that took it; empty if nothing says so.
     """
 
     parameters: JobParameters
     uploads: Mapping[str, Path]
     timeout_ms: int
     max_bytes: int | None = None
+    site: str = ""
 
     def one(self, name: str) -> str | None:
         """Return the value of a parameter that may be given once; `None` if it is not given, or empty.
@@ -94,11 +97,14 @@ class Written:
         How many rows it has.
     overflow
         Whether there were more.
+    headers
+        Headers with which it is to be sent.
     """
 
     mime: str
     rows: int
     overflow: bool
+    headers: Sequence[tuple[str, str]] = ()
 
 
 Answer = Callable[[sa.Connection, JobRequest, IO[bytes]], Written]
@@ -115,8 +121,8 @@ def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[byte
     driver = driver_connection(connection)
     with ExitStack() as stack:
         parts = {name: stack.enter_context(path.open("rb")) for name, path in request.uploads.items()}
-        compiled = compile_query(query, with_uploads(driver, query, metadata, parts), server)
-        result = stack.enter_context(closing(stream_query(driver, query, compiled, services)))
+        prepared = prepare_query(query, metadata, server, lambda: driver, parts)
+        result = stack.enter_context(closing(stream_query(driver, query, prepared, services)))
         size, most = 0, min(settings.max_bytes, request.max_bytes or settings.max_bytes)
         for block in result:
             size += len(block)
@@ -125,7 +131,8 @@ def answer_query(connection: sa.Connection, request: JobRequest, stream: IO[byte
             stream.write(block)
     if result.error is not None:
         raise result.error
-    return Written(query.format.content_type, result.count, result.overflow)
+    headers = () if prepared.recording is None else prepared.recording.headers
+    return Written(query.format.content_type, result.count, result.overflow, headers)
 
 
 def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
@@ -148,12 +155,18 @@ def _query_of(request: JobRequest, settings: QuerySettings) -> TapQuery:
         uploads=parse_upload_parameter(*request.every("UPLOAD")),
         limits=settings.upload_limits,
         policy=settings.fetch_policy,
-        base_url=settings.base_url,
+        snapshot=request.one("PPDB_SNAPSHOT") or "",
+        base_url=settings.base_url or request.site,
     )
 
 
 def run(
-    running: Running, *, job_id: str, max_bytes: int | None = None, answer: Answer = answer_query
+    running: Running,
+    *,
+    job_id: str,
+    max_bytes: int | None = None,
+    site: str = "",
+    answer: Answer = answer_query,
 ) -> None:
     """Run a job, and note how it ended.
 
@@ -165,6 +178,8 @@ def run(
         The job.
     max_bytes
         Bytes that its result may have, if its user has a limit.
+    site
+        URL of the service that took it.
     answer
         Runs its query.
 
@@ -186,7 +201,7 @@ def run(
         if job.attempts > MOST_ATTEMPTS:
             problem = f"its worker was lost {MOST_ATTEMPTS} times while it ran: it may need too much memory"
             return
-        _complete(running, job, answer, max_bytes)
+        _complete(running, job, answer, max_bytes, site)
         problem = ""
     except JobEndedError as ended:
         problem = ""
@@ -232,16 +247,17 @@ TASKS = (Task(store.TASK, run, queue=job_queue), Task("tap.expire", expire, cron
 """What workers of the queue can run for jobs."""
 
 
-def _complete(running: Running, job: Job, answer: Answer, max_bytes: int | None) -> None:
+def _complete(running: Running, job: Job, answer: Answer, max_bytes: int | None, site: str) -> None:
     files = JobFiles.of_settings()
     timeout_ms = min(1000 * job.execution_duration, LONGEST_TIMEOUT_MS)
-    request = JobRequest(job.parameters, files.uploads(job.job_id), timeout_ms, max_bytes)
+    request = JobRequest(job.parameters, files.uploads(job.job_id), timeout_ms, max_bytes, site)
     with files.writing_result(job.job_id) as stream:
         with _query_connection(running, job) as connection:
             written = answer(connection, request, stream)
         size = stream.tell()
-    result = JobResult(written.mime, written.rows, size, written.overflow)
-    values = {"result": {name: getattr(result, name) for name in JobResult.__slots__}}
+    result = JobResult(written.mime, written.rows, size, written.overflow, written.headers)
+    told = {name: getattr(result, name) for name in JobResult.__slots__ if name != "headers"}
+    values = {"result": told | ({"headers": list(result.headers)} if result.headers else {})}
     with running.engine.begin() as connection:
         done = store.apply_event(connection, job.job_id, Event.COMPLETE, values, attempt=job.attempts)
     if done is None:

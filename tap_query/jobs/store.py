@@ -161,7 +161,12 @@ def apply_event(
 
 
 def run_job(
-    connection: sa.Connection, job: Job, quota: JobQuota = _NO_QUOTA, *, queue: str = DEFAULT_QUEUE
+    connection: sa.Connection,
+    job: Job,
+    quota: JobQuota = _NO_QUOTA,
+    *,
+    queue: str = DEFAULT_QUEUE,
+    site: str = "",
 ) -> Job:
     """Put a job into the queue, in the transaction of the caller.
 
@@ -175,6 +180,8 @@ def run_job(
         What its user may have. Jobs of nobody in particular have no limit of their own at once.
     queue
         Queue of those workers that can run it.
+    site
+        URL of the service that takes it, for what its result says of it.
 
     Raises
     ------
@@ -189,6 +196,8 @@ def run_job(
     arguments: dict[str, Any] = {"job_id": job.job_id}
     if quota.max_bytes is not None:
         arguments["max_bytes"] = quota.max_bytes
+    if site:
+        arguments["site"] = site
     place = None
     if quota.at_once is not None and job.owner is not None:
         # One job runs at a time in each of the user's places.

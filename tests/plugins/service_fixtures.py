@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import sqlalchemy as sa
 import uvicorn
@@ -33,6 +34,7 @@ from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tapdb.postgres.engine import create_engine
 from tapdb.server.environment import client_environment
+from tests.ppdb_replay.changing_ppdb import change
 
 __all__ = [
     "PLAIN",
@@ -43,8 +45,10 @@ __all__ = [
     "leaves_answers",
     "running_service",
     "serve",
+    "serve_ppdb",
     "served",
     "served_database",
+    "served_ppdb",
     "service_process",
     "wait_for",
 ]
@@ -237,3 +241,25 @@ def served(served_database: sa.URL) -> Iterator[Served]:
 def serve(served_database: sa.URL) -> Serve:
     """Return a function that serves the same database, set up in another way, in a ``with`` block."""
     return lambda **settings: running_service(served_database, **settings)
+
+
+@pytest.fixture(scope="session")
+def served_ppdb(ppdb_template: str, clone_for_session: Callable[[str], sa.URL]) -> Iterator[Served]:
+    """Return a service over a PPDB that has changed twice; tests may change its rows further."""
+    url = clone_for_session(ppdb_template)
+    target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(target, autocommit=True) as ppdb:
+        change(ppdb, 1)
+        change(ppdb, 2)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        publish(connection, assemble(connection, []).rows)
+    engine.dispose()
+    with running_service(url, jobs="none") as found:
+        yield found
+
+
+@pytest.fixture
+def serve_ppdb(served_ppdb: Served) -> Serve:
+    """Return a function that serves the same PPDB, set up in another way, in a ``with`` block."""
+    return lambda **settings: running_service(served_ppdb.database, **{"jobs": "none", **settings})

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from services.application import answer_error
-from services.errors import BusyError, ParameterError, status_of
+from services.errors import BusyError, ComparisonTooLargeError, ParameterError, status_of
 from services.gate import FACTS
 from services.settings import ServiceSettings, read_service_settings
 from services.tap.documents import Abilities, capabilities_document
@@ -153,6 +153,11 @@ def test_help_explains_every_variable() -> None:
         ("UploadTooLargeError", 413),
         ("UploadNotKeptError", 503),
         ("ResultTooLargeError", 400),
+        ("SnapshotParameterError", 400),
+        ("SnapshotUnknownError", 404),
+        ("StoredQueryUnknownError", 404),
+        ("ReplayRecordError", 400),
+        ("UploadChangedError", 400),
         ("SearchParameterError", 400),
         ("JobParameterError", 400),
         ("JobRefusedError", 403),
@@ -166,7 +171,7 @@ def test_help_explains_every_variable() -> None:
     ],
 )
 def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
-    for package in ("obscore_view", "tap_schema", "tapdb.postgres.engine"):
+    for package in ("obscore_view", "ppdb_replay.errors", "tap_schema", "tapdb.postgres.engine"):
         import_module(package)
     (kind,) = (one for one in _classes(TapdbError) if one.__name__ == name)
     assert status_of(kind.__new__(kind)) == status
@@ -187,6 +192,7 @@ def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
         (QueryFailedError("x"), 503),
         (BusyError("x", 1), 503),
         (ParameterError("x", "y", "z"), 400),
+        (ComparisonTooLargeError(2, 1), 400),
     ],
     ids=str,
 )

@@ -1,0 +1,339 @@
+"""Results of TAP over versioned tables: with the record that repeats them, as of now or of a snapshot.
+
+A query of today is captured as `Replayer.capture` does it: clock and rows are read in one transaction, and
+the query runs on the present tables with a complete order. One as of a snapshot runs on the versions. The
+digest is that of the rows as they are written; the record stands behind them.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+import psycopg
+
+from adql import CompiledQuery, Limits, Metadata, Query, Server, Table, TableMetadata, to_postgres, walk
+from ppdb_replay.errors import (
+    PpdbNotReadyError,
+    RightsDifferError,
+    SnapshotTimeError,
+    VersionsIncompleteError,
+)
+from ppdb_replay.replaying.catalog import HISTORY_SCHEMA, ClockReading, catalog_at, read_clock
+from ppdb_replay.replaying.digest import RowDigest
+from ppdb_replay.replaying.execution import (
+    Outcome,
+    find_snapshot,
+    record_of,
+    require_snapshot,
+    require_whole_tables,
+    upload_digests,
+)
+from ppdb_replay.replaying.recipe import Recipe
+from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.classify import classify, named_tables
+from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
+from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
+from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.versions.clock import snapshot_at
+from ppdb_replay.votable.writer import (
+    ALL_COLUMNS_INFO,
+    ResultOrigin,
+    TapService,
+    closing_infos,
+    leading_infos,
+    origin_infos,
+    replay_service,
+)
+from tap_query.errors import SnapshotParameterError
+from tap_query.recording import RecordableQuery, Recording, RecordRequest, Watch
+from tapdb.extras import from_extra
+from tapdb.votable.document import Info, ServiceDescriptor
+
+SNAPSHOT_HEADER = "PPDB-Snapshot"
+"""Header of an answer over HTTP: number of the snapshot that it is of."""
+
+_Row = tuple[Any, ...]
+
+_ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+# Proxies take 8 kB of headers, and a URL has to fit into a line of a request too.
+_LONGEST_ADDRESS = 4000
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_MJD = re.compile(r"[0-9]{1,7}\.[0-9]*|[0-9]{0,7}\.[0-9]+")
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)(Z| ?TAI| ?UTC)?", re.IGNORECASE | re.ASCII
+)
+_FORMS = (
+    "give its number, such as 41, a time in MJD (TAI) with a decimal point, such as 61041.25, or an "
+    "ISO time, such as 2026-01-01T00:00:00Z (UTC) or 2026-01-01T00:00:00 TAI"
+)
+
+
+class PpdbRecorder:
+    """Records results over the versioned tables of a PPDB whose versions are published."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Metadata, frozenset[str]] | None = None
+
+    def covers(self, tree: Query, metadata: Metadata) -> bool:
+        """Return whether a query names something that is called as a versioned table is."""
+        names = self._names(metadata)
+        return bool(names) and any(
+            isinstance(node, Table) and node.name[-1].text.lower() in names for node in walk(tree)
+        )
+
+    def prepare(self, asked: RecordRequest) -> Recording | None:
+        """Prepare a query, as `tap_query.recording.Recorder` describes it."""
+        connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
+        when = _when(connection, query.snapshot) if query.snapshot else None
+        # From here on all that is read is of one snapshot.
+        try:
+            clock = (
+                read_clock(connection, metadata, begin=True)
+                if when is None
+                else _clock_at(connection, when, metadata)
+            )
+        except PpdbNotReadyError:
+            # Versions are published and gone: the query will say so, if it names them.
+            connection.rollback()
+            return None
+        named = [table for _, table in named_tables(tree, clock.catalog)]
+        if not _has_versions(named, clock.catalog):
+            connection.rollback()
+            return None
+        if query.has_uploads:
+            added = [table for table in asked.add_uploads().tables if table.is_upload]
+            clock = replace(clock, catalog=clock.catalog.with_tables(added))
+        try:
+            require_whole_tables(connection, named, clock.catalog)
+        except (RightsDifferError, VersionsIncompleteError) as error:
+            if when is not None:
+                raise
+            return _without_record(query, tree, clock.catalog.metadata, asked.server, str(error))
+        return _recorded(asked, clock, is_now=when is None)
+
+    def _names(self, metadata: Metadata) -> frozenset[str]:
+        """Return the names of tables whose versions are published, in small letters."""
+        known = self._known
+        if known is None or known[0] is not metadata:
+            histories = (table for table in metadata.tables if table.sql_schema == HISTORY_SCHEMA)
+            names = frozenset(
+                table.name[-1].lower() for table in histories if SNAP_FROM in table.columns_by_name
+            )
+            known = self._known = (metadata, names)
+        return known[1]
+
+
+RECORDER = PpdbRecorder()
+"""The recorder of the entry point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """A query over versioned tables; attributes are those of `tap_query.recording.Recording`."""
+
+    compiled: CompiledQuery
+    infos: Sequence[Info]
+    services: Sequence[ServiceDescriptor] = ()
+    headers: Sequence[tuple[str, str]] = ()
+    finish: Callable[[Outcome], ReplayRecord] | None = None
+    approximate_columns: tuple[int, ...] = ()
+    made: list[ReplayRecord] = field(default_factory=list)
+
+    @property
+    def record(self) -> str:
+        """The record, once all rows have come."""
+        return self.made[-1].to_json() if self.made else ""
+
+    def watch(self) -> Watch:
+        """Return what computes the digest of the rows."""
+        return _NoWatch() if self.finish is None else _DigestWatch(self, self.finish)
+
+
+class _DigestWatch:
+    """Computes the digest of rows on their way, and makes the record of them."""
+
+    def __init__(self, recording: _Recording, finish: Callable[[Outcome], ReplayRecord]) -> None:
+        columns = recording.compiled.columns
+        self._columns = columns
+        self._finish = finish
+        self._made = recording.made
+        self._counted = RowDigest(columns, without=recording.approximate_columns)
+        # The record does not count all columns; the file has them all the same.
+        self._all = RowDigest(columns) if recording.approximate_columns else None
+        self._count = 0
+
+    def plain(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+        """Yield the rows, counted."""
+        seen = self._counted.plain(rows)
+        for row in seen if self._all is None else self._all.plain(seen):
+            self._count += 1
+            yield tuple(row)
+
+    def packed(self, rows: Iterable[bytes]) -> None:
+        """Count rows of BINARY2."""
+        some = list(rows)
+        self._count += len(some)
+        self._counted.packed(some)
+        if self._all is not None:
+            self._all.packed(some)
+
+    def infos(self, *, overflow: bool) -> Sequence[Info]:
+        """Return digest and record."""
+        record = self._finish(Outcome(self._columns, self._counted.text(), self._count, overflow))
+        self._made.append(record)
+        found = closing_infos(record)
+        return found if self._all is None else (*found, (ALL_COLUMNS_INFO, self._all.text()))
+
+
+class _NoWatch:
+    """Lets rows pass."""
+
+    def plain(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+        """Yield the rows."""
+        yield from rows
+
+    def packed(self, rows: Iterable[bytes]) -> None:
+        """Do nothing."""
+
+    def infos(self, *, overflow: bool) -> Sequence[Info]:  # noqa: ARG002  that of the protocol
+        """Return nothing."""
+        return ()
+
+
+def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Recording:
+    query, tree = asked.query, asked.tree
+    catalog, snapshot = clock.catalog, clock.snapshot
+    if is_now:
+        run = stable(tree, snapshot, catalog)
+        repeatable = fix_snapshot(run, catalog, snapshot.snapshot_id)
+    else:
+        run = repeatable = as_of(tree, snapshot, catalog)
+    compiled = _compiled(query, run, catalog.metadata, asked.server)
+    request = Request(query.max_rows, query.exact_sums, tree.dialect)
+    guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True)
+    uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
+    # It follows from the parts that are known by now; the rows add what they are.
+    record = record_of(
+        tree, repeatable, clock, Outcome(compiled.columns), guarantee, uploads=uploads, request=request
+    )
+
+    def finish(outcome: Outcome) -> ReplayRecord:
+        return replace(record, digest=outcome.digest, row_count=outcome.row_count, overflow=outcome.overflow)
+
+    address = "" if uploads else _address(query.base_url, record)
+    service = TapService(access_url=f"{query.base_url}/tap/sync" if query.base_url else "")
+    origin = ResultOrigin(landing_url=address, requested_at=datetime.now(UTC))
+    headers = [(SNAPSHOT_HEADER, str(snapshot.snapshot_id))]
+    if address:
+        headers.append(("Link", f'<{address}>; rel="describedby"; type="application/json"'))
+    return _Recording(
+        compiled=compiled,
+        infos=(*origin_infos(record, service, origin), *leading_infos(record)),
+        services=(replay_service(record, service),) if service.access_url else (),
+        headers=headers,
+        finish=finish,
+        approximate_columns=guarantee.approximate_columns,
+    )
+
+
+def _address(site: str, record: ReplayRecord) -> str:
+    """Return the URL from which the record can be had, unless the query is too long for one."""
+    if not site:
+        return ""
+    address = f"{site}/replay/{Recipe.of_record(record).to_word()}"
+    return address if len(address) <= _LONGEST_ADDRESS else ""
+
+
+def _without_record(
+    query: RecordableQuery, tree: Query, metadata: Metadata, server: Server, reason: str
+) -> _Recording:
+    """Return a query that is run as it is, whose document says why it has no record."""
+    infos = (("ppdb_guarantee", "none"), ("ppdb_guarantee_reason", reason))
+    return _Recording(_compiled(query, tree, metadata, server), infos)
+
+
+def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
+    if query.exact_sums:
+        server = replace(server, exact_sums=True)
+    return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
+
+
+def _has_versions(named: Iterable[TableMetadata | None], catalog: VersionCatalog) -> bool:
+    return any(table is not None and (catalog.versioned(table) or catalog.versions(table)) for table in named)
+
+
+def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:
+    with psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(_ONE_SNAPSHOT)
+    digest = require_snapshot(connection, snapshot)
+    return ClockReading(snapshot, digest, catalog_at(connection, snapshot.snapshot_id, metadata))
+
+
+# -- the snapshot that a request names
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _when(connection: psycopg.Connection[Any], text: str) -> Snapshot:
+    """Return the snapshot that PPDB_SNAPSHOT names.
+
+    Raises
+    ------
+    SnapshotParameterError
+        Raised if it names none.
+    """
+    text = text.strip()
+    # In a transaction of its own: under the lock of the clock the rows must be those after the wait.
+    with connection.transaction():
+        if not _NUMBER.fullmatch(text):
+            try:
+                return snapshot_at(connection, parse_time(text))
+            except SnapshotTimeError as error:
+                raise SnapshotParameterError(
+                    text, error.problem, "name a snapshot, or a time from the first one to now"
+                ) from error
+        found = find_snapshot(connection, int(text))
+        if found is None:
+            newest = read_clock(connection).snapshot
+            raise SnapshotParameterError(
+                text,
+                "there is no such snapshot",
+                f"the newest one is {newest.snapshot_id}, of MJD {newest.t_mjd_tai!r} (TAI)",
+            )
+        return found[0]
+
+
+def parse_time(text: str) -> float:
+    """Return the time that a text means: MJD, TAI.
+
+    Parameters
+    ----------
+    text
+        MJD (TAI) with a decimal point; or ISO 8601, UTC as in DALI 1.1 section 3.3.3, TAI if it ends so.
+
+    Raises
+    ------
+    SnapshotParameterError
+        Raised if it is neither.
+    """
+    if _MJD.fullmatch(text):
+        return float(text)
+    found = _ISO.fullmatch(text)
+    if found is None:
+        raise SnapshotParameterError(text, "it is neither a number nor a time", _FORMS)
+    scale = "tai" if (found[2] or "").strip().lower() == "tai" else "utc"
+    with from_extra("astropy", "PPDB_SNAPSHOT as an ISO time"):
+        # It knows the leap seconds, and takes its time to load.
+        from astropy.time import Time  # noqa: PLC0415
+
+    given = found[1].upper()
+    try:
+        with catch_warnings():
+            # Nobody knows yet the leap seconds of a far year; it is in the future all the same.
+            simplefilter("ignore")
+            return float(Time(given, format="isot" if "T" in given else "iso", scale=scale).tai.mjd)
+    except ValueError as error:
+        raise SnapshotParameterError(text, f"it is no time: {error}", _FORMS) from None

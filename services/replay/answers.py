@@ -1,0 +1,217 @@
+"""What resources of records share: the form that a client wants, errors in it, work that can be cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import wraps
+from threading import Lock
+from typing import Any, TypeVar
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
+from services.database import Database
+from services.errors import ClientGoneError, ParameterError, UnauthenticatedError, status_of
+from services.gate import FACTS
+from services.identity import User
+from services.service import Service, service_of
+from services.waiting import Client
+from tap_query.errors import QueryFailedError
+from tapdb.errors import DatabaseUnavailableError, TapdbError
+from tapdb.postgres.engine import driver_connection
+
+_Value = TypeVar("_Value")
+_Handler = Callable[[Request], Awaitable[Response]]
+
+FORMS = {
+    "json": "application/json",
+    "html": "text/html",
+    "datacite": "application/vnd.datacite.datacite+json",
+    "schema.org": "application/ld+json",
+    "bibtex": "application/x-bibtex",
+    "text": "text/plain",
+}
+"""Forms of a record by short name, the usual one first."""
+
+HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src {STYLE_SOURCE}; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "Vary": "Accept",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer: pages load nothing and run nothing."""
+
+_FAULT = 500
+_CANCEL_S = 5.0
+_TIMEOUT = "57014"
+
+
+def form_of(request: Request, *, forms: tuple[str, ...] = tuple(FORMS)) -> str:
+    """Return the form in which a client wants an answer: RESPONSEFORMAT goes before Accept.
+
+    Parameters
+    ----------
+    request
+        The request.
+    forms
+        Forms that there are, the usual one first.
+
+    Raises
+    ------
+    ParameterError
+        Raised if RESPONSEFORMAT names another one.
+    """
+    for name, value in request.query_params.multi_items():
+        if name.upper() == "RESPONSEFORMAT":
+            wanted = value.strip().lower()
+            for form in forms:
+                if wanted in {form, FORMS[form]}:
+                    return form
+            raise ParameterError("RESPONSEFORMAT", f'is "{value[:60]}"', f"there are {', '.join(forms)}")
+    return _accepted(request, forms) or forms[0]
+
+
+def _accepted(request: Request, forms: tuple[str, ...]) -> str | None:
+    """Return the form that Accept likes best (RFC 9110 section 12.5.1); `None` if it names none of them."""
+    best, found = 0.0, None
+    for one in ",".join(request.headers.getlist("accept")).lower().split(","):
+        mime, *parameters = (part.strip() for part in one.split(";"))
+        quality = next((_number(part[2:]) for part in parameters if part.startswith("q=")), 1.0)
+        named = next((form for form in forms if FORMS[form] == mime), None)
+        if named is not None and quality > best:
+            best, found = quality, named
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def page(content: str, status: int = 200) -> Response:
+    """Return a page for people."""
+    return HTMLResponse(content, status, headers=HEADERS)
+
+
+def document(content: Any, form: str = "json", status: int = 200) -> Response:
+    """Return a document for programs."""
+    return JSONResponse(content, status, headers=HEADERS, media_type=FORMS[form])
+
+
+def told_in_form(handler: _Handler) -> _Handler:
+    """Let a handler say its errors as a page or as JSON, to clients that want these; a VOTable else."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        request.scope[FACTS]["resource"] = "replay"
+        try:
+            return await handler(request)
+        except TapdbError as error:
+            found = error_response(request, error)
+            if found is None:
+                raise
+            return found
+
+    return answer
+
+
+def error_response(request: Request, error: TapdbError) -> Response | None:
+    """Return an error as a page or as JSON; `None` for what the service says itself, in a VOTable.
+
+    Parameters
+    ----------
+    request
+        The request.
+    error
+        What is wrong with it.
+    """
+    status, form = status_of(error), _accepted(request, tuple(FORMS))
+    own = (UnauthenticatedError, ClientGoneError, DatabaseUnavailableError)
+    if form is None or status == _FAULT or isinstance(error, own):
+        return None
+    request.scope[FACTS]["error"] = str(error)
+    if form == "html":
+        response = page(message_page("This cannot be answered", str(error)), status)
+    else:
+        response = document({"error": str(error)}, "json", status)
+    response.headers.update(getattr(error, "headers", {}))
+    return response
+
+
+def user_of(request: Request) -> User:
+    """Return who sends a request."""
+    user = service_of(request).authenticator.user(request)
+    request.scope[FACTS]["user"] = user.name
+    return user
+
+
+async def look_up(service: Service, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
+    """Do something short in the database, in a thread."""
+    job = _Work(service.database, work)
+    return await asyncio.get_running_loop().run_in_executor(service.threads, job.run)
+
+
+async def run_in_turn(
+    request: Request, user: User, work: Callable[[psycopg.Connection[Any]], _Value]
+) -> _Value:
+    """Do something in the database that takes as long as a query, as soon as the user may run one.
+
+    Parameters
+    ----------
+    request
+        The request; the work is cancelled if its client hangs up.
+    user
+        Who sends it.
+    work
+        The work.
+
+    Raises
+    ------
+    QueryFailedError
+        Raised if it takes longer than the user's queries may.
+    """
+    service = service_of(request)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(request.receive, service.threads))
+        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+        job = _Work(service.database, work)
+        try:
+            return await asyncio.wait_for(client.run(job.run, job.cancel), quota.seconds)
+        except TimeoutError:
+            limit = f"it takes longer than {quota.seconds} seconds"
+            raise QueryFailedError(limit, _TIMEOUT) from None
+
+
+class _Work:
+    """Something that is done on a connection of its own, and can be cancelled."""
+
+    def __init__(self, database: Database, work: Callable[[psycopg.Connection[Any]], Any]) -> None:
+        self._database = database
+        self._work = work
+        self._lock = Lock()
+        self._driver: psycopg.Connection[Any] | None = None
+
+    def run(self) -> Any:
+        """Do the work; called in a thread."""
+        with self._database.connect() as connection:
+            driver = driver_connection(connection)
+            with self._lock:
+                self._driver = driver
+            try:
+                return self._work(driver)
+            except psycopg.Error as error:
+                first = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise QueryFailedError(first, error.sqlstate) from error
+            finally:
+                with self._lock:
+                    self._driver = None
+
+    def cancel(self) -> None:
+        """Stop the statement that runs; called in another thread, any number of times."""
+        with self._lock:
+            if self._driver is not None:
+                self._driver.cancel_safe(timeout=_CANCEL_S)

@@ -1,0 +1,200 @@
+"""``/replay/{pid}``: what a query was, how it is cited, its result again, and what has changed since."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ppdb_replay.query_store.landing import (
+    Page,
+    datacite,
+    difference_document,
+    difference_page,
+    recipe_page,
+    schema_org,
+    stored_page,
+)
+from ppdb_replay.query_store.store import find_stored
+from ppdb_replay.query_store.stored_query import StoredQuery, bibtex
+from ppdb_replay.replaying.recipe import MARK, Recipe
+from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.replayer import Replayer, ResultDifference
+from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.versions.clock import read_snapshot
+from services.errors import ComparisonTooLargeError, ResourceUnknownError
+from services.gate import FACTS
+from services.identity import User
+from services.parameters import Parameters
+from services.replay.answers import (
+    FORMS,
+    HEADERS,
+    document,
+    error_response,
+    form_of,
+    look_up,
+    page,
+    run_in_turn,
+    told_in_form,
+    user_of,
+)
+from services.results import send_query, wants_gzip
+from services.running import RunningQuery
+from services.service import service_of
+from services.waiting import Client
+from tap_query.answer import TapQuery
+from tap_query.formats import find_format
+from tapdb.errors import TapdbError
+
+MOST_COMPARED = 100_000
+"""Rows of a result that is compared with what its query returns now: both are kept in memory."""
+
+_LONGEST_LOGGED = 2000
+
+
+@told_in_form
+async def show_record(request: Request) -> Response:
+    """Return what is known of a result, in the form that the client wants."""
+    user, form, pid = user_of(request), form_of(request), request.path_params["pid"]
+    service = service_of(request)
+    if pid.startswith(MARK):
+        return await _show_recipe(request, user, form, _recipe(pid))
+    stored, newest = await look_up(service, lambda connection: _find(connection, pid))
+    url = _url(request)
+    match form:
+        case "html":
+            return page(stored_page(stored, Page(url, newest)))
+        case "datacite":
+            return document(datacite(stored, url), form)
+        case "schema.org":
+            return document(schema_org(stored, url), form)
+        case "bibtex" | "text":
+            text = bibtex(stored) if form == "bibtex" else stored.citation
+            return PlainTextResponse(f"{text}\n", headers=HEADERS, media_type=FORMS[form])
+    return _record_response(stored.record.to_json())
+
+
+async def _show_recipe(request: Request, user: User, form: str, recipe: Recipe) -> Response:
+    if form == "html":
+        _, newest = await look_up(service_of(request), lambda connection: (None, read_snapshot(connection)))
+        return page(recipe_page(recipe, Page(_url(request), newest)))
+    if form != "json":
+        raise ResourceUnknownError(
+            f"{form} of a result that is not stored",
+            "fetch its record as JSON; tapdb replay cite stores a record, which then can be cited",
+        )
+    return _record_response(await _made_again(request, user, recipe))
+
+
+async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
+    """Return the record of a result that is not stored: its query runs, and no row is kept."""
+    service = service_of(request)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(request.receive, service.threads))
+        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+        query = _query(request, recipe, quota.rows, quota.seconds)
+        running = RunningQuery(service.database, query, {})
+        stack.push_async_callback(client.in_thread, running.close)
+        block = await client.run(running.begin, running.cancel)
+        while block:
+            block = await client.run(running.next_block, running.cancel)
+        if running.error is not None:
+            raise running.error
+        return running.record
+
+
+class ResultEndpoint:
+    """Answers ``/replay/{pid}/result``: an ASGI application, as ``/sync`` is one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        scope[FACTS]["resource"] = "replay"
+        try:
+            user, pid = user_of(request), request.path_params["pid"]
+            service = service_of(request)
+            if pid.startswith(MARK):
+                recipe = _recipe(pid)
+            else:
+                stored, _ = await look_up(service, lambda connection: _find(connection, pid))
+                _require_no_uploads(stored.record)
+                recipe = Recipe.of_record(stored.record)
+            quota = service.quotas.of(user)
+            query = _query(request, recipe, quota.rows, quota.seconds)
+            scope[FACTS]["query"] = query.text[:_LONGEST_LOGGED]
+            await send_query(request, send, user, query, {})
+        except TapdbError as error:
+            response = error_response(request, error)
+            if response is None:
+                raise
+            await response(scope, receive, send)
+
+
+@told_in_form
+async def show_changes(request: Request) -> Response:
+    """Return how the rows of a stored query differ from those that it returns now."""
+    user, pid = user_of(request), request.path_params["pid"]
+    form = form_of(request, forms=("json", "html"))
+    service = service_of(request)
+    if pid.startswith(MARK):
+        raise ResourceUnknownError("comparison of a result that is not stored", "use tapdb replay diff")
+    stored, newest = await look_up(service, lambda connection: _find(connection, pid))
+    _require_no_uploads(stored.record)
+    if stored.record.row_count > MOST_COMPARED:
+        raise ComparisonTooLargeError(stored.record.row_count, MOST_COMPARED)
+    metadata = service.database.publication().metadata
+
+    def compare(connection: psycopg.Connection[Any]) -> ResultDifference:
+        return Replayer(connection, published=metadata).diff(stored.record)
+
+    found = await run_in_turn(request, user, compare)
+    if form == "html":
+        return page(difference_page(stored, found, Page(_url(request).removesuffix("/changes"), newest)))
+    return document(difference_document(found))
+
+
+def _record_response(record: str) -> Response:
+    return Response(record, headers=HEADERS, media_type=FORMS["json"])
+
+
+def _find(connection: psycopg.Connection[Any], pid: str) -> tuple[StoredQuery, Snapshot]:
+    return find_stored(connection, pid), read_snapshot(connection)
+
+
+def _recipe(pid: str) -> Recipe:
+    try:
+        return Recipe.from_word(pid)
+    except TapdbError:
+        raise ResourceUnknownError("record at this address", "it may have been cut; take it whole") from None
+
+
+def _require_no_uploads(record: ReplayRecord) -> None:
+    if record.uploads:
+        names = ", ".join(record.uploads)
+        raise ResourceUnknownError(f"{names} here any more", "send the repeatable query with the same upload")
+
+
+def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> TapQuery:
+    """Return the query that replays a result, within what its user may have."""
+    service = service_of(request)
+    parameters = Parameters.of(request.query_params.multi_items())
+    form = parameters.one("RESPONSEFORMAT") if request.url.path.endswith("/result") else None
+    return TapQuery(
+        text=recipe.natural,
+        dialect=recipe.dialect,
+        max_rows=most_rows if recipe.max_rows is None else min(recipe.max_rows, most_rows),
+        timeout_ms=1000 * seconds,
+        format=find_format(form),
+        gzip=form is not None and wants_gzip(request),
+        snapshot=str(recipe.snapshot.snapshot_id),
+        exact_sums=recipe.exact_sums,
+        base_url=service.base_url(request),
+    )
+
+
+def _url(request: Request) -> str:
+    """Return the URL of the resource, as the client sees it."""
+    path = request.url.path.removeprefix(request.scope.get("root_path", "").removesuffix("/replay"))
+    return f"{service_of(request).base_url(request)}{path}"
