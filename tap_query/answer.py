@@ -55,8 +55,8 @@ class QuerySettings(BaseSettings):
     base_url: Annotated[str, AfterValidator(_without_slash)] = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
-        description="URL of the service as clients see it; without it what each request says. "
-        "Results of jobs have links to it only if it is set.",
+        description="URL of the service as clients see it; without it what each request says, "
+        "and of a job the one that has queued it.",
     )
     maxrec: int = Field(default=100_000, ge=0, description="Rows of a query that does not say MAXREC.")
     max_rows: int = Field(default=10_000_000, ge=1, description="Maximum number of rows of a query.")
