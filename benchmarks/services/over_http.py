@@ -72,7 +72,7 @@ _Rest = Callable[[], object]
 _SORTS = "SELECT a.obs_id FROM bench.obscore AS a, bench.obscore AS b ORDER BY a.access_url, b.access_url"
 _STATISTICS = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
 _SPENT = "SELECT sum(total_plan_time + total_exec_time) FROM pg_stat_statements WHERE calls = %s"
-_SETTINGS = {
+SERVER_SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track_planning": "on",
 }
@@ -367,7 +367,7 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     chosen = options.parse_args(arguments)
-    with EphemeralServer(settings=_SETTINGS) as server, TemporaryDirectory() as folder:
+    with EphemeralServer(settings=SERVER_SETTINGS) as server, TemporaryDirectory() as folder:
         os.environ |= server.environment()
         figures = measure_service(server.url("postgres"), Path(folder), chosen.rows, chosen.rounds)
     say(f"written to {add_results('services', figures, chosen.output)}")
