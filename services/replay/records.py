@@ -26,7 +26,7 @@ from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer, ResultDifference
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import read_snapshot
-from services.errors import ComparisonTooLargeError, ResourceUnknownError
+from services.errors import ComparisonTooLargeError, ParameterError, ResourceUnknownError
 from services.gate import FACTS
 from services.identity import User
 from services.parameters import Parameters
@@ -105,6 +105,14 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
             block = await client.run(running.next_block, running.cancel)
         if running.error is not None:
             raise running.error
+        wanted = query.max_rows if recipe.max_rows is None else recipe.max_rows
+        if wanted > query.max_rows and ReplayRecord.from_json(running.record).overflow:
+            # It would be the record of fewer rows than those that came with this address.
+            raise ParameterError(
+                "the result at this address",
+                f"has more than the {query.max_rows:,} rows that you may have",
+                "ask the operator for more",
+            )
         return running.record
 
 

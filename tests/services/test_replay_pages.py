@@ -305,6 +305,19 @@ def test_an_address_of_another_database_gives_no_rows_of_this_one(
             assert get(served_ppdb, path, accept).status_code == status, (path, accept)
 
 
+def test_a_record_of_fewer_rows_than_came_is_refused(
+    serve_ppdb: Any, served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    """Who may have fewer rows than the one who sends the address gets no record that differs."""
+    word = Recipe(FLUXES, read_snapshot(connection), 50).to_word()
+    assert get(served_ppdb, word).json()["row_count"] > 2
+    few = Recipe(FLUXES, read_snapshot(connection), 2).to_word()
+    with serve_ppdb(max_rows=2) as served:
+        refused = get(served, word, "application/json")
+        assert (refused.status_code, "more than the 2 rows" in refused.json()["error"]) == (400, True)
+        assert get(served, few).json() == get(served_ppdb, few).json()
+
+
 def test_rows_of_now_that_are_too_many_are_not_compared(
     served_ppdb: Served, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
