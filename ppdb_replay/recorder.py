@@ -335,5 +335,6 @@ def parse_time(text: str) -> float:
             # Nobody knows yet the leap seconds of a far year; it is in the future all the same.
             simplefilter("ignore")
             return float(Time(given, format="isot" if "T" in given else "iso", scale=scale).tai.mjd)
-    except ValueError as error:
-        raise SnapshotParameterError(text, f"it is no time: {error}", _FORMS) from None
+    except ValueError:
+        # What it says is for programmers.
+        raise SnapshotParameterError(text, "it is no time: there is no such day or hour", _FORMS) from None

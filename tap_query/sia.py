@@ -135,6 +135,8 @@ def _of_value(parameter: SiaParameter, value: str) -> str:
 
 
 def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it has a NUL character")
     return "'" + value.replace("'", "''") + "'"
 
 

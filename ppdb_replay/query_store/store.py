@@ -135,7 +135,8 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
     StoredQueryUnknownError
         No query is stored under this identifier.
     """
-    found = _find(connection, pid)
+    # No text of PostgreSQL has a NUL, which a URL can have.
+    found = None if "\0" in pid else _find(connection, pid)
     if found is None:
         raise StoredQueryUnknownError(pid)
     return found

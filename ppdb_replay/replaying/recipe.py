@@ -12,8 +12,9 @@ import binascii
 import json
 import zlib
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from adql.dialect import dialect_named
 from ppdb_replay.errors import ReplayRecordError
@@ -108,4 +109,7 @@ class Recipe:
         return cls(natural, Snapshot(number, time), max_rows, exact_sums, dialect)
 
 
-_CONTENT = TypeAdapter(tuple[str, int, float, int | None, bool, str])
+_Number = Annotated[int, Field(ge=0, lt=2**63)]
+# Times that a date can be made of.
+_Time = Annotated[float, Field(ge=0, lt=2_973_484, allow_inf_nan=False)]
+_CONTENT = TypeAdapter(tuple[str, _Number, _Time, _Number | None, bool, str])

@@ -1,6 +1,7 @@
 """``/replay/{pid}``: what a query was, how it is cited, its result again, and what has changed since."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -19,12 +20,13 @@ from ppdb_replay.query_store.landing import (
 )
 from ppdb_replay.query_store.store import find_stored
 from ppdb_replay.query_store.stored_query import StoredQuery, bibtex
+from ppdb_replay.replaying.execution import require_snapshot
 from ppdb_replay.replaying.recipe import MARK, Recipe
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer, ResultDifference
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import read_snapshot
-from services.errors import ComparisonTooLargeError, ResourceUnknownError
+from services.errors import ComparisonTooLargeError, ParameterError, ResourceUnknownError
 from services.gate import FACTS
 from services.identity import User
 from services.parameters import Parameters
@@ -60,7 +62,9 @@ async def show_record(request: Request) -> Response:
     user, form, pid = user_of(request), form_of(request), request.path_params["pid"]
     service = service_of(request)
     if pid.startswith(MARK):
-        return await _show_recipe(request, user, form, _recipe(pid))
+        recipe = _recipe(pid)
+        newest = await look_up(service, lambda connection: _require_known(connection, recipe))
+        return await _show_recipe(request, user, form, recipe, newest)
     stored, newest = await look_up(service, lambda connection: _find(connection, pid))
     url = _url(request)
     match form:
@@ -76,9 +80,8 @@ async def show_record(request: Request) -> Response:
     return _record_response(stored.record.to_json())
 
 
-async def _show_recipe(request: Request, user: User, form: str, recipe: Recipe) -> Response:
+async def _show_recipe(request: Request, user: User, form: str, recipe: Recipe, newest: Snapshot) -> Response:
     if form == "html":
-        _, newest = await look_up(service_of(request), lambda connection: (None, read_snapshot(connection)))
         return page(recipe_page(recipe, Page(_url(request), newest)))
     if form != "json":
         raise ResourceUnknownError(
@@ -102,6 +105,14 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
             block = await client.run(running.next_block, running.cancel)
         if running.error is not None:
             raise running.error
+        wanted = query.max_rows if recipe.max_rows is None else recipe.max_rows
+        if wanted > query.max_rows and ReplayRecord.from_json(running.record).overflow:
+            # It would be the record of fewer rows than those that came with this address.
+            raise ParameterError(
+                "the result at this address",
+                f"has more than the {query.max_rows:,} rows that you may have",
+                "ask the operator for more",
+            )
         return running.record
 
 
@@ -121,6 +132,7 @@ class ResultEndpoint:
                 stored, _ = await look_up(service, lambda connection: _find(connection, pid))
                 _require_no_uploads(stored.record)
                 recipe = Recipe.of_record(stored.record)
+            await look_up(service, lambda connection: _require_known(connection, recipe))
             quota = service.quotas.of(user)
             query = _query(request, recipe, quota.rows, quota.seconds)
             scope[FACTS]["query"] = query.text[:_LONGEST_LOGGED]
@@ -146,10 +158,18 @@ async def show_changes(request: Request) -> Response:
         raise ComparisonTooLargeError(stored.record.row_count, MOST_COMPARED)
     metadata = service.database.publication().metadata
 
+    # The rows of now may be many more: one more than is compared tells, and no more are kept.
+    given = stored.record.max_rows
+    most = MOST_COMPARED + 1 if given is None else min(given, MOST_COMPARED + 1)
+    limited = replace(stored.record, max_rows=most)
+
     def compare(connection: psycopg.Connection[Any]) -> ResultDifference:
-        return Replayer(connection, published=metadata).diff(stored.record)
+        return Replayer(connection, published=metadata).diff(limited)
 
     found = await run_in_turn(request, user, compare)
+    count = stored.record.row_count - len(found.removed) + len(found.added)
+    if count > MOST_COMPARED:
+        raise ComparisonTooLargeError(count, MOST_COMPARED)
     if form == "html":
         return page(difference_page(stored, found, Page(_url(request).removesuffix("/changes"), newest)))
     return document(difference_document(found))
@@ -161,6 +181,13 @@ def _record_response(record: str) -> Response:
 
 def _find(connection: psycopg.Connection[Any], pid: str) -> tuple[StoredQuery, Snapshot]:
     return find_stored(connection, pid), read_snapshot(connection)
+
+
+def _require_known(connection: psycopg.Connection[Any], recipe: Recipe) -> Snapshot:
+    """Return the newest snapshot, if the one of a recipe is of this database: others have its number too."""
+    newest = read_snapshot(connection)
+    require_snapshot(connection, recipe.snapshot)
+    return newest
 
 
 def _recipe(pid: str) -> Recipe:

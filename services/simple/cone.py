@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, tostring
 
 from starlette.requests import Request
@@ -34,7 +35,7 @@ async def tables(request: Request) -> Response:
             {
                 "table": one.name,
                 "description": described[one.name],
-                "url": f"{url}/{one.name}",
+                "url": f"{url}/{quote(one.name)}",
                 "id": one.identifier,
                 "position": [one.longitude, one.latitude],
             }

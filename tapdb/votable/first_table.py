@@ -35,6 +35,7 @@ _UNREAD = {
     "PARQUET": "its rows are a Parquet file; save it as BINARY2 or TABLEDATA",
 }
 _ROWS = frozenset(("TABLEDATA", "BINARY", "BINARY2"))
+_OF_EXPAT = frozenset(("utf-8", "utf-16", "utf-16be", "utf-16le"))
 
 
 class VotableError(TapdbError):
@@ -164,6 +165,7 @@ class VotableReader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
         parser.StartDoctypeDeclHandler = _refuse_doctype
+        parser.XmlDeclHandler = _require_encoding
         given = 0
         try:
             for piece in self._pieces():
@@ -437,6 +439,18 @@ def _checked_cells(column: Field, null: str | None) -> Callable[[str], Any]:
         return values
 
     return checked
+
+
+def _require_encoding(_version: str, encoding: str | None, _standalone: int) -> None:
+    """Refuse what Python's expat can read no text of: it has codes of one byte, UTF-8 and UTF-16."""
+    if encoding is None or encoding.lower() in _OF_EXPAT:
+        return
+    try:
+        is_known = len(bytes(range(256)).decode(encoding, "replace")) == 256  # noqa: PLR2004  one of each byte
+    except (LookupError, UnicodeError):
+        is_known = False
+    if not is_known:
+        raise VotableError(f"its encoding {encoding[:60]!a} cannot be read; save it as UTF-8")
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -52,6 +52,11 @@ tables:
   - {name: trail_dec, datatype: double, "ivoa:unit": deg, "ivoa:ucd": pos.eq.dec, description: Of a trail}
   - {name: ra, datatype: double, "ivoa:unit": deg, "ivoa:ucd": pos.eq.ra, description: RA}
   - {name: dec, datatype: double, "ivoa:unit": deg, "ivoa:ucd": pos.eq.dec, description: Dec}
+- name: "odd name #1?"
+  description: Places whose table has a name with all that a URL takes for something else
+  columns:
+  - {name: ra, datatype: double, "ivoa:unit": deg, "ivoa:ucd": pos.eq.ra;meta.main, description: RA}
+  - {name: dec, datatype: double, "ivoa:unit": deg, "ivoa:ucd": pos.eq.dec;meta.main, description: Dec}
 - name: spectrum
   description: Spectra, which lie nowhere
   columns:
@@ -70,6 +75,7 @@ CREATE TABLE sky.nameless AS SELECT dec, ra FROM sky.star;
 CREATE TABLE sky.unmarked AS SELECT id, 0::float8 AS trail_ra, 0::float8 AS trail_dec, ra, dec FROM sky.star;
 ALTER TABLE sky.unmarked ADD PRIMARY KEY (id);
 CREATE INDEX ON sky.unmarked USING gist (spoint(radians(ra), radians(dec)));
+CREATE TABLE sky."odd name #1?" AS SELECT ra, dec FROM sky.star;
 CREATE TABLE sky.spectrum (id bigint, ra float8);
 GRANT USAGE ON SCHEMA sky TO tapdb_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA sky TO tapdb_reader;
@@ -186,11 +192,15 @@ def test_other_formats_are_there_too(sky: Served) -> None:
 def test_tables_that_have_a_main_position_are_listed(sky: Served) -> None:
     listed = httpx.get(f"{sky.url}/scs", follow_redirects=True, verify=PLAIN).json()
     assert sorted((one["table"], one["id"], one["position"]) for one in listed) == [
+        ('sky."odd name #1?"', None, ["ra", "dec"]),
         ("sky.nameless", None, ["ra", "dec"]),
         ("sky.star", "id", ["ra", "dec"]),
         ("sky.unmarked", "id", ["ra", "dec"]),
     ]
-    assert [one["url"] for one in listed] == [f"{sky.url}/scs/{one['table']}" for one in listed]
+    assert f"{sky.url}/scs/sky.star" in [one["url"] for one in listed]
+    for one in listed:
+        answer = httpx.get(one["url"], params=AROUND_ZERO, timeout=60, verify=PLAIN)
+        assert len(rows(answer)) > 2, one["url"]
     assert len(rows(cone(sky, "sky.nameless", **AROUND_ZERO))) == len(rows(cone(sky, **AROUND_ZERO))) > 2
     for table in ("sky.spectrum", "tap_schema.tables", "sky.none"):
         response = cone(sky, table, **AROUND_ZERO)

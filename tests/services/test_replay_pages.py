@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +17,11 @@ import jsonschema
 import psycopg
 import pytest
 
-from ppdb_replay import ReplayRecord, capture
+from ppdb_replay import ReplayRecord, Snapshot, capture
 from ppdb_replay.query_store.store import change_collection, read_collection, store_query
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, bibtex
 from ppdb_replay.replaying.recipe import Recipe
+from ppdb_replay.replaying.replayer import Replayer, ResultDifference
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.votable.file_record import read_votable_record
 from tests.plugins.service_fixtures import Served, wait_for
@@ -218,7 +221,7 @@ def test_nothing_of_a_query_is_markup_on_a_page(
 
 
 @pytest.mark.parametrize(
-    "path", ["ppdb.unknown", "ppdb.unknown/result", "ppdb.unknown/changes", "~cut", "10.1/a/b"]
+    "path", ["ppdb.unknown", "ppdb.unknown/result", "ppdb.unknown/changes", "~cut", "10.1/a/b", "a%00b"]
 )
 def test_what_is_not_there_is_said_in_the_form_that_is_wanted(served_ppdb: Served, path: str) -> None:
     page = get(served_ppdb, path, "text/html")
@@ -263,7 +266,12 @@ BOMB = b"""<!DOCTYPE VOTABLE [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a
 <VOTABLE version="1.4"><RESOURCE><INFO name="x" value="&b;"/></RESOURCE></VOTABLE>"""
 
 
-@pytest.mark.parametrize("content", [BOMB, b"<VOTABLE", b"{", b"", b"a,b\n1,2\n"], ids=ascii)
+ENCODED = [
+    b"<?xml version='1.0' encoding='%s'?><VOTABLE/>" % name for name in (b"none", b"shift_jis", b"hex")
+]
+
+
+@pytest.mark.parametrize("content", [BOMB, *ENCODED, b"<VOTABLE", b"{", b"", b"a,b\n1,2\n"], ids=ascii)
 def test_what_is_no_result_is_refused_without_a_path_of_the_machine(
     served_ppdb: Served, content: bytes
 ) -> None:
@@ -284,6 +292,67 @@ def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     page = _Texts(get(served_ppdb, "verify", "text/html").text)
     assert page.links == [f"{served_ppdb.url}/replay/verify"]
     assert page.tags.count("input") == 3
+
+
+def test_an_address_of_another_database_gives_no_rows_of_this_one(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    newest = read_snapshot(connection)
+    other = Snapshot(newest.snapshot_id, newest.t_mjd_tai - 1)
+    for snapshot, status in ((newest, 200), (other, 404)):
+        word = Recipe(FLUXES, snapshot).to_word()
+        for path, accept in ((word, "*/*"), (word, "text/html"), (f"{word}/result", "*/*")):
+            assert get(served_ppdb, path, accept).status_code == status, (path, accept)
+
+
+def test_a_record_of_fewer_rows_than_came_is_refused(
+    serve_ppdb: Any, served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    """Who may have fewer rows than the one who sends the address gets no record that differs."""
+    word = Recipe(FLUXES, read_snapshot(connection), 50).to_word()
+    assert get(served_ppdb, word).json()["row_count"] > 2
+    few = Recipe(FLUXES, read_snapshot(connection), 2).to_word()
+    with serve_ppdb(max_rows=2) as served:
+        refused = get(served, word, "application/json")
+        assert (refused.status_code, "more than the 2 rows" in refused.json()["error"]) == (400, True)
+        assert get(served, few).json() == get(served_ppdb, few).json()
+
+
+def test_rows_of_now_that_are_too_many_are_not_compared(
+    served_ppdb: Served, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result of few rows may have millions by now, and who sends the request chooses neither."""
+    stored = cite(served_ppdb, connection, "SELECT diaObjectId, diaSourceId FROM ppdb.DiaSource")
+    kept = replace(stored, pid="ppdb.unlimited", record=replace(stored.record, max_rows=None))
+    monkeypatch.setattr("services.replay.records.find_stored", lambda *_: kept)
+    monkeypatch.setattr("services.replay.records.MOST_COMPARED", kept.record.row_count)
+    change(connection, 9)
+    seen: list[int | None] = []
+    fetched = Replayer.diff
+
+    def diff(self: Replayer, record: ReplayRecord) -> ResultDifference:
+        seen.append(record.max_rows)
+        return fetched(self, record)
+
+    monkeypatch.setattr(Replayer, "diff", diff)
+    response = get(served_ppdb, f"{kept.pid}/changes", "application/json")
+    assert (response.status_code, seen) == (400, [kept.record.row_count + 1])
+    assert "tapdb replay diff" in response.json()["error"]
+
+
+def test_a_record_that_was_made_up_does_not_fill_the_memory(
+    served_ppdb: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a record says how many rows it has; no more are read than the service replays."""
+    whole = json.loads(httpx.get(served_ppdb.sync(FLUXES).headers["link"].partition(">")[0][1:]).text)
+    assert whole["row_count"] > 3
+    monkeypatch.setattr(import_module("services.replay.verify"), "MOST_REPLAYED", 3)
+    forged = json.dumps({**whole, "row_count": 1, "max_rows": None}).encode()
+    response = httpx.post(
+        f"{served_ppdb.url}/replay/verify", files={"file": forged}, data={"REPLAY": "true"}, timeout=60
+    )
+    found = response.json()["database"]
+    assert (found["row_count"], found["is_identical"]) == (3, False)
 
 
 _FIVE = ", ".join(f"ppdb.DiaSource AS {name}" for name in "abcde")

@@ -148,7 +148,7 @@ def test_a_query_over_other_tables_has_no_record_and_takes_no_snapshot(ppdb: Ser
         ("1990-01-01", "it is before the first snapshot"),
         ("yesterday", "it is neither a number nor a time"),
         ("-1", "it is neither a number nor a time"),
-        ("2026-13-01T00:00:00", "it is no time"),
+        ("2026-13-01T00:00:00", "it is no time: there is no such day or hour; give its number"),
         (["1", "2"], "PPDB_SNAPSHOT: is there 2 times"),
     ],
     ids=str,

@@ -114,7 +114,7 @@ def test_responseformat_chooses_the_format_and_format_does_not(served: Served, f
         ({"UPLOAD": "x,param:y"}, ("UsageFault: UPLOAD: this search takes no tables",)),
         ({"MAXREC": "-1"}, ("UsageFault: MAXREC: ",)),
         ({"RESPONSEFORMAT": "word"}, ("UsageFault: there is no format",)),
-        ({"TARGET": "a\x00b"}, ("UsageFault: ",)),
+        ({"TARGET": "a\x00b"}, ("UsageFault: TARGET: ", "NUL")),
     ],
     ids=str,
 )

@@ -272,6 +272,17 @@ def _shape(value: str) -> Any:
     return ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*pair)) for pair in pairs])
 
 
+def test_a_range_of_one_longitude_is_a_piece_of_a_meridian(archive: Archive) -> None:
+    """Of pg_sphere, longitudes that are the same are all of them."""
+    west, east = (set(archive.search(POS=[f"RANGE {pair} -1 1"])) for pair in ("359 0", "0 1"))
+    assert west & east < west | east
+    for pair in ("0 0", "360 0", "360 360", "0 1e-320", "359.99999999999 0"):
+        assert set(archive.search(POS=[f"RANGE {pair} -1 1"])) == west & east, pair
+    assert archive.search(POS=["RANGE 200 200 -1 1", "RANGE 200 200.00000001 -80 80"]) == []
+    # The control: what is nearly all longitudes is no such range.
+    assert set(archive.search(POS=["RANGE 200 199.99999999 -1 1"])) == west | east
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -347,6 +358,8 @@ def test_parameters_that_are_empty_or_unknown_change_nothing(archive: Archive) -
         ("POS", "POLYGON 1 2 3 4 5", "5 numbers are not three or more pairs"),
         ("POS", "BOX 1 2 3 4", "'BOX' is no shape"),
         ("POS", "1,2", "'1,2' is no shape"),
+        ("TARGET", "a\0b", "it has a NUL character"),
+        ("ID", "a\0b", "it has a NUL character"),
         ("BAND", "r", "'r' is no number"),
         ("BAND", "1e-7 2e-7 3e-7", "it has 3 numbers"),
         ("BAND", "2e-7 1e-7", "its first end is greater than its second"),

@@ -10,6 +10,9 @@ _Vector = tuple[float, float, float]
 
 # pgSphere takes what differs by less than a nanoradian for the same.
 _EPSILON = 1e-9
+# Degrees, 0.004 arcsec: more than that.
+_NARROWEST = 1e-6
+_FULL_CIRCLE = 360.0
 # Comparing all sides with all others takes the square of their number; the server does it for larger
 # polygons.
 _MOST_COMPARED = 64
@@ -103,6 +106,11 @@ def range_text(west: float, south: float, east: float, north: float) -> str:
     west, south, east, north
         Its corners in degrees; one whose west is greater than its east crosses longitude 0.
     """
+    width = east - west if west <= east else east + _FULL_CIRCLE - west
+    if width < _NARROWEST:
+        # pgSphere takes longitudes that are the same for all of them.
+        middle, half = west + width / 2, _NARROWEST / 2
+        west, east = (middle - half) % _FULL_CIRCLE, (middle + half) % _FULL_CIRCLE
     corners = ((west, south), (east, north))
     return "(" + ",".join(f"({math.radians(lon)!r},{math.radians(lat)!r})" for lon, lat in corners) + ")"
 
