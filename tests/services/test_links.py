@@ -31,7 +31,7 @@ from tapdb.postgres.engine import create_engine
 from tests.plugins.service_fixtures import PLAIN, running_service
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.view_fixtures import open_engine
-from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did, links_of
+from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did, insert, links_of
 
 UNKNOWN_TO_STILTS = "Unknown predicate 'coderived' from core DataLink vocabulary"
 """STILTS 3.4.7 knows the vocabulary of DataLink 1.0; coderived came with VEP-005 in 2020."""
@@ -246,6 +246,22 @@ def test_a_label_of_a_repository_may_have_any_character(changing: sa.Connection,
     files = read_dataset_files(changing, image)
     assert files is not None
     assert {file.repository for file in files} == {"my repo/2"}
+
+
+def test_a_row_without_sources_of_its_own_is_linked_beside_others(
+    linked: Linked, changing: sa.Connection
+) -> None:
+    forced = "ivo://org.rubinobs/ppdb?table=ppdb.DiaForcedSource&key=11"
+    rows = [f"ivo://org.rubinobs/ppdb?table=ppdb.DiaObject&key={OBJECT}", forced]
+    insert(changing, "DiaForcedSource", diaForcedSourceId=11, diaObjectId=OBJECT)
+    # A site may publish objects without sources.
+    changing.exec_driver_sql('REVOKE SELECT ON ppdb."DiaSource" FROM tapdb_reader')
+    changing.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
+    image = did(linked.refs["visit_image"][0].id)
+    found = read_links(changing, [image, *rows], load_link_providers().values())
+    assert {row.error_message for row in found} == {None}
+    this = {row.id: row.local_semantics for row in found if row.semantics == "#this"}
+    assert [this[row] for row in rows] == ["ppdb.DiaObject", "ppdb.DiaForcedSource"]
 
 
 def test_a_picture_with_the_same_data_id_is_a_preview(linked: Linked, changing: sa.Connection) -> None:
