@@ -31,6 +31,8 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
 _IVO = re.compile(r"ivo://(?P<authority>[^/?]+)(?P<path>/[^?]*)?(\?(?P<query>.*))?", re.IGNORECASE)
 _BUTLER = re.compile(r"butler://(?P<label>[^/?]+)/(?P<id>.*)", re.IGNORECASE)
+# What SQL functions say of a dataset that is published.
+_SHOWN = (sa.column("dataset", sa.Uuid()), "did", "dataset_type", "run", sa.column("data_id", JSONB()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class PublishedIdentifiers:
     def find(
         self, connection: sa.Connection, wanted: Sequence[WantedDataset]
     ) -> Sequence[Sequence[IdentifiedDataset] | TapdbError]:
-        """Return the datasets that have data IDs, those of each in its place, by two statements.
+        """Return the datasets that have data IDs, those of each in its place, by one statement.
 
         Parameters
         ----------
@@ -237,18 +239,16 @@ class PublishedIdentifiers:
             for one in wanted
         ]
         found = sa.func.tapdb.find_datasets(sa.cast(sa.literal(text, JSONB()), JSONB())).table_valued(
-            "number", sa.column("dimensions", sa.ARRAY(sa.Text())), sa.column("dataset", sa.Uuid())
+            "number", sa.column("dimensions", sa.ARRAY(sa.Text())), *_SHOWN
         )
         rows = connection.execute(sa.select(found)).all() if text else []
-        dimensions = {row.number: row.dimensions for row in rows}
-        known = {one.uuid: one for one in _published(connection, {row.dataset for row in rows} - {None})}
-        # Two registries may have the same dataset.
-        datasets: dict[int, dict[UUID, IdentifiedDataset]] = {}
+        dimensions = {row.number: row.dimensions for row in rows if row.dataset is None}
+        datasets: dict[int, list[IdentifiedDataset]] = {}
         for row in rows:
-            if row.dataset in known:
-                datasets.setdefault(row.number, {})[row.dataset] = known[row.dataset]
+            if row.dataset is not None:
+                datasets.setdefault(row.number, []).append(_identified(row))
         return [
-            sorted(datasets[number].values(), key=lambda dataset: dataset.run)
+            datasets[number]
             if number in datasets
             else DataIdError(one.dataset_type, one.dimensions, one.run, dimensions.get(number))
             for number, one in enumerate(wanted, 1)
@@ -272,10 +272,12 @@ def _published(connection: sa.Connection, uuids: Iterable[UUID]) -> Iterable[Ide
     if not listed:
         return
     given = sa.cast(sa.literal(listed, sa.ARRAY(sa.Uuid())), sa.ARRAY(sa.Uuid()))
-    known = sa.func.tapdb.published_datasets(given).table_valued(
-        sa.column("dataset", sa.Uuid()), "did", "dataset_type", "run", sa.column("data_id", JSONB())
-    )
+    known = sa.func.tapdb.published_datasets(given).table_valued(*_SHOWN)
     for row in connection.execute(sa.select(known)):
-        yield IdentifiedDataset(
-            did=row.did, uuid=row.dataset, dataset_type=row.dataset_type, run=row.run, dimensions=row.data_id
-        )
+        yield _identified(row)
+
+
+def _identified(row: sa.Row[Any]) -> IdentifiedDataset:
+    return IdentifiedDataset(
+        did=row.did, uuid=row.dataset, dataset_type=row.dataset_type, run=row.run, dimensions=row.data_id
+    )

@@ -14,9 +14,9 @@ from tap_query.errors import UploadNotKeptError
 
 _PARTS = "multipart/form-data"
 _FORMS = frozenset({"application/x-www-form-urlencoded", _PARTS})
-# A query has at most half a megabyte (`adql.Limits`), and a form a few fields.
+# A query has at most half a megabyte (`adql.Limits`), and a form a few fields beside 1000 identifiers.
 _LONGEST_VALUE = 2**20
-_MOST_FIELDS, _MOST_FILES = 1000, 100
+_MOST_FIELDS, _MOST_FILES = 2000, 100
 
 
 @dataclass(frozen=True, slots=True)

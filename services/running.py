@@ -164,6 +164,8 @@ class RunningRead:
 
         Raises
         ------
+        QueryFailedError
+            Raised if a statement takes longer.
         TapdbError
             Raised if the database fails.
         """
@@ -173,6 +175,10 @@ class RunningRead:
             self._driver.execute(_TIMEOUT, (str(self._timeout_ms),))
             try:
                 return read(connection)
+            except sa.exc.DBAPIError as error:
+                if isinstance(error.orig, psycopg.errors.QueryCanceled):
+                    raise QueryFailedError(str(error.orig).splitlines()[0], error.orig.sqlstate) from error
+                raise
             finally:
                 with self._lock:
                     self._driver = None

@@ -2,33 +2,28 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from threading import Lock
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
-import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from services.database import Database
 from services.datalink.document import LINKS_TYPE, GivenLink, links_capabilities, links_document
 from services.errors import ParameterError
 from services.files import Files
 from services.gate import FACTS
 from services.parameters import Parameters, read_parameters
+from services.running import RunningRead
 from services.service import service_of
 from services.waiting import Client
 from tapdb.hooks.descriptions import Link, LinkProvider, read_links
-from tapdb.postgres.engine import driver_connection
 
 _XML = "text/xml; charset=utf-8"
 _BEARER = "ivo://ivoa.net/sso#OAuth"
 _FILES = "/files/"
 _MOST_IDENTIFIERS = 1000
 _LONGEST_LOGGED = 2000
-_CANCEL_S = 5.0
 # All of them are the one document that there is (DataLink 1.1 section 2.2.2, DALI 1.1 section 3.4.3).
 _FORMS = (
     "votable",
@@ -67,9 +62,11 @@ class Links:
             facts |= {"query": " ".join(dids)[:_LONGEST_LOGGED], "identifiers": len(dids)}
             async with AsyncExitStack() as stack:
                 client = await stack.enter_async_context(Client(receive, service.threads))
-                await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-                reading = _Reading(service.database)
-                links = await client.run(lambda: reading.read(dids, self._providers), reading.cancel)
+                quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+                running = RunningRead(service.database, 1000 * quota.seconds)
+                links = await client.run(
+                    lambda: running.run(lambda one: read_links(one, dids, self._providers)), running.cancel
+                )
         facts["rows"] = len(links)
         base_url = service.base_url(request)
         given = list(self._given(links, base_url, is_open=service.settings.auth == "none"))
@@ -141,27 +138,3 @@ async def capabilities(request: Request) -> Response:
     for challenge in challenges:
         response.headers.append("WWW-Authenticate", challenge)
     return response
-
-
-class _Reading:
-    """Reads links in a thread; another thread can cancel it."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = Lock()
-        self._driver: psycopg.Connection[Any] | None = None
-
-    def read(self, dids: Sequence[str], providers: Sequence[LinkProvider]) -> tuple[Link, ...]:
-        with self._database.connect() as connection:
-            with self._lock:
-                self._driver = driver_connection(connection)
-            try:
-                return read_links(connection, dids, providers)
-            finally:
-                with self._lock:
-                    self._driver = None
-
-    def cancel(self) -> None:
-        with self._lock:
-            if self._driver is not None:
-                self._driver.cancel_safe(timeout=_CANCEL_S)

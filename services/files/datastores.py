@@ -1,9 +1,12 @@
 """Where files of Butler's datastores lie; opens one, but none outside of the roots of its repository."""
 
+import errno
+import lzma
 import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +25,13 @@ _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _IN_ZIP = "zip-path="
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OUTSIDE = "it lies outside of the roots of its repository"
+_UNREADABLE = "the service may not read it"
+_NO_FILE = "it is no file"
+# What zipfile raises of a ZIP that is broken anywhere: in names that are no UTF-8, too.
+_BROKEN = (
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError),
+    *(zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +163,17 @@ def _place(root: str, path: str) -> str | None:
 
 def _open(path: Path, folders: Sequence[Path], file: DatasetFile, member: str | None) -> LocalFile:
     # The end of all symbolic links counts, of the roots' too: a datastore may link to files of another root.
-    real = path.resolve(strict=True)
+    real = _end_of_links(path)
     if not any(real.is_relative_to(folder.resolve()) for folder in folders):
         raise FileRefusedError(_OUTSIDE)
     try:
         number = os.open(real, _OPEN)
     except PermissionError as error:
-        raise FileRefusedError("the service may not read it") from error
+        raise FileRefusedError(_UNREADABLE) from error
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise FileRefusedError(_NO_FILE) from error
+        raise
     try:
         status = _status(number)
         if member is None:
@@ -170,11 +184,34 @@ def _open(path: Path, folders: Sequence[Path], file: DatasetFile, member: str | 
         raise
 
 
+def _end_of_links(path: Path) -> Path:
+    """Return where a path leads.
+
+    Raises
+    ------
+    FileNotFoundError
+        Raised if it leads nowhere: links to each other, or a name that no file can have.
+    FileRefusedError
+        Raised if a folder on the way is closed to the service.
+    """
+    try:
+        return path.resolve(strict=True)
+    except PermissionError as error:
+        raise FileRefusedError(_UNREADABLE) from error
+    except RuntimeError as error:
+        # Of links in a circle, before Python 3.13.
+        raise FileNotFoundError(errno.ENOENT, "links in a circle") from error
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+            raise FileNotFoundError(errno.ENOENT, error.strerror) from error
+        raise
+
+
 def _status(number: int) -> os.stat_result:
     """Return what is known of an open file; folders, devices and pipes are none."""
     status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
-        raise FileRefusedError("it is no file")
+        raise FileRefusedError(_NO_FILE)
     return status
 
 
@@ -198,12 +235,15 @@ def _member(number: int, status: os.stat_result, file: DatasetFile, member: str)
         opened = archive.open(facts)
     except KeyError as error:
         raise FileGoneError(f"dataset {file.dataset}", "has a file that is not in its ZIP") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise FileGoneError(f"dataset {file.dataset}", "has a ZIP that cannot be read") from error
 
     def read(position: int, size: int) -> bytes:
-        opened.seek(position)
-        return opened.read(size)
+        try:
+            opened.seek(position)
+            return opened.read(size)
+        except _BROKEN as error:
+            raise FileGoneError(f"dataset {file.dataset}", "has a ZIP that cannot be read") from error
 
     def close() -> None:
         opened.close()

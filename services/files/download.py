@@ -232,7 +232,8 @@ async def _send_file(request: Request, send: Send, client: Client, body: _Body) 
         response = PlainTextResponse("the file has changed\n", _PRECONDITION)
     elif is_unchanged(headers, validators):
         response = Response(status_code=_NOT_MODIFIED, headers=body.headers)
-    else:
+    elif request.method == "GET":
+        # HEAD has no ranges (RFC 9110 section 14.2).
         spans = spans_of(headers, validators, size)
     if response is not None:
         await response(request.scope, request.receive, send)

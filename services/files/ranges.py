@@ -141,7 +141,7 @@ def _is_tag(text: str, etag: str, *, weak: bool) -> bool:
 def _time(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _JSON, _CSV, _TEXT = "application/json", "text/csv", "text/plain"
 _FORMS = {"json": _JSON, _JSON: _JSON, "csv": _CSV, _CSV: _CSV}
 _COLUMNS = ("entry", "id", "uuid", "dataset_type", "run", "dimensions", "error")
 _NOT_DIMENSIONS = frozenset({"dataset_type", "run", "responseformat"})
+# JSON has escapes of them, but neither PostgreSQL nor UTF-8 can hold them.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class DataIdsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        given = await _given(request, _dids_of_parameters, _dids_of_body)
+        given, form = await _given(request, _dids_of_parameters, _dids_of_body)
         found = await _read(request, len(given), lambda one: self.identifiers.identify(one, given))
         request.scope[FACTS]["query"] = " ".join(given)[:_LONGEST_LOGGED]
         entries = [
@@ -56,7 +59,7 @@ class DataIdsEndpoint:
             for did, one in zip(given, found, strict=True)
         ]
         rows = [{"entry": number, **entry} for number, entry in enumerate(entries, 1)]
-        await _answer(request, entries, rows)(scope, receive, send)
+        await _answer(form, entries, rows)(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class DidsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        given = await _given(request, _wanted_of_parameters, _wanted_of_body)
+        given, form = await _given(request, _wanted_of_parameters, _wanted_of_body)
         wanted = [one for one in given if isinstance(one, WantedDataset)]
         read = await _read(request, len(given), lambda one: self.identifiers.find(one, wanted))
         answers = iter(read)
@@ -90,27 +93,40 @@ class DidsEndpoint:
             for number, entry in enumerate(entries, 1)
             for row in entry.get("datasets", [entry])
         ]
-        await _answer(request, entries, rows)(scope, receive, send)
+        await _answer(form, entries, rows)(scope, receive, send)
 
 
 async def _given(
     request: Request,
     of_parameters: Callable[[Parameters], list[_Value]],
     of_body: Callable[[str, str], list[_Value]],
-) -> list[_Value]:
-    """Return what a request asks for, in its parameters or in its body."""
+) -> tuple[list[_Value], str]:
+    """Return what a request asks for, in its parameters or in its body, and the format of the answer."""
     service, facts = service_of(request), request.scope[FACTS]
     facts["resource"] = "identifiers"
     facts["user"] = service.authenticator.user(request).name
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and kind in {_JSON, _CSV, _TEXT}:
+        form = _form(request, Parameters.of(request.query_params.multi_items()))
         given = of_body(kind, await _body(request))
     else:
         async with read_parameters(request, max_bytes=_MOST_BYTES) as parameters:
+            form = _form(request, parameters)
             given = of_parameters(parameters)
     if len(given) > _MOST:
         raise ParameterError("the request", f"has {len(given)} entries", f"send at most {_MOST} at once")
-    return given
+    return given, form
+
+
+def _form(request: Request, parameters: Parameters) -> str:
+    """Return the media type that the client wants."""
+    wanted = parameters.one("RESPONSEFORMAT")
+    if wanted is None:
+        return _CSV if request.headers.get("accept", "").lower().startswith(_CSV) else _JSON
+    form = _FORMS.get(wanted.strip().lower())
+    if form is None:
+        raise ParameterError("RESPONSEFORMAT", "is no format of identifiers", "give json or csv")
+    return form
 
 
 async def _body(request: Request) -> str:
@@ -155,7 +171,8 @@ def _dids_of_parameters(parameters: Parameters) -> list[str]:
 
 def _dids_of_body(kind: str, text: str) -> list[str]:
     if kind == _JSON:
-        return [one if isinstance(one, str) else json.dumps(one) for one in _array(text)]
+        texts = (one if isinstance(one, str) else json.dumps(one) for one in _array(text))
+        return [_NO_TEXT.sub("\ufffd", one) for one in texts]
     lines = [line.strip().strip('"') for line in text.splitlines()]
     return [line for number, line in enumerate(lines) if line and (number or line.lower() != "id")]
 
@@ -168,7 +185,12 @@ def _wanted_of_parameters(parameters: Parameters) -> list[WantedDataset | TapdbE
 def _wanted_of_body(kind: str, text: str) -> list[WantedDataset | TapdbError]:
     if kind == _JSON:
         return [_wanted(one) for one in _array(text)]
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise ParameterError(
+            "the request", f"is no CSV: {error}", "send a header, and a line each"
+        ) from error
     return [_wanted({name or "": value for name, value in row.items() if value}) for row in rows]
 
 
@@ -181,15 +203,18 @@ def _wanted(given: object) -> WantedDataset | TapdbError:
     inner = given.get("dimensions")
     named = inner if isinstance(inner, Mapping) else given
     dimensions = {name: value for name, value in named.items() if name not in _NOT_DIMENSIONS}
+    run = given.get("run")
+    texts = (given["dataset_type"], run, *dimensions, *dimensions.values())
+    if any(isinstance(text, str) and _NO_TEXT.search(text) for text in texts):
+        return ParameterError("the data ID", "has characters that no text has", "leave them out")
     for name, value in dimensions.items():
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             return ParameterError(
                 str(name), "is neither a text nor a whole number", "give the value of a dimension"
             )
-    run = given.get("run")
-    return WantedDataset(
-        dataset_type=given["dataset_type"], dimensions=dimensions, run=run if isinstance(run, str) else None
-    )
+    if run is not None and not isinstance(run, str):
+        return ParameterError("run", "is no text", "give the name of a RUN, or none for all")
+    return WantedDataset(dataset_type=given["dataset_type"], dimensions=dimensions, run=run)
 
 
 def _array(text: str) -> list[Any]:
@@ -219,17 +244,8 @@ def _dataset(dataset: IdentifiedDataset) -> dict[str, Any]:
     return {"id": dataset.did, **_shown(dataset)}
 
 
-def _answer(
-    request: Request, entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
-) -> Response:
-    """Return entries as JSON, or rows as CSV, whichever the client wants."""
-    wanted = next(
-        (value for name, value in request.query_params.multi_items() if name.upper() == "RESPONSEFORMAT"),
-        _CSV if request.headers.get("accept", "").lower().startswith(_CSV) else _JSON,
-    )
-    form = _FORMS.get(wanted.strip().lower())
-    if form is None:
-        raise ParameterError("RESPONSEFORMAT", "is no format of identifiers", "give json or csv")
+def _answer(form: str, entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Response:
+    """Return entries as JSON, or rows as CSV."""
     if form == _JSON:
         return JSONResponse(entries)
     return Response("".join(_lines(rows)), media_type=f"{_CSV}; charset=utf-8; header=present")

@@ -51,10 +51,10 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format(
       'SELECT w.number, CASE WHEN EXISTS (SELECT FROM %1$s t WHERE t.%2$I = w.key) THEN jsonb_build_object(''kind'', ''row'', ''table'', $3, '
-      '''column'', %2$L, ''key'', w.key, ''observations'', coalesce(%3$s, ''[]'')) '
+      '''column'', %2$L, ''key'', w.key, ''observations'', coalesce(%3$s, ''[]''::jsonb)) '
       'ELSE jsonb_build_object(''error'', format(''NotFoundFault: %%s has no row %%s'', $3, w.key)) END '
       'FROM unnest($1, $2) AS w (number, key)', given.relation, given.key_column,
-      CASE WHEN given.sources IS NULL THEN 'NULL' ELSE format(
+      CASE WHEN given.sources IS NULL THEN 'NULL::jsonb' ELSE format(
         '(SELECT jsonb_agg(jsonb_build_object(''visit'', o.visit, ''detector'', o.detector)) FROM (SELECT DISTINCT s.visit, s.detector '
         'FROM %s s WHERE s.%I = w.key AND s.visit IS NOT NULL AND s.detector IS NOT NULL ORDER BY s.visit DESC, s.detector LIMIT 50) AS o)',
         given.sources, given.source_column) END)

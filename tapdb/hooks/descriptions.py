@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -460,7 +461,7 @@ def _files(
         size, checksum, component = (file.get(name) for name in ("size", "checksum", "component"))
         yield DatasetFile(
             dataset=dataset,
-            repository=repository or "",
+            repository=unquote(repository or ""),
             component=None if component is None else str(component),
             path=str(file["path"]),
             size=size if isinstance(size, int) else None,

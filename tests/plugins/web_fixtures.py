@@ -34,7 +34,7 @@ from tap_schema.publish import publish
 from tests.plugins.service_fixtures import PLAIN, Served, running_service
 from tests.plugins.view_fixtures import open_engine
 
-__all__ = ["LABEL", "OBJECT", "SOURCES", "Linked", "linked", "links_of"]
+__all__ = ["LABEL", "OBJECT", "SOURCES", "Linked", "insert", "linked", "links_of"]
 
 LABEL = "demo"
 OBJECT = 170_032_878_510_211_103
@@ -106,10 +106,10 @@ def linked(
         install(connection)
         visit = refs["visit_image"][0].dataId["visit"]
         detectors = [ref.dataId["detector"] for ref in refs["visit_image"][:2]]
-        _insert(connection, "DiaObject", diaObjectId=OBJECT, nDiaSources=len(SOURCES))
+        insert(connection, "DiaObject", diaObjectId=OBJECT, nDiaSources=len(SOURCES))
         for number, detector in zip(SOURCES, detectors, strict=True):
             facts = {"diaSourceId": number, "diaObjectId": OBJECT, "visit": visit, "detector": detector}
-            _insert(connection, "DiaSource", **facts)
+            insert(connection, "DiaSource", **facts)
         services = read_services(["resource://obscore_view/links.yaml"])
         publish(connection, assemble(connection, [], services=services).rows)
     with running_service(url, datastores=f"{LABEL}={repository.root}") as served:
@@ -148,7 +148,7 @@ def _prepare(butler: Butler, repository: Repository, root: Path) -> dict[str, li
     }
 
 
-def _insert(connection: sa.Connection, table: str, **values: Any) -> None:
+def insert(connection: sa.Connection, table: str, **values: Any) -> None:
     """Insert a row of the PPDB, with zeros in the other columns that may not be NULL."""
     columns = sa.inspect(connection).get_columns(table, schema="ppdb")
     needed = {one["name"]: one for one in columns if not one["nullable"] and one["default"] is None}

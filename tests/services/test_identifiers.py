@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from examples.lsstcam import Pair
 from tests.plugins.service_fixtures import PLAIN, Served
+from tests.plugins.view_fixtures import open_engine
 
 _DATASETS = (
     "SELECT obs_publisher_did, registry_dataset_id, lsst_dataset_type, lsst_run FROM ivoa.obscore "
@@ -87,9 +88,10 @@ def test_one_that_is_wrong_does_not_fail_the_others(
         "",
         did.upper().replace("REPO=DEMO&ID=", "repo=demo&id="),
         f"butler://x/{uuid}",
+        "\ud800\0",
     ]
     found = send(served, "data-ids", given).json()
-    assert [one.get("uuid") for one in found] == [str(uuid), None, None, None, str(uuid), str(uuid)]
+    assert [one.get("uuid") for one in found] == [str(uuid), None, None, None, str(uuid), str(uuid), None]
     assert "is no dataset identifier" in found[1]["error"]
     assert "no published view has the dataset" in found[2]["error"]
 
@@ -111,6 +113,10 @@ def test_data_ids_that_are_wrong_are_told_apart(
         ),
         ({"dataset_type": kind, "dimensions": dimensions, "run": "none"}, 'in run "none"'),
         ({"dataset_type": "none", "dimensions": dimensions}, 'no published view has datasets of type "none"'),
+        ({"dataset_type": kind, "dimensions": dimensions, "run": 5}, "run: is no text"),
+        ({"dataset_type": kind, "dimensions": {**dimensions, "instrument": "\0"}}, "that no text has"),
+        ({"dataset_type": kind, "dimensions": dimensions, "run": "\ud800"}, "that no text has"),
+        ({"dataset_type": kind, "dimensions": {**dimensions, "\ud800": 1}}, "that no text has"),
         ({"dimensions": dimensions}, "dataset_type: is missing"),
         ("x", "dataset_type: is missing"),
     ]
@@ -162,13 +168,14 @@ def test_a_few_are_parameters_of_the_url(served: Served, datasets: list[tuple[st
         ("data-ids", "{", "is no JSON"),
         ("data-ids", '"x"', "is no JSON array"),
         ("dids", json.dumps(["x"] * 1001), "has 1001 entries"),
+        ("dids", "dataset_type\n" + "x" * 200_000, "is no CSV: field larger than"),
     ],
 )
 def test_a_request_that_is_none_is_refused(served: Served, path: str, content: str, problem: str) -> None:
     response = httpx.post(
         f"{served.url}/identifiers/{path}",
         content=content,
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "text/csv" if "CSV" in problem else "application/json"},
         verify=PLAIN,
     )
     assert (response.status_code, problem in response.text) == (400, True)
@@ -178,3 +185,35 @@ def test_the_role_of_readers_reads_no_table_of_the_registry(served: Served) -> N
     with served.service.database.connect() as connection:
         assert connection.scalar(sa.text("SELECT current_user")) == "tapdb_reader"
         assert not connection.scalar(sa.text("SELECT has_schema_privilege('plain', 'USAGE')"))
+
+
+def test_a_thousand_identifiers_of_a_form_have_the_format_that_it_names(served: Served) -> None:
+    form = {"ID": [f"butler://x/{uuid4()}" for _ in range(1000)], "RESPONSEFORMAT": "csv"}
+    answer = httpx.post(f"{served.url}/identifiers/data-ids", data=form, timeout=60, verify=PLAIN)
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/csv")
+    assert len(list(csv.DictReader(io.StringIO(answer.text, newline="")))) == 1000
+    more = httpx.post(f"{served.url}/identifiers/data-ids", data={"ID": ["x"] * 1001}, verify=PLAIN)
+    assert (more.status_code, "has 1001 entries" in more.text) == (400, True)
+
+
+def test_sql_finds_no_dataset_that_the_role_does_not_see(
+    served: Served, view_pair_readonly: Pair, datasets: list[tuple[str, UUID, str, str]]
+) -> None:
+    with view_pair_readonly.plain.butler() as butler:
+        refs = list(butler.registry.queryDatasets("visit_image", collections=...))
+    shown = {uuid for _, uuid, *_ in datasets}
+    wanted = [
+        {"dataset_type": "visit_image", "data_id": dict(ref.dataId.required), "run": ref.run} for ref in refs
+    ]
+    find = sa.text("SELECT number, dimensions, dataset FROM tapdb.find_datasets(CAST(:wanted AS jsonb))")
+    with served.service.database.connect() as connection:
+        rows = connection.execute(find, {"wanted": json.dumps(wanted)}).all()
+    found = {row.dataset for row in rows if row.dataset is not None}
+    assert found == {ref.id for ref in refs} & shown
+    assert len(found) < len({ref.id for ref in refs})
+    with open_engine(served.database) as engine, engine.connect() as connection:
+        connection.exec_driver_sql(
+            "REVOKE SELECT ON ivoa.obscore, untouched.obscore, embargo.obscore FROM tapdb_reader"
+        )
+        connection.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
+        assert connection.execute(find, {"wanted": json.dumps(wanted)}).all() == []

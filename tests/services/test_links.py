@@ -26,12 +26,12 @@ from tap_query.answer import descriptors_of
 from tap_query.jobs.run import JobRequest, answer_query
 from tap_query.metadata import read_services
 from tap_schema.stored import read_rows, services_of_rows
-from tapdb.hooks.descriptions import Link, LinkProvider, load_link_providers, read_links
+from tapdb.hooks.descriptions import Link, LinkProvider, load_link_providers, read_dataset_files, read_links
 from tapdb.postgres.engine import create_engine
 from tests.plugins.service_fixtures import PLAIN, running_service
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.view_fixtures import open_engine
-from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did, links_of
+from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did, insert, links_of
 
 UNKNOWN_TO_STILTS = "Unknown predicate 'coderived' from core DataLink vocabulary"
 """STILTS 3.4.7 knows the vocabulary of DataLink 1.0; coderived came with VEP-005 in 2020."""
@@ -233,6 +233,35 @@ def test_who_may_not_read_the_views_gets_no_links(linked: Linked, changing: sa.C
     changing.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
     (row,) = read_links(changing, [image], providers)
     assert row.error_message == "NotFoundFault: no published dataset has this identifier"
+
+
+def test_a_label_of_a_repository_may_have_any_character(changing: sa.Connection, linked: Linked) -> None:
+    image = linked.refs["visit_image"][0].id
+    definition = changing.scalar(sa.text("SELECT pg_get_functiondef('tapdb.published_datasets'::regproc)"))
+    # As a view says whose configuration has this label.
+    other = str(definition).replace(
+        "v.obs_publisher_did,", "replace(v.obs_publisher_did, ''=demo'', ''=my%%20repo/2''),"
+    )
+    changing.exec_driver_sql(other.replace("%", "%%"))
+    files = read_dataset_files(changing, image)
+    assert files is not None
+    assert {file.repository for file in files} == {"my repo/2"}
+
+
+def test_a_row_without_sources_of_its_own_is_linked_beside_others(
+    linked: Linked, changing: sa.Connection
+) -> None:
+    forced = "ivo://org.rubinobs/ppdb?table=ppdb.DiaForcedSource&key=11"
+    rows = [f"ivo://org.rubinobs/ppdb?table=ppdb.DiaObject&key={OBJECT}", forced]
+    insert(changing, "DiaForcedSource", diaForcedSourceId=11, diaObjectId=OBJECT)
+    # A site may publish objects without sources.
+    changing.exec_driver_sql('REVOKE SELECT ON ppdb."DiaSource" FROM tapdb_reader')
+    changing.exec_driver_sql("SET LOCAL ROLE tapdb_reader")
+    image = did(linked.refs["visit_image"][0].id)
+    found = read_links(changing, [image, *rows], load_link_providers().values())
+    assert {row.error_message for row in found} == {None}
+    this = {row.id: row.local_semantics for row in found if row.semantics == "#this"}
+    assert [this[row] for row in rows] == ["ppdb.DiaObject", "ppdb.DiaForcedSource"]
 
 
 def test_a_picture_with_the_same_data_id_is_a_preview(linked: Linked, changing: sa.Connection) -> None:
@@ -476,3 +505,15 @@ def test_a_function_that_is_missing_is_a_fault_of_the_service(
         ):
             read_links(connection, ["x"], [missing])
         transaction.rollback()
+
+
+def test_links_end_after_the_time_that_a_query_has(linked: Linked) -> None:
+    row = f"ivo://org.rubinobs/ppdb?table=ppdb.DiaObject&key={OBJECT}"
+    with (
+        running_service(linked.served.database, max_seconds=1) as other,
+        open_engine(linked.served.database) as engine,
+        engine.begin() as connection,
+    ):
+        connection.exec_driver_sql('LOCK TABLE ppdb."DiaObject" IN ACCESS EXCLUSIVE MODE')
+        answer = httpx.get(f"{other.url}/datalink/links", params={"ID": row}, verify=PLAIN, timeout=20)
+    assert (answer.status_code, "took longer than the time limit" in answer.text) == (400, True)

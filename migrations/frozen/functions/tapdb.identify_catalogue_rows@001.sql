@@ -1,4 +1,4 @@
--- sha256 14135103857dc65dabaab159a32357075897f81be6e68aebaf997914c381d0ce
+-- sha256 a64b45bed8ad2458b286ba31caac9b615afcceb1f6760ccc187235b038771563
 -- What identifiers of rows of a PPDB mean, for tapdb.links: ivo://AUTHORITY/PATH?table=SCHEMA.TABLE&key=NUMBER (keys in any order, others
 -- allowed), as it is or percent-encoded as a whole. Others are left out. Rows are looked for by the rights of the caller, in published tables.
 -- Targets have the kind row, table, column, key, and observations: visit and detector of the newest sources that belong to the row, 50 at most.
@@ -52,10 +52,10 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format(
       'SELECT w.number, CASE WHEN EXISTS (SELECT FROM %1$s t WHERE t.%2$I = w.key) THEN jsonb_build_object(''kind'', ''row'', ''table'', $3, '
-      '''column'', %2$L, ''key'', w.key, ''observations'', coalesce(%3$s, ''[]'')) '
+      '''column'', %2$L, ''key'', w.key, ''observations'', coalesce(%3$s, ''[]''::jsonb)) '
       'ELSE jsonb_build_object(''error'', format(''NotFoundFault: %%s has no row %%s'', $3, w.key)) END '
       'FROM unnest($1, $2) AS w (number, key)', given.relation, given.key_column,
-      CASE WHEN given.sources IS NULL THEN 'NULL' ELSE format(
+      CASE WHEN given.sources IS NULL THEN 'NULL::jsonb' ELSE format(
         '(SELECT jsonb_agg(jsonb_build_object(''visit'', o.visit, ''detector'', o.detector)) FROM (SELECT DISTINCT s.visit, s.detector '
         'FROM %s s WHERE s.%I = w.key AND s.visit IS NOT NULL AND s.detector IS NOT NULL ORDER BY s.visit DESC, s.detector LIMIT 50) AS o)',
         given.sources, given.source_column) END)

@@ -1,6 +1,7 @@
--- sha256 c84166d51b1c0304b9215d45f31ca4a5126cc3226463aa44a7cd509f0001b601
+-- sha256 4e0184344dada0122d477fc4d548cf3b033776941da4878afa760950e2453daf
 -- What is known of datasets that the caller's role may see in an ObsCore view: identifier, repository, data ID, RUN, files. Others are left out.
 -- Views are looked at by the rights of the role that is set, not of the owner of this function: what a view does not show stays unknown.
+-- repository: its label as the identifier has it, percent-encoded.
 -- files: objects with path, component, size, checksum, type; empty for a dataset whose files were deleted, or that never had any.
 -- Tables of files are those of the registry, among the ones that the view may read, that have a path and a size for each dataset.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.view_definition, functions/tapdb.media_type
@@ -62,7 +63,7 @@ BEGIN
       view.registry_schema) USING here
     LOOP
       RETURN QUERY EXECUTE format(
-        'SELECT d.id, $1 -> d.id::text ->> 0, substring($1 -> d.id::text ->> 0 FROM ''(?:[?&]repo=|^butler://)([^&/]+)''), $1 -> d.id::text ->> 1, $1 -> d.id::text ->> 2, k.name::text, '
+        'SELECT d.id, $1 -> d.id::text ->> 0, coalesce(substring($1 -> d.id::text ->> 0 FROM ''[?&]repo=([^&#]+)''), substring($1 -> d.id::text ->> 0 FROM ''^butler://([^/]+)'')), $1 -> d.id::text ->> 1, $1 -> d.id::text ->> 2, k.name::text, '
         'to_jsonb(t) - ''{dataset_id,dataset_type_id,collection_id,collection_name}''::text[], r.name::text, '
         '(SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(''path'', f.path, ''component'', nullif(f.component, $3), '
         '''size'', nullif(f.file_size, -1), ''checksum'', f.checksum, ''type'', tapdb.media_type(f.path, $1 -> d.id::text ->> 1))) ORDER BY nullif(f.component, $3) NULLS FIRST, f.path), ''[]'') '
