@@ -434,15 +434,13 @@ def _speeds(
     rows: defaultdict[str, list[float]] = defaultdict(list)
     for number in range(options.rounds):
         for side in sides:
-            found = _searches_per_second(side, cones, options.seconds)
+            searches[side.name].append(found := _searches_per_second(side, cones, options.seconds))
             with TemporaryFile() as file:
                 taken = median(seconds_of(side.port, side.target(many), file) for _ in range(_STREAMS))
-            searches[side.name].append(found)
             rows[side.name].append(count / taken)
             say(f"round {number + 1}, {side.name}: {found:.1f} cones/s, {count} rows in {taken:.2f} s")
-    (our_searches, their_searches), (our_rows, their_rows) = (
-        [median(of[side.name]) for side in sides] for of in (searches, rows)
-    )
+    our_searches, their_searches = map(median, searches.values())
+    our_rows, their_rows = map(median, rows.values())
     return {
         "vs_dachs_rps_ratio": our_searches / their_searches,
         "vs_dachs_stream_ratio": our_rows / their_rows,
