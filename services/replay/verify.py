@@ -1,6 +1,8 @@
 """``/replay/verify``: whether the rows of a file are those of its record, and whether they come again."""
 
+import gzip
 import shutil
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -31,6 +33,8 @@ MOST_REPLAYED = 1_000_000
 
 _PARTS = "multipart/form-data"
 _FILE, _RECORD = "file", "record"
+_GZIP = b"\x1f\x8b"
+_PIECE = 1 << 20
 
 
 @told_in_form
@@ -42,8 +46,10 @@ async def verify(request: Request) -> Response:
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
 
+        most = service_of(request).settings.upload_limits.max_bytes
+
         def check(_connection: psycopg.Connection[Any]) -> FileCheck:
-            return _check(paths)
+            return _check({part: _unpacked(path, most) for part, path in paths.items()})
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
         found = await run_in_turn(request, user, check)
@@ -106,6 +112,28 @@ def _check(paths: dict[str, Path]) -> FileCheck:
     except ReplayRecordError as error:
         # Where the file lies in the meantime is nobody's business.
         raise ReplayRecordError(error.problem) from None
+
+
+def _unpacked(path: Path, most: int) -> Path:
+    """Return a file, or what it holds if it is packed by gzip, as results are that clients take so."""
+    with path.open("rb") as file:
+        if file.read(len(_GZIP)) != _GZIP:
+            return path
+    unpacked = path.with_suffix(".unpacked")
+    size = 0
+    try:
+        with gzip.open(path) as packed, unpacked.open("wb") as file:
+            while piece := packed.read(_PIECE):
+                size += len(piece)
+                if size > most:
+                    raise RequestTooLargeError("the file, unpacked,", most)
+                file.write(piece)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problem = f"it is packed by gzip, and cut or damaged ({error}); send it unpacked"
+        raise ReplayRecordError(problem) from error
+    except OSError as error:
+        raise UploadNotKeptError("the request", error.strerror) from error
+    return unpacked
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -280,6 +281,28 @@ def test_what_is_no_result_is_refused_without_a_path_of_the_machine(
     assert told
     assert response.status_code == 400 or not response.json()["is_whole"]
     assert "/tmp" not in response.text  # noqa: S108
+
+
+def test_a_file_packed_by_gzip_is_held_to_its_record(served_ppdb: Served) -> None:
+    whole = gzip.compress(served_ppdb.sync(FLUXES).content)
+    assert verified(served_ppdb, whole).json()["is_whole"]
+    answer = served_ppdb.sync(FLUXES, RESPONSEFORMAT="csv")
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    packed = gzip.compress(answer.content)
+    assert verified(served_ppdb, packed, record=gzip.compress(record)).json()["is_whole"]
+    for cut in (whole[:-9], whole[:9], whole[:40] + b"x" * 40, gzip.compress(whole)):
+        refused = verified(served_ppdb, cut)
+        assert refused.status_code == 400, refused.text
+        assert "/tmp" not in refused.text  # noqa: S108
+    assert "cut or damaged" in verified(served_ppdb, whole[:-9]).text
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(serve_ppdb: Any) -> None:
+    bomb = gzip.compress(b"<VOTABLE>" + b" " * 30_000_000)
+    assert len(bomb) < 40_000
+    with serve_ppdb(upload_bytes=40_000) as served:
+        refused = verified(served, bomb)
+    assert (refused.status_code, "unpacked, is larger than 80,000 bytes" in refused.text) == (413, True)
 
 
 def test_a_file_that_is_too_large_is_refused(serve_ppdb: Any) -> None:
