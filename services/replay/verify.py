@@ -42,7 +42,7 @@ async def verify(request: Request) -> Response:
     """Take a file, or a page with which a person sends one, and say what it is."""
     user, form = user_of(request), form_of(request, forms=("json", "html"))
     if request.method != "POST":
-        return page(upload_page(str(request.url.replace(query=""))))
+        return page(upload_page(f"{service_of(request).base_url(request)}/replay/verify"))
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
 

@@ -317,6 +317,30 @@ def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     assert page.tags.count("input") == 3
 
 
+def test_a_form_leads_to_where_clients_see_the_service(serve_ppdb: Any) -> None:
+    with serve_ppdb(base_url="https://tap.example.org/db") as served:
+        page = _Texts(get(served, "verify", "text/html").text)
+    assert page.links == ["https://tap.example.org/db/replay/verify"]
+
+
+def test_a_query_that_no_file_can_hold_is_answered_without_a_record(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    """XML has no U+0001: the rows come all the same, as they do of tables without versions."""
+    query = f"{FLUXES} WHERE 'a\x01' <> 'b'"
+    for parameters in ({}, {"PPDB_SNAPSHOT": "3"}, {"RESPONSEFORMAT": "csv"}):
+        answer = served_ppdb.sync(query, **parameters)
+        assert (answer.status_code, "link" in answer.headers) == (200, False), answer.text
+        assert answer.headers["ppdb-snapshot"].isdigit()
+    told = served_ppdb.sync(query).text
+    assert 'name="ppdb_guarantee" value="none"' in told
+    assert "ppdb_replay_record" not in told
+    word = Recipe(query, read_snapshot(connection)).to_word()
+    assert get(served_ppdb, f"{word}/result", RESPONSEFORMAT="csv").text == answer.text
+    refused = get(served_ppdb, word, "application/json")
+    assert (refused.status_code, "no file can hold its text" in refused.text) == (404, True)
+
+
 def test_an_address_of_another_database_gives_no_rows_of_this_one(
     served_ppdb: Served, connection: psycopg.Connection[Any]
 ) -> None:
