@@ -129,7 +129,8 @@ def digests_of_resaved(
 ) -> tuple[str, ...]:
     """Return the digest of plain rows, and before it those that they may have had before they were saved.
 
-    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN; JSON has no NaN.
+    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN, and empty texts of
+    NULL; JSON has no NaN.
     The rows are read once: digests part where one takes a cell for another value than the others do.
 
     Parameters
@@ -168,8 +169,8 @@ def digests_of_resaved(
     return tuple("sha256:" + digest.hexdigest() for digest, _ in branches)
 
 
-_WAY = tuple(product(("same", "null", "nan"), (False, True), (False, True)))
-"""What other software made: of numbers, of texts and of arrays; the first is what stands there."""
+_WAY = tuple(product(("same", "null", "value"), repeat=3))
+"""What other software made of numbers, texts and arrays: NULL of NaN and what is empty, or the reverse."""
 _WAYS = len(_WAY)
 
 
@@ -177,17 +178,17 @@ def _taken_for(column: OutputColumn) -> Mapping[bytes, tuple[bytes, ...]]:
     """Return the bytes of cells that may have been something else, and of that in each way."""
     encode, null = _encoder(column), b"N"
     if column.datatype in TEXTS:
-        return {null: tuple(encode("") if text else null for _, text, _ in _WAY)}
-    if column.arraysize is not None:
-        empty = encode(b"" if column.datatype == "unsignedByte" else [])
-        return {null: tuple(empty if array else null for *_, array in _WAY)}
-    if column.datatype in {"float", "double"}:
-        nan = encode(math.nan)
-        return {
-            null: tuple(nan if number == "nan" else null for number, *_ in _WAY),
-            nan: tuple(null if number == "null" else nan for number, *_ in _WAY),
-        }
-    return {}
+        value, place = encode(""), 1
+    elif column.arraysize is not None:
+        value, place = encode(b"" if column.datatype == "unsignedByte" else []), 2
+    elif column.datatype in {"float", "double"}:
+        value, place = encode(math.nan), 0
+    else:
+        return {}
+    return {
+        null: tuple(value if way[place] == "value" else null for way in _WAY),
+        value: tuple(null if way[place] == "null" else value for way in _WAY),
+    }
 
 
 def _alike(ways: Iterable[int], cells: Sequence[tuple[bytes, ...]]) -> list[list[int]]:

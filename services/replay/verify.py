@@ -46,7 +46,7 @@ async def verify(request: Request) -> Response:
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
 
-        most = service_of(request).settings.upload_limits.max_bytes
+        most = service_of(request).settings.upload_bytes
 
         def check(_connection: psycopg.Connection[Any]) -> FileCheck:
             return _check({part: _unpacked(path, most) for part, path in paths.items()})

@@ -108,8 +108,12 @@ def test_a_resaved_result_has_each_digest_that_it_may_have_had(
 ) -> None:
     """One reading finds what one for each way in which software changes NULL and NaN does."""
     numbers: list[dict[str, Any]] = [{}, {"nan": None}, {"None": math.nan}]
-    texts: list[dict[str, Any]] = [{}, {"None": ""}]
-    arrays: list[list[dict[str, Any]]] = [[{}, {}], [{"None": []}, {"None": b""}]]
+    texts: list[dict[str, Any]] = [{}, {"None": ""}, {"": None}]
+    arrays: list[list[dict[str, Any]]] = [
+        [{}, {}],
+        [{"None": []}, {"None": b""}],
+        [{"[]": None}, {"b''": None}],
+    ]
     expected = set()
     for number, text, of_arrays in product(numbers, texts, arrays):
         ways = [number, number, text, {}, *of_arrays]
