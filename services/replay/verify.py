@@ -31,10 +31,15 @@ from tap_query.errors import UploadNotKeptError
 MOST_REPLAYED = 1_000_000
 """Rows of a result whose query is run again: they are kept in memory."""
 
+MOST_JSON = 20_000_000
+"""Bytes of JSON: as objects it takes twenty times the memory, and other formats are read row by row."""
+
 _PARTS = "multipart/form-data"
 _FILE, _RECORD = "file", "record"
 _GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20
+_LONGEST_BLANK = 64
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @told_in_form
@@ -49,7 +54,7 @@ async def verify(request: Request) -> Response:
         most = service_of(request).settings.upload_bytes
 
         def check(_connection: psycopg.Connection[Any]) -> FileCheck:
-            return _check({part: _unpacked(path, most) for part, path in paths.items()})
+            return _check({part: _readable(path, most) for part, path in paths.items()})
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
         found = await run_in_turn(request, user, check)
@@ -112,6 +117,16 @@ def _check(paths: dict[str, Path]) -> FileCheck:
     except ReplayRecordError as error:
         # Where the file lies in the meantime is nobody's business.
         raise ReplayRecordError(error.problem) from None
+
+
+def _readable(path: Path, most: int) -> Path:
+    """Return a file without its packing, if it can be read within the memory that there is."""
+    found = _unpacked(path, most)
+    with found.open("rb") as file:
+        begin = file.read(_LONGEST_BLANK).removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begin[:1] in b"{[" and found.stat().st_size > MOST_JSON:
+        raise RequestTooLargeError("JSON of rows or a record", MOST_JSON)
+    return found
 
 
 def _unpacked(path: Path, most: int) -> Path:

@@ -381,6 +381,19 @@ def test_a_file_that_unpacks_to_too_much_is_refused(serve_ppdb: Any) -> None:
     assert (refused.status_code, "unpacked, is larger than 40,000 bytes" in refused.text) == (413, True)
 
 
+def test_json_that_would_fill_the_memory_is_refused(
+    served_ppdb: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = served_ppdb.sync(FLUXES, RESPONSEFORMAT="json")
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    monkeypatch.setattr(import_module("services.replay.verify"), "MOST_JSON", len(answer.content))
+    assert verified(served_ppdb, answer.content, record=record).json()["is_whole"]
+    blanks = b" " * 100
+    for hostile in (b"\n" + answer.content, blanks + answer.content, gzip.compress(blanks + answer.content)):
+        refused = verified(served_ppdb, hostile, record=record)
+        assert (refused.status_code, "JSON of rows" in refused.text) == (413, True), refused.text
+
+
 def test_a_file_that_is_too_large_is_refused(serve_ppdb: Any) -> None:
     with serve_ppdb(upload_bytes=1000) as served:
         for response in (verified(served, b"x" * 2000), verified(served, b"x" * 2000, record=b"{}")):
