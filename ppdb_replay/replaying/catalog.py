@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -343,21 +343,23 @@ def _prepared(connection: Connection, query: str, types: Mapping[str, str] = {})
     if connection.prepare_threshold is not None:
         yield text
         return
-    name = "tapdb_" + query.replace(".", "_")
+    known = _PREPARED.setdefault(connection, {})
+    # What was prepared outlives an error behind it: another try has another name.
+    name = known.get(query) or f"tapdb_{query.replace('.', '_')}_{next(_NUMBERS)}"
     listed = ", ".join(f"%({one})s" for one in types)
     run = f"EXECUTE {name}" + (f" ({listed})" if types else "")
-    known = _PREPARED.setdefault(connection, set())
-    if name in known:
+    if query in known:
         yield run.encode()
         return
     for number, one in enumerate(types, 1):
         text = text.replace(f"%({one})s".encode(), f"${number}".encode())
     declared = f" ({', '.join(types.values())})" if types else ""
     yield f"PREPARE {name}{declared} AS ".encode() + text + b";\n" + run.encode()
-    known.add(name)
+    known[query] = name
 
 
-_PREPARED: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+_PREPARED: WeakKeyDictionary[Connection, dict[str, str]] = WeakKeyDictionary()
+_NUMBERS = count(1)
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:
