@@ -13,7 +13,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
 from services.database import Database
-from services.errors import ClientGoneError, ParameterError, UnauthenticatedError, status_of
+from services.errors import (
+    RETRY_HEADERS,
+    ClientGoneError,
+    ParameterError,
+    TokensUnreadableError,
+    UnauthenticatedError,
+    status_of,
+)
 from services.gate import FACTS
 from services.identity import User
 from services.service import Service, service_of
@@ -43,7 +50,7 @@ HEADERS = {
 }
 """Headers of every answer: pages load nothing and run nothing."""
 
-_FAULT = 500
+_FAULT, _UNAVAILABLE = 500, 503
 _CANCEL_S = 5.0
 _TIMEOUT = "57014"
 
@@ -130,7 +137,7 @@ def error_response(request: Request, error: TapdbError) -> Response | None:
         What is wrong with it.
     """
     status, form = status_of(error), _accepted(request, tuple(FORMS))
-    own = (UnauthenticatedError, ClientGoneError, DatabaseUnavailableError)
+    own = (UnauthenticatedError, TokensUnreadableError, ClientGoneError, DatabaseUnavailableError)
     if form is None or status == _FAULT or isinstance(error, own):
         return None
     request.scope[FACTS]["error"] = str(error)
@@ -138,6 +145,8 @@ def error_response(request: Request, error: TapdbError) -> Response | None:
         response = page(message_page("This cannot be answered", str(error)), status)
     else:
         response = document({"error": str(error)}, "json", status)
+    if status == _UNAVAILABLE:
+        response.headers.update(RETRY_HEADERS)
     response.headers.update(getattr(error, "headers", {}))
     return response
 
