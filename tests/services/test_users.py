@@ -108,7 +108,14 @@ def test_a_file_of_tokens_that_cannot_be_read_any_more_is_said_and_lets_nobody_i
             token_file.unlink()
         else:
             token_file.write_text(content)
-        for path in ("tap/tables", "sia/query", "scs/", "identifiers/dids", "datalink/links", "replay/verify"):
+        for path in (
+            "tap/tables",
+            "sia/query",
+            "scs/",
+            "identifiers/dids",
+            "datalink/links",
+            "replay/verify",
+        ):
             headers = {**bearer(TOKENS["alice"]), "Accept": "text/html"}
             response = httpx.get(f"{served.url}/{path}", headers=headers)
             assert response.status_code == 503, (path, response.text)
