@@ -31,8 +31,14 @@ _TIMEOUT = "SELECT set_config('statement_timeout', %s, true), set_config('transa
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """Say in other words that the database lacks what is published."""
+def said_plainly() -> Iterator[None]:
+    """Say in other words that the database lacks what is published.
+
+    Raises
+    ------
+    PublishedMissingError
+        Raised in place of an error of a statement.
+    """
     try:
         yield
     except QueryFailedError as error:
@@ -113,7 +119,7 @@ class RunningQuery:
         TapdbError
             Raised if the query cannot be used, or fails before it has rows.
         """
-        with _plainly():
+        with said_plainly():
             try:
                 return self._begin()
             except QueryFailedError as error:

@@ -1,4 +1,4 @@
-"""What the service says while tables below it change their types, or are gone without a word to TAP_SCHEMA."""
+"""What the service says while tables below it have other types, or are gone without a word to TAP_SCHEMA."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from ppdb_replay.query_store.store import change_collection
 from ppdb_replay.query_store.stored_query import Collection
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
+from tapdb.cli.root import main
 from tests.plugins.service_fixtures import PLAIN, Served, running_service
 from tests.plugins.view_fixtures import open_engine
 from tests.ppdb_replay.changing_ppdb import change
@@ -53,9 +55,7 @@ class Changed:
 
 
 @pytest.fixture
-def changed(
-    ppdb_template: str, clone_database: Callable[[str], sa.URL], tmp_path: Path
-) -> Iterator[Changed]:
+def changed(ppdb_template: str, clone_database: Callable[[str], sa.URL], tmp_path: Path) -> Iterator[Changed]:
     url = clone_database(ppdb_template)
     felis = tmp_path / "plain.yaml"
     felis.write_text(FELIS)
@@ -93,33 +93,98 @@ def test_a_table_that_is_published_and_gone_is_named(changed: Changed) -> None:
     assert 'relation "plain.shaped" does not exist' in response.text
 
 
-def test_a_versioned_table_that_is_gone_is_said_wherever_it_is_replayed(changed: Changed) -> None:
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A result that was stored, and what replays it."""
+
+    changed: Changed
+    pid: str
+    address: str
+    document: bytes
+
+    def answers(self) -> dict[str, httpx.Response]:
+        """Return what each resource says that needs its tables."""
+        get = self.changed.get
+        return {
+            "result": get(f"replay/{self.pid}/result"),
+            "changes": get(f"replay/{self.pid}/changes"),
+            "record": get(self.address),
+            "verify": httpx.post(
+                f"{self.changed.served.url}/replay/verify",
+                params={"REPLAY": "true"},
+                content=self.document,
+                headers={"Content-Type": "text/xml"},
+                timeout=60,
+                verify=PLAIN,
+            ),
+        }
+
+
+@pytest.fixture
+def replayed(changed: Changed) -> Replayed:
     change_collection(
         changed.connection,
         Collection(title="P", creator="S", publisher="D", superset="10.5072/p", pid_prefix="10.5072/p."),
     )
     pid = cite(changed.served, changed.connection, OBJECTS).pid
     result = changed.get("tap/sync", QUERY=OBJECTS)
-    changed.connection.execute('DROP TABLE ppdb."DiaObject" CASCADE')
-    answers = {
-        "sync": changed.get("tap/sync", QUERY=OBJECTS),
-        "as of": changed.get("tap/sync", QUERY=OBJECTS, PPDB_SNAPSHOT="1"),
-        "result": changed.get(f"replay/{pid}/result"),
-        "changes": changed.get(f"replay/{pid}/changes"),
-        "verify": httpx.post(
-            f"{changed.served.url}/replay/verify",
-            params={"REPLAY": "true"},
-            content=result.content,
-            headers={"Content-Type": "text/xml"},
-            timeout=60,
-            verify=PLAIN,
-        ),
-    }
+    address = result.headers["link"].partition(">")[0].removeprefix(f"<{changed.served.url}/")
+    found = Replayed(changed, pid, address, result.content)
+    assert {one.status_code for one in found.answers().values()} == {200}
+    return found
+
+
+def require_503(answers: dict[str, httpx.Response], words: str) -> None:
     assert {name: one.status_code for name, one in answers.items()} == dict.fromkeys(answers, 503)
     for one in answers.values():
-        assert "DiaObject" in one.text
+        assert words in one.text
         assert one.headers["retry-after"]
+
+
+def test_a_versioned_table_that_is_gone_is_said_wherever_it_is_replayed(replayed: Replayed) -> None:
+    changed = replayed.changed
+    changed.connection.execute('DROP TABLE ppdb."DiaObject" CASCADE')
+    as_of = changed.get("tap/sync", QUERY=OBJECTS, PPDB_SNAPSHOT="1")
+    now = changed.get("tap/sync", QUERY=OBJECTS)
+    require_503(replayed.answers() | {"as of": as_of, "now": now}, "DiaObject")
     for accept, kind in PAGES.items():
-        response = changed.get(f"replay/{pid}/changes", accept)
+        response = changed.get(f"replay/{replayed.pid}/changes", accept)
         assert (response.status_code, response.headers["content-type"]) == (503, kind)
         assert response.headers["retry-after"]
+
+
+def test_a_column_of_a_versioned_table_that_is_gone_is_said(replayed: Replayed) -> None:
+    replayed.changed.connection.execute('ALTER TABLE ppdb_history."DiaObject" RENAME ra TO ra2')
+    require_503(replayed.answers(), "lacks something that TAP_SCHEMA publishes: column")
+
+
+def test_tables_whose_versions_are_kept_no_more_are_not_replayed(replayed: Replayed) -> None:
+    """What is wrong is no parameter and no query that the client has sent."""
+    env = {"TAPDB_URL": replayed.changed.served.database.render_as_string(hide_password=False)}
+    done = CliRunner(env=env).invoke(main, ["ppdb", "uninstall", "--discard-history"])
+    assert done.exit_code == 0, done.output
+    for name, response in replayed.answers().items():
+        assert response.status_code == 404, (name, response.text)
+        assert "no version of the tables of this query here any more" in response.text
+    assert replayed.changed.get("tap/sync", QUERY=OBJECTS).status_code == 200
+    assert replayed.changed.get(f"replay/{replayed.pid}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (
+            "ALTER TABLE ppdb_history.clock DISABLE TRIGGER ALL; DELETE FROM ppdb_history.clock",
+            "clock of PPDB snapshots has no row",
+        ),
+        ("ALTER SCHEMA ppdb_history RENAME TO away", "no clock of PPDB snapshots"),
+    ],
+    ids=["no row", "no schema"],
+)
+def test_a_clock_that_is_lost_is_said(changed: Changed, loss: str, words: str) -> None:
+    changed.connection.execute(loss)
+    response = changed.get("tap/sync", QUERY=OBJECTS, PPDB_SNAPSHOT="2026-01-01")
+    require_503({"time": response}, words)
+    if "away" in loss:
+        response = changed.get("tap/sync", QUERY=OBJECTS, PPDB_SNAPSHOT="1")
+        require_503({"number": response}, words)
