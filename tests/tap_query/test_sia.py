@@ -354,6 +354,12 @@ def test_rows_of_other_tables_that_share_an_identifier_have_one_order_too(
     assert found[0] == found[1]
 
 
+def test_numbers_that_are_none_in_radians_are_searched_with(archive: Archive) -> None:
+    place = "CIRCLE 0 0 0.5", "CIRCLE 5e-324 -1e-310 0.5"
+    assert archive.search(POS=[place[0]]) == archive.search(POS=[place[1]]) != []
+    assert archive.search(POS=["CIRCLE 0 0 5e-324"]) == archive.search(POS=["CIRCLE 0 0 0"])
+
+
 def test_parameters_that_are_empty_or_unknown_change_nothing(archive: Archive) -> None:
     assert archive.search(POS=[""], BAND=[" "], NEW=["1"]) == archive.search()
 
