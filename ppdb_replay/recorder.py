@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -109,10 +108,16 @@ class PpdbRecorder:
         """Prepare a query, as `tap_query.recording.Recorder` describes it."""
         connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
         when = _when(connection, query.snapshot) if query.snapshot else None
+        before: list[tuple[VersionCatalog, frozenset[tuple[str, ...]]]] = []
+
+        def named_before(catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
+            before.append((catalog, _named_before(tree, catalog)))
+            return before[-1][1]
+
         # From here on all that is read is of one snapshot.
         try:
             clock = (
-                begin_with_clock(connection, metadata, partial(_named_before, tree))
+                begin_with_clock(connection, metadata, named_before)
                 if when is None
                 else _clock_at(connection, when, metadata)
             )
@@ -120,8 +125,8 @@ class PpdbRecorder:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
             return None
-        named = [table for _, table in named_tables(tree, clock.catalog)]
-        versioned = versioned_tables(named, clock.catalog)
+        versioned = next((names for catalog, names in before if catalog is clock.catalog), frozenset())
+        versioned = versioned or _versioned(tree, clock.catalog)
         if not versioned:
             connection.rollback()
             return None
@@ -294,9 +299,13 @@ def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: S
 def _named_before(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
     """Return what a query names by a catalog that may be of the past: nothing if that cannot be told."""
     try:
-        return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
+        return _versioned(tree, catalog)
     except AdqlNameError:
         return frozenset()
+
+
+def _versioned(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
+    return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
 
 
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:
