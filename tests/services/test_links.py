@@ -329,6 +329,8 @@ def test_a_request_that_links_cannot_answer_says_why(linked: Linked) -> None:
     assert httpx.get(linked.url, params=quoted, verify=PLAIN).status_code == 200
     many = httpx.post(linked.url, data={"ID": [str(one) for one in range(1001)]}, verify=PLAIN)
     assert many.status_code == 400
+    more = httpx.post(linked.url, data={"ID": [str(one) for one in range(2001)]}, verify=PLAIN)
+    assert (more.status_code, "number of fields is 2000; send less at once" in more.text) == (400, True)
 
 
 def test_pyvo_follows_links_to_the_bytes_that_butler_has(linked: Linked) -> None:
