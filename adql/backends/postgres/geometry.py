@@ -528,11 +528,11 @@ def _ranked(
     return point, centre
 
 
-def _index_rank(node: tree.Expression) -> int:
-    """Return how likely a point has an index: catalogue, subquery, upload, constant."""
+def _index_rank(node: tree.Expression) -> tuple[int, int]:
+    """Return how likely an index serves a point: of a subquery's own rows; catalogue, query, upload, constant."""
     columns = [column for column in walk(node) if isinstance(column, tree.Column)]
     if not columns:
-        return 0
+        return 0, 0
     plain = isinstance(node, tree.Column) or (
         isinstance(node, tree.Function) and all(isinstance(of, tree.Column) for of in node.arguments)
     )
@@ -544,7 +544,7 @@ def _index_rank(node: tree.Expression) -> int:
             ranks.append(4 if origin is not None and origin.column.indexed else 3)
         elif plain and origin is not None and table is None:
             ranks.append(2)
-    return max(ranks)
+    return max(of.origin.relation.level for of in columns if of.origin is not None), max(ranks)
 
 
 def _relations(node: tree.Expression) -> set[str]:
