@@ -285,8 +285,6 @@ def hint_for_token(tokens: Tokens, index: int) -> str:
         return _hint_for_character(tokens.values[index])
     if kind == NAME or kind in RESERVED_WORDS:
         return _hint_for_word(tokens, index, before) or _hint_for_misspelt(tokens, index)
-    if kind == NUMBER and before in ("LIMIT", "FETCH"):
-        return _WORDS[before]
     return _hint_for_sign(tokens, index, before) or _hint_for_misspelt(tokens, index)
 
 
@@ -295,24 +293,23 @@ def _hint_for_place(tokens: Tokens, index: int, before: str) -> str:
     kind, kinds = tokens.kinds[index], tokens.kinds
     opened = tokens.values[index] in ("[", "{")
     earlier = kinds[index - 2] if index > 1 else ""
-    if before == "IN" and kind != "(":
-        return "a subquery stands in parentheses: IN (SELECT ...)" if kind == "SELECT" else _LIST
-    if opened and (earlier, before) == ("IN", "("):
-        return _LIST
     bound = next((of for of in range(index, max(index - 4, 0), -1) if kinds[of] == "BETWEEN"), -1)
     one = bound > 0 and not (kinds[index - 1] == kinds[index + 1] == NUMBER and kinds[index + 2] == "AND")
-    if one and (kind in (",", "TO") or opened):
-        return "write BETWEEN 1 AND 2"
-    if kind == "%" or tokens.values[index] == "%":
-        if earlier == "TOP":
-            return "ADQL has no TOP by percent: write TOP n"
-        if earlier in ("LIKE", "ILIKE"):
-            return "a pattern stands in single quotes: LIKE 'a%'"
-    if kind == STRING and before in ("FROM", "JOIN"):
-        return "a table name stands without quotes"
-    if before == "USING":
-        return "write USING (column)"
-    return _hint_for_aggregate(tokens, index, before, earlier) or _hint_for_top(tokens, index, before, earlier)
+    is_percent = tokens.values[index] == "%"
+    known = (
+        (before == "IN" and kind == "SELECT", "a subquery stands in parentheses: IN (SELECT ...)"),
+        (before == "IN" and kind != "(", _LIST),
+        (opened and (earlier, before) == ("IN", "("), _LIST),
+        (one and (kind in (",", "TO") or opened), "write BETWEEN 1 AND 2"),
+        (is_percent and earlier == "TOP", "ADQL has no TOP by percent: write TOP n"),
+        (is_percent and earlier in ("LIKE", "ILIKE"), "a pattern stands in single quotes: LIKE 'a%'"),
+        (kind == NUMBER and before in ("LIMIT", "FETCH"), _WORDS.get(before, "")),
+        (kind == STRING and before in ("FROM", "JOIN"), "a table name stands without quotes"),
+        (before == "USING", "write USING (column)"),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    hint = hint or _hint_for_aggregate(tokens, index, before, earlier)
+    return hint or _hint_for_top(tokens, index, before, earlier)
 
 
 def _hint_for_aggregate(tokens: Tokens, index: int, before: str, earlier: str) -> str:
@@ -348,9 +345,13 @@ def _hint_for_misspelt(tokens: Tokens, index: int) -> str:
     """Return the word that a name here, or just before, is likely to be."""
     for place in (index, index - 1):
         if place >= 0 and tokens.kinds[place] == NAME and len(tokens.values[place]) > 2:  # noqa: PLR2004  or an alias
-            hint = did_you_mean(tokens.values[place], _MISSPELT, least=0.66)
+            name = tokens.values[place].upper()
+            swapped = next(
+                (f"did you mean {word}?" for word in _MISSPELT if sorted(name) == sorted(word)), ""
+            )
+            hint = swapped or did_you_mean(name, _MISSPELT, least=0.75).replace('"', "")
             if hint:
-                return hint.replace('"', "")
+                return hint
     return ""
 
 
@@ -379,26 +380,32 @@ def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
         ("/", "*"): _COMMENTS,
         ("(", ")"): "a list has at least one value" if earlier == "IN" else "",
         ("TOP", "("): "write TOP n",
+        ("*", "*"): "write POWER(a, b)",
     }
     following = tokens.kinds[index + 1]
-    if (before, kind) == ("*", "*"):
-        return "write POWER(a, b)"
     return _COMMENTS if (kind, following) == ("/", "*") else pairs.get((before, kind), "")
 
 
 def _hint_for_comma(tokens: Tokens, index: int) -> str:
     opened = _opening(tokens, index)
     caller = tokens.kinds[opened - 1] if opened > 0 else ""
-    if caller == "BETWEEN":
-        return "write BETWEEN 1 AND 2"
-    if opened >= 0 and "DISTINCT" in (tokens.kinds[opened + 1], caller):
-        return "COUNT(DISTINCT ...) takes one value: count the rows of a subquery with SELECT DISTINCT"
-    if caller in AGGREGATES:
-        return f"{caller} takes one value"
-    if caller in _COMPARISONS:
-        return "a list stands after IN: x IN (1, 2)"
-    if caller in ("WHERE", "AND", "OR", "NOT", "ON") and tokens.kinds[opened + 1] in (NAME, QUOTED):
-        return "ADQL compares one value at a time: use EXISTS, or a comparison for each"
+    following = tokens.kinds[opened + 1]
+    known = (
+        (caller == "BETWEEN", "write BETWEEN 1 AND 2"),
+        (
+            opened >= 0 and "DISTINCT" in (following, caller),
+            "COUNT(DISTINCT ...) takes one value: count the rows of a subquery with SELECT DISTINCT",
+        ),
+        (caller in AGGREGATES, f"{caller} takes one value"),
+        (caller in _COMPARISONS, "a list stands after IN: x IN (1, 2)"),
+        (
+            caller in ("WHERE", "AND", "OR", "NOT", "ON") and following in (NAME, QUOTED),
+            "ADQL compares one value at a time: use EXISTS, or a comparison for each",
+        ),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    if hint:
+        return hint
     decimals = tokens.kinds[index - 1] == tokens.kinds[index + 1] == NUMBER
     return "a number has a decimal point, not a comma" if decimals else ""
 
@@ -446,24 +453,32 @@ def _has_clause(tokens: Tokens, index: int, clause: str) -> bool:
 def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
     word = tokens.values[index].upper()
     following = tokens.kinds[index + 1]
-    if before in ("LIMIT", "RECURSIVE"):
-        return _WORDS[before]
-    if before == "," and word in STRUCTURE_WORDS:
-        return _COMMA
-    if _is_late(tokens, index):
-        return "clauses stand in this order: SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY, OFFSET"
-    if word == "WHERE" and _has_clause(tokens, index, "WHERE"):
-        return "a query has one WHERE: join conditions with AND"
-    if word in _JOINS and _has_clause(tokens, index, "WHERE"):
-        return "JOIN stands in FROM, before WHERE"
-    if before == "UNION" and word == "DISTINCT":
-        return "write UNION"
-    if word == "SELECT" and before == "MINUS":
-        return "write EXCEPT"
-    if word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP":
-        return "write DISTINCT before TOP"
-    if word in ("DATE", "TIME", "TIMESTAMP") and following == STRING:
-        return "write CAST('...' AS TIMESTAMP)"
+    known = (
+        (before in ("LIMIT", "RECURSIVE"), _WORDS.get(before, "")),
+        (before == "," and word in STRUCTURE_WORDS, _COMMA),
+        (
+            _is_late(tokens, index),
+            "clauses stand in this order: SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY, OFFSET",
+        ),
+        (
+            word == "WHERE" and _has_clause(tokens, index, "WHERE"),
+            "a query has one WHERE: join conditions with AND",
+        ),
+        (word in _JOINS and _has_clause(tokens, index, "WHERE"), "JOIN stands in FROM, before WHERE"),
+        ((before, word) == ("UNION", "DISTINCT"), "write UNION"),
+        ((before, word) == ("MINUS", "SELECT"), "write EXCEPT"),
+        (
+            word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP",
+            "write DISTINCT before TOP",
+        ),
+        (
+            word in ("DATE", "TIME", "TIMESTAMP") and following == STRING,
+            "write CAST('...' AS TIMESTAMP)",
+        ),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    if hint:
+        return hint
     return _WORDS.get(word) or _hint_for_reserved(word, following)
 
 

@@ -101,7 +101,9 @@ def _hint_for_table(name: tuple[Identifier, ...], tables: Sequence[TableMetadata
     if name[-1].quoted and last.lower() in known:
         return f"double quotes hold one part of a name: write {known[last.lower()]}"
     schema = last.lower() if len(name) == 1 else name[-2].text.lower()
-    of_schema = [".".join(table.name) for table in tables if [of.lower() for of in table.name[:-1]] == [schema]]
+    of_schema = [
+        ".".join(table.name) for table in tables if [of.lower() for of in table.name[:-1]] == [schema]
+    ]
     if len(name) == 1 and of_schema:
         listed = ", ".join(of_schema[:_MOST_NAMED]) + (", ..." if len(of_schema) > _MOST_NAMED else "")
         return f"it is a schema, with {listed}"

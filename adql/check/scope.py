@@ -343,12 +343,23 @@ _ABSENT = {
     **dict.fromkeys(("curdate", "curtime", "current_date", "getutcdate", "sysdatetime"), _NO_CLOCK),
     **dict.fromkeys(
         (
-            *("median", "mode", "percentile", "percentile_cont", "stdev", "stddev", "stddev_pop", "stddev_samp"),
+            *(
+                "median",
+                "mode",
+                "percentile",
+                "percentile_cont",
+                "stdev",
+                "stddev",
+                "stddev_pop",
+                "stddev_samp",
+            ),
             *("std", "var", "variance", "var_pop", "var_samp", "array_agg", "string_agg", "group_concat"),
         ),
         "ADQL has AVG, COUNT, MAX, MIN and SUM alone",
     ),
-    **dict.fromkeys(("length", "len", "left", "right", "substr", "replace", "instr", "ltrim", "rtrim"), _NO_PARTS),
+    **dict.fromkeys(
+        ("length", "len", "left", "right", "substr", "replace", "instr", "ltrim", "rtrim"), _NO_PARTS
+    ),
     **dict.fromkeys(
         ("date_part", "datediff", "date_diff", "date_trunc", "dateadd", "datepart", "to_char"),
         "ADQL does not compute with timestamps: compare them",
@@ -399,7 +410,7 @@ def name_hint(name: Identifier, known: Sequence[ColumnMetadata], *, in_condition
         quotes = f"a character string stands in single quotes: {quoted}"
         if name.quoted:
             quotes = f"double quotes hold a name; {quotes}"
-    return _column_like(lower, known, short=bool(quotes)) or quotes
+    return _column_like(lower, known, in_condition=in_condition) or quotes
 
 
 _LONGEST_QUOTED = 40
@@ -412,31 +423,33 @@ _MEANINGS = {
     "dec": "pos.eq.dec;meta.main",
     "id": "meta.id;meta.main",
     **dict.fromkeys(("raj2000", "ra_deg", "ra2000", "alpha"), "pos.eq.ra;meta.main"),
-    **dict.fromkeys(("de", "decl", "dej2000", "decj2000", "dec_deg", "dec2000", "delta"), "pos.eq.dec;meta.main"),
+    **dict.fromkeys(
+        ("de", "decl", "dej2000", "decj2000", "dec_deg", "dec2000", "delta"), "pos.eq.dec;meta.main"
+    ),
 }
 
 
-def _column_like(lower: str, known: Sequence[ColumnMetadata], *, short: bool) -> str:
-    """Return the column that means what a name says, those that end with it, or the one that looks like it."""
+def _column_like(lower: str, known: Sequence[ColumnMetadata], *, in_condition: bool) -> str:
+    """Return the column that means what a name says, those that end with it, or one that looks like it."""
     meaning = _MEANINGS.get(lower)
     meant = [of.name for of in known if meaning is not None and (of.type.ucd or "").lower() == meaning]
     ending = [of for of in known if of.name.lower().endswith("_" + lower)]
     # Of `coord_ra`, `g_ra`, `z_ra` the main one.
     main = [of.name for of in ending if "meta.main" in (of.type.ucd or "")]
     likely = main[:1] or meant[:1] or sorted({of.name for of in ending})
-    if not likely and len(lower) > _SHORT_NAME:
+    if not likely and not in_condition and len(lower) > _SHORT_NAME:
         likely = sorted({of.name for of in known if lower in of.name.lower()})
     if likely:
         shown = [f'"{name}"' for name in likely[:_MOST_NAMED]]
         rest = f" or {len(likely) - _MOST_NAMED} more" if len(likely) > _MOST_NAMED else ""
         return f"did you mean {', '.join(shown)}{rest}?"
-    if short and len(lower) <= _SHORT_NAME:
+    if in_condition and len(lower) <= _SHORT_NAME:
         return ""
     return did_you_mean(lower, (of.name for of in known))
 
 
 def table_hint(name: Identifier, scope: Scope) -> str:
-    """Return which table of FROM a qualifier may mean: one that it looks like, one that hides its name, any."""
+    """Return which table of FROM a qualifier may mean: one that hides its name, one like it, any."""
     relations = list(scope.relations())
     known = [relation.origin.qualifier[-1].text for relation in relations]
     hidden = [

@@ -529,7 +529,7 @@ def _ranked(
 
 
 def _index_rank(node: tree.Expression) -> tuple[int, int]:
-    """Return how likely an index serves a point: of a subquery's own rows; catalogue, query, upload, constant."""
+    """Return how likely a point has an index: own rows of a subquery, then catalogue, query, upload."""
     columns = [column for column in walk(node) if isinstance(column, tree.Column)]
     if not columns:
         return 0, 0

@@ -463,8 +463,8 @@ def _joins_uploads(node: tree.Select, taken: set[str], aliases: dict[tree.Node, 
     own = {id(origin) for table in node.tables for origin in _origins(table)}
     tables, kept = list(node.tables), []
     for conjunct in dict.fromkeys(of for of in conjuncts if of is not None):
-        upload = _upload_near(conjunct, own) if isinstance(conjunct, tree.Exists) else None
-        if upload is None or not isinstance(conjunct, tree.Exists):
+        found = _upload_near(conjunct, own)
+        if found is None:
             kept.append(conjunct)
             continue
         alias = aliases.get(conjunct)
@@ -472,7 +472,7 @@ def _joins_uploads(node: tree.Select, taken: set[str], aliases: dict[tree.Node, 
             number = next(of for of in range(1, len(taken) + 2) if f"near_{of}" not in taken)
             alias = aliases[conjunct] = f"near_{number}"
             taken.add(alias)
-        table, conditions = _first_that_fits(conjunct.query.body, upload, alias)
+        table, conditions = _first_that_fits(*found, alias)
         tables.append(table)
         kept += conditions
     where = kept[0] if len(kept) == 1 else tree.And(tuple(kept), at=node.at)
@@ -486,22 +486,23 @@ def _origins(node: tree.TableReference) -> list[TableOrigin]:
     return [] if origin is None else [origin]
 
 
-def _upload_near(node: tree.Exists, own: set[int]) -> TableOrigin | None:
-    """Return the upload that a subquery looks through for what is near a row of the enclosing query."""
+def _upload_near(node: tree.Condition, own: set[int]) -> tuple[TableOrigin, tree.Select] | None:
+    """Return the upload that EXISTS looks through for what is near a row of the enclosing query."""
+    if not isinstance(node, tree.Exists):
+        return None
     body = node.query.body
-    if not isinstance(body, tree.Select) or body.where is None or len(body.tables) != 1:
+    if not isinstance(body, tree.Select) or body.where is None or node.query.offset or body.top == 0:
         return None
-    if node.query.offset or body.top == 0 or body.group_by or body.having is not None:
-        return None
-    origin = next(iter(_origins(body.tables[0])), None)
+    table = body.tables[0]
+    origin = table.origin if isinstance(table, tree.Table) and len(body.tables) == 1 else None
     if origin is None or origin.table is None or not origin.table.is_upload:
         return None
-    if isinstance(body.tables[0], tree.JoinedTable) or not all(map(_may_repeat, walk(body.where))):
+    if body.group_by or body.having is not None or not all(map(_may_repeat, walk(body.where))):
         return None
     if any(isinstance(of, tree.Aggregate) for item in body.items for of in walk(item)):
         return None
     conjuncts = body.where.operands if isinstance(body.where, tree.And) else (body.where,)
-    return origin if any(_is_search(of, id(origin), own) for of in conjuncts) else None
+    return (origin, body) if any(_is_search(of, id(origin), own) for of in conjuncts) else None
 
 
 def _may_repeat(node: tree.Node) -> bool:
@@ -512,7 +513,7 @@ def _may_repeat(node: tree.Node) -> bool:
 
 
 def _is_search(node: tree.Condition, upload: int, own: set[int]) -> bool:
-    """Return whether an index on the enclosing query's rows can serve a condition, row by row of an upload."""
+    """Return whether an index on the enclosing rows can serve a condition, row by row of an upload."""
     if isinstance(node, tree.Between):
         call, sign, limit = node.operand, ">=" if node.negated else "<=", node.high
     elif isinstance(node, tree.Comparison):
@@ -545,7 +546,7 @@ def _relations_of(node: tree.Node) -> set[int]:
 
 
 def _first_that_fits(
-    body: tree.Select, upload: TableOrigin, alias: str
+    upload: TableOrigin, body: tree.Select, alias: str
 ) -> tuple[tree.Table, list[tree.Condition]]:
     """Return an upload under another name, and the conditions that its first row that fits meets."""
     joined = replace(upload, alias=alias, level=upload.level - 1)
@@ -555,10 +556,9 @@ def _first_that_fits(
         return tree.Column(Identifier("ctid"), at=body.at, type=ANY, origin=ColumnOrigin(origin, _ROW))
 
     def moved(node: tree.Node) -> tree.Node:
-        origin = node.origin if isinstance(node, tree.Column) else None
-        if origin is None or origin.relation is not upload:
+        if not isinstance(node, tree.Column) or node.origin is None or node.origin.relation is not upload:
             return node
-        return replace(node, origin=replace(origin, relation=joined))
+        return replace(node, origin=replace(node.origin, relation=joined))
 
     first = tree.Output(tree.Aggregate("MIN", row(upload), at=body.at, type=ANY), at=body.at)
     rows = tree.Select((first,), body.tables, where=body.where, at=body.at, columns=(_ROW,))
