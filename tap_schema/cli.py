@@ -182,15 +182,6 @@ def rollback(url: str | None, to: int | None, *, yes: bool, dry_run: bool) -> No
     another type by now are refused. Generation 0, before the first publication, is an empty TAP_SCHEMA: no
     table can be queried then, so that --yes is needed.
     """
-    if not (yes or dry_run):
-        with read_session(url) as connection:
-            number = generation_before(connection, to)
-        if number == 0:
-            raise SettingsError(
-                "--to 0" if to == 0 else "tap-schema rollback",
-                "nothing was published before the first publication: no table could be queried",
-                "add --yes if that is wanted, or name a generation: tapdb tap-schema history lists them",
-            )
     if dry_run:
         with read_session(url) as connection:
             publication = plan_rollback(connection, to=to)
@@ -198,6 +189,12 @@ def rollback(url: str | None, to: int | None, *, yes: bool, dry_run: bool) -> No
     else:
         with change_session(url, application_name="tapdb tap-schema") as connection:
             require_publisher(connection)
+            if not yes and generation_before(connection, to) == 0:
+                raise SettingsError(
+                    "--to 0" if to == 0 else "tap-schema rollback",
+                    "nothing was published before the first publication: no table could be queried",
+                    "add --yes if that is wanted, or name a generation: tapdb tap-schema history lists them",
+                )
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
 

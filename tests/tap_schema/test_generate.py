@@ -240,13 +240,14 @@ def test_texts_of_any_case_and_coverage_maps_are_published_and_read_back(
 ) -> None:
     more = """
     CREATE EXTENSION IF NOT EXISTS citext;
-    CREATE TABLE small.area (name citext, cover smoc, flag varchar(1));
-    INSERT INTO small.area VALUES ('M 31', smoc('3/1-4'), ''), (NULL, NULL, 'x');
-    GRANT SELECT ON small.area TO tapdb_reader;
+    CREATE TABLE small.coverage (name citext, cover smoc, flag varchar(1));
+    INSERT INTO small.coverage VALUES ('M 31', smoc('3/1-4'), ''), (NULL, NULL, 'x');
+    GRANT SELECT ON small.coverage TO tapdb_reader;
     """
     found = generated(small_database, felis_file(), sql=more)
     types = {
-        name: (row.datatype, row.arraysize, row.xtype) for name, row in columns(found, "small.area").items()
+        name: (row.datatype, row.arraysize, row.xtype)
+        for name, row in columns(found, "small.coverage").items()
     }
     assert types == {
         "name": ("char", "*", None),
@@ -257,8 +258,8 @@ def test_texts_of_any_case_and_coverage_maps_are_published_and_read_back(
     with small_database.begin() as connection:
         publish(connection, found.rows)
     environment = {"TAPDB_URL": small_database.url.render_as_string(hide_password=False)}
-    text = "SELECT name, cover, flag FROM small.area WHERE name = 'M 31' OR flag IN ('x') ORDER BY name"
-    for form in ("votable", "binary2"):
+    text = "SELECT name, cover, flag FROM small.coverage WHERE name = 'M 31' OR flag IN ('x') ORDER BY name"
+    for form in ("votable/td", "votable/b2"):
         done = CliRunner(env=environment).invoke(main, ["query", "run", "--format", form, text])
         assert done.exit_code == 0, done.output
         table = parse_single_table(io.BytesIO(done.stdout_bytes)).array
