@@ -289,7 +289,7 @@ def hint_for_token(tokens: Tokens, index: int) -> str:
 
 
 def _hint_for_place(tokens: Tokens, index: int, before: str) -> str:
-    """Return what stands at a place in the query, whatever was found there."""
+    """Return advice that follows from the tokens around a place in the query."""
     kind, kinds = tokens.kinds[index], tokens.kinds
     opened = tokens.values[index] in ("[", "{")
     earlier = kinds[index - 2] if index > 1 else ""
