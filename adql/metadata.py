@@ -140,7 +140,8 @@ class TableMetadata:
     sql_schema, sql_name
         Name in the database.
     is_upload
-        Whether a user brought it: small, without an index, and so the side that drives a crossmatch.
+        Whether a user brought it: a table, no view, small and without an index, and so the side that drives
+        a crossmatch.
     positions
         Points that are stored beside their coordinates.
     by_full_name
@@ -266,12 +267,15 @@ class TableOrigin:
         Name of a common table expression in the SQL.
     qualifier
         What stands before its columns in the checked query.
+    level
+        How many queries enclose the one that names it, whose columns that one may name too.
     """
 
     alias: str
     table: TableMetadata | None = None
     sql_name: str = ""
     qualifier: tuple[Identifier, ...] = ()
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from itertools import islice
 
 from adql.errors import AdqlError, AdqlLimitError, AdqlSyntaxError
 from adql.limits import Limits
-from adql.words import FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
+from adql.words import AGGREGATES, FUNCTION_WORDS, RESERVED_WORDS, STRUCTURE_WORDS
+from tapdb.errors import did_you_mean
 
 NAME = "name"
 QUOTED = "delimited identifier"
@@ -72,6 +73,9 @@ _WORDS = {
     "EXTRACT": "EXTRACT is not ADQL",
     "TRUE": "ADQL has no boolean literals: compare with 1",
     "FALSE": "ADQL has no boolean literals: compare with 0",
+    **dict.fromkeys(("CURRENT_USER", "SESSION_USER", "SYSTEM_USER"), "ADQL does not know who asks"),
+    **dict.fromkeys(("CHAR_LENGTH", "CHARACTER_LENGTH"), "ADQL has no length of a text"),
+    "CONVERT": "write CAST(x AS type)",
     "ON": "put a join inside of another join in parentheses",
     "RECURSIVE": "recursive common table expressions are not ADQL",
     "OVER": "window functions are not ADQL",
@@ -103,6 +107,7 @@ _CHARACTERS = {
     "$": "ADQL has no parameters",
     "?": "ADQL has no parameters",
     ":": "write CAST(x AS type)",
+    "~": "regular expressions are not ADQL: use LIKE",
     "#": "comments start with --",
     "{": "replace the placeholder before the query is sent",
     "!": "write NOT or <>",
@@ -114,7 +119,11 @@ _CHARACTERS = {
 }
 _COMPARISONS = frozenset(("=", "<>", "!=", "<", ">", "<=", ">="))
 _DOUBLED = {("=", "="): "write one =", ("=", "<"): "write <=", ("=", ">"): "write >="}
-_CLAUSES = ("FROM", "WHERE", "GROUP", "HAVING", "ORDER")
+_CLAUSES = ("FROM", "WHERE", "GROUP", "HAVING", "ORDER", "OFFSET")
+_JOINS = frozenset(("JOIN", "LEFT", "RIGHT", "FULL", "INNER", "NATURAL"))
+_MISSPELT = ("SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "BETWEEN", "DISTINCT", "JOIN", "AND")
+_LIST = "a list stands in parentheses: IN (1, 2)"
+_TOP = re.compile(r"TOP([0-9]+)", re.IGNORECASE)
 _CURLY = frozenset("\u2018\u2019\u201c\u201d")
 
 
@@ -269,15 +278,81 @@ def hint_for_token(tokens: Tokens, index: int) -> str:
     before = tokens.values[index - 1].upper() if index else ""
     if before == ";":
         return "a request is one query"
-    if before == "IN" and (kind in (NUMBER, STRING) or tokens.values[index] in ("[", "{")):
-        return "a list stands in parentheses: IN (1, 2)"
+    hint = _hint_for_place(tokens, index, before)
+    if hint:
+        return hint
     if kind == BAD:
         return _hint_for_character(tokens.values[index])
     if kind == NAME or kind in RESERVED_WORDS:
-        return _hint_for_word(tokens, index, before)
-    if kind == NUMBER and before in ("LIMIT", "FETCH"):
-        return _WORDS[before]
-    return _hint_for_sign(tokens, index, before)
+        return _hint_for_word(tokens, index, before) or _hint_for_misspelt(tokens, index)
+    return _hint_for_sign(tokens, index, before) or _hint_for_misspelt(tokens, index)
+
+
+def _hint_for_place(tokens: Tokens, index: int, before: str) -> str:
+    """Return advice that follows from the tokens around a place in the query."""
+    kind, kinds = tokens.kinds[index], tokens.kinds
+    opened = tokens.values[index] in ("[", "{")
+    earlier = kinds[index - 2] if index > 1 else ""
+    bound = next((of for of in range(index, max(index - 4, 0), -1) if kinds[of] == "BETWEEN"), -1)
+    one = bound > 0 and not (kinds[index - 1] == kinds[index + 1] == NUMBER and kinds[index + 2] == "AND")
+    is_percent = tokens.values[index] == "%"
+    known = (
+        (before == "IN" and kind == "SELECT", "a subquery stands in parentheses: IN (SELECT ...)"),
+        (before == "IN" and kind != "(", _LIST),
+        (opened and (earlier, before) == ("IN", "("), _LIST),
+        (one and (kind in (",", "TO") or opened), "write BETWEEN 1 AND 2"),
+        (is_percent and earlier == "TOP", "ADQL has no TOP by percent: write TOP n"),
+        (is_percent and earlier in ("LIKE", "ILIKE"), "a pattern stands in single quotes: LIKE 'a%'"),
+        (kind == NUMBER and before in ("LIMIT", "FETCH"), _WORDS.get(before, "")),
+        (kind == STRING and before in ("FROM", "JOIN"), "a table name stands without quotes"),
+        (before == "USING", "write USING (column)"),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    hint = hint or _hint_for_aggregate(tokens, index, before, earlier)
+    return hint or _hint_for_top(tokens, index, before, earlier)
+
+
+def _hint_for_aggregate(tokens: Tokens, index: int, before: str, earlier: str) -> str:
+    kind = tokens.kinds[index]
+    if before == "(" and earlier in AGGREGATES:
+        if kind == ")":
+            return "write COUNT(*)" if earlier == "COUNT" else f"{earlier} takes one value"
+        return "only COUNT takes *" if kind == "*" else ""
+    called = tokens.kinds[_opening(tokens, index) - 1 :][:1] if before and kind in _COMPARISONS else []
+    if called == [NAME] and tokens.values[_opening(tokens, index) - 1].upper() in ("IF", "IIF"):
+        return "ADQL has no IF"
+    return "COUNT(*) counts rows, COUNT(DISTINCT x) values" if (before, kind) == ("DISTINCT", "*") else ""
+
+
+def _hint_for_top(tokens: Tokens, index: int, before: str, earlier: str) -> str:
+    kind = tokens.kinds[index]
+    if kind == "TOP":
+        return "TOP stands after SELECT: SELECT TOP n ..."
+    if kind == "," and earlier == "TOP":
+        return "no comma stands after TOP n"
+    if kind == "FIRST" and before == "SELECT":
+        return "write TOP n"
+    if kind == NUMBER and before == "SKIP":
+        return "write OFFSET n at the end"
+    for place in (index - 1, index - 2):
+        joined = _TOP.fullmatch(tokens.values[place]) if place > 0 else None
+        if joined is not None and tokens.kinds[place - 1] in ("SELECT", "DISTINCT", "ALL"):
+            return f"write TOP {joined[1]}"
+    return ""
+
+
+def _hint_for_misspelt(tokens: Tokens, index: int) -> str:
+    """Return the word that a name here, or just before, is likely to be."""
+    for place in (index, index - 1):
+        if place >= 0 and tokens.kinds[place] == NAME and len(tokens.values[place]) > 2:  # noqa: PLR2004  or an alias
+            name = tokens.values[place].upper()
+            swapped = next(
+                (f"did you mean {word}?" for word in _MISSPELT if sorted(name) == sorted(word)), ""
+            )
+            hint = swapped or did_you_mean(name, _MISSPELT, least=0.75).replace('"', "")
+            if hint:
+                return hint
+    return ""
 
 
 def _hint_for_character(character: str) -> str:
@@ -305,6 +380,7 @@ def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
         ("/", "*"): _COMMENTS,
         ("(", ")"): "a list has at least one value" if earlier == "IN" else "",
         ("TOP", "("): "write TOP n",
+        ("*", "*"): "write POWER(a, b)",
     }
     following = tokens.kinds[index + 1]
     return _COMMENTS if (kind, following) == ("/", "*") else pairs.get((before, kind), "")
@@ -312,10 +388,24 @@ def _hint_for_sign(tokens: Tokens, index: int, before: str) -> str:
 
 def _hint_for_comma(tokens: Tokens, index: int) -> str:
     opened = _opening(tokens, index)
-    if tokens.kinds[opened - 1] == "BETWEEN":
-        return "write BETWEEN 1 AND 2"
-    if tokens.kinds[opened + 1] == "DISTINCT":
-        return "COUNT(DISTINCT ...) takes one value: count the rows of a subquery with SELECT DISTINCT"
+    caller = tokens.kinds[opened - 1] if opened > 0 else ""
+    following = tokens.kinds[opened + 1]
+    known = (
+        (caller == "BETWEEN", "write BETWEEN 1 AND 2"),
+        (
+            opened >= 0 and "DISTINCT" in (following, caller),
+            "COUNT(DISTINCT ...) takes one value: count the rows of a subquery with SELECT DISTINCT",
+        ),
+        (caller in AGGREGATES, f"{caller} takes one value"),
+        (caller in _COMPARISONS, "a list stands after IN: x IN (1, 2)"),
+        (
+            caller in ("WHERE", "AND", "OR", "NOT", "ON") and following in (NAME, QUOTED),
+            "ADQL compares one value at a time: use EXISTS, or a comparison for each",
+        ),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    if hint:
+        return hint
     decimals = tokens.kinds[index - 1] == tokens.kinds[index + 1] == NUMBER
     return "a number has a decimal point, not a comma" if decimals else ""
 
@@ -336,11 +426,26 @@ def _is_late(tokens: Tokens, index: int) -> bool:
     if word not in _CLAUSES:
         return False
     depth = 0
+    for place in range(index - 1, -1, -1):
+        kind = tokens.kinds[place]
+        depth += {")": 1, "(": -1}.get(kind, 0)
+        if depth == 0 and kind == "SELECT":
+            return word != "FROM" and "FROM" not in tokens.kinds[place:index]
+        if depth < 0:
+            return False
+        if depth == 0 and kind in _CLAUSES and _CLAUSES.index(kind) > _CLAUSES.index(word):
+            return True
+    return False
+
+
+def _has_clause(tokens: Tokens, index: int, clause: str) -> bool:
+    """Return whether the SELECT at hand has a clause before a place."""
+    depth = 0
     for kind in reversed(tokens.kinds[:index]):
         depth += {")": 1, "(": -1}.get(kind, 0)
         if depth < 0 or (depth == 0 and kind == "SELECT"):
             return False
-        if depth == 0 and kind in _CLAUSES and _CLAUSES.index(kind) > _CLAUSES.index(word):
+        if depth == 0 and kind == clause:
             return True
     return False
 
@@ -348,16 +453,32 @@ def _is_late(tokens: Tokens, index: int) -> bool:
 def _hint_for_word(tokens: Tokens, index: int, before: str) -> str:
     word = tokens.values[index].upper()
     following = tokens.kinds[index + 1]
-    if before in ("LIMIT", "RECURSIVE"):
-        return _WORDS[before]
-    if before == "," and word in STRUCTURE_WORDS:
-        return _COMMA
-    if _is_late(tokens, index):
-        return "clauses stand in this order: SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY"
-    if word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP":
-        return "write DISTINCT before TOP"
-    if word in ("DATE", "TIME", "TIMESTAMP") and following == STRING:
-        return "write CAST('...' AS TIMESTAMP)"
+    known = (
+        (before in ("LIMIT", "RECURSIVE"), _WORDS.get(before, "")),
+        (before == "," and word in STRUCTURE_WORDS, _COMMA),
+        (
+            _is_late(tokens, index),
+            "clauses stand in this order: SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY, OFFSET",
+        ),
+        (
+            word == "WHERE" and _has_clause(tokens, index, "WHERE"),
+            "a query has one WHERE: join conditions with AND",
+        ),
+        (word in _JOINS and _has_clause(tokens, index, "WHERE"), "JOIN stands in FROM, before WHERE"),
+        ((before, word) == ("UNION", "DISTINCT"), "write UNION"),
+        ((before, word) == ("MINUS", "SELECT"), "write EXCEPT"),
+        (
+            word == "DISTINCT" and index > 1 and tokens.kinds[index - 2] == "TOP",
+            "write DISTINCT before TOP",
+        ),
+        (
+            word in ("DATE", "TIME", "TIMESTAMP") and following == STRING,
+            "write CAST('...' AS TIMESTAMP)",
+        ),
+    )
+    hint = next((hint for applies, hint in known if applies), "")
+    if hint:
+        return hint
     return _WORDS.get(word) or _hint_for_reserved(word, following)
 
 

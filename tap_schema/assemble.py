@@ -1,6 +1,6 @@
 """What TAP_SCHEMA says of itself: made from its own tables and their comments, so that it cannot go stale."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 
+from adql.names import split_name
 from tap_schema.catalog import LiveCatalog, read_catalog
 from tap_schema.generate.combine import Descriptions, combine
 from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
 from tap_schema.stored import described_by_rows, read_rows, services_of_rows
 from tapdb.collecting import without_collecting
-from tapdb.errors import DescriptionError, DescriptionProblem, Place
+from tapdb.errors import DescriptionError, DescriptionProblem, Place, SettingsError, likeliest
 from tapdb.felis import read_felis
 from tapdb.felis.nodes import line_of, read_yaml_file
 from tapdb.hooks.descriptions import (
@@ -106,7 +107,8 @@ def _assembled(
     forget: Iterable[str],
 ) -> Generated:
     given = read_felis(files)
-    stored = _without(read_rows(connection), frozenset(name.lower() for name in forget))
+    known = read_rows(connection)
+    stored = _without(known, frozenset(name.lower() for name in _published(forget, known)))
     registered, offered = registered_descriptions(connection)
     by_id = {one.id: one for one in (*services_of_rows(stored), *offered, *services)}
     descriptions = combine(
@@ -117,6 +119,21 @@ def _assembled(
     )
     generated = generate_rows(catalog_of(connection, descriptions), descriptions)
     return replace(generated, rows=replace(generated.rows, generation=stored.generation))
+
+
+def _published(names: Iterable[str], rows: TapSchemaRows) -> Iterator[str]:
+    """Yield the names of schemas, each of which must be published.
+
+    Raises
+    ------
+    SettingsError
+        Raised if one is not.
+    """
+    known = {split_name(row.schema_name)[-1].lower(): row.schema_name for row in rows.schemas}
+    for name in names:
+        if name.lower() not in known:
+            raise SettingsError("--forget", f"no schema {name} is published", likeliest(name, known.values()))
+        yield name
 
 
 def check_by_felis(files: Iterable[str]) -> None:

@@ -16,9 +16,9 @@ from tap_schema.datalink import read_services
 from tap_schema.errors import UnpublishableError
 from tap_schema.files import felis_text, vosi_tables
 from tap_schema.generate.generate import Generated
-from tap_schema.history import plan_rollback, read_generations
+from tap_schema.history import generation_before, plan_rollback, read_generations
 from tap_schema.history import rollback as roll_back
-from tap_schema.lint import check_values, lint_rows
+from tap_schema.lint import check_values, lint_rows, once_a_file
 from tap_schema.publish import Publication, grant_reading, plan_publication, require_publisher
 from tap_schema.publish import publish as publish_rows
 from tap_schema.rows import ROW_TYPES, TapSchemaRows
@@ -171,11 +171,16 @@ def publish(
 @click.option(
     "--to", type=click.IntRange(min=0), metavar="GENERATION", help="Default: the one before the last."
 )
+@click.option(
+    "--yes", is_flag=True, help="Go back to before the first publication, when nothing was published."
+)
 @dry_run_option
-def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
+def rollback(url: str | None, to: int | None, *, yes: bool, dry_run: bool) -> None:
     """Publish again what was in force after an earlier publication.
 
-    That is a publication of its own: the record goes on, and a rollback can be taken back.
+    That is a publication of its own: the record goes on, and a rollback can be taken back. Columns that have
+    another type by now are refused. Generation 0, before the first publication, is an empty TAP_SCHEMA: no
+    table can be queried then, so that --yes is needed.
     """
     if dry_run:
         with read_session(url) as connection:
@@ -184,6 +189,12 @@ def rollback(url: str | None, to: int | None, *, dry_run: bool) -> None:
     else:
         with change_session(url, application_name="tapdb tap-schema") as connection:
             require_publisher(connection)
+            if not yes and generation_before(connection, to) == 0:
+                raise SettingsError(
+                    "--to 0" if to == 0 else "tap-schema rollback",
+                    "nothing was published before the first publication: no table could be queried",
+                    "add --yes if that is wanted, or name a generation: tapdb tap-schema history lists them",
+                )
             publication = roll_back(connection, to=to)
     _say(publication, None, dry_run=dry_run)
 
@@ -314,7 +325,7 @@ def lint(
         standards = load_standards()
         found = check_values(connection, generated.rows, standards) if values else ()
     findings = (
-        *generated.findings,
+        *once_a_file(generated.findings),
         *lint_rows(generated.rows, places=generated.places, standards=standards),
         *found,
     )

@@ -35,6 +35,7 @@ _TYPES = {
     "varchar": _TEXT,
     "bpchar": _TEXT,
     "name": VOTableType("char", "63*"),
+    "citext": _TEXT,
     "uuid": VOTableType("char", "36", "uuid"),
     "timestamp": _TIMESTAMP,
     "timestamptz": _TIMESTAMP,
@@ -46,6 +47,7 @@ _TYPES = {
     "spoint": VOTableType("double", "2", "point"),
     "scircle": VOTableType("double", "3", "circle"),
     "spoly": VOTableType("double", "*", "polygon"),
+    "smoc": VOTableType("char", "*", "moc"),
 }
 
 # What PostgreSQL has one type for and VOTable two: here a description decides.
@@ -208,7 +210,7 @@ def xtype_problem(xtype: str, datatype: str, arraysize: str | None) -> str | Non
 
 
 def _text_size(length: int, *, variable: bool) -> str | None:
-    """Return the arraysize of a text; one character is no array (VOTable 1.3, erratum 3)."""
-    if length == 1:
-        return None
-    return f"{length}*" if variable else str(length)
+    """Return the arraysize of a text; just one character is no array (VOTable 1.3, erratum 3)."""
+    if variable:
+        return f"{length}*"
+    return None if length == 1 else str(length)

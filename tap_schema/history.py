@@ -1,15 +1,17 @@
 """What was published before: the record of publications, and going back to one of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from adql.names import split_name
-from tap_schema.catalog import read_catalog
+from tap_schema.catalog import LiveColumn, read_catalog
+from tap_schema.column_types import type_problem, votable_type
 from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGenerationError
 from tap_schema.publish import READER, Publication, plan_publication, publish
-from tap_schema.rows import KEYS, ROW_TYPES, TapSchemaRow, TapSchemaRows
+from tap_schema.rows import KEYS, ROW_TYPES, ColumnRow, TapSchemaRow, TapSchemaRows
 from tap_schema.script import Changes, TableChanges, apply_changes
 from tap_schema.stored import enforced_keys, has_tap_schema, read_rows
 
@@ -109,11 +111,11 @@ def rollback(connection: sa.Connection, *, to: int | None = None) -> Publication
     UnknownGenerationError
         Raised if there was no such publication.
     PublicationError
-        Raised if a table or column of then is gone, or may not be read.
+        Raised if a table or column of then is gone, has another type, or may not be read.
     TapSchemaMissingError, UnpublishableError
         As for `tap_schema.publish.publish`.
     """
-    number = _wanted(connection, to)
+    number = generation_before(connection, to)
     return publish(connection, _usable(connection, number), comment=_comment(number))
 
 
@@ -125,39 +127,67 @@ def plan_rollback(connection: sa.Connection, *, to: int | None = None) -> Public
     UnknownGenerationError
         Raised if there was no such publication.
     PublicationError
-        Raised if a table or column of then is gone.
+        Raised if a table or column of then is gone or has another type.
     TapSchemaMissingError
         Raised if the database has no tables for TAP_SCHEMA.
     """
-    number = _wanted(connection, to)
+    number = generation_before(connection, to)
     return plan_publication(connection, _usable(connection, number), comment=_comment(number))
 
 
 def _usable(connection: sa.Connection, number: int) -> TapSchemaRows:
-    """Return the rows of a publication, of which the tables and columns must still be there."""
+    """Return the rows of a publication, of which the tables and columns must still be there, as described."""
     rows = rows_at(connection, number)
     catalog = read_catalog(connection, (split_name(row.schema_name)[-1] for row in rows.schemas))
-    live: dict[tuple[str, ...], set[str]] = {
-        (table.schema.lower(), table.name.lower()): {column.name.lower() for column in table.columns}
-        for table in catalog.tables
-    }
+    live: dict[tuple[str, ...], dict[str, LiveColumn]] = {}
+    for table in catalog.tables:
+        columns = live.setdefault((table.schema.lower(), table.name.lower()), {})
+        columns |= {column.name.lower(): column for column in table.columns}
+        columns |= {column.name: column for column in table.columns}
     gone = [
         f"there is no table {row.table_name}" for row in rows.tables if _lower(row.table_name) not in live
     ]
     for row in rows.columns:
-        columns = live.get(_lower(row.table_name))
-        if columns is not None and _lower(row.column_name)[-1] not in columns:
+        columns = live.get(_lower(row.table_name), {})
+        name = split_name(row.column_name)[-1]
+        column = columns.get(name) or columns.get(name.lower())
+        if column is not None:
+            gone += _other_type(row, column)
+        elif columns:
             gone.append(f"there is no column {row.column_name} in {row.table_name}")
     if gone:
         raise PublicationError(READER, gone)
     return rows
 
 
+def _other_type(row: ColumnRow, column: LiveColumn) -> Iterator[str]:
+    """Yield what type a column has by now, if its values are no longer what a publication says."""
+    kind = votable_type(column, row.arraysize)
+    if kind is None:
+        yield f"{row.table_name}.{row.column_name} is of type {column.type} now, which cannot be published"
+        return
+    if (kind.datatype, kind.arraysize, row.arraysize) == (row.datatype, "1*", None):
+        # A text of at most one character was published as one character.
+        return
+    known = type_problem(kind, row.datatype, row.arraysize, row.xtype)
+    if known is not None:
+        yield f"{row.table_name}.{row.column_name} was published as {known}, and is {kind} now"
+
+
 def _lower(name: str) -> tuple[str, ...]:
     return tuple(part.lower() for part in split_name(name))
 
 
-def _wanted(connection: sa.Connection, to: int | None) -> int:
+def generation_before(connection: sa.Connection, to: int | None) -> int:
+    """Return the publication that a rollback goes back to: the given one, or the one before the last.
+
+    Raises
+    ------
+    UnknownGenerationError
+        Raised if there is no publication to go back from.
+    TapSchemaMissingError
+        Raised if the database has no tables for TAP_SCHEMA.
+    """
     if to is not None:
         return to
     known = [one.generation for one in read_generations(connection)]

@@ -350,6 +350,7 @@ def _same_type(row: ColumnRow, wanted: ColumnDescription) -> bool:
     return is_other_width(row.datatype, wanted.datatype) or {row.datatype, wanted.datatype} <= TEXTS
 
 
+_OF_MANY_COLUMNS = frozenset({"unit", "utype", "type"})
 _UTYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_.:#/-]+")
 
 _Places = Mapping[tuple[str, str], Place]
@@ -381,14 +382,17 @@ def lint_rows(
         *lint_standards(rows, standards),
     ]
     known = places or {}
-    return tuple(_once_a_file([_placed(finding, known) for finding in found]))
+    return tuple(once_a_file([_placed(finding, known) for finding in found]))
 
 
-def _once_a_file(findings: Sequence[ColumnFinding]) -> Iterator[ColumnFinding]:
-    """Yield findings; what VOUnits does not list once a file, or once a schema that no file describes."""
+def once_a_file(findings: Sequence[ColumnFinding]) -> Iterator[ColumnFinding]:
+    """Yield findings; warnings of one cause that columns share come once a file, or schema without a file.
+
+    Such are units that VOUnits does not list, utypes without a prefix, and numbers of another width.
+    """
     repeated = [
-        (one.place.file if one.place is not None else split_name(one.table)[0], one.problem)
-        if (one.rule, one.severity) == ("unit", "warning")
+        (one.place.file if one.place is not None else split_name(one.table)[0], one.rule, one.problem)
+        if one.severity == "warning" and one.rule in _OF_MANY_COLUMNS
         else None
         for one in findings
     ]
@@ -530,7 +534,7 @@ def _utype(row: ColumnRow) -> _Problem | None:
     if row.utype is None or _UTYPE.fullmatch(row.utype):
         return None
     return (
-        "error",
+        "warning",
         "utype",
         f"utype {row.utype} has no prefix",
         "write the data model before it, as obscore:",

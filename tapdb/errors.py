@@ -58,12 +58,15 @@ _LONGEST_COMPARED = 64
 _MOST_SHOWN = 20
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the known name that looks most like the one that was written; empty if none does."""
+def did_you_mean(name: str, known: Iterable[str], *, least: float = 0.6) -> str:
+    """Return a hint with the known name that looks most like the one that was written; empty if none does.
+
+    ``least`` says how much it has to look like it, from 0 to 1, as `difflib` measures.
+    """
     if len(name) > _LONGEST_COMPARED:
         return ""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=least)
     return f'did you mean "{by_lower[close[0]]}"?' if close else ""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from adql import tree
 from adql.check.checker import Checker
@@ -12,6 +13,8 @@ from adql.metadata import ColumnMetadata, ColumnOrigin, TableMetadata, TableOrig
 from adql.names import Identifier, identifier_of, same_name
 from adql.types import common_family
 from tapdb.errors import did_you_mean
+
+_MOST_NAMED = 5
 
 
 def relations_of(
@@ -67,7 +70,7 @@ def _table(checker: Checker, node: tree.Table, scope: Scope) -> tuple[tree.Table
     if node.alias is not None:
         qualifier = (node.alias,)
     alias = scope.free_alias(name[-1] if node.alias is None else node.alias.text)
-    origin = TableOrigin(alias, table, sql_name, qualifier)
+    origin = TableOrigin(alias, table, sql_name, qualifier, scope.level)
     checked = tree.Table(
         node.name if common is not None else tuple(map(identifier_of, name)),
         node.alias,
@@ -87,10 +90,38 @@ def _published(checker: Checker, node: tree.Table) -> TableMetadata:
         raise checker.problem(
             AdqlNameError, f"table {shown} is ambiguous", "it can be " + " or ".join(names[:5]), node=node
         )
-    known = (".".join(table.name) for table in checker.metadata.tables)
-    by_last = {table.name[-1]: table for table in checker.metadata.tables}
-    hint = did_you_mean(shown, known) or did_you_mean(node.name[-1].text, by_last)
+    hint = _hint_for_table(node.name, checker.metadata.tables)
     raise checker.problem(AdqlNameError, f"there is no table {shown}", hint, node=node)
+
+
+def _hint_for_table(name: tuple[Identifier, ...], tables: Sequence[TableMetadata]) -> str:
+    """Return the table that a name may mean, those of a schema, or how it is written."""
+    last = name[-1].text
+    known = {".".join(table.name).lower(): ".".join(table.name) for table in tables}
+    if name[-1].quoted and last.lower() in known:
+        return f"double quotes hold one part of a name: write {known[last.lower()]}"
+    schema = last.lower() if len(name) == 1 else name[-2].text.lower()
+    of_schema = [
+        ".".join(table.name) for table in tables if [of.lower() for of in table.name[:-1]] == [schema]
+    ]
+    if len(name) == 1 and of_schema:
+        listed = ", ".join(of_schema[:_MOST_NAMED]) + (", ..." if len(of_schema) > _MOST_NAMED else "")
+        return f"it is a schema, with {listed}"
+    if schema == "tap_upload" and len(name) > 1 and not of_schema:
+        return "nothing was uploaded with the query"
+    shown = ".".join(part.text for part in name)[:64]
+    # Of its own schema before others, and with the whole name.
+    by_last: dict[str, str] = {}
+    for table in tables:
+        by_last.setdefault(table.name[-1].lower(), ".".join(table.name))
+    same = by_last.get(last.lower())
+    if same is not None:
+        return f'did you mean "{same}"?'
+    like = did_you_mean(shown, of_schema) or did_you_mean(shown, known.values())
+    if like:
+        return like
+    close = get_close_matches(last.lower()[:64], by_last, n=1)
+    return f'did you mean "{by_last[close[0]]}"?' if close else ""
 
 
 def _common_table(checker: Checker, name: Identifier) -> CommonRelation | None:
@@ -102,7 +133,7 @@ def _derived(checker: Checker, node: tree.DerivedTable, scope: Scope) -> tuple[t
     # A subquery in FROM sees the enclosing queries, but not its neighbours: ADQL has no LATERAL.
     query, columns = checker.nested_query(node.query, scope.parent)
     columns = as_relation(columns)
-    origin = TableOrigin(scope.free_alias(node.alias.text), qualifier=(node.alias,))
+    origin = TableOrigin(scope.free_alias(node.alias.text), qualifier=(node.alias,), level=scope.level)
     relation = Relation(origin, (node.alias.text,), node.alias, columns, columns_by_name(columns))
     return tree.DerivedTable(query, node.alias, at=node.at, origin=origin), relation
 

@@ -155,8 +155,7 @@ def _call(node: tree.Function, arguments: tuple[tree.Expression, ...], type_: Va
 
 
 _CHECKS: Mapping[str, Callable[..., tree.Function]] = {
-    "numbers": _mathematical,
-    "rand": _mathematical,
+    **dict.fromkeys(("numbers", "rand"), _mathematical),
     "round": _round,
     "texts": _texts,
     "coalesce": _coalesce,
@@ -165,9 +164,7 @@ _CHECKS: Mapping[str, Callable[..., tree.Function]] = {
     "two_geometries": geometry.check_relation,
     "one_point": geometry.check_coordinate,
     "distance": geometry.check_distance,
-    "point": geometry.check_shape,
-    "circle": geometry.check_shape,
-    "box": geometry.check_shape,
+    **dict.fromkeys(("point", "circle", "box"), geometry.check_shape),
     "polygon": geometry.check_polygon,
     "region": geometry.check_region,
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from adql import tree
 from adql.check.checker import Checker, Rules
 from adql.check.from_clause import check_aliases, relations_of
-from adql.check.scope import CommonRelation, Groups, Scope, as_relation
+from adql.check.scope import CommonRelation, Groups, Scope, as_relation, table_hint
 from adql.check.values import CONDITION_RULES, VALUE_RULES, bound
 from adql.errors import AdqlLimitError, AdqlNameError, AdqlTypeError
 from adql.limits import DEFAULT_LIMITS, Limits
@@ -15,7 +15,6 @@ from adql.names import Identifier, same_name
 from adql.tree import type_of
 from adql.types import GEOMETRIES, TEXT, ValueType, common_type, without_meaning
 from adql.walk import transform, walk
-from tapdb.errors import did_you_mean
 
 _Columns = tuple[ColumnMetadata, ...]
 _SetOperand = tree.Select | tree.SetOperation | tree.Query
@@ -257,9 +256,11 @@ def _all_columns(checker: Checker, item: tree.AllColumns, scope: Scope) -> list[
     name = ".".join(part.text for part in item.table)[:64]
     if matching:
         raise checker.problem(AdqlNameError, f"table {name} is ambiguous", "give it an alias", node=item)
-    known = (relation.origin.qualifier[-1].text for relation in scope.relations())
     raise checker.problem(
-        AdqlNameError, f"no table of this query is called {name}", did_you_mean(name, known), node=item
+        AdqlNameError,
+        f"no table of this query is called {name}",
+        table_hint(item.table[-1], scope),
+        node=item,
     )
 
 

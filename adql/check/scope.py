@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
+from adql.dialect import RUBIN
 from adql.metadata import ColumnMetadata, ColumnOrigin, TableOrigin, columns_by_name
 from adql.names import Identifier, names_match, same_name
 from adql.tree import Aggregate, AllColumns, Column, Expression, Node, Output, Query
@@ -232,6 +233,7 @@ class Scope:
         "groups",
         "has_aggregates",
         "items",
+        "level",
         "outputs",
         "parent",
         "place",
@@ -241,6 +243,7 @@ class Scope:
 
     def __init__(self, parent: Scope | None) -> None:
         self.parent = parent
+        self.level: int = 0 if parent is None else parent.level + 1
         self.items: list[FromItem] = []
         self.aliases: set[str] = set()
         # What is being checked; aggregates stand only in some places, and not in one another.
@@ -309,30 +312,154 @@ _SYNONYMS = {
     "ceil": "CEILING",
     "concat": "||",
     "dexp": "EXP",
+    "angdist": "DISTANCE",
+    "cbrt": "POWER(x, 1.0 / 3)",
+    "deg": "DEGREES",
     "dlog10": "LOG10",
+    "haversine": "DISTANCE",
+    "ifnull": "COALESCE",
     "isnull": "COALESCE",
     "lcase": "LOWER",
     "ln": "LOG",
+    "log2": "LOG(x) / LOG(2)",
     "lowercase": "LOWER",
     "nvl": "COALESCE",
     "pow": "POWER",
+    "q3c_dist": "DISTANCE",
+    "rad": "RADIANS",
     "random": "RAND",
+    "scisql_angsep": "DISTANCE",
+    "square": "POWER(x, 2)",
     "trunc": "TRUNCATE",
     "ucase": "UPPER",
     "uppercase": "UPPER",
 }
 _NO_CLOCK = "ADQL has no clock: write CAST('2025-01-31T00:00:00' AS TIMESTAMP)"
+_NO_PARTS = "ADQL has no lengths and no parts of a text: use LIKE"
 # What is in other databases, and not in ADQL.
 _ABSENT = {
     **dict.fromkeys(("greatest", "least"), "ADQL has nothing that picks the larger or smaller of two values"),
-    **dict.fromkeys(("now", "getdate", "sysdate", "today"), _NO_CLOCK),
-    **dict.fromkeys(("median", "stddev", "variance"), "ADQL has AVG, COUNT, MAX, MIN and SUM alone"),
+    **dict.fromkeys(("now", "getdate", "sysdate", "today", "localtime", "localtimestamp"), _NO_CLOCK),
+    **dict.fromkeys(("curdate", "curtime", "current_date", "getutcdate", "sysdatetime"), _NO_CLOCK),
+    **dict.fromkeys(
+        (
+            *(
+                "median",
+                "mode",
+                "percentile",
+                "percentile_cont",
+                "stdev",
+                "stddev",
+                "stddev_pop",
+                "stddev_samp",
+            ),
+            *("std", "var", "variance", "var_pop", "var_samp", "array_agg", "string_agg", "group_concat"),
+        ),
+        "ADQL has AVG, COUNT, MAX, MIN and SUM alone",
+    ),
+    **dict.fromkeys(
+        ("length", "len", "left", "right", "substr", "replace", "instr", "ltrim", "rtrim"), _NO_PARTS
+    ),
+    **dict.fromkeys(
+        ("date_part", "datediff", "date_diff", "date_trunc", "dateadd", "datepart", "to_char"),
+        "ADQL does not compute with timestamps: compare them",
+    ),
+    **dict.fromkeys(("to_date", "to_timestamp", "datetime"), "write CAST('...' AS TIMESTAMP)"),
+    **dict.fromkeys(("if", "iif", "decode"), "ADQL has no function that chooses between values"),
+    "sign": "ADQL has no sign of a number: compare it with 0",
 }
+# Names of short functions look like one another.
+_LIKENESS = 0.75
 
 
 def function_hint(name: str, known: Iterable[str]) -> str:
     """Return what to call in place of a function that the service lacks; empty if nothing is like it."""
-    synonym = _SYNONYMS.get(name.lower())
+    lower = name.lower()
+    synonym = _SYNONYMS.get(lower)
     if synonym:
         return f"in ADQL it is {synonym}"
-    return _ABSENT.get(name.lower()) or did_you_mean(name, known)
+    if any(lower == of.name.lower() for of in RUBIN.functions):
+        return f"dialect {RUBIN.name} has it"
+    return _ABSENT.get(lower) or did_you_mean(name, known, least=_LIKENESS)
+
+
+def name_hint(name: Identifier, known: Sequence[ColumnMetadata], *, in_condition: bool) -> str:
+    """Return what an unqualified name may stand for: a column, a text without its quotes, TOP.
+
+    Parameters
+    ----------
+    name
+        A name that no column has.
+    known
+        The columns that could be named.
+    in_condition
+        Whether it stands where a text could stand.
+    """
+    text = name.text
+    lower = text.lower()
+    number = lower.removeprefix("top")
+    if number.isdigit() and number != lower:
+        return f"write TOP {number}"
+    if _ABSENT.get(lower) == _NO_CLOCK:
+        return _NO_CLOCK
+    quotes = ""
+    if in_condition:
+        quoted = "'" + text.replace("'", "''") + "'"
+        if len(quoted) > _LONGEST_QUOTED:
+            quoted = "'...'"
+        quotes = f"a character string stands in single quotes: {quoted}"
+        if name.quoted:
+            quotes = f"double quotes hold a name; {quotes}"
+    return _column_like(lower, known, in_condition=in_condition) or quotes
+
+
+_LONGEST_QUOTED = 40
+# A name as short as that looks like too many others, and so does a text.
+_SHORT_NAME = 2
+_MOST_NAMED = 5
+# What a table calls by other names: the main column of that meaning.
+_MEANINGS = {
+    "ra": "pos.eq.ra;meta.main",
+    "dec": "pos.eq.dec;meta.main",
+    "id": "meta.id;meta.main",
+    **dict.fromkeys(("raj2000", "ra_deg", "ra2000", "alpha"), "pos.eq.ra;meta.main"),
+    **dict.fromkeys(
+        ("de", "decl", "dej2000", "decj2000", "dec_deg", "dec2000", "delta"), "pos.eq.dec;meta.main"
+    ),
+}
+
+
+def _column_like(lower: str, known: Sequence[ColumnMetadata], *, in_condition: bool) -> str:
+    """Return the column that means what a name says, those that end with it, or one that looks like it."""
+    meaning = _MEANINGS.get(lower)
+    meant = [of.name for of in known if meaning is not None and (of.type.ucd or "").lower() == meaning]
+    ending = [of for of in known if of.name.lower().endswith("_" + lower)]
+    # Of `coord_ra`, `g_ra`, `z_ra` the main one.
+    main = [of.name for of in ending if "meta.main" in (of.type.ucd or "")]
+    likely = main[:1] or meant[:1] or sorted({of.name for of in ending})
+    if not likely and not in_condition and len(lower) > _SHORT_NAME:
+        likely = sorted({of.name for of in known if lower in of.name.lower()})
+    if likely:
+        shown = [f'"{name}"' for name in likely[:_MOST_NAMED]]
+        rest = f" or {len(likely) - _MOST_NAMED} more" if len(likely) > _MOST_NAMED else ""
+        return f"did you mean {', '.join(shown)}{rest}?"
+    if in_condition and len(lower) <= _SHORT_NAME:
+        return ""
+    return did_you_mean(lower, (of.name for of in known))
+
+
+def table_hint(name: Identifier, scope: Scope) -> str:
+    """Return which table of FROM a qualifier may mean: one that hides its name, one like it, any."""
+    relations = list(scope.relations())
+    known = [relation.origin.qualifier[-1].text for relation in relations]
+    hidden = [
+        of.alias.text
+        for of in relations
+        if of.alias is not None
+        and of.origin.table is not None
+        and of.origin.table.name[-1].lower() == name.text.lower()
+    ]
+    if len(hidden) == 1:
+        return f'here it is called "{hidden[0]}"'
+    listed = ", ".join(f'"{of}"' for of in known[:_MOST_NAMED])
+    return did_you_mean(name.text, known) or (f"its tables are {listed}" if listed else "")

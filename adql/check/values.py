@@ -1,7 +1,7 @@
 """The check of values and conditions: names are found, values get a type, and both sides can be compared."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import repeat
 
@@ -10,9 +10,9 @@ from adql.check.checker import NUMERIC, Checker, at_fault, called
 from adql.check.functions import check_function
 from adql.check.geometry import geometry_of_text
 from adql.check.literals import fitted, is_missing_day
-from adql.check.scope import Scope
+from adql.check.scope import Scope, name_hint, table_hint
 from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
-from adql.metadata import ColumnMetadata, ColumnOrigin
+from adql.metadata import ColumnOrigin
 from adql.names import same_name
 from adql.printer import to_adql
 from adql.tree import type_of
@@ -35,13 +35,10 @@ from adql.types import (
 )
 from adql.units import product_unit, sum_unit
 from adql.walk import children, walk
-from tapdb.errors import did_you_mean
 
 _TEXTUAL = frozenset(("string", "region", "uuid", "time", "numeric", "any"))
 _ORDERED = frozenset(("string", "region", "uuid", "time", "numeric", "boolean", "any", "null"))
 _LONGEST_SHOWN = 64
-# A name as short as that looks like too many others.
-_SHORT_NAME = 2
 _LARGEST_LONG = 2**63 - 1
 _CAST_TYPES = {
     "SMALLINT": ValueType("numeric", "short"),
@@ -65,8 +62,7 @@ _LIKE_FAMILIES = frozenset(("string", "region", "uuid", "any"))
 # A number with fewer digits fits a bigint.
 _SURELY_LONG = 19
 _HINTS = {
-    ("numeric", "string"): "use CAST, or write the number without quotes",
-    ("string", "numeric"): "use CAST, or write the text in single quotes",
+    ("numeric", "string"): "use CAST",
     ("time", "numeric"): "use CAST('...' AS TIMESTAMP)",
     ("time", "string"): "write YYYY-MM-DDThh:mm:ss",
     ("boolean", "string"): "compare with 1 or 0",
@@ -146,37 +142,18 @@ def _no_column(checker: Checker, node: tree.Column, scope: Scope, found: list[Co
     relations = scope.matching(node.table) if node.table else list(scope.relations())
     if not relations:
         table = ".".join(name.text for name in node.table)[:_LONGEST_SHOWN]
-        known = (relation.origin.qualifier[-1].text for relation in scope.relations())
         return checker.problem(
             AdqlNameError,
             f"no table of this query is called {table}",
-            did_you_mean(node.table[-1].text, known),
+            table_hint(node.table[-1], scope),
             node=node,
         )
     hint = _hint_for_output(node, scope)
-    if not hint:
-        hint = _hint_for_name(node, [of.column for relation in relations for of in relation.columns()])
+    if not hint and len(node.name.text) <= _LONGEST_SHOWN:
+        known = [of.column for relation in relations for of in relation.columns()]
+        in_condition = not node.table and scope.place in ("WHERE", "HAVING", "ON")
+        hint = name_hint(node.name, known, in_condition=in_condition)
     return checker.problem(AdqlNameError, f"there is no column {shown}", hint, node=node)
-
-
-def _hint_for_name(node: tree.Column, known: Sequence[ColumnMetadata]) -> str:
-    """Return what a name may stand for: a column, a text without its quotes, TOP."""
-    text = node.name.text
-    if len(text) > _LONGEST_SHOWN:
-        return ""
-    ending = "_" + text.lower()
-    longer = [column for column in known if column.name.lower().endswith(ending)]
-    # Of `coord_ra`, `g_ra`, `z_ra` the main one.
-    main = [column for column in longer if "meta.main" in (column.type.ucd or "")]
-    if main or len(longer) == 1:
-        return f'did you mean "{(main or longer)[0].name}"?'
-    number = text[3:] if text[:3].upper() == "TOP" else ""
-    if number.isdigit():
-        return f"write TOP {number}"
-    quotes = "" if node.table else "a character string stands in single quotes"
-    if len(text) <= _SHORT_NAME and quotes:
-        return quotes
-    return did_you_mean(text, {column.name for column in known}) or quotes
 
 
 def _hint_for_output(node: tree.Column, scope: Scope) -> str:
@@ -472,6 +449,12 @@ def _different(checker: Checker, left: ValueType, right: ValueType, node: tree.N
         isinstance(part, tree.String) and is_missing_day(part.value) for part in children(node)
     ):
         hint = "no calendar has that day"
+    if (one, other) == ("numeric", "string"):
+        literal = next((of for of in children(node) if isinstance(of, (tree.Number, tree.String))), None)
+        if isinstance(literal, tree.Number):
+            hint = f"the text is written '{literal.text[:_LONGEST_SHOWN]}'"
+        elif literal is not None:
+            hint = "a number is written in digits"
     return checker.problem(AdqlTypeError, f"{names} cannot be compared", hint, node=node)
 
 

@@ -1,6 +1,7 @@
 """Rows of TAP_SCHEMA from what exists, which the database decides, and what it means, which people say."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from tap_schema.catalog import LiveCatalog, LiveTable
@@ -54,6 +55,7 @@ def generate_rows(catalog: LiveCatalog, descriptions: Descriptions) -> Generated
     findings = list(descriptions.findings)
     schemas, published, unreadable = _schemas(catalog, descriptions, findings)
     columns, column_places, column_findings = column_rows(published)
+    schemas, published = _with_columns(schemas, published, {row.table_name for row in columns}, findings)
     keys = key_rows(published)
     services, parameters, service_findings = service_rows(published, descriptions.services)
     places = {(one.table_name, ""): one.place for one in published if one.place is not None}
@@ -100,6 +102,31 @@ def _schemas(
             found.append((SchemaRow(published_name(name), schema.utype, meaning, index), tables))
     found.sort(key=lambda pair: (pair[0].schema_index or 0, pair[0].schema_name))
     return tuple(row for row, _ in found), [one for _, tables in found for one in tables], unreadable
+
+
+def _with_columns(
+    schemas: tuple[SchemaRow, ...],
+    tables: list[PublishedTable],
+    names: AbstractSet[str],
+    findings: list[ColumnFinding],
+) -> tuple[tuple[SchemaRow, ...], list[PublishedTable]]:
+    """Return the tables of which a column is published, and their schemas: no query can name the others."""
+    findings += [
+        ColumnFinding(
+            "warning",
+            "table-without-columns",
+            one.table_name,
+            "",
+            "no column of the table can be published, so that the table is left out",
+            "publish a view that casts them to text, or to types that VOTable has",
+            one.place,
+        )
+        for one in tables
+        if one.table_name not in names
+    ]
+    kept = [table for table in tables if table.table_name in names]
+    used = {table.schema for table in kept}
+    return tuple(schema for schema in schemas if schema.schema_name in used), kept
 
 
 def _missing(schema: SchemaDescription) -> Iterable[ColumnFinding]:

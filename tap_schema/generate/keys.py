@@ -62,6 +62,10 @@ def key_rows(tables: Sequence[PublishedTable]) -> KeyRows:
             target_table = by_name.get(named) or by_name.get(_lower(named))
             pairs = tuple(zip(key.columns, key.target_columns, strict=True))
             rows = _rows(table, target_table, key.name, pairs, key.description, key)
+            others = {row.key_id: columns for row, columns in of_table}
+            if rows and rows[0][0].key_id in others:
+                findings.append(_contradicting(table, key, others[rows[0][0].key_id]))
+                continue
             of_table += rows
             if not rows and key.place is not None:
                 findings.append(_dangling(table, key))
@@ -125,5 +129,26 @@ def _dangling(table: PublishedTable, key: KeyDescription) -> ColumnFinding:
         f"foreign key {key.name} refers to {target} ({', '.join(key.target_columns)}), "
         "which is not published",
         "publish what it refers to, or leave out the key",
+        key.place,
+    )
+
+
+def _contradicting(
+    table: PublishedTable, key: KeyDescription, other: tuple[KeyColumnRow, ...]
+) -> ColumnFinding:
+    """Say that a key is left out whose name another key of its table has, first of all one that exists."""
+    pairs = ", ".join(
+        f"{own} to {target}" for own, target in zip(key.columns, key.target_columns, strict=True)
+    )
+    others = ", ".join(f"{row.from_column} to {row.target_column}" for row in other)
+    in_database = any(live.name == key.name for live in table.live.keys)
+    found = "the database has that name for" if in_database else "another description has that name for"
+    return ColumnFinding(
+        "error",
+        "key",
+        table.table_name,
+        "",
+        f"foreign key {key.name} is described as {pairs}, and {found} {others}",
+        "describe the key that there is, or give this one another name",
         key.place,
     )

@@ -139,10 +139,10 @@ def _wanted(key: str, value: object) -> str:
 
 
 def _arraysize(kind: _FelisType, length: object) -> str | None:
-    """Return the arraysize of a type; a single character is no array (VOTable 1.3, erratum 3)."""
+    """Return the arraysize of a type; just one character is no array (VOTable 1.3, erratum 3)."""
     if kind.unbounded:
         return "*"
-    if not kind.sized or length == 1:
+    if not kind.sized or (length == 1 and not kind.variable):
         return None
     return f"{length}*" if kind.variable else str(length)
 

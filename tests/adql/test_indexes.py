@@ -1,5 +1,8 @@
 """The plans of spatial queries: each form that an index can serve is served by it."""
 
+# Queries are the subject here; they are run only after translation.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -135,3 +138,82 @@ def test_a_crossmatch_is_driven_from_the_upload(catalogue: Connection) -> None:
         assert plan["Node Type"] == "Nested Loop"
         outer, _ = plan["Plans"]
         assert outer["Relation Name"] == "upload"
+
+
+# An upload of which several rows fit one object, and some are nowhere; each condition is
+# written with EXISTS, and as that of a join.
+NEAR = "DISTANCE(u.ra, u.dec, o.ra, o.dec) < {}"
+FITS = {
+    "a constant radius": NEAR.format(2),
+    "a radius of the upload": NEAR.format("u.r"),
+    "a radius of the catalogue": NEAR.format("o.mag / 10"),
+    "a ring": "DISTANCE(u.ra, u.dec, o.ra, o.dec) BETWEEN 1 AND u.r",
+    "a circle around the object": "1 = CONTAINS(POINT(u.ra, u.dec), CIRCLE(o.ra, o.dec, 1.5))",
+    "other columns of both": f"{NEAR.format(2)} AND u.id < o.objectid AND u.id + o.mag > 22",
+    "what is not near": "DISTANCE(u.ra, u.dec, o.ra, o.dec) > 179",
+    "what is near or not": f"({NEAR.format(2)} OR o.objectid = u.id)",
+}
+
+
+@pytest.fixture(scope="module")
+def doubles(catalogue: Connection) -> Connection:
+    """Return the connection, with rows in the upload that lie together, beyond a pole, and nowhere."""
+    catalogue.execute(
+        "INSERT INTO upload SELECT id + 1000, ra + 0.5, dec, 3 FROM upload"
+        " UNION ALL VALUES (9001, 10, 95, 5), (9002, NULL, 10, 5), (9003, 10, 10, NULL),"
+        " (9004, CAST('NaN' AS float8), 10, 5)"
+    )
+    catalogue.execute("ANALYZE upload")
+    return catalogue
+
+
+@pytest.mark.parametrize("negated", ["", "NOT "], ids=["exists", "not exists"])
+@pytest.mark.parametrize("fits", FITS)
+def test_exists_over_an_upload_has_the_rows_of_a_join(fits: str, negated: str, doubles: Connection) -> None:
+    few = "SELECT o.objectid FROM cat.Object AS o WHERE o.objectid <= 500 AND o.objectid {}"
+    queries = (
+        few.format(f"> 0 AND {negated}EXISTS (SELECT u.id FROM TAP_UPLOAD.mine AS u WHERE {FITS[fits]})"),
+        few.format(
+            f"{negated}IN (SELECT o.objectid FROM cat.Object AS o, TAP_UPLOAD.mine AS u"
+            f" WHERE o.objectid <= 500 AND {FITS[fits]})"
+        ),
+    )
+    found = [
+        sorted(doubles.execute(compiled.sql, compiled.parameters).fetchall())
+        for compiled in (to_postgres(parse(text), METADATA) for text in queries)
+    ]
+    assert found[0] == found[1]
+    assert 0 < len(found[0]) < 500
+
+
+def test_two_uploads_and_an_outer_join_keep_their_rows(doubles: Connection) -> None:
+    near = "EXISTS (SELECT 1 FROM TAP_UPLOAD.mine AS u WHERE DISTANCE(u.ra, u.dec, o.ra, o.dec) < {})"
+    text = (
+        "SELECT COUNT(*), COUNT(DISTINCT o.objectid) FROM cat.Object AS c LEFT JOIN cat.Object AS o"
+        " ON c.objectid = o.objectid + 1 AND c.objectid < 300"
+        f" WHERE {near.format(2)} AND {near.format('u.r')} AND {near.format(2)} OR c.objectid = 30000"
+    )
+    alone = text.replace(" OR c.objectid = 30000", "")
+    (with_or,), (rows,) = (
+        doubles.execute(compiled.sql, compiled.parameters).fetchall()
+        for compiled in (to_postgres(parse(of), METADATA) for of in (text, alone))
+    )
+    # Under OR nothing is joined: that is the query as it is written.
+    assert rows[0] == rows[1] > 0
+    assert with_or == (rows[0] + 1, rows[1])
+
+
+def test_exists_over_many_uploads_stays_a_subquery_where_joins_would_be_too_many() -> None:
+    near = "EXISTS (SELECT 1 FROM TAP_UPLOAD.mine AS u WHERE DISTANCE(u.ra, u.dec, o.ra, o.dec) < {})"
+    few, many = (
+        to_postgres(
+            parse(
+                "SELECT o.objectid FROM cat.Object AS o WHERE "
+                + " AND ".join(near.format(number) for number in range(1, count))
+            ),
+            METADATA,
+        ).sql
+        for count in (4, 24)
+    )
+    assert "EXISTS" not in few
+    assert "EXISTS" in many

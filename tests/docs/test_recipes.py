@@ -16,7 +16,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "services": ("[cors_seconds-20-20]", "[UnknownDatasetError-404]", "[adql-conditional-COALESCE]"),
     "tap_query": ("[2201G-user-", "[25P04-time-", "[IntervalStyle-iso_8601]"),
     "tap_schema": (
-        "[citext-",
+        "[ltree-",
         "test_a_column_that_is_wrong_is_found[values2-unit]",
         "goes_with_some_type[json]",
     ),

@@ -125,6 +125,19 @@ def test_history_and_rollback(tap: Run, felis_file: Write, small_database: sa.En
     assert "there is no generation 99" in tap("rollback", "--to", "99", code=2).output
 
 
+def test_going_back_to_nothing_is_asked_for_twice(
+    tap: Run, felis_file: Write, small_database: sa.Engine
+) -> None:
+    # The only publication is that of the migration: the one before the last is none.
+    before = digest(small_database)
+    assert "no table could be queried" in tap("rollback", code=2).output
+    assert "add --yes" in tap("rollback", "--to", "0", code=2).output
+    assert digest(small_database) == before
+    assert "DELETE" in tap("rollback", "--to", "0", "--dry-run").stdout
+    tap("rollback", "--to", "0", "--yes")
+    assert tap("generate", "--published", "--format", "csv", "--table", "tables").stdout.count("\n") == 1
+
+
 def test_lint_names_file_line_table_column_and_remedy(tap: Run, felis_file: Write) -> None:
     file = felis_file(
         FELIS,
@@ -233,6 +246,7 @@ def test_a_schema_is_forgotten(tap: Run, felis_file: Write) -> None:
     tap("publish", "--forget", "small")
     assert "small" not in tap("generate", "--published", "--format", "csv", "--table", "schemas").stdout
     assert "No difference." in tap("diff").stderr
+    assert "--forget: no schema smal is published; " in tap("publish", "--forget", "smal", code=2).output
 
 
 @pytest.mark.parametrize("form", ["vosi", "json", "csv"])

@@ -19,6 +19,8 @@ from tap_schema.column_types import votable_type
         ("timestamptz", "char", "*", "timestamp"),
         ("date", "char", "*", None),
         ("jsonb", "char", "*", None),
+        ("citext", "char", "*", None),
+        ("smoc", "char", "*", "moc"),
         ("bytea", "unsignedByte", "*", None),
         ("spoint", "double", "2", "point"),
     ],

@@ -87,7 +87,7 @@ def test_types_of_felis_become_types_of_votable(felis_file: Write) -> None:
         ("char", "length: 8,", ("char", "8", None)),
         ("char", "length: 1,", ("char", None, None)),
         ("string", "length: 8,", ("char", "8*", None)),
-        ("string", "length: 1,", ("char", None, None)),
+        ("string", "length: 1,", ("char", "1*", None)),
         ("unicode", "length: 8,", ("unicodeChar", "8*", None)),
         ("text", "", ("char", "*", None)),
         ("binary", "length: 8,", ("unsignedByte", "8*", None)),

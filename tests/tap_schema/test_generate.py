@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
+from astropy.io.votable import parse_single_table
+from click.testing import CliRunner
 
 from tap_schema.assemble import assemble
 from tap_schema.catalog import read_catalog
@@ -13,6 +16,7 @@ from tap_schema.generate.combine import combine
 from tap_schema.generate.generate import Generated, generate_rows
 from tap_schema.publish import publish
 from tap_schema.rows import ColumnRow
+from tapdb.cli.root import main
 from tapdb.errors import Place
 from tapdb.felis import read_felis
 from tapdb.hooks.descriptions import ColumnDescription, SchemaDescription, TableDescription
@@ -215,6 +219,51 @@ def test_types_without_a_word_in_votable_are_left_out_and_said(
     assert types["flags"] == ("boolean", "*", None)
     assert types["p"] == ("double", "2", "point")
     assert types["c"] == ("double", "3", "circle")
+
+
+def test_a_table_of_which_no_column_can_be_published_is_left_out_with_a_warning(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    more = """
+    CREATE TABLE small.price (amount money);
+    CREATE TABLE small.empty ();
+    GRANT SELECT ON small.price, small.empty TO tapdb_reader;
+    """
+    found = generated(small_database, felis_file(), sql=more)
+    assert "small.price" not in {row.table_name for row in found.rows.tables}
+    assert ("warning", "table-without-columns", "small.price", "") in rules(found)
+    assert {row.table_name for row in found.rows.tables} == {row.table_name for row in found.rows.columns}
+
+
+def test_texts_of_any_case_and_coverage_maps_are_published_and_read_back(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    more = """
+    CREATE EXTENSION IF NOT EXISTS citext;
+    CREATE TABLE small.coverage (name citext, cover smoc, flag varchar(1));
+    INSERT INTO small.coverage VALUES ('M 31', smoc('3/1-4'), ''), (NULL, NULL, 'x');
+    GRANT SELECT ON small.coverage TO tapdb_reader;
+    """
+    found = generated(small_database, felis_file(), sql=more)
+    types = {
+        name: (row.datatype, row.arraysize, row.xtype)
+        for name, row in columns(found, "small.coverage").items()
+    }
+    assert types == {
+        "name": ("char", "*", None),
+        "cover": ("char", "*", "moc"),
+        # It may be empty, and one character may not.
+        "flag": ("char", "1*", None),
+    }
+    with small_database.begin() as connection:
+        publish(connection, found.rows)
+    environment = {"TAPDB_URL": small_database.url.render_as_string(hide_password=False)}
+    text = "SELECT name, cover, flag FROM small.coverage WHERE name = 'M 31' OR flag IN ('x') ORDER BY name"
+    for form in ("votable/td", "votable/b2"):
+        done = CliRunner(env=environment).invoke(main, ["query", "run", "--format", form, text])
+        assert done.exit_code == 0, done.output
+        table = parse_single_table(io.BytesIO(done.stdout_bytes)).array
+        assert [tuple(map(str, row)) for row in table.filled("")] == [("M 31", "3/1-4", ""), ("", "", "x")]
 
 
 def test_a_domain_is_what_it_is_made_from_however_deep(small_database: sa.Engine, felis_file: Write) -> None:

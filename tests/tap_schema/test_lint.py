@@ -11,7 +11,8 @@ from adql.units import vounit
 from obscore_view.columns import OBSCORE_COLUMNS
 from obscore_view.derived import STANDARD
 from tap_schema.column_types import XTYPES
-from tap_schema.lint import SELF_KEYS, lint_rows
+from tap_schema.errors import ColumnFinding
+from tap_schema.lint import SELF_KEYS, lint_rows, once_a_file
 from tap_schema.rows import (
     ColumnRow,
     KeyColumnRow,
@@ -247,3 +248,26 @@ def test_a_unit_that_is_not_listed_is_told_once_a_file() -> None:
     ]
     first = next(one for one in lint_rows(rows) if one.rule == "unit")
     assert first.problem.endswith("'nmgy' is, here and in 2 more columns")
+
+
+@pytest.mark.parametrize(("values", "rule"), [({"utype": "Axis"}, "utype"), ({"unit": "nmgy"}, "unit")])
+def test_a_warning_that_columns_share_is_told_once_a_file(values: dict[str, str], rule: str) -> None:
+    columns = tuple(
+        GOOD._replace(column_name=f"c{number}", column_index=number, **values)  # type: ignore[arg-type]
+        for number in range(5)
+    )
+    rows = replace(ROWS, columns=columns, keys=(), key_columns=(), datalink_service=(), datalink_parameter=())
+    (found,) = (one for one in lint_rows(rows) if one.rule == rule)
+    assert (found.severity, found.column) == ("warning", "c0")
+    assert found.problem.endswith(", here and in 4 more columns")
+
+
+def test_numbers_of_another_width_are_told_once_a_file() -> None:
+    width = ColumnFinding("warning", "type", "s.t", "a", "described as float", "describe it", Place("a", 1))
+    others = [
+        replace(width, column="b", place=Place("a", 2)),
+        replace(width, column="c", place=Place("b", 3)),
+        replace(width, column="d", severity="error"),
+        replace(width, column="e", severity="error"),
+    ]
+    assert [one.column for one in once_a_file([width, *others])] == ["a", "c", "d", "e"]

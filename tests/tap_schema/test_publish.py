@@ -391,6 +391,18 @@ def test_a_publication_that_never_was_cannot_be_gone_back_to(small_database: sa.
         ("ALTER TABLE small.star DROP hidden", "there is no column hidden in small.star"),
         ('ALTER TABLE small.star RENAME "Mixed" TO other', "there is no column Mixed in small.star"),
         ("DROP SCHEMA small CASCADE", "there is no table small.star"),
+        (
+            'ALTER TABLE small.star ALTER "Mixed" TYPE text',
+            "small.star.Mixed was published as short, and is char[*] now",
+        ),
+        (
+            "ALTER TABLE small.star ALTER hidden TYPE money USING NULL",
+            "small.star.hidden is of type money now, which cannot be published",
+        ),
+        (
+            "ALTER TABLE small.spectrum ALTER star_id TYPE bigint[] USING NULL",
+            "small.spectrum.star_id was published as long, and is long[*] now",
+        ),
     ],
 )
 def test_going_back_to_what_is_gone_is_refused_whether_dry_or_not(
@@ -398,6 +410,8 @@ def test_going_back_to_what_is_gone_is_refused_whether_dry_or_not(
 ) -> None:
     published(small_database, felis_file())
     with small_database.begin() as connection:
+        if "star_id" in gone:
+            connection.exec_driver_sql("ALTER TABLE small.spectrum DROP CONSTRAINT to_star")
         connection.exec_driver_sql(gone)
     published(small_database)
     before = rows_of(small_database)
@@ -501,3 +515,27 @@ def test_readers_never_see_a_publication_half_done(small_database: sa.Engine, fe
             reader.join()
     assert wrong == []
     assert len(reads) > PUBLISHES
+
+
+CONTRADICTING = """
+  constraints:
+  - {name: to_star, "@type": ForeignKey, columns: ["#spectrum.id"], referencedColumns: ["#star.id"]}
+- name: bright
+"""
+
+
+def test_a_key_with_the_name_of_another_is_an_error_with_both_and_not_published(
+    small_database: sa.Engine, felis_file: Write
+) -> None:
+    file = felis_file(FELIS, ("\n- name: bright\n", CONTRADICTING))
+    with small_database.begin() as connection:
+        generated = assemble(connection, [file])
+        (found,) = (one for one in generated.findings if one.rule == "key")
+        publish(connection, generated.rows)
+        pairs = [row for row in read_rows(connection).key_columns if row.key_id == "small.spectrum.to_star"]
+    assert found.severity == "error"
+    assert found.problem == (
+        "foreign key to_star is described as id to id, and the database has that name for star_id to id"
+    )
+    assert found.place is not None
+    assert [(row.from_column, row.target_column) for row in pairs] == [("star_id", "id")]

@@ -528,23 +528,25 @@ def _ranked(
     return point, centre
 
 
-def _index_rank(node: tree.Expression) -> int:
-    """Return how likely a point has an index: catalogue, subquery, upload, constant."""
+def _index_rank(node: tree.Expression) -> tuple[int, int]:
+    """Return how likely a point has an index: own rows of a subquery, then catalogue, query, upload."""
     columns = [column for column in walk(node) if isinstance(column, tree.Column)]
     if not columns:
-        return 0
+        return 0, 0
     plain = isinstance(node, tree.Column) or (
         isinstance(node, tree.Function) and all(isinstance(of, tree.Column) for of in node.arguments)
     )
-    ranks = [1]
+    level, ranks = 0, [1]
     for column in columns:
         origin = column.origin
+        if origin is not None and origin.relation.level > level:
+            level = origin.relation.level
         table = None if origin is None else origin.relation.table
         if plain and table is not None and not table.is_upload:
             ranks.append(4 if origin is not None and origin.column.indexed else 3)
         elif plain and origin is not None and table is None:
             ranks.append(2)
-    return max(ranks)
+    return level, max(ranks)
 
 
 def _relations(node: tree.Expression) -> set[str]:

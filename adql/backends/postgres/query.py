@@ -6,7 +6,7 @@ from enum import Enum, auto
 from itertools import repeat
 
 from adql import tree
-from adql.backends.postgres.budget import Search, measure
+from adql.backends.postgres.budget import Budget, Search, measure
 from adql.backends.postgres.geometry import (
     array_sql,
     bare_point,
@@ -18,10 +18,12 @@ from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
 from adql.errors import AdqlError, AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
-from adql.metadata import ColumnMetadata, Metadata, OutputColumn
+from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, OutputColumn, TableOrigin
+from adql.names import Identifier
 from adql.tokens import error_at
 from adql.tree import type_of
-from adql.walk import transform, walk
+from adql.types import ANY
+from adql.walk import constant_value, transform, walk
 
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _SetOperand = tree.Select | tree.SetOperation | tree.Query
@@ -181,9 +183,9 @@ def to_postgres(
     checked = validate(query, metadata, limits=limits)
     emitter = Emitter(query.text, Server() if server is None else server, limits, _WRITERS)
     try:
-        budget = measure(checked, query.text, limits)
+        planned, budget = _within_limits(checked, query.text, limits)
         emitter.fenced = budget.fenced
-        sql = _whole(emitter, checked)
+        sql = _whole(emitter, planned)
     except RecursionError:
         raise AdqlLimitError("the query is nested too deep for the program that reads it") from None
     return CompiledQuery(
@@ -194,6 +196,15 @@ def to_postgres(
         budget.search,
         checked,
     )
+
+
+def _within_limits(checked: tree.Query, text: str | None, limits: Limits) -> tuple[tree.Query, Budget]:
+    """Return the query in the form that is planned best, and its budget."""
+    planned = _with_joined_uploads(checked)
+    try:
+        return planned, measure(planned, text, limits)
+    except AdqlLimitError:
+        return checked, measure(checked, text, limits)
 
 
 def _whole(emitter: Emitter, query: tree.Query) -> str:
@@ -414,6 +425,151 @@ def _output_column(column: ColumnMetadata) -> OutputColumn:
         table,
         name,
     )
+
+
+# -- EXISTS over an upload
+# ----------------------------------------------------------------------------------------------------------
+
+
+_ROW = ColumnMetadata("ctid", ANY, "ctid")
+_TRUE_SIDES = frozenset((("=", 1), ("<>", 0), (">", 0), (">=", 1)))
+_MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _with_joined_uploads(query: tree.Query) -> tree.Query:
+    """Return a query in which EXISTS over an upload near something is a join with the first row that fits.
+
+    PostgreSQL takes the rows of the enclosing query one by one to those of the subquery, never the other way
+    round: all of a catalogue is read, and no index on it serves. A row fits one first row of the upload, or
+    none, so that the result has the same rows.
+    """
+    if query.text is not None and "exists" not in query.text.lower():
+        return query
+    tables = (node for node in walk(query) if isinstance(node, (tree.Table, tree.DerivedTable)))
+    taken = {of.origin.alias for of in tables if of.origin is not None}
+    # Equal nodes get equal names: a term of GROUP BY must stay what it is in SELECT.
+    aliases: dict[tree.Node, str] = {}
+
+    def rule(node: tree.Node) -> tree.Node:
+        return _joins_uploads(node, taken, aliases) if isinstance(node, tree.Select) else node
+
+    return transform(query, rule)
+
+
+def _joins_uploads(node: tree.Select, taken: set[str], aliases: dict[tree.Node, str]) -> tree.Select:
+    conjuncts = node.where.operands if isinstance(node.where, tree.And) else (node.where,)
+    if not any(isinstance(of, tree.Exists) for of in conjuncts):
+        return node
+    own = {id(origin) for table in node.tables for origin in _origins(table)}
+    tables, kept = list(node.tables), []
+    for conjunct in dict.fromkeys(of for of in conjuncts if of is not None):
+        found = _upload_near(conjunct, own)
+        if found is None:
+            kept.append(conjunct)
+            continue
+        alias = aliases.get(conjunct)
+        if alias is None:
+            number = next(of for of in range(1, len(taken) + 2) if f"near_{of}" not in taken)
+            alias = aliases[conjunct] = f"near_{number}"
+            taken.add(alias)
+        table, conditions = _first_that_fits(*found, alias)
+        tables.append(table)
+        kept += conditions
+    where = kept[0] if len(kept) == 1 else tree.And(tuple(kept), at=node.at)
+    return replace(node, tables=tuple(tables), where=where)
+
+
+def _origins(node: tree.TableReference) -> list[TableOrigin]:
+    if isinstance(node, tree.JoinedTable):
+        return [of for table in (node.first, *(join.table for join in node.joins)) for of in _origins(table)]
+    origin = node.origin if isinstance(node, (tree.Table, tree.DerivedTable)) else None
+    return [] if origin is None else [origin]
+
+
+def _upload_near(node: tree.Condition, own: set[int]) -> tuple[TableOrigin, tree.Select] | None:
+    """Return the upload that EXISTS looks through for what is near a row of the enclosing query."""
+    if not isinstance(node, tree.Exists):
+        return None
+    body = node.query.body
+    if not isinstance(body, tree.Select) or body.where is None or node.query.offset or body.top == 0:
+        return None
+    table = body.tables[0]
+    origin = table.origin if isinstance(table, tree.Table) and len(body.tables) == 1 else None
+    if origin is None or origin.table is None or not origin.table.is_upload:
+        return None
+    if body.group_by or body.having is not None or not all(map(_may_repeat, walk(body.where))):
+        return None
+    if any(isinstance(of, tree.Aggregate) for item in body.items for of in walk(item)):
+        return None
+    conjuncts = body.where.operands if isinstance(body.where, tree.And) else (body.where,)
+    return (origin, body) if any(_is_search(of, id(origin), own) for of in conjuncts) else None
+
+
+def _may_repeat(node: tree.Node) -> bool:
+    """Return whether a part of a condition may stand in the SQL twice."""
+    if isinstance(node, tree.Function):
+        return node.name != "RAND" and (node.definition is None or node.definition.is_pure)
+    return not isinstance(node, (tree.Query, tree.Aggregate))
+
+
+def _is_search(node: tree.Condition, upload: int, own: set[int]) -> bool:
+    """Return whether an index on the enclosing rows can serve a condition, row by row of an upload."""
+    if isinstance(node, tree.Between):
+        call, sign, limit = node.operand, ">=" if node.negated else "<=", node.high
+    elif isinstance(node, tree.Comparison):
+        call, sign, limit = node.left, node.operator, node.right
+        if isinstance(limit, tree.Function):
+            call, sign, limit = limit, _MIRRORED[sign], call
+    else:
+        return False
+    if not isinstance(call, tree.Function):
+        return False
+    if call.name == "DISTANCE":
+        fits = sign in ("<", "<=") and _relations_of(limit) <= {upload}
+    else:
+        fits = call.name in ("CONTAINS", "INTERSECTS") and (sign, constant_value(limit)) in _TRUE_SIDES
+    sides = [(_relations_of(of), of) for of in call.arguments]
+    stored = (side for side, of in sides if side and side <= own and _is_stored(of))
+    return fits and any(side == {upload} for side, _ in sides) and any(stored)
+
+
+def _is_stored(node: tree.Expression) -> bool:
+    """Return whether an index can hold a geometry, or the centre of a circle."""
+    if not isinstance(node, tree.Function) or node.name in ("POINT", "CENTROID"):
+        return True
+    return node.name == "CIRCLE" and constant_value(node.arguments[-1]) is not None
+
+
+def _relations_of(node: tree.Node) -> set[int]:
+    columns = (of for of in walk(node) if isinstance(of, tree.Column))
+    return {id(of.origin.relation) for of in columns if of.origin is not None}
+
+
+def _first_that_fits(
+    upload: TableOrigin, body: tree.Select, alias: str
+) -> tuple[tree.Table, list[tree.Condition]]:
+    """Return an upload under another name, and the conditions that its first row that fits meets."""
+    joined = replace(upload, alias=alias, level=upload.level - 1)
+    assert body.where is not None  # noqa: S101  the caller has looked
+
+    def row(origin: TableOrigin) -> tree.Column:
+        return tree.Column(Identifier("ctid"), at=body.at, type=ANY, origin=ColumnOrigin(origin, _ROW))
+
+    def moved(node: tree.Node) -> tree.Node:
+        if not isinstance(node, tree.Column) or node.origin is None or node.origin.relation is not upload:
+            return node
+        return replace(node, origin=replace(node.origin, relation=joined))
+
+    first = tree.Output(tree.Aggregate("MIN", row(upload), at=body.at, type=ANY), at=body.at)
+    rows = tree.Select((first,), body.tables, where=body.where, at=body.at, columns=(_ROW,))
+    value = tree.ScalarQuery(tree.Query(rows, at=body.at, columns=(_ROW,)), at=body.at, type=ANY)
+    # Not an equation: the planner would hash by it, and compute the first row for each of a catalogue.
+    is_first = tree.Comparison(row(joined), "<=", value, at=body.at)
+    condition = transform(body.where, moved)
+    conditions = condition.operands if isinstance(condition, tree.And) else (condition,)
+    assert upload.table is not None  # noqa: S101  it is an upload
+    name = tuple(map(Identifier, upload.table.name))
+    return tree.Table(name, Identifier(alias), at=body.at, origin=joined), [*conditions, is_first]
 
 
 _WRITERS = Writers(VALUE_WRITERS, CONDITION_WRITERS, _subquery)
