@@ -171,8 +171,7 @@ def test_the_address_repeats_the_query(served: Served, page: Page, new_page: Any
 
 def test_a_query_too_long_for_a_request_line_is_in_the_fragment(served: Served, page: Page) -> None:
     open_box(page, served)
-    numbers = ", ".join(map(str, range(10_000, 12_000)))
-    write(page, f"SELECT TOP 4 obs_id FROM ivoa.ObsCore WHERE calib_level NOT IN ({numbers})")
+    write(page, "SELECT TOP 4 obs_id FROM ivoa.ObsCore -- " + "long" * 2000)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#state")).to_contain_text("4 rows")
     assert "#QUERY=" in page.url
@@ -222,7 +221,8 @@ def test_tables_beside_the_box_are_filtered_and_their_names_inserted(served: Ser
 
 def test_a_value_that_looks_like_html_is_text(served: Served, page: Page) -> None:
     text = "<script>document.title='stolen'</script><img src=x onerror=alert(1)>"
-    query = f"SELECT TOP 1 '{text.replace(chr(39), chr(39) * 2)}' AS \"<b>head</b>\" FROM ivoa.ObsCore"
+    literal = text.replace("'", "''")
+    query = f"SELECT TOP 1 '{literal}' AS \"<b>head</b>\" FROM ivoa.ObsCore"  # noqa: S608 - ADQL
     open_box(page, served)
     write(page, query)
     page.keyboard.press("Control+Enter")
@@ -236,9 +236,9 @@ def test_a_value_that_looks_like_html_is_text(served: Served, page: Page) -> Non
 def test_an_error_of_the_database_is_shown_and_noted(served: Served, page: Page) -> None:
     page.expected.append("400")  # type: ignore[attr-defined]
     open_box(page, served)
-    write(page, "SELECT 1 / (calib_level - calib_level) FROM ivoa.ObsCore")
+    write(page, "SELECT EXP(calib_level * 10000) AS x FROM ivoa.ObsCore")
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_role("alert")).to_contain_text("divided by zero")
+    expect(page.get_by_role("alert")).to_contain_text("a number is out of range")
     expect(page.locator("#state")).to_contain_text("failed")
 
 
