@@ -111,7 +111,7 @@ def test_before_it_runs_the_plan_is_told_in_words(served: Served, page: Page) ->
         re.compile(r"Indexes find the rows; (about )?\d rows? (is|are) expected")
     )
     plan.locator("summary").click()
-    expect(plan.locator("li").first).to_contain_text("by index")
+    expect(plan.locator("li", has_text="by index").first).to_be_visible()
     assert page.locator("#result").inner_text() == ""
 
 
@@ -216,7 +216,7 @@ def test_tables_beside_the_box_are_filtered_and_their_names_inserted(served: Ser
     box.press("Control+End")
     page.get_by_role("searchbox", name="Filter tables").fill("right ascension")
     page.get_by_role("button", name="s_ra", exact=True).first.click()
-    expect(box).to_have_text("SELECT s_ra")
+    expect(box.locator(".cm-line")).to_have_text("SELECT s_ra")
 
 
 def test_a_value_that_looks_like_html_is_text(served: Served, page: Page) -> None:

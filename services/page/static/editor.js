@@ -111,6 +111,7 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
         // Tab leaves the editor, as in all fields of a form.
         keymap.of([...code.closeBracketsKeymap, ...code.completionKeymap, ...code.historyKeymap, ...code.defaultKeymap]),
         EditorView.lineWrapping,
+        EditorView.domEventHandlers({ beforeinput: replaceSelected(EditorView) }),
         EditorView.contentAttributes.of({ "aria-labelledby": "text-label", "aria-describedby": "problem", spellcheck: "false" }),
         EditorView.updateListener.of((update) => {
             if (!update.docChanged) return;
@@ -154,6 +155,22 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             view.focus();
         },
         focus: () => view.focus(),
+    };
+}
+
+/**
+ * Return what puts typed text in place of selected text. Chromium would keep its colours, in style attributes, which
+ * the policy of the page refuses.
+ */
+function replaceSelected(EditorView) {
+    return (event, view) => {
+        const { from, to, empty } = view.state.selection.main;
+        if (event.inputType !== "insertText" || !event.data || empty || view.composing) return false;
+        event.preventDefault();
+        const plain = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type" });
+        const handlers = view.state.facet(EditorView.inputHandler);
+        if (!handlers.some((one) => one(view, from, to, event.data, plain))) view.dispatch(plain());
+        return true;
     };
 }
 
