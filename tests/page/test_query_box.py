@@ -201,6 +201,7 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         job = page.url.rpartition("JOB=")[2]
         phase = f"{served.tap}/async/{job}/phase"
         wait_for(lambda: httpx.get(phase, verify=PLAIN).text.strip() == "ABORTED")
+        page.close()
 
 
 def test_an_example_is_put_into_the_box(served: Served, page: Page) -> None:
@@ -292,6 +293,7 @@ def test_two_users_of_one_browser_do_not_see_each_others_history(serve: Serve, p
         open_box(page, served)
         expect(page.locator("#history")).to_be_hidden()
         assert page.evaluate("JSON.stringify({...localStorage})") == "{}"
+        page.close()
 
 
 def test_a_browser_logs_in_with_a_token_and_out_again(serve: Serve, page: Page, tmp_path: Path) -> None:
@@ -315,6 +317,7 @@ def test_a_browser_logs_in_with_a_token_and_out_again(serve: Serve, page: Page, 
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Your token")).to_be_visible()
         assert page.context.cookies() == []
+        page.close()
 
 
 def faults(page: Page) -> list[str]:
@@ -329,8 +332,7 @@ def faults(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_nothing_serious_hinders_a_screen_reader_and_nothing_is_wider_than_a_phone(
     served: Served, new_page: Any, scheme: str, width: int
 ) -> None:

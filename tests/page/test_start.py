@@ -148,6 +148,7 @@ def test_below_a_path_of_a_proxy_all_addresses_have_it(serve: Serve, new_page: A
                 "href", "/archive/tables"
             )
         expect(page.locator("html[data-ready]")).to_be_attached()
+        page.close()
 
 
 def without_scripts_of_others(folder: Path) -> Pages:
@@ -170,6 +171,7 @@ def test_without_scripts_of_others_pages_work_and_say_so(
         box.press("Control+Enter")
         expect(page.locator("#state")).to_contain_text("3 rows")
         assert [served.line(get(served, "/"))["resource"]] == ["page"]
+        page.close()
 
 
 def test_without_any_script_a_form_shows_the_first_rows(served: Served, new_page: Any) -> None:
