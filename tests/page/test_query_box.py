@@ -81,26 +81,51 @@ def test_the_check_says_where_the_fault_is(
 
 
 def test_names_are_completed_from_tap_schema_and_words_from_the_grammar(served: Served, page: Page) -> None:
-    box = open_box(page, served)
-    box.click()
-    shown = page.locator(".cm-tooltip-autocomplete")
+    open_box(page, served).click()
+    shown = page.locator(".cm-tooltip-autocomplete li").first
     for typed, first in (
         ("SEL", "SELECT"),
-        ("ECT obs_id FROM ivoa.Ob", "ivoa.ObsCore"),
-        (" WHERE t_m", "t_min"),
-        (" > 1 AND CONTA", "CONTAINS"),
+        ("ECT obs_id, t_ma", "t_max"),
+        ("x FROM ivoa.Ob", "ivoa.ObsCore"),
+        ("sCore WHERE CONTA", "CONTAINS"),
+        ("INS(POINT(1, 2), s_region) = 1 AND t_mi", "t_min"),
     ):
         page.keyboard.type(typed)
-        expect(shown.locator("li").first).to_contain_text(first)
-        if typed == " WHERE t_m":
-            expect(shown.locator("li").first).to_contain_text("d, indexed")
-            expect(page.locator(".cm-completionInfo")).to_have_text("Start of the observation, MJD (UTC)")
-        page.keyboard.press("Escape")
-        page.keyboard.press("Escape")
-        if typed.startswith(" WHERE") or "ivoa" in typed:
-            page.keyboard.type(
-                first[len(re.split(r"\W", typed.split()[-1])[-1]) :] if "t_m" in typed else "sCore"
-            )
+        expect(shown).to_contain_text(first)
+    expect(shown).to_contain_text("d, indexed")
+    expect(page.locator(".cm-completionInfo")).to_have_text("Start of the observation, MJD (UTC)")
+    page.keyboard.press("Enter")
+    page.keyboard.type(" > 1")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#plan summary")).to_be_visible()
+    expect(page.locator(".cm-tooltip-autocomplete")).to_have_count(0)
+
+
+def test_columns_are_those_of_the_tables_that_a_query_names(served: Served, page: Page) -> None:
+    open_box(page, served)
+    found = page.evaluate(
+        """async texts => {
+            const { namedTables } = await import(`${document.body.dataset.assets}/static/completion.js`);
+            const tables = ["ppdb.DiaObject", "ppdb.DiaSource"].map(name => ({ name, columns: [] }));
+            return texts.map(text => Object.fromEntries(
+                [...namedTables({ tables }, text)].map(([name, table]) => [name, table.name])));
+        }""",
+        [
+            "SELECT a, DiaSource FROM ppdb.diaobject WHERE x",
+            'SELECT o. FROM ppdb."DiaObject" AS o JOIN DiaSource s ON o.x = s.x',
+            "SELECT 1 FROM (SELECT 1 FROM DiaObject o, ppdb.DiaSource) AS q, other",
+        ],
+    )
+    assert found == [
+        {"ppdb.diaobject": "ppdb.DiaObject"},
+        {
+            "ppdb.diaobject": "ppdb.DiaObject",
+            "o": "ppdb.DiaObject",
+            "diasource": "ppdb.DiaSource",
+            "s": "ppdb.DiaSource",
+        },
+        {"diaobject": "ppdb.DiaObject", "o": "ppdb.DiaObject", "ppdb.diasource": "ppdb.DiaSource"},
+    ]
 
 
 def test_before_it_runs_the_plan_is_told_in_words(served: Served, page: Page) -> None:

@@ -46,9 +46,13 @@ class Watched:
         assert found == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return a Chromium that all tests share; each page has cookies and storage of its own."""
+    """Return a Chromium that all tests of a module share; each page has cookies and storage of its own.
+
+    As long as it runs, Playwright has an event loop in this thread: `asyncio.run` in tests of other modules
+    would fail.
+    """
     expect.set_options(timeout=_LONGEST_MS)
     with open_chromium() as found:
         yield found

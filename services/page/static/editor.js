@@ -93,7 +93,11 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
                 (context) => {
                     const word = context.matchBefore(/[\w".]+$/);
                     if (!word && !context.explicit) return null;
-                    return { ...completions(vocabulary, context.state.doc.toString(), context.pos), validFor: /^[\w"]*$/ };
+                    const found = completions(vocabulary, context.state.doc.toString(), context.pos, context.explicit);
+                    const typed = context.state.sliceDoc(found.from, context.pos).toLowerCase();
+                    // A name that is there as a whole needs nothing.
+                    if (!context.explicit && found.options.some((one) => one.label.toLowerCase() === typed)) return null;
+                    return { ...found, validFor: /^[\w"]*$/ };
                 },
             ],
         }),
@@ -101,7 +105,8 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             keymap.of([
                 {
                     key: "Mod-Enter",
-                    run() {
+                    run(view) {
+                        code.closeCompletion(view);
                         run();
                         return true;
                     },
@@ -129,6 +134,7 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             ".cm-hint": { color: "var(--bad)", whiteSpace: "pre-wrap", padding: "0 6px 0", userSelect: "none" },
             ".cm-placeholder": { color: "var(--soft)" },
             ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "6px", maxWidth: "32rem" },
+            ".cm-tooltip.cm-tooltip-autocomplete": { marginTop: "3px" },
             ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "none" },
             ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
             ".cm-completionDetail": { color: "var(--soft)", fontStyle: "normal" },
