@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from services.identity import COOKIE
 from services.page.plans import describe_plan
 from tap_query.jobs.files import JobFiles
 from tests.plugins.job_fixtures import ENDLESS, StartWorker
@@ -339,6 +340,10 @@ def test_a_browser_logs_in_with_a_token_and_out_again(serve: Serve, page: Page, 
         cookie = page.context.cookies()[0]
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""
+        sent = {"Cookie": f"{COOKIE}=a-token-of-ann-000001"}
+        for origin, status in (("same-origin", 200), ("same-site", 401), ("cross-site", 401)):
+            headers = {**sent, "Sec-Fetch-Site": origin}
+            assert served.get("tables", headers).status_code == status
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Your token")).to_be_visible()
         assert page.context.cookies() == []
