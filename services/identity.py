@@ -19,6 +19,9 @@ _HASHED = re.compile(r"sha256:(?P<digest>[0-9a-fA-F]{64})")
 _TOKEN = re.compile(r"[\x21-\x7e]{16,}")
 _LONGEST_NAME = 200
 
+COOKIE = "tapdb-login"
+"""Cookie in which a browser that has logged in keeps its token: no script sees it, no other site sends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -135,6 +138,10 @@ class Authenticator:
                 )
             self._tokens = BearerTokens(settings.token_file)
 
+    def user_of_token(self, token: str) -> str | None:
+        """Return who has a token; None if nobody has, or the service knows no tokens."""
+        return None if self._tokens is None else self._tokens.user_of(token)
+
     @property
     def challenges(self) -> tuple[str, ...]:
         """Values of ``WWW-Authenticate``: how a client says who it is."""
@@ -152,7 +159,10 @@ class Authenticator:
         """
         address = connection.client.host if connection.client else ""
         if self._tokens is not None:
-            return User(self._by_token(self._tokens, connection.headers.get("authorization", "")), address)
+            header = connection.headers.get("authorization", "")
+            if not header and (token := connection.cookies.get(COOKIE)) and _is_own(connection):
+                header = f"Bearer {token}"
+            return User(self._by_token(self._tokens, header), address)
         if self._settings.auth == "proxy":
             # A proxy that adds its header to that of a client lets the client choose.
             names = connection.headers.getlist(self._settings.auth_header)
@@ -178,6 +188,14 @@ class Authenticator:
         if user is None:
             raise UnauthenticatedError("the service does not know this token", "have a new one made")
         return user
+
+
+def _is_own(connection: HTTPConnection) -> bool:
+    """Return whether a browser sends a request for a page of the service or for its user, and no other page.
+
+    Browsers say so (W3C Fetch Metadata); other hosts of the same site could let it send the cookie.
+    """
+    return connection.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
 
 
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
