@@ -19,7 +19,7 @@ from tapdb import __version__
 SERVER = f"tapdb/{__version__} (IVOA-TAP)"
 """Value of the header Server (IVOA note on software identifiers)."""
 
-TOP = ("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/health", "/metrics")
+TOP = ("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/docs", "/health", "/metrics")
 """Where the paths of the service begin, below its root path."""
 
 FACTS = "tapdb.facts"
