@@ -70,7 +70,7 @@ bench-dachs: setup ## Compare the service with DaCHS in a chroot (2 GB, kept): a
 	@$(BIN)/python -m benchmarks.services.dachs
 
 docs: setup ## Write the generated parts of docs/
-	@$(BIN)/python -m tools.generate_docs
+	@$(BIN)/python -m tools.generate_docs && $(BIN)/python -m tools.diagrams
 
 site: setup ## Build docs/ as a site, which tapdb serve has at /docs and a wheel takes with it; a warning is an error
 	@$(BIN)/python -m tools.site

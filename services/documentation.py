@@ -24,7 +24,9 @@ HEADERS = {
 """Headers of every file: nothing inline runs, and no request leaves the host (CSP Level 3, section 6)."""
 
 _START = "index.html"
-_ABSENT = "the documentation is not built here: `make site` builds it in a checkout, or TAPDB_SITE names its folder"
+_ABSENT = (
+    "the documentation is not built here: `make site` builds it in a checkout, or TAPDB_SITE names its folder"
+)
 
 
 class Site(StaticFiles):

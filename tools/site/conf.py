@@ -53,7 +53,11 @@ nitpick_ignore_regex = [
 # Several classes have an attribute of one name, which autodoc takes for an ambiguous reference.
 suppress_warnings = ["ref.python"]
 
+# Names in docstrings, which numpydoc puts between single backticks.
+default_role = "code"
+
 html_theme = "furo"
+html_favicon = "../../services/page/static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False

@@ -17,19 +17,36 @@ __all__ = ["PARTS", "ROOT", "place_of", "sources", "stage"]
 ROOT = Path(__file__).resolve().parents[2]
 
 PARTS: dict[str, tuple[str, ...]] = {
-    "Start": ("concepts", "project/overview"),
+    "Start": ("Overview <project/overview>", "concepts"),
     "For DBAs": ("dba", "configuration", "ppdb", "ppdb-replication", "jobs"),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),
-    "For Python users": ("notebook", "adql", "replay", "replay-store"),
+    "For Python users": (
+        "notebooks/obscore",
+        "notebooks/figure",
+        "notebook",
+        "adql",
+        "replay",
+        "replay-store",
+    ),
     "Reference": (
         *("cli", "columns", "formats", "adql-grammar", "replay-rewriting", "sql-functions", "errors"),
         *("api", *(f"api/{package}" for package in API)),
     ),
-    "Project": ("project/contributing", "project/changes", "adr/index"),
+    "Project": (
+        "project/contributing",
+        "Changes <project/changes>",
+        "adr/index",
+        "License <project/license>",
+    ),
 }
 """Pages by part, in the order in which they are read."""
 
-_TOP = {"README.md": "overview", "CONTRIBUTING.md": "contributing", "CHANGES.md": "changes", "LICENSE": "license"}
+_TOP = {
+    "README.md": "overview",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGES.md": "changes",
+    "LICENSE": "license",
+}
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 _CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _REMOTE = re.compile(r"[a-z]+:")
@@ -40,7 +57,12 @@ _HIDDEN = "```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n"
 
 def sources() -> dict[Path, PurePosixPath]:
     """Return the place in the site of each page that is a file of the project."""
-    pages = [*(ROOT / name for name in _TOP), *ROOT.glob("*/README.md"), *ROOT.glob("examples/*/README.md"), *(ROOT / "docs").rglob("*.md")]
+    pages = [
+        *(ROOT / name for name in _TOP),
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("examples/*/README.md"),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
     notebooks = (ROOT / "docs" / "notebooks").glob("*.ipynb")
     return {page: place_of(page.relative_to(ROOT)) for page in sorted({*pages, *notebooks})}
 
@@ -115,7 +137,7 @@ def _text(
 def _toctrees(places: dict[Path, PurePosixPath]) -> Iterator[str]:
     """Yield the order of pages, which stands hidden in the first of them."""
     packages = sorted(str(place.with_suffix("")) for place in places.values() if place.parts[0] == "project")
-    listed = {page for pages in PARTS.values() for page in pages}
+    listed = {page.rpartition("<")[2].rstrip(">") for pages in PARTS.values() for page in pages}
     for caption, pages in PARTS.items():
         shown = list(pages)
         if caption == "Project":

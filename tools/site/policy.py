@@ -12,7 +12,9 @@ __all__ = ["move_inline_parts"]
 
 _SCRIPT = re.compile(r"<script>(?P<text>.*?)</script>", re.DOTALL)
 _STYLE = re.compile(r"<style(?: type=\"text/css\")?>(?P<text>.*?)</style>", re.DOTALL)
-_ATTRIBUTE = re.compile(r"<(?P<tag>[a-z][a-z0-9]*)(?P<before>(?:\s[^<>]*?)?) style=\"(?P<text>[^\"]*)\"(?P<after>[^<>]*)>")
+_ATTRIBUTE = re.compile(
+    r"<(?P<tag>[a-z][a-z0-9]*)(?P<before>(?:\s[^<>]*?)?) style=\"(?P<text>[^\"]*)\"(?P<after>[^<>]*)>"
+)
 _CLASS = re.compile(r" class=\"(?P<names>[^\"]*)\"")
 _FOLDER = "_static/parts"
 
