@@ -1,4 +1,4 @@
-"""``/docs``: the documentation as a site, from a folder of files; open to everybody, for nothing of it is data."""
+"""``/docs``: the documentation as a site, from a folder of files; open to everybody, for it holds no data."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ FOLDER = Path(__file__).with_name("site")
 """Where ``make site`` puts the site, and a wheel that was built afterwards has it."""
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     # A page is used again only if its entity tag is still that of the file.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",

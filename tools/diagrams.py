@@ -1,7 +1,7 @@
-"""Diagrams from text: ``docs/diagrams/NAME.yaml`` becomes ``docs/images/NAME.svg``, which code hosts show too.
+"""Diagrams from text: ``docs/diagrams/NAME.yaml`` becomes ``docs/images/NAME.svg``.
 
-Boxes stand on a grid, arrows join them. Colours are fit for light and dark pages, and there is no style sheet
-in a picture, which a strict Content-Security-Policy would leave out.
+Code hosts show them too. Boxes stand on a grid, arrows join them. Colours are fit for light and dark pages,
+and there is no style sheet in a picture, which a strict Content-Security-Policy would leave out.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ def draw(diagram: dict[str, Any]) -> str:
     Parameters
     ----------
     diagram
-        ``title`` for those who do not see it, ``columns`` with their headings, ``boxes`` by name (``at`` column
-        and row, ``name``, ``text``, ``colour``), ``arrows`` from box to box with a word.
+        ``title`` for those who do not see it, ``columns`` with their headings, ``boxes`` by name (``at``
+        column and row, ``name``, ``text``, ``colour``), ``arrows`` from box to box with a word.
     """
     boxes: dict[str, dict[str, Any]] = diagram["boxes"]
     columns = len(diagram["columns"])
     rows = 1 + max(one["at"][1] for one in boxes.values())
     width = 2 * _EDGE + columns * _WIDTH + (columns - 1) * _GAP_X
     height = 2 * _EDGE + _TOP + rows * _HEIGHT + (rows - 1) * _GAP_Y
+    named = f"role='img' aria-label={quoteattr(diagram['title'])}"
+    size = f"viewBox='0 0 {width} {height}' width='{width}' height='{height}'"
+    head = "id='head' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' orient='auto'"
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' "
-        f"height='{height}' role='img' aria-label={quoteattr(diagram['title'])}>",
+        f"<svg xmlns='http://www.w3.org/2000/svg' {size} {named}>",
         f"<title>{escape(diagram['title'])}</title>",
-        "<defs><marker id='head' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' "
-        f"orient='auto'><path d='M0 0L8 4L0 8z' fill='{_LINE}'/></marker></defs>",
+        f"<defs><marker {head}><path d='M0 0L8 4L0 8z' fill='{_LINE}'/></marker></defs>",
     ]
     for number, heading in enumerate(diagram["columns"]):
         x = _EDGE + number * (_WIDTH + _GAP_X) + _WIDTH / 2

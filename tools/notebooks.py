@@ -1,7 +1,7 @@
 """Execute the notebooks of ``docs/notebooks`` against a service over the example database, and store outputs.
 
-``tapdb ephemeral --example -- python -m tools.notebooks`` does it once; tests do it each time, and look at what
-the notebooks have drawn.
+``tapdb ephemeral --example -- python -m tools.notebooks`` does it once; tests do it each time, and look at
+what the notebooks have drawn.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Any
 import httpx
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
-__all__ = ["NOTEBOOKS", "execute", "example_service"]
+__all__ = ["NOTEBOOKS", "example_service", "execute"]
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
 
@@ -80,15 +81,17 @@ def execute(
     CellExecutionError
         Raised if a cell fails.
     """
-    content = nbformat.read(notebook, as_version=4)
+    content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     length = len(content.cells)
-    content.cells += [nbformat.v4.new_code_cell(one) for one in probes]
+    content.cells += [nbformat.v4.new_code_cell(one) for one in probes]  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory() as folder:
         client: Any = NotebookClient(
             content,
             timeout=_LONGEST_S,
             kernel_name="python3",
             record_timing=False,
+            # Sockets in a folder of the user, not ports that others of the machine reach.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}}),
             resources={"metadata": {"path": folder}},
         )
         client.execute(env=environment | {"TAPDB_SERVICE": url, "HOME": folder, "MPLBACKEND": ""})
@@ -110,7 +113,7 @@ def main() -> int:
     with example_service(Path(environment["TAPDB_EPHEMERAL_FILES"]), environment) as url:
         for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
             content, _ = execute(notebook, url, environment)
-            nbformat.write(content, notebook)
+            nbformat.write(content, notebook)  # type: ignore[no-untyped-call]
             print(f"Wrote docs/notebooks/{notebook.name}", file=sys.stderr)
     return 0
 

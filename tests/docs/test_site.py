@@ -1,4 +1,4 @@
-"""The documentation as a site: built without a warning, whole, found by search, and fit for a strict policy."""
+"""The documentation as a site: built without a warning, whole, searchable, fit for a strict policy."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Page:
 
     @classmethod
     def read(cls, path: Path) -> Page:
+        """Return what is in a file."""
         page = cls(path)
         _Reader(page).feed(path.read_text(encoding="utf-8"))
         return page
@@ -80,6 +81,7 @@ class Built:
 
     @cached_property
     def pages(self) -> dict[Path, Page]:
+        """Return all pages by their files."""
         return {path: Page.read(path) for path in sorted(self.folder.rglob("*.html"))}
 
     def goal(self, page: Page, link: str) -> Path:

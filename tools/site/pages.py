@@ -1,4 +1,4 @@
-"""Pages of the site: those of ``docs/`` and of the packages as they stand, API pages, an order to read them in.
+"""Pages of the site: those of ``docs/`` and of the packages as they stand, API pages, their order.
 
 Links between pages are those that code hosts follow; here they get the places that pages have in the site.
 """
