@@ -58,7 +58,7 @@ REGIONS = """
 """What the notebook draws, in the words of pg_sphere."""
 
 _CURVE = """
-    SELECT "midpointMjdTai", "psfFlux", round("psfFluxErr"::numeric, 2)::float8 FROM ppdb."DiaSource"
+    SELECT "midpointMjdTai", "psfFlux"::float8, round("psfFluxErr"::numeric, 2)::float8 FROM ppdb."DiaSource"
     WHERE "timeWithdrawnMjdTai" IS NULL AND "diaObjectId" = (
         SELECT "diaObjectId" FROM ppdb."DiaSource"
         WHERE "timeWithdrawnMjdTai" IS NULL AND "diaObjectId" IS NOT NULL

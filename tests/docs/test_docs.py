@@ -213,6 +213,7 @@ def test_the_notebook_about_a_figure_draws_it_again_from_its_record(place: Calla
     record = ReplayRecord.from_json(drawn["record"])
     with checked_connection(url) as connection:
         after = light_curve(connection)
+        connection.commit()
         replayed = replay(driver_connection(connection), record)
     published, now, again = drawn["panels"]
     assert published == again == sorted(before)
