@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "For DBAs": ("dba", "configuration", "ppdb", "ppdb-replication", "jobs"),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),
     "For Python users": (
+        "page",
         "notebooks/obscore",
         "notebooks/figure",
         "notebook",
