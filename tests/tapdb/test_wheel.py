@@ -132,7 +132,9 @@ def words(step: str) -> list[str]:
 
 
 def test_the_site_is_in_a_wheel_that_is_built_after_it(installation: Installation, tmp_path: Path) -> None:
-    code = "from services.documentation import FOLDER; print(FOLDER / 'index.html', FOLDER / '_static/site.css')"
+    code = (
+        "from services.documentation import FOLDER; print(FOLDER / 'index.html', FOLDER / '_static/site.css')"
+    )
     done = installation.run("python", "-c", code, cwd=tmp_path)
     found = [Path(one) for one in done.stdout.split()]
     assert [one.is_file() for one in found] == [True, True], done.stderr

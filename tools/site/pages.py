@@ -20,7 +20,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "Start": ("Overview <project/overview>", "concepts"),
     "For DBAs": ("dba", "configuration", "ppdb", "ppdb-replication", "jobs"),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),
-    "For Python users": (
+    "For users": (
         "page",
         "notebooks/obscore",
         "notebooks/figure",
