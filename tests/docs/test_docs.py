@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from examples.database import add_repository, make_example
 from ppdb_replay import ReplayRecord, replay
+from tap_query.metadata import read_metadata
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import checked_connection, create_database, driver_connection, drop_database
 from tapdb.postgres.extensions import install_extensions
@@ -213,8 +214,9 @@ def test_the_notebook_about_a_figure_draws_it_again_from_its_record(place: Calla
     record = ReplayRecord.from_json(drawn["record"])
     with checked_connection(url) as connection:
         after = light_curve(connection)
+        published_types = read_metadata(connection)
         connection.commit()
-        replayed = replay(driver_connection(connection), record)
+        replayed = replay(driver_connection(connection), record, published=published_types)
     published, now, again = drawn["panels"]
     assert published == again == sorted(before)
     assert now == sorted(after) != published

@@ -60,7 +60,7 @@ def sources() -> dict[Path, PurePosixPath]:
     """Return the place in the site of each page that is a file of the project."""
     pages = [
         *(ROOT / name for name in _TOP),
-        *ROOT.glob("*/README.md"),
+        *ROOT.glob("[a-z]*/README.md"),
         *ROOT.glob("examples/*/README.md"),
         *(ROOT / "docs").rglob("*.md"),
     ]
@@ -123,7 +123,9 @@ def _text(
         there = places.get(goal)
         if there is None:
             file = PurePosixPath(goal.relative_to(ROOT).as_posix())
-            there = file.relative_to("docs") if file.parts[0] == "docs" else "files" / file
+            # Code is to be read, and no module of the package that the site is in.
+            code = f"{file}.txt" if file.suffix == ".py" else file
+            there = file.relative_to("docs") if file.parts[0] == "docs" else PurePosixPath("files", code)
             files[there] = goal
         return f"{found['before']}{relpath(there, place.parent)}{found['anchor'] or ''})"
 
