@@ -13,7 +13,7 @@ PYTHON_DAX_PPDB ?= python3.12
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench bench-dachs docs lock
+.PHONY: help setup setup-tests demo demo-stop test test-minutes test-dax-ppdb test-soak test-servers lint bench bench-dachs docs site lock
 MAKEFLAGS += --no-print-directory
 
 help: ## Say what there is to make
@@ -70,7 +70,10 @@ bench-dachs: setup ## Compare the service with DaCHS in a chroot (2 GB, kept): a
 	@$(BIN)/python -m benchmarks.services.dachs
 
 docs: setup ## Write the generated parts of docs/
-	@$(BIN)/python -m tools.generate_docs
+	@$(BIN)/python -m tools.generate_docs && $(BIN)/python -m tools.diagrams
+
+site: setup ## Build docs/ as a site, which tapdb serve has at /docs and a wheel takes with it; a warning is an error
+	@$(BIN)/python -m tools.site
 
 lock: setup ## Write requirements.lock from what is installed in .venv, and the lock of the page's scripts
 	@$(BIN)/python tools/lock.py

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from services.database import Database
 from services.datalink import Links
 from services.datalink import routes as routes_of_links
+from services.documentation import Site
 from services.errors import (
     ERROR_FORM,
     RETRY_HEADERS,
@@ -100,6 +101,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/identifiers", routes=identifier_routes()),
             Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
             Mount("/files", routes=routes_of_files(files)),
+            Mount("/docs", app=Site.of_settings(settings)),
             *routes_of_pages(Pages()),
         ],
         middleware=[

@@ -107,6 +107,7 @@ def serve(
         import uvicorn  # noqa: PLC0415
 
         from services.database import Database  # noqa: PLC0415
+        from services.documentation import Site  # noqa: PLC0415
         from services.files import Files  # noqa: PLC0415
         from services.files.signing import write_key  # noqa: PLC0415
         from services.identity import Authenticator  # noqa: PLC0415
@@ -144,6 +145,7 @@ def serve(
             os.environ["TAPDB_SIGNING_KEY_FILE"] = f"{folder}/key"
             stack.callback(os.environ.pop, "TAPDB_SIGNING_KEY_FILE", None)
         Files.of_settings(settings)
+        Site.of_settings(settings)
         offered = AsyncJobs.of_settings(settings, None)
         if offered is not None:
             try:

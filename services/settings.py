@@ -124,6 +124,11 @@ class ServiceSettings(QuerySettings):
     file_seconds: int = Field(
         default=3600, ge=1, le=_MAX_SECONDS, description="Seconds after which a link to a file expires."
     )
+    site: Path | None = Field(
+        default=None,
+        description="Folder of the documentation as a site, served at /docs; without it the one that comes "
+        "with the package, or that `make site` has built.",
+    )
     log_form: Literal["json", "text"] = Field(
         default="json", description="Whether a line of the log is JSON or for people."
     )

@@ -23,6 +23,7 @@ settings.load_profile("tapdb")
 LONGEST = (
     "obscore_view/test_kept_fill.py",
     "docs/test_docs.py",
+    "docs/test_site.py",
     "obscore_view/test_cli.py",
     "obscore_view/test_kept_notes.py",
     "migrations/test_frozen_revisions.py",

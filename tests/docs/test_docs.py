@@ -20,11 +20,25 @@ import pytest
 import sqlalchemy as sa
 
 from examples.database import add_repository, make_example
+from ppdb_replay import ReplayRecord, replay
+from tap_query.metadata import read_metadata
 from tapdb.errors import TapdbError
-from tapdb.postgres.engine import checked_connection, create_database, drop_database
+from tapdb.postgres.engine import checked_connection, create_database, driver_connection, drop_database
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.environment import client_environment
 from tapdb.server.ephemeral import EphemeralServer
+from tests.docs.notebooks import (
+    CURVES,
+    PATCHES,
+    REGIONS,
+    corners_of,
+    from_plane,
+    light_curve,
+    read_notebook,
+    run_notebook,
+    shape,
+    texts,
+)
 from tests.docs.pages import (
     ROOT,
     Session,
@@ -48,6 +62,7 @@ _FILLED_BY: dict[str, Callable[[sa.URL, Path], object]] = {
     "tapdb ephemeral --repository --": add_repository,
     "tapdb ephemeral --example --": lambda url, files: make_example(url, files, print),
 }
+_EXAMPLE = "tapdb ephemeral --example --"
 _DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
 _READER = {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -105,10 +120,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 
 @pytest.fixture
-def run(
+def place(
     original: Callable[[str], Original], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Run]:
-    """Return a function that runs a session as `tapdb ephemeral` would, in a copy of its database."""
+) -> Iterator[Callable[[str], sa.URL]]:
+    """Return a function that copies what a line starts, goes there, and returns the database."""
     for name, value in _READER.items():
         monkeypatch.setenv(name, value)
     # What a reader sees who has not set it: output and errors must come in their order by themselves.
@@ -116,28 +131,40 @@ def run(
     monkeypatch.setenv("HOME", str(tmp_path))
     used: list[EphemeralServer] = []
 
-    def run(session: Session) -> list[str]:
+    def place(start: str) -> sa.URL:
         files = tmp_path / "files"
-        if not session.start:
+        url = sa.make_url("postgresql://no-database-is-needed.invalid/")
+        if not start:
             files.mkdir()
-            monkeypatch.setenv("DATABASE_URL", "postgresql://no-database-is-needed.invalid/")
+            monkeypatch.setenv("DATABASE_URL", str(url))
         else:
-            given = original(session.start)
+            given = original(start)
             used.append(given.server)
             shutil.copytree(given.files, files, symlinks=True)
             url = create_database(given.server.url(), _DATABASE, template=_TEMPLATE)
             for name, value in client_environment(url, files).items():
                 monkeypatch.setenv(name, value)
         monkeypatch.chdir(files)
-        return run_session(session)
+        return url
 
-    yield run
+    yield place
     for server in used:
         drop_database(server.url(), _DATABASE)
         with checked_connection(server.url()) as connection:
             for role in connection.scalars(sa.text(_UNUSED_ROLES)).all():
                 connection.execute(sa.text(f"DROP ROLE {role}"))
             connection.commit()
+
+
+@pytest.fixture
+def run(place: Callable[[str], sa.URL]) -> Run:
+    """Return a function that runs a session as `tapdb ephemeral` would, in a copy of its database."""
+
+    def run(session: Session) -> list[str]:
+        place(session.start)
+        return run_session(session)
+
+    return run
 
 
 # The README's blocks run below, as a newcomer types them.
@@ -153,6 +180,53 @@ def run(
 def test_what_a_page_shows_is_what_happens(page: Path, session: Session, run: Run) -> None:
     problems = run(session)
     assert not problems, "\n".join(problems)
+
+
+def test_the_notebook_about_obscore_draws_what_the_database_holds(place: Callable[[str], sa.URL]) -> None:
+    url = place(_EXAMPLE)
+    content, drawn = run_notebook("obscore", PATCHES)
+    # What is stored is what is printed today.
+    assert texts(content) == texts(read_notebook("obscore"))
+    with checked_connection(url) as connection:
+        regions = connection.scalars(sa.text(REGIONS)).all()
+    corners = {
+        (round((ra + 180) % 360 - 180, 6), round(dec, 6))
+        for region in regions
+        for ra, dec in corners_of(region)
+    }
+    assert len(regions) == sum(len(polygons) for polygons in drawn.values()) > 20
+    # Back from the plane that touches the sky at RA 0, Dec 0.
+    found = {
+        tuple(round(one, 6) for one in from_plane(x, y))
+        for polygons in drawn.values()
+        for polygon in polygons
+        for x, y in polygon
+    }
+    assert found == corners
+
+
+def test_the_notebook_about_a_figure_draws_it_again_from_its_record(place: Callable[[str], sa.URL]) -> None:
+    url = place(_EXAMPLE)
+    with checked_connection(url) as connection:
+        before = light_curve(connection)
+    content, drawn = run_notebook("figure", CURVES)
+    assert shape(content) == shape(read_notebook("figure"))
+    record = ReplayRecord.from_json(drawn["record"])
+    with checked_connection(url) as connection:
+        after = light_curve(connection)
+        published_types = read_metadata(connection)
+        connection.commit()
+        replayed = replay(driver_connection(connection), record, published=published_types)
+    published, now, again = drawn["panels"]
+    assert published == again == sorted(before)
+    assert now == sorted(after) != published
+    assert len(published) == record.row_count == len(replayed.rows) > len(now) > 10
+    assert replayed.digest == record.digest
+    assert [line for line in texts(content) if "True" in line or "False" in line] == [
+        f"{len(published)} rows then, {len(now)} now; the same digest: False\n",
+        f"the same rows: True\n{record.repeatable}\n",
+        "whole: True | identical in the database: True\n",
+    ]
 
 
 def test_a_page_that_shows_something_else_is_found(tmp_path: Path, run: Run) -> None:

@@ -163,6 +163,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     copy, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for name in {folder.relative_to(ROOT).parts[0] for folder in package_folders().values()}:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    site = copy / "services" / "site"
+    if not site.exists():
+        # As `make site` would leave it.
+        (site / "_static").mkdir(parents=True)
+        for name in ("index.html", "_static/site.css"):
+            (site / name).touch()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -57,6 +57,7 @@ from tapdb.errors import SettingsError, TapdbError
         ("file_seconds", "20", 20),
         ("signing_key_file", "/etc/key", Path("/etc/key")),
         ("sia_table", "oga.ObsCore", "oga.ObsCore"),
+        ("site", "/srv/docs", Path("/srv/docs")),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )

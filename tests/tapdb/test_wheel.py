@@ -131,6 +131,16 @@ def words(step: str) -> list[str]:
     return [*options.split(), *([query] if query else [])]
 
 
+def test_the_site_is_in_a_wheel_that_is_built_after_it(installation: Installation, tmp_path: Path) -> None:
+    code = (
+        "from services.documentation import FOLDER; print(FOLDER / 'index.html', FOLDER / '_static/site.css')"
+    )
+    done = installation.run("python", "-c", code, cwd=tmp_path)
+    found = [Path(one) for one in done.stdout.split()]
+    assert [one.is_file() for one in found] == [True, True], done.stderr
+    assert all(one.is_relative_to(installation.folder) for one in found)
+
+
 def test_what_is_imported_is_the_wheel(installation: Installation, tmp_path: Path) -> None:
     program = (
         "import json, adql, obscore_view, ppdb_replay, tap_schema, tapdb, tapdb_migrations, tapdb_sql\n"
