@@ -22,7 +22,7 @@ help: ## Say what there is to make
 setup: ## Install what is missing: system packages, .venv, the package
 	@tools/setup.sh
 
-setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java
+setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java, and Chromium
 	@tools/setup.sh --tests
 
 demo: setup ## Show the main job on real input, start to end; with KEEP=1 server and service stay

@@ -23,6 +23,8 @@ from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
+from services.page import Pages
+from services.page import routes as routes_of_pages
 from services.quotas import Quotas
 from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
@@ -90,6 +92,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/identifiers", routes=identifier_routes()),
             Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
             Mount("/files", routes=routes_of_files(files)),
+            *routes_of_pages(Pages()),
         ],
         middleware=[
             Middleware(

@@ -19,7 +19,10 @@ from tapdb import __version__
 SERVER = f"tapdb/{__version__} (IVOA-TAP)"
 """Value of the header Server (IVOA note on software identifiers)."""
 
-TOP = ("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/health", "/metrics")
+TOP = (
+    *("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/health", "/metrics"),
+    *("/page", "/tables", "/query", "/images", "/objects", "/docs"),
+)
 """Where the paths of the service begin, below its root path."""
 
 FACTS = "tapdb.facts"
@@ -104,7 +107,7 @@ class Gate:
         scope["root_path"] = root
         # A proxy may hand on the whole path, or what is behind the root path.
         behind = scope["path"].removeprefix(root)
-        whole = scope["path"].startswith(f"{root}/") and behind.startswith(TOP)
+        whole = scope["path"].startswith(f"{root}/") and (behind == "/" or behind.startswith(TOP))
         scope["path"] = scope["path"] if whole else root + scope["path"]
 
     def _client(self, headers: Headers) -> str:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prepare this checkout: system packages that are missing, a virtual environment, the package itself.
-# With --tests also what nothing but tests runs: STILTS, which brings Java.
+# With --tests also what nothing but tests runs: STILTS, which brings Java, and Chromium.
+# Scripts of others for the page are npm packages; where npm or its registry is not to be had, the page works without them.
 #
 # Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
 # it says what to install and exits 2. Once a day PostgreSQL is brought to the newest minor release that the distribution
@@ -13,6 +14,8 @@ readonly STAMP=$VENV/.tapdb-setup
 readonly OLDEST_PYTHON=11 # 3.11
 readonly NO_CLUSTER=/etc/postgresql-common/createcluster.d/tapdb.conf
 readonly POLICY=/usr/sbin/policy-rc.d
+readonly PAGE_STAMP=$VENV/.tapdb-page
+readonly PAGE_PACKAGES=.cache/page
 readonly CHECKED=$VENV/.tapdb-server-checked # its time: when a newer PostgreSQL was last looked for
 
 for_tests=false
@@ -79,7 +82,10 @@ missing_packages() {
     if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pg_sphere; then echo "postgresql${major:+-$major}-pgsphere"; fi
     if [ -z "$pg_ctl" ] || ! has_extension "$pg_ctl" pgtap; then echo "postgresql${major:+-$major}-pgtap"; fi
     command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
-    if $for_tests; then command -v stilts >/dev/null || echo stilts; fi
+    if $for_tests; then
+        command -v stilts >/dev/null || echo stilts
+        command -v chromium >/dev/null || echo chromium
+    fi
 }
 
 offered_major() { apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1; }
@@ -142,7 +148,7 @@ install_packages() {
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
             "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
-            "  for tests also STILTS (a command stilts in PATH)" \
+            "  for tests also STILTS and Chromium (commands stilts and chromium in PATH)" \
             "then run this again."
     fi
     if ! can_be_root; then
@@ -252,6 +258,37 @@ install_python_packages() {
     digest >"$STAMP"
 }
 
+# --- scripts of the page ---------------------------------------------------------------------------------------------
+
+page_digest() { cat services/page/package*.json tools/page_bundle/*.mjs | sha256sum | cut -d' ' -f1; }
+
+# Put the scripts of others that the page uses into services/page/vendor.
+install_page_scripts() {
+    local log
+    if [ "$(cat "$PAGE_STAMP" 2>/dev/null)" = "$(page_digest)" ] && [ -d services/page/vendor ]; then return; fi
+    if ! command -v npm >/dev/null && command -v apt-get >/dev/null && can_be_root; then
+        say "installing nodejs npm"
+        # In a shell of its own: what gives up there does not end this one.
+        (without_services apt_install nodejs npm) || true
+    fi
+    if ! command -v npm >/dev/null; then
+        say "npm is missing: the page works as plain forms and tables. Install nodejs and npm, and run this again for more"
+        return
+    fi
+    say "installing scripts of the page"
+    mkdir -p $PAGE_PACKAGES
+    cp services/page/package.json services/page/package-lock.json $PAGE_PACKAGES
+    log=$(mktemp)
+    if (cd $PAGE_PACKAGES && npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --no-update-notifier --loglevel=error) \
+        >"$log" 2>&1 && node tools/page_bundle/build.mjs $PAGE_PACKAGES >>"$log" 2>&1; then
+        page_digest >"$PAGE_STAMP"
+    else
+        tail -n 5 "$log" >&2
+        say "npm could not install the scripts of the page, which works as plain forms and tables. Run this again for more"
+    fi
+    rm -f "$log"
+}
+
 main() {
     local missing
     case ${1-} in
@@ -274,6 +311,7 @@ main() {
         "$(find_python)" -m venv --clear "$VENV"
     fi
     [ "$(cat "$STAMP" 2>/dev/null)" = "$(digest)" ] || install_python_packages
+    install_page_scripts
     upgrade_server
     say_server
 }

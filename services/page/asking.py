@@ -1,0 +1,200 @@
+"""``/query``: the query box, and what it wants while a query is typed: names, errors, the plan.
+
+Without scripts it is a form, and the page shows the first rows of the result.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from adql import AdqlError, CompiledQuery, Limits, parse, to_postgres
+from adql.dialect import dialect_named
+from adql.words import ADQL_WORDS, AGGREGATES, CAST_TARGETS, FUNCTIONS, MANY, SQL_WORDS, STRUCTURE_WORDS
+from services.database import PublishedState
+from services.gate import FACTS
+from services.page.plans import describe_plan
+from services.page.rendering import Pages, know_user
+from services.parameters import Parameters, read_parameters
+from services.replay.answers import run_in_turn
+from services.service import Service, in_thread, service_of
+from services.tap.examples import examples_of
+from tap_query.execute import QueryResult, Session, explain, fetch
+from tap_query.formats import FORMATS
+from tapdb.errors import TapdbError
+from tapdb.votable import plain_rows, text_of
+
+_SHOWN_ROWS = 100
+_PLAN_MS = 5_000
+_QUERY_BYTES = 2**20
+_NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_MEANT = re.compile(r'^did you mean "(?P<name>[^"]+)"\?')
+
+
+async def show_query(pages: Pages, request: Request) -> Response:
+    """Show the query box with the query of the address; its first rows too where no script asks for them."""
+    know_user(request)
+    service = service_of(request)
+    published = await in_thread(service, service.database.publication)
+    given = Parameters.of(request.query_params.multi_items())
+    text = given.one("QUERY") or ""
+    facts: dict[str, Any] = {
+        "query": text,
+        "maxrec": given.one("MAXREC") or "",
+        "most_rows": service.settings.maxrec,
+        "examples": examples_of(published),
+        "formats": [one.name for one in FORMATS],
+        "has_jobs": service.has_jobs,
+        "error": "",
+        "result": None,
+        "rows": [],
+    }
+    if text and given.one("PLAIN"):
+        try:
+            result = await _first_rows(request, published, text)
+        except TapdbError as error:
+            request.scope[FACTS]["error"] = facts["error"] = str(error)
+        else:
+            facts["result"] = result
+            facts["rows"] = [
+                ["" if value is None else text_of(value) for value in row]
+                for row in plain_rows(result.columns, result.rows)
+            ]
+    return pages.render(request, "query", facts)
+
+
+async def _first_rows(request: Request, published: PublishedState, text: str) -> QueryResult:
+    """Run a query for its first rows."""
+    service = service_of(request)
+    user = service.authenticator.user(request)
+    quota = service.quotas.of(user)
+    most = min(_SHOWN_ROWS, quota.rows)
+    compiled = _compiled(service, published, text, most)
+
+    def run(connection: psycopg.Connection[Any]) -> QueryResult:
+        return fetch(connection, compiled, max_rows=most, session=Session(timeout_ms=1000 * quota.seconds))
+
+    return await run_in_turn(request, user, run)
+
+
+async def check_query(request: Request) -> Response:
+    """Return what is wrong with a query, where, and what to write instead; no database takes part."""
+    service, text = await _sent(request)
+    published = await in_thread(service, service.database.publication)
+    try:
+        compiled = _compiled(service, published, text, service.settings.max_rows)
+    except AdqlError as error:
+        return JSONResponse(_problem(error), headers=_NO_STORE)
+    columns = [{"name": one.name, "unit": one.unit} for one in compiled.columns]
+    return JSONResponse({"ok": True, "columns": columns}, headers=_NO_STORE)
+
+
+async def explain_query(request: Request) -> Response:
+    """Return in words how the database will answer a query."""
+    service, text = await _sent(request)
+    user = service.authenticator.user(request)
+    published = await in_thread(service, service.database.publication)
+    try:
+        compiled = _compiled(service, published, text, service.settings.max_rows)
+    except AdqlError as error:
+        return JSONResponse(_problem(error), headers=_NO_STORE)
+
+    def run(connection: psycopg.Connection[Any]) -> str:
+        session = Session(timeout_ms=_PLAN_MS)
+        return explain(connection, compiled, analyze=False, as_json=True, session=session)
+
+    try:
+        plan = json.loads(await run_in_turn(request, user, run))
+    except TapdbError as error:
+        return JSONResponse({"ok": False, "problem": str(error)}, headers=_NO_STORE)
+    return JSONResponse({"ok": True, **describe_plan(plan[0]["Plan"])}, headers=_NO_STORE)
+
+
+async def vocabulary(request: Request) -> Response:
+    """Return the names and words that a query may have, for completion."""
+    request.scope[FACTS]["resource"] = "page"
+    know_user(request)
+    service = service_of(request)
+
+    def find() -> bytes:
+        published = service.database.publication()
+        found = published.documents.get("vocabulary")
+        if found is None:
+            found = published.documents["vocabulary"] = json.dumps(_vocabulary(service, published)).encode()
+        return found
+
+    document = await in_thread(service, find)
+    return Response(
+        document, media_type="application/json", headers={**_NO_STORE, "Cache-Control": "private, no-cache"}
+    )
+
+
+def _vocabulary(service: Service, published: PublishedState) -> Mapping[str, Any]:
+    columns = published.rows.columns_by_table()
+    dialect = dialect_named(service.settings.dialect)
+    return {
+        "tables": [
+            {
+                "name": table.table_name,
+                "description": table.description or "",
+                "columns": [
+                    [one.column_name, one.datatype, one.unit or "", one.description or "", one.indexed]
+                    for one in columns[table.table_name]
+                ],
+            }
+            for table in published.rows.tables
+        ],
+        "keywords": sorted(STRUCTURE_WORDS | {"ASC", "CASE", "CAST", "DESC", "ELSE", "END", "THEN", "WHEN"}),
+        "functions": [
+            *(
+                {"name": name, "call": f"{name}({_arguments(one.least, one.most)})"}
+                for name, one in FUNCTIONS.items()
+            ),
+            *({"name": name, "call": f"{name}(value)"} for name in sorted(AGGREGATES)),
+            *(
+                {"name": one.name, "call": f"{one.name}({_arguments(len(one.arguments), 0)})"}
+                for one in dialect.functions
+            ),
+        ],
+        "types": sorted(CAST_TARGETS),
+        "reserved": sorted(SQL_WORDS | ADQL_WORDS),
+    }
+
+
+def _arguments(least: int, most: int) -> str:
+    """Return how many arguments a function has, as a person reads it."""
+    names = [chr(ord("a") + place) for place in range(least)]
+    if most >= MANY:
+        names.append("…")
+    elif most > least:
+        names.append(f"[up to {most}]")
+    return ", ".join(names)
+
+
+async def _sent(request: Request) -> tuple[Service, str]:
+    """Return the service, and the query that a request brings."""
+    request.scope[FACTS]["resource"] = "page"
+    know_user(request)
+    async with read_parameters(request, max_bytes=_QUERY_BYTES) as parameters:
+        return service_of(request), parameters.one("QUERY") or ""
+
+
+def _compiled(service: Service, published: PublishedState, text: str, most: int) -> CompiledQuery:
+    tree = parse(text, dialect=dialect_named(service.settings.dialect))
+    return to_postgres(tree, published.metadata, Limits(max_rows=most), server=published.server)
+
+
+def _problem(error: AdqlError) -> Mapping[str, Any]:
+    meant = _MEANT.match(error.hint)
+    return {
+        "ok": False,
+        "problem": error.problem,
+        "hint": error.hint,
+        "line": error.line,
+        "column": error.column,
+        "replacement": None if meant is None else meant["name"],
+    }

@@ -1,0 +1,37 @@
+"""``/``: what is served, how much of it, how fresh it is, and whether all is well."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.page.rendering import Pages, wants_page
+from services.service import in_thread, service_of
+from services.tap.examples import examples_of
+
+_NOT_FOUND = 404
+_OWN = "tap_schema"
+
+
+async def show_start(pages: Pages, request: Request) -> Response:
+    """Show the start page to browsers; to programs there is nothing at this address, as there was before.
+
+    Raises
+    ------
+    HTTPException
+        Raised for a client that does not take HTML.
+    """
+    if not wants_page(request):
+        raise HTTPException(_NOT_FOUND)
+    service = service_of(request)
+    published = await in_thread(service, service.database.publication)
+    tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]
+    columns = published.rows.columns_by_table()
+    facts = {
+        "examples": examples_of(published)[:6],
+        "figures": await pages.figures.current(service, published),
+        "has_jobs": service.has_jobs,
+        "schemas": [one for one in published.rows.schemas if one.schema_name.lower() != _OWN],
+        "tables": tables,
+        "counts": {one.table_name: len(columns[one.table_name]) for one in tables},
+    }
+    return pages.render(request, "start", facts)

@@ -1,0 +1,130 @@
+"""Pages made of templates: what all of them say, errors as pages, and who reads them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from services.errors import ClientGoneError, status_of
+from services.gate import FACTS
+from services.page.assets import Assets, new_nonce, page_headers
+from services.page.figures import FigureKeeper
+from services.service import service_of
+from tapdb import __version__
+from tapdb.errors import DatabaseUnavailableError, TapdbError
+
+PageHandler = Callable[["Pages", Request], Awaitable[Response]]
+"""Answers a request with a page."""
+
+_FAULT = 500
+_AWAY = "the database does not answer; load the page again later"
+
+
+class Pages:
+    """What makes pages.
+
+    Parameters
+    ----------
+    assets
+        Static files that pages load.
+
+    Attributes
+    ----------
+    figures
+        Sizes of tables, and how fresh they are.
+    """
+
+    def __init__(self, assets: Assets | None = None) -> None:
+        self.assets = assets or Assets()
+        self.figures = FigureKeeper()
+        self._templates = Environment(
+            loader=PackageLoader("services.page"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["number"] = lambda value: f"{value:,}"
+
+    def handler(self, show: PageHandler) -> Callable[[Request], Awaitable[Response]]:
+        """Return a handler that shows a page, and errors as pages; faults of the service it leaves to others.
+
+        Parameters
+        ----------
+        show
+            Makes the page.
+        """
+
+        async def answer(request: Request) -> Response:
+            request.scope[FACTS]["resource"] = "page"
+            try:
+                return await show(self, request)
+            except TapdbError as error:
+                if (status := status_of(error)) == _FAULT or isinstance(error, ClientGoneError):
+                    raise
+                return self._error(request, error, status)
+
+        return answer
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        facts: Mapping[str, Any],
+        *,
+        status: int = 200,
+        sources: Mapping[str, str] = {},
+    ) -> Response:
+        """Return a page.
+
+        Parameters
+        ----------
+        request
+            The request.
+        template
+            Name of the template, without its suffix.
+        facts
+            What it shows.
+        status
+            HTTP status.
+        sources
+            As ``more`` of `services.page.assets.page_headers`.
+        """
+        nonce, root = new_nonce(), request.scope.get("root_path", "")
+        shared = {
+            "assets": f"{root}/page/assets/{self.assets.version}",
+            "missing": self.assets.missing,
+            "nonce": nonce,
+            "path": request.scope["path"].removeprefix(root),
+            "root": root,
+            "tap_url": f"{service_of(request).base_url(request)}/tap",
+            "user": request.scope[FACTS].get("user"),
+            "version": __version__,
+        }
+        content = self._templates.get_template(f"{template}.html").render(shared | dict(facts))
+        return HTMLResponse(content, status, headers=dict(page_headers(nonce, sources)))
+
+    def _error(self, request: Request, error: TapdbError, status: int) -> Response:
+        request.scope[FACTS]["error"] = str(error)
+        told = _AWAY if isinstance(error, DatabaseUnavailableError) else str(error)
+        response = self.render(request, "error", {"message": told}, status=status)
+        response.headers.update(getattr(error, "headers", {}))
+        return response
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a client is a browser: it takes HTML (RFC 9110 section 12.5.1)."""
+    return "text/html" in ",".join(request.headers.getlist("accept")).lower()
+
+
+def know_user(request: Request) -> None:
+    """Note who sends a request.
+
+    Raises
+    ------
+    UnauthenticatedError
+        Raised if the request has to say so and does not.
+    """
+    request.scope[FACTS]["user"] = service_of(request).authenticator.user(request).name

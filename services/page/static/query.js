@@ -1,0 +1,190 @@
+/**
+ * The query box: what is typed is checked, planned and run; the address says what is shown.
+ * @module
+ */
+
+import { addressOf, readAddress } from "./address.js";
+import { showBrowser } from "./browser.js";
+import { check, plan } from "./checking.js";
+import { byId, make, page, settled } from "./dom.js";
+import { makeEditor } from "./editor.js";
+import { forgetOthers, note, showHistory } from "./history.js";
+import { beginJob, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
+import { showResult } from "./result/view.js";
+
+const CHECK_MS = 250;
+const PLAN_MS = 700;
+const EMPTY = { tables: [], keywords: [], functions: [], types: [], reserved: [] };
+
+const form = byId("ask");
+const state = byId("state");
+const problemLine = byId("problem");
+const missing = new Set((document.querySelector(".desk").dataset.missing ?? "").split(" "));
+
+/** @type {AbortController | null} */
+let running = null;
+let asked = new AbortController();
+
+const vocabulary = await fetch(`${page.root}/page/vocabulary`)
+    .then((response) => (response.ok ? response.json() : EMPTY))
+    .catch(() => EMPTY);
+const editor = await makeEditor(byId("text"), {
+    vocabulary,
+    changed,
+    run: () => run(),
+    module: missing.has("editor") ? "" : `${page.assets}/vendor/editor.js`,
+});
+const look = settled(lookAt, CHECK_MS);
+const ahead = settled(lookAhead, PLAN_MS);
+
+/** @param {string} text */
+function changed(text) {
+    asked.abort();
+    asked = new AbortController();
+    byId("plan").replaceChildren();
+    look(text, asked.signal);
+    ahead(text, asked.signal);
+}
+
+/** Say what is wrong with a query that is being typed. */
+async function lookAt(text, signal) {
+    if (!text.trim()) return tellProblem(null);
+    await quietly(async () => tellProblem(await check(text, signal)));
+}
+
+/** Say how a query would be answered. */
+async function lookAhead(text, signal) {
+    if (!text.trim()) return;
+    await quietly(async () => {
+        const found = await plan(text, signal);
+        if (found.ok) byId("plan").replaceChildren(planText(found));
+    });
+}
+
+/** Do what the person has not asked for: it may fail without a word. */
+async function quietly(work) {
+    try {
+        await work();
+    } catch (error) {
+        if (error.name !== "AbortError") state.textContent = error.message;
+    }
+}
+
+function planText(found) {
+    const steps = found.steps.map((one) => make("li", { class: one.slow ? "scan" : "", text: one.text }));
+    const long = found.verdict === "scan" && byId("as-job") ? " It may take long: run it in the background." : "";
+    const summary = make("summary", { class: found.verdict, text: found.summary + long });
+    return make("details", {}, summary, steps.length ? make("ul", {}, ...steps) : null);
+}
+
+/** @param {import("./checking.js").Problem | null} problem */
+function tellProblem(problem) {
+    editor.mark(problem);
+    problemLine.hidden = !problem;
+    if (!problem) return problemLine.replaceChildren();
+    const where = problem.line === null || problem.line === undefined ? "" : ` (line ${problem.line}, column ${problem.column})`;
+    problemLine.textContent = `${problem.problem}${where}${problem.hint ? `: ${problem.hint}` : ""}`;
+}
+
+/**
+ * Run what is in the box.
+ * @param {{job?: string, keepAddress?: boolean}} [given] - a job that was begun before
+ */
+async function run({ job = "", keepAddress = false } = {}) {
+    running?.abort();
+    const mine = (running = new AbortController());
+    const query = editor.text().trim();
+    const maxrec = byId("maxrec").value.trim();
+    if (!query && !job) return;
+    const begin = performance.now();
+    const tell = (text) => (state.textContent = `${text} · ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+    let doing = "running";
+    const clock = setInterval(() => tell(doing), 200);
+    setRunning(true);
+    let told = "";
+    try {
+        let address = "";
+        if (job || byId("as-job")?.checked) {
+            const found = job ? jobAddress(job) : await beginJob(query, maxrec);
+            address = addressOf({ query, maxrec, job: found.split("/").pop() });
+            if (!keepAddress) history.pushState(null, "", address);
+            const response = await resultOfJob(found, (phase) => (doing = `job: ${phase.toLowerCase()}`), mine.signal);
+            told = await show(response, query, address);
+        } else {
+            address = addressOf({ query, maxrec, run: true });
+            if (!keepAddress) history.pushState(null, "", address);
+            const response = await runNow(query, maxrec, mine.signal);
+            told = await show(counted(response, (bytes) => (doing = `receiving · ${size(bytes)}`)), query, address);
+        }
+    } catch (error) {
+        told = mine.signal.aborted ? "cancelled" : "failed";
+        if (running === mine) byId("result").replaceChildren(mine.signal.aborted ? "" : make("pre", { class: "problem", role: "alert", text: error.message }));
+    } finally {
+        clearInterval(clock);
+        if (running === mine) {
+            tell(told);
+            setRunning(false);
+            running = null;
+        }
+        if (query) note(query, told);
+        showHistory(byId("history-list"), take);
+    }
+}
+
+async function show(response, query, address) {
+    const found = await showResult(byId("result"), response, {
+        query,
+        address,
+        snapshot: response.headers.get("PPDB-Snapshot") ?? "",
+        tapUrl: new URL(page.tap, location.href).href,
+        format: FORMAT,
+    });
+    if (!found) return "done";
+    return `${found.rows.toLocaleString("en")} ${found.rows === 1 ? "row" : "rows"}${found.overflow ? ", and there are more" : ""}`;
+}
+
+function size(bytes) {
+    return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function setRunning(is) {
+    byId("cancel").hidden = !is;
+    state.classList.toggle("running", is);
+}
+
+/** Put a query into the box. */
+function take(query) {
+    editor.setText(query);
+    editor.focus();
+    scrollTo({ top: 0 });
+}
+
+function followAddress() {
+    const found = readAddress();
+    if (found.query !== editor.text()) editor.setText(found.query);
+    byId("maxrec").value = found.maxrec;
+    if (found.job) run({ job: found.job, keepAddress: true });
+    else if (found.run && found.query) run({ keepAddress: true });
+}
+
+form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    run();
+});
+byId("cancel").addEventListener("click", () => running?.abort());
+byId("examples").addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-query]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    byId("examples").open = false;
+    take(link.dataset.query);
+});
+addEventListener("popstate", followAddress);
+
+forgetOthers();
+showHistory(byId("history-list"), take);
+showBrowser(byId("browser"), vocabulary, (name) => editor.insert(name));
+if (matchMedia("(max-width: 60rem)").matches) document.querySelector(".browser details").open = false;
+followAddress();
+if (editor.text()) changed(editor.text());
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,106 @@
+/**
+ * Queries that run: now, while the page waits, or as jobs of the service (UWS 1.1). Both can be cancelled.
+ * @module
+ */
+
+import { page } from "./dom.js";
+
+export const FORMAT = "json";
+
+const UWS = "http://www.ivoa.net/xml/UWS/v1.0";
+const WAIT_S = 10;
+
+/**
+ * Run a query while the page waits; closing the connection ends it in the database.
+ * @param {string} query
+ * @param {string} maxrec
+ * @param {AbortSignal} signal
+ * @returns {Promise<Response>} whose body may still arrive
+ */
+export async function runNow(query, maxrec, signal) {
+    const response = await fetch(`${page.tap}/sync`, { method: "POST", body: parameters(query, maxrec), signal });
+    return refused(response);
+}
+
+/**
+ * Begin a job, and return its address.
+ * @param {string} query
+ * @param {string} maxrec
+ * @returns {Promise<string>}
+ */
+export async function beginJob(query, maxrec) {
+    const body = parameters(query, maxrec);
+    body.set("PHASE", "RUN");
+    const response = await refused(await fetch(`${page.tap}/async`, { method: "POST", body }));
+    return jobAddress(new URL(response.url).pathname.split("/").pop());
+}
+
+/** @param {string} id @returns {string} */
+export function jobAddress(id) {
+    return `${page.tap}/async/${encodeURIComponent(id)}`;
+}
+
+/**
+ * Wait until a job has ended, and return its result.
+ * @param {string} address
+ * @param {(phase: string) => void} tell - called with each phase
+ * @param {AbortSignal} signal - the job is aborted with it
+ * @returns {Promise<Response>}
+ */
+export async function resultOfJob(address, tell, signal) {
+    const abort = () => fetch(`${address}/phase`, { method: "POST", body: new URLSearchParams({ PHASE: "ABORT" }), keepalive: true });
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+        let phase = "";
+        for (;;) {
+            const wait = phase ? `?WAIT=${WAIT_S}&PHASE=${phase}` : "";
+            const response = await refused(await fetch(`${address}${wait}`, { signal }));
+            phase = new DOMParser().parseFromString(await response.text(), "text/xml").getElementsByTagNameNS(UWS, "phase")[0].textContent;
+            tell(phase);
+            if (["COMPLETED", "ERROR", "ABORTED"].includes(phase)) break;
+        }
+        if (phase === "ABORTED") throw new Error("the job was cancelled");
+        if (phase === "ERROR") throw new Error(messageOf(await (await fetch(`${address}/error`, { signal })).text()));
+        return await refused(await fetch(`${address}/results/result`, { signal }));
+    } finally {
+        signal.removeEventListener("abort", abort);
+    }
+}
+
+/**
+ * Return a response that says how many bytes of it have come.
+ * @param {Response} response
+ * @param {(bytes: number) => void} tell
+ * @returns {Response}
+ */
+export function counted(response, tell) {
+    let bytes = 0;
+    const counting = new TransformStream({
+        transform(block, controller) {
+            bytes += block.byteLength;
+            tell(bytes);
+            controller.enqueue(block);
+        },
+    });
+    return new Response(response.body.pipeThrough(counting), { headers: response.headers, status: response.status });
+}
+
+function parameters(query, maxrec) {
+    const body = new URLSearchParams({ LANG: "ADQL", QUERY: query, RESPONSEFORMAT: FORMAT });
+    if (maxrec) body.set("MAXREC", maxrec);
+    return body;
+}
+
+async function refused(response) {
+    if (!response.ok) throw new Error(messageOf(await response.text()));
+    return response;
+}
+
+/**
+ * Return the message of an error document (DALI 1.1 section 4.4), or the text itself.
+ * @param {string} text
+ */
+function messageOf(text) {
+    const found = new DOMParser().parseFromString(text, "text/xml").querySelector('INFO[name="QUERY_STATUS"]');
+    return (found?.textContent ?? text).trim();
+}
