@@ -175,6 +175,32 @@ async def show_changes(request: Request) -> Response:
     return document(difference_document(found))
 
 
+async def find_request(request: Request, pid: str) -> Recipe:
+    """Return the query of a record and what it is of, by its identifier or by the word that holds it.
+
+    Parameters
+    ----------
+    request
+        The request.
+    pid
+        What stands behind ``/replay/``.
+
+    Raises
+    ------
+    ResourceUnknownError
+        Raised if there is no such record.
+    StoredQueryUnknownError
+        Raised if no stored query has this identifier.
+    """
+    service = service_of(request)
+    if pid.startswith(MARK):
+        recipe = _recipe(pid)
+        await look_up(service, lambda connection: _require_known(connection, recipe))
+        return recipe
+    stored, _ = await look_up(service, lambda connection: _find(connection, pid))
+    return Recipe.of_record(stored.record)
+
+
 def _record_response(record: str) -> Response:
     return Response(record, headers=HEADERS, media_type=FORMS["json"])
 
