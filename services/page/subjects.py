@@ -34,6 +34,8 @@ _OBSCORE = "ivoa.obscore"
 _HISTORY = "ppdb_history"
 # Every version ends with the snapshot in which the next one begins.
 _VALIDITY = ("snap_from", "snap_to")
+# Of an object that has several rows, the newest one counts.
+_BEGIN_OF_VALIDITY = "validityStart"
 _MOST_VERSIONS = 200
 _AUTHORITY = "ivo://tapdb/rows"
 _ALADIN_POLICY = {
@@ -164,7 +166,9 @@ class Subjects:
         table, column = _keyed_table(published, name)
         if not key.isascii() or not key.isdigit():
             raise ParameterError("KEY", f'is "{key[:40]}"', f"give a number, a value of {column}")
-        query = rows_query(table.table_name, column, key)
+        names = [one.column_name for one in published.rows.columns_by_table()[table.table_name]]
+        begin = next((one for one in names if one.startswith(_BEGIN_OF_VALIDITY)), "")
+        query = rows_query(table.table_name, column, key, f"{begin} DESC" if begin else "")
         rows = list(_facts(await first_rows(request, published, query, 1)))
         versions = await _versions(request, published, table, column, key)
         if not rows and not versions:
@@ -184,7 +188,7 @@ class Subjects:
                 "is_current": bool(rows),
                 "versions": _differing(versions),
                 "images": [one for one in _shown_links(links) if one["image"]] if is_known else [],
-                "live": [one for one in _live_of_links(links, {"": ("Plot",)}) if one.query != query],
+                "live": [one for one in _live_of_links(links, {"": ("Plot",)}) if one.title != table.table_name],
             },
             sources=FRAMES,
         )

@@ -12,6 +12,8 @@ import { asTsv } from "./copying.js";
 import { sortedRows } from "./table.js";
 
 const ROW_PX = 28;
+// Of the heads, and of a scroll bar below the rows.
+const HEAD_PX = 84;
 const HIGHEST_PX = 8_000_000;
 const SPARE_ROWS = 6;
 const SAMPLE_ROWS = 60;
@@ -160,7 +162,9 @@ export class Grid extends EventTarget {
             this.#layOut();
         }
         this.element.setAttribute("aria-rowcount", String(table.length + 1));
-        this.body.style.height = `${Math.min(table.length * ROW_PX, HIGHEST_PX)}px`;
+        const height = Math.min(table.length * ROW_PX, HIGHEST_PX);
+        this.body.style.height = `${height}px`;
+        this.element.style.setProperty("--whole", `${height + HEAD_PX}px`);
         if (this.shown.size === 0) this.#render();
         else this.#later();
     }

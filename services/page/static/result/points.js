@@ -59,15 +59,27 @@ export function columnsOf(table) {
 export function usualChoice(table) {
     const { numbers } = columnsOf(table);
     if (numbers.length === 0) return null;
+    const isFilled = (column) => {
+        for (let row = 0; row < Math.min(table.length, 200); row += 1) {
+            if (Number.isFinite(table.number(row, column))) return true;
+        }
+        return false;
+    };
+    const filled = numbers.filter(isFilled);
     const find = (...tests) => {
         for (const test of tests) {
-            const found = numbers.find((column) => test(table.fields[column]));
+            const found = filled.find((column) => test(table.fields[column]));
             if (found !== undefined) return found;
         }
         return -1;
     };
     const named = (pattern) => (field) => pattern.test(field.name);
-    const time = find(named(/mjd/i), (field) => /^time\.(epoch|start)/.test(field.ucd), named(/^t_min$/i));
+    const time = find(
+        named(/^midpointMjd/),
+        named(/^t_min$/i),
+        (field) => /^time\.(epoch|start)/.test(field.ucd),
+        named(/mjd/i),
+    );
     const flux = find(
         named(/^psfFlux$/),
         named(/^(mag|psfMag)/i),
@@ -76,8 +88,8 @@ export function usualChoice(table) {
     );
     const choice = {
         kind: "scatter",
-        x: numbers[0],
-        y: numbers[1] ?? numbers[0],
+        x: filled[0] ?? numbers[0],
+        y: filled[1] ?? numbers[0],
         xError: -1,
         yError: -1,
         group: -1,

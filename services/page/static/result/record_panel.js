@@ -26,7 +26,7 @@ export function recordOf(table) {
         snapshot: table.info("ppdb_snapshot"),
         mjd: table.info("ppdb_snapshot_time_mjd_tai"),
         digest: table.info("ppdb_digest"),
-        landing: table.info("landing_url"),
+        landing: table.info("reference_url"),
         repeatable: table.info("ppdb_query_repeatable"),
     };
 }

@@ -98,7 +98,8 @@ class Sky {
 
     #look({ ra, dec, fov }) {
         this.aladin.gotoRaDec(ra, dec);
-        this.aladin.setFoV(fov);
+        // The field of view is that of the width, and what is looked at has to fit the height too.
+        this.aladin.setFoV(Math.min(180, fov * Math.max(1, window.innerWidth / window.innerHeight)));
         this.#tellView();
     }
 

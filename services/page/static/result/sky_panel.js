@@ -8,6 +8,7 @@ const FRAME = new URL("../../../../sky", import.meta.url);
 const MOST_SHAPES = 10_000;
 const MOST_LISTED = 100;
 const LEAST_FOV = 0.002;
+const ROOM = 2.4;
 
 /**
  * Return the panel of the sky of a result.
@@ -117,7 +118,10 @@ class SkyPanel {
     #told(message) {
         if (message.kind === "ready") this.#begin();
         else if (message.kind === "failed") this.#fail(message.reason);
-        else if (message.kind === "view") this.#fill(message);
+        else if (message.kind === "view") {
+            this.view = message;
+            this.#fill(message);
+        }
         else if (message.kind === "picked") {
             this.selection.set(message.rows, this);
             if (message.rows.length === 0) this.#say(`No row at ${message.ra.toFixed(5)}, ${message.dec.toFixed(5)}.`);
@@ -130,13 +134,10 @@ class SkyPanel {
         this.#tell({ kind: "shapes", shapes: this.shapes });
         this.#look(this.shapes);
         this.#select(null);
-        const count = this.table.length;
-        const isAll = count <= MOST_SHAPES;
-        this.#say(
-            isAll
-                ? `${this.shapes.length.toLocaleString("en")} shapes of ${count.toLocaleString("en")} rows`
-                : `The first ${MOST_SHAPES.toLocaleString("en")} of ${count.toLocaleString("en")} rows are drawn.`,
-        );
+        const [count, placed] = [this.table.length, new Set(this.shapes.map((shape) => shape.row)).size];
+        const text = (number) => number.toLocaleString("en");
+        const some = count > MOST_SHAPES ? `The first ${text(MOST_SHAPES)} rows are drawn. ` : "";
+        this.#say(`${some}${text(placed)} of ${text(count)} rows have a place.`);
     }
 
     /** Show rows as a table where there is no sky. */
@@ -181,7 +182,7 @@ class SkyPanel {
     #look(shapes) {
         if (shapes.length === 0) return;
         const { ra, dec, radius } = around(shapes);
-        this.#tell({ kind: "view", ra, dec, fov: Math.min(180, Math.max(LEAST_FOV, 2.6 * radius)) });
+        this.#tell({ kind: "view", ra, dec, fov: Math.min(180, Math.max(LEAST_FOV, ROOM * radius)) });
     }
 
     #select(source) {
@@ -194,7 +195,10 @@ class SkyPanel {
     /** Go to the row that is selected. */
     #centre() {
         const shapes = this.#selected();
-        if (shapes.length > 0) this.#look(shapes);
+        if (shapes.length === 0) return;
+        const { ra, dec, radius } = around(shapes);
+        const fov = Math.min(Math.max(this.view.fov, 3 * radius), Math.max(60 * radius, 1));
+        this.#tell({ kind: "view", ra, dec, fov });
     }
 
     #say(text) {
