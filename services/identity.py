@@ -19,6 +19,9 @@ _HASHED = re.compile(r"sha256:(?P<digest>[0-9a-fA-F]{64})")
 _TOKEN = re.compile(r"[\x21-\x7e]{16,}")
 _LONGEST_NAME = 200
 
+COOKIE = "tapdb-login"
+"""Cookie in which a browser that has logged in keeps its token: no script reads it, no other site sends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -126,6 +129,10 @@ class Authenticator:
                 )
             self._tokens = BearerTokens(settings.token_file)
 
+    def user_of_token(self, token: str) -> str | None:
+        """Return who has a token; None if nobody has, or the service knows no tokens."""
+        return None if self._tokens is None else self._tokens.user_of(token)
+
     @property
     def challenges(self) -> tuple[str, ...]:
         """Values of ``WWW-Authenticate``: how a client says who it is."""
@@ -141,7 +148,10 @@ class Authenticator:
         """
         address = connection.client.host if connection.client else ""
         if self._tokens is not None:
-            return User(self._by_token(self._tokens, connection.headers.get("authorization", "")), address)
+            header = connection.headers.get("authorization", "")
+            if not header and (token := connection.cookies.get(COOKIE)):
+                header = f"Bearer {token}"
+            return User(self._by_token(self._tokens, header), address)
         if self._settings.auth == "proxy":
             # A proxy that adds its header to that of a client lets the client choose.
             names = connection.headers.getlist(self._settings.auth_header)

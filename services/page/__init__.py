@@ -2,7 +2,8 @@
 
 `assets` are static files and the headers of pages, `rendering` makes a page of a template; `overview` is the
 start page, `tables` are tables with their columns, `asking` is the query box and what it wants while a query
-is typed; `subjects` are an image, a row with its versions, and a result with a record.
+is typed; `login` is for browsers of users who have tokens; `subjects` are an image, a row with its versions, and
+a result with a record.
 Scripts are in ``static``, one idea a module; those of others are in ``vendor``, where `make setup` puts them.
 """
 
@@ -10,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from services.page.asking import check_query, explain_query, show_query, vocabulary
 from services.page.assets import Assets
+from services.page.login import log_in, log_out
 from services.page.overview import show_start
 from services.page.rendering import Pages
 from services.page.subjects import Subjects
@@ -32,6 +34,8 @@ def routes(pages: Pages, subjects: Subjects) -> list[BaseRoute]:
         Route("/tables", pages.handler(show_tables)),
         Route("/tables/{name:path}", pages.handler(show_table)),
         Route("/query", pages.handler(show_query)),
+        Route("/page/login", pages.handler(log_in), methods=["POST"]),
+        Route("/page/logout", pages.handler(log_out), methods=["POST"]),
         Route("/page/check", check_query, methods=["POST"]),
         Route("/page/plan", explain_query, methods=["POST"]),
         Route("/page/vocabulary", vocabulary),

@@ -83,7 +83,7 @@ class Figures:
 
     @property
     def night(self) -> str:
-        """The night of the newest observation, by the day on which it began in Chile: its ``day_obs`` (UTC-12)."""
+        """The night of the newest observation, by the day on which it began: ``day_obs``, in UTC-12."""
         return "" if self.newest_image is None else (self.newest_image - _NIGHT_BEGINS).date().isoformat()
 
 

@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.page.rendering import Pages, wants_page
+from services.page.rendering import Pages, know_user, wants_page
 from services.service import in_thread, service_of
 from services.tap.examples import examples_of
 
@@ -22,6 +22,7 @@ async def show_start(pages: Pages, request: Request) -> Response:
     """
     if not wants_page(request):
         raise HTTPException(_NOT_FOUND)
+    know_user(request)
     service = service_of(request)
     published = await in_thread(service, service.database.publication)
     tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]

@@ -1,4 +1,4 @@
-"""The plan of a query in words: which indexes answer it, what is read from begin to end, how many rows come."""
+"""The plan of a query in words: which indexes answer it, what is read as a whole, how many rows come."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

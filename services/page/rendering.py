@@ -7,8 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from services.errors import ClientGoneError, status_of
+from services.errors import ClientGoneError, UnauthenticatedError, status_of
 from services.gate import FACTS
+from services.identity import COOKIE
 from services.page.assets import Assets, new_nonce, page_headers
 from services.page.figures import FigureKeeper
 from services.service import service_of
@@ -102,6 +103,8 @@ class Pages:
             "nonce": nonce,
             "path": request.scope["path"].removeprefix(root),
             "root": root,
+            "target": f"{request.scope['path'].removeprefix(root)}?{request.url.query}".rstrip("?"),
+            "has_cookie": COOKIE in request.cookies,
             "tap_url": f"{service_of(request).base_url(request)}/tap",
             "user": request.scope[FACTS].get("user"),
             "version": __version__,
@@ -111,9 +114,13 @@ class Pages:
 
     def _error(self, request: Request, error: TapdbError, status: int) -> Response:
         request.scope[FACTS]["error"] = str(error)
+        authenticator = service_of(request).authenticator
         told = _AWAY if isinstance(error, DatabaseUnavailableError) else str(error)
-        response = self.render(request, "error", {"message": told}, status=status)
+        wants_token = isinstance(error, UnauthenticatedError) and bool(authenticator.challenges)
+        response = self.render(request, "error", {"message": told, "wants_token": wants_token}, status=status)
         response.headers.update(getattr(error, "headers", {}))
+        for challenge in authenticator.challenges if wants_token else ():
+            response.headers.append("WWW-Authenticate", challenge)
         return response
 
 

@@ -2,7 +2,6 @@
 export { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
 export { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 export { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
-export { forceLinting, linter, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
-export { Compartment, EditorState, Prec } from "@codemirror/state";
-export { drawSelection, EditorView, keymap, lineNumbers, placeholder, tooltips } from "@codemirror/view";
+export { EditorState, Prec, StateEffect, StateField } from "@codemirror/state";
+export { Decoration, drawSelection, EditorView, keymap, placeholder, WidgetType } from "@codemirror/view";
 export { tags } from "@lezer/highlight";

@@ -63,10 +63,10 @@ export function completions(vocabulary, text, position) {
         from: position - name.length,
         options: [
             ...columns.values(),
-            ...vocabulary.tables.map(asTable),
-            ...vocabulary.functions.map((one) => ({ label: one.name, type: "function", detail: one.call.slice(one.name.length), boost: -1 })),
-            ...vocabulary.keywords.map((word) => ({ label: word, type: "keyword", boost: -1 })),
-            ...vocabulary.types.map((word) => ({ label: word, type: "type", boost: -2 })),
+            ...vocabulary.tables.map((one) => ({ ...asTable(one), boost: -50 })),
+            ...vocabulary.functions.map((one) => ({ label: one.name, type: "function", detail: one.call.slice(one.name.length), boost: 0 })),
+            ...vocabulary.keywords.map((word) => ({ label: word, type: "keyword", boost: 0 })),
+            ...vocabulary.types.map((word) => ({ label: word, type: "type", boost: -20 })),
         ],
     };
 }
@@ -77,5 +77,5 @@ function asTable(table) {
 
 function asColumn([name, type, unit, description, indexed], table) {
     const detail = [unit || type, indexed ? "indexed" : ""].filter(Boolean).join(", ");
-    return { label: name, type: "property", detail, info: description || undefined, boost: indexed ? 3 : 2, section: table.name };
+    return { label: name, type: "property", detail, info: description || undefined, boost: indexed ? 60 : 50 };
 }

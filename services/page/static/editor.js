@@ -6,7 +6,7 @@
 import { adqlTokens } from "./adql.js";
 import { rangeOf } from "./checking.js";
 import { completions } from "./completion.js";
-import { nonce } from "./dom.js";
+import { make, nonce } from "./dom.js";
 
 /**
  * @typedef {object} Editor
@@ -14,6 +14,7 @@ import { nonce } from "./dom.js";
  * @property {(text: string) => void} setText
  * @property {(text: string) => void} insert - at the cursor
  * @property {(problem: import("./checking.js").Problem | null) => void} mark - underline what is wrong
+ * @property {(range: {from: number, to: number}, text: string) => void} replace
  * @property {() => void} focus
  */
 
@@ -55,6 +56,11 @@ function plainEditor(area, { changed, run }) {
         mark(problem) {
             area.setAttribute("aria-invalid", String(problem !== null));
         },
+        replace({ from, to }, text) {
+            area.setRangeText(text, from, to, "end");
+            changed(area.value);
+            area.focus();
+        },
         focus: () => area.focus(),
     };
 }
@@ -69,6 +75,7 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
         { tag: tags.number, color: "var(--code-number)" },
         { tag: tags.comment, color: "var(--code-comment)", fontStyle: "italic" },
     ]);
+    const faults = markers(code);
     const tokens = { ...adqlTokens(vocabulary), tokenTable: { function: tags.function(tags.variableName) } };
     const extensions = [
         EditorView.cspNonce.of(nonce()),
@@ -78,9 +85,10 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
         code.closeBrackets(),
         code.StreamLanguage.define(tokens),
         code.syntaxHighlighting(style),
-        code.lintGutter(),
+        faults.extension,
         code.placeholder(area.placeholder),
         code.autocompletion({
+            maxRenderedOptions: 12,
             override: [
                 (context) => {
                     const word = context.matchBefore(/[\w".]+$/);
@@ -101,7 +109,7 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             ]),
         ),
         // Tab leaves the editor, as in all fields of a form.
-        keymap.of([...code.closeBracketsKeymap, ...code.completionKeymap, ...code.lintKeymap, ...code.historyKeymap, ...code.defaultKeymap]),
+        keymap.of([...code.closeBracketsKeymap, ...code.completionKeymap, ...code.historyKeymap, ...code.defaultKeymap]),
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-labelledby": "text-label", "aria-describedby": "problem", spellcheck: "false" }),
         EditorView.updateListener.of((update) => {
@@ -110,21 +118,20 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             changed(area.value);
         }),
         EditorView.theme({
+            ".cm-content": { padding: ".75rem .25rem", caretColor: "var(--ink)" },
             "&": { backgroundColor: "transparent", color: "var(--ink)", fontSize: ".875rem" },
             "&.cm-focused": { outline: "none" },
-            ".cm-scroller": { fontFamily: "var(--mono)", minHeight: "9rem", maxHeight: "45vh" },
-            ".cm-content": { padding: ".75rem .25rem", caretColor: "var(--ink)" },
+            ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5", minHeight: "9rem", maxHeight: "45vh" },
             ".cm-cursor": { borderLeftColor: "var(--ink)" },
-            "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--mark)" },
-            ".cm-gutters": { backgroundColor: "transparent", border: "none" },
+            "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--mark)" },
+            ".cm-fault": { textDecoration: "underline wavy var(--bad)", textUnderlineOffset: "3px" },
+            ".cm-hint": { color: "var(--bad)", whiteSpace: "pre-wrap", fontSize: ".8125rem", padding: "0 .4rem", userSelect: "none" },
             ".cm-placeholder": { color: "var(--soft)" },
             ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "6px", maxWidth: "32rem" },
-            ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "18rem" },
+            ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "none" },
             ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
             ".cm-completionDetail": { color: "var(--soft)", fontStyle: "normal" },
             ".cm-tooltip-autocomplete > ul > li[aria-selected] .cm-completionDetail": { color: "inherit" },
-            ".cm-diagnostic": { borderLeft: "4px solid var(--bad)", padding: ".4rem .7rem" },
-            ".cm-diagnosticAction": { backgroundColor: "var(--accent)", color: "var(--on-accent)", padding: ".15rem .6rem", cursor: "pointer" },
         }),
     ];
     const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions }) });
@@ -140,22 +147,49 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             view.focus();
         },
         mark(problem) {
-            const text = view.state.doc.toString();
-            view.dispatch(code.setDiagnostics(view.state, problem ? [diagnostic(text, problem)] : []));
+            view.dispatch({ effects: faults.set.of(problem) });
+        },
+        replace({ from, to }, text) {
+            view.dispatch({ changes: { from, to, insert: text }, selection: { anchor: from + text.length } });
+            view.focus();
         },
         focus: () => view.focus(),
     };
 }
 
-function diagnostic(text, problem) {
-    const range = rangeOf(text, problem);
-    const actions = problem.replacement
-        ? [
-              {
-                  name: `Write ${problem.replacement}`,
-                  apply: (view, from, to) => view.dispatch({ changes: { from, to, insert: problem.replacement } }),
-              },
-          ]
-        : [];
-    return { ...range, severity: "error", message: [problem.problem, problem.hint].filter(Boolean).join(": "), actions };
+/**
+ * Return what underlines the part of a query that is at fault, with the hint below it, at a caret.
+ */
+function markers({ Decoration, EditorView, StateEffect, StateField, WidgetType }) {
+    class Hint extends WidgetType {
+        constructor(column, text) {
+            super();
+            Object.assign(this, { column, text });
+        }
+        eq(other) {
+            return other.column === this.column && other.text === this.text;
+        }
+        toDOM() {
+            // Screen readers have the line below the editor.
+            return make("div", { class: "cm-hint", "aria-hidden": "true", text: `${" ".repeat(this.column)}^ ${this.text}` });
+        }
+    }
+    const set = StateEffect.define();
+    const draw = (state, problem) => {
+        if (!problem || problem.line === null) return Decoration.none;
+        const { from, to } = rangeOf(state.doc.toString(), problem);
+        const line = state.doc.lineAt(from);
+        const hint = Decoration.widget({ widget: new Hint(from - line.from, problem.hint || problem.problem), block: true, side: 1 });
+        const fault = to > from ? [Decoration.mark({ class: "cm-fault" }).range(from, to)] : [];
+        return Decoration.set([...fault, hint.range(line.to)], true);
+    };
+    const field = StateField.define({
+        create: () => Decoration.none,
+        update(found, transaction) {
+            for (const effect of transaction.effects) if (effect.is(set)) return draw(transaction.state, effect.value);
+            return found.map(transaction.changes);
+        },
+        provide: (one) => EditorView.decorations.from(one),
+    });
+    return { extension: field, set };
 }

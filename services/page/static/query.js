@@ -5,7 +5,7 @@
 
 import { addressOf, readAddress } from "./address.js";
 import { showBrowser } from "./browser.js";
-import { check, plan } from "./checking.js";
+import { check, plan, rangeOf } from "./checking.js";
 import { byId, make, page, settled } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { forgetOthers, note, showHistory } from "./history.js";
@@ -83,7 +83,11 @@ function tellProblem(problem) {
     problemLine.hidden = !problem;
     if (!problem) return problemLine.replaceChildren();
     const where = problem.line === null || problem.line === undefined ? "" : ` (line ${problem.line}, column ${problem.column})`;
-    problemLine.textContent = `${problem.problem}${where}${problem.hint ? `: ${problem.hint}` : ""}`;
+    const mend = () => editor.replace(rangeOf(editor.text(), problem), problem.replacement);
+    problemLine.replaceChildren(
+        `${problem.problem}${where}${problem.hint ? `: ${problem.hint}` : ""} `,
+        problem.replacement ? make("button", { type: "button", id: "mend", text: `Write ${problem.replacement}`, on: { click: mend } }) : "",
+    );
 }
 
 /**

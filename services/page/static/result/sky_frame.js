@@ -96,10 +96,10 @@ class Sky {
         if (points.length > 0) catalog.addSources(points.map(({ point }) => A.source(point.ra, point.dec)));
     }
 
-    #look({ ra, dec, fov }) {
+    #look({ ra, dec, fov, isWidth }) {
         this.aladin.gotoRaDec(ra, dec);
         // The field of view is that of the width, and what is looked at has to fit the height too.
-        this.aladin.setFoV(Math.min(180, fov * Math.max(1, window.innerWidth / window.innerHeight)));
+        this.aladin.setFoV(Math.min(180, fov * (isWidth ? 1 : Math.max(1, window.innerWidth / window.innerHeight))));
         this.#tellView();
     }
 

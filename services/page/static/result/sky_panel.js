@@ -121,8 +121,7 @@ class SkyPanel {
         else if (message.kind === "view") {
             this.view = message;
             this.#fill(message);
-        }
-        else if (message.kind === "picked") {
+        } else if (message.kind === "picked") {
             this.selection.set(message.rows, this);
             if (message.rows.length === 0) this.#say(`No row at ${message.ra.toFixed(5)}, ${message.dec.toFixed(5)}.`);
         } else if (message.kind === "cone") this.#cone(message);
@@ -198,7 +197,7 @@ class SkyPanel {
         if (shapes.length === 0) return;
         const { ra, dec, radius } = around(shapes);
         const fov = Math.min(Math.max(this.view.fov, 3 * radius), Math.max(60 * radius, 1));
-        this.#tell({ kind: "view", ra, dec, fov });
+        this.#tell({ kind: "view", ra, dec, fov, isWidth: true });
     }
 
     #say(text) {
