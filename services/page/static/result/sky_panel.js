@@ -71,7 +71,7 @@ class SkyPanel {
             button("+", "Zoom in", () => this.#tell({ kind: "zoom", factor: 0.6 })),
             button("−", "Zoom out", () => this.#tell({ kind: "zoom", factor: 1.6 })),
             button("Show all", "Show all rows on the sky", () => this.#look(this.shapes)),
-            button("Show selected", "Show the selected rows on the sky", () => this.#look(this.#selected())),
+            button("Show selected", "Show selected rows on the sky", () => this.#look(this.#selected())),
             make("label", { class: "choice is-box" }, this.draw, make("span", { text: "draw a cone" })),
             this.#coneForm(),
         );

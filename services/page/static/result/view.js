@@ -4,11 +4,12 @@
  * All of them share one selection of rows.
  */
 
-import { make } from "../dom.js";
+import { make, page } from "../dom.js";
 import { copyButton, asTsv } from "./copying.js";
 import { fill, headline, linkOf } from "./cells.js";
 import { Grid } from "./grid.js";
 import { readResponse } from "./reading.js";
+import { parametersOf } from "./code.js";
 import { recordOf, recordPanel } from "./record_panel.js";
 import { Selection } from "./selection.js";
 import { skyPanel } from "./sky_panel.js";
@@ -19,6 +20,7 @@ import { plotPanel } from "./plot_panel.js";
 export const WIRE_FORMAT = "votable";
 
 const MOST_COPIED = 100_000;
+const NOT_ASCII = /a text is not ASCII/;
 
 /**
  * @typedef {object} Context
@@ -43,13 +45,28 @@ const MOST_COPIED = 100_000;
  * @throws {Error} If the answer is no result, with what the service says.
  */
 export async function showResult(container, response, context) {
-    const view = new View(response, context);
-    container.replaceChildren(view.element);
-    await view.complete;
+    let view = await shown(container, response, context);
+    if (NOT_ASCII.test(view.table.error)) view = await shown(container, await asText(context), context);
     if (view.table.fields.length === 0) throw new Error(view.table.error || "the answer has no columns");
     performance.mark("tapdb:result-read");
     requestAnimationFrame(() => setTimeout(() => performance.mark("tapdb:result-painted")));
     return { rows: view.table.length, overflow: view.table.hasOverflow };
+}
+
+async function shown(container, response, context) {
+    const view = new View(response, context);
+    container.replaceChildren(view.element);
+    await view.complete;
+    return view;
+}
+
+/** Request the result again as text, which may have any letters: rows in binary may not, if they come late. */
+function asText({ query, snapshot, address, maxrec }) {
+    const request = { tapUrl: page.tap, query, snapshot, maxrec: maxrec ?? parameterOf(address, "MAXREC") };
+    return fetch(`${page.tap}/sync`, {
+        method: "POST",
+        body: new URLSearchParams(parametersOf(request, "votable/td")),
+    });
 }
 
 class View {
