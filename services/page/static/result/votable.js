@@ -75,6 +75,9 @@ export class VotableReader {
         }
         if (!this.isHeadTold) this.#tellHead();
         this.#give();
+        // An error of the service ends the rows anywhere, and is said behind them.
+        const isError = this.infos.some((info) => info.name === "QUERY_STATUS" && info.value === "ERROR");
+        if (this.bytes.length > 0 && !isError) throw new Error("the last row is not complete");
         return { infos: this.infos, services: this.services };
     }
 
@@ -121,8 +124,7 @@ export class VotableReader {
         else if (name === "TR" && !this.isDone) {
             this.builder.row(this.cells);
             if (this.builder.rows >= MOST_ROWS) this.#give();
-        } else if (name === "STREAM" && this.bytes.length > 0) throw new Error("the last row is not complete");
-        else if (name === "TABLE") {
+        } else if (name === "TABLE") {
             if (!this.isDone && !this.isHeadTold) this.#tellHead();
             this.isDone = true;
         }
