@@ -18,6 +18,7 @@ BENCHMARKS = {
     "services": "benchmarks.services.over_http",
     "sia": "benchmarks.services.sia",
     "replay": "benchmarks.services.replay",
+    "page": "benchmarks.page",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
 }

@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{16,}")
 _LONGEST_NAME = 200
 
 COOKIE = "tapdb-login"
-"""Cookie in which a browser that has logged in keeps its token: no script reads it, no other site sends it."""
+"""Cookie in which a browser that has logged in keeps its token: no script sees it, no other site sends it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,7 @@ page_digest() { cat services/page/package*.json tools/page_bundle/*.mjs | sha256
 # Put the scripts of others that the page uses into services/page/vendor.
 install_page_scripts() {
     local log
+    [ -f services/page/package-lock.json ] || return 0
     if [ "$(cat "$PAGE_STAMP" 2>/dev/null)" = "$(page_digest)" ] && [ -d services/page/vendor ]; then return; fi
     if ! command -v npm >/dev/null && command -v apt-get >/dev/null && can_be_root; then
         say "installing nodejs npm"

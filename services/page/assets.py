@@ -87,8 +87,10 @@ class Assets:
         """Return a file by its path below the folder."""
         return self._assets[name]
 
-    def __iter__(self) -> "iter[str]":  # type: ignore[valid-type]
-        return iter(self._assets)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths of all files below the folder."""
+        return tuple(self._assets)
 
     @property
     def missing(self) -> tuple[str, ...]:

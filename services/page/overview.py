@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.page.rendering import Pages, know_user, wants_page
+from services.page.rendering import Pages, know_user
 from services.service import in_thread, service_of
 from services.tap.examples import examples_of
 
@@ -20,7 +20,7 @@ async def show_start(pages: Pages, request: Request) -> Response:
     HTTPException
         Raised for a client that does not take HTML.
     """
-    if not wants_page(request):
+    if not _wants_page(request):
         raise HTTPException(_NOT_FOUND)
     know_user(request)
     service = service_of(request)
@@ -36,3 +36,8 @@ async def show_start(pages: Pages, request: Request) -> Response:
         "counts": {one.table_name: len(columns[one.table_name]) for one in tables},
     }
     return pages.render(request, "start", facts)
+
+
+def _wants_page(request: Request) -> bool:
+    """Return whether a client is a browser: it takes HTML (RFC 9110 section 12.5.1)."""
+    return "text/html" in ",".join(request.headers.getlist("accept")).lower()

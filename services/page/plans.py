@@ -1,19 +1,22 @@
 """The plan of a query in words: which indexes answer it, what is read as a whole, how many rows come."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _SCANS = {
     "Seq Scan": "reads all of {table}",
-    "Parallel Seq Scan": "reads all of {table}",
     "Index Scan": "finds rows of {table} by index {index}",
     "Index Only Scan": "finds rows of {table} in index {index} alone",
     "Bitmap Index Scan": "finds rows by index {index}",
     "Function Scan": "reads what function {function} returns",
 }
-# A table of so few rows is read from begin to end because that is quicker.
-_SMALL = 1_000
-_MANY = 1_000_000
+# So much work, in the units of the planner, is a table of a hundred megabytes or so: below it nobody waits.
+_SLOW = 10_000.0
+# What has to come to its end before its first row is there: a limit above it saves nothing below it.
+_WHOLE = frozenset(
+    {"Aggregate", "GroupAggregate", "Hash", "HashAggregate", "Materialize", "Sort", "WindowAgg"}
+)
 
 
 def describe_plan(plan: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -31,8 +34,8 @@ def describe_plan(plan: Mapping[str, Any]) -> Mapping[str, Any]:
         one sentence; ``steps``, each with its text and whether it may be slow.
     """
     steps: dict[str, dict[str, Any]] = {}
-    for node in _nodes(plan):
-        if (step := _step(node)) is not None:
+    for node, most in _nodes(plan, math.inf):
+        if (step := _step(node, most)) is not None:
             known = steps.setdefault(step["text"], step)
             known["slow"] = known["slow"] or step["slow"]
     rows = int(plan.get("Plan Rows", 0))
@@ -46,7 +49,7 @@ def describe_plan(plan: Mapping[str, Any]) -> Mapping[str, Any]:
     elif by_index:
         verdict, told = "index", "Indexes find the rows"
     elif steps:
-        verdict, told = "small", "No index is used, and none is needed: the tables are small"
+        verdict, told = "small", "No index is used, and none is needed: little is read"
     else:
         verdict, told = "none", "No table is read"
     expected = "1 row is" if rows == 1 else f"{'about ' if rows else ''}{rows:,} rows are"
@@ -58,25 +61,25 @@ def describe_plan(plan: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield plan
+def _nodes(plan: Mapping[str, Any], most: float) -> Iterator[tuple[Mapping[str, Any], float]]:
+    """Yield all nodes, each with the work at which a limit above it ends it."""
+    yield plan, most
+    kind = plan["Node Type"]
+    if kind == "Limit":
+        most = min(most, plan["Total Cost"])
+    elif kind in _WHOLE:
+        most = math.inf
     for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+        yield from _nodes(child, most)
 
 
-def _step(node: Mapping[str, Any]) -> dict[str, Any] | None:
+def _step(node: Mapping[str, Any], most: float) -> dict[str, Any] | None:
     """Return what a node reads; `None` for one that reads no table."""
     kind = node["Node Type"]
     if kind not in _SCANS:
         return None
     table = ".".join(filter(None, (node.get("Schema"), node.get("Relation Name", ""))))
     index, function = node.get("Index Name", ""), node.get("Function Name", "")
-    removed = node.get("Plan Rows", 0)
-    is_whole = kind.endswith("Seq Scan")
-    cost = node.get("Total Cost", 0.0) - node.get("Startup Cost", 0.0)
-    return {
-        "text": _SCANS[kind].format(table=table, index=index, function=function),
-        "table": table,
-        "index": bool(index),
-        "slow": is_whole and max(removed, cost) > _SMALL,
-    }
+    text = _SCANS[kind].format(table=table, index=index, function=function)
+    work = min(node.get("Total Cost", 0.0), most)
+    return {"text": text, "table": table, "index": bool(index), "slow": kind == "Seq Scan" and work > _SLOW}

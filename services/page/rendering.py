@@ -124,11 +124,6 @@ class Pages:
         return response
 
 
-def wants_page(request: Request) -> bool:
-    """Return whether a client is a browser: it takes HTML (RFC 9110 section 12.5.1)."""
-    return "text/html" in ",".join(request.headers.getlist("accept")).lower()
-
-
 def know_user(request: Request) -> None:
     """Note who sends a request.
 

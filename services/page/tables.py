@@ -18,7 +18,7 @@ _MOST_FOUND = 200
 
 
 @dataclass(frozen=True, slots=True)
-class FoundColumn:
+class ColumnHit:
     """A column that a search has found.
 
     Attributes
@@ -77,7 +77,7 @@ async def show_table(pages: Pages, request: Request) -> Response:
     return pages.render(request, "table", facts)
 
 
-def find_columns(published: PublishedState, words: Sequence[str]) -> list[FoundColumn]:
+def find_columns(published: PublishedState, words: Sequence[str]) -> list[ColumnHit]:
     """Return the columns in whose name, description, unit or UCD all words are, those named so first.
 
     Parameters
@@ -94,7 +94,7 @@ def find_columns(published: PublishedState, words: Sequence[str]) -> list[FoundC
         if all(word in text for word in words):
             is_named = [word in name for word in words]
             rank = 0 if name in words else 1 if all(is_named) else 2 if any(is_named) else 3
-            found.append(FoundColumn(column, rank))
+            found.append(ColumnHit(column, rank))
     return sorted(found, key=lambda one: (one.rank, one.column.table_name.lower(), one.column.column_name))
 
 

@@ -1,17 +1,187 @@
-"""The start page and the tables, in a real browser and by plain HTTP."""
+"""The start page, the tables and static files, in a real browser and by plain HTTP."""
 
 from __future__ import annotations
 
-import httpx
-from playwright.sync_api import Page
+import re
+import shutil
+from pathlib import Path
+from typing import Any
 
-from tests.plugins.service_fixtures import PLAIN, Served
+import httpx
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from services.page.assets import SCRIPTS_OF_OTHERS, Assets
+from services.page.rendering import Pages
+from tests.plugins.service_fixtures import PLAIN, Serve, Served, wait_for
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-def test_a_browser_gets_the_start_page(served: Served, page: Page) -> None:
+def get(served: Served, path: str, headers: dict[str, str] = HTML) -> httpx.Response:
+    return httpx.get(f"{served.url}{path}", headers=headers, verify=PLAIN, timeout=60)
+
+
+def count(served: Served, table: str) -> int:
+    url = served.database.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()  # noqa: S608
+        assert row is not None
+        number: int = row[0]
+        return number
+
+
+def test_a_browser_sees_what_is_served_how_much_and_how_fresh(served: Served, page: Page) -> None:
     page.goto(served.url)
-    assert page.title() == "Start · tapdb"
-    assert page.get_by_role("heading", name="What is served here").is_visible()
-    page.screenshot(path="/tmp/page/start.png", full_page=True)
+    expect(page).to_have_title("Start · tapdb")
+    card = page.locator("li", has=page.get_by_role("link", name="ivoa.ObsCore", exact=True))
+    expect(card).to_contain_text(f"{count(served, 'ivoa.obscore')} rows · 48 columns")
+    figures = page.locator(".figures")
+    expect(figures).to_contain_text("answers")
+    newest = served.sync("SELECT MAX(t_min) FROM ivoa.ObsCore", RESPONSEFORMAT="json").json()["rows"][0][0]
+    shown = figures.locator("time").first.get_attribute("datetime") or ""
+    assert shown.startswith("2026-03-")
+    assert 61101 < newest < 61120
+    page.get_by_role("link", name="Ask a query").click()
+    expect(page).to_have_title("Query · tapdb")
+
+
+def test_a_program_finds_at_the_address_what_it_found_before(served: Served) -> None:
+    for headers in ({"Accept": "*/*"}, {"Accept": "application/xml"}):
+        response = get(served, "/", headers)
+        assert (response.status_code, response.text) == (404, "Not Found\n")
+
+
+def test_a_ppdb_says_its_snapshot(served_ppdb: Served) -> None:
+    text = wait_for(
+        lambda: next((one for one in [get(served_ppdb, "/").text] if "<dt>PPDB</dt>" in one), None)
+    )
+    clock = count(served_ppdb, "ppdb_history.snapshot")
+    assert re.search(rf"<dd>snapshot {clock - 1:,}</dd>|<dd>snapshot {clock:,}</dd>", text)
+
+
+def test_a_search_finds_columns_by_name_description_unit_and_ucd(served: Served, page: Page) -> None:
+    page.goto(f"{served.url}/tables")
+    for words, column in (("t_min", "t_min"), ("start observation mjd", "t_min"), ("pos.eq.ra deg", "s_ra")):
+        page.get_by_role("searchbox").fill(words)
+        page.keyboard.press("Enter")
+        expect(page.locator("section", has_text="Columns").locator("tbody th").first).to_have_text(column)
+    page.locator("tbody th a").first.click()
+    expect(page.locator("tr:target th")).to_have_text("s_ra")
+
+
+def test_a_table_says_of_its_columns_what_tap_schema_says(served: Served) -> None:
+    page = get(served, "/tables/IVOA.obscore").text
+    query = (
+        "SELECT column_name, unit, ucd, indexed, description FROM tap_schema.columns "
+        "WHERE table_name = 'ivoa.ObsCore'"
+    )
+    rows = served.sync(query, RESPONSEFORMAT="json").json()["rows"]
+    found = {
+        re.search(r'<tr id="(.*?)"', row)[1]: row  # type: ignore[index]
+        for row in re.findall(r"<tr id=.*?</tr>", page, re.DOTALL)
+    }
+    assert len(rows) == len(found) == 48
+    for name, unit, ucd, indexed, description in rows:
+        assert f"<td>{unit or ''}</td>" in found[name]
+        assert f"<code>{ucd or ''}</code>" in found[name]
+        assert ("indexed" in found[name]) is bool(indexed)
+        assert (description or "").replace("'", "&#39;") in found[name]
+
+
+def test_a_large_table_is_estimated_and_the_page_says_so(
+    served: Served, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    monkeypatch.setattr("services.page.figures._COUNTED", 10)
+    with serve() as one:
+        text = get(one, "/tables/ivoa.ObsCore").text
+    assert re.search(r"about [\d,]+ rows <span class=\"more\">\(estimate", text)
+    assert "estimate" not in get(served, "/tables/ivoa.ObsCore").text
+
+
+def test_a_table_that_is_not_published_is_an_error_page(served: Served) -> None:
+    response = get(served, "/tables/no.such")
+    assert response.status_code == 404
+    assert "/tables lists the tables" in response.text
+    assert "<script" not in get(served, "/tables/<script>alert(1)</script>").text
+
+
+def test_pages_allow_no_script_or_style_in_line_and_nothing_from_elsewhere(served: Served) -> None:
+    for path in ("/", "/tables", "/tables/ivoa.ObsCore", "/query", "/tables/no.such"):
+        response = get(served, path)
+        policy = response.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        nonce = re.search(r"'nonce-(.+?)'", policy)
+        assert nonce
+        assert nonce[1] not in get(served, path).headers["content-security-policy"]
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", response.text)
+        addresses = re.findall(r'(?:href|src|action)="([^"]*)"', response.text)
+        assert [one for one in addresses if not one.startswith(("/", "#"))] == []
+
+
+def test_static_files_stay_in_the_browser_until_they_change(served: Served, tmp_path: Path) -> None:
+    address = re.search(r'href="(/page/assets/\w+/static/page\.css)"', get(served, "/").text)
+    assert address
+    first = get(served, address[1])
+    assert first.headers["cache-control"] == "public, max-age=31536000, immutable"
+    again = get(served, address[1], {"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    old = get(served, "/page/assets/0/static/page.css")
+    assert (old.text, old.headers["cache-control"]) == (first.text, "no-cache")
+    for wrong in ("static/../assets.py", "static/none.css", "templates/base.html", "package.json"):
+        assert get(served, f"/page/assets/0/{wrong}").status_code == 404
+    folder = tmp_path / "page"
+    shutil.copytree(Path("services/page/static"), folder / "static")
+    before = Assets(folder).version
+    (folder / "static/page.css").write_text("/* another */")
+    assert Assets(folder).version != before
+
+
+def test_below_a_path_of_a_proxy_all_addresses_have_it(serve: Serve, new_page: Any) -> None:
+    with serve(root_path="/archive") as served:
+        page = new_page()
+        for path in ("/archive/", "/archive/tables", "/archive/query?QUERY=SELECT+1"):
+            page.goto(f"{served.url}{path}")
+            expect(page.get_by_role("link", name="Tables", exact=True)).to_have_attribute(
+                "href", "/archive/tables"
+            )
+        expect(page.locator("html[data-ready]")).to_be_attached()
+        page.close()
+
+
+def without_scripts_of_others(folder: Path) -> Pages:
+    """Return pages of a checkout in which `make setup` could not reach the registry of npm."""
+    shutil.copytree(Path("services/page/static"), folder / "static")
+    return Pages(Assets(folder))
+
+
+def test_without_scripts_of_others_pages_work_and_say_so(
+    serve: Serve, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("services.application.Pages", lambda: without_scripts_of_others(tmp_path / "page"))
+    with serve() as served:
+        page.goto(f"{served.url}/query")
+        expect(page.locator("footer")).to_contain_text(f"missing here ({', '.join(SCRIPTS_OF_OTHERS)})")
+        box = page.get_by_role("textbox", name="Query in ADQL")
+        box.fill("SELECT TOP 3 obs_i FROM ivoa.ObsCore")
+        page.get_by_role("button", name="Write obs_id").click()
+        expect(box).to_have_value("SELECT TOP 3 obs_id FROM ivoa.ObsCore")
+        box.press("Control+Enter")
+        expect(page.locator("#state")).to_contain_text("3 rows")
+        assert [served.line(get(served, "/"))["resource"]] == ["page"]
+        page.close()
+
+
+def test_without_any_script_a_form_shows_the_first_rows(served: Served, new_page: Any) -> None:
+    page = new_page(java_script_enabled=False)
+    page.goto(f"{served.url}/query")
+    page.locator("textarea").fill("SELECT obs_id, t_min FROM ivoa.ObsCore ORDER BY obs_id")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#result thead th").nth(1)).to_have_text("t_min d")
+    expect(page.locator("#result tbody tr")).to_have_count(100)
+    expect(page.locator("#result .facts")).to_contain_text("100 rows, and there are more")
+    page.locator("textarea").fill("SELECT obs_i FROM ivoa.ObsCore")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text('did you mean "obs_id"?')

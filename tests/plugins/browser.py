@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+)
+
+from benchmarks.page import open_chromium
 
 __all__ = ["Watched", "browser", "new_page", "watch"]
 
-_OPTIONS = (
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--enable-unsafe-swiftshader",
-    "--no-first-run",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-)
 _LOCAL = frozenset({"127.0.0.1", "localhost"})
 _LONGEST_MS = 20_000
 
@@ -51,17 +46,16 @@ class Watched:
         assert found == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return a Chromium that all tests share; each page has cookies and storage of its own."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert program, "chromium is missing: run make setup-tests"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=list(_OPTIONS))
-        try:
-            yield found
-        finally:
-            found.close()
+    """Return a Chromium that all tests of a module share; each page has cookies and storage of its own.
+
+    As long as it runs, Playwright has an event loop in this thread: `asyncio.run` in tests of other modules
+    would fail.
+    """
+    expect.set_options(timeout=_LONGEST_MS)
+    with open_chromium() as found:
+        yield found
 
 
 def watch(page: Page) -> Watched:
@@ -71,7 +65,7 @@ def watch(page: Page) -> Watched:
     def note(message: ConsoleMessage) -> None:
         # Chromium says violations of the policy as errors too.
         if message.type == "error":
-            found.errors.append(f"console: {message.text}")
+            found.errors.append(f"console: {message.text} ({message.location.get('url')})")
 
     def look(request: Request) -> None:
         parts = urlsplit(request.url)

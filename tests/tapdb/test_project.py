@@ -53,7 +53,9 @@ def test_the_wheel_has_every_file_of_every_package(wheel: zipfile.ZipFile) -> No
         for file in folder.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert packed == expected
+    # Under the GPL: `make setup` puts it in place, and no wheel passes it on.
+    apart = {name for name in expected if name.startswith("services/page/vendor/aladin/")}
+    assert packed == expected - apart
     assert any(name.startswith("tapdb_sql/functions/") for name in packed)
     assert any(name.startswith("tapdb_migrations/versions/") for name in packed)
 

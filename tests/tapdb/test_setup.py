@@ -18,6 +18,7 @@ from tapdb.server.programs import Account
 SETUP = Path(__file__).parent.parent.parent / "tools" / "setup.sh"
 PROGRAMS = (
     *("bash", "cat", "chmod", "cut", "dirname", "dpkg", "env", "find", "flock", "grep", "head", "id"),
+    *("cp", "mkdir", "tail"),
     *("mktemp", "python3", "readlink", "rm", "sed", "sha256sum", "sort", "tee", "touch", "tr", "wc"),
 )
 UPGRADE = "-q -y -o Dpkg::Use-Pty=0 install --no-install-recommends --only-upgrade postgresql-15 libpq5"
@@ -66,6 +67,14 @@ class Machine:
         self.checkout.joinpath("requirements.lock").write_text("pinned\n")
         self.checkout.joinpath("pyproject.toml").write_text("declared\n")
         environment.joinpath(".tapdb-setup").write_text(hashlib.sha256(inputs).hexdigest())
+
+    def describe_page(self) -> None:
+        """Give its checkout packages of npm to install, and a program that puts them into place."""
+        for name in ("services/page/package.json", "services/page/package-lock.json"):
+            self.checkout.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            self.checkout.joinpath(name).write_text("{}\n")
+        self.checkout.joinpath("tools", "page_bundle").mkdir()
+        self.checkout.joinpath("tools", "page_bundle", "build.mjs").touch()
 
     def provide(self, name: str, script: str) -> None:
         """Add a program."""
@@ -173,6 +182,38 @@ def test_a_postgresql_from_which_a_server_runs_is_never_upgraded(machine: Machin
     assert "apt-get would upgrade PostgreSQL, from which a server runs" in needed.stderr
     first_words = [call.split()[0] for call in machine.calls.read_text().splitlines()]
     assert first_words == ["-qq", "-qq", "-s"]
+
+
+@pytest.mark.parametrize("npm", ["missing", "without its registry"])
+def test_without_npm_or_its_registry_setup_says_so_and_goes_on(machine: Machine, npm: str) -> None:
+    machine.prepare(present="15.20-0+deb12u1", offered="15.20-0+deb12u1")
+    machine.describe_page()
+    machine.checkout.joinpath(".venv").chmod(0o777)
+    if npm == "missing":
+        done = machine.setup(as_plain_user=True)
+    else:
+        machine.provide("npm", "echo 'npm error code ENOTFOUND' >&2; exit 1")
+        done = machine.setup(as_plain_user=False)
+        assert "npm error code ENOTFOUND" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "plain forms and tables" in done.stderr
+    assert not machine.checkout.joinpath("services", "page", "vendor").exists()
+
+
+def test_scripts_of_the_page_are_installed_once_and_again_when_they_change(machine: Machine) -> None:
+    machine.prepare(present="15.20-0+deb12u1", offered="15.20-0+deb12u1")
+    machine.describe_page()
+    machine.provide("npm", f'echo "$PWD: npm $*" >>{machine.calls}')
+    machine.provide("node", f'echo "node $*" >>{machine.calls}; mkdir -p services/page/vendor')
+    for _ in range(2):
+        assert machine.setup(as_plain_user=False).returncode == 0
+    calls = [one for one in machine.calls.read_text().splitlines() if "-qq" not in one]
+    assert len(calls) == 2
+    assert calls[0].startswith(f"{machine.checkout.resolve()}/.cache/page: npm ci --ignore-scripts ")
+    assert calls[1] == "node tools/page_bundle/build.mjs .cache/page"
+    machine.checkout.joinpath("services", "page", "package-lock.json").write_text("other\n")
+    machine.setup(as_plain_user=False)
+    assert machine.calls.read_text().count("npm ci") == 2
 
 
 def test_an_administrator_is_told_a_line_that_makes_no_cluster(machine: Machine) -> None:

@@ -13,7 +13,9 @@
  */
 
 const NAME = /(?:[\w"]+\.)*[\w"]*$/;
-const RELATION = /\b(?:FROM|JOIN|,)\s+((?:[\w"]+\.)*[\w"]+)(?:\s+(?:AS\s+)?([A-Za-z_]\w*))?/gi;
+const CLAUSE =
+    /\b(?:FROM|JOIN)\b([^()]*?)(?=\b(?:WHERE|GROUP|ORDER|HAVING|UNION|EXCEPT|INTERSECT|FROM|JOIN|INNER|LEFT|RIGHT|FULL|CROSS|NATURAL|ON|USING|OFFSET)\b|[()]|$)/gi;
+const RELATION = /^\s*((?:[\w"]+\.)*[\w"]+)(?:\s+(?:AS\s+)?([A-Za-z_]\w*))?/i;
 const AFTER_FROM = /\b(?:FROM|JOIN)\s+(?:(?:[\w".]+)(?:\s+(?:AS\s+)?\w+)?\s*,\s*)*[\w".]*$/i;
 
 /**
@@ -23,9 +25,10 @@ const AFTER_FROM = /\b(?:FROM|JOIN)\s+(?:(?:[\w".]+)(?:\s+(?:AS\s+)?\w+)?\s*,\s*
  * @returns {Map<string, Vocabulary["tables"][0]>}
  */
 export function namedTables(vocabulary, text) {
-    const reserved = new Set([...vocabulary.reserved, ...vocabulary.keywords]);
     const found = new Map();
-    for (const [, name, alias] of text.matchAll(RELATION)) {
+    for (const relation of [...text.matchAll(CLAUSE)].flatMap(([, clause]) => clause.split(","))) {
+        const [, name, alias] = relation.match(RELATION) ?? [];
+        if (!name) continue;
         const wanted = name.replaceAll('"', "").toLowerCase();
         const table = vocabulary.tables.find((one) => {
             const known = one.name.toLowerCase();
@@ -33,7 +36,7 @@ export function namedTables(vocabulary, text) {
         });
         if (!table) continue;
         found.set(wanted, table);
-        if (alias && !reserved.has(alias.toUpperCase())) found.set(alias.toLowerCase(), table);
+        if (alias) found.set(alias.toLowerCase(), table);
     }
     return found;
 }
@@ -43,9 +46,10 @@ export function namedTables(vocabulary, text) {
  * @param {Vocabulary} vocabulary
  * @param {string} text
  * @param {number} position
- * @returns {{from: number, options: object[]}}
+ * @param {boolean} [all] - whether names of tables are wanted where columns are more likely
+ * @returns {{from: number, options: {label: string}[]}}
  */
-export function completions(vocabulary, text, position) {
+export function completions(vocabulary, text, position, all = false) {
     const before = text.slice(0, position);
     const name = before.match(NAME)[0];
     const dot = name.lastIndexOf(".");
@@ -56,14 +60,19 @@ export function completions(vocabulary, text, position) {
         if (table) return { from: position - name.length + dot + 1, options: table.columns.map((one) => asColumn(one, table)) };
     }
     const columns = new Map();
-    for (const table of new Set(tables.values())) {
-        for (const one of table.columns) if (!columns.has(one[0])) columns.set(one[0], asColumn(one, table));
+    // Before a table is named, columns of all that begin as the word does.
+    const begins = name.toLowerCase();
+    for (const table of tables.size ? new Set(tables.values()) : vocabulary.tables) {
+        for (const one of table.columns) {
+            const fits = tables.size || (begins && one[0].toLowerCase().startsWith(begins));
+            if (fits && !columns.has(one[0])) columns.set(one[0], asColumn(one, table));
+        }
     }
     return {
         from: position - name.length,
         options: [
             ...columns.values(),
-            ...vocabulary.tables.map((one) => ({ ...asTable(one), boost: -50 })),
+            ...(all ? vocabulary.tables.map((one) => ({ ...asTable(one), boost: -50 })) : []),
             ...vocabulary.functions.map((one) => ({ label: one.name, type: "function", detail: one.call.slice(one.name.length), boost: 0 })),
             ...vocabulary.keywords.map((word) => ({ label: word, type: "keyword", boost: 0 })),
             ...vocabulary.types.map((word) => ({ label: word, type: "type", boost: -20 })),

@@ -93,7 +93,11 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
                 (context) => {
                     const word = context.matchBefore(/[\w".]+$/);
                     if (!word && !context.explicit) return null;
-                    return { ...completions(vocabulary, context.state.doc.toString(), context.pos), validFor: /^[\w"]*$/ };
+                    const found = completions(vocabulary, context.state.doc.toString(), context.pos, context.explicit);
+                    const typed = context.state.sliceDoc(found.from, context.pos).toLowerCase();
+                    // A name that is there as a whole needs nothing.
+                    if (!context.explicit && found.options.some((one) => one.label.toLowerCase() === typed)) return null;
+                    return { ...found, validFor: /^[\w"]*$/ };
                 },
             ],
         }),
@@ -101,7 +105,8 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             keymap.of([
                 {
                     key: "Mod-Enter",
-                    run() {
+                    run(view) {
+                        code.closeCompletion(view);
                         run();
                         return true;
                     },
@@ -111,6 +116,7 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
         // Tab leaves the editor, as in all fields of a form.
         keymap.of([...code.closeBracketsKeymap, ...code.completionKeymap, ...code.historyKeymap, ...code.defaultKeymap]),
         EditorView.lineWrapping,
+        EditorView.domEventHandlers({ beforeinput: replaceSelected(EditorView) }),
         EditorView.contentAttributes.of({ "aria-labelledby": "text-label", "aria-describedby": "problem", spellcheck: "false" }),
         EditorView.updateListener.of((update) => {
             if (!update.docChanged) return;
@@ -124,10 +130,11 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5", minHeight: "9rem", maxHeight: "45vh" },
             ".cm-cursor": { borderLeftColor: "var(--ink)" },
             "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--mark)" },
-            ".cm-fault": { textDecoration: "underline wavy var(--bad)", textUnderlineOffset: "3px" },
-            ".cm-hint": { color: "var(--bad)", whiteSpace: "pre-wrap", fontSize: ".8125rem", padding: "0 .4rem", userSelect: "none" },
+            ".cm-fault": { textDecoration: "underline wavy var(--bad) 1px", textUnderlineOffset: "5px" },
+            ".cm-hint": { color: "var(--bad)", whiteSpace: "pre-wrap", padding: "0 6px 0", userSelect: "none" },
             ".cm-placeholder": { color: "var(--soft)" },
             ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "6px", maxWidth: "32rem" },
+            ".cm-tooltip.cm-tooltip-autocomplete": { marginTop: "3px" },
             ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "none" },
             ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
             ".cm-completionDetail": { color: "var(--soft)", fontStyle: "normal" },
@@ -154,6 +161,22 @@ function codeEditor(area, { vocabulary, changed, run }, code) {
             view.focus();
         },
         focus: () => view.focus(),
+    };
+}
+
+/**
+ * Return what puts typed text in place of selected text. Chromium would keep its colours, in style attributes, which
+ * the policy of the page refuses.
+ */
+function replaceSelected(EditorView) {
+    return (event, view) => {
+        const { from, to, empty } = view.state.selection.main;
+        if (event.inputType !== "insertText" || !event.data || empty || view.composing) return false;
+        event.preventDefault();
+        const plain = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type" });
+        const handlers = view.state.facet(EditorView.inputHandler);
+        if (!handlers.some((one) => one(view, from, to, event.data, plain))) view.dispatch(plain());
+        return true;
     };
 }
 
