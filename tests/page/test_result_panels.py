@@ -164,6 +164,12 @@ def test_a_click_on_the_sky_selects_rows_and_gives_a_cone(served: Served, page: 
     panel.get_by_label("Radius [deg]").fill("0.01")
     panel.get_by_label("Radius [deg]").press("Enter")
     wait_until(page, lambda: page.evaluate("window.cone.radius_deg") == 0.01)
+    # The last cone stands in the query, and runs.
+    box_text = page.get_by_role("textbox", name="Query in ADQL").inner_text()
+    assert ", 0.01), s_region) = 1\n  AND s_region IS NOT NULL" in box_text
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#state")).to_contain_text("row")
+    wait_until(page, lambda: int(str(grid.get_attribute("aria-rowcount"))) < 20)
 
 
 def wait_until(page: Page, is_so: Callable[[], Any]) -> None:

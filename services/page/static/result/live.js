@@ -4,6 +4,7 @@
  */
 
 import { make, page } from "../dom.js";
+import { queryWithCone } from "./cone.js";
 import { showResult, WIRE_FORMAT } from "./view.js";
 
 const seen = new IntersectionObserver((entries) => {
@@ -13,7 +14,10 @@ const seen = new IntersectionObserver((entries) => {
         void fill(target);
     }
 });
-for (const place of document.querySelectorAll(".live-result[data-query]")) seen.observe(place);
+for (const place of document.querySelectorAll(".live-result[data-query]")) {
+    seen.observe(place);
+    place.addEventListener("tapdb:cone", ({ detail }) => void goWith(place.dataset.query, detail));
+}
 
 /**
  * Show the result of the query that a place names.
@@ -43,4 +47,12 @@ async function fill(place) {
 function sent(query) {
     const body = new URLSearchParams({ LANG: "ADQL", QUERY: query, RESPONSEFORMAT: WIRE_FORMAT });
     return fetch(`${page.tap}/sync`, { method: "POST", body });
+}
+
+/** Go to the query box with a cone that was drawn here. */
+async function goWith(query, cone) {
+    const response = await fetch(`${page.root}/page/vocabulary`);
+    const { tables } = response.ok ? await response.json() : { tables: [] };
+    const found = queryWithCone(query, cone, tables);
+    if (found !== null) location.assign(`${page.root}/query?${new URLSearchParams({ QUERY: found })}`);
 }
