@@ -3,7 +3,8 @@
 `assets` are static files and the headers of pages, `figures` say how much there is and how fresh, `plans` put
 the plan of a query into words; `rendering` makes a page of a template; `overview` is the start page, `tables`
 are tables with their columns, `asking` is the query box and what it wants while a query is typed; `login` is
-for browsers of users who have tokens; `subjects` are an image, a row with its versions, and a result with a record.
+for browsers of users who have tokens; `subjects` are an image, a row with its versions, and a result with a
+record.
 Scripts are in ``static``, one idea a module; those of others are in ``vendor``, where `make setup` puts them.
 """
 

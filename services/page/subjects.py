@@ -188,7 +188,9 @@ class Subjects:
                 "is_current": bool(rows),
                 "versions": _differing(versions),
                 "images": [one for one in _shown_links(links) if one["image"]] if is_known else [],
-                "live": [one for one in _live_of_links(links, {"": ("Plot",)}) if one.title != table.table_name],
+                "live": [
+                    one for one in _live_of_links(links, {"": ("Plot",)}) if one.title != table.table_name
+                ],
             },
             sources=FRAMES,
         )

@@ -1,4 +1,4 @@
-"""Plots and the sky beside a result, linked with its rows both ways: pixels, mouse, keys, and where scripts are missing."""
+"""Plots and the sky beside a result, linked with its rows both ways: pixels, mouse, keys, missing scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.plugins.service_fixtures import Served
 
 AXE = Path(".cache/page/node_modules/axe-core/axe.min.js")
 POINTS = " UNION ".join(
-    f"SELECT DISTINCT {x} AS x, {y} AS y, 0.5 AS e, '{band}' AS band FROM tap_schema.schemas"
+    f"SELECT DISTINCT {x} AS x, {y} AS y, 0.5 AS e, '{band}' AS band FROM tap_schema.schemas"  # noqa: S608
     for x, y, band in ((1.0, 1.0, "g"), (2.0, 4.0, "r"), (3.0, 2.0, "g"))
 )
 FOOTPRINTS = (
@@ -46,7 +46,8 @@ def pixels(element: Locator) -> Pixels:
 
 def are(found: Pixels, colour: tuple[int, int, int], within: int = 48) -> NDArray[np.bool_]:
     """Return which pixels have a colour, or nearly."""
-    return np.abs(found.astype(int) - colour).sum(axis=2) < within
+    distances: NDArray[np.int64] = np.abs(found.astype(np.int64) - colour).sum(axis=2)
+    return distances < within
 
 
 def blobs(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:
@@ -118,7 +119,12 @@ def test_rows_are_selected_in_the_plot_and_in_the_grid(plotted: Locator, page: P
 def test_keys_alone_go_from_point_to_point(plotted: Locator, page: Page) -> None:
     canvas, status = plotted.locator(".plot-canvas"), plotted.locator(".plot-status")
     canvas.focus()
-    for key, said in (("ArrowRight", "x 1, y 1"), ("ArrowRight", "x 2, y 4"), ("End", "x 3, y 2"), ("Home", "x 1, y 1")):
+    for key, said in (
+        ("ArrowRight", "x 1, y 1"),
+        ("ArrowRight", "x 2, y 4"),
+        ("End", "x 3, y 2"),
+        ("Home", "x 1, y 1"),
+    ):
         canvas.press(key)
         expect(status).to_contain_text(said)
     canvas.press("Enter")
@@ -138,7 +144,10 @@ def test_a_click_on_the_sky_selects_rows_and_gives_a_cone(served: Served, page: 
     frame.wait_for()
     assert are(pixels(frame), SELECTED).sum() == 0
     grid.locator(".grid-body [aria-rowindex='2'] [aria-colindex='2']").click()
-    ra, dec = (float(grid.locator(f".grid-body [aria-rowindex='2'] [aria-colindex='{at}']").inner_text()) for at in (3, 4))
+    ra, dec = (
+        float(grid.locator(f".grid-body [aria-rowindex='2'] [aria-colindex='{at}']").inner_text())
+        for at in (3, 4)
+    )
     wait_until(page, lambda: are(pixels(frame), SELECTED, 90).sum() > 20)
     grid.press("Escape")
     frame.click()

@@ -1,4 +1,4 @@
-"""The page's reader of VOTables, run by node: every value of what the service writes, in pieces of any size."""
+"""The page's reader of VOTables, run by node: every value that the service writes, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ VALUES: dict[Field, tuple[Any, Any]] = {
 def document(serialization: Any, rows: list[list[Any]], **facts: Any) -> bytes:
     stream = io.BytesIO()
     known = Document(columns=written_fields(list(VALUES), rows), **facts)
-    write_votable(known, rows, stream, serialization=serialization, after=lambda: [("QUERY_STATUS", "OVERFLOW")])
+    write_votable(
+        known, rows, stream, serialization=serialization, after=lambda: [("QUERY_STATUS", "OVERFLOW")]
+    )
     return stream.getvalue()
 
 
@@ -59,7 +61,8 @@ def same(field: Field, text: str | None, value: Any) -> bool:
     if isinstance(value, list):
         words = text.split(" ")
         return len(words) == len(value) and all(
-            word == "" if one is None else same(field, word, one) for word, one in zip(words, value, strict=True)
+            word == "" if one is None else same(field, word, one)
+            for word, one in zip(words, value, strict=True)
         )
     if isinstance(value, bool):
         return text == str(value).lower()

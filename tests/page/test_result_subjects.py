@@ -1,4 +1,4 @@
-"""Results with a record, what has changed since, and pages of images and objects: with scripts and without."""
+"""Results with a record, what has changed since, pages of images and objects: with scripts and without."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ from tests.plugins.service_fixtures import PLAIN, Served
 from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did
 from tests.ppdb_replay.changing_ppdb import change
 
-FLUXES = "SELECT diaForcedSourceId, diaObjectId, visit, midpointMjdTai, psfFlux, psfFluxErr, band FROM ppdb.DiaForcedSource"
+FLUXES = (
+    "SELECT diaForcedSourceId, diaObjectId, visit, midpointMjdTai, psfFlux, psfFluxErr, band "
+    "FROM ppdb.DiaForcedSource"
+)
 WHOLE = {"Accept": "application/json"}
 
 
 def changes_of(address: str) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = httpx.get(f"{address}/changes", headers=WHOLE, timeout=60, verify=PLAIN).json()
+    found: dict[str, list[Any]] = httpx.get(
+        f"{address}/changes", headers=WHOLE, timeout=60, verify=PLAIN
+    ).json()
     return found
 
 
@@ -53,7 +58,9 @@ def test_a_changed_result_is_compared_and_replayed(
     assert [int(one.split()[0].replace(",", "")) for one in counts.all_inner_texts()] == known
     assert all(known[::2])
     colours = {
-        kind: panel.locator(f"tr.is-{kind} td").first.evaluate("(cell) => getComputedStyle(cell).backgroundColor")
+        kind: panel.locator(f"tr.is-{kind} td").first.evaluate(
+            "(cell) => getComputedStyle(cell).backgroundColor"
+        )
         for kind in ("added", "changed")
     }
     assert len(set(colours.values())) == 2
@@ -63,7 +70,9 @@ def test_a_changed_result_is_compared_and_replayed(
     assert page.get_by_role("region", name="Record", exact=True).locator("dd").last.inner_text() == digest
 
 
-def test_a_stored_result_is_cited(served_ppdb: Served, connection: psycopg.Connection[Any], page: Page) -> None:
+def test_a_stored_result_is_cited(
+    served_ppdb: Served, connection: psycopg.Connection[Any], page: Page
+) -> None:
     published = served_ppdb.service.database.publication().metadata
     record = capture(connection, FLUXES, max_rows=100, published=published).record
     stored = store_query(connection, record, published=published)
@@ -79,7 +88,13 @@ def test_an_image_has_its_data_id_links_footprint_and_sources(linked: Linked, pa
     address = f"{linked.served.url}/images?{urlencode({'ID': did(ref.id)})}"
     bare = httpx.get(address, verify=PLAIN, timeout=60)
     assert bare.status_code == 200
-    for text in (*map(str, ref.dataId.required.values()), ref.run, "#this", "POLYGON ICRS", "Rows of ppdb.DiaSource"):
+    for text in (
+        *map(str, ref.dataId.required.values()),
+        ref.run,
+        "#this",
+        "POLYGON ICRS",
+        "Rows of ppdb.DiaSource",
+    ):
         assert text in bare.text
     page.goto(address)
     expect(page.get_by_role("heading", level=1)).to_have_text("visit_image")
@@ -131,7 +146,9 @@ def test_an_object_that_has_changed_shows_what(
     ],
 )
 def test_what_is_not_there_is_said_on_a_page(linked: Linked, path: str, status: int, told: str) -> None:
-    response = httpx.get(f"{linked.served.url}/{path}", headers={"Accept": "text/html"}, verify=PLAIN, timeout=60)
+    response = httpx.get(
+        f"{linked.served.url}/{path}", headers={"Accept": "text/html"}, verify=PLAIN, timeout=60
+    )
     assert response.status_code == status
     assert told in response.text.replace("&#39;", "'")
 
