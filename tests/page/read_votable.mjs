@@ -2,8 +2,8 @@
 // found as JSON: texts of all values, null for NULL.
 
 import { readFileSync } from "node:fs";
-import { Table } from "../../services/page/static/result/table.js";
-import { VotableReader } from "../../services/page/static/result/votable.js";
+import { Table } from "../../services/page/static/result/read/table.js";
+import { VotableReader } from "../../services/page/static/result/read/votable.js";
 
 const content = readFileSync(process.argv[2]);
 

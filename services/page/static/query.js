@@ -10,7 +10,7 @@ import { byId, make, page, settled } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { forgetOthers, note, showHistory } from "./history.js";
 import { beginJob, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
-import { queryWithCone } from "./result/cone.js";
+import { queryWithCone } from "./result/sky/cone.js";
 import { showResult } from "./result/view.js";
 
 const CHECK_MS = 250;

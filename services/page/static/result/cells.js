@@ -1,8 +1,8 @@
 /** How a value looks: as text, whatever it holds, and as a link where it is one. */
 
-import { isNumber, isText } from "./columns.js";
+import { isNumber, isText } from "./read/columns.js";
 
-/** @typedef {import('./columns.js').Field} Field */
+/** @typedef {import('./read/columns.js').Field} Field */
 
 const ABSOLUTE = /^https?:\/\/[^\s]+$/i;
 const TABLES = {

@@ -45,7 +45,7 @@ export function copyButton(label, text) {
 
 /**
  * Return rows as lines with tabs, names of columns first: what spreadsheets take.
- * @param {import('./table.js').Table} table The result.
+ * @param {import('./read/table.js').Table} table The result.
  * @param {Iterable<number>} rows Numbers of rows.
  */
 export function asTsv(table, rows) {

@@ -7,9 +7,9 @@
 
 import { make } from "../dom.js";
 import { fill, headline, linkOf, widthOf } from "./cells.js";
-import { isNumber } from "./columns.js";
+import { isNumber } from "./read/columns.js";
 import { asTsv } from "./copying.js";
-import { sortedRows } from "./table.js";
+import { sortedRows } from "./read/table.js";
 
 const ROW_PX = 28;
 // Of the heads, and of a scroll bar below the rows.
@@ -23,7 +23,7 @@ let grids = 0;
 /** Shows a table; an event `active` says that another cell is the one that keys move. */
 export class Grid extends EventTarget {
     /**
-     * @param {import('./table.js').Table} table The result.
+     * @param {import('./read/table.js').Table} table The result.
      * @param {import('./selection.js').Selection} selection Its selected rows.
      * @param {{site: string, label: string}} options URL of the service, and what the grid is.
      */

@@ -4,7 +4,7 @@
  */
 
 import { make, page } from "../dom.js";
-import { queryWithCone } from "./cone.js";
+import { queryWithCone } from "./sky/cone.js";
 import { showResult, WIRE_FORMAT } from "./view.js";
 
 const seen = new IntersectionObserver((entries) => {

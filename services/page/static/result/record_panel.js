@@ -14,7 +14,7 @@ const MOST_SHOWN = 500;
 
 /**
  * Return what a result says of its record; null if its tables have no versions.
- * @param {import('./table.js').Table} table The result, complete.
+ * @param {import('./read/table.js').Table} table The result, complete.
  */
 export function recordOf(table) {
     const guarantee = table.info("ppdb_guarantee");

@@ -8,13 +8,13 @@ import { make, page } from "../dom.js";
 import { copyButton, asTsv } from "./copying.js";
 import { fill, headline, linkOf } from "./cells.js";
 import { Grid } from "./grid.js";
-import { readResponse } from "./reading.js";
+import { readResponse } from "./read/reading.js";
 import { parametersOf } from "./code.js";
 import { recordOf, recordPanel } from "./record_panel.js";
 import { Selection } from "./selection.js";
-import { skyPanel } from "./sky_panel.js";
+import { skyPanel } from "./sky/sky_panel.js";
 import { takePanel } from "./take_panel.js";
-import { plotPanel } from "./plot_panel.js";
+import { plotPanel } from "./plot/plot_panel.js";
 
 /** Format in which a result has to be requested that `showResult` is to show. */
 export const WIRE_FORMAT = "votable";

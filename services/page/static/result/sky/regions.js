@@ -1,8 +1,8 @@
 /** Where rows lie on the sky: positions, and footprints in STC-S or as DALI 1.1 has them (section 3.3). */
 
-import { isNumber, isText } from "./columns.js";
+import { isNumber, isText } from "../read/columns.js";
 
-/** @typedef {import('./table.js').Table} Table */
+/** @typedef {import('../read/table.js').Table} Table */
 
 /**
  * @typedef {object} Shape

@@ -4,7 +4,7 @@
  * A drag selects rows or zooms. Arrow keys go from point to point, and what they stand on is said.
  */
 
-import { make } from "../dom.js";
+import { make } from "../../dom.js";
 import { axisLabel, binsOf, extent, pointsOf } from "./points.js";
 
 const COLOURS = ["--plot-1", "--plot-2", "--plot-3", "--plot-4", "--plot-5", "--plot-6", "--plot-7", "--plot-8"];
@@ -16,8 +16,8 @@ const MOST_SOLID = 2000;
 export class Plot {
     /**
      * @param {any} uPlot The class of that name.
-     * @param {import('./table.js').Table} table The result.
-     * @param {import('./selection.js').Selection} selection Its selected rows.
+     * @param {import('../read/table.js').Table} table The result.
+     * @param {import('../selection.js').Selection} selection Its selected rows.
      */
     constructor(uPlot, table, selection) {
         this.uPlot = uPlot;

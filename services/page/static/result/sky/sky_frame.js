@@ -7,7 +7,7 @@
 
 import { contains, separation } from "./sphere.js";
 
-const ALADIN = new URL("../../vendor/aladin/aladin.js", import.meta.url);
+const ALADIN = new URL("../../../vendor/aladin/aladin.js", import.meta.url);
 const NEAR_PX = 9;
 const LEAST_DRAG_PX = 4;
 const OPTIONS = {

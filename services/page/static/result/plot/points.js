@@ -1,8 +1,8 @@
 /** What a plot draws, of the columns of a result: points with errors and groups, bins, magnitudes. */
 
-import { isNumber, isText } from "./columns.js";
+import { isNumber, isText } from "../read/columns.js";
 
-/** @typedef {import('./table.js').Table} Table */
+/** @typedef {import('../read/table.js').Table} Table */
 
 /**
  * @typedef {object} PlotChoice
@@ -118,7 +118,7 @@ export function usualChoice(table) {
 
 /**
  * Return whether a column has magnitudes, which grow downwards.
- * @param {import('./columns.js').Field} field The column.
+ * @param {import('../read/columns.js').Field} field The column.
  */
 export function isMagnitude(field) {
     return field.unit === "mag" || /^phot\.mag/.test(field.ucd);
@@ -126,7 +126,7 @@ export function isMagnitude(field) {
 
 /**
  * Return what an axis says.
- * @param {import('./columns.js').Field} field The column.
+ * @param {import('../read/columns.js').Field} field The column.
  * @param {boolean} asMagnitude Whether its fluxes are shown as magnitudes.
  */
 export function axisLabel(field, asMagnitude = false) {

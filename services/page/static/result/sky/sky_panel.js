@@ -1,10 +1,10 @@
 /** The panel of the sky: footprints and positions of rows, linked with the rows that are selected. */
 
-import { make } from "../dom.js";
+import { make } from "../../dom.js";
 import { parseRegion, shapesOf, skyColumns } from "./regions.js";
 import { around, touches } from "./sphere.js";
 
-const FRAME = new URL("../../../../sky", import.meta.url);
+const FRAME = new URL("../../../../../sky", import.meta.url);
 const MOST_SHAPES = 10_000;
 const MOST_LISTED = 100;
 const LEAST_FOV = 0.002;
@@ -15,8 +15,8 @@ const ROOM = 2.4;
  *
  * It sends an event `tapdb:cone` with `{ra_deg, dec_deg, radius_deg}`, which bubbles, for each cone that
  * somebody draws.
- * @param {import('./table.js').Table} table The result, complete.
- * @param {import('./selection.js').Selection} selection Its selected rows.
+ * @param {import('../read/table.js').Table} table The result, complete.
+ * @param {import('../selection.js').Selection} selection Its selected rows.
  * @param {string} region Footprint that is shown behind the rows; empty for none.
  * @returns {HTMLElement}
  */

@@ -1,16 +1,16 @@
 /** The panel of plots: what is drawn of which columns, chosen in lists. */
 
-import { make } from "../dom.js";
+import { make } from "../../dom.js";
 import { Plot } from "./plot.js";
 import { columnsOf, isMagnitude, usualChoice } from "./points.js";
 
-const UPLOT = new URL("../../vendor/uplot.js", import.meta.url);
+const UPLOT = new URL("../../../vendor/uplot.js", import.meta.url);
 const KINDS = { scatter: "Scatter", lightcurve: "Light curve", histogram: "Histogram" };
 
 /**
  * Return the panel of plots of a result.
- * @param {import('./table.js').Table} table The result, complete.
- * @param {import('./selection.js').Selection} selection Its selected rows.
+ * @param {import('../read/table.js').Table} table The result, complete.
+ * @param {import('../selection.js').Selection} selection Its selected rows.
  * @returns {Promise<HTMLElement>}
  */
 export async function plotPanel(table, selection) {
