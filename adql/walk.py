@@ -6,7 +6,8 @@ A rewriting rule is a function from node to node; `transform` applies it to a wh
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from typing import TypeVar
+from operator import is_not
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from adql.names import same_name
 from adql.tree import (
@@ -25,17 +26,24 @@ from adql.tree import (
 
 _N = TypeVar("_N", bound=Node)
 _FIELDS: dict[type, tuple[str, ...]] = {}
+_HOLDING: dict[type, tuple[str, ...]] = {}
 _LARGEST = sys.float_info.max
 
 
 def children(node: Node) -> Iterator[Node]:
     """Yield the nodes that a node holds directly, in the order of the query."""
-    for name in fields_of(type(node)):
+    yield from _held(node)
+
+
+def _held(node: Node) -> list[Node]:
+    found: list[Node] = []
+    for name in _holding(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
-            yield value
+            found.append(value)
         elif isinstance(value, tuple):
-            yield from (item for item in value if isinstance(item, Node))
+            found += [item for item in value if isinstance(item, Node)]
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -51,7 +59,7 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         current = waiting.pop()
         yield current
-        waiting.extend(reversed(tuple(children(current))))
+        waiting += reversed(_held(current))
 
 
 def depth(node: Node) -> int:
@@ -71,6 +79,20 @@ def fields_of(kind: type) -> tuple[str, ...]:
         names = tuple(field.name for field in fields(kind) if field.compare)
         _FIELDS[kind] = names
     return names
+
+
+def _holding(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields of a sort of node whose types have nodes in them: leaves have none."""
+    names = _HOLDING.get(kind)
+    if names is None:
+        hints = get_type_hints(kind)
+        names = tuple(name for name in fields_of(kind) if _has_nodes(hints[name]))
+        _HOLDING[kind] = names
+    return names
+
+
+def _has_nodes(hint: Any) -> bool:
+    return any(map(_has_nodes, get_args(hint))) or (isinstance(hint, type) and issubclass(hint, Node))
 
 
 def transform(node: _N, rule: Callable[[Node], Node]) -> _N:
@@ -110,7 +132,7 @@ def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
         Returns the node to put in place of a child; called in the order of the query.
     """
     changes: dict[str, object] = {}
-    for name in fields_of(type(node)):
+    for name in _holding(type(node)):
         value = getattr(node, name)
         if isinstance(value, Node):
             new: object = change(value)
@@ -118,7 +140,7 @@ def replace_children(node: _N, change: Callable[[Node], Node]) -> _N:
                 changes[name] = new
         elif isinstance(value, tuple):
             items = tuple([change(item) if isinstance(item, Node) else item for item in value])
-            if any(new is not old for new, old in zip(items, value, strict=True)):
+            if any(map(is_not, items, value)):
                 changes[name] = items
     return replace(node, **changes) if changes else node  # type: ignore[arg-type]
 

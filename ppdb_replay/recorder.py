@@ -14,26 +14,43 @@ from warnings import catch_warnings, simplefilter
 
 import psycopg
 
-from adql import CompiledQuery, Limits, Metadata, Query, Server, Table, TableMetadata, to_postgres, walk
+from adql import (
+    AdqlNameError,
+    CompiledQuery,
+    Limits,
+    Metadata,
+    Query,
+    Server,
+    Table,
+    to_postgres,
+    walk,
+)
 from ppdb_replay.errors import (
     PpdbNotReadyError,
     RightsDifferError,
     SnapshotTimeError,
     VersionsIncompleteError,
 )
-from ppdb_replay.replaying.catalog import HISTORY_SCHEMA, ClockReading, catalog_at, read_clock
+from ppdb_replay.replaying.catalog import (
+    HISTORY_SCHEMA,
+    ClockReading,
+    begin_with_clock,
+    catalog_at,
+    read_clock,
+    require_whole,
+)
 from ppdb_replay.replaying.digest import RowDigest
 from ppdb_replay.replaying.execution import (
     Outcome,
     find_snapshot,
     record_of,
     require_snapshot,
-    require_whole_tables,
     upload_digests,
+    versioned_tables,
 )
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
@@ -52,6 +69,7 @@ from tap_query.errors import SnapshotParameterError
 from tap_query.recording import RecordableQuery, Recording, RecordRequest, Watch
 from tapdb.extras import from_extra
 from tapdb.votable.document import Info, ServiceDescriptor
+from tapdb.xml_text import NOT_IN_XML
 
 SNAPSHOT_HEADER = "PPDB-Snapshot"
 """Header of an answer over HTTP: number of the snapshot that it is of."""
@@ -66,6 +84,7 @@ _MJD = re.compile(r"[0-9]{1,7}\.[0-9]*|[0-9]{0,7}\.[0-9]+")
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)(Z| ?TAI| ?UTC)?", re.IGNORECASE | re.ASCII
 )
+_NO_TEXT = "the query has a character that XML does not allow, so that no file can hold its record"
 _FORMS = (
     "give its number, such as 41, a time in MJD (TAI) with a decimal point, such as 61041.25, or an "
     "ISO time, such as 2026-01-01T00:00:00Z (UTC) or 2026-01-01T00:00:00 TAI"
@@ -89,10 +108,16 @@ class PpdbRecorder:
         """Prepare a query, as `tap_query.recording.Recorder` describes it."""
         connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
         when = _when(connection, query.snapshot) if query.snapshot else None
+        before: list[tuple[VersionCatalog, frozenset[tuple[str, ...]]]] = []
+
+        def named_before(catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
+            before.append((catalog, _named_before(tree, catalog)))
+            return before[-1][1]
+
         # From here on all that is read is of one snapshot.
         try:
             clock = (
-                read_clock(connection, metadata, begin=True)
+                begin_with_clock(connection, metadata, named_before)
                 if when is None
                 else _clock_at(connection, when, metadata)
             )
@@ -100,15 +125,17 @@ class PpdbRecorder:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
             return None
-        named = [table for _, table in named_tables(tree, clock.catalog)]
-        if not _has_versions(named, clock.catalog):
+        versioned = next((names for catalog, names in before if catalog is clock.catalog), frozenset())
+        versioned = versioned or _versioned(tree, clock.catalog)
+        if not versioned:
             connection.rollback()
             return None
         if query.has_uploads:
             added = [table for table in asked.add_uploads().tables if table.is_upload]
             clock = replace(clock, catalog=clock.catalog.with_tables(added))
         try:
-            require_whole_tables(connection, named, clock.catalog)
+            if not versioned <= clock.whole:
+                require_whole(connection, versioned)
         except (RightsDifferError, VersionsIncompleteError) as error:
             if when is not None:
                 raise
@@ -208,13 +235,18 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Re
     query, tree = asked.query, asked.tree
     catalog, snapshot = clock.catalog, clock.snapshot
     if is_now:
-        run = stable(tree, snapshot, catalog)
+        run, is_complete = stable_and_complete(tree, snapshot, catalog)
         repeatable = fix_snapshot(run, catalog, snapshot.snapshot_id)
     else:
-        run = repeatable = as_of(tree, snapshot, catalog)
+        run, is_complete = as_of(tree, snapshot, catalog), False
+        repeatable = run
     compiled = _compiled(query, run, catalog.metadata, asked.server)
+    headers = [(SNAPSHOT_HEADER, str(snapshot.snapshot_id))]
+    if NOT_IN_XML.search(query.text):
+        # A file could not hold its record: the rows are those of the snapshot all the same.
+        return _Recording(compiled, _no_guarantee(_NO_TEXT), headers=headers)
     request = Request(query.max_rows, query.exact_sums, tree.dialect)
-    guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True)
+    guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True, is_complete=is_complete)
     uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
     # It follows from the parts that are known by now; the rows add what they are.
     record = record_of(
@@ -227,7 +259,6 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Re
     address = "" if uploads else _address(query.base_url, record)
     service = TapService(access_url=f"{query.base_url}/tap/sync" if query.base_url else "")
     origin = ResultOrigin(landing_url=address, requested_at=datetime.now(UTC))
-    headers = [(SNAPSHOT_HEADER, str(snapshot.snapshot_id))]
     if address:
         headers.append(("Link", f'<{address}>; rel="describedby"; type="application/json"'))
     return _Recording(
@@ -252,8 +283,11 @@ def _without_record(
     query: RecordableQuery, tree: Query, metadata: Metadata, server: Server, reason: str
 ) -> _Recording:
     """Return a query that is run as it is, whose document says why it has no record."""
-    infos = (("ppdb_guarantee", "none"), ("ppdb_guarantee_reason", reason))
-    return _Recording(_compiled(query, tree, metadata, server), infos)
+    return _Recording(_compiled(query, tree, metadata, server), _no_guarantee(reason))
+
+
+def _no_guarantee(reason: str) -> Sequence[Info]:
+    return (("ppdb_guarantee", "none"), ("ppdb_guarantee_reason", reason))
 
 
 def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: Server) -> CompiledQuery:
@@ -262,8 +296,16 @@ def _compiled(query: RecordableQuery, tree: Query, metadata: Metadata, server: S
     return to_postgres(tree, metadata, Limits(max_rows=query.max_rows), server=server)
 
 
-def _has_versions(named: Iterable[TableMetadata | None], catalog: VersionCatalog) -> bool:
-    return any(table is not None and (catalog.versioned(table) or catalog.versions(table)) for table in named)
+def _named_before(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
+    """Return what a query names by a catalog that may be of the past: nothing if that cannot be told."""
+    try:
+        return _versioned(tree, catalog)
+    except AdqlNameError:
+        return frozenset()
+
+
+def _versioned(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
+    return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
 
 
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:

@@ -15,7 +15,7 @@ Network = IPv4Network | IPv6Network
 Auth = Literal["none", "proxy", "token"]
 
 _MAX_SECONDS = 7 * 24 * 3600
-_ROOT = re.compile(r"(file://)?/[^?#]*|(s3|https)://[^/?#]+[^?#]*")
+_ROOT = re.compile(r"(file://)?/[^?#]*|s3://[^/?#]+[^?#]*|https://[^/?#@]+(/[^?#]*)?")
 
 
 def _path(text: str) -> str:
@@ -113,7 +113,8 @@ class ServiceSettings(QuerySettings):
     datastores: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
         default=(),
         description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "
-        "folder, or an s3:// or https:// URL, and a label may have several.",
+        "folder, or an s3:// or https:// URL, and a label may have several; s3://PROFILE@BUCKET "
+        "takes endpoint, region and credentials of a profile of AWS.",
     )
     signing_key_file: Path | None = Field(
         default=None,
@@ -150,8 +151,10 @@ class ServiceSettings(QuerySettings):
         for part in filter(None, map(str.strip, value.split(","))):
             label, equals, root = (one.strip() for one in part.partition("="))
             if not (label and equals and _ROOT.fullmatch(root)):
+                # What may be a password is not shown: clients would get it, and logs.
+                shown = f"{label}=...@{root.rpartition('@')[2]}" if "@" in root else part
                 raise ValueError(
-                    f'"{part}" is not LABEL=/FOLDER, LABEL=s3://BUCKET/PATH or LABEL=https://HOST/PATH'
+                    f'"{shown}" is not LABEL=/FOLDER, LABEL=s3://BUCKET/PATH or LABEL=https://HOST/PATH'
                 )
             found.append((label, root.rstrip("/") or root))
         return tuple(found)

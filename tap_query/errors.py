@@ -91,12 +91,15 @@ class QueryFailedError(TapdbError):
 
     def __init__(self, message: str, sqlstate: str | None = None, suspects: Sequence[str] = ()) -> None:
         self.sqlstate = sqlstate
-        self.fault = _fault(sqlstate or "")
+        self.fault: Fault = _fault(sqlstate or "")
         hint = _HINTS.get(sqlstate or "")
         if any(problem in message for problem in _POLYGONS):
             hint = "in some row a polygon has less than three vertices, crosses itself or is too large"
         elif _RADIUS in message:
             hint = "the radius of some row is larger: CONTAINS in a CIRCLE of it is NULL there"
+        if any(problem in message for problem in (*_POLYGONS, _RADIUS)):
+            # pgSphere has no code of its own for them.
+            self.fault = "user"
         text = f"the query failed: {message}" + (f" ({hint})" if hint else "")
         if suspects:
             more = len(suspects) - _MOST_SUSPECTS

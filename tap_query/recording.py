@@ -31,6 +31,10 @@ class RecordableQuery(Protocol):
         """State of versioned tables that it is to see; empty for the present one."""
 
     @property
+    def text(self) -> str:
+        """ADQL."""
+
+    @property
     def exact_sums(self) -> bool:
         """Whether floating-point numbers are added up in a fixed order."""
 

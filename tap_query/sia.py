@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
+from adql.backends.postgres.sphere import clean_vertices, polygon_problem
 from tap_query.errors import SearchParameterError
 
 STANDARD = "ivo://ivoa.net/std/SIA#query-2.0"
@@ -61,6 +62,8 @@ class SiaParameter:
         How VOTable describes a value.
     options
         Its values, where there are only a few.
+    column
+        Column that is equal to a value, where that is the condition.
     """
 
     name: str
@@ -71,6 +74,7 @@ class SiaParameter:
     xtype: str | None = None
     unit: str | None = None
     options: Sequence[str] = ()
+    column: str = ""
 
 
 def sia_query(
@@ -119,6 +123,10 @@ def _condition(parameter: SiaParameter, values: Sequence[str], columns: Collecti
     found = dict.fromkeys(_of_value(parameter, value) for value in values if value.strip())
     if parameter.name == "ID" and found:
         return _of_identifiers([value.strip() for value in values if value.strip()], columns)
+    if len(found) > 1 and parameter.column:
+        # A query may have more values in a list than conditions.
+        listed = (one.removeprefix(f"{parameter.column} = ") for one in found)
+        return f"{parameter.column} IN ({', '.join(listed)})"
     return f"({' OR '.join(found)})" if len(found) > 1 else "".join(found)
 
 
@@ -257,8 +265,11 @@ def _circle(numbers: Sequence[float]) -> str:
 def _polygon(numbers: Sequence[float]) -> str:
     if len(numbers) < 6 or len(numbers) % 2:  # noqa: PLR2004  three vertices of two numbers
         raise ValueError(f"{len(numbers)} numbers are not three or more pairs")
-    for longitude, latitude in zip(numbers[::2], numbers[1::2], strict=True):
+    vertices = list(zip(numbers[::2], numbers[1::2], strict=True))
+    for longitude, latitude in vertices:
         _check_place(longitude, latitude)
+    if (problem := polygon_problem(clean_vertices(vertices))) is not None:
+        raise ValueError(problem)
     return f"INTERSECTS(s_region, POLYGON({', '.join(map(repr, numbers))})) = 1"
 
 
@@ -266,6 +277,8 @@ def _range(numbers: Sequence[float]) -> str:
     """Return that a region meets what lies between longitudes and latitudes; the first may be the greater."""
     if len(numbers) != 4:  # noqa: PLR2004  two intervals
         raise ValueError(f"a range has four numbers, not {len(numbers)}")
+    if math.inf in (numbers[0], numbers[2]) or -math.inf in (numbers[1], numbers[3]):
+        raise ValueError("an interval has no point in common with infinity")
     west, east, south, north = (
         min(max(number, least), most) if math.isinf(number) else number
         for number, (least, most) in zip(
@@ -335,7 +348,7 @@ def _interval(name: str, columns: Sequence[str], unit: str | None) -> SiaParamet
 
 
 def _name(name: str, column: str) -> SiaParameter:
-    return SiaParameter(name, partial(_equal, column), "a text")
+    return SiaParameter(name, partial(_equal, column), "a text", column=column)
 
 
 SIA_PARAMETERS: tuple[SiaParameter, ...] = (

@@ -65,7 +65,9 @@ def add_element(
         Raised if a character cannot be in XML.
     """
     for name, value in (*attributes.items(), ("content", text)):
-        require_characters(value or "", f"{tag} {attributes.get('name') or ''} ({name})")
+        # What can be printed can be in XML, and nearly all can.
+        if value and not value.isprintable():
+            require_characters(value, f"{tag} {attributes.get('name') or ''} ({name})")
     known = {name: value for name, value in attributes.items() if value or (name == "value" and value == "")}
     element = SubElement(parent, tag, known)
     element.text = text

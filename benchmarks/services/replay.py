@@ -8,11 +8,16 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
+import re
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from statistics import median
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +30,7 @@ from benchmarks.obscore.timing import Stopwatch
 from benchmarks.ppdb.stream import SIDES, Stream, make_stage, write_nights
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from benchmarks.services.over_http import SERVE, run_server
-from ppdb_replay.tables import FELIS, METADATA, read_schema, with_system_columns
+from ppdb_replay.tables import FELIS, FELIS_PACKAGE, METADATA, read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
@@ -40,16 +45,17 @@ __all__ = ["REACHES", "main", "measure_replay"]
 REACHES = (Reach("record_added_ratio", 1.5, "a small PPDB query over HTTP with its record / without"),)
 
 _SMALL = {
-    "object": "SELECT diaObjectId, ra, dec, nDiaSources FROM {}.DiaObject WHERE diaObjectId = {}",
+    "object": "SELECT diaObjectId, ra, dec, nDiaSources FROM {}Object WHERE diaObjectId = {}",
     "light_curve": (
-        "SELECT diaSourceId, midpointMjdTai, band, psfFlux, psfFluxErr FROM {}.DiaSource "
-        "WHERE diaObjectId = {}"
+        "SELECT diaSourceId, midpointMjdTai, band, psfFlux, psfFluxErr FROM {}Source WHERE diaObjectId = {}"
     ),
 }
 _LARGE = (
     "SELECT diaSourceId, visit, detector, diaObjectId, midpointMjdTai, ra, dec, psfFlux, psfFluxErr, snr, "
-    "band FROM {}.DiaSource"
+    "band FROM {}Source"
 )
+# What is called as a versioned table is, is looked up among them: the side without has names of its own.
+_NAMED = {"versioned": "ppdb.Dia", "latest": "latest.Plain"}
 _SETTINGS = {"fsync": "off", "max_wal_size": "4GB"}
 
 
@@ -107,20 +113,33 @@ def _fill(url: sa.URL, stream: Stream) -> int:
         for schema in SIDES.values():
             for table in ("DiaObject", "DiaSource"):
                 connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(schema, table)))
+        connection.execute('ALTER TABLE latest."DiaObject" RENAME TO "PlainObject"')
+        connection.execute('ALTER TABLE latest."DiaSource" RENAME TO "PlainSource"')
         row = connection.execute('SELECT count(*) FROM ppdb."DiaSource"').fetchone()
-    side = FelisSource(uri=FELIS, schema="latest", without=frozenset({METADATA}), only_described=True)
-    with engine.begin() as connection:
-        publish(connection, assemble(connection, [side]).rows)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as felis:
+        felis.write(_renamed(import_module(FELIS_PACKAGE)))
+        felis.flush()
+        side = FelisSource(
+            uri=felis.name, schema="latest", without=frozenset({METADATA}), only_described=True
+        )
+        with engine.begin() as connection:
+            publish(connection, assemble(connection, [side]).rows)
     engine.dispose()
     return int(row[0]) if row else 0
+
+
+def _renamed(package: ModuleType) -> str:
+    """Return the Felis file with the names that the side without has."""
+    text = files(package).joinpath(FELIS.rpartition("/")[2]).read_text(encoding="utf-8")
+    return re.sub(r"\bDia(Object|Source)\b", r"Plain\1", text)
 
 
 def _in_turns(client: http.client.HTTPConnection, query: str, numbers: Sequence[int]) -> dict[str, float]:
     """Return the median of the seconds of each side; the first quarter warms up."""
     times: dict[str, list[float]] = {side: [] for side in SIDES}
     for number in numbers:
-        for side, schema in SIDES.items():
-            times[side].append(_seconds(client, query.format(schema, number)))
+        for side in SIDES:
+            times[side].append(_seconds(client, query.format(_NAMED[side], number)))
     return {side: median(one[len(one) // 4 :]) for side, one in times.items()}
 
 

@@ -1,7 +1,7 @@
 """The statement of a view: branches of dataset types that are found together, in layers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -240,13 +240,25 @@ def view_columns(mapping: DatasetMapping) -> tuple[ObsCoreColumn, ...]:
     return (*plain, *(one for name, one in extra.items() if name not in standard), *technical)
 
 
-@lru_cache(maxsize=8)
 def kept_layout(mapping: DatasetMapping) -> KeptLayout:
     """Return how the columns of a view are distributed over its kept tables.
 
-    Made once a mapping: it takes a good part of a second.
+    Made once for mappings that look the same: it takes a good part of a second.
     """
-    return KeptLayout(mapping, view_columns(mapping))
+    return _layout_of(_Shown(mapping, repr(mapping)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A mapping that equals those with its text, in which the constants 1 and true are not the same."""
+
+    mapping: DatasetMapping = field(compare=False)
+    text: str
+
+
+@lru_cache(maxsize=16)
+def _layout_of(shown: _Shown) -> KeptLayout:
+    return KeptLayout(shown.mapping, view_columns(shown.mapping))
 
 
 def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[Any]:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
-from obscore_view.errors import ConfigError
+from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_layout import SCHEMA, KeptLayout, kept_base, kept_note, region_table, shortened
@@ -488,8 +488,24 @@ def as_text(statements: Iterable[sql.Composable]) -> list[str]:
 
 
 def make_schema(connection: sa.Connection, schema: str) -> list[sql.Composable]:
-    """Return what makes the schema of a view, if it is not there."""
+    """Return what makes the schema of a view, if it is not there.
+
+    Raises
+    ------
+    ConfigError
+        Raised if it is there, and its owner could put something else in the place of the view: that would be
+        read with the rights of `OWNER`.
+    """
     there = connection.scalar(sa.select(sa.func.to_regnamespace(_quoted(schema)))) is not None
+    if there and (stranger := _stranger(connection, schema)) is not None:
+        raise ConfigError(
+            [
+                ConfigProblem(
+                    f'the schema "{schema}" belongs to {stranger}, who could replace the view by another',
+                    "name another schema, or let tapdb_owner own it (ALTER SCHEMA ... OWNER TO tapdb_owner)",
+                )
+            ]
+        )
     if schema in _STANDARD_SCHEMAS or there:
         return []
     name = sql.Identifier(schema)
@@ -498,6 +514,23 @@ def make_schema(connection: sa.Connection, schema: str) -> list[sql.Composable]:
         sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, OWNER),
         sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name, READER),
     ]
+
+
+def _stranger(connection: sa.Connection, schema: str) -> str | None:
+    """Return who owns a schema without having the rights of the owner of views."""
+    namespaces = sa.table("pg_namespace", *map(sa.column, ("nspname", "nspowner")), schema="pg_catalog")
+    databases = sa.table("pg_database", *map(sa.column, ("datname", "datdba")), schema="pg_catalog")
+    of_database = sa.select(databases.c.datdba).where(databases.c.datname == sa.func.current_database())
+    # The schema public belongs to whose the database is.
+    is_public = namespaces.c.nspowner == sa.func.to_regrole("pg_database_owner")
+    owner = sa.case((is_public, of_database.scalar_subquery()), else_=namespaces.c.nspowner)
+    found: str | None = connection.scalar(
+        sa.select(sa.func.pg_get_userbyid(owner)).where(
+            namespaces.c.nspname == schema,
+            ~sa.func.pg_has_role(owner, sa.func.to_regrole("tapdb_owner"), "USAGE"),
+        )
+    )
+    return found
 
 
 def _drop_schema(

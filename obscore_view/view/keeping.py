@@ -189,7 +189,7 @@ class ViewSteps:
             )
         yield sql.SQL("ANALYZE {}").format(self._observation)
         for place in self._layout.places:
-            yield from self.load(place, sql.SQL("true"), sql.SQL(""))
+            yield from self.load(place, sql.SQL("true"), sql.SQL(""), into_empty=True)
 
     def locate(self) -> Iterator[sql.Composable]:
         """Yield the statements that find the regions of all datasets again."""
@@ -202,9 +202,11 @@ class ViewSteps:
                 ).format(dataset=self._dataset, source=self._source(place.place.tags_table))
 
     def load(
-        self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable
+        self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable, *, into_empty: bool = False
     ) -> tuple[sql.Composable, ...]:
         """Return the statements that add the datasets of a tags table that meet a condition.
+
+        An observation without datasets does not follow its records: its next dataset does that.
 
         Parameters
         ----------
@@ -214,34 +216,34 @@ class ViewSteps:
             Condition on the source ``s`` and on ``c``.
         rows
             What ``c`` is: a relation, or nothing.
+        into_empty
+            Whether there are no kept observations yet.
         """
-        source = self._source(place.place.tags_table)
         wanted = sql.SQL("{source} s{rows} WHERE {condition} AND s.is_wanted").format(
-            source=source, rows=rows, condition=condition
+            source=self._source(place.place.tags_table), rows=rows, condition=condition
         )
-        datasets = sql.SQL(
-            "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} ON CONFLICT DO NOTHING"
-        ).format(
-            table=self._dataset,
-            columns=listed(self._kept_columns),
-            values=listed(self._kept_columns, "s"),
-            wanted=wanted,
-        )
+        columns, values = listed(self._kept_columns), listed(self._kept_columns, "s")
+        insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING")
+        datasets = insert.format(self._dataset, columns, values, wanted)
         if place.anchor is not None:
             return (datasets,)
-        return (self._new_observations(wanted), datasets)
+        if into_empty:
+            return (self._new_observations(wanted), datasets)
+        left = sql.SQL(
+            "{} AND s.observation IS NOT NULL "
+            "AND NOT EXISTS (SELECT FROM {} d WHERE d.observation = s.observation)"
+        ).format(wanted, self._dataset)
+        followed = self._observed_again(self._first_datasets(left))[:1]
+        return (*followed, self._new_observations(wanted), datasets)
 
     def _new_observations(self, wanted: sql.Composable) -> sql.Composable:
         """Return the statement that adds the observations that datasets of a source still lack."""
+        columns = listed_after(self._observed)
+        values = listed_after([observed_column(one) for one in self._observed], "s")
         return sql.SQL(
             "INSERT INTO {table} (key{columns}) SELECT DISTINCT ON (s.key) s.key{values} FROM {wanted} "
             "AND s.observation IS NULL ORDER BY s.key"
-        ).format(
-            table=self._observation,
-            columns=listed_after(self._observed),
-            values=listed_after([observed_column(one) for one in self._observed], "s"),
-            wanted=wanted,
-        )
+        ).format(table=self._observation, columns=columns, values=values, wanted=wanted)
 
     def _source(self, of: str) -> sql.Composable:
         return sql.Identifier(SCHEMA, self._names.source(of))
@@ -320,17 +322,18 @@ class ViewSteps:
         watched = relations.watched | (restricted_tables(self._layout, place) if restricted else {})
         tags = self._source(place.place.tags_table)
         if place.by_run:
-            of_run = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
-            found = self._observed_again(self._first_datasets(tags, of_run))
+            of_run = sql.SQL("{} s JOIN changed c ON s.run_key = c.{}").format(
+                tags, sql.Identifier(self._collection_key)
+            )
+            found = self._observed_again(self._first_datasets(of_run))
             yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
             same = equal("s", [watch_column(table, one) for one in columns], "c", columns)
             if table not in {place.anchor, "dataset"} and table in relations.watched:
-                rows: sql.Composable = self._first_datasets(tags, same)
-                if place.anchor is not None:
-                    anchor = self._source(f"{place.prefix}_{place.anchor}")
-                    rows = sql.SQL("{} s JOIN changed c ON {}").format(anchor, same)
+                of = tags if place.anchor is None else self._source(f"{place.prefix}_{place.anchor}")
+                named = sql.SQL("{} s JOIN changed c ON {}").format(of, same)
+                rows = self._first_datasets(named) if place.anchor is None else named
                 how = {"settles": True, "first": place.anchor is not None}
                 yield from (self._step(table, "UPDATE", one, **how) for one in self._observed_again(rows))
             if restricted:
@@ -341,15 +344,15 @@ class ViewSteps:
                 for statement in (unwanted, *self.load(place, same, sql.SQL(", changed c"))):
                     yield self._step(table, "UPDATE", statement, settles=True)
 
-    def _first_datasets(self, source: sql.Composable, same: sql.Composable) -> sql.Composable:
-        """Return the observations of the datasets in a source that meet a condition, each once, as ``s``."""
+    def _first_datasets(self, rows: sql.Composable) -> sql.Composable:
+        """Return the observations of the datasets ``s`` of a FROM clause, each once, as ``s``."""
         observed = [
             sql.SQL("s.{} AS {}").format(sql.Identifier(observed_column(one)), sql.Identifier(one))
             for one in self._observed
         ]
-        return sql.SQL(
-            "(SELECT DISTINCT ON (s.key) {columns} FROM {source} s JOIN changed c ON {same} ORDER BY s.key) s"
-        ).format(columns=sql.SQL(", ").join([sql.SQL("s.key"), *observed]), source=source, same=same)
+        return sql.SQL("(SELECT DISTINCT ON (s.key) {columns} FROM {rows} ORDER BY s.key) s").format(
+            columns=sql.SQL(", ").join([sql.SQL("s.key"), *observed]), rows=rows
+        )
 
     def _observed_again(self, rows: sql.Composable) -> tuple[sql.Composable, ...]:
         """Return the statements that bring observations up to date that are the rows ``s`` of a relation."""

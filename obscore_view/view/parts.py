@@ -66,7 +66,7 @@ from tapdb import __version__
 from tapdb.postgres.roles import Right, missing_rights
 
 LARGE = 30_000
-"""Rows of Butler's tables from which on a view is filled in batches; less is done in one transaction.
+"""Most rows of Butler's tables that a view is filled from in one transaction; more are filled in batches.
 
 Counted, since files are no measure: PostgreSQL 16 and later make them longer in advance.
 """

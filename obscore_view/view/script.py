@@ -104,7 +104,7 @@ def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObj
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def own_sources(layout: KeptLayout) -> Mapping[str, sa.Select[Any]]:
     """Return the SELECTs that a view's own kept tables are equal to, by what they are of."""
     found: dict[str, sa.Select[Any]] = {"collection": collection_source_select(layout.mapping)}
@@ -115,7 +115,7 @@ def own_sources(layout: KeptLayout) -> Mapping[str, sa.Select[Any]]:
     return found
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def kept_steps(layout: KeptLayout) -> tuple[Step, ...]:
     """Return what keeps the tables of a view, the regions first."""
     registry = layout.mapping.registry

@@ -15,6 +15,8 @@ from ppdb_replay.replaying.replayer import ResultDifference
 from ppdb_replay.snapshot import Snapshot
 from tapdb.votable import text_of
 
+# What Google's data set search reads of a description.
+_LONGEST_DESCRIPTION = 5000
 _DOI = re.compile(r"10[.][0-9]{4,9}/[^\s]+")
 # What DataCite has for a value that nobody has given.
 _UNKNOWN = "(:unav)"
@@ -135,7 +137,7 @@ def schema_org(stored: StoredQuery, url: str) -> dict[str, Any]:
         "@id": url,
         "identifier": stored.pid,
         "name": landing["name"],
-        "description": f"Rows that a query in ADQL returned from a database that changes: {record.natural}",
+        "description": _description(record.natural),
         "url": url,
         "version": f"snapshot {record.snapshot.snapshot_id}",
         "dateCreated": landing["snapshot"]["date_tai"][:10],
@@ -173,6 +175,12 @@ def schema_org(stored: StoredQuery, url: str) -> dict[str, Any]:
         found["isPartOf"] = {"@type": "Dataset", "name": landing["name"].partition(":")[0]}
         found["isPartOf"]["identifier"] = stored.superset
     return found
+
+
+def _description(query: str) -> str:
+    """Return a description that search engines take; the whole query stands in another place."""
+    text = f"Rows that a query in ADQL returned from a database that changes: {query}"
+    return text if len(text) <= _LONGEST_DESCRIPTION else f"{text[: _LONGEST_DESCRIPTION - 4]} ..."
 
 
 def stored_page(stored: StoredQuery, page: Page) -> str:

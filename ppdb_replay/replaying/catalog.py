@@ -1,10 +1,10 @@
 """What queries can name as of now or of a snapshot: read from the database, and remembered."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -151,6 +151,7 @@ def _type(data_type: str) -> ValueType:
 
 
 Connection = psycopg.Connection[Any]
+Tables = Collection[tuple[str, ...]]
 _Key = tuple[Any, ...]
 
 _KNOWN: WeakKeyDictionary[Connection, dict[_Key, tuple[Metadata | None, VersionCatalog]]] = (
@@ -171,16 +172,17 @@ class ClockReading:
         Digest of all versions up to it, in hexadecimal digits.
     catalog
         The versioned tables; `VersionCatalog.schema_version` says which columns they have.
+    whole
+        Published names of versioned tables for which `require_whole` was found to hold.
     """
 
     snapshot: Snapshot
     snapshot_digest: str
     catalog: VersionCatalog
+    whole: frozenset[tuple[str, ...]] = frozenset()
 
 
-def read_clock(
-    connection: Connection, published: Metadata | None = None, *, begin: bool = False
-) -> ClockReading:
+def read_clock(connection: Connection, published: Metadata | None = None) -> ClockReading:
     """Return the newest snapshot that a transaction sees, with the catalog of its tables.
 
     Parameters
@@ -189,19 +191,58 @@ def read_clock(
         Connection in a transaction.
     published
         What else the service publishes.
-    begin
-        Whether a transaction of one snapshot begins with it: the connection is in none.
 
     Raises
     ------
     PpdbNotReadyError
         The database has no versioned tables.
     """
-    if begin:
-        with _prepared(connection, "ppdb.clock") as statement:
-            row = read_clock_row(connection, statement, begin=True)
-    else:
-        row = read_clock_row(connection, _text("ppdb.clock"))
+    return _reading(connection, published, read_clock_row(connection, _text("ppdb.clock")))
+
+
+def begin_with_clock(
+    connection: Connection, published: Metadata | None, tables_in: Callable[[VersionCatalog], Tables]
+) -> ClockReading:
+    """Begin a transaction of one snapshot with what `read_clock` reads, in one request to the server.
+
+    The tables that the query named by the catalog before are looked at in the same request, where there was
+    one: `ClockReading.whole` tells.
+
+    Parameters
+    ----------
+    connection
+        Connection in no transaction.
+    published
+        What else the service publishes.
+    tables_in
+        Returns published names of the versioned tables that the query needs whole.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no versioned tables.
+    """
+    known = _NEWEST.get(connection)
+    is_prepared = connection.prepare_threshold is None
+    names: Tables = ()
+    if is_prepared and known is not None and known[0] is published:
+        names = tables_in(known[1])
+    with ExitStack() as stack:
+        statements = [stack.enter_context(_prepared(connection, "ppdb.clock"))]
+        parameters = _parts_of(names) if names else None
+        if names:
+            statements.append(stack.enter_context(_prepared(connection, "ppdb.rights_are_whole", _OF_RIGHTS)))
+        row = read_clock_row(connection, b";\n".join(statements), begin=True, parameters=parameters)
+    *clock, is_whole = row if names else (*row, False)
+    found = _reading(connection, published, tuple(clock))
+    _NEWEST[connection] = (published, found.catalog)
+    return replace(found, whole=frozenset(names)) if is_whole else found
+
+
+_NEWEST: WeakKeyDictionary[Connection, tuple[Metadata | None, VersionCatalog]] = WeakKeyDictionary()
+
+
+def _reading(connection: Connection, published: Metadata | None, row: tuple[Any, ...]) -> ClockReading:
     snapshot_id, t_mjd_tai, digest, changed, count = row
     catalog = _catalog(connection, snapshot_id, published, (changed, count))
     return ClockReading(Snapshot(snapshot_id, t_mjd_tai), digest, catalog)
@@ -228,7 +269,7 @@ def _clock_row(connection: Connection, query: str) -> tuple[Any, ...] | None:
         ) from error
 
 
-def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -> None:
+def require_whole(connection: Connection, tables: Tables) -> None:
     """Check that the user sees all rows of versioned tables, and the same rows and columns of their versions.
 
     Parameters
@@ -246,11 +287,8 @@ def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -
         Rows of a table, or of its versions, can be missing in this database.
     """
     names = sorted({name[-1] for name in tables})
-    relations = [*names, *map(closed_name, names)]
-    schemas = sorted({HISTORY_SCHEMA, *(name[0] for name in tables)})
     # Nearly always there is nothing to look at, and this takes little time.
-    parameters = {"names": relations, "schemas": schemas, "tables": len(names)}
-    if _is_whole(connection, parameters):
+    if _is_whole(connection, _parts_of(tables)):
         return
     row = _row(connection, "ppdb.rights_that_differ", {"names": names})
     if row is not None:
@@ -262,12 +300,21 @@ def require_whole(connection: Connection, tables: Collection[tuple[str, ...]]) -
                 raise VersionsIncompleteError(f"{schema}.{name}", relation, problem)
 
 
+def _parts_of(tables: Tables) -> dict[str, Any]:
+    """Return the parameters of the query that looks at versioned tables and what their versions are in."""
+    names = sorted({name[-1] for name in tables})
+    schemas = sorted({HISTORY_SCHEMA, *(name[0] for name in tables)})
+    return {"names": [*names, *map(closed_name, names)], "schemas": schemas, "tables": len(names)}
+
+
+_OF_RIGHTS = {"names": "text[]", "schemas": "text[]", "tables": "integer"}
+
+
 def _is_whole(connection: Connection, parameters: dict[str, Any]) -> bool:
     if connection.prepare_threshold is not None:
         return _row(connection, "ppdb.rights_are_whole", parameters) == (True,)
-    types = {"names": "text[]", "schemas": "text[]", "tables": "integer"}
     with (
-        _prepared(connection, "ppdb.rights_are_whole", types) as statement,
+        _prepared(connection, "ppdb.rights_are_whole", _OF_RIGHTS) as statement,
         psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor,
     ):
         cursor.execute(statement, parameters)
@@ -296,21 +343,23 @@ def _prepared(connection: Connection, query: str, types: Mapping[str, str] = {})
     if connection.prepare_threshold is not None:
         yield text
         return
-    name = "tapdb_" + query.replace(".", "_")
+    known = _PREPARED.setdefault(connection, {})
+    # What was prepared outlives an error behind it: another try has another name.
+    name = known.get(query) or f"tapdb_{query.replace('.', '_')}_{next(_NUMBERS)}"
     listed = ", ".join(f"%({one})s" for one in types)
     run = f"EXECUTE {name}" + (f" ({listed})" if types else "")
-    known = _PREPARED.setdefault(connection, set())
-    if name in known:
+    if query in known:
         yield run.encode()
         return
     for number, one in enumerate(types, 1):
         text = text.replace(f"%({one})s".encode(), f"${number}".encode())
     declared = f" ({', '.join(types.values())})" if types else ""
     yield f"PREPARE {name}{declared} AS ".encode() + text + b";\n" + run.encode()
-    known.add(name)
+    known[query] = name
 
 
-_PREPARED: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+_PREPARED: WeakKeyDictionary[Connection, dict[str, str]] = WeakKeyDictionary()
+_NUMBERS = count(1)
 
 
 def catalog_at(connection: Connection, snapshot_id: int, published: Metadata | None = None) -> VersionCatalog:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -124,60 +124,84 @@ def digest_of_set(columns: Sequence[OutputColumn], rows: Iterable[_Row]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
-def has_looser_digest(
-    columns: Sequence[OutputColumn],
-    rows_of: Callable[[], Iterable[_Row]],
-    digest: str,
-    without: Collection[int],
-) -> bool:
-    """Return whether rows have a digest if NULL is taken for what other software makes of it, or the reverse.
+def digests_of_resaved(
+    columns: Sequence[OutputColumn], rows: Iterable[_Row], *, without: Collection[int] = ()
+) -> tuple[str, ...]:
+    """Return the digest of plain rows, and before it those that they may have had before they were saved.
 
-    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN; JSON has no NaN.
+    STIL makes NaN of NULL, and NULL of empty texts and arrays; astropy makes NULL of NaN, and empty texts of
+    NULL; JSON has no NaN.
+    The rows are read once: digests part where one takes a cell for another value than the others do.
 
     Parameters
     ----------
-    columns, digest, without
-        As in `digest_of_result`.
-    rows_of
-        Gives the rows, plain, each time it is called.
+    columns, rows, without
+        As in `digest_of_plain`.
+
+    Returns
+    -------
+    digests
+        The digest of the rows as they are is the first one.
     """
-    for number, text, array in product(
-        (_same, _nan_to_null, _null_to_nan), (_same, _filled("")), (False, True)
-    ):
-        changes: list[Callable[[Any], Any]] = []
-        for column in columns:
-            if column.datatype in TEXTS:
-                changes.append(text)
-            elif column.arraysize is not None:
-                empty: Any = b"" if column.datatype == "unsignedByte" else []
-                changes.append(_filled(empty) if array else _same)
-            else:
-                changes.append(number if column.datatype in {"float", "double"} else _same)
-        rows = ([change(value) for change, value in zip(changes, row, strict=True)] for row in rows_of())
-        if digest_of_plain(columns, rows, without=without) == digest:
-            return True
-    return False
+    places = [place for place in range(len(columns)) if place + 1 not in without]
+    encoders = [_encoder(columns[place]) for place in places]
+    taken = [_taken_for(columns[place]) for place in places]
+    branches = [(hashlib.sha256(_heading(columns)), list(range(_WAYS)))]
+    known: set[tuple[tuple[bytes, ...], ...]] = set()
+    for row in rows:
+        cells = [encode(row[place]) for encode, place in zip(encoders, places, strict=True)]
+        open_cells = [ways[cell] for cell, ways in zip(cells, taken, strict=True) if cell in ways]
+        if not open_cells:
+            line = b"R" + b"".join(cells)
+            for digest, _ in branches:
+                digest.update(line)
+            continue
+        if (kinds := tuple(sorted(set(open_cells)))) not in known:
+            branches = [
+                (digest.copy(), same) for digest, ways in branches for same in _alike(ways, open_cells)
+            ]
+            known.add(kinds)
+        for digest, (way, *_) in branches:
+            parts = [
+                ways[cell][way] if cell in ways else cell for cell, ways in zip(cells, taken, strict=True)
+            ]
+            digest.update(b"R" + b"".join(parts))
+    return tuple("sha256:" + digest.hexdigest() for digest, _ in branches)
 
 
-def _same(value: Any) -> Any:
-    return value
+_WAY = tuple(product(("same", "null", "value"), repeat=3))
+"""What other software made of numbers, texts and arrays: NULL of NaN and what is empty, or the reverse."""
+_WAYS = len(_WAY)
 
 
-def _nan_to_null(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _taken_for(column: OutputColumn) -> Mapping[bytes, tuple[bytes, ...]]:
+    """Return the bytes of cells that may have been something else, and of that in each way."""
+    encode, null = _encoder(column), b"N"
+    if column.datatype in TEXTS:
+        value, place = encode(""), 1
+    elif column.arraysize is not None:
+        value, place = encode(b"" if column.datatype == "unsignedByte" else []), 2
+    elif column.datatype in {"float", "double"}:
+        value, place = encode(math.nan), 0
+    else:
+        return {}
+    return {
+        null: tuple(value if way[place] == "value" else null for way in _WAY),
+        value: tuple(null if way[place] == "null" else value for way in _WAY),
+    }
+
+
+def _alike(ways: Iterable[int], cells: Sequence[tuple[bytes, ...]]) -> list[list[int]]:
+    """Return ways in groups, in order, that take some cells for the same."""
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    for way in ways:
+        groups.setdefault(tuple(cell[way] for cell in cells), []).append(way)
+    return list(groups.values())
 
 
 def _one_nan(value: float) -> float:
     """Return NaN without a sign, which text cannot hold, or the number."""
     return math.nan if math.isnan(value) else value
-
-
-def _null_to_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _filled(empty: Any) -> Callable[[Any], Any]:
-    return lambda value: empty if value is None else value
 
 
 def _heading(columns: Sequence[OutputColumn]) -> bytes:

@@ -135,11 +135,24 @@ def require_whole_tables(
     VersionsIncompleteError
         Rows of a table, or of its versions, can be missing.
     """
-    versioned = {name: table.name for table in catalog.tables for name in (table.name, table.history)}
-    named = {table.name for table in tables if table is not None}
-    natural = {versioned[name] for name in named & versioned.keys()}
-    if natural:
+    if natural := versioned_tables(tables, catalog):
         require_whole(connection, natural)
+
+
+def versioned_tables(
+    tables: Iterable[TableMetadata | None], catalog: VersionCatalog
+) -> frozenset[tuple[str, ...]]:
+    """Return the published names of versioned tables that a query names, itself or as versions.
+
+    Parameters
+    ----------
+    tables
+        What the query names.
+    catalog
+        Which of it is versioned.
+    """
+    known = [catalog.versioned(table) or catalog.versions(table) for table in tables if table is not None]
+    return frozenset(table.name for table in known if table is not None)
 
 
 def upload_digests(connection: Connection, query: Query, catalog: VersionCatalog) -> Mapping[str, str]:

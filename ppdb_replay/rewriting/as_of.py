@@ -7,7 +7,7 @@ from adql import Function, Node, Query, transform
 from adql.tree import Cast, Expression, Number, String
 from ppdb_replay.errors import ClockValueMissingError
 from ppdb_replay.rewriting.rule_alias import name_tables
-from ppdb_replay.rewriting.rule_order import order_rows
+from ppdb_replay.rewriting.rule_order import order_completely, order_rows
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import ClockFunction, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
@@ -148,6 +148,19 @@ def stable(
         The query asks for the present time, and only the number of the snapshot is given.
     """
     return _rewrite(query, STABLE_RULES, _given(snapshot, catalog, whole_result=whole_result))
+
+
+def stable_and_complete(query: Query, snapshot: Snapshot, catalog: VersionCatalog) -> tuple[Query, bool]:
+    """Return what `stable` returns, and whether its ORDER BY leaves nothing open.
+
+    Parameters
+    ----------
+    query, snapshot, catalog
+        As in `stable`, which says what is raised too.
+    """
+    *before, _ = STABLE_RULES
+    named = _rewrite(query, tuple(before), _given(snapshot, catalog, whole_result=True))
+    return order_completely(named, catalog)
 
 
 def _given(snapshot: Snapshot | int, catalog: VersionCatalog, *, whole_result: bool) -> AsOf:

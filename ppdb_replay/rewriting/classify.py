@@ -215,6 +215,7 @@ def classify(
     exact_sums: bool = False,
     as_written: bool = False,
     is_checked: bool = False,
+    is_complete: bool = False,
 ) -> Guarantee:
     """Return what can be promised of a natural query that is repeated by `as_of`.
 
@@ -233,6 +234,8 @@ def classify(
         Whether it is run as it was written, not as `stable` makes it: then TOP may take any rows.
     is_checked
         Whether it is known to be right: then it is not checked again where it adds nothing up.
+    is_complete
+        Whether `stable_and_complete` has found a complete order, which then is not looked for again.
 
     Raises
     ------
@@ -242,7 +245,7 @@ def classify(
     found = [
         *_functions(query, catalog),
         *_tables(query, catalog),
-        *_order(query, catalog, as_written=as_written),
+        *(() if is_complete else _order(query, catalog, as_written=as_written)),
     ]
     approximate: tuple[int, ...] = ()
     is_plain = is_checked and not any(isinstance(node, Aggregate) for node in walk(query))

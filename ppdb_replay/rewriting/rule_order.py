@@ -43,6 +43,17 @@ def has_complete_order(query: Query, catalog: VersionCatalog, *, whole_result: b
     return is_complete
 
 
+def order_completely(query: Query, catalog: VersionCatalog) -> tuple[Query, bool]:
+    """Return what `order_rows` and `has_complete_order` say of the whole result, found once.
+
+    Parameters
+    ----------
+    query, catalog
+        As in `order_rows`.
+    """
+    return _order(query, catalog, whole_result=True)
+
+
 def _order(query: Query, catalog: VersionCatalog, *, whole_result: bool) -> tuple[Query, bool]:
     surroundings = Surroundings(catalog)
     orderer = _Orderer(surroundings)

@@ -1,5 +1,7 @@
 """The clock of the PPDB: which snapshot is the newest one, and which one was it at a time."""
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -32,9 +34,13 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
 
 
 def read_clock_row(
-    connection: psycopg.Connection[Any], statement: bytes, *, begin: bool = False
+    connection: psycopg.Connection[Any],
+    statement: bytes,
+    *,
+    begin: bool = False,
+    parameters: Mapping[str, Any] | None = None,
 ) -> tuple[Any, ...]:
-    """Return the one row of a statement that reads the clock.
+    """Return the one row of a statement that reads the clock, and behind it those of what follows.
 
     Parameters
     ----------
@@ -43,7 +49,10 @@ def read_clock_row(
     statement
         SELECT over the clock.
     begin
-        Whether a transaction of one snapshot begins with it, in the same request to the server.
+        Whether a transaction of one snapshot begins with it, in the same request to the server. Then further
+        statements of one row may follow.
+    parameters
+        Parameters of those.
 
     Raises
     ------
@@ -53,10 +62,11 @@ def read_clock_row(
     try:
         if begin:
             with psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor:
-                cursor.execute(_BEGIN + statement)
+                cursor.execute(_BEGIN + statement, parameters)
+                found = [cursor.fetchone() if cursor.description else ()]
                 while cursor.nextset():
-                    pass
-                row = cursor.fetchone()
+                    found.append(cursor.fetchone() if cursor.description else ())
+            row = None if None in found else tuple(chain.from_iterable(one for one in found if one))
         else:
             with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
                 # Binary: the session may be set to give less than all digits.

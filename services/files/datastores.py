@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -22,6 +23,7 @@ from tapdb.extras import from_extra
 from tapdb.hooks.descriptions import DatasetFile
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_LOCAL, _S3 = "file://", "s3://"
 _IN_ZIP = "zip-path="
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OUTSIDE = "it lies outside of the roots of its repository"
@@ -85,12 +87,12 @@ class Datastores:
         self._roots: dict[str, list[str]] = {}
         for label, root in roots:
             self._roots.setdefault(label, []).append(_url(root))
-        self._s3: Any = None
+        self._s3 = _SignedBuckets()
 
     def __contains__(self, label: str) -> bool:
         return label in self._roots
 
-    def find(self, file: DatasetFile, seconds: int) -> LocalFile | RemoteFile:
+    def find(self, file: DatasetFile, seconds: int, method: str = "GET") -> LocalFile | RemoteFile:
         """Open a file, or say which URL gives it; reads the disk.
 
         Parameters
@@ -99,11 +101,13 @@ class Datastores:
             What the registry knows of it.
         seconds
             How long a signed URL is to be good.
+        method
+            With which method a client follows a signed URL: it is good for no other.
 
         Raises
         ------
         FileRefusedError
-            Raised if the file is not below a root of its repository.
+            Raised if the file is not below a root of its repository, or no URL can be signed.
         FileGoneError
             Raised if it is below none of them.
         """
@@ -114,37 +118,90 @@ class Datastores:
         roots = self._roots.get(file.repository, ())
         if "\0" in unquote(path) or ".." in unquote(path).split("/"):
             raise FileRefusedError(_OUTSIDE)
-        places = [place for root in roots if (place := _place(root, path)) is not None]
+        # A root may be a link itself: what is recorded where that leads is below it, too.
+        folders = [_end_of_root(root) for root in roots if root.startswith(_LOCAL)]
+        known = [*roots, *(_url(str(folder)) for folder in folders)]
+        places = dict.fromkeys(place for root in known if (place := _place(root, path)) is not None)
         if not places:
             raise FileRefusedError(_OUTSIDE)
-        folders = [Path(_path_of(root)) for root in roots if root.startswith("file://")]
         for place in places:
-            if place.startswith("file://"):
+            if place.startswith(_LOCAL):
                 with suppress(FileNotFoundError, NotADirectoryError):
                     return _open(Path(_path_of(place)), folders, file, member)
             elif member is None:
-                return RemoteFile(self._signed(place, seconds))
-            else:
-                raise FileRefusedError("it is a part of a ZIP that lies elsewhere")
+                return RemoteFile(self._s3.sign(place, seconds, method) if place.startswith(_S3) else place)
+        if member is not None and not all(place.startswith(_LOCAL) for place in places):
+            raise FileRefusedError("it is a part of a ZIP that lies elsewhere")
         raise FileGoneError(f"dataset {file.dataset}", "has a file that is not where its datastore says")
 
-    def _signed(self, url: str, seconds: int) -> str:
-        """Return a URL that anybody can read for some time."""
+
+class _SignedBuckets:
+    """Signs URLs of S3, as the environment of boto3 and its profiles say."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, Any] = {}
+        self._lock = Lock()
+
+    def sign(self, url: str, seconds: int, method: str) -> str:
+        """Return a URL that anybody can read for some time.
+
+        Raises
+        ------
+        FileRefusedError
+            Raised if there are no credentials for it, or it is in no bucket that can be.
+        """
+        with from_extra("s3", "files on S3"):
+            from botocore.exceptions import (  # noqa: PLC0415  # takes half a second, and few need it
+                BotoCoreError,
+                NoCredentialsError,
+            )
         parts = urlsplit(url)
-        if parts.scheme != "s3":
-            return url
-        if self._s3 is None:
-            with from_extra("s3", "files on S3"):
-                import boto3  # noqa: PLC0415  # takes half a second, and few need it
-            self._s3 = boto3.client("s3")
-        where = {"Bucket": parts.netloc, "Key": unquote(parts.path).lstrip("/")}
-        return str(self._s3.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds))
+        profile, _, bucket = parts.netloc.rpartition("@")
+        where = {"Bucket": bucket, "Key": unquote(parts.path).lstrip("/")}
+        operation = "head_object" if method == "HEAD" else "get_object"
+        try:
+            client = self._client(unquote(profile))
+            return str(client.generate_presigned_url(operation, Params=where, ExpiresIn=seconds))
+        except NoCredentialsError as error:
+            raise FileRefusedError("the service has no credentials for its bucket") from error
+        except (BotoCoreError, ValueError) as error:
+            problem = f"no link to its bucket can be signed ({type(error).__name__})"
+            raise FileRefusedError(problem) from error
+
+    def _client(self, profile: str) -> Any:
+        """Return the client of a profile; a session may be made by one thread at a time."""
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        with self._lock:
+            if profile not in self._clients:
+                session = boto3.Session(profile_name=profile or None)
+                # In some regions boto3 would sign as S3 takes it only of its oldest buckets.
+                self._clients[profile] = session.client("s3", config=Config(signature_version="s3v4"))
+            return self._clients[profile]
 
 
 def _url(root: str) -> str:
     """Return a root as a URL that ends with a slash, and whose path is quoted."""
-    text = root if _SCHEME.match(root) else "file://" + quote(root)
-    return text.rstrip("/") + "/"
+    text = root if _SCHEME.match(root) else _LOCAL + quote(root)
+    return _quoted(text).rstrip("/") + "/"
+
+
+def _quoted(url: str) -> str:
+    """Return a URL whose path is written in the one way in which roots are."""
+    parts = urlsplit(url)
+    # Names of profiles and buckets are not names of hosts.
+    host = parts.netloc if parts.scheme == "s3" else parts.netloc.lower()
+    return parts._replace(netloc=host, path=quote(unquote(parts.path))).geturl()
+
+
+def _end_of_root(root: str) -> Path:
+    """Return where the folder of a root is; itself, if it is nowhere."""
+    try:
+        return Path(_path_of(root)).resolve()
+    except RuntimeError:
+        # Of links in a circle, before Python 3.13.
+        return Path(_path_of(root))
 
 
 def _path_of(url: str) -> str:
@@ -154,9 +211,9 @@ def _path_of(url: str) -> str:
 def _place(root: str, path: str) -> str | None:
     """Return the URL of a file, if it is relative or below the root."""
     if _SCHEME.match(path):
-        return path if path.startswith(root) else None
+        return path if _quoted(path).startswith(root) else None
     if path.startswith("/"):
-        url = "file://" + quote(unquote(path))
+        url = _LOCAL + quote(unquote(path))
         return url if url.startswith(root) else None
     return root + quote(unquote(path))
 
@@ -164,7 +221,7 @@ def _place(root: str, path: str) -> str | None:
 def _open(path: Path, folders: Sequence[Path], file: DatasetFile, member: str | None) -> LocalFile:
     # The end of all symbolic links counts, of the roots' too: a datastore may link to files of another root.
     real = _end_of_links(path)
-    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+    if not any(real.is_relative_to(folder) for folder in folders):
         raise FileRefusedError(_OUTSIDE)
     try:
         number = os.open(real, _OPEN)

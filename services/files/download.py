@@ -24,6 +24,7 @@ from services.files.ranges import Span, is_refused, is_unchanged, spans_of
 from services.files.signing import Signer
 from services.gate import FACTS
 from services.parameters import Parameters
+from services.running import RunningRead
 from services.service import Service, service_of
 from services.settings import ServiceSettings
 from services.waiting import Client
@@ -94,8 +95,8 @@ class Download:
                 await response(scope, receive, send)
                 return
             left = self._files.signer.check(dataset, component, parameters.one("EXPIRES") or "", signature)
-            file = await client.run(lambda: _find(service, dataset, component), _no_cancel)
-            opening = _Opening(self._files.datastores, file, max(1, int(left)))
+            file = await _find(service, client, dataset, component)
+            opening = _Opening(self._files.datastores, file, max(1, int(left)), request.method)
             try:
                 found = await client.run(opening.open, _no_cancel)
                 if isinstance(found, LocalFile):
@@ -110,7 +111,7 @@ class Download:
         """Return the signed link to a file, for a user who may have it: no byte of it goes without."""
         service = service_of(request)
         request.scope[FACTS]["user"] = service.authenticator.user(request).name
-        file = await client.run(lambda: _find(service, dataset, component), _no_cancel)
+        file = await _find(service, client, dataset, component)
         link = self._files.link(service.base_url(request), file.repository, dataset, component)
         if link is None:
             raise ResourceUnknownError(
@@ -131,10 +132,12 @@ def _dataset(text: str) -> UUID:
     return UUID(text)
 
 
-def _find(service: Service, dataset: UUID, component: str | None) -> DatasetFile:
-    """Return a file of a published dataset."""
-    with service.database.connect() as connection:
-        files = read_dataset_files(connection, dataset)
+async def _find(service: Service, client: Client, dataset: UUID, component: str | None) -> DatasetFile:
+    """Return a file of a published dataset; no longer than a query is it looked for."""
+    running = RunningRead(service.database, 1000 * service.settings.max_seconds)
+    files = await client.run(
+        lambda: running.run(lambda connection: read_dataset_files(connection, dataset)), running.cancel
+    )
     if files is None:
         raise ResourceUnknownError(f"published dataset {dataset}", "search in ivoa.ObsCore for datasets")
     if not files:
@@ -151,14 +154,13 @@ def _find(service: Service, dataset: UUID, component: str | None) -> DatasetFile
 class _Opening:
     """Opens a file in a thread, and closes it also if its client has hung up before that was done."""
 
-    def __init__(self, datastores: Datastores, file: DatasetFile, seconds: int) -> None:
+    def __init__(self, datastores: Datastores, file: DatasetFile, seconds: int, method: str) -> None:
         self._datastores = datastores
-        self._file = file
-        self._seconds = seconds
+        self._wanted = (file, seconds, method)
         self._found: LocalFile | RemoteFile | None = None
 
     def open(self) -> LocalFile | RemoteFile:
-        self._found = found = self._datastores.find(self._file, self._seconds)
+        self._found = found = self._datastores.find(*self._wanted)
         return found
 
     def close(self) -> None:

@@ -22,7 +22,6 @@ from services.page.rendering import FRAMES, Pages, know_user
 from services.parameters import Parameters, read_parameters
 from services.replay.answers import run_in_turn
 from services.service import Service, in_thread, service_of
-from services.tap.examples import examples_of
 from tap_query.execute import QueryResult, Session, explain, fetch
 from tap_query.formats import FORMATS
 from tapdb.errors import TapdbError
@@ -46,7 +45,7 @@ async def show_query(pages: Pages, request: Request) -> Response:
         "query": text,
         "maxrec": given.one("MAXREC") or "",
         "most_rows": service.settings.maxrec,
-        "examples": examples_of(published),
+        "examples": pages.examples(published),
         "formats": [one.name for one in FORMATS],
         "has_jobs": service.has_jobs,
         "error": "",

@@ -23,7 +23,7 @@ from tapdb.sources import execute_query, read_query
 
 _KNOWN_S = 30.0
 # A page is shown without figures rather than late.
-_PATIENCE_S = 1.5
+_PATIENCE_S = 0.4
 _SESSION = Session(timeout_ms=2_000)
 # Fewer rows than these are counted.
 _COUNTED = 50_000

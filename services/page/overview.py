@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from services.page.rendering import Pages, know_user
 from services.service import in_thread, service_of
-from services.tap.examples import examples_of
 
 _NOT_FOUND = 404
 _OWN = "tap_schema"
@@ -28,7 +27,7 @@ async def show_start(pages: Pages, request: Request) -> Response:
     tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]
     columns = published.rows.columns_by_table()
     facts = {
-        "examples": examples_of(published)[:6],
+        "examples": pages.examples(published)[:6],
         "figures": await pages.figures.current(service, published),
         "has_jobs": service.has_jobs,
         "schemas": [one for one in published.rows.schemas if one.schema_name.lower() != _OWN],

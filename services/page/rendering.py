@@ -1,18 +1,20 @@
 """Pages made of templates: what all of them say, errors as pages, and who reads them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from services.database import PublishedState
 from services.errors import ClientGoneError, UnauthenticatedError, status_of
 from services.gate import FACTS
 from services.identity import COOKIE
 from services.page.assets import Assets, new_nonce, page_headers
 from services.page.figures import FigureKeeper
 from services.service import service_of
+from services.tap.examples import Example, examples_of
 from tapdb import __version__
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 
@@ -43,6 +45,7 @@ class Pages:
     def __init__(self, assets: Assets | None = None) -> None:
         self.assets = assets or Assets()
         self.figures = FigureKeeper()
+        self._examples: tuple[PublishedState | None, Sequence[Example]] = (None, ())
         self._templates = Environment(
             loader=PackageLoader("services.page"),
             autoescape=True,
@@ -71,6 +74,20 @@ class Pages:
                 return self._error(request, error, status)
 
         return answer
+
+    def examples(self, published: PublishedState) -> Sequence[Example]:
+        """Return queries to begin with; each is translated once for each publication.
+
+        Parameters
+        ----------
+        published
+            What is published.
+        """
+        known, found = self._examples
+        if known is not published:
+            found = examples_of(published)
+            self._examples = (published, found)
+        return found
 
     def render(
         self,

@@ -105,6 +105,8 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
             block = await client.run(running.next_block, running.cancel)
         if running.error is not None:
             raise running.error
+        if not running.record:
+            raise ResourceUnknownError("record of this query", "no file can hold its text")
         wanted = query.max_rows if recipe.max_rows is None else recipe.max_rows
         if wanted > query.max_rows and ReplayRecord.from_json(running.record).overflow:
             # It would be the record of fewer rows than those that came with this address.

@@ -1,6 +1,8 @@
 """``/replay/verify``: whether the rows of a file are those of its record, and whether they come again."""
 
+import gzip
 import shutil
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -29,8 +31,15 @@ from tap_query.errors import UploadNotKeptError
 MOST_REPLAYED = 1_000_000
 """Rows of a result whose query is run again: they are kept in memory."""
 
+MOST_JSON = 20_000_000
+"""Bytes of JSON: as objects it takes twenty times the memory, and other formats are read row by row."""
+
 _PARTS = "multipart/form-data"
 _FILE, _RECORD = "file", "record"
+_GZIP = b"\x1f\x8b"
+_PIECE = 1 << 20
+_LONGEST_BLANK = 64
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @told_in_form
@@ -38,12 +47,14 @@ async def verify(request: Request) -> Response:
     """Take a file, or a page with which a person sends one, and say what it is."""
     user, form = user_of(request), form_of(request, forms=("json", "html"))
     if request.method != "POST":
-        return page(upload_page(str(request.url.replace(query=""))))
+        return page(upload_page(f"{service_of(request).base_url(request)}/replay/verify"))
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
 
+        most = service_of(request).settings.upload_bytes
+
         def check(_connection: psycopg.Connection[Any]) -> FileCheck:
-            return _check(paths)
+            return _check({part: _readable(path, most) for part, path in paths.items()})
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
         found = await run_in_turn(request, user, check)
@@ -106,6 +117,38 @@ def _check(paths: dict[str, Path]) -> FileCheck:
     except ReplayRecordError as error:
         # Where the file lies in the meantime is nobody's business.
         raise ReplayRecordError(error.problem) from None
+
+
+def _readable(path: Path, most: int) -> Path:
+    """Return a file without its packing, if it can be read within the memory that there is."""
+    found = _unpacked(path, most)
+    with found.open("rb") as file:
+        begin = file.read(_LONGEST_BLANK).removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begin[:1] in b"{[" and found.stat().st_size > MOST_JSON:
+        raise RequestTooLargeError("JSON of rows or a record", MOST_JSON)
+    return found
+
+
+def _unpacked(path: Path, most: int) -> Path:
+    """Return a file, or what it holds if it is packed by gzip, as results are that clients take so."""
+    with path.open("rb") as file:
+        if file.read(len(_GZIP)) != _GZIP:
+            return path
+    unpacked = path.with_suffix(".unpacked")
+    size = 0
+    try:
+        with gzip.open(path) as packed, unpacked.open("wb") as file:
+            while piece := packed.read(_PIECE):
+                size += len(piece)
+                if size > most:
+                    raise RequestTooLargeError("the file, unpacked,", most)
+                file.write(piece)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problem = f"it is packed by gzip, and cut or damaged ({error}); send it unpacked"
+        raise ReplayRecordError(problem) from error
+    except OSError as error:
+        raise UploadNotKeptError("the request", error.strerror) from error
+    return unpacked
 
 
 @asynccontextmanager

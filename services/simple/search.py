@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from adql import AdqlError, AdqlLimitError
 from services.database import PublishedState
-from services.errors import ERROR_FORM, ErrorForm
+from services.errors import ERROR_FORM, ErrorForm, ParameterError
 from services.gate import FACTS
 from services.parameters import Parameters, read_parameters
 from services.results import limited_query, send_query, wants_gzip
@@ -50,6 +51,9 @@ class SearchEndpoint:
         user = service.authenticator.user(request)
         facts["user"] = user.name
         async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
+            if parameters.every("PPDB_SNAPSHOT"):
+                problem = "searches find what is current"
+                raise ParameterError("PPDB_SNAPSHOT", problem, "send a query in ADQL to /tap/sync with it")
             facts["run_id"] = (parameters.one("RUNID") or "")[:_LONGEST_NAME]
             limits = limited_query(
                 "",
@@ -63,4 +67,15 @@ class SearchEndpoint:
             published = await in_thread(service, service.database.publication)
             query = self.make_query(request, parameters, published, limits)
             facts["query"] = query.text[:_LONGEST_LOGGED]
-            await send_query(request, send, user, query, {})
+            try:
+                await send_query(request, send, user, query, {})
+            except AdqlError as error:
+                raise _without_query(error) from error
+
+
+def _without_query(error: AdqlError) -> ParameterError:
+    """Return what is wrong with the query of a search, of which its client has never heard."""
+    if isinstance(error, AdqlLimitError):
+        remedy = "send fewer values of its parameters at once, or a table and a query to TAP"
+        return ParameterError("the search", "is too large", remedy)
+    return ParameterError("the search", f"cannot be answered: {error.problem}", "change its parameters")

@@ -376,4 +376,7 @@ def _constant(value: Any, type_: str) -> sql.Composable:
     if isinstance(value, str):
         # As a parameter of unknown type, which it is sent as.
         return sql.Literal(value)
+    if isinstance(value, float):
+        # A number of SQL is no double, and knows no -0.
+        value = repr(float(value))
     return sql.SQL("CAST({} AS {})").format(sql.Literal(value), sql.SQL(type_))

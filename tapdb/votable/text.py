@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import IO, Any
 
 from tapdb.errors import ValueReadError
@@ -85,36 +85,44 @@ def csv_parts(
         yield (separator.join(cells) + "\n").encode()
 
 
-_CELL = re.compile(r'(?:^|,)(?:"((?:[^"]|"")*)"|([^",\r\n]*))')
-
-
-def read_csv(lines: Iterable[str]) -> Iterator[list[str | None]]:
+def read_csv(
+    lines: Iterable[str], *, separator: str = ",", most_cells: int | None = None
+) -> Iterator[list[str | None]]:
     """Yield the cells of each row of CSV, the first with the names: the inverse of `write_csv`.
 
     Parameters
     ----------
     lines
         Lines with their ends, as of a file opened with ``newline=""``.
+    separator
+        As for `csv_parts`.
+    most_cells
+        How many cells a row may have.
 
     Raises
     ------
     ValueReadError
-        A line is no CSV.
+        A line is no CSV, or has more cells.
     """
-    waiting = ""
+    form = re.compile(f'(?:^|{separator})(?:"((?:[^"]|"")*)"|([^"{separator}\r\n]*))')
+    parts: list[str] = []
+    is_open = False
     for line in lines:
-        waiting += line
-        if waiting.count('"') % 2:
+        parts.append(line)
+        is_open ^= bool(line.count('"') % 2)
+        if is_open:
             # A text goes on in the next line.
             continue
-        row = waiting.removesuffix("\n").removesuffix("\r")
-        waiting = ""
-        cells = list(_CELL.finditer(row))
+        row = "".join(parts).removesuffix("\n").removesuffix("\r")
+        parts = []
+        cells = list(islice(form.finditer(row), None if most_cells is None else most_cells + 1))
+        if most_cells is not None and len(cells) > most_cells:
+            raise ValueReadError("a row", f"it has more than {most_cells} cells")
         if "".join(cell[0] for cell in cells) != row:
             raise ValueReadError("a row", f"{row[:60]!r} is no CSV")
         yield [cell[2] or None if cell[1] is None else cell[1].replace('""', '"') for cell in cells]
-    if waiting:
-        raise ValueReadError("a row", f"{waiting[:60]!r} is no CSV: its text does not end")
+    if parts:
+        raise ValueReadError("a row", f"{''.join(parts)[:60]!r} is no CSV: its text does not end")
 
 
 def json_columns(columns: Sequence[ColumnFacts]) -> list[dict[str, str]]:

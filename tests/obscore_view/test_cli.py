@@ -309,6 +309,16 @@ def test_what_is_printed_changes_nothing_until_psql_runs_it_and_then_does_the_sa
     real.dispose()
 
 
+def test_a_view_is_not_made_in_a_schema_whose_owner_could_replace_it(engine: sa.Engine, config: Path) -> None:
+    psql(engine.url, "CREATE SCHEMA fresh AUTHORIZATION pg_monitor")
+    for command in ("plan", "create"):
+        refused = run(engine.url, command, "-c", config, "--registry-schema", "live")
+        assert refused.exit_code == 2, refused.output
+        assert 'the schema "fresh" belongs to pg_monitor, who could replace the view' in refused.stderr
+    psql(engine.url, "ALTER SCHEMA fresh OWNER TO tapdb_owner")
+    done(run(engine.url, "create", "-c", config, "--registry-schema", "live"))
+
+
 def test_a_plan_needs_neither_roles_nor_tables_of_tapdb(
     butler_database_readonly: sa.URL, config: Path
 ) -> None:

@@ -101,6 +101,19 @@ def test_what_is_counted_before_a_filling_is_what_it_walks_through(world: World)
     assert parts.read_tables(kept_layout(mapping)) == passes
 
 
+def test_a_registry_of_exactly_the_limit_is_filled_at_once_and_one_row_more_in_batches(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = mapping_with(world)
+    counted = 0
+    for schema, name in parts.read_tables(kept_layout(mapping)):
+        table = sa.table(name, schema=schema)
+        counted += world.session.scalars(sa.select(sa.func.count()).select_from(table)).one()
+    for limit, beside in ((counted, False), (counted - 1, True)):
+        monkeypatch.setattr(parts, "LARGE", limit)
+        assert parts.fills_beside(world.session, mapping) is beside
+
+
 def test_the_layout_of_a_view_is_made_once_and_is_that_of_no_other(world: World) -> None:
     true, one = mapping_with(world, t_resolution=True), mapping_with(world, t_resolution=1)
     assert true.config == one.config

@@ -145,10 +145,6 @@ def test_a_removal_beside_a_record_that_makes_the_datasets_wanted_leaves_no_row(
         assert connection.scalar(shown.bindparams(visit=pointing.id)) > before
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an observation that no dataset of a view has is not kept up to date, and the next takes it",
-)
 def test_a_dataset_that_is_tagged_again_shows_the_band_of_today(view_pair: Pair, engine: sa.Engine) -> None:
     with view_pair.plain.butler(writeable=True) as butler:
         refs = butler.query_datasets("visit_image", TAGGED_GOOD, find_first=False)

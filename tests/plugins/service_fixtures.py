@@ -26,6 +26,8 @@ import sqlalchemy as sa
 import uvicorn
 
 from examples.lsstcam import Pair
+from ppdb_replay.tables import read_schema, with_system_columns
+from ppdb_replay.versions.install import create_tables, install
 from services.application import create_application
 from services.observing import REQUESTS
 from services.service import Service
@@ -43,6 +45,7 @@ __all__ = [
     "Served",
     "collected",
     "leaves_answers",
+    "obscore_and_ppdb",
     "running_service",
     "serve",
     "serve_ppdb",
@@ -224,6 +227,24 @@ def served_database(view_template: Pair, clone_for_session: Callable[[str], sa.U
     """Return a database with views whose TAP_SCHEMA is published; no test may change it."""
     url = clone_for_session(str(view_template.url.database))
     engine = create_engine(url)
+    with engine.begin() as connection:
+        publish(connection, assemble(connection, []).rows)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def obscore_and_ppdb(view_template: Pair, clone_for_session: Callable[[str], sa.URL]) -> sa.URL:
+    """Return a database with views and a PPDB that has changed twice, both published."""
+    url = clone_for_session(str(view_template.url.database))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        create_tables(connection, with_system_columns(read_schema()))
+        install(connection)
+    target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(target, autocommit=True) as ppdb:
+        change(ppdb, 1)
+        change(ppdb, 2)
     with engine.begin() as connection:
         publish(connection, assemble(connection, []).rows)
     engine.dispose()

@@ -9,7 +9,9 @@ from queryparser.adql import ADQLQueryTranslator
 
 from adql import Column, Node, Query, Table, parse, walk
 from adql.tree import And, Cast, Function, Ordering, Select, SetOperation
-from ppdb_replay.rewriting.as_of import as_of
+from ppdb_replay import Snapshot
+from ppdb_replay.rewriting.as_of import as_of, stable, stable_and_complete
+from ppdb_replay.rewriting.rule_order import has_complete_order
 from tests.ppdb_replay.changing_ppdb import Archive
 from tests.ppdb_replay.generated_queries import generated_query
 from tests.ppdb_replay.query_forms import FORMS
@@ -60,6 +62,14 @@ def test_as_of_a_later_snapshot_changes_nothing_more(text: str, later: int, ppdb
     again = as_of(once, SNAPSHOT + later, ppdb_archive.catalog)
     # ORDER BY may get more terms where it is not known that a subquery has a key.
     assert str(without_order(again)) == str(without_order(once))
+
+
+@settings(max_examples=100)
+@given(text=QUERIES)
+def test_aliases_make_no_order_complete_and_none_open(text: str, ppdb_archive: Archive) -> None:
+    query, snapshot, catalog = parse(text), Snapshot(SNAPSHOT, 61000.5), ppdb_archive.catalog
+    expected = (stable(query, snapshot, catalog), has_complete_order(query, catalog, whole_result=True))
+    assert stable_and_complete(query, snapshot, catalog) == expected
 
 
 def without_order(node: Node) -> str:

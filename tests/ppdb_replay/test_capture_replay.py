@@ -21,6 +21,7 @@ from ppdb_replay.errors import (
     SnapshotUnknownError,
     UploadChangedError,
 )
+from ppdb_replay.replaying.catalog import begin_with_clock
 from tests.ppdb_replay.changing_ppdb import change
 from tests.ppdb_replay.generated_queries import generated_query
 from tests.ppdb_replay.query_forms import FORMS
@@ -69,6 +70,26 @@ def test_results_of_all_forms_come_again_after_changes(ppdb: Connection) -> None
     # The control: natural queries have changed.
     differ = sum(new.digest != old.digest for new, old in zip(later, captured[: len(texts)], strict=True))
     assert differ > 0.8 * len(texts)
+
+
+def test_a_clock_that_could_not_be_read_once_is_read_the_next_time(
+    ppdb: Connection, ppdb_database: sa.URL
+) -> None:
+    """What was prepared outlives an error of its first run, as when a client hangs up."""
+    with connect(ppdb_database, prepare_threshold=None) as reader:
+        reader.execute("SET ROLE tapdb_reader")
+        reader.autocommit = False
+        ppdb.execute("REVOKE SELECT ON ppdb_history.clock FROM tapdb_reader")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            begin_with_clock(reader, None, lambda _: ())
+        reader.rollback()
+        ppdb.execute("GRANT SELECT ON ppdb_history.clock TO tapdb_reader")
+        first = begin_with_clock(reader, None, lambda _: ())
+        reader.rollback()
+        tables = [("ppdb", "DiaObject")]
+        again = begin_with_clock(reader, None, lambda _: tables)
+    assert (first.snapshot, first.whole) == (again.snapshot, frozenset())
+    assert again.whole == set(tables)
 
 
 def test_the_record_says_what_it_takes(ppdb: Connection) -> None:

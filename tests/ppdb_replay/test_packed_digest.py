@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from adql import OutputColumn
 from ppdb_replay import Snapshot
 from ppdb_replay.errors import ReplayRecordError
-from ppdb_replay.replaying.digest import RowDigest, digest_of_plain
+from ppdb_replay.replaying.digest import RowDigest, digest_of_plain, digests_of_resaved
 from ppdb_replay.replaying.packed import PackedRows
 from ppdb_replay.replaying.recipe import MARK, Recipe
 from tapdb.votable import written_fields
@@ -78,6 +79,50 @@ def test_arrays_are_counted_row_by_row() -> None:
     digest = RowDigest(columns)
     digest.packed(encode_rows(written_fields(columns, ()), rows))
     assert digest.text() == digest_of_plain(columns, rows)
+
+
+_KINDS = (
+    ("double", None),
+    ("float", None),
+    ("char", "*"),
+    ("int", None),
+    ("float", "*"),
+    ("unsignedByte", "*"),
+)
+_RESAVED = tuple(OutputColumn(f"c{number}", *kind) for number, kind in enumerate(_KINDS))
+_NUMBERS = st.sampled_from([None, math.nan, 1.5])
+_CELLS = st.tuples(
+    _NUMBERS,
+    _NUMBERS,
+    st.sampled_from([None, "", "N"]),
+    st.sampled_from([None, 0]),
+    st.sampled_from([None, [], [math.nan]]),
+    st.sampled_from([None, b"", b"N"]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_CELLS, max_size=6), st.sets(st.integers(1, len(_RESAVED))))
+def test_a_resaved_result_has_each_digest_that_it_may_have_had(
+    rows: list[tuple[Any, ...]], without: set[int]
+) -> None:
+    """One reading finds what one for each way in which software changes NULL and NaN does."""
+    numbers: list[dict[str, Any]] = [{}, {"nan": None}, {"None": math.nan}]
+    texts: list[dict[str, Any]] = [{}, {"None": ""}, {"": None}]
+    arrays: list[list[dict[str, Any]]] = [
+        [{}, {}],
+        [{"None": []}, {"None": b""}],
+        [{"[]": None}, {"b''": None}],
+    ]
+    expected = set()
+    for number, text, of_arrays in product(numbers, texts, arrays):
+        ways = [number, number, text, {}, *of_arrays]
+        changed = [[way.get(str(value), value) for way, value in zip(ways, row, strict=True)] for row in rows]
+        expected.add(digest_of_plain(_RESAVED, changed, without=without))
+    read = iter(rows)
+    found = digests_of_resaved(_RESAVED, read, without=without)
+    assert set(found) == expected
+    assert found[0] == digest_of_plain(_RESAVED, rows, without=without)
 
 
 @given(

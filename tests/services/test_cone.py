@@ -218,6 +218,7 @@ def test_tables_that_have_a_main_position_are_listed(sky: Served) -> None:
         ({**AROUND_ZERO, "SR": ["1", "2"]}, "SR: is there 2 times"),
         ({**AROUND_ZERO, "VERB": "4"}, "VERB: is '4'; write 1, 2 or 3"),
         ({**AROUND_ZERO, "MAXREC": "x"}, "MAXREC: "),
+        ({**AROUND_ZERO, "PPDB_SNAPSHOT": "1"}, "PPDB_SNAPSHOT: searches find what is current; send a query"),
     ],
     ids=str,
 )

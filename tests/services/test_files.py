@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import socket
 import zipfile
@@ -26,6 +28,7 @@ from services.settings import ServiceSettings
 from tapdb.errors import SettingsError
 from tapdb.hooks.descriptions import DatasetFile
 from tests.plugins.service_fixtures import PLAIN, Served, running_service, service_process, wait_for
+from tests.plugins.view_fixtures import open_engine
 from tests.plugins.web_fixtures import LABEL, Linked, did, links_of
 
 ONE, OTHER = uuid4(), uuid4()
@@ -204,6 +207,17 @@ def test_a_signed_link_to_what_is_published_no_more_is_not_served(linked: Linked
         (composite,) = linked.refs["composite"]
         wrong = get(other.url + signer.path(composite.id))
         assert (wrong.status_code, "give one of image, mask" in wrong.text) == (400, True)
+
+
+def test_a_file_is_looked_for_no_longer_than_a_query(linked: Linked, image: DatasetRef) -> None:
+    with (
+        running_service(linked.served.database, max_seconds=1) as other,
+        open_engine(linked.served.database) as engine,
+        engine.begin() as connection,
+    ):
+        connection.exec_driver_sql("LOCK TABLE tapdb.view_definition IN ACCESS EXCLUSIVE MODE")
+        answer = httpx.get(f"{other.url}/files/{image.id}", verify=PLAIN, timeout=20)
+    assert (answer.status_code, "took longer than the time limit" in answer.text) == (400, True)
 
 
 def test_workers_of_one_service_know_each_others_links(
@@ -501,6 +515,33 @@ def test_a_zip_that_is_damaged_inside_is_gone(root: Path, damage: bytes) -> None
     assert open_files() == before
 
 
+def test_roots_are_compared_as_they_are_meant(root: Path) -> None:
+    (root.parent / "by link").symlink_to(root)
+    (root.parent / "circle").symlink_to("circle")
+    linked, url = str(root.parent / "by link"), f"file://{root}/a b"
+    for roots, path in (
+        ([linked], f"{root}/good"),
+        ([linked], f"{linked}/good"),
+        ([str(root.parent / "circle"), str(root)], "good"),
+        ([url], f"{root}/a b/x%25y.txt"),
+        ([url], "x%25y.txt"),
+    ):
+        assert read(Datastores([("demo", one) for one in roots]).find(stored(path), 60)) == b"inside"
+    stores = Datastores([("demo", "https://Archive.example.org/a b")])
+    for path in ("x%3F.txt", "https://archive.example.org/a%20b/x%3F.txt"):
+        assert stores.find(stored(path), 60) == RemoteFile("https://archive.example.org/a%20b/x%3F.txt")
+
+
+def test_a_zip_of_a_folder_is_read_where_another_root_is_elsewhere(root: Path) -> None:
+    with zipfile.ZipFile(root / "x.zip", "w") as archive:
+        archive.writestr("a", "member")
+    remote, local = ("demo", "s3://bucket/x"), ("demo", str(root))
+    for stores in (Datastores([remote, local]), Datastores([local, remote])):
+        assert read(stores.find(stored("x.zip#zip-path=a"), 60)) == b"member"
+        with pytest.raises(FileRefusedError, match="part of a ZIP that lies elsewhere"):
+            stores.find(stored("y.zip#zip-path=a"), 60)
+
+
 def test_a_member_that_a_zip_lacks_is_gone_and_another_repository_has_none(root: Path) -> None:
     with zipfile.ZipFile(root / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/é b.txt", "0123456789" * 1000)
@@ -587,9 +628,99 @@ def test_a_file_on_s3_is_had_by_a_signed_url_that_expires(
         assert location.startswith(f"{s3}/archive/demo%20files/")
         assert "secret-of-s3" not in location
         parameters = {name.lower() for name, _ in parse_qsl(urlsplit(location).query)}
-        assert {"signature", "expires"} <= parameters or "x-amz-signature" in parameters
+        assert "x-amz-signature" in parameters
         assert get(location).content == content
         assert get(forged(signed, signature="x")).status_code == 403
+
+
+def signature_of_s3(method: str, url: str, secret: str) -> str:
+    """Return the signature that AWS would accept (Signature Version 4, query string of a GET or HEAD)."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query))
+    query = "&".join(one for one in sorted(parts.query.split("&")) if not one.startswith("X-Amz-Signature"))
+    request = (method, parts.path, query, f"host:{parts.netloc}\n", "host", "UNSIGNED-PAYLOAD")
+    scope = given["X-Amz-Credential"].partition("/")[2]
+    digest = hashlib.sha256("\n".join(request).encode()).hexdigest()
+    text = "\n".join(("AWS4-HMAC-SHA256", given["X-Amz-Date"], scope, digest))
+    key = f"AWS4{secret}".encode()
+    for word in (*scope.split("/"), text):
+        key = hmac.digest(key, word.encode(), "sha256")
+    return key.hex()
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-west-2", None])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_urls_of_s3_are_signed_for_the_method_in_the_form_of_every_region(
+    method: str, region: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-s3")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    if region is not None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    found = Datastores([("demo", "s3://archive/a b")]).find(stored("c+d%25%23%3F é/ü"), 77, method)
+    assert isinstance(found, RemoteFile)
+    parameters = dict(parse_qsl(urlsplit(found.url).query))
+    assert parameters["X-Amz-Expires"] == "77"
+    assert parameters["X-Amz-Signature"] == signature_of_s3(method, found.url, "secret-of-s3")
+    assert urlsplit(found.url).path.removeprefix("/archive") == "/a%20b/c%2Bd%25%23%3F%20%C3%A9/%C3%BC"
+
+
+def test_each_profile_of_aws_has_its_own_endpoint_and_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config").write_text(
+        "".join(
+            f"[profile {name}]\nendpoint_url = https://{name.lower()}.example.org\nregion = here\n"
+            f"aws_access_key_id = key-{name}\naws_secret_access_key = secret-{name}\n"
+            for name in ("Summit", "usdf")
+        )
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    stores = Datastores([("demo", "s3://Summit@one/a"), ("demo", "s3://usdf@two/b")])
+    for name, path in (("Summit", "c"), ("usdf", "s3://usdf@two/b/c")):
+        found = stores.find(stored(path), 60)
+        assert isinstance(found, RemoteFile)
+        assert found.url.startswith(f"https://{name.lower()}.example.org/")
+        parameters = dict(parse_qsl(urlsplit(found.url).query))
+        assert parameters["X-Amz-Signature"] == signature_of_s3("GET", found.url, f"secret-{name}")
+
+
+@pytest.mark.parametrize(
+    ("root", "names", "problem"),
+    [
+        ("s3://bucket/x", {}, "the service has no credentials for its bucket"),
+        ("s3://lost@bucket/x", {}, "no link to its bucket can be signed (ProfileNotFound)"),
+        (
+            "s3://no,bucket/x",
+            {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"},
+            "(ParamValidationError)",
+        ),
+        (
+            "s3://bucket/x",
+            {"AWS_ENDPOINT_URL": "nowhere"},
+            "no link to its bucket can be signed (ValueError)",
+        ),
+    ],
+    ids=str,
+)
+def test_a_bucket_for_which_nothing_can_be_signed_is_refused_without_saying_which(
+    root: str, names: dict[str, str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unset = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE")
+    for name in unset:
+        monkeypatch.delenv(name, raising=False)
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    for name, value in (files | {"AWS_EC2_METADATA_DISABLED": "true"} | names).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(FileRefusedError) as raised:
+        Datastores([("demo", root)]).find(stored("y"), 60)
+    assert problem in str(raised.value)
+    assert "s3://" not in str(raised.value)
 
 
 def test_a_file_of_a_web_server_is_had_there(linked: Linked, image: DatasetRef) -> None:

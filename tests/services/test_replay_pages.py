@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import astropy.io.votable
 import httpx
 import jsonschema
 import psycopg
@@ -23,7 +27,7 @@ from ppdb_replay.query_store.stored_query import Collection, StoredQuery, bibtex
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.replayer import Replayer, ResultDifference
 from ppdb_replay.versions.clock import read_snapshot
-from ppdb_replay.votable.file_record import read_votable_record
+from ppdb_replay.votable.file_record import check_votable, read_votable_record
 from tests.plugins.service_fixtures import Served, wait_for
 from tests.ppdb_replay.changing_ppdb import change
 
@@ -164,6 +168,14 @@ def test_schema_org_documents_have_properties_of_its_vocabulary(
     assert 50 <= len(found["description"]) <= 5000
 
 
+def test_the_description_of_a_long_query_is_cut_and_the_query_is_whole(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    query = f"{FLUXES} WHERE '{'é<&>' * 3000}' <> ''"
+    found = get(served_ppdb, cite(served_ppdb, connection, query).pid, RESPONSEFORMAT="schema.org").json()
+    assert (len(found["description"]), found["isBasedOn"]["text"] == query) == (5000, True)
+
+
 def test_the_result_comes_again_in_any_format(
     served_ppdb: Served, connection: psycopg.Connection[Any], stored: StoredQuery, tmp_path: Path
 ) -> None:
@@ -296,6 +308,106 @@ def test_what_is_no_result_is_refused_without_a_path_of_the_machine(
     assert "/tmp" not in response.text  # noqa: S108
 
 
+def test_a_file_packed_by_gzip_is_held_to_its_record(served_ppdb: Served) -> None:
+    whole = gzip.compress(served_ppdb.sync(FLUXES).content)
+    assert verified(served_ppdb, whole).json()["is_whole"]
+    answer = served_ppdb.sync(FLUXES, RESPONSEFORMAT="csv")
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    packed = gzip.compress(answer.content)
+    assert verified(served_ppdb, packed, record=gzip.compress(record)).json()["is_whole"]
+    for cut in (whole[:-9], whole[:9], whole[:40] + b"x" * 40, gzip.compress(whole)):
+        refused = verified(served_ppdb, cut)
+        assert refused.status_code == 400, refused.text
+        assert "/tmp" not in refused.text  # noqa: S108
+    assert "cut or damaged" in verified(served_ppdb, whole[:-9]).text
+
+
+ODD = (
+    "SELECT diaObjectId, visit, -0.0 AS zero, CAST('NaN' AS REAL) AS nan, 'a ' AS blank, '' AS empty, "
+    "'x\ty,\"z' AS separators FROM ppdb.DiaForcedSource"
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "json"])
+@pytest.mark.parametrize("query", [ODD, f"{ODD} WHERE visit < 0"], ids=["rows", "empty"])
+def test_rows_in_every_form_of_text_are_held_to_their_record(
+    served_ppdb: Served, form: str, query: str
+) -> None:
+    answer = served_ppdb.sync(query, RESPONSEFORMAT=form)
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    assert verified(served_ppdb, answer.content, record=record).json()["problems"] == []
+    edited = answer.content.replace(b"visit", b"visits", 1)
+    assert not verified(served_ppdb, edited, record=record).json()["is_whole"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "fits", "arrow"])
+def test_rows_in_binary_formats_are_refused_by_name(served_ppdb: Served, form: str) -> None:
+    answer = served_ppdb.sync(FLUXES, RESPONSEFORMAT=form)
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    refused = verified(served_ppdb, answer.content, record=record)
+    assert (refused.status_code, f"rows in {form}" in refused.text.lower()) == (400, True), refused.text
+
+
+@pytest.mark.parametrize("form", ["tabledata", "binary2"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT diaObjectId, u_psfFluxMaxSlope, g_psfFluxMean FROM ppdb.DiaObject",
+        "SELECT band, AVG(psfFlux) AS a, COUNT(*) AS n FROM ppdb.DiaSource GROUP BY band",
+        "SELECT * FROM ppdb.DiaSource",
+        "SELECT * FROM ppdb.DiaObject WHERE 1 = 0",
+    ],
+    ids=["units", "null_texts", "all_columns", "no_rows"],
+)
+def test_what_astropy_saves_again_is_held_to_its_record(
+    served_ppdb: Served, query: str, form: str, tmp_path: Path
+) -> None:
+    """It spells units its own way, makes empty texts of NULL, and leaves DATA without rows out."""
+    path = tmp_path / "saved.vot"
+    whole = astropy.io.votable.parse(io.BytesIO(served_ppdb.sync(query).content))
+    whole.to_xml(str(path), tabledata_format=form)
+    assert check_votable(path).problems == ()
+    # The control: one row less, or more.
+    table = whole.get_first_table()
+    if len(table.array):
+        table.array = table.array[1:]
+        whole.to_xml(str(path), tabledata_format=form)
+    else:
+        path.write_bytes(path.read_bytes().replace(b"row_count&quot;: 0", b"row_count&quot;: 1"))
+    assert check_votable(path).problems != ()
+
+
+def test_rows_of_millions_of_cells_are_refused_soon_and_shortly(served_ppdb: Served) -> None:
+    link = served_ppdb.sync(FLUXES).headers["link"].partition(">")[0][1:]
+    record = httpx.get(link, timeout=60).content
+    for hostile in (b"," * 2_000_000, b'a,b\n"' + b"\n" * 500_000, b"a" * 2_000_000):
+        begin = time.monotonic()
+        found = verified(served_ppdb, hostile, record=record)
+        assert time.monotonic() - begin < 5
+        assert (found.status_code, len(found.content) < 2000) == (200, True)
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(serve_ppdb: Any) -> None:
+    bomb = gzip.compress(b"<VOTABLE>" + b" " * 30_000_000)
+    assert len(bomb) < 40_000
+    with serve_ppdb(upload_bytes=40_000) as served:
+        refused = verified(served, bomb)
+    assert (refused.status_code, "unpacked, is larger than 40,000 bytes" in refused.text) == (413, True)
+
+
+def test_json_that_would_fill_the_memory_is_refused(
+    served_ppdb: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = served_ppdb.sync(FLUXES, RESPONSEFORMAT="json")
+    record = httpx.get(answer.headers["link"].partition(">")[0][1:], timeout=60).content
+    monkeypatch.setattr(import_module("services.replay.verify"), "MOST_JSON", len(answer.content))
+    assert verified(served_ppdb, answer.content, record=record).json()["is_whole"]
+    blanks = b" " * 100
+    for hostile in (b"\n" + answer.content, blanks + answer.content, gzip.compress(blanks + answer.content)):
+        refused = verified(served_ppdb, hostile, record=record)
+        assert (refused.status_code, "JSON of rows" in refused.text) == (413, True), refused.text
+
+
 def test_a_file_that_is_too_large_is_refused(serve_ppdb: Any) -> None:
     with serve_ppdb(upload_bytes=1000) as served:
         for response in (verified(served, b"x" * 2000), verified(served, b"x" * 2000, record=b"{}")):
@@ -306,6 +418,30 @@ def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     page = _Texts(get(served_ppdb, "verify", "text/html").text)
     assert page.links == [f"{served_ppdb.url}/replay/verify"]
     assert page.tags.count("input") == 3
+
+
+def test_a_form_leads_to_where_clients_see_the_service(serve_ppdb: Any) -> None:
+    with serve_ppdb(base_url="https://tap.example.org/db") as served:
+        page = _Texts(get(served, "verify", "text/html").text)
+    assert page.links == ["https://tap.example.org/db/replay/verify"]
+
+
+def test_a_query_that_no_file_can_hold_is_answered_without_a_record(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    """XML has no U+0001: the rows come all the same, as they do of tables without versions."""
+    query = f"{FLUXES} WHERE 'a\x01' <> 'b'"
+    for parameters in ({}, {"PPDB_SNAPSHOT": "3"}, {"RESPONSEFORMAT": "csv"}):
+        answer = served_ppdb.sync(query, **parameters)
+        assert (answer.status_code, "link" in answer.headers) == (200, False), answer.text
+        assert answer.headers["ppdb-snapshot"].isdigit()
+    told = served_ppdb.sync(query).text
+    assert 'name="ppdb_guarantee" value="none"' in told
+    assert "ppdb_replay_record" not in told
+    word = Recipe(query, read_snapshot(connection)).to_word()
+    assert get(served_ppdb, f"{word}/result", RESPONSEFORMAT="csv").text == answer.text
+    refused = get(served_ppdb, word, "application/json")
+    assert (refused.status_code, "no file can hold its text" in refused.text) == (404, True)
 
 
 def test_an_address_of_another_database_gives_no_rows_of_this_one(

@@ -74,6 +74,7 @@ def test_a_variable_sets_what_it_names(
         ("datastores", "/data/demo"),
         ("datastores", "demo=data"),
         ("datastores", "demo=ftp://example.org"),
+        ("datastores", "demo=https://user:password@example.org/x"),
         ("file_seconds", "0"),
     ],
 )
@@ -85,6 +86,15 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(
         read_service_settings()
     done = CliRunner().invoke(main, ["serve"])
     assert (done.exit_code, f"TAPDB_{name.upper()}" in done.stderr) == (2, True)
+
+
+def test_a_password_in_the_url_of_a_datastore_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TAPDB_DATASTORES", "demo=https://user:password@example.org/x")
+    done = CliRunner().invoke(main, ["serve"])
+    assert (done.exit_code, "demo=...@example.org/x" in done.stderr) == (2, True)
+    assert "password" not in done.stderr
 
 
 def test_a_port_that_is_taken_is_said_before_anything_begins() -> None:

@@ -110,7 +110,14 @@ def test_responseformat_chooses_the_format_and_format_does_not(served: Served, f
     [
         ({"BAND": "r"}, ("UsageFault: BAND: 'r'", "+Inf")),
         ({"POS": "CIRCLE 1 2"}, ("UsageFault: POS: ", "a circle has three numbers")),
-        ({"POS": "POLYGON 0 0 90 0 180 0"}, ("UsageFault: ", "polygon")),
+        (
+            {"POS": "POLYGON 0 0 90 0 180 0"},
+            ("UsageFault: POS: 'POLYGON 0 0 90 0 180 0': a polygon must be",),
+        ),
+        ({"POS": "POLYGON 0 0 1 1 1 0 0 1"}, ("UsageFault: POS: ", "cross one another", "write CIRCLE")),
+        ({"POS": "POLYGON 0 90 10 90 20 80"}, ("UsageFault: POS: ", "three different vertices")),
+        ({"POS": "RANGE +Inf -Inf 0 1"}, ("UsageFault: POS: ", "an interval")),
+        ({"PPDB_SNAPSHOT": "1"}, ("UsageFault: PPDB_SNAPSHOT: searches find what is current", "/tap/sync")),
         ({"UPLOAD": "x,param:y"}, ("UsageFault: UPLOAD: this search takes no tables",)),
         ({"MAXREC": "-1"}, ("UsageFault: MAXREC: ",)),
         ({"RESPONSEFORMAT": "word"}, ("UsageFault: there is no format",)),
@@ -124,6 +131,24 @@ def test_what_is_wrong_is_said_with_the_parameter(
     response = sia(served, **parameters)
     assert response.status_code == 400, response.text
     assert [word for word in words if word not in error_of(response)] == []
+
+
+def test_a_search_that_is_too_much_is_refused_without_the_query_that_it_became(served: Served) -> None:
+    zigzag = "POLYGON " + " ".join(f"{x / 100} {x % 2 / 100}" for x in range(70))
+    for parameters in (
+        {"POS": [f"CIRCLE {x / 10} 0 2" for x in range(500)]},
+        {"BAND": [f"{x} {x + 1}" for x in range(1900)]},
+        {"POS": zigzag},
+    ):
+        refused = sia(served, "POST", **parameters)
+        assert refused.status_code == 400
+        assert error_of(refused).startswith("UsageFault: the ")
+        assert [word for word in ("SELECT", "INTERSECTS", "line 1") if word in error_of(refused)] == []
+    around = [f"CIRCLE {x / 10} 0 2" for x in range(100)]
+    assert len(ids(sia(served, "POST", POS=around))) > 10
+    names = [f"o'x{x}" for x in range(1900)]
+    found = sia(served, "POST", INSTRUMENT=[*names, "LSSTCam"], CALIB=1)
+    assert ids(found) == ids(sia(served, INSTRUMENT="LSSTCam", CALIB=1))
 
 
 def test_whose_fault_it_is_is_the_first_word_of_an_error() -> None:

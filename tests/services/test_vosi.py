@@ -61,9 +61,13 @@ def capabilities(served: Served) -> Element:
 
 
 def test_taplint_finds_no_error_and_no_warning_without_a_reason(
-    served_database: sa.URL, stilts: Stilts
+    obscore_and_ppdb: sa.URL, stilts: Stilts
 ) -> None:
-    with service_process(served_database, "--jobs", "here") as (_, url):
+    """The tables of a PPDB and of its versions are looked at too, and queries over them have records."""
+    with service_process(obscore_and_ppdb, "--jobs", "here") as (_, url):
+        told = httpx.get(f"{url}/tap/tables", params={"detail": "min"}, timeout=60).text
+        assert "<name>ppdb.DiaObject</name>" in told
+        assert "<name>ivoa.ObsCore</name>" in told
         report = stilts.taplint(f"{url}/tap")
     codes = {line[:10]: line for line in report if re.match(r"[EFW]-[A-Z0-9]{3}-", line)}
     assert [line for code, line in codes.items() if code not in ALLOWED] == []

@@ -25,3 +25,15 @@ def test_a_code_of_postgresql_says_whose_fault_it_is(sqlstate: str, fault: str, 
     assert error.fault == fault
     assert ("(" in str(error)) == bool(hint)
     assert hint in str(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "spherepoly_from_array: a line segment overlaps or polygon too large",
+        "spherepoly_from_array: more than two points needed",
+        "radius must be not greater than 90 degrees",
+    ],
+)
+def test_a_shape_that_pg_sphere_refuses_is_a_value_of_the_user(message: str) -> None:
+    assert QueryFailedError(message, "XX000").fault == "user"
