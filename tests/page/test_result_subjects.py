@@ -18,7 +18,7 @@ from tests.plugins.web_fixtures import OBJECT, SOURCES, Linked, did
 from tests.ppdb_replay.changing_ppdb import change
 
 FLUXES = (
-    "SELECT diaForcedSourceId, diaObjectId, visit, midpointMjdTai, psfFlux, psfFluxErr, band "
+    "SELECT diaForcedSourceId, diaObjectId, visit, detector, midpointMjdTai, psfFlux, psfFluxErr, band "
     "FROM ppdb.DiaForcedSource"
 )
 WHOLE = {"Accept": "application/json"}
@@ -49,21 +49,30 @@ def test_a_changed_result_is_compared_and_replayed(
     digest = panel.locator("dd").last.inner_text()
     assert digest.startswith("sha256:")
     address = str(panel.get_by_role("link", name="Record").get_attribute("href"))
+    every = 'SELECT "diaForcedSourceId" FROM ppdb."DiaForcedSource"'
+    known_before = {key for (key,) in connection.execute(every)}
     change(connection, 11)
+    key, other = sorted(known_before & {key for (key,) in connection.execute(every)})[:2]
+    connection.execute(
+        'UPDATE ppdb."DiaForcedSource" SET "psfFlux" = 12345 WHERE "diaForcedSourceId" = %s', [key]
+    )
+    connection.execute('DELETE FROM ppdb."DiaForcedSource" WHERE "diaForcedSourceId" = %s', [other])
     panel.get_by_role("button", name="Compare with now").click()
     counts = panel.locator(".change-counts .change")
     expect(counts).to_have_count(3)
     found = changes_of(address)
     known = [len(found[name]) for name in ("added", "removed", "changed")]
     assert [int(one.split()[0].replace(",", "")) for one in counts.all_inner_texts()] == known
-    assert all(known[::2])
+    assert all(known)
     colours = {
         kind: panel.locator(f"tr.is-{kind} td").first.evaluate(
             "(cell) => getComputedStyle(cell).backgroundColor"
         )
-        for kind in ("added", "changed")
+        for kind in ("added", "gone", "changed")
     }
-    assert len(set(colours.values())) == 2
+    assert len(set(colours.values())) == 3
+    differing = panel.locator("tr.is-changed td.differs").all_inner_texts()
+    assert "12345" in "".join(differing)
     panel.get_by_role("link", name="Replay").click()
     page.wait_for_selector(".live-result[data-state=shown]")
     assert page.get_by_role("grid").get_attribute("aria-rowcount") == before
