@@ -54,7 +54,7 @@ _ALADIN_POLICY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ShownValue:
     """A value of a row, as a page shows it.
 
     Attributes
@@ -133,7 +133,7 @@ class Subjects:
         dataset = await _identified(request, user, did)
         links = await self.links.read(request, user, [dataset.did])
         query = obscore_query(published, dataset.did)
-        facts: list[Fact] = []
+        facts: list[ShownValue] = []
         if query is not None:
             facts = next(iter(_facts(await first_rows(request, published, query, 1))), [])
         return pages.render(
@@ -267,12 +267,12 @@ def rows_query(table: str, column: str, value: str, order: str = "") -> str:
     return " ".join([*words, "ORDER BY", order] if order else words)
 
 
-def _facts(result: QueryResult) -> Sequence[list[Fact]]:
+def _facts(result: QueryResult) -> Sequence[list[ShownValue]]:
     """Return the values of rows."""
     columns = result.columns
     return [
         [
-            Fact(
+            ShownValue(
                 one.name, one.unit or "", one.description or "", "" if value is None else text_of(value) or ""
             )
             for one, value in zip(columns, row, strict=True)
@@ -281,7 +281,7 @@ def _facts(result: QueryResult) -> Sequence[list[Fact]]:
     ]
 
 
-def _differing(versions: Sequence[Sequence[Fact]]) -> Mapping[str, Any]:
+def _differing(versions: Sequence[Sequence[ShownValue]]) -> Mapping[str, Any]:
     """Return versions with the columns in which any two differ, each value that is another one marked."""
     heads = [one for one in versions[0] if one.name not in _VALIDITY] if versions else []
     places = [
@@ -404,7 +404,7 @@ def _key(table_name: str, columns: Sequence[ColumnRow]) -> str | None:
 
 async def _versions(
     request: Request, published: PublishedState, table: TableRow, column: str, key: str
-) -> Sequence[Sequence[Fact]]:
+) -> Sequence[Sequence[ShownValue]]:
     """Return all versions of a row, the first one first; none if the versions are not published."""
     bare = table.table_name.rpartition(".")[2]
     name = f"{_HISTORY}.{bare}".lower()
