@@ -72,5 +72,6 @@ bench-dachs: setup ## Compare the service with DaCHS in a chroot (2 GB, kept): a
 docs: setup ## Write the generated parts of docs/
 	@$(BIN)/python -m tools.generate_docs
 
-lock: setup ## Write requirements.lock from what is installed in .venv
+lock: setup ## Write requirements.lock from what is installed in .venv, and the lock of the page's scripts
 	@$(BIN)/python tools/lock.py
+	@cd services/page && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error

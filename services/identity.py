@@ -149,7 +149,7 @@ class Authenticator:
         address = connection.client.host if connection.client else ""
         if self._tokens is not None:
             header = connection.headers.get("authorization", "")
-            if not header and (token := connection.cookies.get(COOKIE)):
+            if not header and (token := connection.cookies.get(COOKIE)) and _is_own(connection):
                 header = f"Bearer {token}"
             return User(self._by_token(self._tokens, header), address)
         if self._settings.auth == "proxy":
@@ -177,6 +177,14 @@ class Authenticator:
         if user is None:
             raise UnauthenticatedError("the service does not know this token", "have a new one made")
         return user
+
+
+def _is_own(connection: HTTPConnection) -> bool:
+    """Return whether a browser sends a request for a page of the service or for its user, and no other page.
+
+    Browsers say so (W3C Fetch Metadata); other hosts of the same site could let it send the cookie.
+    """
+    return connection.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
 
 
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:

@@ -3,6 +3,8 @@
 Without scripts it is a form, and the page shows the first rows of the result.
 """
 
+import gzip
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from services.page.plans import describe_plan
 from services.page.rendering import FRAMES, Pages, know_user
 from services.parameters import Parameters, read_parameters
 from services.replay.answers import run_in_turn
+from services.results import accepts_gzip
 from services.service import Service, in_thread, service_of
 from tap_query.execute import QueryResult, Session, explain, fetch
 from tap_query.formats import FORMATS
@@ -30,6 +33,7 @@ from tapdb.votable import plain_rows, text_of
 _SHOWN_ROWS = 100
 _PLAN_MS = 5_000
 _QUERY_BYTES = 2**20
+_NOT_MODIFIED = 304
 _NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MEANT = re.compile(r'^did you mean "(?P<name>[^"]+)"\?')
 
@@ -91,7 +95,7 @@ async def first_rows(
     user = service.authenticator.user(request)
     quota = service.quotas.of(user)
     most = min(most_rows, quota.rows)
-    compiled = _compiled(service, published, text, most)
+    compiled = await _compiled(service, published, text, most)
 
     def run(connection: psycopg.Connection[Any]) -> QueryResult:
         return fetch(connection, compiled, max_rows=most, session=Session(timeout_ms=1000 * quota.seconds))
@@ -104,7 +108,7 @@ async def check_query(request: Request) -> Response:
     service, text = await _sent(request)
     published = await in_thread(service, service.database.publication)
     try:
-        compiled = _compiled(service, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, published, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
     columns = [{"name": one.name, "unit": one.unit} for one in compiled.columns]
@@ -117,7 +121,7 @@ async def explain_query(request: Request) -> Response:
     user = service.authenticator.user(request)
     published = await in_thread(service, service.database.publication)
     try:
-        compiled = _compiled(service, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, published, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
 
@@ -142,13 +146,19 @@ async def vocabulary(request: Request) -> Response:
         published = service.database.publication()
         found = published.documents.get("vocabulary")
         if found is None:
-            found = published.documents["vocabulary"] = json.dumps(_vocabulary(service, published)).encode()
+            text = json.dumps(_vocabulary(service, published), ensure_ascii=False)
+            found = published.documents["vocabulary"] = gzip.compress(text.encode(), mtime=0)
         return found
 
-    document = await in_thread(service, find)
-    return Response(
-        document, media_type="application/json", headers={**_NO_STORE, "Cache-Control": "private, no-cache"}
-    )
+    packed = await in_thread(service, find)
+    etag = f'"{hashlib.sha256(packed).hexdigest()[:32]}"'
+    headers = {**_NO_STORE, "Cache-Control": "private, no-cache", "ETag": etag, "Vary": "Accept-Encoding"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=_NOT_MODIFIED, headers=headers)
+    if accepts_gzip(request.headers.getlist("accept-encoding")):
+        headers["Content-Encoding"] = "gzip"
+        return Response(packed, headers=headers, media_type="application/json")
+    return Response(gzip.decompress(packed), headers=headers, media_type="application/json")
 
 
 def _vocabulary(service: Service, published: PublishedState) -> Mapping[str, Any]:
@@ -201,9 +211,14 @@ async def _sent(request: Request) -> tuple[Service, str]:
         return service_of(request), parameters.one("QUERY") or ""
 
 
-def _compiled(service: Service, published: PublishedState, text: str, most: int) -> CompiledQuery:
-    tree = parse(text, dialect=dialect_named(service.settings.dialect))
-    return to_postgres(tree, published.metadata, Limits(max_rows=most), server=published.server)
+async def _compiled(service: Service, published: PublishedState, text: str, most: int) -> CompiledQuery:
+    """Return a query as SQL; a long one keeps a thread busy, and not all other requests."""
+
+    def work() -> CompiledQuery:
+        tree = parse(text, dialect=dialect_named(service.settings.dialect))
+        return to_postgres(tree, published.metadata, Limits(max_rows=most), server=published.server)
+
+    return await in_thread(service, work)
 
 
 def _problem(error: AdqlError) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from services.identity import COOKIE
 from services.page.plans import describe_plan
 from tap_query.jobs.files import JobFiles
 from tests.plugins.job_fixtures import ENDLESS, StartWorker
@@ -229,6 +230,34 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         page.close()
 
 
+def test_a_query_that_takes_too_long_is_offered_the_background(
+    job_engine: sa.Engine, job_files: JobFiles, page: Page
+) -> None:
+    page.expected.append("400")  # type: ignore[attr-defined]
+    with running_service(job_engine.url, max_seconds=1) as served:
+        open_box(page, served)
+        write(page, ENDLESS)
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_role("alert")).to_contain_text("longer than the time limit")
+        page.get_by_role("button", name="Run it in the background").click()
+        expect(page.locator("#state")).to_contain_text("job: queued")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#state")).to_contain_text("cancelled")
+        page.close()
+
+
+def test_names_for_completion_are_sent_once(served: Served) -> None:
+    url = f"{served.url}/page/vocabulary"
+    first = httpx.get(url, verify=PLAIN)
+    assert first.headers["content-encoding"] == "gzip"
+    obscore = next(one for one in first.json()["tables"] if one["name"] == "ivoa.ObsCore")
+    assert [one[0] for one in obscore["columns"] if one[4]][:2] == ["obs_id", "s_region"]
+    again = httpx.get(url, verify=PLAIN, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    plain = httpx.get(url, verify=PLAIN, headers={"Accept-Encoding": "identity"})
+    assert (plain.json(), plain.headers.get("content-encoding")) == (first.json(), None)
+
+
 def test_an_example_is_put_into_the_box(served: Served, page: Page) -> None:
     box = open_box(page, served)
     page.get_by_text("Examples", exact=True).click()
@@ -339,6 +368,10 @@ def test_a_browser_logs_in_with_a_token_and_out_again(serve: Serve, page: Page, 
         cookie = page.context.cookies()[0]
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""
+        sent = {"Cookie": f"{COOKIE}=a-token-of-ann-000001"}
+        for origin, status in (("same-origin", 200), ("same-site", 401), ("cross-site", 401)):
+            headers = {**sent, "Sec-Fetch-Site": origin}
+            assert served.get("tables", headers).status_code == status
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Your token")).to_be_visible()
         assert page.context.cookies() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.page import first_paint_ms, script_kb
 from services.page.assets import SCRIPTS_OF_OTHERS, Assets
 from services.page.rendering import Pages
 from tests.plugins.service_fixtures import PLAIN, Serve, Served, wait_for
@@ -93,11 +95,11 @@ def test_a_table_says_of_its_columns_what_tap_schema_says(served: Served) -> Non
 def test_a_large_table_is_estimated_and_the_page_says_so(
     served: Served, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
+    assert "estimate" not in wait_for(lambda: _with_size(served))
     monkeypatch.setattr("services.page.figures._COUNTED", 10)
     with serve() as one:
         text = wait_for(lambda: _with_size(one))
     assert re.search(r"about [\d,]+ rows <span class=\"more\">\(estimate", text)
-    assert "estimate" not in wait_for(lambda: _with_size(served))
 
 
 def _with_size(served: Served) -> str:
@@ -155,6 +157,25 @@ def test_below_a_path_of_a_proxy_all_addresses_have_it(serve: Serve, new_page: A
             )
         expect(page.locator("html[data-ready]")).to_be_attached()
         page.close()
+
+
+def test_scripts_of_others_have_exact_versions_and_no_address_of_a_host() -> None:
+    folder = Path("services/page")
+    declared = json.loads((folder / "package.json").read_text())
+    wanted = declared["dependencies"] | declared["devDependencies"]
+    text = (folder / "package-lock.json").read_text()
+    locked = json.loads(text)["packages"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert "resolved" not in text
+    assert re.findall(r"https?://(?!opencollective|github.com/sponsors|tidelift)[^\"]*", text) == []
+    assert [name for name, one in locked.items() if name and "integrity" not in one] == []
+
+
+def test_all_scripts_but_aladin_are_small_and_the_first_paint_is_measured(
+    served: Served, browser: Browser
+) -> None:
+    assert 50 < script_kb() <= 300
+    assert 1 < first_paint_ms(browser, served.url) < 20_000
 
 
 def without_scripts_of_others(folder: Path) -> Pages:

@@ -123,7 +123,7 @@ async function run({ job = "", keepAddress = false } = {}) {
         }
     } catch (error) {
         told = mine.signal.aborted ? "cancelled" : "failed";
-        if (running === mine) byId("result").replaceChildren(mine.signal.aborted ? "" : make("pre", { class: "problem", role: "alert", text: error.message }));
+        if (running === mine) byId("result").replaceChildren(...(mine.signal.aborted ? [] : failure(error.message, job)));
     } finally {
         clearInterval(clock);
         if (running === mine) {
@@ -134,6 +134,20 @@ async function run({ job = "", keepAddress = false } = {}) {
         if (query) note(query, told);
         showHistory(byId("history-list"), take);
     }
+}
+
+/** Return what is shown of an error; a query that took too long may run in the background. */
+function failure(message, job) {
+    const box = byId("as-job");
+    const again = () => {
+        box.checked = true;
+        run();
+    };
+    const isLong = box && !job && !box.checked && /longer than/.test(message);
+    return [
+        make("pre", { class: "problem", role: "alert", text: message }),
+        isLong ? make("p", {}, make("button", { type: "button", text: "Run it in the background", on: { click: again } })) : "",
+    ];
 }
 
 async function show(response, query, address) {
