@@ -144,6 +144,7 @@ def rows_paint_ms(browser: Browser, url: str) -> float:
     try:
         page = context.new_page()
         page.goto(f"{url}query?{urlencode({'QUERY': _QUERY, 'RUN': 1})}")
+        page.wait_for_selector(".result-tools button")
         taken: float = page.evaluate(_ROWS_PAINT)
         count = page.get_by_role("grid").get_attribute("aria-rowcount")
         if count != str(_ROWS + 1):
