@@ -17,7 +17,15 @@ from starlette.routing import Mount, Route
 from services.database import Database
 from services.datalink import Links
 from services.datalink import routes as routes_of_links
-from services.errors import ERROR_FORM, ClientGoneError, ErrorForm, UnauthenticatedError, status_of
+from services.errors import (
+    ERROR_FORM,
+    RETRY_HEADERS,
+    ClientGoneError,
+    ErrorForm,
+    TokensUnreadableError,
+    UnauthenticatedError,
+    status_of,
+)
 from services.files import Files
 from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
@@ -37,7 +45,7 @@ from tapdb.hooks.descriptions import load_link_providers
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _SPARE_THREADS = 8
-_UNAVAILABLE, _RETRY_S = 503, "10"
+_UNAVAILABLE = 503
 _FAULT = 500
 
 
@@ -147,14 +155,14 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, TapdbError):
         raise error
     facts = request.scope[FACTS]
-    facts["error"] = str(error)
+    facts["error"] = error.reason if isinstance(error, TokensUnreadableError) else str(error)
     status = status_of(error)
     if status == _FAULT:
         return await answer_bug(request, error)
     document, sent = _document(request, _told(error), status)
     response = Response(document, sent, media_type=VOTABLE_TYPE)
     if status == _UNAVAILABLE:
-        response.headers["Retry-After"] = _RETRY_S
+        response.headers.update(RETRY_HEADERS)
     for name, value in getattr(error, "headers", {}).items():
         response.headers[name] = value
     if isinstance(error, UnauthenticatedError):

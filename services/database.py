@@ -126,6 +126,11 @@ class Database:
         finally:
             self._lock.release()
 
+    @property
+    def known(self) -> PublishedState | None:
+        """What was published when somebody looked last; `None` before. For pages, which must not wait."""
+        return self._publication
+
     def forget(self) -> None:
         """Look again what is published before the next query: the database lacks something that was."""
         self._known_until = 0.0

@@ -12,6 +12,10 @@ ERROR_FORM = "tapdb.error_form"
 """Name in the scope of a request of the `ErrorForm` of its protocol, where that is its own."""
 
 
+RETRY_HEADERS = {"Retry-After": "10"}
+"""Headers of an answer with status 503 whose error does not say itself when to come again."""
+
+
 class RequestError(TapdbError):
     """A request cannot be answered.
 
@@ -85,6 +89,25 @@ class UnauthenticatedError(RequestError):
         super().__init__(f"{problem}; {remedy}")
 
 
+class TokensUnreadableError(RequestError):
+    """The service cannot read at present who has which token: nobody is let in who may have been removed.
+
+    Parameters
+    ----------
+    reason
+        Where the file is and what is wrong with it, for the log alone.
+    """
+
+    status = 503
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            "the service cannot read at present who has which token; send the request again later, "
+            "or tell its operator"
+        )
+
+
 class BusyError(RequestError):
     """More queries wait than the service lets wait, or one has waited too long.
 
@@ -107,6 +130,25 @@ class BusyError(RequestError):
     def headers(self) -> Mapping[str, str]:
         """When to come back."""
         return {"Retry-After": str(self.retry_s)}
+
+
+class PublishedMissingError(RequestError):
+    """The database lacks a table or column that TAP_SCHEMA publishes.
+
+    Parameters
+    ----------
+    problem
+        What the database says.
+    """
+
+    status = 503
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"the database lacks something that TAP_SCHEMA publishes: {problem}; leave it out, or tell the "
+            "operator to publish what there is"
+        )
 
 
 class RequestTooLargeError(RequestError):
@@ -258,6 +300,8 @@ _STATUSES = {
     "TooManyJobsError": 503,
     "DatabaseUnavailableError": 503,
     "DatabaseNotReadyError": 503,
+    "RightsDifferError": 503,
+    "VersionsIncompleteError": 503,
 }
 
 

@@ -11,7 +11,7 @@ from threading import Lock
 
 from starlette.requests import HTTPConnection
 
-from services.errors import UnauthenticatedError
+from services.errors import TokensUnreadableError, UnauthenticatedError
 from services.settings import Network, ServiceSettings
 from tapdb.errors import SettingsError
 
@@ -66,8 +66,17 @@ class BearerTokens:
         self._read()
 
     def user_of(self, token: str) -> str | None:
-        """Return who has a token; None if nobody has."""
-        self._read()
+        """Return who has a token; None if nobody has.
+
+        Raises
+        ------
+        TokensUnreadableError
+            Raised if the file is gone, or has another form by now.
+        """
+        try:
+            self._read()
+        except SettingsError as error:
+            raise TokensUnreadableError(str(error)) from error
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
         # Each is compared: how long it takes says nothing of where they differ.
         found = [user for known, user in self._users.items() if hmac.compare_digest(known, digest)]
@@ -145,6 +154,8 @@ class Authenticator:
         ------
         UnauthenticatedError
             Raised if the request has to say so and does not, or says it wrongly.
+        TokensUnreadableError
+            Raised if nobody can tell whose token it has.
         """
         address = connection.client.host if connection.client else ""
         if self._tokens is not None:

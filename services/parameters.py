@@ -197,7 +197,9 @@ async def read_parameters(request: Request, *, max_bytes: int) -> AsyncIterator[
                 form = await _read_form(bounded, kind)
             except (HTTPException, MultiPartException) as error:
                 reason = error.message if isinstance(error, MultiPartException) else error.detail
-                raise ParameterError("the form", f"cannot be read: {reason}", "send it again") from error
+                # Only of limits Starlette says that there is a maximum.
+                remedy = "send less at once" if "maximum" in reason.lower() else "send it again"
+                raise ParameterError("the form", f"cannot be read: {reason.rstrip('.')}", remedy) from error
             except OSError as error:
                 raise UploadNotKeptError("the request", error.strerror) from error
             stack.push_async_callback(form.close)

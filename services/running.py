@@ -4,8 +4,8 @@
 `RunningRead` is anything that is read at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import IO, Any, TypeVar
 
@@ -13,7 +13,7 @@ import psycopg
 import sqlalchemy as sa
 
 from services.database import Database
-from services.errors import ClientGoneError
+from services.errors import ClientGoneError, PublishedMissingError
 from tap_query.answer import PreparedQuery, TapQuery, prepare_query, stream_query
 from tap_query.errors import QueryFailedError
 from tap_query.formats import ResultStream
@@ -23,7 +23,28 @@ from tapdb.postgres.engine import driver_connection
 _Value = TypeVar("_Value")
 
 _CANCEL_S = 5.0
+# Tables, schemas and columns that are not there.
+_MISSING = frozenset({"42P01", "3F000", "42703"})
+# Functions and casts that types do not have: of the types that were there before they had.
+_OUTDATED = _MISSING | {"42883", "42804", "42846"}
 _TIMEOUT = "SELECT set_config('statement_timeout', %s, true), set_config('transaction_read_only', 'on', true)"
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Say in other words that the database lacks what is published.
+
+    Raises
+    ------
+    PublishedMissingError
+        Raised in place of an error of a statement.
+    """
+    try:
+        yield
+    except QueryFailedError as error:
+        if error.sqlstate not in _MISSING:
+            raise
+        raise PublishedMissingError(str(error.__cause__).splitlines()[0]) from error
 
 
 class RunningQuery:
@@ -93,19 +114,36 @@ class RunningQuery:
 
         Raises
         ------
+        PublishedMissingError
+            Raised if the database lacks what the query names, though it is published.
         TapdbError
             Raised if the query cannot be used, or fails before it has rows.
         """
-        prepared = self.compile()
-        try:
-            services = self._database.publication().services
-            self._result = stream_query(self._connected(), self.query, prepared, services)
-            return self.next_block()
-        except QueryFailedError as error:
-            if error.sqlstate in {"42P01", "42703", "3F000"}:
-                # What was published a moment ago is gone.
+        with said_plainly():
+            try:
+                return self._begin()
+            except QueryFailedError as error:
+                if error.sqlstate not in _OUTDATED:
+                    raise
+                # What was published a moment ago is gone, or a shape was prepared for other types of columns.
                 self._database.forget()
-            raise
+                if self.query.has_uploads or self._cancelled:
+                    raise
+            self._give_up()
+            return self._begin()
+
+    def _begin(self) -> bytes:
+        prepared = self.compile()
+        services = self._database.publication().services
+        self._result = stream_query(self._connected(), self.query, prepared, services)
+        return self.next_block()
+
+    def _give_up(self) -> None:
+        """Let the query begin again on its connection."""
+        if self._result is not None:
+            self._result.close()
+        self._result = self._prepared = None
+        self._connected().rollback()
 
     def _connected(self) -> psycopg.Connection[Any]:
         """Return the connection of the query, which it takes when it needs one."""

@@ -18,6 +18,8 @@ _IDENTIFIER = ("meta.id", "meta.main")
 # Section 2.2 has one column with each of these words of UCD1, and clients look for them.
 _OLD_UCDS = ("POS_EQ_RA_MAIN", "POS_EQ_DEC_MAIN", "ID_MAIN")
 _RANGES = {"RA": (0.0, 360.0), "DEC": (-90.0, 90.0), "SR": (0.0, 180.0)}
+# What is nearer to zero would be no number any more in radians, which is an error.
+_SMALLEST = 1e-300
 _FEW, _SOME, _ALL = "1", "2", "3"
 _MOST_KEYS, _MOST_SHOWN = 6, 60
 
@@ -199,7 +201,7 @@ def _number(name: str, text: str | None) -> float:
         number = math.nan
     if not least <= number <= most:
         raise SearchParameterError(name, _shown(text), remedy)
-    return number
+    return math.copysign(_SMALLEST, number) if 0 < abs(number) < _SMALLEST else number
 
 
 def _shown(text: str) -> str:

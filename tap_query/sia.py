@@ -35,7 +35,11 @@ PRODUCT_TYPES = (*("image", "cube", "spectrum", "sed", "timeseries", "visibility
 _FOUND_BY_INDEX = ("POS", "TIME", "ID", "TARGET")
 # UUID of the dataset in our own views: an index has it, which the text of an identifier has not.
 _DATASET = "registry_dataset_id"
+# Other tables may have an identifier for several files, or for each part of a dataset.
+_KEYS = ("obs_publisher_did", "obs_id", "access_url", "access_format", "dataproduct_type", "t_min", "em_min")
 _UUID_LENGTH = 36
+# What is nearer to zero would be no number any more in radians, which is an error.
+_SMALLEST = 1e-300
 _LARGEST_RADIUS, _FULL_CIRCLE, _POLE = 90.0, 360.0, 90.0
 # Longitudes that are compared at once, and up to which latitude as many as that.
 _WIDE, _NARROW, _POLAR = 120.0, 15.0, 80.0
@@ -114,7 +118,10 @@ def sia_query(
         # The planner would walk the index of the datasets from the first to a few that lie in a circle, which
         # an index of its own finds at once; identifiers have none.
         is_found = any(parameters.get(name) for name in _FOUND_BY_INDEX)
-        parts += ("ORDER BY", _DATASET if _DATASET in columns and not is_found else "obs_publisher_did")
+        keys = ["obs_publisher_did"] if is_found else [_DATASET]
+        if _DATASET not in columns:
+            keys = [one for one in _KEYS if one in columns]
+        parts += ("ORDER BY", ", ".join(keys))
     return " ".join(parts)
 
 
@@ -247,7 +254,11 @@ def _position(value: str) -> str:
     make = _SHAPES.get(shape.upper())
     if make is None:
         raise ValueError(f"{shape[:_MOST_SHOWN]!a} is no shape")
-    return make([_number(word) for word in words])
+    return make([_degrees(_number(word)) for word in words])
+
+
+def _degrees(number: float) -> float:
+    return math.copysign(_SMALLEST, number) if 0 < abs(number) < _SMALLEST else number
 
 
 def _circle(numbers: Sequence[float]) -> str:

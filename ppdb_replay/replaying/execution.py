@@ -19,6 +19,7 @@ from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.versions.clock import clock_needed
 from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
@@ -281,8 +282,14 @@ def require_snapshot(connection: Connection, snapshot: Snapshot) -> str:
 
 
 def find_snapshot(connection: Connection, snapshot_id: int) -> tuple[Snapshot, str] | None:
-    """Return the snapshot of a number, with its digest in hexadecimal digits; `None` if there is none."""
-    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+    """Return the snapshot of a number, with its digest in hexadecimal digits; `None` if there is none.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no snapshots.
+    """
+    with clock_needed(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(
             "SELECT t_mjd_tai, coalesce(encode(ppdb_history.snapshot_digest(snapshot_id), 'hex'), '')"
             " FROM ppdb_history.snapshot WHERE snapshot_id = %s",

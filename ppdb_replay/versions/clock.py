@@ -1,6 +1,7 @@
 """The clock of the PPDB: which snapshot is the newest one, and which one was it at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ from psycopg.rows import tuple_row
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
 from ppdb_replay.snapshot import Snapshot
 
+_NO_ROW = ("the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump.")
 _BEGIN = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL extra_float_digits = 1;\n"
 
 
@@ -31,6 +33,25 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
         Raised if the database has no clock.
     """
     return _snapshot(read_clock_row(connection, b"SELECT snapshot_id, t_mjd_tai FROM ppdb_history.clock"))
+
+
+@contextmanager
+def clock_needed() -> Iterator[None]:
+    """Say of errors of the database that it has no clock, or no time on it.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised in their place.
+    """
+    try:
+        yield
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise PpdbNotReadyError(
+            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
+        ) from error
+    except errors.NoDataFound as error:
+        raise PpdbNotReadyError(*_NO_ROW) from error
 
 
 def read_clock_row(
@@ -59,7 +80,7 @@ def read_clock_row(
     PpdbNotReadyError
         Raised if the database has no clock.
     """
-    try:
+    with clock_needed():
         if begin:
             with psycopg.ClientCursor(connection, row_factory=tuple_row) as cursor:
                 cursor.execute(_BEGIN + statement, parameters)
@@ -71,14 +92,8 @@ def read_clock_row(
             with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
                 # Binary: the session may be set to give less than all digits.
                 row = cursor.execute(statement, binary=True).fetchone()
-    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-        raise PpdbNotReadyError(
-            "this database has no clock of PPDB snapshots", "Make it: tapdb migrate upgrade."
-        ) from error
     if row is None:
-        raise PpdbNotReadyError(
-            "the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump."
-        )
+        raise PpdbNotReadyError(*_NO_ROW)
     return row
 
 
@@ -101,10 +116,13 @@ def snapshot_at(connection: psycopg.Connection[Any], t_mjd_tai: float) -> Snapsh
     SnapshotTimeError
         Raised if the time is in the future, before the first snapshot, no number, or cannot be decided in a
         transaction of this kind.
+    PpdbNotReadyError
+        Raised if the database has no clock.
     """
     query = "SELECT snapshot_id, t_mjd_tai FROM ppdb_history.snapshot_at(%s)"
     try:
-        row = connection.execute(query, [t_mjd_tai], binary=True).fetchone()
+        with clock_needed():
+            row = connection.execute(query, [t_mjd_tai], binary=True).fetchone()
     except (errors.DatetimeFieldOverflow, errors.ObjectNotInPrerequisiteState) as error:
         hint = error.diag.message_hint or ""
         raise SnapshotTimeError(t_mjd_tai, f"{error.diag.message_primary}. {hint}") from error

@@ -129,7 +129,7 @@ def identifiers_of(parameters: Parameters) -> Sequence[str]:
         Raised if there are too many, or another format is wanted than there is.
     """
     form = parameters.one("RESPONSEFORMAT")
-    if form is not None and form.replace(" ", "").lower() not in _FORMS:
+    if form is not None and form.replace(" ", "").replace('"', "").lower() not in _FORMS:
         raise ParameterError(
             "RESPONSEFORMAT", "is another format than links have", f"give {LINKS_TYPE} or none"
         )

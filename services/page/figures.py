@@ -101,24 +101,23 @@ class FigureKeeper:
         self._until = 0.0
         self._reading: asyncio.Task[None] | None = None
 
-    async def current(self, service: Service, published: PublishedState) -> Figures | None:
+    async def current(self, service: Service) -> Figures | None:
         """Return what is known; `None` if the first figures cannot be read in time.
 
         Parameters
         ----------
         service
             The service.
-        published
-            What it publishes.
         """
         if time.monotonic() >= self._until and (self._reading is None or self._reading.done()):
-            self._reading = asyncio.create_task(self._read(service, published))
+            self._reading = asyncio.create_task(self._read(service))
         if self.known is None and self._reading is not None:
             await asyncio.wait({self._reading}, timeout=_PATIENCE_S)
         return self.known
 
-    async def _read(self, service: Service, published: PublishedState) -> None:
+    async def _read(self, service: Service) -> None:
         def read() -> Figures:
+            published = service.database.publication()
             with service.database.connect() as connection:
                 return read_figures(connection, published)
 

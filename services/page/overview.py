@@ -1,14 +1,19 @@
 """``/``: what is served, how much of it, how fresh it is, and whether all is well."""
 
+from typing import Any
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.database import PublishedState
+from services.page.figures import Figures
 from services.page.rendering import Pages, know_user
 from services.service import in_thread, service_of
 
 _NOT_FOUND = 404
 _OWN = "tap_schema"
+_MOST_EXAMPLES = 6
 
 
 async def show_start(pages: Pages, request: Request) -> Response:
@@ -23,18 +28,25 @@ async def show_start(pages: Pages, request: Request) -> Response:
         raise HTTPException(_NOT_FOUND)
     know_user(request)
     service = service_of(request)
-    published = await in_thread(service, service.database.publication)
+    # It is shown at once: what was published since the last look is there when figures are read again.
+    published = service.database.known
+    if published is None:
+        published = await in_thread(service, service.database.publication)
+    figures = await pages.figures.current(service)
+    key = (published.generation, figures and figures.read_at)
+    return pages.render_kept(request, "start", key, lambda: _facts(pages, published, figures))
+
+
+def _facts(pages: Pages, published: PublishedState, figures: Figures | None) -> dict[str, Any]:
     tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]
     columns = published.rows.columns_by_table()
-    facts = {
-        "examples": pages.examples(published)[:6],
-        "figures": await pages.figures.current(service, published),
-        "has_jobs": service.has_jobs,
+    return {
+        "examples": pages.examples(published)[:_MOST_EXAMPLES],
+        "figures": figures,
         "schemas": [one for one in published.rows.schemas if one.schema_name.lower() != _OWN],
         "tables": tables,
         "counts": {one.table_name: len(columns[one.table_name]) for one in tables},
     }
-    return pages.render(request, "start", facts)
 
 
 def _wants_page(request: Request) -> bool:

@@ -45,6 +45,7 @@ class Pages:
     def __init__(self, assets: Assets | None = None) -> None:
         self.assets = assets or Assets()
         self.figures = FigureKeeper()
+        self._kept: dict[str, tuple[object, str]] = {}
         self._examples: tuple[PublishedState | None, Sequence[Example]] = (None, ())
         self._templates = Environment(
             loader=PackageLoader("services.page"),
@@ -113,11 +114,41 @@ class Pages:
         sources
             As ``more`` of `services.page.assets.page_headers`.
         """
-        nonce, root = new_nonce(), request.scope.get("root_path", "")
-        shared = {
+        nonce = new_nonce()
+        known = {**self._shared(request), "nonce": nonce, **facts}
+        content = self._templates.get_template(f"{template}.html").render(known)
+        return HTMLResponse(content, status, headers=dict(page_headers(nonce, sources)))
+
+    def render_kept(
+        self, request: Request, template: str, key: object, facts: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """Return a page whose template has no nonce; it is made again when something of it is another.
+
+        Parameters
+        ----------
+        request
+            The request.
+        template
+            Name of the template, without its suffix.
+        key
+            What all facts follow from.
+        facts
+            Returns what it shows.
+        """
+        of = (key, self._shared(request))
+        kept = self._kept.get(template)
+        if kept is None or kept[0] != of:
+            known = {**of[1], "nonce": "", **facts()}
+            kept = (of, self._templates.get_template(f"{template}.html").render(known))
+            self._kept[template] = kept
+        return HTMLResponse(kept[1], headers=dict(page_headers(new_nonce())))
+
+    def _shared(self, request: Request) -> dict[str, Any]:
+        """Return what all pages say."""
+        root = request.scope.get("root_path", "")
+        return {
             "assets": f"{root}/page/assets/{self.assets.version}",
             "missing": self.assets.missing,
-            "nonce": nonce,
             "path": request.scope["path"].removeprefix(root),
             "root": root,
             "target": f"{request.scope['path'].removeprefix(root)}?{request.url.query}".rstrip("?"),
@@ -126,8 +157,6 @@ class Pages:
             "user": request.scope[FACTS].get("user"),
             "version": __version__,
         }
-        content = self._templates.get_template(f"{template}.html").render(shared | dict(facts))
-        return HTMLResponse(content, status, headers=dict(page_headers(nonce, sources)))
 
     def _error(self, request: Request, error: TapdbError, status: int) -> Response:
         request.scope[FACTS]["error"] = str(error)

@@ -42,7 +42,7 @@ async def show_tables(pages: Pages, request: Request) -> Response:
     words = text.lower().split()
     facts: dict[str, Any] = {
         "schemas": list(_schemas(published, words)),
-        "figures": await pages.figures.current(service, published),
+        "figures": await pages.figures.current(service),
         "text": text,
         "columns": find_columns(published, words)[:_MOST_FOUND] if words else [],
         "most": _MOST_FOUND,
@@ -70,7 +70,7 @@ async def show_table(pages: Pages, request: Request) -> Response:
     facts = {
         "table": table,
         "columns": columns,
-        "figures": await pages.figures.current(service, published),
+        "figures": await pages.figures.current(service),
         "keys": list(_keys(published, table.table_name)),
         "query": first_query(table.table_name, columns),
     }

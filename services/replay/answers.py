@@ -1,8 +1,8 @@
 """What resources of records share: the form that a client wants, errors in it, work that can be cancelled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import wraps
 from threading import Lock
 from typing import Any, TypeVar
@@ -11,14 +11,24 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from adql import AdqlNameError
 from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
 from services.database import Database
-from services.errors import ClientGoneError, ParameterError, UnauthenticatedError, status_of
+from services.errors import (
+    RETRY_HEADERS,
+    ClientGoneError,
+    ParameterError,
+    ResourceUnknownError,
+    TokensUnreadableError,
+    UnauthenticatedError,
+    status_of,
+)
 from services.gate import FACTS
 from services.identity import User
+from services.running import said_plainly
 from services.service import Service, service_of
 from services.waiting import Client
-from tap_query.errors import QueryFailedError
+from tap_query.errors import QueryFailedError, SnapshotParameterError
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.postgres.engine import driver_connection
 
@@ -43,7 +53,7 @@ HEADERS = {
 }
 """Headers of every answer: pages load nothing and run nothing."""
 
-_FAULT = 500
+_FAULT, _UNAVAILABLE = 500, 503
 _CANCEL_S = 5.0
 _TIMEOUT = "57014"
 
@@ -130,7 +140,7 @@ def error_response(request: Request, error: TapdbError) -> Response | None:
         What is wrong with it.
     """
     status, form = status_of(error), _accepted(request, tuple(FORMS))
-    own = (UnauthenticatedError, ClientGoneError, DatabaseUnavailableError)
+    own = (UnauthenticatedError, TokensUnreadableError, ClientGoneError, DatabaseUnavailableError)
     if form is None or status == _FAULT or isinstance(error, own):
         return None
     request.scope[FACTS]["error"] = str(error)
@@ -138,8 +148,28 @@ def error_response(request: Request, error: TapdbError) -> Response | None:
         response = page(message_page("This cannot be answered", str(error)), status)
     else:
         response = document({"error": str(error)}, "json", status)
+    if status == _UNAVAILABLE:
+        response.headers.update(RETRY_HEADERS)
     response.headers.update(getattr(error, "headers", {}))
     return response
+
+
+@contextmanager
+def versions_needed() -> Iterator[None]:
+    """Say of a replay that the versions which it needs are not published any more.
+
+    Raises
+    ------
+    ResourceUnknownError
+        Raised in place of errors of a query and of a parameter that the client has not sent.
+    """
+    try:
+        yield
+    except (AdqlNameError, SnapshotParameterError) as error:
+        raise ResourceUnknownError(
+            f"version of the tables of this query here any more ({error.problem})",
+            "send the query to /tap/sync for the rows of now, or take a database that keeps their versions",
+        ) from error
 
 
 def user_of(request: Request) -> User:
@@ -202,13 +232,18 @@ class _Work:
             with self._lock:
                 self._driver = driver
             try:
-                return self._work(driver)
-            except psycopg.Error as error:
-                first = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise QueryFailedError(first, error.sqlstate) from error
+                with said_plainly():
+                    return self._said(driver)
             finally:
                 with self._lock:
                     self._driver = None
+
+    def _said(self, driver: psycopg.Connection[Any]) -> Any:
+        try:
+            return self._work(driver)
+        except psycopg.Error as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise QueryFailedError(first, error.sqlstate) from error
 
     def cancel(self) -> None:
         """Stop the statement that runs; called in another thread, any number of times."""

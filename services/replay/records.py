@@ -41,6 +41,7 @@ from services.replay.answers import (
     run_in_turn,
     told_in_form,
     user_of,
+    versions_needed,
 )
 from services.results import send_query, wants_gzip
 from services.running import RunningQuery
@@ -100,7 +101,8 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
         query = _query(request, recipe, quota.rows, quota.seconds)
         running = RunningQuery(service.database, query, {})
         stack.push_async_callback(client.in_thread, running.close)
-        block = await client.run(running.begin, running.cancel)
+        with versions_needed():
+            block = await client.run(running.begin, running.cancel)
         while block:
             block = await client.run(running.next_block, running.cancel)
         if running.error is not None:
@@ -138,7 +140,8 @@ class ResultEndpoint:
             quota = service.quotas.of(user)
             query = _query(request, recipe, quota.rows, quota.seconds)
             scope[FACTS]["query"] = query.text[:_LONGEST_LOGGED]
-            await send_query(request, send, user, query, {})
+            with versions_needed():
+                await send_query(request, send, user, query, {})
         except TapdbError as error:
             response = error_response(request, error)
             if response is None:
@@ -175,7 +178,8 @@ async def show_changes(request: Request) -> Response:
     def compare(connection: psycopg.Connection[Any]) -> ResultDifference:
         return Replayer(connection, published=metadata).diff(limited)
 
-    found = await run_in_turn(request, user, compare)
+    with versions_needed():
+        found = await run_in_turn(request, user, compare)
     count = record.row_count - len(found.removed) + len(found.added)
     if count > MOST_COMPARED:
         raise ComparisonTooLargeError(count, MOST_COMPARED)

@@ -24,7 +24,15 @@ from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.votable.file_record import FileCheck, check_rows
 from services.errors import ParameterError, RequestTooLargeError
 from services.parameters import Parameters, read_parameters
-from services.replay.answers import document, form_of, page, run_in_turn, told_in_form, user_of
+from services.replay.answers import (
+    document,
+    form_of,
+    page,
+    run_in_turn,
+    told_in_form,
+    user_of,
+    versions_needed,
+)
 from services.service import service_of
 from tap_query.errors import UploadNotKeptError
 
@@ -67,7 +75,8 @@ async def verify(request: Request) -> Response:
             )
         else:
             metadata = service_of(request).database.publication().metadata
-            again = await run_in_turn(request, user, lambda one: _replayed(one, record, metadata))
+            with versions_needed():
+                again = await run_in_turn(request, user, lambda one: _replayed(one, record, metadata))
             verdict |= {"database": again}
     return page(verdict_page(verdict)) if form == "html" else document(verdict)
 

@@ -178,6 +178,12 @@ def test_maxrec_gives_the_nearest_and_says_that_there_are_more(sky: Served) -> N
     assert b'value="OVERFLOW"' in response.content
 
 
+def test_numbers_that_are_none_in_radians_are_searched_with(sky: Served) -> None:
+    """PostgreSQL refuses them, in words about a query that nobody has sent."""
+    response = cone(sky, RA="5e-324", DEC="-1e-310", SR="5e-324")
+    assert 'QUERY_STATUS" value="OK' in response.text
+
+
 def test_with_radius_0_the_columns_are_described(sky: Served) -> None:
     response = cone(sky, RA=0, DEC=0, SR=0, VERB=3)
     assert len(rows(response)) == 0

@@ -325,8 +325,12 @@ def test_a_request_that_links_cannot_answer_says_why(linked: Linked) -> None:
     image = did(linked.refs["visit_image"][0].id)
     same = httpx.get(linked.url, params={"Id": image, "responseFormat": "votable"}, verify=PLAIN)
     assert links_of(same.content)[0]["ID"] == image
+    quoted = {"ID": image, "RESPONSEFORMAT": 'application/x-votable+xml; content="datalink"'}
+    assert httpx.get(linked.url, params=quoted, verify=PLAIN).status_code == 200
     many = httpx.post(linked.url, data={"ID": [str(one) for one in range(1001)]}, verify=PLAIN)
     assert many.status_code == 400
+    more = httpx.post(linked.url, data={"ID": [str(one) for one in range(2001)]}, verify=PLAIN)
+    assert (more.status_code, "number of fields is 2000; send less at once" in more.text) == (400, True)
 
 
 def test_pyvo_follows_links_to_the_bytes_that_butler_has(linked: Linked) -> None:

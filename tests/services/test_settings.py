@@ -17,7 +17,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from services.application import answer_error
-from services.errors import BusyError, ComparisonTooLargeError, ParameterError, status_of
+from services.errors import (
+    BusyError,
+    ComparisonTooLargeError,
+    ParameterError,
+    PublishedMissingError,
+    TokensUnreadableError,
+    status_of,
+)
 from services.gate import FACTS
 from services.settings import ServiceSettings, read_service_settings
 from services.tap.documents import Abilities, capabilities_document
@@ -176,6 +183,8 @@ def test_help_explains_every_variable() -> None:
         ("ValueWriteError", 400),
         ("DatabaseUnavailableError", 503),
         ("MissingTapSchemaError", 503),
+        ("RightsDifferError", 503),
+        ("VersionsIncompleteError", 503),
         ("RightRefusedError", 500),
         ("SettingsError", 500),
     ],
@@ -201,6 +210,8 @@ def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
         (QueryFailedError("x", "08006"), 503),
         (QueryFailedError("x"), 503),
         (BusyError("x", 1), 503),
+        (TokensUnreadableError("x"), 503),
+        (PublishedMissingError("x"), 503),
         (ParameterError("x", "y", "z"), 400),
         (ComparisonTooLargeError(2, 1), 400),
     ],

@@ -98,6 +98,36 @@ def test_a_file_of_tokens_of_another_form_is_refused_without_showing_it(
         serve(auth="token", token_file=tmp_path / "none").__enter__()
 
 
+@pytest.mark.parametrize("content", [None, "alice\n"], ids=["gone", "cut"])
+def test_a_file_of_tokens_that_cannot_be_read_any_more_is_said_and_lets_nobody_in(
+    serve: Serve, token_file: Path, content: str | None
+) -> None:
+    kept = token_file.read_text()
+    with serve(auth="token", token_file=token_file) as served:
+        if content is None:
+            token_file.unlink()
+        else:
+            token_file.write_text(content)
+        for path in (
+            "tap/tables",
+            "sia/query",
+            "scs/",
+            "identifiers/dids",
+            "datalink/links",
+            "replay/verify",
+        ):
+            headers = {**bearer(TOKENS["alice"]), "Accept": "text/html"}
+            response = httpx.get(f"{served.url}/{path}", headers=headers)
+            assert response.status_code == 503, (path, response.text)
+            assert response.headers["retry-after"]
+            assert "who has which token" in response.text
+            assert str(token_file) not in response.text
+        assert str(token_file) in served.line(response)["error"]
+        assert httpx.get(f"{served.url}/tap/capabilities").status_code == 200
+        token_file.write_text(kept)
+        assert served.get("sync", bearer(TOKENS["alice"]), QUERY=SMALL).status_code == 200
+
+
 def test_a_trusted_proxy_says_who_asks(serve: Serve) -> None:
     with serve(auth="proxy") as served:
         response = served.get("sync", {"X-Auth-Request-User": "alice"}, QUERY=SMALL)

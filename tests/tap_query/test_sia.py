@@ -335,6 +335,31 @@ def test_rows_that_an_index_finds_are_put_in_order_by_what_has_none() -> None:
     assert "ORDER BY" not in sia_query({}, "t", columns, ordered=False)
 
 
+@pytest.mark.parametrize("search", [{}, {"TIME": ["0 90000"]}], ids=repr)
+def test_rows_of_other_tables_that_share_an_identifier_have_one_order_too(
+    archive: Archive, search: dict[str, list[str]]
+) -> None:
+    """One dataset may have several files there, which VACUUM FULL and updates put in another order."""
+    keys = {"obs_publisher_did", "obs_id", "access_url"}
+    text = sia_query(search, "t", [*NEEDED_COLUMNS, *keys])
+    made = ", ".join(f"NULL::float8 AS {name}" for name in NEEDED_COLUMNS - keys)
+    found = []
+    for order in ("number", "-number"):
+        rows = (
+            f"SELECT 'one' AS obs_publisher_did, 'x' AS obs_id, 'u' || number AS access_url, {made} "  # noqa: S608
+            f"FROM generate_series(1, 9) number ORDER BY {order}"
+        )
+        ordered = f"SELECT access_url FROM ({rows}) t ORDER BY {text.partition(' ORDER BY ')[2]}"  # noqa: S608
+        found.append(archive.driver.execute(ordered).fetchall())
+    assert found[0] == found[1]
+
+
+def test_numbers_that_are_none_in_radians_are_searched_with(archive: Archive) -> None:
+    place = "CIRCLE 0 0 0.5", "CIRCLE 5e-324 -1e-310 0.5"
+    assert archive.search(POS=[place[0]]) == archive.search(POS=[place[1]]) != []
+    assert archive.search(POS=["CIRCLE 0 0 5e-324"]) == archive.search(POS=["CIRCLE 0 0 0"])
+
+
 def test_parameters_that_are_empty_or_unknown_change_nothing(archive: Archive) -> None:
     assert archive.search(POS=[""], BAND=[" "], NEW=["1"]) == archive.search()
 
