@@ -32,7 +32,7 @@ from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
 from services.observing import Metrics
-from services.page import Pages
+from services.page import Pages, Subjects
 from services.page import routes as routes_of_pages
 from services.quotas import Quotas
 from services.replay import routes as routes_of_replay
@@ -68,6 +68,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
     files = Files.of_settings(settings)
+    links, pages = Links(load_link_providers(), files), Pages()
     service = Service(
         settings=settings,
         database=Database(settings, url),
@@ -99,10 +100,10 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/sia", routes=sia_routes()),
             Mount("/scs", routes=cone_routes()),
             Mount("/identifiers", routes=identifier_routes()),
-            Mount("/datalink", routes=routes_of_links(Links(load_link_providers(), files))),
+            Mount("/datalink", routes=routes_of_links(links)),
             Mount("/files", routes=routes_of_files(files)),
             Mount("/docs", app=Site.of_settings(settings)),
-            *routes_of_pages(Pages()),
+            *routes_of_pages(pages, Subjects(pages, links)),
         ],
         middleware=[
             Middleware(

@@ -5,10 +5,11 @@ What TAP's ``/sync`` and all searches by parameters share: quotas, cancelling, t
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import IO, Any, TypeVar
 
+import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.types import Send
 
@@ -18,7 +19,7 @@ from services.identity import User
 from services.observing import Metrics
 from services.parameters import Parameters
 from services.quotas import Quota
-from services.running import RunningQuery
+from services.running import RunningQuery, RunningRead
 from services.service import Service, service_of
 from services.waiting import Client
 from tap_query.answer import TapQuery
@@ -64,6 +65,31 @@ async def send_query(
             await send({"type": "http.response.body", "body": b""})
         else:
             await _send_result(send, client, running, quota, facts, service.metrics)
+
+
+async def read_in_turn(request: Request, user: User, read: Callable[[sa.Connection], _Value]) -> _Value:
+    """Return what is read of the database at once, when the user has a turn.
+
+    Parameters
+    ----------
+    request
+        The request, which has been read; the work is cancelled if its client hangs up.
+    user
+        Who sends it.
+    read
+        Reads it.
+
+    Raises
+    ------
+    QueryFailedError
+        Raised if it takes longer than the user's queries may.
+    """
+    service = service_of(request)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(request.receive, service.threads))
+        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
+        running = RunningRead(service.database, 1000 * quota.seconds)
+        return await client.run(lambda: running.run(read), running.cancel)
 
 
 async def _send_result(

@@ -236,13 +236,15 @@ def recipe_page(recipe: Recipe, page: Page) -> str:
     return _html(f"Result of a query as of snapshot {recipe.snapshot.snapshot_id}", body)
 
 
-def difference_page(stored: StoredQuery, found: ResultDifference, page: Page) -> str:
-    """Return what has become of the rows of a stored query.
+def difference_page(name: str, snapshot: Snapshot, found: ResultDifference, page: Page) -> str:
+    """Return what has become of the rows of a query.
 
     Parameters
     ----------
-    stored
-        The query.
+    name
+        What the query is called.
+    snapshot
+        What the tables were.
     found
         What differs now.
     page
@@ -262,8 +264,8 @@ def difference_page(stored: StoredQuery, found: ResultDifference, page: Page) ->
         for tag, sign, row in rows
     )
     body = (
-        f'<p><a href="{escape(page.url)}">{escape(stored.pid)}</a></p>'
-        f"<p>{_since(stored.record.snapshot, page.newest)}</p>{_table(counts)}"
+        f'<p><a href="{escape(page.url)}">{escape(name)}</a></p>'
+        f"<p>{_since(snapshot, page.newest)}</p>{_table(counts)}"
         f"<h2>Rows</h2><table><tr><th></th>{names}</tr>{lines}</table>"
         f'<p class="note">At most {MOST_SHOWN} of each are shown.</p>'
     )

@@ -1,7 +1,6 @@
 """``/datalink/links``: what belongs to identifiers, by one statement for all of them (DataLink 1.1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
@@ -13,10 +12,10 @@ from services.datalink.document import LINKS_TYPE, GivenLink, links_capabilities
 from services.errors import ParameterError
 from services.files import Files
 from services.gate import FACTS
+from services.identity import User
 from services.parameters import Parameters, read_parameters
-from services.running import RunningRead
+from services.results import read_in_turn
 from services.service import service_of
-from services.waiting import Client
 from tapdb.hooks.descriptions import Link, LinkProvider, read_links
 
 _XML = "text/xml; charset=utf-8"
@@ -60,19 +59,33 @@ class Links:
         async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
             dids = identifiers_of(parameters)
             facts |= {"query": " ".join(dids)[:_LONGEST_LOGGED], "identifiers": len(dids)}
-            async with AsyncExitStack() as stack:
-                client = await stack.enter_async_context(Client(receive, service.threads))
-                quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-                running = RunningRead(service.database, 1000 * quota.seconds)
-                links = await client.run(
-                    lambda: running.run(lambda one: read_links(one, dids, self._providers)), running.cancel
-                )
-        facts["rows"] = len(links)
-        base_url = service.base_url(request)
-        given = list(self._given(links, base_url, is_open=service.settings.auth == "none"))
+            given = await self.read(request, user, dids)
+        facts["rows"] = len(given)
         services = [one for provider in self._providers for one in provider.services]
-        document = links_document(given, services, base_url)
+        document = links_document(given, services, service.base_url(request))
         await Response(document, media_type=LINKS_TYPE)(scope, receive, send)
+
+    async def read(self, request: Request, user: User, dids: Sequence[str]) -> Sequence[GivenLink]:
+        """Return links of identifiers as a user gets them, when the user has a turn.
+
+        Parameters
+        ----------
+        request
+            The request, which has been read.
+        user
+            Who sends it.
+        dids
+            Identifiers.
+
+        Raises
+        ------
+        QueryFailedError
+            Raised if the links take longer than the user's queries may.
+        """
+        service = service_of(request)
+        links = await read_in_turn(request, user, lambda one: read_links(one, dids, self._providers))
+        is_open = service.settings.auth == "none"
+        return list(self._given(links, service.base_url(request), is_open=is_open))
 
     def _given(self, links: Sequence[Link], base_url: str, *, is_open: bool) -> Iterator[GivenLink]:
         """Yield links as the user gets them: files are signed, paths are below the service."""

@@ -20,7 +20,7 @@ from adql.words import ADQL_WORDS, AGGREGATES, CAST_TARGETS, FUNCTIONS, MANY, SQ
 from services.database import PublishedState
 from services.gate import FACTS
 from services.page.plans import describe_plan
-from services.page.rendering import Pages, know_user
+from services.page.rendering import FRAMES, Pages, know_user
 from services.parameters import Parameters, read_parameters
 from services.replay.answers import run_in_turn
 from services.results import accepts_gzip
@@ -58,7 +58,7 @@ async def show_query(pages: Pages, request: Request) -> Response:
     }
     if text and given.one("PLAIN"):
         try:
-            result = await _first_rows(request, published, text)
+            result = await first_rows(request, published, text)
         except TapdbError as error:
             request.scope[FACTS]["error"] = facts["error"] = str(error)
         else:
@@ -67,15 +67,34 @@ async def show_query(pages: Pages, request: Request) -> Response:
                 ["" if value is None else text_of(value) for value in row]
                 for row in plain_rows(result.columns, result.rows)
             ]
-    return pages.render(request, "query", facts)
+    return pages.render(request, "query", facts, sources=FRAMES)
 
 
-async def _first_rows(request: Request, published: PublishedState, text: str) -> QueryResult:
-    """Run a query for its first rows."""
+async def first_rows(
+    request: Request, published: PublishedState, text: str, most_rows: int = _SHOWN_ROWS
+) -> QueryResult:
+    """Run a query for its first rows, when the user has a turn.
+
+    Parameters
+    ----------
+    request
+        The request.
+    published
+        What is published.
+    text
+        ADQL.
+    most_rows
+        How many rows are wanted.
+
+    Raises
+    ------
+    TapdbError
+        Raised if the query cannot be used, or fails.
+    """
     service = service_of(request)
     user = service.authenticator.user(request)
     quota = service.quotas.of(user)
-    most = min(_SHOWN_ROWS, quota.rows)
+    most = min(most_rows, quota.rows)
     compiled = await _compiled(service, published, text, most)
 
     def run(connection: psycopg.Connection[Any]) -> QueryResult:

@@ -21,6 +21,9 @@ from tapdb.errors import DatabaseUnavailableError, TapdbError
 PageHandler = Callable[["Pages", Request], Awaitable[Response]]
 """Answers a request with a page."""
 
+FRAMES = {"frame-src": "'self'"}
+"""Sources of a page that has a sky in it, which is a document of its own."""
+
 _FAULT = 500
 _AWAY = "the database does not answer; load the page again later"
 

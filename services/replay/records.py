@@ -151,34 +151,68 @@ class ResultEndpoint:
 
 @told_in_form
 async def show_changes(request: Request) -> Response:
-    """Return how the rows of a stored query differ from those that it returns now."""
+    """Return how the rows of a record differ from those that its query returns now.
+
+    The record of a result that is not stored is made again first: its query runs once more.
+    """
     user, pid = user_of(request), request.path_params["pid"]
     form = form_of(request, forms=("json", "html"))
     service = service_of(request)
     if pid.startswith(MARK):
-        raise ResourceUnknownError("comparison of a result that is not stored", "use tapdb replay diff")
-    stored, newest = await look_up(service, lambda connection: _find(connection, pid))
-    _require_no_uploads(stored.record)
-    if stored.record.row_count > MOST_COMPARED:
-        raise ComparisonTooLargeError(stored.record.row_count, MOST_COMPARED)
+        recipe, name = _recipe(pid), "Result that is not stored"
+        newest = await look_up(service, lambda connection: _require_known(connection, recipe))
+        record = ReplayRecord.from_json(await _made_again(request, user, recipe))
+    else:
+        stored, newest = await look_up(service, lambda connection: _find(connection, pid))
+        record, name = stored.record, stored.pid
+    _require_no_uploads(record)
+    if record.row_count > MOST_COMPARED:
+        raise ComparisonTooLargeError(record.row_count, MOST_COMPARED)
     metadata = service.database.publication().metadata
 
     # The rows of now may be many more: one more than is compared tells, and no more are kept.
-    given = stored.record.max_rows
+    given = record.max_rows
     most = MOST_COMPARED + 1 if given is None else min(given, MOST_COMPARED + 1)
-    limited = replace(stored.record, max_rows=most)
+    limited = replace(record, max_rows=most)
 
     def compare(connection: psycopg.Connection[Any]) -> ResultDifference:
         return Replayer(connection, published=metadata).diff(limited)
 
     with versions_needed():
         found = await run_in_turn(request, user, compare)
-    count = stored.record.row_count - len(found.removed) + len(found.added)
+    count = record.row_count - len(found.removed) + len(found.added)
     if count > MOST_COMPARED:
         raise ComparisonTooLargeError(count, MOST_COMPARED)
     if form == "html":
-        return page(difference_page(stored, found, Page(_url(request).removesuffix("/changes"), newest)))
+        address = Page(_url(request).removesuffix("/changes"), newest)
+        return page(difference_page(name, record.snapshot, found, address))
     return document(difference_document(found))
+
+
+async def find_request(request: Request, pid: str) -> Recipe:
+    """Return the query of a record and what it is of, by its identifier or by the word that holds it.
+
+    Parameters
+    ----------
+    request
+        The request.
+    pid
+        What stands behind ``/replay/``.
+
+    Raises
+    ------
+    ResourceUnknownError
+        Raised if there is no such record.
+    StoredQueryUnknownError
+        Raised if no stored query has this identifier.
+    """
+    service = service_of(request)
+    if pid.startswith(MARK):
+        recipe = _recipe(pid)
+        await look_up(service, lambda connection: _require_known(connection, recipe))
+        return recipe
+    stored, _ = await look_up(service, lambda connection: _find(connection, pid))
+    return Recipe.of_record(stored.record)
 
 
 def _record_response(record: str) -> Response:

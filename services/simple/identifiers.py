@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,9 +16,8 @@ from starlette.types import Receive, Scope, Send
 from services.errors import ParameterError, RequestTooLargeError
 from services.gate import FACTS
 from services.parameters import Parameters, read_parameters
-from services.running import RunningRead
+from services.results import read_in_turn
 from services.service import service_of
-from services.waiting import Client
 from tapdb.errors import TapdbError
 from tapdb.hooks.identifiers import IdentifiedDataset, Identifiers, WantedDataset
 
@@ -145,13 +143,8 @@ async def _read(
     request: Request, count: int, read: Callable[[sa.Connection], Sequence[_Value]]
 ) -> Sequence[_Value]:
     """Return what is read of the database when the user has a turn."""
-    service = service_of(request)
-    user = service.authenticator.user(request)
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(request.receive, service.threads))
-        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-        running = RunningRead(service.database, 1000 * quota.seconds)
-        found = await client.run(lambda: running.run(read), running.cancel)
+    user = service_of(request).authenticator.user(request)
+    found = await read_in_turn(request, user, read)
     request.scope[FACTS] |= {"rows": count}
     return found
 

@@ -214,10 +214,10 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         page.get_by_label("in the background").check()
         page.get_by_role("button", name="Run").click()
         expect(page.locator("#state")).to_contain_text("rows")
-        shown = page.locator("#result td").count()
+        shown = page.locator("#result [role=gridcell]").count()
         assert "JOB=" in page.url
         page.reload()
-        expect(page.locator("#result td")).to_have_count(shown)
+        expect(page.locator("#result [role=gridcell]")).to_have_count(shown)
         write(page, ENDLESS)
         page.get_by_label("in the background").check()
         page.get_by_role("button", name="Run").click()
@@ -284,7 +284,7 @@ def test_a_value_that_looks_like_html_is_text(served: Served, page: Page) -> Non
     expect(page.locator("#state")).to_contain_text("1 row")
     expect(page.get_by_text(text, exact=True).last).to_be_visible()
     page.goto(f"{served.url}/query?{httpx.QueryParams(QUERY=query, PLAIN='1')}")
-    expect(page.locator("#result td")).to_have_text(text)
+    expect(page.locator("#result [role=gridcell]")).to_have_text(text)
     expect(page).to_have_title("Query · tapdb")
 
 

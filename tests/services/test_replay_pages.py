@@ -216,6 +216,20 @@ def test_a_record_is_had_from_the_address_that_a_csv_came_with(
     assert (refused.status_code, "not stored" in refused.text) == (404, True)
 
 
+def test_a_result_that_is_not_stored_is_compared_as_a_stored_one(
+    served_ppdb: Served, connection: psycopg.Connection[Any]
+) -> None:
+    query = f"{FLUXES} WHERE visit < 1000000"
+    address = served_ppdb.sync(query).headers["link"].partition(">")[0].removeprefix("<")
+    stored = cite(served_ppdb, connection, query)
+    change(connection, 21)
+    known = get(served_ppdb, f"{stored.pid}/changes").json()
+    assert known["added"] or known["changed"]
+    assert httpx.get(f"{address}/changes", timeout=60).json() == known
+    page = _Texts(httpx.get(f"{address}/changes", headers={"Accept": "text/html"}, timeout=60).text)
+    assert page.links == [address]
+
+
 def test_nothing_of_a_query_is_markup_on_a_page(
     served_ppdb: Served, connection: psycopg.Connection[Any]
 ) -> None:

@@ -10,6 +10,7 @@ import { byId, make, page, settled } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { forgetOthers, note, showHistory } from "./history.js";
 import { beginJob, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
+import { queryWithCone } from "./result/sky/cone.js";
 import { showResult } from "./result/view.js";
 
 const CHECK_MS = 250;
@@ -196,6 +197,11 @@ byId("examples").addEventListener("click", (event) => {
     event.preventDefault();
     byId("examples").open = false;
     take(link.dataset.query);
+});
+byId("result").addEventListener("tapdb:cone", ({ detail }) => {
+    const found = queryWithCone(editor.text(), detail, vocabulary.tables);
+    if (found) take(found);
+    else state.textContent = "The query names no table with places on the sky.";
 });
 addEventListener("popstate", followAddress);
 

@@ -4,8 +4,9 @@
  */
 
 import { page } from "./dom.js";
+import { WIRE_FORMAT } from "./result/view.js";
 
-export const FORMAT = "json";
+export const FORMAT = WIRE_FORMAT;
 
 const UWS = "http://www.ivoa.net/xml/UWS/v1.0";
 const WAIT_S = 10;

@@ -1,0 +1,84 @@
+/** How a query is sent again: as an address, with curl, with pyvo, and into files of each format. */
+
+/**
+ * @typedef {object} Request
+ * @property {string} tapUrl URL of the TAP service.
+ * @property {string} query The query in ADQL.
+ * @property {string} maxrec MAXREC; empty for that of the service.
+ * @property {string} snapshot PPDB_SNAPSHOT; empty for a query over tables without versions.
+ */
+
+/** Formats of files: what the service calls each, its suffix, and what it is for. */
+export const FORMATS = [
+    { name: "votable", suffix: "vot", label: "VOTable", note: "binary; pyvo, astropy, TOPCAT" },
+    { name: "votable/td", suffix: "xml", label: "VOTable (text)", note: "text that people can read" },
+    { name: "parquet", suffix: "parquet", label: "Parquet", note: "pandas, polars" },
+    { name: "arrow", suffix: "arrows", label: "Arrow", note: "a stream of record batches" },
+    { name: "fits", suffix: "fits", label: "FITS", note: "a binary table" },
+    { name: "csv", suffix: "csv", label: "CSV", note: "spreadsheets" },
+    { name: "tsv", suffix: "tsv", label: "TSV", note: "spreadsheets" },
+    { name: "json", suffix: "json", label: "JSON", note: "columns and rows" },
+];
+
+/**
+ * Return the parameters of a request.
+ * @param {Request} request The request.
+ * @param {string} format Name of a format.
+ * @returns {[string, string][]}
+ */
+export function parametersOf({ query, maxrec, snapshot }, format) {
+    const found = [
+        ["LANG", "ADQL"],
+        ["QUERY", query],
+        ["RESPONSEFORMAT", format],
+    ];
+    if (maxrec !== "") found.push(["MAXREC", maxrec]);
+    if (snapshot !== "") found.push(["PPDB_SNAPSHOT", snapshot]);
+    return found;
+}
+
+/**
+ * Return the address of a file.
+ * @param {Request} request The request.
+ * @param {string} format Name of a format.
+ */
+export function fileAddress(request, format) {
+    return `${request.tapUrl}/sync?${new URLSearchParams(parametersOf(request, format))}`;
+}
+
+/**
+ * Return a command that fetches the result.
+ * @param {Request} request The request.
+ */
+export function asCurl(request) {
+    const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+    const lines = parametersOf(request, "votable").map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
+    return [`curl --fail-with-body --output result.vot ${quoted(`${request.tapUrl}/sync`)}`, ...lines].join(" \\\n");
+}
+
+/**
+ * Return Python that fetches the result with pyvo.
+ * @param {Request} request The request.
+ */
+export function asPyvo(request) {
+    const { tapUrl, query, maxrec, snapshot } = request;
+    const more = [];
+    if (maxrec !== "") more.push(`maxrec=${Number(maxrec)}`);
+    if (snapshot !== "") more.push(`PPDB_SNAPSHOT=${JSON.stringify(snapshot)}`);
+    return [
+        "import pyvo",
+        "",
+        `service = pyvo.dal.TAPService(${pythonText(tapUrl)})`,
+        `query = ${pythonText(query)}`,
+        `result = service.run_sync(${["query", ...more].join(", ")})`,
+        "table = result.to_table()",
+        "",
+    ].join("\n");
+}
+
+/** Return a literal of Python for a text, of several lines if it has some. */
+function pythonText(text) {
+    if (!text.includes("\n")) return JSON.stringify(text);
+    const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replace(/\r\n?/g, "\n");
+    return `"""${escaped}"""`;
+}
