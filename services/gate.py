@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +22,7 @@ SERVER = f"tapdb/{__version__} (IVOA-TAP)"
 
 TOP = (
     *("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/health", "/metrics"),
-    *("/page", "/tables", "/query", "/images", "/objects", "/docs"),
+    *("/page", "/tables", "/query", "/images", "/objects", "/results", "/docs"),
 )
 """Where the paths of the service begin, below its root path."""
 
@@ -74,6 +75,8 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 headers["Server"] = SERVER
                 headers["X-Request-ID"] = identifier
+                # What a user has written, a result or an error, is never taken for a page or a script.
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         try:
@@ -99,6 +102,11 @@ class Gate:
                 scope["client"] = (client, 0)
             prefix = _first(headers, "x-forwarded-prefix").rstrip("/")
             root = root or (prefix if _PREFIX.fullmatch(prefix) else "")
+        if self._settings.base_url:
+            # It is said once and for all, whatever proxies say or leave out.
+            told = urlsplit(self._settings.base_url)
+            scope["scheme"], host = told.scheme, told.netloc
+            root = self._settings.root_path or (told.path if _PREFIX.fullmatch(told.path) else root)
         if not _HOST.fullmatch(host):
             name, port = scope.get("server") or _LOCAL
             host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
@@ -106,6 +114,8 @@ class Gate:
         scope["headers"] = [(b"host", host.encode("latin-1")), *others]
         scope["root_path"] = root
         # A proxy may hand on the whole path, or what is behind the root path.
+        if scope["path"] == root and root not in TOP:
+            scope["path"] = f"{root}/"
         behind = scope["path"].removeprefix(root)
         whole = scope["path"].startswith(f"{root}/") and (behind == "/" or behind.startswith(TOP))
         scope["path"] = scope["path"] if whole else root + scope["path"]

@@ -160,7 +160,7 @@ class Authenticator:
         address = connection.client.host if connection.client else ""
         if self._tokens is not None:
             header = connection.headers.get("authorization", "")
-            if not header and (token := connection.cookies.get(COOKIE)) and _is_own(connection):
+            if not header and (token := connection.cookies.get(COOKIE)) and is_own(connection):
                 header = f"Bearer {token}"
             return User(self._by_token(self._tokens, header), address)
         if self._settings.auth == "proxy":
@@ -190,12 +190,21 @@ class Authenticator:
         return user
 
 
-def _is_own(connection: HTTPConnection) -> bool:
+def is_own(connection: HTTPConnection) -> bool:
     """Return whether a browser sends a request for a page of the service or for its user, and no other page.
 
-    Browsers say so (W3C Fetch Metadata); other hosts of the same site could let it send the cookie.
+    Browsers say so (W3C Fetch Metadata), over plain HTTP only by the origin of what they post (Fetch, section
+    3.2); other hosts of the same site could let it send the cookie.
+
+    Parameters
+    ----------
+    connection
+        The request.
     """
-    return connection.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+    said, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
+    if said is not None:
+        return said in {"same-origin", "none"}
+    return origin is None or origin.partition("://")[2] == connection.headers.get("host")
 
 
 def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:

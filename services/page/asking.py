@@ -20,7 +20,7 @@ from adql.words import ADQL_WORDS, AGGREGATES, CAST_TARGETS, FUNCTIONS, MANY, SQ
 from services.database import PublishedState
 from services.gate import FACTS
 from services.page.plans import describe_plan
-from services.page.rendering import FRAMES, Pages, know_user
+from services.page.rendering import FRAMES, Pages, know_user, told_of
 from services.parameters import Parameters, read_parameters
 from services.replay.answers import run_in_turn
 from services.results import accepts_gzip
@@ -60,7 +60,7 @@ async def show_query(pages: Pages, request: Request) -> Response:
         try:
             result = await first_rows(request, published, text)
         except TapdbError as error:
-            request.scope[FACTS]["error"] = facts["error"] = str(error)
+            request.scope[FACTS]["error"], facts["error"] = str(error), told_of(error)
         else:
             facts["result"] = result
             facts["rows"] = [
@@ -132,7 +132,8 @@ async def explain_query(request: Request) -> Response:
     try:
         plan = json.loads(await run_in_turn(request, user, run))
     except TapdbError as error:
-        return JSONResponse({"ok": False, "problem": str(error)}, headers=_NO_STORE)
+        request.scope[FACTS]["error"] = str(error)
+        return JSONResponse({"ok": False, "problem": told_of(error)}, headers=_NO_STORE)
     return JSONResponse({"ok": True, **describe_plan(plan[0]["Plan"])}, headers=_NO_STORE)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ import psycopg
 import sqlalchemy as sa
 
 from adql import AdqlError, CompiledQuery, Limits, parse, to_postgres
+from ppdb_replay.errors import PpdbNotReadyError
 from ppdb_replay.versions.clock import read_snapshot
 from services.database import PublishedState
+from services.errors import status_of
 from services.service import Service, in_thread
 from tap_query.errors import QueryFailedError
 from tap_query.execute import Session, explain, fetch
@@ -30,6 +33,9 @@ _COUNTED = 50_000
 _SHOWN_DIGITS = 2
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 _NIGHT_BEGINS = timedelta(hours=12)
+_FAULT = 500
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,11 @@ class FigureKeeper:
         except DatabaseUnavailableError:
             self.known = Figures(datetime.now(UTC), problem="the database does not answer")
         except TapdbError as error:
-            self.known = Figures(datetime.now(UTC), problem=str(error))
-        self._until = time.monotonic() + _KNOWN_S
+            _log.warning("figures of the start page: %s", error)
+            told = "figures cannot be read" if status_of(error) == _FAULT else str(error)
+            self.known = Figures(datetime.now(UTC), problem=told)
+        finally:
+            self._until = time.monotonic() + _KNOWN_S
 
 
 def read_figures(connection: sa.Connection, published: PublishedState) -> Figures:
@@ -195,10 +204,14 @@ class _Reader:
         finally:
             self._driver.rollback()
 
-    def snapshot(self) -> tuple[int, datetime | None]:
-        """Return the number of the newest snapshot, and its time."""
-        found = read_snapshot(self._driver)
-        self._driver.rollback()
+    def snapshot(self) -> tuple[int | None, datetime | None]:
+        """Return the number of the newest snapshot, and its time; `None` for tables without versions."""
+        try:
+            found = read_snapshot(self._driver)
+        except (PpdbNotReadyError, psycopg.errors.InsufficientPrivilege):
+            return None, None
+        finally:
+            self._driver.rollback()
         return found.snapshot_id, _time(found.t_mjd_tai)
 
     def _first(self, query: str) -> Any:
@@ -211,4 +224,8 @@ class _Reader:
 
 
 def _time(mjd: float | None) -> datetime | None:
-    return None if mjd is None else _MJD_ZERO + timedelta(days=mjd)
+    """Return a time; `None` for NULL, NaN and days of which no calendar knows."""
+    try:
+        return None if mjd is None else _MJD_ZERO + timedelta(days=mjd)
+    except (ValueError, OverflowError):
+        return None

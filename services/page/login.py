@@ -5,12 +5,13 @@ from starlette.responses import RedirectResponse, Response
 
 from services.errors import ParameterError, UnauthenticatedError
 from services.gate import FACTS
-from services.identity import COOKIE
+from services.identity import COOKIE, is_own
 from services.page.rendering import Pages
 from services.parameters import read_parameters
 from services.service import service_of
 
-_MOST_BYTES = 10_000
+# The page that wanted a token has an address of up to 64 kB, each byte of which is three in a form.
+_MOST_BYTES = 2**18
 _SEE_OTHER = 303
 
 
@@ -22,9 +23,14 @@ async def log_in(_pages: Pages, request: Request) -> Response:
     ParameterError
         Raised if there is no token.
     UnauthenticatedError
-        Raised if nobody has this token.
+        Raised if nobody has this token, or the form is that of another site: it would choose who the user is.
     """
     service = service_of(request)
+    if not is_own(request):
+        raise UnauthenticatedError("another site has sent this form", "log in here")
+    if request.url.query:
+        # Proxies write addresses into their logs.
+        raise ParameterError("TOKEN", "is not taken from an address", "send it in the form")
     async with read_parameters(request, max_bytes=_MOST_BYTES) as sent:
         token, target = (sent.one("TOKEN") or "").strip(), sent.one("NEXT") or "/"
     if not token:
@@ -41,9 +47,10 @@ async def log_in(_pages: Pages, request: Request) -> Response:
 
 
 async def log_out(_pages: Pages, request: Request) -> Response:
-    """Remove the cookie, and go to the start page."""
+    """Remove the cookie, and go to the start page; another site logs nobody out."""
     response = _to(request, "/")
-    response.delete_cookie(COOKIE, path=_path(request))
+    if is_own(request):
+        response.delete_cookie(COOKIE, path=_path(request))
     return response
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from services.database import PublishedState
-from services.errors import ClientGoneError, UnauthenticatedError, status_of
+from services.errors import ClientGoneError, TokensUnreadableError, UnauthenticatedError, status_of
 from services.gate import FACTS
 from services.identity import COOKIE
 from services.page.assets import Assets, new_nonce, page_headers
@@ -25,6 +25,7 @@ FRAMES = {"frame-src": "'self'"}
 """Sources of a page that has a sky in it, which is a document of its own."""
 
 _FAULT = 500
+_FAILED = "the service failed; its operator finds the reason in its log"
 _AWAY = "the database does not answer; load the page again later"
 
 
@@ -117,7 +118,7 @@ class Pages:
         nonce = new_nonce()
         known = {**self._shared(request), "nonce": nonce, **facts}
         content = self._templates.get_template(f"{template}.html").render(known)
-        return HTMLResponse(content, status, headers=dict(page_headers(nonce, sources)))
+        return HTMLResponse(content, status, headers=_headers(request, nonce, sources))
 
     def render_kept(
         self, request: Request, template: str, key: object, facts: Callable[[], Mapping[str, Any]]
@@ -141,7 +142,7 @@ class Pages:
             known = {**of[1], "nonce": "", **facts()}
             kept = (of, self._templates.get_template(f"{template}.html").render(known))
             self._kept[template] = kept
-        return HTMLResponse(kept[1], headers=dict(page_headers(new_nonce())))
+        return HTMLResponse(kept[1], headers=_headers(request, new_nonce()))
 
     def _shared(self, request: Request) -> dict[str, Any]:
         """Return what all pages say."""
@@ -159,15 +160,38 @@ class Pages:
         }
 
     def _error(self, request: Request, error: TapdbError, status: int) -> Response:
-        request.scope[FACTS]["error"] = str(error)
+        request.scope[FACTS]["error"] = (
+            error.reason if isinstance(error, TokensUnreadableError) else str(error)
+        )
         authenticator = service_of(request).authenticator
-        told = _AWAY if isinstance(error, DatabaseUnavailableError) else str(error)
+        told = told_of(error)
         wants_token = isinstance(error, UnauthenticatedError) and bool(authenticator.challenges)
         response = self.render(request, "error", {"message": told, "wants_token": wants_token}, status=status)
         response.headers.update(getattr(error, "headers", {}))
         for challenge in authenticator.challenges if wants_token else ():
             response.headers.append("WWW-Authenticate", challenge)
         return response
+
+
+def _headers(request: Request, nonce: str, sources: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the headers of a page; what a user sees, the next one of the browser does not."""
+    headers = dict(page_headers(nonce, sources))
+    if request.scope[FACTS].get("user") is not None:
+        headers["Cache-Control"] = "no-store"
+    return headers
+
+
+def told_of(error: TapdbError) -> str:
+    """Return what a person is told of an error: where the database is, and its faults, are for the log.
+
+    Parameters
+    ----------
+    error
+        The error.
+    """
+    if isinstance(error, DatabaseUnavailableError):
+        return _AWAY
+    return _FAILED if status_of(error) == _FAULT else str(error)
 
 
 def know_user(request: Request) -> None:

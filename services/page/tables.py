@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.database import PublishedState
-from services.errors import ResourceUnknownError
+from services.errors import ParameterError, ResourceUnknownError
 from services.page.rendering import Pages, know_user
 from services.parameters import Parameters
 from services.service import in_thread, service_of
 from tap_schema.rows import ColumnRow, TableRow
 
 _MOST_FOUND = 200
+_MOST_WORDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,20 @@ class ColumnHit:
 
 
 async def show_tables(pages: Pages, request: Request) -> Response:
-    """Show all tables by schema; with ``q``, tables and columns that have its words."""
+    """Show all tables by schema; with ``q``, tables and columns that have its words.
+
+    Raises
+    ------
+    ParameterError
+        Raised if these are so many that to look for all of them takes long.
+    """
     know_user(request)
     service = service_of(request)
     published = await in_thread(service, service.database.publication)
     text = (Parameters.of(request.query_params.multi_items()).one("Q") or "").strip()
-    words = text.lower().split()
+    words = list(dict.fromkeys(text.lower().split()))
+    if len(words) > _MOST_WORDS:
+        raise ParameterError("Q", f"has {len(words)} words", f"search for {_MOST_WORDS} at most")
     facts: dict[str, Any] = {
         "schemas": list(_schemas(published, words)),
         "figures": await pages.figures.current(service),
