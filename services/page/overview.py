@@ -1,5 +1,6 @@
 """``/``: what is served, how much of it, how fresh it is, and whether all is well."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,6 +11,7 @@ from services.database import PublishedState
 from services.page.figures import Figures
 from services.page.rendering import Pages, know_user
 from services.service import in_thread, service_of
+from services.tap.examples import Example
 
 _NOT_FOUND = 404
 _OWN = "tap_schema"
@@ -41,12 +43,18 @@ def _facts(pages: Pages, published: PublishedState, figures: Figures | None) -> 
     tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]
     columns = published.rows.columns_by_table()
     return {
-        "examples": pages.examples(published)[:_MOST_EXAMPLES],
+        "examples": _with_rows(pages.examples(published), figures)[:_MOST_EXAMPLES],
         "figures": figures,
         "schemas": [one for one in published.rows.schemas if one.schema_name.lower() != _OWN],
         "tables": tables,
         "counts": {one.table_name: len(columns[one.table_name]) for one in tables},
     }
+
+
+def _with_rows(examples: Sequence[Example], figures: Figures | None) -> list[Example]:
+    """Return examples without those of empty tables: a first query should find something."""
+    sizes = {} if figures is None else figures.sizes
+    return [one for one in examples if one.table not in sizes or sizes[one.table].rows != 0]
 
 
 def _wants_page(request: Request) -> bool:

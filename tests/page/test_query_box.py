@@ -195,6 +195,21 @@ def test_the_address_repeats_the_query(served: Served, page: Page, new_page: Any
     expect(page.locator("#state")).to_contain_text("2 rows")
 
 
+def test_a_jump_to_the_content_keeps_what_is_typed_and_runs_nothing(served: Served, page: Page) -> None:
+    open_box(page, served, "?QUERY=SELECT+table_name+FROM+tap_schema.tables&RUN=1")
+    expect(page.locator("#state")).to_contain_text("rows")
+    write(page, "SELECT 1 AS typed FROM tap_schema.tables")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+    page.go_back()
+    page.wait_for_timeout(200)
+    expect(page.locator(".cm-content")).to_contain_text("typed")
+    assert not [one for one in sent if one.endswith("/tap/sync")]
+
+
 def test_a_query_too_long_for_a_request_line_is_in_the_fragment(served: Served, page: Page) -> None:
     open_box(page, served)
     write(page, "SELECT TOP 4 obs_id FROM ivoa.ObsCore -- " + "long" * 2000)
@@ -222,10 +237,18 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         page.get_by_label("in the background").check()
         page.get_by_role("button", name="Run").click()
         expect(page.locator("#state")).to_contain_text("job: executing")
+        # To look at something else leaves the job alone; only Cancel ends it.
+        address = page.url
+        phase = f"{served.tap}/async/{address.rpartition('JOB=')[2]}/phase"
+        page.get_by_label("in the background").uncheck()
+        write(page, "SELECT table_name FROM tap_schema.tables")
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(page.locator("#state")).to_contain_text("rows")
+        assert httpx.get(phase, verify=PLAIN).text.strip() == "EXECUTING"
+        page.goto(address)
+        expect(page.locator("#state")).to_contain_text("job: executing")
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#state")).to_contain_text("cancelled")
-        job = page.url.rpartition("JOB=")[2]
-        phase = f"{served.tap}/async/{job}/phase"
         wait_for(lambda: httpx.get(phase, verify=PLAIN).text.strip() == "ABORTED")
         page.close()
 

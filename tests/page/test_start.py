@@ -63,6 +63,26 @@ def test_a_ppdb_says_its_snapshot(served_ppdb: Served) -> None:
     assert re.search(rf"<dd>snapshot {clock - 1:,}</dd>|<dd>snapshot {clock:,}</dd>", text)
 
 
+def test_queries_to_begin_with_are_of_tables_that_have_rows(served_ppdb: Served) -> None:
+    def shown() -> str:
+        _, _, examples = get(served_ppdb, "/").text.partition('id="examples"')
+        return examples
+
+    wait_for(lambda: "<dt>PPDB</dt>" in get(served_ppdb, "/").text)
+    names = re.findall(r"First rows of ([\w.]+)", shown())
+    assert names
+    assert all(count(served_ppdb, re.sub(r"\.(\w+)", r'."\1"', name)) for name in names)
+
+
+def test_a_query_on_a_card_ends_with_a_whole_line(served: Served, page: Page) -> None:
+    page.goto(served.url)
+    longest = page.locator(".cards pre").evaluate_all(
+        "(all) => all.map((one) => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
+    )
+    assert max(longest) == 5
+    assert all(lines == int(lines) for lines in longest)
+
+
 def test_a_search_finds_columns_by_name_description_unit_and_ucd(served: Served, page: Page) -> None:
     page.goto(f"{served.url}/tables")
     for words, column in (("t_min", "t_min"), ("start observation mjd", "t_min"), ("pos.eq.ra deg", "s_ra")):

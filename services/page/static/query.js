@@ -9,7 +9,7 @@ import { check, plan, rangeOf } from "./checking.js";
 import { byId, make, page, settled } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { forgetOthers, note, showHistory } from "./history.js";
-import { beginJob, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
+import { beginJob, CANCELLED, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
 import { queryWithCone } from "./result/sky/cone.js";
 import { showResult } from "./result/view.js";
 
@@ -25,6 +25,8 @@ const missing = new Set((document.querySelector(".desk").dataset.missing ?? "").
 /** @type {AbortController | null} */
 let running = null;
 let asked = new AbortController();
+/** What the address said when it was last followed or set. */
+let followed = "";
 
 const vocabulary = await fetch(`${page.root}/page/vocabulary`)
     .then((response) => (response.ok ? response.json() : EMPTY))
@@ -101,6 +103,7 @@ async function run({ job = "", keepAddress = false } = {}) {
     const query = editor.text().trim();
     const maxrec = byId("maxrec").value.trim();
     if (!query && !job) return;
+    const isJob = Boolean(job || byId("as-job")?.checked);
     const begin = performance.now();
     const tell = (text) => (state.textContent = `${text} · ${((performance.now() - begin) / 1000).toFixed(1)} s`);
     let doing = "running";
@@ -109,20 +112,20 @@ async function run({ job = "", keepAddress = false } = {}) {
     let told = "";
     try {
         let address = "";
-        if (job || byId("as-job")?.checked) {
+        if (isJob) {
             const found = job ? jobAddress(job) : await beginJob(query, maxrec);
             address = addressOf({ query, maxrec, job: found.split("/").pop() });
-            if (!keepAddress) history.pushState(null, "", address);
+            if (!keepAddress) setAddress(address);
             const response = await resultOfJob(found, (phase) => (doing = `job: ${phase.toLowerCase()}`), mine.signal);
             told = await show(response, query, address);
         } else {
             address = addressOf({ query, maxrec, run: true });
-            if (!keepAddress) history.pushState(null, "", address);
+            if (!keepAddress) setAddress(address);
             const response = await runNow(query, maxrec, mine.signal);
             told = await show(counted(response, (bytes) => (doing = `receiving · ${size(bytes)}`)), query, address);
         }
     } catch (error) {
-        told = mine.signal.aborted ? "cancelled" : "failed";
+        told = mine.signal.aborted ? left(mine.signal, isJob) : "failed";
         if (running === mine) byId("result").replaceChildren(...(mine.signal.aborted ? [] : failure(error.message, job)));
     } finally {
         clearInterval(clock);
@@ -134,6 +137,11 @@ async function run({ job = "", keepAddress = false } = {}) {
         if (query) note(query, told);
         showHistory(byId("history-list"), take);
     }
+}
+
+/** Return what became of a query for which the page no longer waits. */
+function left(signal, isJob) {
+    return isJob && signal.reason !== CANCELLED ? "runs in the background" : "cancelled";
 }
 
 /** Return what is shown of an error; a query that took too long may run in the background. */
@@ -178,8 +186,24 @@ function take(query) {
     scrollTo({ top: 0 });
 }
 
+function setAddress(address) {
+    history.pushState(null, "", address);
+    followed = JSON.stringify(readAddress());
+}
+
+/** Go back or forward; a jump within the page, as to its content, leaves all as it is. */
+function move() {
+    const isJump = location.hash && !location.hash.includes("QUERY=");
+    if (isJump || JSON.stringify(readAddress()) === followed) return;
+    running?.abort();
+    byId("result").replaceChildren();
+    state.textContent = "";
+    followAddress();
+}
+
 function followAddress() {
     const found = readAddress();
+    followed = JSON.stringify(found);
     if (found.query !== editor.text()) editor.setText(found.query);
     byId("maxrec").value = found.maxrec;
     if (found.job) run({ job: found.job, keepAddress: true });
@@ -190,7 +214,7 @@ form.addEventListener("submit", (event) => {
     event.preventDefault();
     run();
 });
-byId("cancel").addEventListener("click", () => running?.abort());
+byId("cancel").addEventListener("click", () => running?.abort(CANCELLED));
 byId("examples").addEventListener("click", (event) => {
     const link = event.target.closest("a[data-query]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -203,7 +227,7 @@ byId("result").addEventListener("tapdb:cone", ({ detail }) => {
     if (found) take(found);
     else state.textContent = "The query names no table with places on the sky.";
 });
-addEventListener("popstate", followAddress);
+addEventListener("popstate", move);
 
 forgetOthers();
 showHistory(byId("history-list"), take);

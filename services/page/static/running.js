@@ -11,6 +11,9 @@ export const FORMAT = WIRE_FORMAT;
 const UWS = "http://www.ivoa.net/xml/UWS/v1.0";
 const WAIT_S = 10;
 
+/** Reason of a signal that ends a job of the service; for any other reason the page no longer waits, and the job runs on. */
+export const CANCELLED = new Error("cancelled");
+
 /**
  * Run a query while the page waits; closing the connection ends it in the database.
  * @param {string} query
@@ -45,11 +48,16 @@ export function jobAddress(id) {
  * Wait until a job has ended, and return its result.
  * @param {string} address
  * @param {(phase: string) => void} tell - called with each phase
- * @param {AbortSignal} signal - the job is aborted with it
+ * @param {AbortSignal} signal - ends the waiting; the job too, if the reason is `CANCELLED`
  * @returns {Promise<Response>}
  */
 export async function resultOfJob(address, tell, signal) {
-    const abort = () => fetch(`${address}/phase`, { method: "POST", body: new URLSearchParams({ PHASE: "ABORT" }), keepalive: true });
+    const abort = () => {
+        if (signal.reason !== CANCELLED) return;
+        fetch(`${address}/phase`, { method: "POST", body: new URLSearchParams({ PHASE: "ABORT" }), keepalive: true });
+    };
+    // Cancel may come while the job is being made.
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
         let phase = "";
