@@ -103,7 +103,7 @@ class Gate:
             prefix = _first(headers, "x-forwarded-prefix").rstrip("/")
             root = root or (prefix if _PREFIX.fullmatch(prefix) else "")
         if self._settings.base_url:
-            # It is said once and for all, whatever proxies say or leave out.
+            # It is set once: what proxies say does not count.
             told = urlsplit(self._settings.base_url)
             scope["scheme"], host = told.scheme, told.netloc
             root = self._settings.root_path or (told.path if _PREFIX.fullmatch(told.path) else root)

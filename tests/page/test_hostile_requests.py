@@ -223,7 +223,7 @@ def test_a_search_for_very_many_words_is_refused_at_once(plain: Served) -> None:
 def test_what_keeps_the_database_away_is_for_the_log(plain: Served) -> None:
     query = {"QUERY": "SELECT c1 FROM s.t1"}
     answers = [get(plain, path) for path in ("/", f"/query?QUERY={quote(query['QUERY'])}&PLAIN=1")]
-    answers.append(post(plain, "/page/plan", **query))
+    answers.append(post(plain, "/page/plan", QUERY=query["QUERY"]))
     for answer in answers:
         assert answer.status_code == 200
         assert not re.search(
