@@ -47,7 +47,8 @@ _TYPES = {
     "spoint": VOTableType("double", "2", "point"),
     "scircle": VOTableType("double", "3", "circle"),
     "spoly": VOTableType("double", "*", "polygon"),
-    "smoc": VOTableType("char", "*", "moc"),
+    # DALI 1.1 has no xtype for a map of coverage.
+    "smoc": _TEXT,
 }
 
 # What PostgreSQL has one type for and VOTable two: here a description decides.

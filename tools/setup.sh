@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepare this checkout: system packages that are missing, a virtual environment, the package itself.
-# With --tests also what nothing but tests runs: STILTS, which brings Java, and Chromium.
+# With --tests also what nothing but tests runs: STILTS, which brings Java, Chromium, and curl.
 # Scripts of others for the page are npm packages; where npm or its registry is not to be had, the page works without them.
 #
 # Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
@@ -85,6 +85,7 @@ missing_packages() {
     if $for_tests; then
         command -v stilts >/dev/null || echo stilts
         command -v chromium >/dev/null || echo chromium
+        command -v curl >/dev/null || echo curl
     fi
 }
 
@@ -148,7 +149,7 @@ install_packages() {
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
             "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
-            "  for tests also STILTS and Chromium (commands stilts and chromium in PATH)" \
+            "  for tests also STILTS, Chromium and curl (commands stilts, chromium and curl in PATH)" \
             "then run this again."
     fi
     if ! can_be_root; then

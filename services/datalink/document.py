@@ -27,8 +27,8 @@ _COLUMNS = (
     Field("description", "char", "*", ucd="meta.note", description="What it is, for people."),
     Field("content_type", "char", "*", ucd="meta.code.mime", description="Its media type."),
     Field("content_length", "long", unit="byte", ucd="phys.size;meta.file", description="Its size."),
-    Field("content_qualifier", "char", "*", ucd="meta.code", description="What kind of data it is."),
-    Field("local_semantics", "char", "*", ucd="meta.code", description="Its dataset type, or table."),
+    Field("content_qualifier", "char", "*", description="What kind of data it is."),
+    Field("local_semantics", "char", "*", ucd="meta.id.assoc", description="Its dataset type, or table."),
     Field("link_auth", "char", "*", ucd="meta.code", description="Whether one has to log in for it."),
     Field("link_authorized", "boolean", ucd="meta.code", description="Whether you may have it."),
 )

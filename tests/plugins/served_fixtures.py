@@ -42,6 +42,8 @@ COLUMNS: dict[str, tuple[str, tuple[str, str], tuple[Any, Any]]] = {
     "a_varchar": ("varchar(5)", ("🌌🌌🌌🌌🌌", "éa"), ("🌌🌌🌌🌌🌌", "éa")),
     "a_bpchar": ("char(3)", ("a", "abc"), ("a  ", "abc")),
     "a_name": ("name", ("x", "é" * 31), ("x", "é" * 31)),
+    "a_citext": ("citext", ("", HARD), ("", HARD)),
+    "a_smoc": ("smoc", ("3/1-4", "0/0-11"), ("3/1-4", "0/0-11")),
     "a_uuid": (
         "uuid",
         ("0" * 32, "f" * 32),
@@ -123,6 +125,7 @@ def served_url(
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in (
+            "CREATE EXTENSION IF NOT EXISTS citext",
             "CREATE SCHEMA served",
             "CREATE DOMAIN served.small_number AS int CHECK (abs(VALUE) < 10)",
             "CREATE DOMAIN served.truth AS bool",

@@ -311,8 +311,7 @@ def test_linters_find_no_error(
 def test_the_linter_would_find_errors(stilts: Stilts, tmp_path: Path) -> None:
     wrong = [Link("a"), Link("b", "http://x", error_message="y"), Link("c", "http://x", semantics="#sibling")]
     found = complaints(stilts, links_document(map(GivenLink, wrong), [], "http://x"), tmp_path)
-    assert [one for one in found if one.startswith("E-")] == found
-    assert len(found) >= len(wrong)
+    assert len([one for one in found if one.startswith("E-")]) >= len(wrong)
     assert any("sibling" in one for one in found)
 
 

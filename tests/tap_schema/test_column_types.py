@@ -20,7 +20,7 @@ from tap_schema.column_types import votable_type
         ("date", "char", "*", None),
         ("jsonb", "char", "*", None),
         ("citext", "char", "*", None),
-        ("smoc", "char", "*", "moc"),
+        ("smoc", "char", "*", None),
         ("bytea", "unsignedByte", "*", None),
         ("spoint", "double", "2", "point"),
     ],

@@ -251,7 +251,7 @@ def test_texts_of_any_case_and_coverage_maps_are_published_and_read_back(
     }
     assert types == {
         "name": ("char", "*", None),
-        "cover": ("char", "*", "moc"),
+        "cover": ("char", "*", None),
         # It may be empty, and one character may not.
         "flag": ("char", "1*", None),
     }

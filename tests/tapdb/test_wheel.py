@@ -97,6 +97,7 @@ NEEDED = {
         "astropy",
         "pyarrow",
         "httptools",
+        "jinja2",
         "prometheus-client",
         "python-multipart",
         "starlette",
