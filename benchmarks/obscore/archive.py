@@ -20,6 +20,7 @@ from benchmarks.results_file import say
 from examples.lsstcam import SMALL, Content, Repository, grow, make_repository
 from obscore_view.view.fill import Filling, to_be_filled
 from obscore_view.view.store import STAGES, read_stored_views
+from tapdb.hooks.derived import create_last
 from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import create_database, create_engine
 from tapdb.postgres.extensions import install_extensions
@@ -186,12 +187,12 @@ def make_archive(base: Repository, name: str, visits: int) -> Archive:
 
 
 def upgrade(url: sa.URL, **options: str) -> None:
-    """Make the view: ``alembic upgrade head``, and ``tapdb obscore fill`` for what that leaves."""
+    """Make the view and publish it: ``alembic upgrade head``, then what ``tapdb obscore fill`` does."""
     settings = {"registry_schema": SCHEMA, "obscore_config": str(CONFIG), "lock_timeout_ms": "0"} | options
     _migrate(url, settings, to="head")
     engine = create_engine(url)
     with engine.connect() as connection:
-        filling = Filling(connection, timeout_ms=0)
+        filling = Filling(connection, timeout_ms=0, before_commit=lambda one: create_last(one, {}))
         for one in read_stored_views(connection, STAGES):
             if to_be_filled(one):
                 filling.finish(filling.resume(one))
