@@ -55,7 +55,7 @@ from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import snapshot_at
+from ppdb_replay.versions.clock import read_snapshot, snapshot_at
 from ppdb_replay.votable.writer import (
     ALL_COLUMNS_INFO,
     ResultOrigin,
@@ -66,7 +66,7 @@ from ppdb_replay.votable.writer import (
     replay_service,
 )
 from tap_query.errors import SnapshotParameterError
-from tap_query.recording import RecordableQuery, Recording, RecordRequest, Watch
+from tap_query.recording import NewestState, RecordableQuery, Recording, RecordRequest, Watch
 from tapdb.extras import from_extra
 from tapdb.votable.document import Info, ServiceDescriptor
 from tapdb.xml_text import NOT_IN_XML
@@ -96,6 +96,16 @@ class PpdbRecorder:
 
     def __init__(self) -> None:
         self._known: tuple[Metadata, frozenset[str]] | None = None
+
+    def newest(self, connection: psycopg.Connection[Any]) -> NewestState | None:
+        """Return the newest snapshot; `None` without a clock, or for a role that may not read it."""
+        try:
+            found = read_snapshot(connection)
+        except (PpdbNotReadyError, psycopg.errors.InsufficientPrivilege):
+            return None
+        finally:
+            connection.rollback()
+        return NewestState(found.snapshot_id, found.t_mjd_tai)
 
     def covers(self, tree: Query, metadata: Metadata) -> bool:
         """Return whether a query names something that is called as a versioned table is."""

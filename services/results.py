@@ -19,15 +19,19 @@ from services.identity import User
 from services.observing import Metrics
 from services.parameters import Parameters
 from services.quotas import Quota
-from services.running import RunningQuery, RunningRead
+from services.running import RunningQuery, RunningWork
 from services.service import Service, service_of
 from services.waiting import Client
 from tap_query.answer import TapQuery
-from tap_query.errors import ResultTooLargeError
+from tap_query.errors import QueryFailedError, ResultTooLargeError
 from tap_query.formats import find_format
 from tapdb.errors import TapdbError
 
 _Value = TypeVar("_Value")
+
+_READ_ONLY = sa.select(sa.func.set_config("transaction_read_only", "on", sa.true()))
+# SQLSTATE of a statement that was cancelled.
+_CANCELLED = "57014"
 
 
 async def send_query(
@@ -68,12 +72,12 @@ async def send_query(
 
 
 async def read_in_turn(request: Request, user: User, read: Callable[[sa.Connection], _Value]) -> _Value:
-    """Return what is read of the database at once, when the user has a turn.
+    """Return what is read of the database, in a transaction that cannot write, when the user has a turn.
 
     Parameters
     ----------
     request
-        The request, which has been read; the work is cancelled if its client hangs up.
+        The request, which has been read.
     user
         Who sends it.
     read
@@ -84,12 +88,65 @@ async def read_in_turn(request: Request, user: User, read: Callable[[sa.Connecti
     QueryFailedError
         Raised if it takes longer than the user's queries may.
     """
+
+    def read_only(connection: sa.Connection) -> _Value:
+        connection.execute(_READ_ONLY)
+        return read(connection)
+
+    return await run_in_turn(request, user, read_only)
+
+
+async def run_in_turn(request: Request, user: User, work: Callable[[sa.Connection], _Value]) -> _Value:
+    """Do something in the database that takes as long as a query, as soon as the user may run one.
+
+    Parameters
+    ----------
+    request
+        The request, which has been read; the work is cancelled if its client hangs up.
+    user
+        Who sends it.
+    work
+        The work, on a connection that is in no transaction.
+
+    Raises
+    ------
+    QueryFailedError
+        Raised if it takes longer than the user's queries may.
+    """
     service = service_of(request)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(request.receive, service.threads))
         quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-        running = RunningRead(service.database, 1000 * quota.seconds)
-        return await client.run(lambda: running.run(read), running.cancel)
+        return await run_at_once(service, client, work, quota.seconds)
+
+
+async def run_at_once(
+    service: Service, client: Client, work: Callable[[sa.Connection], _Value], seconds: int
+) -> _Value:
+    """Do something in the database while its client waits.
+
+    Parameters
+    ----------
+    service
+        The service.
+    client
+        Who waits.
+    work
+        The work, on a connection that is in no transaction.
+    seconds
+        How long it may take.
+
+    Raises
+    ------
+    QueryFailedError
+        Raised if it takes longer.
+    """
+    running = RunningWork(service.database, work)
+    try:
+        found: _Value = await asyncio.wait_for(client.run(running.run, running.cancel), seconds)
+    except TimeoutError:
+        raise QueryFailedError(f"it takes longer than {seconds} seconds", _CANCELLED) from None
+    return found
 
 
 async def _send_result(

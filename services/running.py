@@ -7,7 +7,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Lock
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import psycopg
 import sqlalchemy as sa
@@ -20,14 +20,11 @@ from tap_query.formats import ResultStream
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
 
-_Value = TypeVar("_Value")
-
 _CANCEL_S = 5.0
 # Tables, schemas and columns that are not there.
 _MISSING = frozenset({"42P01", "3F000", "42703"})
 # Functions and casts that types do not have: of the types that were there before they had.
 _OUTDATED = _MISSING | {"42883", "42804", "42846"}
-_TIMEOUT = "SELECT set_config('statement_timeout', %s, true), set_config('transaction_read_only', 'on', true)"
 
 
 @contextmanager
@@ -180,46 +177,53 @@ class RunningQuery:
         self._resources.close()
 
 
-class RunningRead:
-    """Something that is read from the database at once, on a connection of its own.
+class RunningWork:
+    """Something that is done in the database at once, on a connection of its own.
 
     Parameters
     ----------
     database
-        Where it is read.
-    timeout_ms
-        Milliseconds that a statement may take.
+        Where it is done.
+    work
+        Does it, on a connection that is in no transaction.
     """
 
-    def __init__(self, database: Database, timeout_ms: int) -> None:
+    def __init__(self, database: Database, work: Callable[[sa.Connection], Any]) -> None:
         self._database = database
-        self._timeout_ms = timeout_ms
+        self._work = work
         self._lock = Lock()
         self._driver: psycopg.Connection[Any] | None = None
 
-    def run(self, read: Callable[[sa.Connection], _Value]) -> _Value:
-        """Return what a function reads.
+    def run(self) -> Any:
+        """Do the work, and return what it returns.
 
         Raises
         ------
         QueryFailedError
-            Raised if a statement takes longer.
+            Raised if the database refuses or cancels a statement.
         TapdbError
             Raised if the database fails.
         """
         with self._database.connect() as connection:
             with self._lock:
                 self._driver = driver_connection(connection)
-            self._driver.execute(_TIMEOUT, (str(self._timeout_ms),))
             try:
-                return read(connection)
-            except sa.exc.DBAPIError as error:
-                if isinstance(error.orig, psycopg.errors.QueryCanceled):
-                    raise QueryFailedError(str(error.orig).splitlines()[0], error.orig.sqlstate) from error
-                raise
+                with said_plainly():
+                    return self._said(connection)
             finally:
                 with self._lock:
                     self._driver = None
+
+    def _said(self, connection: sa.Connection) -> Any:
+        try:
+            return self._work(connection)
+        except sa.exc.DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.QueryCanceled):
+                raise QueryFailedError(str(error.orig).splitlines()[0], error.orig.sqlstate) from error
+            raise
+        except psycopg.Error as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise QueryFailedError(first, error.sqlstate) from error
 
     def cancel(self) -> None:
         """Stop the statement that runs, if one does; called in another thread, any number of times."""

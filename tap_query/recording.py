@@ -111,8 +111,33 @@ class RecordRequest:
     add_uploads: Callable[[], Metadata]
 
 
+@dataclass(frozen=True, slots=True)
+class NewestState:
+    """The newest state of the tables of a job.
+
+    Attributes
+    ----------
+    number
+        Its number, by which a query can name it.
+    t_mjd_tai
+        Its time; MJD, TAI.
+    """
+
+    number: int
+    t_mjd_tai: float
+
+
 class Recorder(Protocol):
     """Prepares queries over the tables of one job."""
+
+    def newest(self, connection: psycopg.Connection[Any]) -> NewestState | None:
+        """Return the newest state of the tables; `None` if there is none, or this role may not know it.
+
+        Parameters
+        ----------
+        connection
+            Connection in no transaction; it is in none again afterwards.
+        """
 
     def covers(self, tree: Query, metadata: Metadata) -> bool:
         """Return whether a query may name a table of the job; asked of every query, without a database."""

@@ -24,7 +24,7 @@ from services.files.ranges import Span, is_refused, is_unchanged, spans_of
 from services.files.signing import Signer
 from services.gate import FACTS
 from services.parameters import Parameters
-from services.running import RunningRead
+from services.results import run_at_once
 from services.service import Service, service_of
 from services.settings import ServiceSettings
 from services.waiting import Client
@@ -134,9 +134,8 @@ def _dataset(text: str) -> UUID:
 
 async def _find(service: Service, client: Client, dataset: UUID, component: str | None) -> DatasetFile:
     """Return a file of a published dataset; no longer than a query is it looked for."""
-    running = RunningRead(service.database, 1000 * service.settings.max_seconds)
-    files = await client.run(
-        lambda: running.run(lambda connection: read_dataset_files(connection, dataset)), running.cancel
+    files = await run_at_once(
+        service, client, lambda one: read_dataset_files(one, dataset), service.settings.max_seconds
     )
     if files is None:
         raise ResourceUnknownError(f"published dataset {dataset}", "search in ivoa.ObsCore for datasets")

@@ -13,13 +13,12 @@ import psycopg
 import sqlalchemy as sa
 
 from adql import AdqlError, CompiledQuery, Limits, parse, to_postgres
-from ppdb_replay.errors import PpdbNotReadyError
-from ppdb_replay.versions.clock import read_snapshot
 from services.database import PublishedState
 from services.errors import status_of
 from services.service import Service, in_thread
 from tap_query.errors import QueryFailedError
 from tap_query.execute import Session, explain, fetch
+from tap_query.recording import load_recorders
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.postgres.engine import driver_connection
 from tapdb.sources import execute_query, read_query
@@ -158,11 +157,9 @@ def read_figures(connection: sa.Connection, published: PublishedState) -> Figure
     names = [one.table_name for one in published.rows.tables]
     sizes = {name: size for name in names if (size := reader.size(name)) is not None}
     obscore = next((name for name in names if name.lower() == "ivoa.obscore"), None)
-    has_ppdb = any(name.lower().startswith("ppdb.") for name in names)
-    snapshot = reader.snapshot() if has_ppdb else (None, None)
     newest = None if obscore is None else reader.newest(obscore)
     committed = execute_query(connection, read_query("published.last_commit"))[0].committed_at
-    return Figures(datetime.now(UTC), sizes, newest, committed, *snapshot)
+    return Figures(datetime.now(UTC), sizes, newest, committed, *reader.snapshot())
 
 
 class _Reader:
@@ -206,13 +203,9 @@ class _Reader:
 
     def snapshot(self) -> tuple[int | None, datetime | None]:
         """Return the number of the newest snapshot, and its time; `None` for tables without versions."""
-        try:
-            found = read_snapshot(self._driver)
-        except (PpdbNotReadyError, psycopg.errors.InsufficientPrivilege):
-            return None, None
-        finally:
-            self._driver.rollback()
-        return found.snapshot_id, _time(found.t_mjd_tai)
+        states = (one.newest(self._driver) for one in load_recorders())
+        found = next((one for one in states if one is not None), None)
+        return (None, None) if found is None else (found.number, _time(found.t_mjd_tai))
 
     def _first(self, query: str) -> Any:
         rows = fetch(self._driver, self._compiled(query), max_rows=1, session=_SESSION).rows

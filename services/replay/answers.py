@@ -1,10 +1,8 @@
-"""What resources of records share: the form that a client wants, errors in it, work that can be cancelled."""
+"""What resources of records share: the form that a client wants, and errors in it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from functools import wraps
-from threading import Lock
 from typing import Any, TypeVar
 
 import psycopg
@@ -13,7 +11,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from adql import AdqlNameError
 from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
-from services.database import Database
 from services.errors import (
     RETRY_HEADERS,
     ClientGoneError,
@@ -25,10 +22,9 @@ from services.errors import (
 )
 from services.gate import FACTS
 from services.identity import User
-from services.running import said_plainly
-from services.service import Service, service_of
-from services.waiting import Client
-from tap_query.errors import QueryFailedError, SnapshotParameterError
+from services.running import RunningWork
+from services.service import Service, in_thread, service_of
+from tap_query.errors import SnapshotParameterError
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.postgres.engine import driver_connection
 
@@ -54,8 +50,6 @@ HEADERS = {
 """Headers of every answer: pages load nothing and run nothing."""
 
 _FAULT, _UNAVAILABLE = 500, 503
-_CANCEL_S = 5.0
-_TIMEOUT = "57014"
 
 
 def form_of(request: Request, *, forms: tuple[str, ...] = tuple(FORMS)) -> str:
@@ -181,72 +175,6 @@ def user_of(request: Request) -> User:
 
 async def look_up(service: Service, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
     """Do something short in the database, in a thread."""
-    job = _Work(service.database, work)
-    return await asyncio.get_running_loop().run_in_executor(service.threads, job.run)
-
-
-async def run_in_turn(
-    request: Request, user: User, work: Callable[[psycopg.Connection[Any]], _Value]
-) -> _Value:
-    """Do something in the database that takes as long as a query, as soon as the user may run one.
-
-    Parameters
-    ----------
-    request
-        The request; the work is cancelled if its client hangs up.
-    user
-        Who sends it.
-    work
-        The work.
-
-    Raises
-    ------
-    QueryFailedError
-        Raised if it takes longer than the user's queries may.
-    """
-    service = service_of(request)
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client(request.receive, service.threads))
-        quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-        job = _Work(service.database, work)
-        try:
-            return await asyncio.wait_for(client.run(job.run, job.cancel), quota.seconds)
-        except TimeoutError:
-            limit = f"it takes longer than {quota.seconds} seconds"
-            raise QueryFailedError(limit, _TIMEOUT) from None
-
-
-class _Work:
-    """Something that is done on a connection of its own, and can be cancelled."""
-
-    def __init__(self, database: Database, work: Callable[[psycopg.Connection[Any]], Any]) -> None:
-        self._database = database
-        self._work = work
-        self._lock = Lock()
-        self._driver: psycopg.Connection[Any] | None = None
-
-    def run(self) -> Any:
-        """Do the work; called in a thread."""
-        with self._database.connect() as connection:
-            driver = driver_connection(connection)
-            with self._lock:
-                self._driver = driver
-            try:
-                with said_plainly():
-                    return self._said(driver)
-            finally:
-                with self._lock:
-                    self._driver = None
-
-    def _said(self, driver: psycopg.Connection[Any]) -> Any:
-        try:
-            return self._work(driver)
-        except psycopg.Error as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise QueryFailedError(first, error.sqlstate) from error
-
-    def cancel(self) -> None:
-        """Stop the statement that runs; called in another thread, any number of times."""
-        with self._lock:
-            if self._driver is not None:
-                self._driver.cancel_safe(timeout=_CANCEL_S)
+    job = RunningWork(service.database, lambda connection: work(driver_connection(connection)))
+    found: _Value = await in_thread(service, job.run)
+    return found

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -38,18 +39,18 @@ from services.replay.answers import (
     form_of,
     look_up,
     page,
-    run_in_turn,
     told_in_form,
     user_of,
     versions_needed,
 )
-from services.results import send_query, wants_gzip
+from services.results import run_in_turn, send_query, wants_gzip
 from services.running import RunningQuery
 from services.service import service_of
 from services.waiting import Client
 from tap_query.answer import TapQuery
 from tap_query.formats import find_format
 from tapdb.errors import TapdbError
+from tapdb.postgres.engine import driver_connection
 
 MOST_COMPARED = 100_000
 """Rows of a result that is compared with what its query returns now: both are kept in memory."""
@@ -175,8 +176,8 @@ async def show_changes(request: Request) -> Response:
     most = MOST_COMPARED + 1 if given is None else min(given, MOST_COMPARED + 1)
     limited = replace(record, max_rows=most)
 
-    def compare(connection: psycopg.Connection[Any]) -> ResultDifference:
-        return Replayer(connection, published=metadata).diff(limited)
+    def compare(connection: sa.Connection) -> ResultDifference:
+        return Replayer(driver_connection(connection), published=metadata).diff(limited)
 
     with versions_needed():
         found = await run_in_turn(request, user, compare)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-import psycopg
+import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,13 +28,14 @@ from services.replay.answers import (
     document,
     form_of,
     page,
-    run_in_turn,
     told_in_form,
     user_of,
     versions_needed,
 )
+from services.results import run_in_turn
 from services.service import service_of
 from tap_query.errors import UploadNotKeptError
+from tapdb.postgres.engine import driver_connection
 
 MOST_REPLAYED = 1_000_000
 """Rows of a result whose query is run again: they are kept in memory."""
@@ -61,7 +62,7 @@ async def verify(request: Request) -> Response:
 
         most = service_of(request).settings.upload_bytes
 
-        def check(_connection: psycopg.Connection[Any]) -> FileCheck:
+        def check(_connection: sa.Connection) -> FileCheck:
             return _check({part: _readable(path, most) for part, path in paths.items()})
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
@@ -81,12 +82,10 @@ async def verify(request: Request) -> Response:
     return page(verdict_page(verdict)) if form == "html" else document(verdict)
 
 
-def _replayed(
-    connection: psycopg.Connection[Any], record: ReplayRecord, metadata: Metadata
-) -> dict[str, Any]:
+def _replayed(connection: sa.Connection, record: ReplayRecord, metadata: Metadata) -> dict[str, Any]:
     # What a record says of its rows is what somebody sent: more than these are not kept in any case.
     most = MOST_REPLAYED if record.max_rows is None else min(record.max_rows, MOST_REPLAYED)
-    found = Replayer(connection, published=metadata).verify(replace(record, max_rows=most))
+    found = Replayer(driver_connection(connection), published=metadata).verify(replace(record, max_rows=most))
     return {"is_identical": found.is_identical, **asdict(found)}
 
 
