@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -14,6 +14,8 @@ from services.errors import BusyError
 from services.identity import User
 from services.settings import ServiceSettings
 from tapdb.errors import SettingsError
+
+_MOST_TRANSLATIONS = 8
 
 
 class Quota(BaseModel):
@@ -105,6 +107,14 @@ class _Waiting:
     turn: asyncio.Future[None]
 
 
+@dataclass(slots=True)
+class _Translating:
+    """Queries of one user that are looked at while they are typed."""
+
+    wanted: int = 0
+    one: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Quotas:
     """Lets queries run, no more at once than there are connections, and of each user no more than allowed.
 
@@ -133,6 +143,7 @@ class Quotas:
         self._quotas = {} if file is None else read_quotas(file, self._general)
         self._running: Counter[str] = Counter()
         self._waiting: deque[_Waiting] = deque()
+        self._translating: dict[str, _Translating] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -167,6 +178,27 @@ class Quotas:
             yield quota
         finally:
             self._leave(user.key)
+
+    @asynccontextmanager
+    async def translation(self, user: User) -> AsyncIterator[None]:
+        """Let a query of a user be translated inside of the ``with`` block: one at a time, without a turn.
+
+        Raises
+        ------
+        BusyError
+            Raised if so many wait that a person cannot have typed them.
+        """
+        waiting = self._translating.setdefault(user.key, _Translating())
+        if waiting.wanted >= _MOST_TRANSLATIONS:
+            raise BusyError(f"{waiting.wanted} queries of yours are being checked already", 1)
+        waiting.wanted += 1
+        try:
+            async with waiting.one:
+                yield
+        finally:
+            waiting.wanted -= 1
+            if not waiting.wanted:
+                del self._translating[user.key]
 
     async def wait_until_idle(self) -> None:
         """Wait until no query runs."""

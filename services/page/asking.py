@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import psycopg
+import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -19,15 +19,16 @@ from adql.dialect import dialect_named
 from adql.words import ADQL_WORDS, AGGREGATES, CAST_TARGETS, FUNCTIONS, MANY, SQL_WORDS, STRUCTURE_WORDS
 from services.database import PublishedState
 from services.gate import FACTS
+from services.identity import User
 from services.page.plans import describe_plan
 from services.page.rendering import FRAMES, Pages, know_user, told_of
 from services.parameters import Parameters, read_parameters
-from services.replay.answers import run_in_turn
-from services.results import accepts_gzip
+from services.results import accepts_gzip, run_in_turn
 from services.service import Service, in_thread, service_of
 from tap_query.execute import QueryResult, Session, explain, fetch
 from tap_query.formats import FORMATS
 from tapdb.errors import TapdbError
+from tapdb.postgres.engine import driver_connection
 from tapdb.votable import plain_rows, text_of
 
 _SHOWN_ROWS = 100
@@ -95,20 +96,21 @@ async def first_rows(
     user = service.authenticator.user(request)
     quota = service.quotas.of(user)
     most = min(most_rows, quota.rows)
-    compiled = await _compiled(service, published, text, most)
+    compiled = await _compiled(service, user, published, text, most)
 
-    def run(connection: psycopg.Connection[Any]) -> QueryResult:
-        return fetch(connection, compiled, max_rows=most, session=Session(timeout_ms=1000 * quota.seconds))
+    def run(connection: sa.Connection) -> QueryResult:
+        session = Session(timeout_ms=1000 * quota.seconds)
+        return fetch(driver_connection(connection), compiled, max_rows=most, session=session)
 
     return await run_in_turn(request, user, run)
 
 
 async def check_query(request: Request) -> Response:
     """Return what is wrong with a query, where, and what to write instead; no database takes part."""
-    service, text = await _sent(request)
+    service, user, text = await _sent(request)
     published = await in_thread(service, service.database.publication)
     try:
-        compiled = await _compiled(service, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, user, published, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
     columns = [{"name": one.name, "unit": one.unit} for one in compiled.columns]
@@ -117,17 +119,16 @@ async def check_query(request: Request) -> Response:
 
 async def explain_query(request: Request) -> Response:
     """Return in words how the database will answer a query."""
-    service, text = await _sent(request)
-    user = service.authenticator.user(request)
+    service, user, text = await _sent(request)
     published = await in_thread(service, service.database.publication)
     try:
-        compiled = await _compiled(service, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, user, published, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
 
-    def run(connection: psycopg.Connection[Any]) -> str:
+    def run(connection: sa.Connection) -> str:
         session = Session(timeout_ms=_PLAN_MS)
-        return explain(connection, compiled, analyze=False, as_json=True, session=session)
+        return explain(driver_connection(connection), compiled, analyze=False, as_json=True, session=session)
 
     try:
         plan = json.loads(await run_in_turn(request, user, run))
@@ -204,22 +205,26 @@ def _arguments(least: int, most: int) -> str:
     return ", ".join(names)
 
 
-async def _sent(request: Request) -> tuple[Service, str]:
-    """Return the service, and the query that a request brings."""
+async def _sent(request: Request) -> tuple[Service, User, str]:
+    """Return the service, the user, and the query that a request brings."""
     request.scope[FACTS]["resource"] = "page"
     know_user(request)
+    service = service_of(request)
     async with read_parameters(request, max_bytes=_QUERY_BYTES) as parameters:
-        return service_of(request), parameters.one("QUERY") or ""
+        return service, service.authenticator.user(request), parameters.one("QUERY") or ""
 
 
-async def _compiled(service: Service, published: PublishedState, text: str, most: int) -> CompiledQuery:
-    """Return a query as SQL; a long one keeps a thread busy, and not all other requests."""
+async def _compiled(
+    service: Service, user: User, published: PublishedState, text: str, most: int
+) -> CompiledQuery:
+    """Return a query as SQL; a long one keeps a thread busy, and neither other requests nor other users."""
 
     def work() -> CompiledQuery:
         tree = parse(text, dialect=dialect_named(service.settings.dialect))
         return to_postgres(tree, published.metadata, Limits(max_rows=most), server=published.server)
 
-    return await in_thread(service, work)
+    async with service.quotas.translation(user):
+        return await in_thread(service, work)
 
 
 def _problem(error: AdqlError) -> Mapping[str, Any]:

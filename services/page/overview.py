@@ -40,7 +40,10 @@ async def show_start(pages: Pages, request: Request) -> Response:
 
 
 def _facts(pages: Pages, published: PublishedState, figures: Figures | None) -> dict[str, Any]:
+    sizes = {} if figures is None else figures.sizes
     tables = [one for one in published.rows.tables if one.schema_name.lower() != _OWN]
+    # Those that have rows come first; all else is as TAP_SCHEMA orders it.
+    tables.sort(key=lambda one: one.table_name in sizes and sizes[one.table_name].rows == 0)
     columns = published.rows.columns_by_table()
     return {
         "examples": _with_rows(pages.examples(published), figures)[:_MOST_EXAMPLES],

@@ -233,6 +233,10 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         assert "JOB=" in page.url
         page.reload()
         expect(page.locator("#result [role=gridcell]")).to_have_count(shown)
+        open_box(page, served)
+        page.get_by_text("History", exact=True).click()
+        page.get_by_role("link", name=re.compile(r"rows \(job\)")).click()
+        expect(page.locator("#result [role=gridcell]")).to_have_count(shown)
         write(page, ENDLESS)
         page.get_by_label("in the background").check()
         page.get_by_role("button", name="Run").click()
@@ -371,6 +375,19 @@ def test_two_users_of_one_browser_do_not_see_each_others_history(serve: Serve, p
         expect(page.locator("#history")).to_be_hidden()
         assert page.evaluate("JSON.stringify({...localStorage})") == "{}"
         page.close()
+
+
+def test_a_browser_that_keeps_nothing_has_no_history_and_all_else(served: Served, new_page: Any) -> None:
+    page = new_page()
+    page.add_init_script(
+        "const get = () => { throw new DOMException('no', 'SecurityError'); };"
+        "Object.defineProperty(window, 'localStorage', {get});"
+    )
+    open_box(page, served)
+    write(page, THREE)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#state")).to_contain_text("3 rows")
+    expect(page.locator("#history")).to_be_hidden()
 
 
 def test_a_browser_logs_in_with_a_token_and_out_again(serve: Serve, page: Page, tmp_path: Path) -> None:

@@ -312,6 +312,34 @@ TestQueuedQueries = QueuedQueries.TestCase
 TestQueuedQueries.settings = settings(max_examples=40, stateful_step_count=25)
 
 
+def test_queries_that_one_user_types_are_translated_one_at_a_time_beside_those_of_others() -> None:
+    quotas, inside, most = Quotas(ServiceSettings(queries=1)), [], [0]
+
+    async def look(name: str, end: asyncio.Event) -> None:
+        async with quotas.translation(User(name)):
+            inside.append(name)
+            most[0] = max(most[0], inside.count("ann"))
+            await end.wait()
+            inside.remove(name)
+
+    async def work() -> None:
+        end = asyncio.Event()
+        typed = [asyncio.create_task(look("ann", end)) for _ in range(9)]
+        other = asyncio.create_task(look("bob", end))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert sorted(inside) == ["ann", "bob"]
+        assert [isinstance(one.exception(), BusyError) for one in typed if one.done()] == [True]
+        typed[1].cancel()
+        end.set()
+        await asyncio.wait({*typed, other})
+        async with quotas.translation(User("ann")):
+            inside.append("ann")
+
+    asyncio.run(work())
+    assert (inside, most) == (["ann"], [1])
+
+
 @settings(max_examples=25)
 @given(name=st.none() | st.text(), address=st.text())
 def test_a_user_and_an_address_of_the_same_text_are_not_one(name: str | None, address: str) -> None:

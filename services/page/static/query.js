@@ -110,11 +110,13 @@ async function run({ job = "", keepAddress = false } = {}) {
     const clock = setInterval(() => tell(doing), 200);
     setRunning(true);
     let told = "";
+    let name = job;
     try {
         let address = "";
         if (isJob) {
             const found = job ? jobAddress(job) : await beginJob(query, maxrec);
-            address = addressOf({ query, maxrec, job: found.split("/").pop() });
+            name = found.split("/").pop();
+            address = addressOf({ query, maxrec, job: name });
             if (!keepAddress) setAddress(address);
             const response = await resultOfJob(found, (phase) => (doing = `job: ${phase.toLowerCase()}`), mine.signal);
             told = await show(response, query, address);
@@ -134,7 +136,7 @@ async function run({ job = "", keepAddress = false } = {}) {
             setRunning(false);
             running = null;
         }
-        if (query) note(query, told);
+        if (query) note(query, told, name);
         showHistory(byId("history-list"), take);
     }
 }
