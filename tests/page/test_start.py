@@ -74,6 +74,20 @@ def test_queries_to_begin_with_are_of_tables_that_have_rows(served_ppdb: Served)
     assert all(count(served_ppdb, re.sub(r"\.(\w+)", r'."\1"', name)) for name in names)
 
 
+def test_tables_that_have_rows_come_first(served_ppdb: Served) -> None:
+    def sizes() -> list[str]:
+        text = get(served_ppdb, "/").text
+        return re.findall(
+            r'class="size">(?:about )?([\d,]+) rows',
+            text.partition("<h3>ppdb</h3>")[2].partition("</article>")[0],
+        )
+
+    wait_for(lambda: "<dt>PPDB</dt>" in get(served_ppdb, "/").text)
+    empty = [one == "0" for one in sizes()]
+    assert len(set(empty)) == 2
+    assert empty == sorted(empty)
+
+
 def test_a_query_on_a_card_ends_with_a_whole_line(served: Served, page: Page) -> None:
     page.goto(served.url)
     longest = page.locator(".cards pre").evaluate_all(
