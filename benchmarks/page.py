@@ -21,10 +21,9 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.obscore.archive import CONTENT, SCHEMA, SERVER_SETTINGS, connect, make_base, step, upgrade
+from benchmarks.obscore.archive import SERVER_SETTINGS, make_grown
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from benchmarks.services.over_http import SERVE, run_server
-from examples.lsstcam import grow
 from services.page import Assets
 from tapdb.server.ephemeral import EphemeralServer
 
@@ -181,12 +180,7 @@ def measure_page(server: EphemeralServer, folder: Path, visits: int, rounds: int
     rounds
         How often each page is loaded.
     """
-    with step("a repository, grown, with its view and a PPDB"):
-        repository = make_base(server, folder, CONTENT)
-        grow(repository.url, SCHEMA, visits=visits, raw_exposures=max(1, visits // 11))
-        upgrade(repository.url, ppdb_schema="current")
-    with connect(repository.url) as connection:
-        connection.execute("VACUUM ANALYZE")
+    repository = make_grown(server, folder, visits, ppdb_schema="current")
     with (
         open_chromium() as browser,
         run_server(repository.url, *SERVE, "--port", TAPDB_JOBS="none") as (_, port),

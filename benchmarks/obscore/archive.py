@@ -164,6 +164,17 @@ def make_base(server: EphemeralServer, root: Path, content: Content) -> Reposito
     return make_repository(url, root / "base", schema=SCHEMA, obscore_config=config, content=content)
 
 
+def make_grown(server: EphemeralServer, root: Path, visits: int, **options: str) -> Repository:
+    """Return a repository that was grown, with its view and what ``alembic upgrade head`` makes else."""
+    with step("a repository, grown, with its view"):
+        repository = make_base(server, root, CONTENT)
+        grow(repository.url, SCHEMA, visits=visits, raw_exposures=max(1, visits // 11))
+        upgrade(repository.url, **options)
+    with connect(repository.url) as connection:
+        connection.execute("VACUUM ANALYZE")
+    return repository
+
+
 def make_archive(base: Repository, name: str, visits: int) -> Archive:
     """Return a copy of the base repository with more visits, some with raws, live table and view over it."""
     url = copy_database(base.url, name)

@@ -36,12 +36,11 @@ import psycopg
 import pyvo
 import sqlalchemy as sa
 
-from benchmarks.obscore.archive import CONTENT, SCHEMA, SERVER_SETTINGS, connect, make_base, step, upgrade
+from benchmarks.obscore.archive import SERVER_SETTINGS, connect, make_grown, step
 from benchmarks.obscore.benchmark import visits_of
 from benchmarks.results_file import RESULTS, add_results, say
 from benchmarks.services.formats import COLUMNS
 from benchmarks.services.over_http import SERVE, await_answer, publish_table, run_server, seconds_of
-from examples.lsstcam import grow
 from tapdb.server.ephemeral import EphemeralServer
 from tools.test_servers import System
 
@@ -345,13 +344,8 @@ def measure(server: EphemeralServer, system: System, folder: Path, options: argp
 
 def _make_database(server: EphemeralServer, folder: Path, rows: str) -> sa.URL:
     """Return a grown registry with its view, and targets, all of it in TAP_SCHEMA."""
-    with step("a repository, grown, with its view"):
-        url = make_base(server, folder, CONTENT).url
-        visits = visits_of(rows)
-        grow(url, SCHEMA, visits=visits, raw_exposures=max(1, visits // 11))
-        upgrade(url)
+    url = make_grown(server, folder, visits_of(rows)).url
     with connect(url) as connection:
-        connection.execute("VACUUM ANALYZE")
         connection.execute(_TARGETS)
     publish_table(url, folder / "bench.yaml", "target", _TARGET_COLUMNS)
     return url

@@ -19,10 +19,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode, urlsplit
 
-from benchmarks.obscore.archive import CONTENT, SCHEMA, SERVER_SETTINGS, connect, make_base, step, upgrade
+from benchmarks.obscore.archive import SERVER_SETTINGS, connect, make_grown
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from benchmarks.services.over_http import SERVE, run_server, seconds_of
-from examples.lsstcam import Repository, grow
+from examples.lsstcam import Repository
 from tapdb.server.ephemeral import EphemeralServer
 
 REACHES = (
@@ -70,10 +70,7 @@ def measure_links(server: EphemeralServer, folder: Path, visits: int, rounds: in
     rounds
         How often each request is sent.
     """
-    with step("a repository, grown, with its view and a PPDB"):
-        repository = make_base(server, folder, CONTENT)
-        grow(repository.url, SCHEMA, visits=visits, raw_exposures=max(1, visits // 11))
-        upgrade(repository.url, ppdb_schema="current")
+    repository = make_grown(server, folder, visits, ppdb_schema="current")
     dids, file, path = _prepare(repository, rounds)
     settings = {"TAPDB_JOBS": "none", "TAPDB_DATASTORES": f"{LABEL}={repository.root},{LABEL}={folder}"}
     with run_server(repository.url, *SERVE, "--port", **settings) as (_, port):
@@ -87,7 +84,6 @@ def measure_links(server: EphemeralServer, folder: Path, visits: int, rounds: in
 def _prepare(repository: Repository, rounds: int) -> tuple[list[str], str, Path]:
     """Return identifiers, and UUID and path of a dataset whose file is large."""
     with connect(repository.url) as connection:
-        connection.execute("VACUUM ANALYZE")
         dids = [did for (did,) in connection.execute(_DIDS, (_MANY * rounds,))]
         for dataset, path in connection.execute(_FILES):
             # What many datasets share lies beside the repository.
