@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,18 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 def get(served: Served, path: str, headers: dict[str, str] = HTML) -> httpx.Response:
     return httpx.get(f"{served.url}{path}", headers=headers, verify=PLAIN, timeout=60)
+
+
+@contextmanager
+def refused(served: Served, right: str, role: str) -> Iterator[None]:
+    """Take a right away meanwhile."""
+    url = served.database.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"REVOKE {right} FROM {role}".encode())
+        try:
+            yield
+        finally:
+            connection.execute(f"GRANT {right} TO {role}".encode())
 
 
 def count(served: Served, table: str) -> int:
@@ -72,6 +86,25 @@ def test_queries_to_begin_with_are_of_tables_that_have_rows(served_ppdb: Served)
     names = re.findall(r"First rows of ([\w.]+)", shown())
     assert names
     assert all(count(served_ppdb, re.sub(r"\.(\w+)", r'."\1"', name)) for name in names)
+
+
+def test_a_role_that_may_not_read_the_clock_sees_no_snapshot_and_all_else(
+    served_ppdb: Served, serve_ppdb: Serve
+) -> None:
+    with refused(served_ppdb, "SELECT ON ppdb_history.clock", "tapdb_reader"), serve_ppdb() as one:
+        text = wait_for(lambda: (page := get(one, "/").text) and "<dt>Last commit</dt>" in page and page)
+    assert "answers" in text
+    assert "<dt>PPDB</dt>" not in text
+
+
+def test_what_keeps_figures_from_being_read_is_for_the_log(
+    served_ppdb: Served, serve_ppdb: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    with refused(served_ppdb, "EXECUTE ON FUNCTION pg_last_committed_xact()", "PUBLIC"), serve_ppdb() as one:
+        text = wait_for(lambda: (page := get(one, "/").text) and "cannot be read" in page and page)
+    assert "permission" not in text
+    assert "pg_last_committed_xact" not in text
+    assert "pg_last_committed_xact" in caplog.text
 
 
 def test_tables_that_have_rows_come_first(served_ppdb: Served) -> None:
