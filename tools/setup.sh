@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepare this checkout: system packages that are missing, a virtual environment, the package itself.
-# With --tests also what nothing but tests runs: STILTS, which brings Java, Chromium, and curl.
+# With --tests also what nothing but tests runs: STILTS, which brings Java, Chromium with what drives it, and curl.
 # Scripts of others for the page are npm packages; where npm or its registry is not to be had, the page works without them.
 #
 # Does nothing, quickly, if all is there. System packages are installed as root or through sudo; where neither is to be had
@@ -86,9 +86,12 @@ missing_packages() {
         command -v stilts >/dev/null || echo stilts
         command -v chromium >/dev/null || echo chromium
         command -v curl >/dev/null || echo curl
+        # What drives Chromium is a Node of Playwright's own, which wants it.
+        has_library libatomic.so.1 || echo libatomic1
     fi
 }
 
+has_library() { compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/usr/lib*/$1" >/dev/null; }
 offered_major() { apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1; }
 has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
 distribution_python_is_new() {
@@ -149,7 +152,7 @@ install_packages() {
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
             "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
-            "  for tests also STILTS, Chromium and curl (commands stilts, chromium and curl in PATH)" \
+            "  for tests also STILTS, Chromium and curl (commands stilts, chromium and curl in PATH), and libatomic" \
             "then run this again."
     fi
     if ! can_be_root; then
