@@ -335,3 +335,24 @@ def rows_by_event(columns: Sequence[str]) -> dict[str, sql.Composable]:
 def rows_that_differ(columns: Sequence[str]) -> sql.Composable:
     """Return the relation with columns of the rows of an UPDATE in which one of them has changed."""
     return sql.SQL(_EITHER).format(columns=listed(columns))
+
+
+def rows_of(source: sql.Composable, condition: sql.Composable, rows: sql.Composable) -> sql.Composable:
+    """Return the part of a FROM clause that reads the rows ``s`` of a source that belong to rows ``c``.
+
+    They are looked up for each ``c`` by itself, and OFFSET 0 keeps it so. PostgreSQL may not try the order
+    that begins with ``c``: a source may have as many relations as `join_collapse_limit` allows, or more; and
+    it would then read all of the source. No statistics matter either, which a young registry lacks.
+
+    Parameters
+    ----------
+    source
+        The source.
+    condition
+        Condition on ``s`` and ``c``.
+    rows
+        What ``c`` is, with this name.
+    """
+    return sql.SQL("{} CROSS JOIN LATERAL (SELECT s.* FROM {} s WHERE {} OFFSET 0) s").format(
+        rows, source, condition
+    )

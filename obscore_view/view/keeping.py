@@ -21,6 +21,7 @@ from obscore_view.select.kept_rows import (
     listed,
     listed_after,
     rows_by_event,
+    rows_of,
     rows_that_differ,
 )
 from obscore_view.select.kept_sources import (
@@ -36,6 +37,8 @@ EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""
 AGAIN = "AGAIN"
 """Instead of an event: the rows are there, and what was kept of them is made again."""
+
+_CHANGED = sql.SQL("changed c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ class ViewSteps:
             )
         yield sql.SQL("ANALYZE {}").format(self._observation)
         for place in self._layout.places:
-            yield from self.load(place, sql.SQL("true"), sql.SQL(""), into_empty=True)
+            yield from self.load(place, sql.SQL("true"), None)
 
     def locate(self) -> Iterator[sql.Composable]:
         """Yield the statements that find the regions of all datasets again."""
@@ -202,7 +205,7 @@ class ViewSteps:
                 ).format(dataset=self._dataset, source=self._source(place.place.tags_table))
 
     def load(
-        self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable, *, into_empty: bool = False
+        self, place: KeptPlace, condition: sql.Composable, rows: sql.Composable | None
     ) -> tuple[sql.Composable, ...]:
         """Return the statements that add the datasets of a tags table that meet a condition.
 
@@ -215,35 +218,38 @@ class ViewSteps:
         condition
             Condition on the source ``s`` and on ``c``.
         rows
-            What ``c`` is: a relation, or nothing.
-        into_empty
-            Whether there are no kept observations yet.
+            What ``c`` is; nothing where no observations are kept yet, and the condition is on ``s`` alone.
         """
-        wanted = sql.SQL("{source} s{rows} WHERE {condition} AND s.is_wanted").format(
-            source=self._source(place.place.tags_table), rows=rows, condition=condition
-        )
+        source = self._source(place.place.tags_table)
+
+        def wanted(*more: sql.Composable) -> sql.Composable:
+            every = sql.SQL(" AND ").join([condition, sql.SQL("s.is_wanted"), *more])
+            if rows is not None:
+                return rows_of(source, every, rows)
+            return sql.SQL("(SELECT s.* FROM {} s WHERE {}) s").format(source, every)
+
         columns, values = listed(self._kept_columns), listed(self._kept_columns, "s")
         insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING")
-        datasets = insert.format(self._dataset, columns, values, wanted)
+        datasets = insert.format(self._dataset, columns, values, wanted())
         if place.anchor is not None:
             return (datasets,)
-        if into_empty:
-            return (self._new_observations(wanted), datasets)
+        added = self._new_observations(wanted(sql.SQL("s.observation IS NULL")))
+        if rows is None:
+            return (added, datasets)
         left = sql.SQL(
-            "{} AND s.observation IS NOT NULL "
-            "AND NOT EXISTS (SELECT FROM {} d WHERE d.observation = s.observation)"
-        ).format(wanted, self._dataset)
-        followed = self._observed_again(self._first_datasets(left))[:1]
-        return (*followed, self._new_observations(wanted), datasets)
+            "s.observation IS NOT NULL AND NOT EXISTS (SELECT FROM {} d WHERE d.observation = s.observation)"
+        ).format(self._dataset)
+        followed = self._observed_again(self._first_datasets(wanted(left)))[:1]
+        return (*followed, added, datasets)
 
-    def _new_observations(self, wanted: sql.Composable) -> sql.Composable:
-        """Return the statement that adds the observations that datasets of a source still lack."""
+    def _new_observations(self, rows: sql.Composable) -> sql.Composable:
+        """Return the statement that adds the observations of rows ``s`` of a source."""
         columns = listed_after(self._observed)
         values = listed_after([observed_column(one) for one in self._observed], "s")
         return sql.SQL(
-            "INSERT INTO {table} (key{columns}) SELECT DISTINCT ON (s.key) s.key{values} FROM {wanted} "
-            "AND s.observation IS NULL ORDER BY s.key"
-        ).format(table=self._observation, columns=columns, values=values, wanted=wanted)
+            "INSERT INTO {table} (key{columns}) SELECT DISTINCT ON (s.key) s.key{values} FROM {rows} "
+            "ORDER BY s.key"
+        ).format(table=self._observation, columns=columns, values=values, rows=rows)
 
     def _source(self, of: str) -> sql.Composable:
         return sql.Identifier(SCHEMA, self._names.source(of))
@@ -254,9 +260,9 @@ class ViewSteps:
     def _of_tags(self, place: KeptPlace) -> Iterator[Step]:
         tags, column = place.place.tags_table, sql.Identifier(self._tags_column)
         same = sql.SQL("s.dataset_id = c.dataset_id AND s.collection_key = c.{}").format(column)
-        loads = self.load(place, same, sql.SQL(", changed c"))
+        loads = self.load(place, same, _CHANGED)
         both = rows_by_event(("dataset_id", self._tags_column))["UPDATE"]
-        loads_again = self.load(place, same, sql.SQL(", {} c").format(both))
+        loads_again = self.load(place, same, sql.SQL("{} c").format(both))
         taken = sql.SQL(
             "DELETE FROM {dataset} d USING gone g, {collection} k "
             "WHERE d.dataset_id = g.dataset_id AND k.collection = d.collection AND k.key = g.{column}"
@@ -287,17 +293,13 @@ class ViewSteps:
     def _of_anchor(self, place: KeptPlace) -> Iterator[Step]:
         element = str(place.anchor)
         source, columns = self._source(f"{place.prefix}_{element}"), ("instrument", "id")
-        mine = [watch_column(element, one) for one in columns]
-        changed = sql.SQL("{} s JOIN changed c ON {}").format(source, equal("s", mine, "c", columns))
+        same = equal("s", [watch_column(element, one) for one in columns], "c", columns)
+        changed = rows_of(source, same, _CHANGED)
+        theirs, mine = listed_after(self._observed), listed_after(self._observed, "s")
         insert = sql.SQL(
-            "INSERT INTO {table} (key{columns}) SELECT s.key{values} FROM {changed} "
-            "WHERE NOT EXISTS (SELECT FROM {table} o WHERE o.key = s.key)"
-        ).format(
-            table=self._observation,
-            columns=listed_after(self._observed),
-            values=listed_after(self._observed, "s"),
-            changed=changed,
-        )
+            "INSERT INTO {0} (key{1}) SELECT s.key{2} FROM {3} "
+            "WHERE NOT EXISTS (SELECT FROM {0} o WHERE o.key = s.key)"
+        ).format(self._observation, theirs, mine, changed)
         keys = sql.SQL(", ").join(self._keys_of(place, "g", {"instrument": "instrument", element: "id"}))
         delete = sql.SQL("DELETE FROM {} o USING gone g WHERE o.key IN ({})").format(self._observation, keys)
         renamed = sql.SQL(
@@ -322,26 +324,24 @@ class ViewSteps:
         watched = relations.watched | (restricted_tables(self._layout, place) if restricted else {})
         tags = self._source(place.place.tags_table)
         if place.by_run:
-            of_run = sql.SQL("{} s JOIN changed c ON s.run_key = c.{}").format(
-                tags, sql.Identifier(self._collection_key)
-            )
-            found = self._observed_again(self._first_datasets(of_run))
+            same = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
+            found = self._observed_again(self._first_datasets(rows_of(tags, same, _CHANGED)))
             yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
             same = equal("s", [watch_column(table, one) for one in columns], "c", columns)
             if table not in {place.anchor, "dataset"} and table in relations.watched:
                 of = tags if place.anchor is None else self._source(f"{place.prefix}_{place.anchor}")
-                named = sql.SQL("{} s JOIN changed c ON {}").format(of, same)
+                named = rows_of(of, same, _CHANGED)
                 rows = self._first_datasets(named) if place.anchor is None else named
                 how = {"settles": True, "first": place.anchor is not None}
                 yield from (self._step(table, "UPDATE", one, **how) for one in self._observed_again(rows))
             if restricted:
                 unwanted = sql.SQL(
-                    "DELETE FROM {} d USING {} s, changed c WHERE {} AND NOT s.is_wanted "
-                    "AND d.dataset_id = s.dataset_id AND d.collection = s.collection"
-                ).format(self._dataset, tags, same)
-                for statement in (unwanted, *self.load(place, same, sql.SQL(", changed c"))):
+                    "DELETE FROM {} d USING {} "
+                    "WHERE d.dataset_id = s.dataset_id AND d.collection = s.collection"
+                ).format(self._dataset, rows_of(tags, same + sql.SQL(" AND NOT s.is_wanted"), _CHANGED))
+                for statement in (unwanted, *self.load(place, same, _CHANGED)):
                     yield self._step(table, "UPDATE", statement, settles=True)
 
     def _first_datasets(self, rows: sql.Composable) -> sql.Composable:
@@ -420,9 +420,12 @@ class ViewSteps:
         if set(place.dimensions) <= columns.keys() and not place.by_run:
             return self._datasets_of(place, sql.SQL("{} c").format(rows), "c", columns, detector)
         same = equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
-        return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} c ON {}").format(
-            self._source(place.place.tags_table), rows, same
-        )
+        return self._located(place, same, sql.SQL("{} c").format(rows))
+
+    def _located(self, place: KeptPlace, same: sql.Composable, rows: sql.Composable) -> sql.Composable:
+        """Return the SELECT of the datasets of a source that belong to rows ``c``, with their regions."""
+        found = rows_of(self._source(place.place.tags_table), same, rows)
+        return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {}").format(found)
 
     def _datasets_of(
         self,
@@ -436,9 +439,7 @@ class ViewSteps:
         if place.by_run or not set(place.dimensions) <= columns.keys():
             # The key has more in it, such as the detector: all datasets of the exposure are looked at.
             same = equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
-            return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {} s JOIN {} ON {}").format(
-                self._source(place.place.tags_table), source, same
-            )
+            return self._located(place, same, source)
         keys = sql.SQL(", ").join(self._keys_of(place, alias, columns))
         narrowed: sql.Composable = sql.SQL("")
         if detector is not None and "detector" in place.place.group.required:
@@ -510,7 +511,7 @@ class ViewSteps:
                 "DELETE FROM {} d USING {} t, gone g "
                 "WHERE t.dataset_type_id = g.id AND d.dataset_id = t.dataset_id"
             ).format(self._dataset, tags)
-            loads = self.load(place, sql.SQL("s.dataset_type_id = c.id"), sql.SQL(", changed c"))
+            loads = self.load(place, sql.SQL("s.dataset_type_id = c.id"), _CHANGED)
             for statement in (lost, *loads):
                 yield self._step("dataset_type", "UPDATE", statement, settles=True)
 
@@ -571,7 +572,7 @@ class ViewSteps:
             return
         for place in self._layout.places:
             condition = sql.SQL("s.collection = c.collection AND NOT c.is_loaded")
-            yield from self.load(place, condition, sql.SQL(", {} c").format(table))
+            yield from self.load(place, condition, sql.SQL("{} c").format(table))
         yield sql.SQL("UPDATE {} SET is_loaded = true WHERE NOT is_loaded").format(table)
         if event == "UPDATE" and not first:
             # Who removed datasets beside the change did not find them here.

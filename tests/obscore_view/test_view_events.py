@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from lsst.daf.butler import Butler
 
 from examples.lsstcam import (
+    Pair,
     Pointing,
     Repository,
     define_visits,
+    grow,
     ingest_raws,
     ingest_visit,
     process_visit,
@@ -27,10 +29,19 @@ from tests.obscore_view.comparison import (
     rows_of,
     view_differences,
 )
-from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN
+from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN, open_engine
 from tests.plugins.world_fixtures import World, of_pointing
 
 VIEW = VIEWS_OVER_PLAIN["table"]
+_ROWS_READ = sa.text(
+    "SELECT coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0) FROM pg_stat_xact_user_tables "
+    "WHERE schemaname = 'plain' AND relname = :tags"
+)
+_STORED_AGAIN = """
+CREATE TEMP TABLE one AS SELECT exposure FROM raws GROUP BY exposure ORDER BY count(*) DESC LIMIT 1;
+CREATE TEMP TABLE mine AS SELECT * FROM raws WHERE exposure IN (TABLE one);
+DELETE FROM raws WHERE exposure IN (TABLE one);
+"""
 _SPATIAL = ("s_ra", "s_dec", "s_fov", "s_region", "pgs_region", "pgs_center")
 
 
@@ -165,6 +176,24 @@ def test_a_visit_that_is_replaced_is_replaced_in_the_view(world: World) -> None:
     assert all(
         "visit_image - i - " in row["obs_title"] and "(renamed)" in row["obs_title"] for row in rows.values()
     )
+
+
+def test_what_is_stored_is_kept_without_a_look_at_all_else(view_pair: Pair) -> None:
+    # The source of raws has more relations than PostgreSQL tries orders of.
+    grow(view_pair.url, "plain", visits=12, raw_exposures=12)
+    with open_engine(view_pair.url) as engine, engine.begin() as connection:
+        tags = connection.scalar(
+            sa.text("SELECT tag_association_table FROM plain.dataset_type WHERE name = 'raw'")
+        )
+        connection.exec_driver_sql(f"CREATE TEMP VIEW raws AS TABLE plain.{tags}")
+        connection.exec_driver_sql(_STORED_AGAIN)
+        before = connection.scalar(_ROWS_READ, {"tags": tags})
+        stored = connection.exec_driver_sql("INSERT INTO raws TABLE mine").rowcount
+        read = connection.scalar(_ROWS_READ, {"tags": tags}) - before
+        everything = connection.scalar(sa.text("SELECT count(*) FROM raws"))
+        connection.rollback()
+    assert (stored, everything > 12 * 189) == (189, True)
+    assert stored <= read < 10 * stored
 
 
 def test_datasets_that_are_removed_are_gone_at_once(world: World) -> None:
