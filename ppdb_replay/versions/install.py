@@ -70,7 +70,8 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     for columns in (table.key, *table.indexes):
         yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, listed(columns))
     if table.has_position:
-        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position")
+        name = f"{table.name}_closed_position"
+        yield position_index(HISTORY, closed_name(table.name), name, beside="snap_to")
     yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
     for relation in (parent, closed):
         yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
