@@ -55,7 +55,7 @@ from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import snapshot_at
+from ppdb_replay.versions.clock import seal_where_possible, snapshot_at
 from ppdb_replay.votable.writer import (
     ALL_COLUMNS_INFO,
     ResultOrigin,
@@ -116,11 +116,11 @@ class PpdbRecorder:
 
         # From here on all that is read is of one snapshot.
         try:
-            clock = (
-                begin_with_clock(connection, metadata, named_before)
-                if when is None
-                else _clock_at(connection, when, metadata)
-            )
+            clock = _clock(connection, when, metadata)
+            if not clock.snapshot_digest:
+                connection.rollback()
+                seal_where_possible(connection)
+                clock = _clock(connection, when, metadata)
         except PpdbNotReadyError:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
@@ -306,6 +306,12 @@ def _named_before(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, 
 
 def _versioned(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
     return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
+
+
+def _clock(connection: psycopg.Connection[Any], when: Snapshot | None, metadata: Metadata) -> ClockReading:
+    if when is None:
+        return read_clock(connection, metadata, begin=True)
+    return _clock_at(connection, when, metadata)
 
 
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:

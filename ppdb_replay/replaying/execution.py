@@ -1,10 +1,10 @@
 """Running a query of one snapshot, and what is noted of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -19,12 +19,13 @@ from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import clock_needed
+from ppdb_replay.versions.clock import seal_where_possible
 from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 
 Rows = list[tuple[Any, ...]]
+_Read = TypeVar("_Read")
 
 SOFTWARE = f"tapdb {__version__}"
 """What records say of this software."""
@@ -87,6 +88,43 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
             raise ReplayTransactionError("REPEATABLE READ", written)
         _execute(connection, _SETTINGS)
         yield
+
+
+@contextmanager
+def one_sealed_snapshot(
+    connection: Connection, read: Callable[[], _Read], has_digest: Callable[[_Read], object]
+) -> Iterator[_Read]:
+    """Begin a transaction as `one_snapshot` does, and give what is read first in it, with its digest.
+
+    A digest that is pending is made before, in a transaction of its own. It stays pending in a transaction
+    that is open already, and where `ppdb_replay.versions.clock.seal_where_possible` can do nothing.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    read
+        Reads the digest, and what comes with it.
+    has_digest
+        Whether there is one.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        A transaction is open, and the database has no clock.
+    ReplayTransactionError
+        The transaction that is open is of another kind, or has written versioned rows.
+    """
+    was_open = connection.info.transaction_status is not TransactionStatus.IDLE
+    with ExitStack() as stack:
+        stack.enter_context(one_snapshot(connection))
+        found = read()
+        if not has_digest(found) and not was_open:
+            stack.close()
+            seal_where_possible(connection)
+            stack.enter_context(one_snapshot(connection))
+            found = read()
+        yield found
 
 
 def _execute(connection: Connection, statements: str) -> None:
@@ -268,7 +306,7 @@ def record_of(
 
 
 def require_snapshot(connection: Connection, snapshot: Snapshot) -> str:
-    """Return the digest of a snapshot that a database has.
+    """Return the digest of a snapshot that a database has; empty while it is pending.
 
     Raises
     ------

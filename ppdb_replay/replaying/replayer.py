@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Self
 
 from psycopg.pq import TransactionStatus
@@ -27,6 +28,7 @@ from ppdb_replay.replaying.execution import (
     Rows,
     answer,
     make_record,
+    one_sealed_snapshot,
     one_snapshot,
     require_snapshot,
     upload_digests,
@@ -167,9 +169,10 @@ class Replayer:
         """
         connection = self._connection
         query = parse(adql, dialect=request.dialect)
-        with one_snapshot(connection):
-            clock = read_clock(connection, self._published)
-            clock = replace(clock, catalog=self._with_uploads(clock.catalog))
+        with one_sealed_snapshot(
+            connection, lambda: read_clock(connection, self._published), attrgetter("snapshot_digest")
+        ) as read:
+            clock = replace(read, catalog=self._with_uploads(read.catalog))
             natural = stable(query, clock.snapshot, clock.catalog)
             answered = answer(connection, natural, clock.catalog, request)
             digests = upload_digests(connection, query, clock.catalog)
@@ -213,8 +216,7 @@ class Replayer:
         connection = self._connection
         snapshot = when if isinstance(when, Snapshot) else _snapshot_at(connection, when)
         query = parse(adql, dialect=request.dialect)
-        with one_snapshot(connection):
-            digest = require_snapshot(connection, snapshot)
+        with one_sealed_snapshot(connection, lambda: require_snapshot(connection, snapshot), str) as digest:
             catalog = self._catalog_at(snapshot)
             repeatable = as_of(query, snapshot, catalog)
             answered = answer(connection, repeatable, catalog, request)
@@ -260,8 +262,10 @@ class Replayer:
         like = self.as_recorded(record)
         if like is not self:
             return like.verify(record)
-        with one_snapshot(self._connection):
-            digest = require_snapshot(self._connection, record.snapshot)
+        connection = self._connection
+        with one_sealed_snapshot(
+            connection, lambda: require_snapshot(connection, record.snapshot), str
+        ) as digest:
             catalog = self._catalog_at(record.snapshot)
         natural = parse(record.natural, dialect=record.request.dialect)
         answered = self._answered(record)

@@ -18,6 +18,7 @@ from ppdb_replay.replication.publish_statements import (
     publish_statements,
 )
 from ppdb_replay.replication.target import Target
+from ppdb_replay.versions.clock import seal_where_possible
 
 # Each statement has to see what was committed while it waited for the lock, and all rows: an update that a
 # policy cuts would leave objects open.
@@ -57,8 +58,9 @@ class CopiedChunk:
         Update records that came.
     waiting
         Those of them whose row is not there yet.
-    staging_s, locked_s
-        How long it took to stage rows, and for how long others could not publish, in seconds.
+    staging_s, locked_s, sealing_s
+        How long it took to stage rows, for how long others could not publish, and how long it took to make
+        the digests of the versions after the commit, in seconds.
     """
 
     chunk: Chunk
@@ -68,6 +70,7 @@ class CopiedChunk:
     waiting: int
     staging_s: float
     locked_s: float
+    sealing_s: float = 0.0
 
 
 def open_writer(connection: psycopg.Connection[Any], target: Target) -> ChunkWriter:
@@ -103,6 +106,7 @@ def open_writer(connection: psycopg.Connection[Any], target: Target) -> ChunkWri
 def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
     """Copy a chunk in one transaction; return what was done, or None if another replicator has done it.
 
+    If the tables are versioned, the digests of the new versions are made in a transaction after it.
     Writing a chunk that is there already changes nothing but the time in the books.
 
     Parameters
@@ -142,7 +146,9 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
     if transaction.status is transaction.Status.ROLLED_BACK_EXPLICITLY:
         return None
     done = perf_counter()
-    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), staged - begin, done - locked)
+    seal_where_possible(connection)
+    times = (staged - begin, done - locked, perf_counter() - done)
+    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), *times)
 
 
 def _stage(cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData) -> None:

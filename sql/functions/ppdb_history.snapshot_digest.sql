@@ -1,4 +1,5 @@
--- Digest of a snapshot: what it wrote, and through the digest of the one before all that was written before.
+-- Digest of a snapshot: what it wrote, and through the digest of the one before all that was written before. NULL while a digest that it needs is pending
+-- (ppdb_history.seal).
 -- requires: tables/ppdb_history.snapshot_table
 -- drop
 DROP FUNCTION IF EXISTS ppdb_history.snapshot_digest(bigint);
@@ -11,7 +12,8 @@ SELECT sha256(s.parent_digest || int8send(s.snapshot_id) || float8send(s.t_mjd_t
   FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = s.snapshot_id), ''))
 FROM ppdb_history.snapshot s
 WHERE s.snapshot_id = snapshot
+  AND NOT EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = snapshot AND t.begun_digest IS NULL)
 $$;
 ALTER FUNCTION ppdb_history.snapshot_digest(bigint) OWNER TO tapdb_owner;
-COMMENT ON FUNCTION ppdb_history.snapshot_digest(bigint) IS 'SHA-256 of what a snapshot and all before it wrote.';
+COMMENT ON FUNCTION ppdb_history.snapshot_digest(bigint) IS 'SHA-256 of what a snapshot and all before it wrote; NULL while a digest is pending.';
 GRANT EXECUTE ON FUNCTION ppdb_history.snapshot_digest(bigint) TO PUBLIC;

@@ -1,5 +1,5 @@
--- Indexes over the positions of ended versions that have no snap_to, where no other one has it: (name of the table, index).
-SELECT c.relname AS name, x.relname AS index
+-- Indexes over the positions of ended versions that have no snap_to, where no other one has it: (name of the table, index_name).
+SELECT c.relname AS name, x.relname AS index_name
 FROM ppdb_history.versioned_table t
   JOIN pg_class c ON c.oid = to_regclass(format('ppdb_history.%I', t.table_name || '_closed'))
   JOIN pg_index i ON i.indrelid = c.oid
