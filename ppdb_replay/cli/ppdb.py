@@ -345,7 +345,7 @@ def _say_seals(report: Report) -> None:
             err=True,
         )
     for numbers, said in (
-        (report.unwitnessed, "was made after a restore, from rows that could only be counted"),
+        (report.unwitnessed, "was made after a restore, or without notes: rows were only counted"),
         (report.pending, "is pending: run tapdb ppdb seal"),
     ):
         for number in numbers:

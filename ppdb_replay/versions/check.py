@@ -113,7 +113,8 @@ def _check_position_indexes(connection: sa.Connection) -> Iterable[Finding]:
         old = sql.Identifier(HISTORY, row.index_name).as_string()
         yield _advice(
             f"{HISTORY}.{row.name}",
-            f"index {row.index_name} has positions alone: a small cone as of a snapshot takes up to twice as long",
+            f"index {row.index_name} has positions alone: a small cone as of a snapshot takes up to twice "
+            "as long",
             f"{new.replace('INDEX', 'INDEX CONCURRENTLY', 1)}; DROP INDEX {old}",
         )
 
@@ -191,8 +192,8 @@ def _check_seals(connection: sa.Connection) -> Iterable[Finding]:
                 "notice",
                 "good-to-know",
                 name,
-                "its digest was pending in a dump and made after the restore: versions that began with it "
-                f"were only counted, in {row.tables_unwitnessed}",
+                "its digest was made without what its writer had noted, as after a restore: versions that "
+                f"began with it were only counted, in {row.tables_unwitnessed}",
                 "run tapdb ppdb seal before a dump",
             )
 

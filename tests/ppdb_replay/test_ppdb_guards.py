@@ -367,6 +367,8 @@ def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:
         )
         connection.execute("ANALYZE ppdb.current_identifications")
         connection.commit()
+        connection.execute("SELECT ppdb_history.seal()")
+        connection.commit()
     with engine_connection(ppdb_database) as session:
         (advice,) = check(session)
         assert advice.severity == "warning"

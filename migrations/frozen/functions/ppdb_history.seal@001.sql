@@ -1,9 +1,10 @@
--- sha256 45419b0aae76454a9ba495ce3f3f543fdad5c24fc050ee71bc8a3b271fcba634
+-- sha256 00dba881215aa0212529215e50f52c75b46fca627c1c9959b5c12a9cf0367067
 -- Makes the digests that are pending, the oldest snapshot first, and closes the chain of snapshots; returns how many snapshots got a digest.
 -- Rows of a pending snapshot never end before (ppdb_history.enter), so they are current rows. A row is as its writer left it if PostgreSQL says that a transaction of
 -- that writer wrote it (xmin). What was changed since does not go into the digest, and what is gone is not counted: ppdb_history.snapshot_table.found then differs from
--- begun, and the rows of the table from their digest for good. Notes that were not written by these transactions either were restored from a dump: then rows are counted
--- only, which is said too (is_witnessed).
+-- begun, and the rows of the table from their digest for good. Notes that were not written by these transactions either were restored from a dump, or copied by a
+-- subscription: then rows are counted only, which is said too (is_witnessed). So are they where the notes are lost.
+-- A database that a subscription writes gets its digests by that.
 -- One at a time, by a lock of its own; the clock is not locked. The snapshot that the running transaction writes is left alone, as more may come.
 -- requires: functions/ppdb_history.snapshot_digest, functions/tapdb.mjd_tai, tables/ppdb_history.pending_rows, tables/ppdb_history.versioned_column, roles/tapdb_reader
 -- drop
@@ -24,6 +25,7 @@ DECLARE
   columns_then text;
   key text;
   key_arrays text;
+  has_notes boolean;
   all_found bigint;
   own_found bigint;
   own_digest bit(256);
@@ -32,6 +34,7 @@ DECLARE
 BEGIN
   IF NOT EXISTS (SELECT FROM ppdb_history.snapshot s WHERE s.parent_digest IS NULL AND s.snapshot_id IS DISTINCT FROM own)
     AND NOT EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.begun_digest IS NULL AND t.snapshot_id IS DISTINCT FROM own)
+    OR EXISTS (SELECT FROM pg_subscription_rel r WHERE r.srrelid = 'ppdb_history.snapshot_table'::regclass)
   THEN
     RETURN 0;
   END IF;
@@ -48,9 +51,8 @@ BEGIN
       INTO key, key_arrays
       FROM ppdb_history.versioned_table t, unnest(t.key_columns) WITH ORDINALITY k(name, place), ppdb_history.versioned_column c
       WHERE t.table_name = part.table_name AND c.table_name = t.table_name AND c.column_name = k.name;
-      SELECT NOT EXISTS (
-        SELECT FROM ppdb_history.pending_rows note
-        WHERE note.snapshot_id = one AND note.table_name = part.table_name AND NOT note.xmin = ANY (part.begun_by)) INTO witnessed;
+      SELECT count(*) > 0, coalesce(bool_and(note.xmin = ANY (part.begun_by)), false) INTO has_notes, witnessed
+      FROM ppdb_history.pending_rows note WHERE note.snapshot_id = one AND note.table_name = part.table_name;
       all_found := 0;
       own_found := 0;
       own_digest := NULL;
@@ -60,9 +62,10 @@ BEGIN
             bit_xor(('x' || encode(sha256(record_send(ROW(%1$s))), 'hex'))::bit(256)) FILTER (WHERE tapdb_own)
           FROM (
             SELECT v.*, NOT $3 OR v.xmin = ANY ($4) AS tapdb_own FROM ppdb_history.%2$I v
-            WHERE v.snap_from = $1 AND v.snap_to = 9223372036854775807 AND (%3$s) IN (
-              SELECT k.* FROM ppdb_history.pending_rows note, unnest(%4$s) AS k WHERE note.snapshot_id = $1 AND note.table_name = $2)
-          ) v$sql$, columns_then, part.table_name, key, key_arrays)
+            WHERE v.snap_from = $1 AND v.snap_to = 9223372036854775807 AND %3$s
+          ) v$sql$, columns_then, part.table_name, CASE WHEN has_notes THEN format(
+            $sql$(%s) IN (SELECT k.* FROM ppdb_history.pending_rows note, unnest(%s) AS k WHERE note.snapshot_id = $1 AND note.table_name = $2)$sql$,
+            key, key_arrays) ELSE 'true' END)
         INTO all_found, own_found, own_digest USING one, part.table_name, witnessed, part.begun_by;
       END IF;
       IF own_found <> part.begun THEN
