@@ -58,6 +58,9 @@ class CopiedChunk:
         Update records that came.
     waiting
         Those of them whose row is not there yet.
+    dropped
+        Rows that came with other measurements than the row of that key that is there, which stays as it is;
+        by the name of the table, as far as there are any.
     staging_s, locked_s, sealing_s
         How long it took to stage rows, for how long others could not publish, and how long it took to make
         the digests of the versions after the commit, in seconds.
@@ -68,6 +71,7 @@ class CopiedChunk:
     updated: Mapping[str, int]
     records: int
     waiting: int
+    dropped: Mapping[str, int]
     staging_s: float
     locked_s: float
     sealing_s: float = 0.0
@@ -139,6 +143,7 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
             name: cursor.execute(statements.inserts[name]).rowcount if len(data.tables[name]) else 0
             for name in REPLICATED
         }
+        dropped = _dropped(cursor, writer, data, inserted)
         records = cursor.execute(statements.inserts[RECORDS], key).rowcount if data.records else 0
         cursor.execute(statements.find_versions)
         updated = {name: cursor.execute(statements.updates[name]).rowcount for name in REPLICATED}
@@ -148,7 +153,16 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
     done = perf_counter()
     seal_where_possible(connection)
     times = (staged - begin, done - locked, perf_counter() - done)
-    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), *times)
+    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), dropped, *times)
+
+
+def _dropped(
+    cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData, inserted: Mapping[str, int]
+) -> dict[str, int]:
+    """Return how many rows were not taken that say something else; nothing is read if all were new."""
+    known = (name for name in writer.statements.dropped if inserted[name] < len(data.tables[name]))
+    counted = {name: _first(cursor.execute(writer.statements.dropped[name]).fetchone()) for name in known}
+    return {name: number for name, number in counted.items() if number}
 
 
 def _stage(cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData) -> None:

@@ -241,6 +241,13 @@ def _copy(apdb: ApdbReplica, writer: ChunkWriter, planned: PlannedChunk) -> Copi
             result.chunk.id,
             result.waiting,
         )
+    for table, number in result.dropped.items():
+        _LOG.warning(
+            "chunk %d: %d rows of %s came with other measurements than those that are there, which stay",
+            result.chunk.id,
+            number,
+            table,
+        )
     return result
 
 

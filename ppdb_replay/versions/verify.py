@@ -37,6 +37,11 @@ _ENDED = sql.SQL(
     "FROM ppdb_history.snapshot_table " + _COMPARED
 )
 
+_LATEST_SEAL = (
+    "SELECT round((max(sealed_mjd_tai - t_mjd_tai) * 86400)::numeric, 3)::double precision AS after_s "
+    "FROM ppdb_history.snapshot"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tampering:
@@ -145,10 +150,11 @@ def _seals(connection: sa.Connection) -> dict[str, Any]:
     if not makes_digests_later(connection):
         return {}
     rows = execute_query(connection, read_query("ppdb.seals"))
+    (latest,) = execute_query(connection, _LATEST_SEAL)
     return {
         "pending": tuple(row.snapshot_id for row in rows if row.is_pending),
         "unwitnessed": tuple(row.snapshot_id for row in rows if row.tables_unwitnessed),
-        "latest_seal_s": max((row.after_s for row in rows if row.after_s is not None), default=None),
+        "latest_seal_s": latest.after_s,
     }
 
 

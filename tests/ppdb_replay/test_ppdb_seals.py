@@ -110,6 +110,16 @@ def written(clone_database: Callable[[str], sa.URL], written_template: sa.URL) -
 
 
 @pytest.fixture
+def fresh(written: sa.URL) -> sa.URL:
+    """Return a database whose snapshot 4 wrote many objects a moment ago; the digest is pending."""
+    with connect(written) as connection:
+        seal(connection)
+        connection.commit()
+        insert_many(connection, 1501)
+    return written
+
+
+@pytest.fixture
 def session(written_template: sa.URL) -> Iterator[sa.Connection]:
     """Return a session in that database whose changes are rolled back."""
     engine = create_engine(written_template)
@@ -143,25 +153,25 @@ def test_a_digest_made_later_is_the_one_that_the_writer_would_have_made(ppdb_dat
     assert_whole(ppdb_database)
 
 
-def test_a_digest_is_pending_after_the_commit_and_all_say_so(written: sa.URL) -> None:
-    with connect(written, autocommit=True) as connection:
-        assert pending(connection) == [3]
-    with engine_connection(written) as session:
-        assert snapshot_digest(session, 3) is None
-    report = verified(written)
-    assert (report.tamperings, report.pending, report.digest) == ((), (3,), b"")
-    (found,) = findings(written)
-    assert (found.severity, found.subject) == ("notice", "snapshot 3")
+def test_a_digest_is_pending_after_the_commit_and_all_say_so(fresh: sa.URL) -> None:
+    with connect(fresh, autocommit=True) as connection:
+        assert pending(connection) == [4]
+    with engine_connection(fresh) as session:
+        assert snapshot_digest(session, 4) is None
+    report = verified(fresh)
+    assert (report.tamperings, report.pending, report.digest) == ((), (4,), b"")
+    (found,) = findings(fresh)
+    assert (found.severity, found.subject) == ("notice", "snapshot 4")
     assert found.problem.startswith("its digest is pending since ")
-    with connect(written, autocommit=True) as connection:
+    with connect(fresh, autocommit=True) as connection:
         assert seal(connection) == 1
         assert seal(connection) == 0
-    report = verified(written)
+    report = verified(fresh)
     assert (report.tamperings, report.pending) == ((), ())
     assert len(report.digest) == 32
     assert report.latest_seal_s is not None
     assert 0 < report.latest_seal_s < 600
-    assert findings(written) == []
+    assert findings(fresh) == []
 
 
 def test_check_warns_of_a_digest_that_is_pending_for_longer_than_a_minute(written: sa.URL) -> None:
@@ -233,6 +243,13 @@ def test_check_names_the_snapshot_whose_rows_had_changed(
     assert f"{2 if edit == 'values swapped' else 1} of the {MANY} of DiaObject" in found.problem
     assert len(said) == 1
     assert f"of {MANY} versions of DiaObject that began with snapshot 3" in said[0]
+
+
+def test_rows_that_the_server_moves_and_freezes_are_as_they_were_written(written: sa.URL) -> None:
+    with connect(written, autocommit=True) as connection:
+        execute(connection, 'VACUUM (FREEZE) ppdb."DiaObject"', 'VACUUM (FULL, FREEZE) ppdb."DiaObject"')
+        execute(connection, 'SELECT FROM ppdb."DiaObject" FOR UPDATE')
+    assert_whole(written)
 
 
 def test_an_edit_is_found_when_the_edited_row_ends_before_anyone_looks(
@@ -361,12 +378,19 @@ COPY = (
 )
 
 
+@pytest.fixture(scope="module")
+def url(clone_for_session: Callable[[str], sa.URL], ppdb_template: str) -> sa.URL:
+    """Return a database in which one test after the other writes."""
+    return clone_for_session(ppdb_template)
+
+
 @pytest.mark.parametrize("statements", WAYS.values(), ids=WAYS)
 def test_whatever_way_rows_are_written_their_digest_is_made_later(
-    clone_database: Callable[[str], sa.URL], ppdb_template: str, statements: tuple[str, ...] | None
+    url: sa.URL, statements: tuple[str, ...] | None
 ) -> None:
-    url = clone_database(ppdb_template)
     with connect(url) as connection:
+        execute(connection, 'DELETE FROM ppdb."DiaObject"')
+        connection.commit()
         insert_many(connection, 1001, 120)
         connection.commit()
         if statements is None:
@@ -435,20 +459,20 @@ def test_rows_after_an_installation_in_the_same_transaction_are_digested(ppdb_pl
 # Writers and those who make digests do not wait for each other.
 
 
-def test_a_writer_neither_waits_for_who_makes_digests_nor_lets_him_wait(written: sa.URL) -> None:
-    with connect(written) as one, connect(written) as other:
+def test_a_writer_neither_waits_for_who_makes_digests_nor_lets_him_wait(fresh: sa.URL) -> None:
+    with connect(fresh) as one, connect(fresh) as other:
         execute(other, "SET lock_timeout = '5s'")
         seal(one)
         insert_many(other, 2001)
         other.commit()
-        assert pending(other) == [3, 4]
+        assert pending(other) == [4, 5]
         one.rollback()
         insert_many(other, 3001)
         seal(one)
         one.commit()
         assert pending(one) == []
         other.commit()
-    assert_whole(written)
+    assert_whole(fresh)
 
 
 def test_rows_do_not_end_while_their_digest_is_made(written: sa.URL) -> None:
@@ -479,10 +503,10 @@ def test_a_transaction_that_sees_a_digest_pending_which_is_made_meanwhile_is_rep
     assert_whole(written)
 
 
-def test_an_insert_waits_for_no_digest_that_is_younger_than_a_minute(written: sa.URL) -> None:
-    with connect(written, autocommit=True) as connection:
+def test_an_insert_waits_for_no_digest_that_is_younger_than_a_minute(fresh: sa.URL) -> None:
+    with connect(fresh, autocommit=True) as connection:
         insert_object(connection, 2001)
-        assert pending(connection) == [3]
+        assert pending(connection) == [4]
         execute(
             connection,
             "UPDATE ppdb_history.snapshot SET t_mjd_tai = t_mjd_tai - 0.001",
@@ -504,14 +528,14 @@ def test_a_digest_stays_pending_if_its_maker_dies_and_the_next_one_makes_it(writ
     assert_whole(written)
 
 
-def test_what_a_transaction_has_written_itself_is_sealed_after_its_commit(written: sa.URL) -> None:
-    with connect(written) as connection:
+def test_what_a_transaction_has_written_itself_is_sealed_after_its_commit(fresh: sa.URL) -> None:
+    with connect(fresh) as connection:
         insert_many(connection, 2001)
         assert seal(connection) == 1
-        assert pending(connection) == [4]
+        assert pending(connection) == [5]
         execute(connection, UPDATE_ALL)
         connection.commit()
-    assert_whole(written)
+    assert_whole(fresh)
 
 
 def test_a_prepared_transaction_is_sealed_when_it_is_committed(subscriber: sa.URL) -> None:
