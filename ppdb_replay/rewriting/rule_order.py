@@ -176,14 +176,16 @@ def _sort_key(
 ) -> Column:
     """Return a column as ORDER BY can name it: without its table, as ADQL 2.0 wants it, if that is clear."""
     alone = [of for of in relations if of.has(name)] == [relation]
-    if result is None or any(_hides(column, name) for column in result):
+    if alone and (result is None or _hidden(result, name)):
         alone = False
     return Column(name, () if alone else relation.qualifier)
 
 
-def _hides(column: Shown, name: Identifier) -> bool:
+def _hidden(result: tuple[Shown, ...], name: Identifier) -> bool:
     """Return whether an output column has a name, and is not simply the column of that name."""
-    return column.name.lower() == name.text.lower() and column.expression is not None
+    lower = name.text.lower()
+    named = [column for column in result if column.name.lower() == lower]
+    return any(column.expression is not None for column in named)
 
 
 def _position(expression: Expression, result: tuple[Shown, ...]) -> int | None:

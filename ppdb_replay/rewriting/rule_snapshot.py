@@ -54,7 +54,8 @@ class Wanted:
 
     def columns_of(self, table: NaturalTable) -> tuple[Identifier, ...]:
         """Return the columns of a versioned table that are needed, in its order; at least one."""
-        found = [name for name in table.columns if self.has(name)]
+        names = self.names
+        found = table.columns if names is None else [name for name in table.columns if name.lower() in names]
         # COUNT(*) needs none, and a SELECT must have one.
         return column_identifiers(found or table.key[:1] or table.columns[:1])
 
