@@ -139,7 +139,9 @@ def test_t3_a_chunk_that_is_touched_again_is_copied_again(survey: Survey, ppdb: 
 
 
 def test_a_row_that_was_measured_again_is_not_taken_and_counted(survey: Survey, ppdb: Connection) -> None:
-    store_visit(survey, make_visit(0))
+    # Forced sources are of objects that were there before.
+    for number in range(2):
+        store_visit(survey, make_visit(number))
     _copy(survey, ppdb)
     before = read_content(ppdb)
     (chunk,) = list_chunks(survey.replica)
