@@ -13,6 +13,7 @@ CREATE FUNCTION ppdb_history.seal() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET row_security = off
 SET datestyle = 'ISO'
 AS $$
 DECLARE

@@ -1,4 +1,4 @@
--- sha256 00dba881215aa0212529215e50f52c75b46fca627c1c9959b5c12a9cf0367067
+-- sha256 cc10fdb1104b01ef7ca383cd35726f0facc9e01a02c054b3898ea4fb3e62b9ff
 -- Makes the digests that are pending, the oldest snapshot first, and closes the chain of snapshots; returns how many snapshots got a digest.
 -- Rows of a pending snapshot never end before (ppdb_history.enter), so they are current rows. A row is as its writer left it if PostgreSQL says that a transaction of
 -- that writer wrote it (xmin). What was changed since does not go into the digest, and what is gone is not counted: ppdb_history.snapshot_table.found then differs from
@@ -14,6 +14,7 @@ CREATE FUNCTION ppdb_history.seal() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET row_security = off
 SET datestyle = 'ISO'
 AS $$
 DECLARE
