@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from click.testing import CliRunner
 
 from ppdb_replay import capture, query_at, verify_record
@@ -25,6 +26,7 @@ from ppdb_replay.versions.verify import Report, snapshot_digest, verify
 from tapdb.cli.root import main
 from tapdb.findings import Finding
 from tapdb.migrate.drift import SCHEMAS
+from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import create_engine, driver_connection
 from tapdb.queue.task import Running
 from tapdb.server.environment import client_environment
@@ -711,6 +713,20 @@ def test_the_commands_and_the_task_make_digests(
     engine.dispose()
     with connect(third) as connection:
         assert pending(connection) == []
+
+
+def test_the_way_back_makes_all_digests_and_the_way_forth_keeps_them(written: sa.URL) -> None:
+    found = []
+    for run, target in ((command.downgrade, "0009"), (command.upgrade, "head")):
+        with engine_connection(written) as session:
+            run(alembic_config(session, obscore="off"), target)
+        with engine_connection(written) as session:
+            assert [one for one in check(session) if one.severity == "error"] == []
+            report = verify(session)
+        assert (report.tamperings, report.pending) == ((), ())
+        found.append(report.digest)
+    assert found == [found[0], found[0]]
+    assert len(found[0]) == 32
 
 
 def test_a_database_of_an_earlier_revision_is_told_from_a_pending_one(written: sa.URL) -> None:
