@@ -114,13 +114,14 @@ class PpdbRecorder:
             before.append((catalog, _named_before(tree, catalog)))
             return before[-1][1]
 
+        def clock_of() -> ClockReading:
+            if when is None:
+                return begin_with_clock(connection, metadata, named_before)
+            return _clock_at(connection, when, metadata)
+
         # From here on all that is read is of one snapshot.
         try:
-            clock = _clock(connection, when, metadata)
-            if not clock.snapshot_digest:
-                connection.rollback()
-                seal_where_possible(connection)
-                clock = _clock(connection, when, metadata)
+            clock = _sealed(connection, clock_of)
         except PpdbNotReadyError:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
@@ -308,10 +309,14 @@ def _versioned(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...
     return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
 
 
-def _clock(connection: psycopg.Connection[Any], when: Snapshot | None, metadata: Metadata) -> ClockReading:
-    if when is None:
-        return read_clock(connection, metadata, begin=True)
-    return _clock_at(connection, when, metadata)
+def _sealed(connection: psycopg.Connection[Any], read: Callable[[], ClockReading]) -> ClockReading:
+    """Return what is read of the clock; a digest that is pending is made before if that can be done."""
+    clock = read()
+    if not clock.snapshot_digest:
+        connection.rollback()
+        seal_where_possible(connection)
+        clock = read()
+    return clock
 
 
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:

@@ -19,7 +19,7 @@ from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import seal_where_possible
+from ppdb_replay.versions.clock import clock_needed, seal_where_possible
 from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot

@@ -1,6 +1,9 @@
 """The clock of the PPDB: which snapshot is the newest one, which one was it at a time, and its digest."""
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -15,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 _PATIENCE_MS = 2000
 """Longer than digests of a night take to make."""
 
+_NO_ROW = ("the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump.")
 _BEGIN = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL extra_float_digits = 1;\n"
 
 

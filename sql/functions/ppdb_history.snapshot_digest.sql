@@ -8,12 +8,14 @@ CREATE FUNCTION ppdb_history.snapshot_digest(snapshot bigint) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT
 AS $$
 BEGIN
-  RETURN (SELECT sha256(s.parent_digest || int8send(s.snapshot_id) || float8send(s.t_mjd_tai) || coalesce((
-  SELECT convert_to(string_agg(concat_ws(' ', t.table_name, t.begun, t.begun_digest, t.ended, t.ended_digest), E'\n' ORDER BY t.table_name COLLATE "C"), 'UTF8')
-  FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = s.snapshot_id), ''))
-FROM ppdb_history.snapshot s
-WHERE s.snapshot_id = snapshot
-  AND NOT EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = snapshot AND t.begun_digest IS NULL));
+  RETURN (
+    SELECT sha256(s.parent_digest || int8send(s.snapshot_id) || float8send(s.t_mjd_tai) || coalesce((
+      SELECT convert_to(string_agg(concat_ws(' ', t.table_name, t.begun, t.begun_digest, t.ended, t.ended_digest), E'\n' ORDER BY t.table_name COLLATE "C"), 'UTF8')
+      FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = s.snapshot_id), ''))
+    FROM ppdb_history.snapshot s
+    WHERE s.snapshot_id = snapshot
+      AND NOT EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = snapshot AND t.begun_digest IS NULL)
+  );
 END
 $$;
 ALTER FUNCTION ppdb_history.snapshot_digest(bigint) OWNER TO tapdb_owner;

@@ -1,5 +1,6 @@
 """Digests of many rows are made after the commit; what changes before that is found all the same."""
 
+# ruff: noqa: S608  statements are the subject here
 from __future__ import annotations
 
 import json
@@ -287,7 +288,7 @@ NOTES = {
     "some keys": "UPDATE ppdb_history.pending_rows SET keys = ARRAY['{1,2}', '{61000,61000}']",
     "the snapshot": "DELETE FROM ppdb_history.snapshot_table WHERE snapshot_id = 3",
     "the writers": "UPDATE ppdb_history.snapshot_table SET begun_by = '{3}' WHERE snapshot_id = 3; "
-    + f"{DISABLED}; {GONE}; {ENABLED}",
+    f"{DISABLED}; {GONE}; {ENABLED}",
 }
 
 
