@@ -13,9 +13,12 @@ import click
 import sqlalchemy as sa
 
 from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
+from ppdb_replay.cli.stored import at_option
+from ppdb_replay.replaying.replayer import snapshot_named
+from ppdb_replay.snapshot import said_time
 from ppdb_replay.tables import FELIS, read_schema, table_statements, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
-from ppdb_replay.versions.clock import read_snapshot, seal, seal_where_possible, snapshot_at
+from ppdb_replay.versions.clock import read_snapshot, seal, seal_where_possible
 from ppdb_replay.versions.columns import add_column, drop_column
 from ppdb_replay.versions.install import (
     BEGIN_SNAPSHOT,
@@ -354,19 +357,23 @@ def _say_seals(report: Report) -> None:
 
 @click.command("snapshot")
 @url_option
-@click.option("--at", "t_mjd_tai", type=float, metavar="MJD", help="Newest one at this time, MJD, TAI.")
+@at_option
 @format_option("text", "json")
-def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> None:
+def snapshot_command(url: str | None, when: str | None, form: str) -> None:
     """Print the newest snapshot, or the one at a time, with its time (MJD, TAI) and its digest.
 
-    A time in the future is refused. A time later than the newest snapshot waits for a running writer, no
-    longer than TAPDB_LOCK_TIMEOUT_MS.
+    As JSON its time is in UTC too. A time in the future is refused. A time later than the newest snapshot
+    waits for a running writer, no longer than TAPDB_LOCK_TIMEOUT_MS.
     """
     with checked_connection(url) as connection, lock_patience(connection):
         driver = driver_connection(connection)
-        found = read_snapshot(driver) if t_mjd_tai is None else snapshot_at(driver, t_mjd_tai)
+        found = read_snapshot(driver) if when is None else snapshot_named(driver, when, name="--at")
         digest = snapshot_digest(connection, found.snapshot_id)
-    content = {**asdict(found), "digest": "" if digest is None else digest.hex()}
+    content = {
+        **asdict(found),
+        "digest": "" if digest is None else digest.hex(),
+        "time": said_time(found.t_mjd_tai),
+    }
     if form == "json":
         click.echo(json.dumps(content))
     else:

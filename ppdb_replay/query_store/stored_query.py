@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.record import ReplayRecord
@@ -15,6 +17,12 @@ from ppdb_replay.rewriting.classify import Level, query_sha256
 
 _PID_BYTES = 15
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001 - TAI, which is no time zone
+DOI = re.compile(r"10\.[0-9]{4,9}/\S+")
+"""Names of DOIs, such as ``10.5072/ppdb.x``."""
+
+_DOI_FORMS = re.compile(r"(?:https?://(?:dx\.|www\.)?doi\.org/|doi:\s*|info:doi/)(?=10\.)", re.IGNORECASE)
+_REPLAY = "/replay/"
+_BELOW = ("/result", "/changes")
 _TEX = MappingProxyType({character: "\\" + character for character in "&%$#_{}"})
 
 
@@ -27,7 +35,7 @@ class Collection:
     title, creator, publisher
         As in a list of references; empty if there is none.
     superset
-        Persistent identifier of the whole collection.
+        Identifier of the whole collection, such as its DOI.
     pid_prefix
         What identifiers of stored queries begin with.
     landing_url
@@ -44,7 +52,9 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredQuery:
-    """A query with a persistent identifier.
+    """A query with an identifier.
+
+    Others can resolve it if it is the name of a registered DOI, or if it has a landing page.
 
     Parameters
     ----------
@@ -77,6 +87,38 @@ class StoredQuery:
         """SHA-256 of the normalised query, hexadecimal."""
         return query_sha256(self.normalised)
 
+    @property
+    def doi(self) -> str:
+        """Name of the DOI that the identifier is; empty if it is none."""
+        return self.pid if DOI.fullmatch(self.pid) else ""
+
+    @property
+    def address(self) -> str:
+        """URL that leads to it from anywhere: of the DOI or of the landing page; empty if there is none."""
+        return _address(self.pid, self.landing["url"])
+
+
+def named_identifier(text: str) -> str:
+    """Return the identifier that a text means, as papers, browsers and people write it.
+
+    That is the name of a DOI for ``https://doi.org/10.x/y`` and ``doi:10.x/y``, as the DOI Handbook writes
+    them, and what follows ``/replay/`` in the address of a service. All else is itself.
+
+    Parameters
+    ----------
+    text
+        Identifier, DOI or address.
+    """
+    text = text.strip().removeprefix("<").removesuffix(">").strip()
+    _, mark, found = f"/{text}".partition("#")[0].partition("?")[0].rpartition(_REPLAY)
+    if mark:
+        text = unquote(found).rstrip("/")
+        for below in _BELOW:
+            text = text.removesuffix(below)
+    if (form := _DOI_FORMS.match(text)) is not None:
+        text = unquote(text[form.end() :])
+    return text
+
 
 def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
     """Return the identifier of a query and its result: the same for the same ones (RDA recommendation 8).
@@ -103,6 +145,11 @@ def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
     ]
     digest = hashlib.sha256(json.dumps(told_apart_by).encode()).digest()
     return prefix + base64.b32encode(digest[:_PID_BYTES]).decode().lower()
+
+
+def without_prefix(pid: str) -> str:
+    """Return the part of an identifier that follows from query and result: the same after any prefix."""
+    return pid[-8 * _PID_BYTES // 5 :]
 
 
 def make_stored_query(record: ReplayRecord, normalised: str, collection: Collection) -> StoredQuery:
@@ -141,14 +188,17 @@ def bibtex(stored: StoredQuery) -> str:
     """
     landing = stored.landing
     values = {
-        "author": landing["creator"],
+        # The name of an institution is one name.
+        "author": "{" + _tex(landing["creator"]) + "}" if landing["creator"] else "",
         "title": "{" + _tex(landing["name"]) + "}",
         "year": landing["snapshot"]["date_tai"][:4],
         "publisher": landing["publisher"],
-        "url": landing["url"],
+        "version": f"snapshot {stored.record.snapshot.snapshot_id}",
+        "doi": stored.doi,
+        "url": landing["url"] or stored.address,
         "note": _tex(f"{stored.pid}, {stored.record.row_count} rows, {stored.record.digest}"),
     }
-    verbatim = ("title", "url", "note")
+    verbatim = ("author", "title", "doi", "url", "note")
     lines = [
         f"  {name} = {{{value if name in verbatim else _tex(value)}}},"
         for name, value in values.items()
@@ -167,11 +217,15 @@ def _citation(record: ReplayRecord, pid: str, collection: Collection) -> str:
     parts = (
         f"{made_by}{title} ({date}, MJD {snapshot.t_mjd_tai!r}, TAI).",
         f" {collection.publisher}." if collection.publisher else "",
-        f" {pid}.",
+        f" {_address(pid, '')}." if DOI.fullmatch(pid) else f" {pid}.",
         f" {record.row_count} rows, {record.digest}.",
         promise,
     )
     return "".join(parts)
+
+
+def _address(pid: str, url: str) -> str:
+    return f"https://doi.org/{pid}" if DOI.fullmatch(pid) else url
 
 
 def _landing(

@@ -35,7 +35,6 @@ _SETTINGS = (
     "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1; "
     "SET LOCAL row_security = off"
 )
-_SESSION = Session(read_only=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +131,10 @@ def _execute(connection: Connection, statements: str) -> None:
         cursor.execute(statements.encode())
 
 
-def answer(connection: Connection, query: Query, catalog: VersionCatalog, request: Request) -> QueryResult:
-    """Return what a database returns to a query.
+def answer(
+    connection: Connection, query: Query, catalog: VersionCatalog, request: Request, *, timeout_ms: int = 0
+) -> QueryResult:
+    """Return what a database returns to a query, within a time if one is given.
 
     Raises
     ------
@@ -150,7 +151,8 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
-    return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
+    session = Session(read_only=False, timeout_ms=timeout_ms)
+    return fetch(connection, compiled, max_rows=request.max_rows, session=session)
 
 
 def require_whole_tables(

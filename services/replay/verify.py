@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from adql import Metadata
 from ppdb_replay.errors import ReplayRecordError
+from ppdb_replay.query_store.checks import differences_between
 from ppdb_replay.query_store.landing import upload_page, verdict_page
-from ppdb_replay.query_store.store import check_file, is_xml
+from ppdb_replay.query_store.store import check_file, find_stored, is_xml
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.votable.file_record import FileCheck, check_rows
@@ -58,11 +59,20 @@ async def verify(request: Request) -> Response:
         return page(upload_page(f"{service_of(request).base_url(request)}/replay/verify"))
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
+        against = parameters.one("AGAINST")
+        metadata = service_of(request).database.publication().metadata
 
         most = service_of(request).settings.upload_bytes
 
-        def check(_connection: psycopg.Connection[Any]) -> FileCheck:
-            return _check({part: _readable(path, most) for part, path in paths.items()})
+        def check(connection: psycopg.Connection[Any]) -> FileCheck:
+            stored = None if against is None else find_stored(connection, against)
+            files = {part: _readable(path, most) for part, path in paths.items()}
+            found = _check(files, None if stored is None else stored.record)
+            if stored is None or found.record is None:
+                return found
+            known = (stored.pid, stored.record)
+            others = differences_between(found.record, known, Replayer(connection, published=metadata))
+            return replace(found, problems=(*found.problems, *others))
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
         found = await run_in_turn(request, user, check)
@@ -74,7 +84,6 @@ async def verify(request: Request) -> Response:
                 "not asked: the result is too large, or needs an upload; use tapdb replay verify"
             )
         else:
-            metadata = service_of(request).database.publication().metadata
             with versions_needed():
                 again = await run_in_turn(request, user, lambda one: _replayed(one, record, metadata))
             verdict |= {"database": again}
@@ -110,13 +119,13 @@ def _verdict(found: FileCheck) -> dict[str, Any]:
     return verdict
 
 
-def _check(paths: dict[str, Path]) -> FileCheck:
-    """Return what a file is, with the record that it holds or that came beside it."""
+def _check(paths: dict[str, Path], stored: ReplayRecord | None) -> FileCheck:
+    """Return what a file is, with the record that it holds, that came beside it or that is stored."""
     try:
         file = paths.get(_FILE) or paths[_RECORD]
         beside = paths.get(_RECORD)
         if beside is None or beside == file or is_xml(file):
-            return check_file(file)
+            return check_file(file, stored)
         known = check_file(beside)
         if known.record is None:
             return known
