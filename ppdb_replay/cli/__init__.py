@@ -1,5 +1,5 @@
 """The commands of a PPDB.
 
-`ppdb` makes, checks, changes and fills the tables, `stored` cites results and looks after those that are
-stored, `replay` captures queries and repeats them.
+`stored` cites results and looks after those that are stored, `replay` captures queries and repeats them,
+`ppdb` makes, checks, changes and fills the tables.
 """

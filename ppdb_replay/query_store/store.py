@@ -104,8 +104,8 @@ def store_query(
 ) -> StoredQuery:
     """Replay a record, store its query unless it is stored already, and return the stored query.
 
-    The same query with the same result has one identifier, at all snapshots and whatever prefix identifiers
-    have had since (RDA recommendation 8).
+    The same query with the same result has one identifier, at all snapshots and after every change of the
+    prefix (RDA recommendation 8).
 
     Parameters
     ----------

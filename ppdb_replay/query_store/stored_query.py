@@ -89,7 +89,7 @@ class StoredQuery:
 
     @property
     def doi(self) -> str:
-        """Name of the DOI that the identifier is; empty if it is none."""
+        """Name of the DOI that the identifier is; empty if it is no DOI."""
         return self.pid if DOI.fullmatch(self.pid) else ""
 
     @property

@@ -255,7 +255,7 @@ def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> Ta
 
 
 def _url_of(request: Request, stored: StoredQuery) -> str:
-    """Return the one URL of a stored query here, whatever form of its identifier a client has sent."""
+    """Return the one URL of a stored query here, for every form of its identifier."""
     return f"{service_of(request).base_url(request)}/replay/{quote(stored.pid)}"
 
 

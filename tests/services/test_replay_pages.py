@@ -130,7 +130,10 @@ def test_datacite_documents_are_valid_by_its_schema(
     validator = jsonschema.Draft201909Validator(schema)
     found = get(served_ppdb, stored.pid, RESPONSEFORMAT="datacite").json()
     validator.validate(found)
-    assert (found["doi"], found["creators"]) == (stored.pid, [{"name": "Survey & Friends"}])
+    assert (found["doi"], found["creators"]) == (
+        stored.pid,
+        [{"name": "Survey & Friends", "nameType": "Organizational"}],
+    )
     # The control: it is no schema that accepts everything.
     assert list(validator.iter_errors({**found, "types": {"resourceType": "x"}, "doi": "none"}))
     change_collection(connection, Collection())
@@ -419,7 +422,7 @@ def test_a_file_that_is_too_large_is_refused(serve_ppdb: Any) -> None:
 def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     page = _Texts(get(served_ppdb, "verify", "text/html").text)
     assert page.links == [f"{served_ppdb.url}/replay/verify"]
-    assert page.tags.count("input") == 3
+    assert page.tags.count("input") == 4
 
 
 def test_a_form_leads_to_where_clients_see_the_service(serve_ppdb: Any) -> None:
