@@ -148,7 +148,10 @@ class ResultEndpoint:
 
 @told_in_form
 async def show_changes(request: Request) -> Response:
-    """Return how the rows of a stored query differ from those that it returns now."""
+    """Return how the rows of a record differ from those that its query returns now.
+
+    The record of a result that is not stored is made again first: its query runs once more.
+    """
     user, pid = user_of(request), named_identifier(request.path_params["pid"])
     form = form_of(request, forms=("json", "html"))
     service = service_of(request)
@@ -156,9 +159,10 @@ async def show_changes(request: Request) -> Response:
         recipe, name = _recipe(pid), "Result that is not stored"
         newest = await look_up(service, lambda connection: _require_known(connection, recipe))
         record = ReplayRecord.from_json(await _made_again(request, user, recipe))
+        address = _url(request).removesuffix("/changes")
     else:
         stored, newest = await look_up(service, lambda connection: _find(connection, pid))
-        record, name = stored.record, stored.pid
+        record, name, address = stored.record, stored.pid, _url_of(request, stored)
     _require_no_uploads(record)
     if record.row_count > MOST_COMPARED:
         raise ComparisonTooLargeError(record.row_count, MOST_COMPARED)
@@ -178,7 +182,7 @@ async def show_changes(request: Request) -> Response:
     if count > MOST_COMPARED:
         raise ComparisonTooLargeError(count, MOST_COMPARED)
     if form == "html":
-        return page(difference_page(stored, found, Page(_url_of(request, stored), newest)))
+        return page(difference_page(name, record.snapshot, found, Page(address, newest)))
     return document(difference_document(found))
 
 
