@@ -1,5 +1,5 @@
 """The commands of a PPDB.
 
-`stored` cites results and looks after those that are stored, `replay` captures queries and repeats them,
-`ppdb` makes, checks, changes and fills the tables.
+`replicate` copies an APDB, `stored` cites results and looks after those that are stored, `replay` captures
+queries and repeats them, `ppdb` makes, checks, changes and fills the tables.
 """
