@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from adql import AdqlError, Metadata, parse
-from ppdb_replay.errors import SnapshotUnknownError, UploadChangedError
+from ppdb_replay.errors import ReplayRecordError, SnapshotUnknownError, UploadChangedError
 from ppdb_replay.query_store.store import (
     add_revision,
     find_stored,
     list_pids,
     normalised_text,
     readable_refusals,
+    stored_problems,
 )
+from ppdb_replay.query_store.stored_query import StoredQuery
 from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.execution import SOFTWARE
 from ppdb_replay.replaying.record import ReplayRecord
@@ -201,18 +203,26 @@ def check_stored(
     """
     replayer = Replayer(connection, published=published)
     for named in list_pids(connection) if pids is None else pids:
-        stored = find_stored(connection, named)
-        pid, record = stored.pid, stored.record
-        if record.uploads:
-            names = ", ".join(record.uploads)
-            yield StoredCheck(pid, "skipped", f"it needs {names} to be uploaded")
-            continue
         try:
-            found = replayer.verify(record)
-        except (TapdbError, psycopg.Error) as error:
-            yield StoredCheck(pid, "failed", " ".join(str(error).split()))
+            stored = find_stored(connection, named)
+        except ReplayRecordError as error:
+            yield StoredCheck(named, "failed", " ".join(str(error).split()))
             continue
-        yield StoredCheck(pid, "identical" if found.is_identical else "different", _problem(found))
+        yield _check_stored(connection, replayer, stored)
+
+
+def _check_stored(connection: Connection, replayer: Replayer, stored: StoredQuery) -> StoredCheck:
+    pid, record = stored.pid, stored.record
+    try:
+        problems = list(stored_problems(connection, pid))
+        if record.uploads and not problems:
+            return StoredCheck(pid, "skipped", f"it needs {', '.join(record.uploads)} to be uploaded")
+        found = None if record.uploads else replayer.verify(record)
+    except (TapdbError, psycopg.Error) as error:
+        return StoredCheck(pid, "failed", " ".join(str(error).split()))
+    is_same = not problems and (found is None or found.is_identical)
+    problems += [] if found is None else _problems(found)
+    return StoredCheck(pid, "identical" if is_same else "different", "; ".join(problems))
 
 
 def note_check(connection: Connection, check: StoredCheck) -> None:
@@ -291,8 +301,8 @@ def _rewritten(replayer: Replayer, record: ReplayRecord) -> ReplayRecord | None:
     return replace(record, repeatable=text, software=SOFTWARE, schema_version=catalog.schema_version)
 
 
-def _problem(found: Verification) -> str:
+def _problems(found: Verification) -> list[str]:
     problems = [] if found.same_rows else ["the rows are others"]
     problems += ["the versions were changed"] if found.same_history is False else []
     problems += [] if found.same_rewriting else ["this software rewrites the query otherwise: migrate"]
-    return "; ".join(problems)
+    return problems + ([f"the record says otherwise of {', '.join(found.edited)}"] if found.edited else [])

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from adql import Metadata, TableMetadata, parse
@@ -24,13 +24,15 @@ from ppdb_replay.query_store.stored_query import (
     DOI,
     Collection,
     StoredQuery,
+    edited_columns,
     make_stored_query,
     named_identifier,
+    stored_row,
     without_prefix,
 )
 from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.recipe import MARK, Recipe
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.record import ReplayRecord, is_as_written
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
 from ppdb_replay.votable.file_record import (
@@ -86,6 +88,10 @@ _SAME_RESULT = """
 SELECT pid FROM ppdb_history.stored_query WHERE query_sha256 = %s AND result_digest = %s AND pid LIKE %s
 ORDER BY stored_mjd_tai, pid LIMIT 1
 """
+_WHOLE_ROW = "SELECT * FROM ppdb_history.stored_query WHERE pid = %s"
+_REVISIONS = (
+    "SELECT revision, record FROM ppdb_history.stored_query_revision WHERE pid = %s ORDER BY revision"
+)
 # Two that store the same result take turns, also where the prefix changes in between.
 _IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _REVISE = """
@@ -190,6 +196,41 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
     return found
 
 
+def stored_problems(connection: Connection, pid: str) -> tuple[str, ...]:
+    """Return what in the store does not agree with the record of a stored query, or with its identifier.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    pid
+        Its identifier, as the store has it.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    ReplayRecordError
+        A record in the store cannot be read.
+    """
+    with readable_refusals(), connection.transaction():
+        # Binary: the session may be set to give less than all digits.
+        cursor = psycopg.Cursor(connection, row_factory=dict_row).execute(_WHOLE_ROW, [pid], binary=True)
+        rows = cursor.fetchall()
+    edited = [edited_columns(row) for row in rows]
+    found = [f"the store says otherwise of {', '.join(names)}" for names in edited if names]
+    first = [ReplayRecord.from_json(row["record"]) for row in rows]
+    for number, text in _fetch(connection, _REVISIONS, [pid]):
+        record = ReplayRecord.from_json(text)
+        if is_as_written(text) is False or not all(_is_same_result(record, one) for one in first):
+            found.append(f"revision {number} is not as it was made")
+    return tuple(found)
+
+
+def _is_same_result(record: ReplayRecord, other: ReplayRecord) -> bool:
+    return (record.natural, record.snapshot, record.digest) == (other.natural, other.snapshot, other.digest)
+
+
 def _find_named(connection: Connection, text: str) -> StoredQuery | None:
     """Return the stored query that something else than its identifier as it stands in the store names."""
     pid = named_identifier(text)
@@ -273,8 +314,7 @@ def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None
     QueryStoreRefusedError
         The current user lacks the privilege.
     """
-    stored = find_stored(connection, pid).record
-    if (stored.natural, stored.snapshot, stored.digest) != (record.natural, record.snapshot, record.digest):
+    if not _is_same_result(find_stored(connection, pid).record, record):
         raise NotCitableError(f"the new record is not one of the result of {pid}")
     text = record.to_json()
     values = {"pid": pid, "record": text, "sha256": _sha256(text), "software": record.software}
@@ -299,28 +339,8 @@ def _require_repeatable(replayer: Replayer, record: ReplayRecord) -> None:
 
 
 def _insert(connection: Connection, stored: StoredQuery) -> None:
-    record = stored.record
-    text = record.to_json()
     values = {
-        "pid": stored.pid,
-        "natural_adql": record.natural,
-        "normalised_adql": stored.normalised,
-        "query_sha256": stored.query_sha256,
-        "repeatable_adql": record.repeatable,
-        "snapshot_id": record.snapshot.snapshot_id,
-        "t_mjd_tai": record.snapshot.t_mjd_tai,
-        "schema_version": record.schema_version,
-        "result_digest": record.digest,
-        "column_digest": stored.column_digest,
-        "row_count": record.row_count,
-        "max_rows": record.max_rows,
-        "uploads": Jsonb(dict(record.uploads)),
-        "guarantee": record.guarantee.level.value,
-        "superset": stored.superset,
-        "citation": stored.citation,
-        "landing": Jsonb(dict(stored.landing)),
-        "record": text,
-        "record_sha256": _sha256(text),
+        name: Jsonb(value) if isinstance(value, dict) else value for name, value in stored_row(stored).items()
     }
     statement = sql.SQL(
         "INSERT INTO ppdb_history.stored_query ({}) VALUES ({}) ON CONFLICT (pid) DO NOTHING"
@@ -450,7 +470,10 @@ def check_named(
     """
     if is_file(what):
         return check_file(Path(what), known)
-    return FileCheck(load_record(connection, what, published=published), has_rows=False)
+    record = load_record(connection, what, published=published)
+    word = named_identifier(what)
+    problems = () if word.startswith(MARK) else stored_problems(connection, find_stored(connection, what).pid)
+    return FileCheck(record, problems, has_rows=False)
 
 
 def check_file(path: Path, known: ReplayRecord | None = None) -> FileCheck:

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.record import ReplayRecord, is_as_written
 from ppdb_replay.rewriting.classify import Level, query_sha256
 
 _PID_BYTES = 15
@@ -178,6 +179,75 @@ def make_stored_query(record: ReplayRecord, normalised: str, collection: Collect
     )
 
 
+def stored_row(stored: StoredQuery) -> dict[str, Any]:
+    """Return what the store holds of a query, by the names of its columns.
+
+    Parameters
+    ----------
+    stored
+        The query, with the record of its result.
+    """
+    record = stored.record
+    text = record.to_json()
+    return {
+        "pid": stored.pid,
+        "natural_adql": record.natural,
+        "normalised_adql": stored.normalised,
+        "query_sha256": stored.query_sha256,
+        "repeatable_adql": record.repeatable,
+        "snapshot_id": record.snapshot.snapshot_id,
+        "t_mjd_tai": record.snapshot.t_mjd_tai,
+        "schema_version": record.schema_version,
+        "result_digest": record.digest,
+        "column_digest": stored.column_digest,
+        "row_count": record.row_count,
+        "max_rows": record.max_rows,
+        "uploads": dict(record.uploads),
+        "guarantee": record.guarantee.level.value,
+        "superset": stored.superset,
+        "citation": stored.citation,
+        "landing": dict(stored.landing),
+        "record": text,
+        "record_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def edited_columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of a row of the store that do not follow from its record.
+
+    The identifier follows from query and result. Title, creator, publisher and addresses are those of the
+    landing data, which have to be those of the citation.
+
+    Parameters
+    ----------
+    row
+        What the store holds of a query, as `stored_row` returns it.
+
+    Raises
+    ------
+    ReplayRecordError
+        The record cannot be read.
+    """
+    record = ReplayRecord.from_json(row["record"])
+    said = row["landing"] if isinstance(row["landing"], dict) else {}
+    suffix = _title("", record)
+    collection = Collection(
+        title=str(said.get("name")).removesuffix(suffix),
+        creator=str(said.get("creator")),
+        publisher=str(said.get("publisher")),
+        superset=str(said.get("isPartOf")),
+        pid_prefix=row["pid"].removesuffix(without_prefix(row["pid"])),
+        landing_url=str(said.get("url")).removesuffix(row["pid"]),
+    )
+    expected = stored_row(make_stored_query(record, row["normalised_adql"], collection))
+    # Other releases may have worded them otherwise.
+    others = set() if record.software == SOFTWARE else {"citation", "landing", "record", "record_sha256"}
+    found = [name for name in expected if name not in others and row[name] != expected[name]]
+    if is_as_written(row["record"]) is False and "record" not in found:
+        found.append("record")
+    return tuple(found)
+
+
 def bibtex(stored: StoredQuery) -> str:
     """Return the citation of a stored query as an entry of BibTeX.
 
@@ -242,7 +312,7 @@ def _landing(
         "@context": "https://schema.org",
         "@type": "Dataset",
         "identifier": pid,
-        "name": f"{collection.title}: result of a query as of snapshot {snapshot.snapshot_id}",
+        "name": _title(collection.title, record),
         "creator": collection.creator,
         "publisher": collection.publisher,
         "url": collection.landing_url + pid if collection.landing_url else "",
@@ -274,6 +344,10 @@ def _landing(
         "schema_version": record.schema_version,
         "software": record.software,
     }
+
+
+def _title(collection: str, record: ReplayRecord) -> str:
+    return f"{collection}: result of a query as of snapshot {record.snapshot.snapshot_id}"
 
 
 def date_tai(t_mjd_tai: float) -> str:
