@@ -27,6 +27,8 @@ QUERY = 'SELECT diaObjectId, validityStartMjdTai, ra, "g_psfFluxMean" FROM DiaOb
 CURRENT, ENDED = 'ppdb."DiaObject"', 'ppdb_history."DiaObject_closed"'
 STORE = "ppdb_history.stored_query"
 
+Tamper = Callable[[Path], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Cited:
@@ -190,18 +192,18 @@ def test_a_stored_record_that_was_edited_is_told_by_every_command(
         assert (status, '"failed"' in said) == (1, True), said
 
 
-def edited_json(path: Path, change: Callable[[Any], None]) -> None:
+def edited_json(path: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
 
 
-def edited_record(**changes: Any) -> Callable[[Path], None]:
+def edited_record(**changes: Any) -> Tamper:
     """Return a function that edits a record and leaves the digest that it states."""
     return lambda path: edited_json(path, lambda content: content.update(changes))
 
 
-def forged_record(**changes: Any) -> Callable[[Path], None]:
+def forged_record(**changes: Any) -> Tamper:
     """Return a function that edits a record and makes its own digest fit."""
 
     def forge(path: Path) -> None:
@@ -217,7 +219,7 @@ def other_snapshot(path: Path) -> None:
     path.write_text(replace(record, snapshot=snapshot).to_json())
 
 
-def edited_text(old: str, new: str) -> Callable[[Path], None]:
+def edited_text(old: str, new: str) -> Tamper:
     def edit(path: Path) -> None:
         text = path.read_text()
         assert old in text
@@ -226,11 +228,11 @@ def edited_text(old: str, new: str) -> Callable[[Path], None]:
     return edit
 
 
-def edited_lines(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+def edited_lines(change: Callable[[list[str]], list[str]]) -> Tamper:
     return lambda path: path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
 
 
-def edited_stream(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def edited_stream(change: Callable[[bytes], bytes]) -> Tamper:
     """Return a function that edits the packed rows of a VOTable."""
 
     def edit(path: Path) -> None:
@@ -241,12 +243,12 @@ def edited_stream(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return edit
 
 
-def edited_rows(change: Callable[[list[Any]], object]) -> Callable[[Path], None]:
+def edited_rows(change: Callable[[list[Any]], object]) -> Tamper:
     return lambda path: edited_json(path, lambda content: change(content["rows"]))
 
 
 RECORD, VOTABLE, CSV, JSON = "record.json", "result.vot", "result.csv", "result.rows.json"
-FILES: dict[str, tuple[str, Callable[[Path], None]]] = {
+FILES: dict[str, tuple[str, Tamper]] = {
     "the query": (RECORD, edited_record(natural="SELECT ra FROM DiaObject")),
     "the digest": (RECORD, edited_record(digest="sha256:" + "0" * 64)),
     "the software": (RECORD, edited_record(software="another 1.0")),
@@ -292,9 +294,7 @@ def verified_file(cited: Cited, name: str, folder: Path) -> int:
 
 
 @pytest.mark.parametrize(("name", "tamper"), FILES.values(), ids=FILES)
-def test_any_change_of_a_file_is_found(
-    cited: Cited, name: str, tamper: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_any_change_of_a_file_is_found(cited: Cited, name: str, tamper: Tamper, tmp_path: Path) -> None:
     for file in cited.folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     assert verified_file(cited, name, tmp_path) == 0
