@@ -10,6 +10,7 @@ import jsonschema
 import psycopg
 import pytest
 import sqlalchemy as sa
+from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from astropy.time import Time
 from click.testing import CliRunner, Result
@@ -354,3 +355,26 @@ def test_a_query_that_takes_too_long_ends(run: Run, tmp_path: Path) -> None:
     done = run("capture", slow, "--timeout", "1", "--record", tmp_path / "r.json", status=1)
     assert "took longer than the time limit" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_every_file_says_units_ucds_and_descriptions(run: Run, ppdb_database: sa.URL, tmp_path: Path) -> None:
+    url = ppdb_database.render_as_string(hide_password=False)
+    done = CliRunner().invoke(main, ["tap-schema", "publish", "--url", url])
+    assert done.exit_code == 0, done.output
+    record, files = tmp_path / "record.json", [tmp_path / name for name in ("first", "again", "then")]
+    joined = "DiaSource AS s JOIN DiaObject AS o ON s.diaObjectId = o.diaObjectId"
+    text = f"SELECT diaSourceId, psfFlux, o.ra FROM {joined}"  # noqa: S608  ADQL
+    run("capture", text, "--record", record, "--format", "votable", "-o", files[0])
+    run("run", record, "--format", "votable", "-o", files[1])
+    run("run", record, "--at", "3", "--format", "votable", "-o", files[2])
+    names = ("psfFlux", "ra")
+    expected = {("nJy", "phot.count"), ("deg", "pos.eq.ra")}
+    for file in files:
+        fields = {one.name: one for one in parse_single_table(file).fields}
+        assert {(str(fields[name].unit), fields[name].ucd) for name in names} == expected, file
+        assert all(one.description for one in fields.values())
+    (said,) = [json.loads(run("run", record, "--format", "json").stdout)]
+    described = {one["name"]: one for one in said["columns"]}
+    assert {(described[name]["unit"], described[name]["ucd"]) for name in names} == expected
+    kept = {one.name: one for one in ReplayRecord.from_json(record.read_text()).columns}
+    assert {(kept[name].unit, kept[name].ucd) for name in names} == expected
