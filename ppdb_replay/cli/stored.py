@@ -40,6 +40,7 @@ from tapdb.cli.output import (
     progress_bar,
     url_option,
 )
+from tapdb.cli.session import lock_patience
 from tapdb.postgres.engine import checked_connection, driver_connection
 
 
@@ -80,16 +81,24 @@ def published_connection(url: str | None) -> Iterator[tuple[Connection, Metadata
     ------
     DatabaseUnavailableError
         The connection cannot be made, or breaks.
+    LockTimeoutError
+        A lock is held by others for longer than ``TAPDB_LOCK_TIMEOUT_MS``, the clock's for instance.
     SettingsError
         The URL cannot be understood.
     """
-    with checked_connection(url, application_name="tapdb replay") as connection:
+    with (
+        checked_connection(url, application_name="tapdb replay") as connection,
+        lock_patience(connection) as timeout_ms,
+    ):
         try:
             published = read_metadata(connection)
         except (MissingTapSchemaError, TapSchemaIncompleteError):
             published = None
         driver = driver_connection(connection)
         driver.rollback()
+        # For all transactions of the command: the clock may be held by a transaction that never ends.
+        driver.execute("SELECT set_config('lock_timeout', %s, false)", [str(timeout_ms)])
+        driver.commit()
         yield driver, published
 
 
