@@ -22,6 +22,7 @@ from ppdb_replay.tables import (
     with_timestamps,
 )
 from ppdb_replay.versions.check import BROKEN, check
+from ppdb_replay.versions.clock import seal_where_possible
 from ppdb_replay.versions.install import create_tables, install, uninstall
 from ppdb_replay.versions.triggers import (
     HISTORY,
@@ -44,7 +45,9 @@ from tapdb.hooks.descriptions import (
     SchemaDescription,
     TableDescription,
 )
+from tapdb.postgres.engine import driver_connection
 from tapdb.postgres.roles import Right, missing_rights
+from tapdb.queue.task import Running, Task
 from tapdb.sources import execute_composed, execute_query
 
 _PLACE = Place("ppdb_replay")
@@ -284,3 +287,16 @@ def _unused_variant(connection: sa.Connection, tables: tuple[VersionedTable, ...
 def _set_default(connection: sa.Connection, table: VersionedTable, change: sql.SQL) -> None:
     frame = sql.SQL("ALTER TABLE {} ALTER COLUMN snap_from {}")
     execute_composed(connection, frame.format(sql.Identifier(table.schema, table.name), change))
+
+
+def _seal(running: Running, *, timestamp: int) -> None:  # noqa: ARG001 - the argument of all periodic tasks
+    """Make the digests that writers have left pending; every minute."""
+    with running.engine.connect() as connection:
+        driver = driver_connection(connection)
+        # End the transaction that SQLAlchemy began.
+        driver.rollback()
+        seal_where_possible(driver)
+
+
+TASKS = (Task("ppdb.seal", _seal, cron="* * * * *"),)
+"""What workers of the queue do for a PPDB."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from ppdb_replay.snapshot import Snapshot
 from tapdb.errors import DatabaseNotReadyError, TapdbError
 
+_LONGEST_NAME = 100
+
 
 class PpdbError(TapdbError):
     """Base of the errors of `ppdb_replay`."""
@@ -242,7 +244,7 @@ class SnapshotUnknownError(PpdbError, LookupError):
 
 
 class NotCitableError(PpdbError):
-    """A result can get no persistent identifier.
+    """A result can get no identifier.
 
     Parameters
     ----------
@@ -252,7 +254,7 @@ class NotCitableError(PpdbError):
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"the query gets no persistent identifier: {problem}")
+        super().__init__(f"the query gets no identifier: {problem}")
 
 
 class QueryStoreRefusedError(PpdbError):
@@ -282,14 +284,18 @@ class StoredQueryUnknownError(PpdbError, LookupError):
     ----------
     pid
         The identifier.
+    is_file_too
+        Whether a file of that name was looked for too.
     """
 
     exit_code = 2
 
-    def __init__(self, pid: str) -> None:
+    def __init__(self, pid: str, *, is_file_too: bool = False) -> None:
         self.pid = pid
+        problem = "there is no such file, and " if is_file_too else ""
+        shown = pid if len(pid) <= _LONGEST_NAME else f"{pid[:_LONGEST_NAME]}..."
         super().__init__(
-            f"no stored query is called {pid!r}; `tapdb replay list` shows those of this database"
+            f"{problem}no stored query is called {shown!r}; `tapdb replay list` shows those of this database"
         )
 
 

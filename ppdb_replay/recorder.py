@@ -5,12 +5,10 @@ the query runs on the present tables with a complete order. One as of a snapshot
 digest is that of the rows as they are written; the record stands behind them.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 import psycopg
 
@@ -28,7 +26,6 @@ from adql import (
 from ppdb_replay.errors import (
     PpdbNotReadyError,
     RightsDifferError,
-    SnapshotTimeError,
     VersionsIncompleteError,
 )
 from ppdb_replay.replaying.catalog import (
@@ -36,13 +33,11 @@ from ppdb_replay.replaying.catalog import (
     ClockReading,
     begin_with_clock,
     catalog_at,
-    read_clock,
     require_whole,
 )
 from ppdb_replay.replaying.digest import RowDigest
 from ppdb_replay.replaying.execution import (
     Outcome,
-    find_snapshot,
     record_of,
     require_snapshot,
     upload_digests,
@@ -50,12 +45,13 @@ from ppdb_replay.replaying.execution import (
 )
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.replayer import snapshot_named
 from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import read_snapshot, snapshot_at
+from ppdb_replay.versions.clock import read_snapshot, seal_where_possible
 from ppdb_replay.votable.writer import (
     ALL_COLUMNS_INFO,
     ResultOrigin,
@@ -65,9 +61,7 @@ from ppdb_replay.votable.writer import (
     origin_infos,
     replay_service,
 )
-from tap_query.errors import SnapshotParameterError
 from tap_query.recording import NewestState, RecordableQuery, Recording, RecordRequest, Watch
-from tapdb.extras import from_extra
 from tapdb.votable.document import Info, ServiceDescriptor
 from tapdb.xml_text import NOT_IN_XML
 
@@ -79,16 +73,7 @@ _Row = tuple[Any, ...]
 _ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 # Proxies take 8 kB of headers, and a URL has to fit into a line of a request too.
 _LONGEST_ADDRESS = 4000
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_MJD = re.compile(r"[0-9]{1,7}\.[0-9]*|[0-9]{0,7}\.[0-9]+")
-_ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?)(Z| ?TAI| ?UTC)?", re.IGNORECASE | re.ASCII
-)
 _NO_TEXT = "the query has a character that XML does not allow, so that no file can hold its record"
-_FORMS = (
-    "give its number, such as 41, a time in MJD (TAI) with a decimal point, such as 61041.25, or an "
-    "ISO time, such as 2026-01-01T00:00:00Z (UTC) or 2026-01-01T00:00:00 TAI"
-)
 
 
 class PpdbRecorder:
@@ -117,20 +102,21 @@ class PpdbRecorder:
     def prepare(self, asked: RecordRequest) -> Recording | None:
         """Prepare a query, as `tap_query.recording.Recorder` describes it."""
         connection, query, tree, metadata = asked.connection, asked.query, asked.tree, asked.metadata
-        when = _when(connection, query.snapshot) if query.snapshot else None
+        when = snapshot_named(connection, query.snapshot) if query.snapshot else None
         before: list[tuple[VersionCatalog, frozenset[tuple[str, ...]]]] = []
 
         def named_before(catalog: VersionCatalog) -> frozenset[tuple[str, ...]]:
             before.append((catalog, _named_before(tree, catalog)))
             return before[-1][1]
 
+        def clock_of() -> ClockReading:
+            if when is None:
+                return begin_with_clock(connection, metadata, named_before)
+            return _clock_at(connection, when, metadata)
+
         # From here on all that is read is of one snapshot.
         try:
-            clock = (
-                begin_with_clock(connection, metadata, named_before)
-                if when is None
-                else _clock_at(connection, when, metadata)
-            )
+            clock = _sealed(connection, clock_of)
         except PpdbNotReadyError:
             # Versions are published and gone: the query will say so, if it names them.
             connection.rollback()
@@ -318,75 +304,18 @@ def _versioned(tree: Query, catalog: VersionCatalog) -> frozenset[tuple[str, ...
     return versioned_tables([table for _, table in named_tables(tree, catalog)], catalog)
 
 
+def _sealed(connection: psycopg.Connection[Any], read: Callable[[], ClockReading]) -> ClockReading:
+    """Return what is read of the clock; a digest that is pending is made before if that can be done."""
+    clock = read()
+    if not clock.snapshot_digest:
+        connection.rollback()
+        seal_where_possible(connection)
+        clock = read()
+    return clock
+
+
 def _clock_at(connection: psycopg.Connection[Any], snapshot: Snapshot, metadata: Metadata) -> ClockReading:
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(_ONE_SNAPSHOT)
     digest = require_snapshot(connection, snapshot)
     return ClockReading(snapshot, digest, catalog_at(connection, snapshot.snapshot_id, metadata))
-
-
-# -- the snapshot that a request names
-# ----------------------------------------------------------------------------------------------------------
-
-
-def _when(connection: psycopg.Connection[Any], text: str) -> Snapshot:
-    """Return the snapshot that PPDB_SNAPSHOT names.
-
-    Raises
-    ------
-    SnapshotParameterError
-        Raised if it names none.
-    """
-    text = text.strip()
-    # In a transaction of its own: under the lock of the clock the rows must be those after the wait.
-    with connection.transaction():
-        if not _NUMBER.fullmatch(text):
-            try:
-                return snapshot_at(connection, parse_time(text))
-            except SnapshotTimeError as error:
-                raise SnapshotParameterError(
-                    text, error.problem, "name a snapshot, or a time from the first one to now"
-                ) from error
-        found = find_snapshot(connection, int(text))
-        if found is None:
-            newest = read_clock(connection).snapshot
-            raise SnapshotParameterError(
-                text,
-                "there is no such snapshot",
-                f"the newest one is {newest.snapshot_id}, of MJD {newest.t_mjd_tai!r} (TAI)",
-            )
-        return found[0]
-
-
-def parse_time(text: str) -> float:
-    """Return the time that a text means: MJD, TAI.
-
-    Parameters
-    ----------
-    text
-        MJD (TAI) with a decimal point; or ISO 8601, UTC as in DALI 1.1 section 3.3.3, TAI if it ends so.
-
-    Raises
-    ------
-    SnapshotParameterError
-        Raised if it is neither.
-    """
-    if _MJD.fullmatch(text):
-        return float(text)
-    found = _ISO.fullmatch(text)
-    if found is None:
-        raise SnapshotParameterError(text, "it is neither a number nor a time", _FORMS)
-    scale = "tai" if (found[2] or "").strip().lower() == "tai" else "utc"
-    with from_extra("astropy", "PPDB_SNAPSHOT as an ISO time"):
-        # It knows the leap seconds, and takes its time to load.
-        from astropy.time import Time  # noqa: PLC0415
-
-    given = found[1].upper()
-    try:
-        with catch_warnings():
-            # Nobody knows yet the leap seconds of a far year; it is in the future all the same.
-            simplefilter("ignore")
-            return float(Time(given, format="isot" if "T" in given else "iso", scale=scale).tai.mjd)
-    except ValueError:
-        # What it says is for programmers.
-        raise SnapshotParameterError(text, "it is no time: there is no such day or hour", _FORMS) from None

@@ -225,7 +225,7 @@ def table_statements(schema: PpdbSchema, database_schema: str = "ppdb") -> tuple
     return tuple(statements)
 
 
-def position_index(schema: str, table: str, name: str) -> sql.Composed:
+def position_index(schema: str, table: str, name: str, *, beside: str | None = None) -> sql.Composed:
     """Return the statement that makes the index over positions, as ADQL's POINT(ra, dec) is translated.
 
     Parameters
@@ -234,9 +234,12 @@ def position_index(schema: str, table: str, name: str) -> sql.Composed:
         Table with columns ``ra`` and ``dec`` in degrees.
     name
         Name of the index.
+    beside
+        A column that is searched with the position, if there is one.
     """
-    frame = sql.SQL("CREATE INDEX {} ON {} USING gist (spoint(radians(ra), radians(dec)))")
-    return frame.format(sql.Identifier(name), sql.Identifier(schema, table))
+    more = sql.SQL("") if beside is None else sql.SQL(", {}").format(sql.Identifier(beside))
+    frame = sql.SQL("CREATE INDEX {} ON {} USING gist (spoint(radians(ra), radians(dec)){})")
+    return frame.format(sql.Identifier(name), sql.Identifier(schema, table), more)
 
 
 def _statements_of(table: sa.Table) -> Iterable[str]:

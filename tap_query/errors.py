@@ -263,14 +263,16 @@ class SnapshotParameterError(TapdbError):
         Why not.
     remedy
         What to send instead.
+    name
+        What says it: a parameter of HTTP or an option.
     """
 
     exit_code = 2
 
-    def __init__(self, value: str, problem: str, remedy: str) -> None:
+    def __init__(self, value: str, problem: str, remedy: str, name: str = "PPDB_SNAPSHOT") -> None:
         self.value = value
         self.problem = problem
-        super().__init__(f"PPDB_SNAPSHOT is {value[:_LONGEST_ID]!r}: {problem}; {remedy}")
+        super().__init__(f"{name} is {value[:_LONGEST_ID]!r}: {problem}; {remedy}")
 
 
 class TooManyJobsError(TapdbError):

@@ -26,7 +26,7 @@ _MORE = {
     "current_ratio_median": "natural queries, median over the questions",
     "ingest_chunk_ratio": "a chunk, rows of Python, by the writer of `tapdb ppdb replicate`",
     "write_ratio": "a chunk of a real APDB, from the moment it was read to the commit",
-    "publish_ratio": "the part of that for which other writers wait",
+    "seal_ratio": "digests of a night, made after the commit: nobody waits / the same night",
     "replicate_ratio": "the same chunk, reading it from the APDB included",
     "replay_overhead_ms": "what a replay takes beyond the query itself, ms",
     "verify_s": "`tapdb ppdb verify` over everything, s",

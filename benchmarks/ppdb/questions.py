@@ -161,7 +161,9 @@ def relations_as_of(snapshot: int) -> Relations:
 
 def _derived(relation: sql.Composable, columns: Sequence[str], snapshot: int | None = None) -> sql.Composable:
     frame = "(SELECT {} FROM {})" if snapshot is None else "(SELECT {} FROM {} WHERE {})"
-    visible = sql.SQL("snap_from <= {0} AND snap_to > {0}").format(sql.Literal(snapshot))
+    visible = sql.SQL("snap_from <= CAST({0} AS bigint) AND snap_to > CAST({0} AS bigint)").format(
+        sql.Literal(snapshot)
+    )
     listed = sql.SQL(", ").join(map(sql.Identifier, columns))
     parts = (listed, relation) if snapshot is None else (listed, relation, visible)
     return sql.SQL(frame).format(*parts)

@@ -23,6 +23,7 @@ REACHES = (
     Reach("object_scan_ratio", 2, "aggregate over all objects"),
     Reach("current_ratio", 1.05, "natural queries, versioned / not versioned; the slowest of the questions"),
     Reach("ingest_ratio", 1.25, "a night's transaction: COPY of ready-made rows, and updates"),
+    Reach("publish_ratio", 1.15, "how long others wait while a chunk is replicated"),
     Reach("lightcurve_ids_source_scans", 0, "scans of all sources in the plan for 100 light curves"),
     Reach("storage_ratio", 1.35, "bytes of all versions / of the latest rows, indexes included"),
     *CAPTURING_REACHES,

@@ -1,5 +1,5 @@
 """The commands of a PPDB.
 
-`replicate` copies an APDB, `ppdb` makes, checks and changes the tables, `replay` captures queries and
-repeats them.
+`replicate` copies an APDB, `stored` cites results and looks after those that are stored, `replay` captures
+queries and repeats them, `ppdb` makes, checks, changes and fills the tables.
 """

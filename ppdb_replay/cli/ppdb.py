@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import sqlalchemy as sa
 
-from ppdb_replay.cli.replicate import replicate_command
+from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
+from ppdb_replay.cli.stored import at_option
+from ppdb_replay.replaying.replayer import snapshot_named
+from ppdb_replay.snapshot import said_time
 from ppdb_replay.tables import FELIS, read_schema, table_statements, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
-from ppdb_replay.versions.clock import read_snapshot, snapshot_at
+from ppdb_replay.versions.clock import read_snapshot, seal, seal_where_possible
 from ppdb_replay.versions.columns import add_column, drop_column
 from ppdb_replay.versions.install import (
     BEGIN_SNAPSHOT,
@@ -261,6 +264,35 @@ def check_command(url: str | None, rows: RowOutput, *, strict: bool) -> None:
     rows.write_findings(found, strict=strict, nothing="Versioning is in place.")
 
 
+@click.command("seal")
+@url_option
+@click.option(
+    "--every",
+    "interval",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Go on until interrupted, with this pause.",
+)
+def seal_command(url: str | None, interval: float | None) -> None:
+    """Make the digests that writers have left pending, so that snapshots have theirs.
+
+    Writers of many rows leave them to this command, to 'tapdb ppdb replicate', to the worker of the job queue
+    (each minute), to the next captured query, and at last to the next writer. Run it before a dump.
+    """
+    with stopped_by_signals() as stop:
+        while True:
+            with checked_connection(url, application_name=_NAME) as connection, lock_patience(connection):
+                made = seal(driver_connection(connection))
+                connection.commit()
+            if made or interval is None:
+                click.echo(f"Made the digests of {made} snapshots.", err=True)
+            if interval is None:
+                return
+            stop.wait(interval)
+            if stop.requested:
+                return
+
+
 @click.command("verify")
 @url_option
 @click.option(
@@ -278,6 +310,11 @@ def verify_command(url: str | None, anchors: tuple[str, ...], form: str) -> None
     change rows may change the noted digests too, but not those that were published: give some with --anchor.
     """
     known = dict(_anchor(one) for one in anchors)
+    with checked_connection(url, application_name=_NAME) as connection:
+        driver = driver_connection(connection)
+        # End the transaction that SQLAlchemy began.
+        driver.rollback()
+        seal_where_possible(driver)
     with checked_connection(url, read_only=True) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
         report = _verify(connection, known)
@@ -287,32 +324,56 @@ def verify_command(url: str | None, anchors: tuple[str, ...], form: str) -> None
             "digest": report.digest.hex(),
             "tables": report.tables,
             "tamperings": [asdict(one) for one in report.tamperings],
+            "pending": report.pending,
+            "unwitnessed": report.unwitnessed,
+            "latest_seal_s": report.latest_seal_s,
         }
         click.echo(json.dumps(content, indent=1))
     else:
         for one in report.tamperings:
             click.echo(str(one))
         click.echo(f"Read {len(report.tables)} tables up to snapshot {report.snapshot_id}.", err=True)
+        _say_seals(report)
         click.echo(f"{report.snapshot_id}:{report.digest.hex()}")
     if report.tamperings:
         sys.exit(1)
 
 
+def _say_seals(report: Report) -> None:
+    """Say which digests were made after the commit."""
+    if report.latest_seal_s is not None:
+        click.echo(
+            f"Digests were made up to {report.latest_seal_s} s after their snapshot; rows that had changed "
+            "by then would be named above.",
+            err=True,
+        )
+    for numbers, said in (
+        (report.unwitnessed, "was made after a restore, or without notes: rows were only counted"),
+        (report.pending, "is pending: run tapdb ppdb seal"),
+    ):
+        for number in numbers:
+            click.echo(f"The digest of snapshot {number} {said}.", err=True)
+
+
 @click.command("snapshot")
 @url_option
-@click.option("--at", "t_mjd_tai", type=float, metavar="MJD", help="Newest one at this time, MJD, TAI.")
+@at_option
 @format_option("text", "json")
-def snapshot_command(url: str | None, t_mjd_tai: float | None, form: str) -> None:
+def snapshot_command(url: str | None, when: str | None, form: str) -> None:
     """Print the newest snapshot, or the one at a time, with its time (MJD, TAI) and its digest.
 
-    A time in the future is refused. A time later than the newest snapshot waits for a running writer, no
-    longer than TAPDB_LOCK_TIMEOUT_MS.
+    As JSON its time is in UTC too. A time in the future is refused. A time later than the newest snapshot
+    waits for a running writer, no longer than TAPDB_LOCK_TIMEOUT_MS.
     """
     with checked_connection(url) as connection, lock_patience(connection):
         driver = driver_connection(connection)
-        found = read_snapshot(driver) if t_mjd_tai is None else snapshot_at(driver, t_mjd_tai)
+        found = read_snapshot(driver) if when is None else snapshot_named(driver, when, name="--at")
         digest = snapshot_digest(connection, found.snapshot_id)
-    content = {**asdict(found), "digest": "" if digest is None else digest.hex()}
+    content = {
+        **asdict(found),
+        "digest": "" if digest is None else digest.hex(),
+        "time": said_time(found.t_mjd_tai),
+    }
     if form == "json":
         click.echo(json.dumps(content))
     else:
@@ -355,6 +416,7 @@ for _command in (
     replicate_command,
     replace_command,
     check_command,
+    seal_command,
     verify_command,
     snapshot_command,
     add_column_command,

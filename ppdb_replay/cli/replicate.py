@@ -55,7 +55,7 @@ def replicate_command(
             planned = plan_replication(open_apdb(apdb), connection, schema=schema, settle_s=settle)
         _print_plan(planned)
         return
-    with _stopped_by_signals() as stop, _progress_shown(once=once) as show:
+    with stopped_by_signals() as stop, _progress_shown(once=once) as show:
         copied = follow(
             lambda: open_apdb(apdb),
             lambda: connect(url),
@@ -80,7 +80,7 @@ def _print_plan(planned: tuple[PlannedChunk, ...]) -> None:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[StopRequest]:
+def stopped_by_signals() -> Iterator[StopRequest]:
     """Give what SIGINT and SIGTERM ask to stop; the second of them ends the process at once."""
     stop = StopRequest()
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}

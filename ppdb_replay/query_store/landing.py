@@ -1,6 +1,6 @@
-"""A stored query for people and for programs: a page, DataCite, schema.org. Nothing is read here."""
+"""A stored query for people and programs: page, citations, DataCite, schema.org, CSL. It reads nothing."""
 
-import re
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ from hashlib import sha256
 from html import escape
 from typing import Any
 
-from ppdb_replay.query_store.stored_query import StoredQuery, bibtex, date_tai
+from ppdb_replay.query_store.stored_query import DOI, StoredQuery, bibtex, named_identifier
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import ResultDifference
-from ppdb_replay.snapshot import Snapshot
+from ppdb_replay.snapshot import Snapshot, iso_tai, said_time
 from tapdb.votable import text_of
 
 # What Google's data set search reads of a description.
 _LONGEST_DESCRIPTION = 5000
-_DOI = re.compile(r"10[.][0-9]{4,9}/[^\s]+")
 # What DataCite has for a value that nobody has given.
 _UNKNOWN = "(:unav)"
 _FORMATS = {
@@ -25,6 +24,7 @@ _FORMATS = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
 }
+_CITED = {"datacite": "DataCite", "schema.org": "schema.org", "bibtex": "BibTeX", "citeproc": "CSL"}
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2733; background: #f4f6f8; margin: 0; }
 main { max-width: 52rem; margin: 2rem auto; padding: 1.5rem 2rem; background: #fff;
@@ -66,6 +66,66 @@ class Page:
     newest: Snapshot | None = None
 
 
+CITATIONS = ("text", "json", "bibtex", "datacite", "schema.org", "citeproc")
+"""Forms of `cited`."""
+
+
+def cited(stored: StoredQuery, form: str, url: str = "") -> str:
+    """Return how to cite a stored query, in one of the forms of `CITATIONS`.
+
+    Parameters
+    ----------
+    stored
+        The query.
+    form
+        ``text`` for a list of references, ``json`` for all that the store says, or a format by its name.
+    url
+        Its landing page; the one that it was stored with if not given.
+    """
+    url = url or stored.landing["url"]
+    match form:
+        case "text":
+            return stored.citation
+        case "bibtex":
+            return bibtex(stored)
+        case "datacite":
+            content: Any = datacite(stored, url)
+        case "schema.org":
+            content = schema_org(stored, url)
+        case "citeproc":
+            content = citeproc(stored, url)
+        case _:
+            content = stored.landing
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def citeproc(stored: StoredQuery, url: str) -> list[dict[str, Any]]:
+    """Return a stored query as CSL-JSON, which citation managers and pandoc read (CSL 1.0.2, csl-data.json).
+
+    Parameters
+    ----------
+    stored
+        The query.
+    url
+        Its landing page; empty if there is none.
+    """
+    landing, record = stored.landing, stored.record
+    date = landing["snapshot"]["date_tai"]
+    item = {
+        "id": stored.pid,
+        "type": "dataset",
+        "title": landing["name"],
+        "author": [{"literal": landing["creator"]}] if landing["creator"] else [],
+        "issued": {"date-parts": [[int(part) for part in date[:10].split("-")]]},
+        "publisher": landing["publisher"],
+        "version": f"snapshot {record.snapshot.snapshot_id}",
+        "DOI": stored.doi,
+        "URL": url or stored.address,
+        "note": f"{stored.pid}, {record.row_count} rows, {record.digest}",
+    }
+    return [{name: value for name, value in item.items() if value}]
+
+
 def datacite(stored: StoredQuery, url: str) -> dict[str, Any]:
     """Return the metadata of a stored query for DataCite, by version 4.5 of its schema for JSON.
 
@@ -74,22 +134,21 @@ def datacite(stored: StoredQuery, url: str) -> dict[str, Any]:
     stored
         The query.
     url
-        Its landing page.
+        Its landing page; empty if there is none.
     """
     landing, record = stored.landing, stored.record
     date = landing["snapshot"]["date_tai"]
     creator, publisher = landing["creator"], landing["publisher"]
-    is_doi = _DOI.fullmatch(stored.pid) is not None
     identifier = (
-        {"doi": stored.pid}
-        if is_doi
-        else {"alternateIdentifiers": [_alternate(stored.pid, "persistent identifier of the query store")]}
+        {"doi": stored.doi}
+        if stored.doi
+        else {"alternateIdentifiers": [_alternate(stored.pid, "identifier in the query store")]}
     )
     found: dict[str, Any] = {
         **identifier,
-        "url": url,
+        **({"url": url} if url else {}),
         "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Result of a database query"},
-        "creators": [{"name": creator or publisher or _UNKNOWN}],
+        "creators": [{"name": creator or publisher or _UNKNOWN, "nameType": "Organizational"}],
         "titles": [{"title": landing["name"]}],
         "publisher": {"name": publisher or _UNKNOWN},
         "publicationYear": date[:4],
@@ -109,10 +168,11 @@ def datacite(stored: StoredQuery, url: str) -> dict[str, Any]:
         ],
         "schemaVersion": "http://datacite.org/schema/kernel-4",
     }
-    if (kind := _identifier_type(stored.superset)) is not None:
+    superset = named_identifier(stored.superset)
+    if (kind := _identifier_type(superset)) is not None:
         found["relatedIdentifiers"] = [
             {
-                "relatedIdentifier": stored.superset,
+                "relatedIdentifier": superset,
                 "relatedIdentifierType": kind,
                 "relationType": "IsPartOf",
             }
@@ -128,17 +188,15 @@ def schema_org(stored: StoredQuery, url: str) -> dict[str, Any]:
     stored
         The query.
     url
-        Its landing page.
+        Its landing page; empty if there is none.
     """
     landing, record = stored.landing, stored.record
     found: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "Dataset",
-        "@id": url,
         "identifier": stored.pid,
         "name": landing["name"],
         "description": _description(record.natural),
-        "url": url,
         "version": f"snapshot {record.snapshot.snapshot_id}",
         "dateCreated": landing["snapshot"]["date_tai"][:10],
         "size": f"{record.row_count} rows",
@@ -159,15 +217,21 @@ def schema_org(stored: StoredQuery, url: str) -> dict[str, Any]:
             )
             for column in record.columns
         ],
-        "distribution": [
+    }
+    if stored.doi or url:
+        found["@id"] = f"https://doi.org/{stored.doi}" if stored.doi else url
+    if url:
+        found["url"] = url
+    if url.endswith(f"/replay/{stored.pid}"):
+        # Of a service of our own it is known where it has rows; the pages of a publisher may be others.
+        found["distribution"] = [
             {
                 "@type": "DataDownload",
                 "contentUrl": f"{url}/result?RESPONSEFORMAT={name}",
                 "encodingFormat": mime,
             }
             for name, mime in _FORMATS.items()
-        ],
-    }
+        ]
     for role in ("creator", "publisher"):
         if landing[role]:
             found[role] = {"@type": "Organization", "name": landing[role]}
@@ -196,11 +260,11 @@ def stored_page(stored: StoredQuery, page: Page) -> str:
     record = stored.record
     cited = (
         f"<h2>Cite</h2><pre>{escape(stored.citation)}</pre><pre>{escape(bibtex(stored))}</pre>"
-        f"<p>{_links(page.url, {'datacite': 'DataCite', 'schema.org': 'schema.org', 'bibtex': 'BibTeX'})}</p>"
+        f"<p>{_links(page.url, _CITED)}</p>"
     )
     rows = f"{record.row_count} rows" + (", more were cut off" if record.overflow else "")
     facts = {
-        "identifier": stored.pid,
+        "identifier": stored.pid if not stored.doi else f"https://doi.org/{stored.doi}",
         **_facts(Recipe.of_record(record)),
         "rows": rows,
         "digest": record.digest,
@@ -213,6 +277,31 @@ def stored_page(stored: StoredQuery, page: Page) -> str:
         f"{cited}<h2>Columns</h2>{_columns(record)}"
     )
     return _html(stored.landing["name"], body)
+
+
+def landing_text(stored: StoredQuery) -> str:
+    """Return the landing page as lines of text.
+
+    Parameters
+    ----------
+    stored
+        The query.
+    """
+    landing, record = stored.landing, stored.record
+    lines = [
+        *(("", value) for value in (landing["name"], landing["citation"])),
+        ("address", stored.address or "none: only this database resolves the identifier"),
+        ("query", landing["query"]["natural"]),
+        ("any TAP client", record.repeatable),
+        ("snapshot", f"{record.snapshot.snapshot_id} of {said_time(record.snapshot.t_mjd_tai)}"),
+        ("part of", landing["isPartOf"]),
+        ("columns", ", ".join(column["name"] for column in landing["result"]["columns"])),
+        ("rows", landing["result"]["row_count"]),
+        ("digest", landing["result"]["digest"]),
+        ("guarantee", landing["guarantee"]["level"]),
+        *(("", reason) for reason in landing["guarantee"]["reasons"]),
+    ]
+    return "\n".join(f"{name:<15}{value}".strip() for name, value in lines if value not in ("", None))
 
 
 def recipe_page(recipe: Recipe, page: Page) -> str:
@@ -279,6 +368,7 @@ def upload_page(url: str) -> str:
         f'<form action="{escape(url)}" method="post" enctype="multipart/form-data">'
         '<p><label>Result: VOTable with its record, or CSV or JSON <input type="file" name="file" required>'
         '</label></p><p><label>Record, for CSV and JSON <input type="file" name="record"></label></p>'
+        '<p><label>Identifier of the result that it should be, if any <input name="AGAINST"></label></p>'
         '<p><label><input type="checkbox" name="REPLAY" value="true"> Run the query again too</label></p>'
         '<p><button class="button">Verify</button></p></form>'
     )
@@ -329,8 +419,7 @@ def _cell(value: Any) -> str:
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     snapshot = recipe.snapshot
-    time = f"{date_tai(snapshot.t_mjd_tai)} TAI (MJD {snapshot.t_mjd_tai!r})"
-    facts = {"snapshot": str(snapshot.snapshot_id), "state of the data": time}
+    facts = {"snapshot": str(snapshot.snapshot_id), "state of the data": said_time(snapshot.t_mjd_tai)}
     return facts | ({} if recipe.max_rows is None else {"at most": f"{recipe.max_rows} rows"})
 
 
@@ -343,7 +432,7 @@ def _since(snapshot: Snapshot, newest: Snapshot | None) -> str:
     times = "once" if count == 1 else f"{count} times"
     return (
         f"The database has changed {times}; the newest snapshot is {newest.snapshot_id}, of "
-        f"{date_tai(newest.t_mjd_tai)} TAI. This result is as it was."
+        f"{iso_tai(newest.t_mjd_tai)} TAI. This result is as it was."
     )
 
 
@@ -390,7 +479,7 @@ def _alternate(identifier: str, kind: str) -> dict[str, str]:
 
 def _identifier_type(identifier: str) -> str | None:
     """Return the type that DataCite has for an identifier; `None` if it is neither a DOI nor a URL."""
-    if _DOI.fullmatch(identifier):
+    if DOI.fullmatch(identifier):
         return "DOI"
     return "URL" if identifier.startswith(("http://", "https://")) else None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from adql import Metadata, TableMetadata, parse
@@ -20,12 +20,28 @@ from ppdb_replay.errors import (
     ReplayRecordError,
     StoredQueryUnknownError,
 )
-from ppdb_replay.query_store.stored_query import Collection, StoredQuery, make_stored_query
+from ppdb_replay.query_store.stored_query import (
+    DOI,
+    Collection,
+    StoredQuery,
+    edited_columns,
+    make_stored_query,
+    named_identifier,
+    stored_row,
+    without_prefix,
+)
 from ppdb_replay.replaying.catalog import Connection
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.recipe import MARK, Recipe
+from ppdb_replay.replaying.record import ReplayRecord, is_as_written
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.rewriting.classify import Level, normalised
-from ppdb_replay.votable.file_record import FileCheck, check_votable, edited_record, read_votable_record
+from ppdb_replay.votable.file_record import (
+    FileCheck,
+    check_rows,
+    check_votable,
+    edited_record,
+    read_votable_record,
+)
 from tapdb.postgres.engine import ReadOnlyServerError, RowsHiddenError, refusal
 
 
@@ -61,6 +77,23 @@ SELECT q.pid, q.normalised_adql, q.column_digest, q.superset, q.citation, q.land
    ORDER BY r.revision DESC LIMIT 1), q.record)
 FROM ppdb_history.stored_query q WHERE q.pid = %s
 """
+# Letters of DOIs are the same in either case (DOI Handbook).
+_NAMED_DOI = """
+SELECT pid FROM ppdb_history.stored_query WHERE lower(pid) = lower(%s) ORDER BY stored_mjd_tai LIMIT 1
+"""
+_NAMED_URL = """
+SELECT pid FROM ppdb_history.stored_query WHERE landing->>'url' = %s ORDER BY stored_mjd_tai LIMIT 1
+"""
+_SAME_RESULT = """
+SELECT pid FROM ppdb_history.stored_query WHERE query_sha256 = %s AND result_digest = %s AND pid LIKE %s
+ORDER BY stored_mjd_tai, pid LIMIT 1
+"""
+_WHOLE_ROW = "SELECT * FROM ppdb_history.stored_query WHERE pid = %s"
+_REVISIONS = (
+    "SELECT revision, record FROM ppdb_history.stored_query_revision WHERE pid = %s ORDER BY revision"
+)
+# Two that store the same result take turns, also where the prefix changes in between.
+_IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _REVISE = """
 INSERT INTO ppdb_history.stored_query_revision (pid, revision, record, record_sha256, software)
 SELECT %(pid)s, coalesce(max(revision), 0) + 1, %(record)s, %(sha256)s, %(software)s
@@ -77,7 +110,8 @@ def store_query(
 ) -> StoredQuery:
     """Replay a record, store its query unless it is stored already, and return the stored query.
 
-    The same query with the same result has one identifier, at all snapshots (RDA recommendation 8).
+    The same query with the same result has one identifier, at all snapshots and after every change of the
+    prefix (RDA recommendation 8).
 
     Parameters
     ----------
@@ -106,16 +140,36 @@ def store_query(
     """
     replayer = Replayer(connection, published=published, uploads=uploads)
     _require_repeatable(replayer, record)
-    catalog = replayer.catalog_of(record)
-    text = normalised(parse(record.natural, dialect=record.request.dialect), catalog)
+    text = normalised_text(replayer, record)
     with connection.transaction():
         stored = make_stored_query(record, text, read_collection(connection))
-        known = _find(connection, stored.pid)
-        if known is not None:
-            return known
+        told_by = without_prefix(stored.pid)
+        _fetch(connection, _IN_TURN, [told_by])
+        same = _fetch(connection, _SAME_RESULT, [stored.query_sha256, record.digest, f"%{told_by}"])
+        if same:
+            return find_stored(connection, same[0][0])
         _insert(connection, stored)
         # Of two that stored the same at one moment, the first one counts.
         return find_stored(connection, stored.pid)
+
+
+def normalised_text(replayer: Replayer, record: ReplayRecord) -> str:
+    """Return the query of a record in the form that is the same however it was written.
+
+    Parameters
+    ----------
+    replayer
+        Knows the tables of the query.
+    record
+        The record.
+
+    Raises
+    ------
+    TapdbError
+        The query cannot be used with the tables that are there.
+    """
+    query = parse(record.natural, dialect=record.request.dialect)
+    return normalised(query, replayer.catalog_of(record))
 
 
 def find_stored(connection: Connection, pid: str) -> StoredQuery:
@@ -126,7 +180,7 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
     connection
         Connection of a user who may read schema ``ppdb_history``.
     pid
-        Its identifier.
+        Its identifier, the DOI as papers write it, or an address: see `named_identifier`.
 
     Raises
     ------
@@ -136,10 +190,59 @@ def find_stored(connection: Connection, pid: str) -> StoredQuery:
         No query is stored under this identifier.
     """
     # No text of PostgreSQL has a NUL, which a URL can have.
-    found = None if "\0" in pid else _find(connection, pid)
+    found = None if "\0" in pid else _find(connection, pid) or _find_named(connection, pid)
     if found is None:
         raise StoredQueryUnknownError(pid)
     return found
+
+
+def stored_problems(connection: Connection, pid: str) -> tuple[str, ...]:
+    """Return what in the store does not agree with the record of a stored query, or with its identifier.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``.
+    pid
+        Its identifier, as the store has it.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        The database has no query store.
+    ReplayRecordError
+        A record in the store cannot be read.
+    """
+    with readable_refusals(), connection.transaction():
+        # Binary: the session may be set to give less than all digits.
+        cursor = psycopg.Cursor(connection, row_factory=dict_row).execute(_WHOLE_ROW, [pid], binary=True)
+        rows = cursor.fetchall()
+    edited = [edited_columns(row) for row in rows]
+    found = [f"the store says otherwise of {', '.join(names)}" for names in edited if names]
+    first = [ReplayRecord.from_json(row["record"]) for row in rows]
+    for number, text in _fetch(connection, _REVISIONS, [pid]):
+        record = ReplayRecord.from_json(text)
+        if is_as_written(text) is False or not all(_is_same_result(record, one) for one in first):
+            found.append(f"revision {number} is not as it was made")
+    return tuple(found)
+
+
+def _is_same_result(record: ReplayRecord, other: ReplayRecord) -> bool:
+    return (record.natural, record.snapshot, record.digest) == (other.natural, other.snapshot, other.digest)
+
+
+def _find_named(connection: Connection, text: str) -> StoredQuery | None:
+    """Return the stored query that something else than its identifier as it stands in the store names."""
+    pid = named_identifier(text)
+    if pid != text and (found := _find(connection, pid)) is not None:
+        return found
+    ways = [(_NAMED_DOI, pid)] if DOI.fullmatch(pid) else []
+    # The landing pages of a publisher have addresses of their own.
+    ways += [(_NAMED_URL, text.strip())] if "://" in text else []
+    for statement, value in ways:
+        if rows := _fetch(connection, statement, [value]):
+            return _find(connection, rows[0][0])
+    return None
 
 
 def list_pids(connection: Connection) -> tuple[str, ...]:
@@ -211,8 +314,7 @@ def add_revision(connection: Connection, pid: str, record: ReplayRecord) -> None
     QueryStoreRefusedError
         The current user lacks the privilege.
     """
-    stored = find_stored(connection, pid).record
-    if (stored.natural, stored.snapshot, stored.digest) != (record.natural, record.snapshot, record.digest):
+    if not _is_same_result(find_stored(connection, pid).record, record):
         raise NotCitableError(f"the new record is not one of the result of {pid}")
     text = record.to_json()
     values = {"pid": pid, "record": text, "sha256": _sha256(text), "software": record.software}
@@ -237,28 +339,8 @@ def _require_repeatable(replayer: Replayer, record: ReplayRecord) -> None:
 
 
 def _insert(connection: Connection, stored: StoredQuery) -> None:
-    record = stored.record
-    text = record.to_json()
     values = {
-        "pid": stored.pid,
-        "natural_adql": record.natural,
-        "normalised_adql": stored.normalised,
-        "query_sha256": stored.query_sha256,
-        "repeatable_adql": record.repeatable,
-        "snapshot_id": record.snapshot.snapshot_id,
-        "t_mjd_tai": record.snapshot.t_mjd_tai,
-        "schema_version": record.schema_version,
-        "result_digest": record.digest,
-        "column_digest": stored.column_digest,
-        "row_count": record.row_count,
-        "max_rows": record.max_rows,
-        "uploads": Jsonb(dict(record.uploads)),
-        "guarantee": record.guarantee.level.value,
-        "superset": stored.superset,
-        "citation": stored.citation,
-        "landing": Jsonb(dict(stored.landing)),
-        "record": text,
-        "record_sha256": _sha256(text),
+        name: Jsonb(value) if isinstance(value, dict) else value for name, value in stored_row(stored).items()
     }
     statement = sql.SQL(
         "INSERT INTO ppdb_history.stored_query ({}) VALUES ({}) ON CONFLICT (pid) DO NOTHING"
@@ -299,69 +381,142 @@ def _sha256(text: str) -> str:
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def load_record(connection: Connection, what: str) -> ReplayRecord:
-    """Return the record that a file or an identifier names.
+def load_record(connection: Connection, what: str, *, published: Metadata | None = None) -> ReplayRecord:
+    """Return the record that a file, an identifier or an address names.
 
     Parameters
     ----------
     connection
-        Connection of a user who may read the query store.
+        Connection of a user who may read the query store, outside of a transaction.
     what
-        Path of a file; if there is none, the identifier of a stored query.
+        Path of a file; if there is none, what `find_stored` takes; or ``/replay/~...``, the address of a
+        result that nobody has stored: its query runs again.
+    published
+        What else the service publishes, as for `capture`.
 
     Raises
     ------
+    AdqlError
+        The query of an address cannot be used with the tables that are there.
     PpdbNotReadyError
         It is no file, and the database has no query store.
     ReplayRecordError
-        The file holds no record.
+        The file holds no record, or the address was cut.
+    SnapshotUnknownError
+        The address is of another database.
     StoredQueryUnknownError
         It is neither a file nor an identifier.
     """
-    path = Path(what)
-    return read_record(path) if path.is_file() else find_stored(connection, what).record
+    if is_file(what):
+        return read_record(Path(what))
+    if (word := named_identifier(what)).startswith(MARK):
+        recipe = Recipe.from_word(word)
+        replayer = Replayer(connection, published=published)
+        return replayer.at(recipe.natural, recipe.snapshot, recipe.request).record
+    try:
+        return find_stored(connection, what).record
+    except StoredQueryUnknownError:
+        raise StoredQueryUnknownError(what, is_file_too=True) from None
 
 
-def load_whole_record(connection: Connection, what: str) -> ReplayRecord:
-    """Return the record that a file or an identifier names, if all else in the file is what it says.
+def is_file(what: str) -> bool:
+    """Return whether a text names a file, and no identifier."""
+    try:
+        return Path(what).is_file()
+    except (OSError, ValueError):
+        # Longer than names of files are, as addresses can be; or with a NUL.
+        return False
+
+
+def load_whole_record(
+    connection: Connection, what: str, *, published: Metadata | None = None
+) -> ReplayRecord:
+    """Return the record that something names, if all else in a file is what the record says.
 
     Parameters
     ----------
-    connection, what
+    connection, what, published
         As for `load_record`.
 
     Raises
     ------
     NotCitableError
         Rows, columns or INFO elements of the file are not those of its record.
-    PpdbNotReadyError
-        It is no file, and the database has no query store.
-    ReplayRecordError
-        The file holds no record.
-    StoredQueryUnknownError
-        It is neither a file nor an identifier.
+    TapdbError
+        As of `load_record`.
     """
-    path = Path(what)
-    if not path.is_file():
-        return find_stored(connection, what).record
-    checked = check_file(path)
+    checked = check_named(connection, what, published=published)
     if checked.problems or checked.record is None:
         raise NotCitableError(f"{what} is not what was captured: {'; '.join(checked.problems)}")
     return checked.record
 
 
-def check_file(path: Path) -> FileCheck:
+def check_named(
+    connection: Connection, what: str, *, published: Metadata | None = None, known: ReplayRecord | None = None
+) -> FileCheck:
+    """Return the record that something names and, of a file, what does not agree with it.
+
+    Parameters
+    ----------
+    connection, what, published
+        As for `load_record`.
+    known
+        As for `check_file`.
+
+    Raises
+    ------
+    TapdbError
+        As of `load_record`.
+    """
+    if is_file(what):
+        return check_file(Path(what), known)
+    record = load_record(connection, what, published=published)
+    word = named_identifier(what)
+    problems = () if word.startswith(MARK) else stored_problems(connection, find_stored(connection, what).pid)
+    return FileCheck(record, problems, has_rows=False)
+
+
+def check_file(path: Path, known: ReplayRecord | None = None) -> FileCheck:
     """Return the record in a file, and what else in the file does not agree with it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        The record to take if the file has none: rows alone, as CSV, JSON or a VOTable of other software.
 
     Raises
     ------
     ReplayRecordError
-        The file cannot be read, or is neither JSON nor a VOTable.
+        The file cannot be read, or is neither JSON nor a VOTable; or, with a record, not CSV either.
     """
     if is_xml(path):
-        return check_votable(path)
-    record = read_record(path)
+        return check_votable(path, known)
+    try:
+        record = read_record(path)
+    except ReplayRecordError:
+        if known is None:
+            raise
+        return check_rows(path, known)
     return FileCheck(record, tuple(edited_record(path.read_text(encoding="utf-8"), record)), has_rows=False)
+
+
+UPLOADS = "TAP_UPLOAD."
+"""What names of uploaded tables begin with."""
+
+
+def upload_beside(file: Path, name: str) -> Path:
+    """Return where an uploaded table is kept beside the file with the record of its query.
+
+    Parameters
+    ----------
+    file
+        The file with the record.
+    name
+        Name of the table, with or without its schema.
+    """
+    return file.with_suffix(f".{name.removeprefix(UPLOADS)}.vot")
 
 
 def is_xml(path: Path) -> bool:

@@ -3,18 +3,27 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from ppdb_replay.replaying.digest import digest_of_result
-from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.record import ReplayRecord, is_as_written
 from ppdb_replay.rewriting.classify import Level, query_sha256
 
 _PID_BYTES = 15
 _MJD_ZERO = datetime(1858, 11, 17)  # noqa: DTZ001 - TAI, which is no time zone
+DOI = re.compile(r"10\.[0-9]{4,9}/\S+")
+"""Names of DOIs, such as ``10.5072/ppdb.x``."""
+
+_DOI_FORMS = re.compile(r"(?:https?://(?:dx\.|www\.)?doi\.org/|doi:\s*|info:doi/)(?=10\.)", re.IGNORECASE)
+_REPLAY = "/replay/"
+_BELOW = ("/result", "/changes")
 _TEX = MappingProxyType({character: "\\" + character for character in "&%$#_{}"})
 
 
@@ -27,7 +36,7 @@ class Collection:
     title, creator, publisher
         As in a list of references; empty if there is none.
     superset
-        Persistent identifier of the whole collection.
+        Identifier of the whole collection, such as its DOI.
     pid_prefix
         What identifiers of stored queries begin with.
     landing_url
@@ -44,7 +53,9 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredQuery:
-    """A query with a persistent identifier.
+    """A query with an identifier.
+
+    Others can resolve it if it is the name of a registered DOI, or if it has a landing page.
 
     Parameters
     ----------
@@ -77,6 +88,38 @@ class StoredQuery:
         """SHA-256 of the normalised query, hexadecimal."""
         return query_sha256(self.normalised)
 
+    @property
+    def doi(self) -> str:
+        """Name of the DOI that the identifier is; empty if it is no DOI."""
+        return self.pid if DOI.fullmatch(self.pid) else ""
+
+    @property
+    def address(self) -> str:
+        """URL that leads to it from anywhere: of the DOI or of the landing page; empty if there is none."""
+        return _address(self.pid, self.landing["url"])
+
+
+def named_identifier(text: str) -> str:
+    """Return the identifier that a text means, as papers, browsers and people write it.
+
+    That is the name of a DOI for ``https://doi.org/10.x/y`` and ``doi:10.x/y``, as the DOI Handbook writes
+    them, and what follows ``/replay/`` in the address of a service. All else is itself.
+
+    Parameters
+    ----------
+    text
+        Identifier, DOI or address.
+    """
+    text = text.strip().removeprefix("<").removesuffix(">").strip()
+    _, mark, found = f"/{text}".partition("#")[0].partition("?")[0].rpartition(_REPLAY)
+    if mark:
+        text = unquote(found).rstrip("/")
+        for below in _BELOW:
+            text = text.removesuffix(below)
+    if (form := _DOI_FORMS.match(text)) is not None:
+        text = unquote(text[form.end() :])
+    return text
+
 
 def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
     """Return the identifier of a query and its result: the same for the same ones (RDA recommendation 8).
@@ -105,6 +148,11 @@ def minted_pid(record: ReplayRecord, normalised: str, prefix: str) -> str:
     return prefix + base64.b32encode(digest[:_PID_BYTES]).decode().lower()
 
 
+def without_prefix(pid: str) -> str:
+    """Return the part of an identifier that follows from query and result: the same after any prefix."""
+    return pid[-8 * _PID_BYTES // 5 :]
+
+
 def make_stored_query(record: ReplayRecord, normalised: str, collection: Collection) -> StoredQuery:
     """Return what is stored of a result.
 
@@ -131,6 +179,75 @@ def make_stored_query(record: ReplayRecord, normalised: str, collection: Collect
     )
 
 
+def stored_row(stored: StoredQuery) -> dict[str, Any]:
+    """Return what the store holds of a query, by the names of its columns.
+
+    Parameters
+    ----------
+    stored
+        The query, with the record of its result.
+    """
+    record = stored.record
+    text = record.to_json()
+    return {
+        "pid": stored.pid,
+        "natural_adql": record.natural,
+        "normalised_adql": stored.normalised,
+        "query_sha256": stored.query_sha256,
+        "repeatable_adql": record.repeatable,
+        "snapshot_id": record.snapshot.snapshot_id,
+        "t_mjd_tai": record.snapshot.t_mjd_tai,
+        "schema_version": record.schema_version,
+        "result_digest": record.digest,
+        "column_digest": stored.column_digest,
+        "row_count": record.row_count,
+        "max_rows": record.max_rows,
+        "uploads": dict(record.uploads),
+        "guarantee": record.guarantee.level.value,
+        "superset": stored.superset,
+        "citation": stored.citation,
+        "landing": dict(stored.landing),
+        "record": text,
+        "record_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def edited_columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of a row of the store that do not follow from its record.
+
+    The identifier follows from query and result. Title, creator, publisher and addresses are those of the
+    landing data, which have to be those of the citation.
+
+    Parameters
+    ----------
+    row
+        What the store holds of a query, as `stored_row` returns it.
+
+    Raises
+    ------
+    ReplayRecordError
+        The record cannot be read.
+    """
+    record = ReplayRecord.from_json(row["record"])
+    said = row["landing"] if isinstance(row["landing"], dict) else {}
+    suffix = _title("", record)
+    collection = Collection(
+        title=str(said.get("name")).removesuffix(suffix),
+        creator=str(said.get("creator")),
+        publisher=str(said.get("publisher")),
+        superset=str(said.get("isPartOf")),
+        pid_prefix=row["pid"].removesuffix(without_prefix(row["pid"])),
+        landing_url=str(said.get("url")).removesuffix(row["pid"]),
+    )
+    expected = stored_row(make_stored_query(record, row["normalised_adql"], collection))
+    # Other releases may have worded them otherwise.
+    others = set() if record.software == SOFTWARE else {"citation", "landing", "record", "record_sha256"}
+    found = [name for name in expected if name not in others and row[name] != expected[name]]
+    if is_as_written(row["record"]) is False and "record" not in found:
+        found.append("record")
+    return tuple(found)
+
+
 def bibtex(stored: StoredQuery) -> str:
     """Return the citation of a stored query as an entry of BibTeX.
 
@@ -141,14 +258,17 @@ def bibtex(stored: StoredQuery) -> str:
     """
     landing = stored.landing
     values = {
-        "author": landing["creator"],
+        # The name of an institution is one name.
+        "author": "{" + _tex(landing["creator"]) + "}" if landing["creator"] else "",
         "title": "{" + _tex(landing["name"]) + "}",
         "year": landing["snapshot"]["date_tai"][:4],
         "publisher": landing["publisher"],
-        "url": landing["url"],
+        "version": f"snapshot {stored.record.snapshot.snapshot_id}",
+        "doi": stored.doi,
+        "url": landing["url"] or stored.address,
         "note": _tex(f"{stored.pid}, {stored.record.row_count} rows, {stored.record.digest}"),
     }
-    verbatim = ("title", "url", "note")
+    verbatim = ("author", "title", "doi", "url", "note")
     lines = [
         f"  {name} = {{{value if name in verbatim else _tex(value)}}},"
         for name, value in values.items()
@@ -167,11 +287,15 @@ def _citation(record: ReplayRecord, pid: str, collection: Collection) -> str:
     parts = (
         f"{made_by}{title} ({date}, MJD {snapshot.t_mjd_tai!r}, TAI).",
         f" {collection.publisher}." if collection.publisher else "",
-        f" {pid}.",
+        f" {_address(pid, '')}." if DOI.fullmatch(pid) else f" {pid}.",
         f" {record.row_count} rows, {record.digest}.",
         promise,
     )
     return "".join(parts)
+
+
+def _address(pid: str, url: str) -> str:
+    return f"https://doi.org/{pid}" if DOI.fullmatch(pid) else url
 
 
 def _landing(
@@ -188,7 +312,7 @@ def _landing(
         "@context": "https://schema.org",
         "@type": "Dataset",
         "identifier": pid,
-        "name": f"{collection.title}: result of a query as of snapshot {snapshot.snapshot_id}",
+        "name": _title(collection.title, record),
         "creator": collection.creator,
         "publisher": collection.publisher,
         "url": collection.landing_url + pid if collection.landing_url else "",
@@ -220,6 +344,10 @@ def _landing(
         "schema_version": record.schema_version,
         "software": record.software,
     }
+
+
+def _title(collection: str, record: ReplayRecord) -> str:
+    return f"{collection}: result of a query as of snapshot {record.snapshot.snapshot_id}"
 
 
 def date_tai(t_mjd_tai: float) -> str:

@@ -1,10 +1,10 @@
 """Running a query of one snapshot, and what is noted of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -19,12 +19,13 @@ from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import clock_needed
+from ppdb_replay.versions.clock import clock_needed, seal_where_possible
 from tap_query.execute import QueryResult, Session, fetch
 from tapdb import __version__
 from tapdb.postgres.engine import one_snapshot as transaction_of_one_snapshot
 
 Rows = list[tuple[Any, ...]]
+_Read = TypeVar("_Read")
 
 SOFTWARE = f"tapdb {__version__}"
 """What records say of this software."""
@@ -34,7 +35,6 @@ _SETTINGS = (
     "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = ISO; SET LOCAL extra_float_digits = 1; "
     "SET LOCAL row_security = off"
 )
-_SESSION = Session(read_only=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,52 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_sealed_snapshot(
+    connection: Connection, read: Callable[[], _Read], has_digest: Callable[[_Read], object]
+) -> Iterator[_Read]:
+    """Begin a transaction as `one_snapshot` does, and give what is read first in it, with its digest.
+
+    A digest that is pending is made before, in a transaction of its own. It stays pending in a transaction
+    that is open already, and where `ppdb_replay.versions.clock.seal_where_possible` can do nothing.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    read
+        Reads the digest, and what comes with it.
+    has_digest
+        Whether there is one.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        A transaction is open, and the database has no clock.
+    ReplayTransactionError
+        The transaction that is open is of another kind, or has written versioned rows.
+    """
+    was_open = connection.info.transaction_status is not TransactionStatus.IDLE
+    with ExitStack() as stack:
+        stack.enter_context(one_snapshot(connection))
+        found = read()
+        if not has_digest(found) and not was_open:
+            stack.close()
+            seal_where_possible(connection)
+            stack.enter_context(one_snapshot(connection))
+            found = read()
+        yield found
+
+
 def _execute(connection: Connection, statements: str) -> None:
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(statements.encode())
 
 
-def answer(connection: Connection, query: Query, catalog: VersionCatalog, request: Request) -> QueryResult:
-    """Return what a database returns to a query.
+def answer(
+    connection: Connection, query: Query, catalog: VersionCatalog, request: Request, *, timeout_ms: int = 0
+) -> QueryResult:
+    """Return what a database returns to a query, within a time if one is given.
 
     Raises
     ------
@@ -112,7 +151,8 @@ def answer(connection: Connection, query: Query, catalog: VersionCatalog, reques
     limits = Limits(max_rows=request.max_rows)
     compiled = to_postgres(query, catalog.metadata, limits, server=Server(exact_sums=request.exact_sums))
     # The transaction is the caller's: it may go on to write.
-    return fetch(connection, compiled, max_rows=request.max_rows, session=_SESSION)
+    session = Session(read_only=False, timeout_ms=timeout_ms)
+    return fetch(connection, compiled, max_rows=request.max_rows, session=session)
 
 
 def require_whole_tables(
@@ -268,7 +308,7 @@ def record_of(
 
 
 def require_snapshot(connection: Connection, snapshot: Snapshot) -> str:
-    """Return the digest of a snapshot that a database has.
+    """Return the digest of a snapshot that a database has; empty while it is pending.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Self
 
 from psycopg.pq import TransactionStatus
@@ -14,11 +15,12 @@ from adql import (
     Limits,
     Metadata,
     OutputColumn,
+    Query,
     TableMetadata,
     parse,
     to_postgres,
 )
-from ppdb_replay.errors import UploadChangedError
+from ppdb_replay.errors import SnapshotTimeError, UploadChangedError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, catalog_at, read_clock
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import (
@@ -26,7 +28,9 @@ from ppdb_replay.replaying.execution import (
     RecordedResult,
     Rows,
     answer,
+    find_snapshot,
     make_record,
+    one_sealed_snapshot,
     one_snapshot,
     require_snapshot,
     upload_digests,
@@ -37,8 +41,9 @@ from ppdb_replay.rewriting.classify import classify
 from ppdb_replay.rewriting.rule_order import result_key
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
-from ppdb_replay.snapshot import Snapshot
-from ppdb_replay.versions.clock import snapshot_at
+from ppdb_replay.snapshot import Snapshot, parse_when
+from ppdb_replay.versions.clock import read_snapshot, snapshot_at
+from tap_query.errors import SnapshotParameterError
 from tap_query.execute import QueryResult
 
 _PLAIN = Request()
@@ -123,6 +128,8 @@ class Replayer:
         What else the service publishes: tables, functions, and units of columns.
     uploads
         Tables that came with the request.
+    timeout_ms
+        How long one query may take, in milliseconds; 0 for no limit.
 
     Raises
     ------
@@ -147,10 +154,12 @@ class Replayer:
         *,
         published: Metadata | None = None,
         uploads: Iterable[TableMetadata] = (),
+        timeout_ms: int = 0,
     ) -> None:
         self._connection = connection
         self._published = published
         self._uploads = tuple(uploads)
+        self._timeout_ms = timeout_ms
 
     def capture(self, adql: str, request: Request = _PLAIN) -> RecordedResult:
         """Return the answer to a natural query and its record, both of one snapshot.
@@ -167,11 +176,12 @@ class Replayer:
         """
         connection = self._connection
         query = parse(adql, dialect=request.dialect)
-        with one_snapshot(connection):
-            clock = read_clock(connection, self._published)
-            clock = replace(clock, catalog=self._with_uploads(clock.catalog))
+        with one_sealed_snapshot(
+            connection, lambda: read_clock(connection, self._published), attrgetter("snapshot_digest")
+        ) as read:
+            clock = replace(read, catalog=self._with_uploads(read.catalog))
             natural = stable(query, clock.snapshot, clock.catalog)
-            answered = answer(connection, natural, clock.catalog, request)
+            answered = self._answer(natural, clock.catalog, request)
             digests = upload_digests(connection, query, clock.catalog)
         repeatable = fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id)
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
@@ -191,7 +201,7 @@ class Replayer:
         answered = self._answered(record)
         return RecordedResult(answered.rows, record, _digest(record, answered), answered.overflow)
 
-    def at(self, adql: str, when: Snapshot | float, request: Request = _PLAIN) -> RecordedResult:
+    def at(self, adql: str, when: Snapshot | float | str, request: Request = _PLAIN) -> RecordedResult:
         """Run a natural query as of a past snapshot or time, and record it.
 
         A time after the newest snapshot needs a connection outside of a transaction that is allowed to write.
@@ -201,29 +211,30 @@ class Replayer:
         adql
             The natural query.
         when
-            The snapshot, or a time, MJD, TAI.
+            The snapshot, or a time: MJD, TAI, or a text that `ppdb_replay.snapshot.parse_when` reads.
         request
             How to answer it.
 
         Raises
         ------
+        SnapshotParameterError
+            Raised if a text names no snapshot.
         SnapshotTimeError
             Raised if the time is in the future, or before the first snapshot.
         """
         connection = self._connection
-        snapshot = when if isinstance(when, Snapshot) else _snapshot_at(connection, when)
+        snapshot = snapshot_named(connection, when, name="when")
         query = parse(adql, dialect=request.dialect)
-        with one_snapshot(connection):
-            digest = require_snapshot(connection, snapshot)
+        with one_sealed_snapshot(connection, lambda: require_snapshot(connection, snapshot), str) as digest:
             catalog = self._catalog_at(snapshot)
             repeatable = as_of(query, snapshot, catalog)
-            answered = answer(connection, repeatable, catalog, request)
+            answered = self._answer(repeatable, catalog, request)
             digests = upload_digests(connection, query, catalog)
         clock = ClockReading(snapshot, digest, catalog)
         record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
-    def diff(self, record: ReplayRecord, later: Snapshot | float | None = None) -> ResultDifference:
+    def diff(self, record: ReplayRecord, later: Snapshot | float | str | None = None) -> ResultDifference:
         """Compare a result with that of its query at a later snapshot.
 
         Parameters
@@ -231,10 +242,12 @@ class Replayer:
         record
             The record of the result.
         later
-            Snapshot or time, MJD, TAI; the newest snapshot if not given.
+            Snapshot or time, as for `at`; the newest snapshot if not given.
 
         Raises
         ------
+        SnapshotParameterError
+            Raised if a text names no snapshot.
         SnapshotTimeError
             Raised if the time is in the future, or before the first snapshot.
         """
@@ -260,8 +273,10 @@ class Replayer:
         like = self.as_recorded(record)
         if like is not self:
             return like.verify(record)
-        with one_snapshot(self._connection):
-            digest = require_snapshot(self._connection, record.snapshot)
+        connection = self._connection
+        with one_sealed_snapshot(
+            connection, lambda: require_snapshot(connection, record.snapshot), str
+        ) as digest:
             catalog = self._catalog_at(record.snapshot)
         natural = parse(record.natural, dialect=record.request.dialect)
         answered = self._answered(record)
@@ -318,8 +333,14 @@ class Replayer:
                     # To run it says what is wrong.
                     continue
                 if _same_columns(record.columns, compiled.columns, facts=True):
-                    same = type(self)(self._connection, published=published, uploads=self._uploads)
-                    return self if published is self._published else same
+                    if published is self._published:
+                        return self
+                    return type(self)(
+                        self._connection,
+                        published=published,
+                        uploads=self._uploads,
+                        timeout_ms=self._timeout_ms,
+                    )
         return self
 
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
@@ -336,7 +357,10 @@ class Replayer:
             catalog = self._catalog_at(record.snapshot)
             if record.uploads:
                 _require_uploads(record.uploads, upload_digests(connection, query, catalog))
-            return answer(connection, query, catalog, record.request)
+            return self._answer(query, catalog, record.request)
+
+    def _answer(self, query: Query, catalog: VersionCatalog, request: Request) -> QueryResult:
+        return answer(self._connection, query, catalog, request, timeout_ms=self._timeout_ms)
 
     def _catalog_at(self, snapshot: Snapshot) -> VersionCatalog:
         return self._with_uploads(catalog_at(self._connection, snapshot.snapshot_id, self._published))
@@ -377,12 +401,59 @@ def _same_columns(recorded: Sequence[OutputColumn], found: Sequence[OutputColumn
     )
 
 
-def _snapshot_at(connection: Connection, t_mjd_tai: float) -> Snapshot:
+def snapshot_named(
+    connection: Connection, when: Snapshot | float | str, *, name: str = "PPDB_SNAPSHOT"
+) -> Snapshot:
+    """Return the snapshot that a number or a time names.
+
+    Parameters
+    ----------
+    connection
+        As for `Replayer`.
+    when
+        A time, MJD, TAI; or a text as `ppdb_replay.snapshot.parse_when` reads it. A snapshot is itself.
+    name
+        What names it: a parameter or an option.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock.
+    SnapshotParameterError
+        Raised if a text names none.
+    SnapshotTimeError
+        Raised if a time that is no text is in the future, or before the first snapshot.
+    """
+    if isinstance(when, Snapshot):
+        return when
+    found = parse_when(when, name=name) if isinstance(when, str) else float(when)
     if connection.info.transaction_status is not TransactionStatus.IDLE:
-        return snapshot_at(connection, t_mjd_tai)
+        return _snapshot_at(connection, found, when, name)
     # A transaction of its own: under the lock of the clock the rows must be those after the wait.
     with connection.transaction():
-        return snapshot_at(connection, t_mjd_tai)
+        return _snapshot_at(connection, found, when, name)
+
+
+def _snapshot_at(connection: Connection, found: float, when: float | str, name: str) -> Snapshot:
+    text = str(when).strip()
+    if isinstance(found, int):
+        if (known := find_snapshot(connection, found)) is not None:
+            return known[0]
+        newest = read_snapshot(connection)
+        raise SnapshotParameterError(
+            text,
+            "there is no such snapshot",
+            f"the newest one is {newest.snapshot_id}, of MJD {newest.t_mjd_tai!r} (TAI); of a time in MJD "
+            f"write MJD{text}",
+            name,
+        )
+    try:
+        return snapshot_at(connection, found)
+    except SnapshotTimeError as error:
+        if not isinstance(when, str):
+            raise
+        remedy = "name a snapshot, or a time from the first one to now"
+        raise SnapshotParameterError(text, error.problem, remedy, name) from error
 
 
 def _require_uploads(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
@@ -420,7 +491,7 @@ def replay(
 def query_at(
     connection: Connection,
     adql: str,
-    when: Snapshot | float,
+    when: Snapshot | float | str,
     *,
     published: Metadata | None = None,
     uploads: Iterable[TableMetadata] = (),
@@ -436,7 +507,7 @@ def query_at(
 def diff(
     connection: Connection,
     record: ReplayRecord,
-    later: Snapshot | float | None = None,
+    later: Snapshot | float | str | None = None,
     *,
     published: Metadata | None = None,
     uploads: Iterable[TableMetadata] = (),

@@ -18,6 +18,7 @@ from ppdb_replay.replication.publish_statements import (
     publish_statements,
 )
 from ppdb_replay.replication.target import Target
+from ppdb_replay.versions.clock import seal_where_possible
 
 # Each statement has to see what was committed while it waited for the lock, and all rows: an update that a
 # policy cuts would leave objects open.
@@ -57,8 +58,12 @@ class CopiedChunk:
         Update records that came.
     waiting
         Those of them whose row is not there yet.
-    staging_s, locked_s
-        How long it took to stage rows, and for how long others could not publish, in seconds.
+    dropped
+        Rows that came with other measurements than the row of that key that is there, which stays as it is;
+        by the name of the table, as far as there are any.
+    staging_s, locked_s, sealing_s
+        How long it took to stage rows, for how long others could not publish, and how long it took to make
+        the digests of the versions after the commit, in seconds.
     """
 
     chunk: Chunk
@@ -66,8 +71,10 @@ class CopiedChunk:
     updated: Mapping[str, int]
     records: int
     waiting: int
+    dropped: Mapping[str, int]
     staging_s: float
     locked_s: float
+    sealing_s: float = 0.0
 
 
 def open_writer(connection: psycopg.Connection[Any], target: Target) -> ChunkWriter:
@@ -103,6 +110,7 @@ def open_writer(connection: psycopg.Connection[Any], target: Target) -> ChunkWri
 def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
     """Copy a chunk in one transaction; return what was done, or None if another replicator has done it.
 
+    If the tables are versioned, the digests of the new versions are made in a transaction after it.
     Writing a chunk that is there already changes nothing but the time in the books.
 
     Parameters
@@ -135,6 +143,7 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
             name: cursor.execute(statements.inserts[name]).rowcount if len(data.tables[name]) else 0
             for name in REPLICATED
         }
+        dropped = _dropped(cursor, writer, data, inserted)
         records = cursor.execute(statements.inserts[RECORDS], key).rowcount if data.records else 0
         cursor.execute(statements.find_versions)
         updated = {name: cursor.execute(statements.updates[name]).rowcount for name in REPLICATED}
@@ -142,7 +151,18 @@ def write_chunk(writer: ChunkWriter, data: ChunkData) -> CopiedChunk | None:
     if transaction.status is transaction.Status.ROLLED_BACK_EXPLICITLY:
         return None
     done = perf_counter()
-    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), staged - begin, done - locked)
+    seal_where_possible(connection)
+    times = (staged - begin, done - locked, perf_counter() - done)
+    return CopiedChunk(data.chunk, inserted, updated, records, int(waiting), dropped, *times)
+
+
+def _dropped(
+    cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData, inserted: Mapping[str, int]
+) -> dict[str, int]:
+    """Return how many rows were not taken that say something else; nothing is read if all were new."""
+    known = (name for name in writer.statements.dropped if inserted[name] < len(data.tables[name]))
+    counted = {name: _first(cursor.execute(writer.statements.dropped[name]).fetchone()) for name in known}
+    return {name: number for name, number in counted.items() if number}
 
 
 def _stage(cursor: psycopg.Cursor[Any], writer: ChunkWriter, data: ChunkData) -> None:

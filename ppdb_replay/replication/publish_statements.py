@@ -12,7 +12,7 @@ from ppdb_replay.replication.chunk import (
     REPLICATED,
     UpdateRecord,
 )
-from ppdb_replay.replication.target import Target
+from ppdb_replay.replication.target import CHUNK_COLUMNS, Target
 
 RECORDS = "PpdbUpdateRecord"
 """Name of the table; it stands beside dax_ppdb's PpdbReplicaChunk."""
@@ -204,6 +204,13 @@ _STAGED_END = """least(
   CASE WHEN staged.{end} > staged.{start} THEN staged.{end} END,
   lead(staged.{start}) OVER (PARTITION BY staged."diaObjectId" ORDER BY staged.{start}))"""
 
+# A row that is there is left as it is. What updates change, and the number of the chunk, may differ.
+_MEASURED = ("DiaSource", "DiaForcedSource")
+_DROPPED = """
+SELECT count(*) FROM {stage} staged JOIN {table} known ON ({known_key}) = ({staged_key})
+WHERE ROW({known}) IS DISTINCT FROM ROW({staged})
+"""
+
 _INSERT = "INSERT INTO {table} ({columns}) SELECT {values} FROM {stage} staged ON CONFLICT DO NOTHING"
 
 # A record that only a row stands for is not needed where the APDB has sent it.
@@ -249,6 +256,8 @@ class PublishStatements:
         Bring rows to what all records say, by the name of the table.
     waiting
         Counts records of the chunk whose row has not come yet.
+    dropped
+        Counts staged rows with other measurements than the row that is there, by the name of the table.
     """
 
     stages: tuple[sql.Composed, ...]
@@ -261,6 +270,7 @@ class PublishStatements:
     find_versions: sql.Composed
     updates: dict[str, sql.Composed]
     waiting: sql.Composed
+    dropped: dict[str, sql.Composed]
 
 
 def publish_statements(target: Target) -> PublishStatements:
@@ -306,6 +316,7 @@ def publish_statements(target: Target) -> PublishStatements:
             "DiaForcedSource": filled(UPDATE_FORCED),
         },
         waiting=filled(WAITING),
+        dropped={name: _dropped(target, name) for name in _MEASURED},
     )
 
 
@@ -357,6 +368,23 @@ def _insert(
         columns=columns,
         values=sql.SQL(", ").join(values),
         stage=_stage(table),
+    )
+
+
+def _dropped(target: Target, table: str) -> sql.Composed:
+    """Return the statement that counts staged rows which differ from those that are there."""
+    times = target.times
+    updated = {"diaObjectId", "ssObjectId", times.reassociated, times.withdrawn} | CHUNK_COLUMNS
+    measured = [one.name for one in target.columns[table] if one.name not in updated]
+
+    def listed(side: str, names: Iterable[str]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.Identifier(side, name) for name in names)
+
+    return sql.SQL(_DROPPED).format(
+        stage=_stage(table),
+        table=sql.Identifier(target.schema, table),
+        **{f"{side}_key": listed(side, _JOINED[table]) for side in ("known", "staged")},
+        **{side: listed(side, measured) for side in ("known", "staged")},
     )
 
 

@@ -222,7 +222,7 @@ def _copy(apdb: ApdbReplica, writer: ChunkWriter, planned: PlannedChunk) -> Copi
         return None
     _LOG.info(
         "copied chunk=%d reason=%r objects=%d sources=%d forced_sources=%d records=%d updated=%d waiting=%d "
-        "read_s=%.3f staging_s=%.3f locked_s=%.3f lag_s=%.0f",
+        "read_s=%.3f staging_s=%.3f locked_s=%.3f sealing_s=%.3f lag_s=%.0f",
         result.chunk.id,
         str(planned.reason),
         *result.inserted.values(),
@@ -232,6 +232,7 @@ def _copy(apdb: ApdbReplica, writer: ChunkWriter, planned: PlannedChunk) -> Copi
         read_s,
         result.staging_s,
         result.locked_s,
+        result.sealing_s,
         _now_tai_s() - result.chunk.last_update_tai_s,
     )
     if result.waiting:
@@ -239,6 +240,13 @@ def _copy(apdb: ApdbReplica, writer: ChunkWriter, planned: PlannedChunk) -> Copi
             "chunk %d: %d update records are about rows that have not come yet; they wait for them",
             result.chunk.id,
             result.waiting,
+        )
+    for table, number in result.dropped.items():
+        _LOG.warning(
+            "chunk %d: %d rows of %s came with other measurements than those that are there, which stay",
+            result.chunk.id,
+            number,
+            table,
         )
     return result
 

@@ -11,7 +11,9 @@ from psycopg.rows import tuple_row
 from ppdb_replay.errors import ReplicationSchemaError
 from ppdb_replay.replication.chunk import REPLICATED
 
-_CHUNK_COLUMNS = {"apdb_replica_chunk", "apdb_replica_subchunk"}
+CHUNK_COLUMNS = frozenset({"apdb_replica_chunk", "apdb_replica_subchunk"})
+"""Columns that an APDB adds: which chunk a row came with."""
+
 _CHUNKS = "PpdbReplicaChunk"
 
 _COLUMNS = sql.SQL("""
@@ -162,7 +164,7 @@ def compare_columns(
         theirs = set(apdb_columns[name])
         lines += [
             f"{name}.{column}: the APDB has this column, the PPDB has not"
-            for column in sorted(theirs - set(ours) - _CHUNK_COLUMNS)
+            for column in sorted(theirs - set(ours) - CHUNK_COLUMNS)
         ]
         lines += [
             f"{name}.{column}: must not be NULL in the PPDB, and the APDB has no such column"

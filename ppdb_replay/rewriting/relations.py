@@ -136,7 +136,7 @@ class Surroundings:
     def _all(self, item: AllColumns, select: Select) -> tuple[Shown, ...] | None:
         if item.table:
             matching = [of for of in self.relations(select.tables) if of.answers(item.table)]
-            return matching[0].columns if len(matching) == 1 else None
+            return _shown_by_star(matching[0]) if len(matching) == 1 else None
         found: list[Shown] = []
         for table in select.tables:
             columns = self._joined(table)
@@ -148,7 +148,7 @@ class Surroundings:
     def _joined(self, table: TableReference) -> tuple[Shown, ...] | None:
         if not isinstance(table, JoinedTable):
             (relation,) = self.relations((table,))
-            return relation.columns
+            return _shown_by_star(relation)
         left = self._joined(table.first)
         for join in table.joins:
             right = self._joined(join.table)
@@ -158,7 +158,7 @@ class Surroundings:
             shared = {column.name.lower() for column in left} & names
             # Merged columns come first (SQL-92 7.5); each of them stands there once.
             merged = shared if join.natural else {name.text.lower() for name in join.using}
-            first = [column for column in left if column.name.lower() in merged]
+            first = [replace(column, source=()) for column in left if column.name.lower() in merged]
             rest = [column for column in (*left, *right) if column.name.lower() not in merged]
             left = (*first, *rest)
         return left
@@ -179,6 +179,11 @@ class Surroundings:
                 if not column.is_ordered
             )
         return Shown(name if item.alias is None else item.alias.text, expression, is_ordered)
+
+
+def _shown_by_star(relation: RowSource) -> tuple[Shown, ...] | None:
+    columns, qualifier = relation.columns, relation.qualifier
+    return None if columns is None else tuple([replace(column, source=qualifier) for column in columns])
 
 
 def _is_called(name: str, written: Identifier) -> bool:

@@ -1,6 +1,6 @@
 """The rule of order: ORDER BY is completed with keys, which also tell the rows of two results apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from adql import Column, Identifier, Node, Query, replace_children
@@ -154,7 +154,8 @@ class _Orderer:
         ordered = [_meant(term.expression, shown) for term in given]
         for relation in relations:
             for name in relation.key:
-                if any(is_column_of(expression, relation, name, relations) for expression in ordered):
+                names = (name, *_copies(relation, name))
+                if any(is_column_of(one, relation, same, relations) for one in ordered for same in names):
                     continue
                 found = (
                     number
@@ -165,7 +166,27 @@ class _Orderer:
                 if number is not None:
                     yield Ordering(Number(str(number)))
                     continue
-                yield Ordering(_sort_key(identifier_of(name), relation, relations, result))
+                key = _sort_key(identifier_of(name), relation, relations, result)
+                place = _place_in_star(name, relation, shown) if key.table else None
+                yield Ordering(key if place is None else Number(str(place)))
+
+
+def _copies(relation: RowSource, name: str) -> Iterator[str]:
+    """Yield the other names under which a subquery shows a column of its only table."""
+    for column in relation.columns or ():
+        of = column.expression
+        if isinstance(of, Column) and of.name.text.lower() == name.lower() and column.name != name:
+            yield column.name
+
+
+def _place_in_star(name: str, relation: RowSource, shown: Sequence[Shown]) -> int | None:
+    """Return the number of the output column that ``*`` makes of a column, if it does."""
+    places = (
+        place
+        for place, column in enumerate(shown, 1)
+        if column.source and column.name.lower() == name.lower() and relation.answers(column.source)
+    )
+    return next(places, None)
 
 
 def _sort_key(
@@ -176,14 +197,16 @@ def _sort_key(
 ) -> Column:
     """Return a column as ORDER BY can name it: without its table, as ADQL 2.0 wants it, if that is clear."""
     alone = [of for of in relations if of.has(name)] == [relation]
-    if result is None or any(_hides(column, name) for column in result):
+    if alone and (result is None or _hidden(result, name)):
         alone = False
     return Column(name, () if alone else relation.qualifier)
 
 
-def _hides(column: Shown, name: Identifier) -> bool:
+def _hidden(result: tuple[Shown, ...], name: Identifier) -> bool:
     """Return whether an output column has a name, and is not simply the column of that name."""
-    return column.name.lower() == name.text.lower() and column.expression is not None
+    lower = name.text.lower()
+    named = [column for column in result if column.name.lower() == lower]
+    return any(column.expression is not None for column in named)
 
 
 def _position(expression: Expression, result: tuple[Shown, ...]) -> int | None:
@@ -204,8 +227,10 @@ def _meant(expression: Expression, result: tuple[Shown, ...]) -> Expression:
     if position is None or not 1 <= position <= len(result):
         return expression
     column = result[position - 1]
-    # A column that * stands for has no expression of its own: its name is enough.
-    return Column(identifier_of(column.name)) if column.expression is None else column.expression
+    # A column that * stands for has no expression of its own: its name is enough, with its table.
+    if column.source or column.expression is None:
+        return Column(identifier_of(column.name), column.source)
+    return column.expression
 
 
 def is_column_of(

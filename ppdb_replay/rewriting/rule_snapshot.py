@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TypeVar
 
-from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, walk
+from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, transform, walk
 from adql.names import same_name
 from adql.tree import (
     AllColumns,
@@ -16,6 +17,7 @@ from adql.tree import (
     Join,
     JoinedTable,
     Number,
+    Ordering,
     Output,
     Select,
     SetOperation,
@@ -54,7 +56,8 @@ class Wanted:
 
     def columns_of(self, table: NaturalTable) -> tuple[Identifier, ...]:
         """Return the columns of a versioned table that are needed, in its order; at least one."""
-        found = [name for name in table.columns if self.has(name)]
+        names = self.names
+        found = table.columns if names is None else [name for name in table.columns if name.lower() in names]
         # COUNT(*) needs none, and a SELECT must have one.
         return column_identifiers(found or table.key[:1] or table.columns[:1])
 
@@ -202,7 +205,84 @@ def fix_snapshot(query: Query, catalog: VersionCatalog, snapshot_id: int) -> Que
         seen = snapshot_seen(select)
         return seen is not None and seen <= snapshot_id
 
-    return replace_tables(query, catalog, subquery, stays=stays)
+    return _name_sort_keys(replace_tables(query, catalog, subquery, stays=stays), catalog)
+
+
+def _name_sort_keys(query: Query, catalog: VersionCatalog) -> Query:
+    """Return a query whose ORDER BY names no table, as ADQL 2.0 wants it, where subqueries can help.
+
+    The subquery in the place of a table carries the column once more, under a name that nothing else has.
+    """
+    taken: set[str] = set()
+
+    def named(node: Node) -> Node:
+        if not isinstance(node, Query) or not isinstance(select := node.body, Select):
+            return node
+        if select.quantifier or select.group_by or not any(map(_qualifier, node.order_by)):
+            return node
+        relations = tuple(Surroundings(catalog).relations(select.tables))
+        # Without keys, rows are ordered by what they show.
+        if not all(relation.key and relation.columns for relation in relations):
+            return node
+        taken.update(_used_columns(query))
+        named_so = (part.alias for part in walk(query) if isinstance(part, Output))
+        taken.update(alias.text.lower() for alias in named_so if alias is not None)
+        taken.update(column.name.lower() for relation in relations for column in relation.columns or ())
+        tables, order_by = select.tables, []
+        for term in node.order_by:
+            changed = _carried(select, tables, term, taken)
+            tables, key = (tables, term) if changed is None else changed
+            order_by.append(key)
+        return replace(node, body=replace(select, tables=tables), order_by=tuple(order_by))
+
+    return transform(query, named)
+
+
+def _qualifier(term: Ordering) -> tuple[Identifier, ...]:
+    return term.expression.table if isinstance(term.expression, Column) else ()
+
+
+_Tables = tuple[TableReference, ...]
+
+
+def _carried(
+    select: Select, tables: _Tables, term: Ordering, taken: set[str]
+) -> tuple[_Tables, Ordering] | None:
+    """Return FROM with a column under a name of its own, and a term that orders by it, if that can be."""
+    qualifier = _qualifier(term)
+    stars = [item for item in select.items if isinstance(item, AllColumns)]
+    if len(qualifier) != 1 or any(
+        not star.table or same_name(star.table[-1], qualifier[0]) for star in stars
+    ):
+        return None
+    assert isinstance(term.expression, Column)  # noqa: S101  it has a qualifier
+    name = term.expression.name
+    free = next(one for number in count(2) if (one := f"{name.text}_{number}").lower() not in taken)
+    copy = Output(Column(name), Identifier(free, name.quoted))
+    changed = tuple([_with_output(table, qualifier[0], copy) for table in tables])
+    if changed == tables:
+        return None
+    taken.add(free.lower())
+    return changed, replace(term, expression=Column(Identifier(free, name.quoted)))
+
+
+def _with_output(table: TableReference, alias: Identifier, output: Output) -> TableReference:
+    """Return an item of FROM in which the subquery of that alias shows a column more."""
+    if isinstance(table, JoinedTable):
+        first = _with_output(table.first, alias, output)
+        joins = tuple([replace(join, table=_with_output(join.table, alias, output)) for join in table.joins])
+        return replace(table, first=first, joins=joins)
+    if not isinstance(table, DerivedTable) or not same_name(table.alias, alias):
+        return table
+    select = table.query.body
+    if (
+        not isinstance(select, Select)
+        or snapshot_seen(select) is None
+        or select.quantifier
+        or select.group_by
+    ):
+        return table
+    return replace(table, query=replace(table.query, body=replace(select, items=(*select.items, output))))
 
 
 def _visible(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> Select:

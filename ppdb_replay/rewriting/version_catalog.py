@@ -28,11 +28,15 @@ class Shown:
         What it is in the select list; `None` for a column that ``*`` stands for.
     is_ordered
         Whether rows can be ordered by it.
+    source
+        Of a column that ``*`` stands for, what stands before the columns of its relation; empty for all
+        others, and for columns that USING or NATURAL merges.
     """
 
     name: str
     expression: Expression | None = None
     is_ordered: bool = True
+    source: tuple[Identifier, ...] = ()
 
 
 def shown_columns(table: TableMetadata) -> tuple[Shown, ...]:

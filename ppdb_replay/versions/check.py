@@ -7,7 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from psycopg import sql
 
-from ppdb_replay.tables import PUBLISHED
+from ppdb_replay.tables import PUBLISHED, position_index
 from ppdb_replay.versions.triggers import (
     HISTORY,
     ON_ALL,
@@ -20,6 +20,7 @@ from ppdb_replay.versions.triggers import (
 from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,
+    makes_digests_later,
     read_tables,
     read_versioned_tables,
 )
@@ -69,8 +70,10 @@ def check(connection: sa.Connection) -> tuple[Finding, ...]:
     }
     found = [
         *_check_statistics(connection),
+        *_check_position_indexes(connection),
         *_check_clock(connection),
         *_check_clock_holders(connection),
+        *_check_seals(connection),
         *_check_functions(connection),
         *_check_store(triggers),
         *_check_rights(connection),
@@ -101,6 +104,19 @@ def _check_statistics(connection: sa.Connection) -> Iterable[Finding]:
                 f"statistics are of {row.counted:.0f} rows, and there are about {row.expected:.0f}",
                 f"ANALYZE {relation}: queries as of a snapshot are planned by it",
             )
+
+
+def _check_position_indexes(connection: sa.Connection) -> Iterable[Finding]:
+    """Name the indexes of releases that searched the versions at a place whenever they had ended."""
+    for row in execute_query(connection, read_query("ppdb.position_indexes")):
+        new = position_index(HISTORY, row.name, f"{row.index_name}_2", beside="snap_to").as_string()
+        old = sql.Identifier(HISTORY, row.index_name).as_string()
+        yield _advice(
+            f"{HISTORY}.{row.name}",
+            f"index {row.index_name} has positions alone: a small cone as of a snapshot takes up to twice "
+            "as long",
+            f"{new.replace('INDEX', 'INDEX CONCURRENTLY', 1)}; DROP INDEX {old}",
+        )
 
 
 def _check_clock(connection: sa.Connection) -> Iterable[Finding]:
@@ -148,6 +164,40 @@ def _check_clock_holders(connection: sa.Connection) -> Iterable[Finding]:
             )
 
 
+def _check_seals(connection: sa.Connection) -> Iterable[Finding]:
+    """Name digests that are pending, and those of rows that had changed before they were made."""
+    if not makes_digests_later(connection):
+        return
+    for row in execute_query(connection, read_query("ppdb.seals")):
+        name = f"snapshot {row.snapshot_id}"
+        if row.is_pending:
+            problem = f"its digest is pending since {row.after_s} s"
+            remedy = "tapdb ppdb seal; the next writer, capture or periodic task does so too"
+            if row.after_s > _LONG_S:
+                yield _advice(name, problem, remedy)
+            else:
+                yield Finding("notice", "good-to-know", name, problem, remedy)
+        if row.tables_changed:
+            yield Finding(
+                "error",
+                "changed-rows",
+                name,
+                f"versions that began with it were changed or gone when its digest was made, {row.after_s} s "
+                f"after it: {row.tables_changed}",
+                "find out who writes behind the triggers, and take the rows back from a backup; "
+                "tapdb ppdb verify tells what else is not as it was",
+            )
+        if row.tables_unwitnessed:
+            yield Finding(
+                "notice",
+                "good-to-know",
+                name,
+                "its digest was made without what its writer had noted, as after a restore: versions that "
+                f"began with it were only counted, in {row.tables_unwitnessed}",
+                "run tapdb ppdb seal before a dump",
+            )
+
+
 def _check_functions(connection: sa.Connection) -> Iterable[Finding]:
     """Name the functions that are not as the sources in ``sql/functions`` make them."""
     held: dict[str, list[tuple[str, str]]] = {}
@@ -163,7 +213,10 @@ def _check_functions(connection: sa.Connection) -> Iterable[Finding]:
             _code(read_frozen(source, version).create) for version in range(1, newest_version(source) + 1)
         }
         show = f"make it as 'tapdb sql apply {source} --dry-run' prints it, by CREATE OR REPLACE FUNCTION"
-        if not found:
+        if not found and name == f"{HISTORY}.seal" and not makes_digests_later(connection):
+            problem = "it is missing: the database is at an earlier revision than 0010"
+            yield _advice(f"{name}()", problem, "tapdb migrate upgrade")
+        elif not found:
             yield _broken(f"{name}()", "it is missing", f"tapdb sql apply {source}, tapdb migrate upgrade")
         elif not any(owner == _OWNER for owner, _ in found):
             yield _broken(

@@ -1,5 +1,6 @@
-"""The clock of the PPDB: which snapshot is the newest one, and which one was it at a time."""
+"""The clock of the PPDB: which snapshot is the newest one, which one was it at a time, and its digest."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -11,6 +12,11 @@ from psycopg.rows import tuple_row
 
 from ppdb_replay.errors import PpdbNotReadyError, SnapshotTimeError
 from ppdb_replay.snapshot import Snapshot
+
+_LOG = logging.getLogger(__name__)
+
+_PATIENCE_MS = 2000
+"""Longer than digests of a night take to make."""
 
 _NO_ROW = ("the clock of PPDB snapshots has no row", "Restore table ppdb_history.clock from a dump.")
 _BEGIN = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL extra_float_digits = 1;\n"
@@ -129,6 +135,62 @@ def snapshot_at(connection: psycopg.Connection[Any], t_mjd_tai: float) -> Snapsh
     if row is None or row[0] is None:
         raise SnapshotTimeError(t_mjd_tai, "it is before the first snapshot")
     return _snapshot(row)
+
+
+def seal(connection: psycopg.Connection[Any]) -> int:
+    """Make the digests of snapshots that are pending; return how many snapshots there were.
+
+    Only one session does so at a time. A snapshot that the transaction itself has begun is left alone.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read schema ``ppdb_history``, in a transaction that is READ COMMITTED and
+        allowed to write. Nothing is committed.
+
+    Raises
+    ------
+    PpdbNotReadyError
+        Raised if the database has no clock, or one of an earlier revision than 0010.
+    """
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        try:
+            row = cursor.execute("SELECT ppdb_history.seal()").fetchone()
+        except (errors.UndefinedFunction, errors.InvalidSchemaName) as error:
+            raise PpdbNotReadyError(
+                "this database makes no digests after the commit", "Upgrade it: tapdb migrate upgrade."
+            ) from error
+    return 0 if row is None else int(row[0])
+
+
+def seal_where_possible(connection: psycopg.Connection[Any]) -> bool:
+    """Make the digests that are pending in a transaction of its own; return whether that could be done.
+
+    It cannot on a standby, in a session that is read only, without the right to read ``ppdb_history``, or
+    while another session that makes them takes longer than two seconds. They stay pending then.
+
+    Parameters
+    ----------
+    connection
+        Connection that is in no transaction.
+    """
+    try:
+        with connection.transaction():
+            # Below REPEATABLE READ, or digests that were made a moment ago would be in the way.
+            connection.execute(
+                f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {_PATIENCE_MS}",
+                prepare=False,
+            )
+            seal(connection)
+    except (
+        PpdbNotReadyError,
+        errors.InsufficientPrivilege,
+        errors.LockNotAvailable,
+        errors.ReadOnlySqlTransaction,
+    ) as error:
+        _LOG.info("digests stay pending: %s", error)
+        return False
+    return True
 
 
 def _snapshot(row: tuple[Any, ...]) -> Snapshot:

@@ -29,6 +29,7 @@ from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,
     find_versioned_table,
+    makes_digests_later,
     read_tables,
     read_versioned_tables,
     require_clock,
@@ -70,7 +71,8 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     for columns in (table.key, *table.indexes):
         yield sql.SQL("CREATE INDEX ON {} ({})").format(closed, listed(columns))
     if table.has_position:
-        yield position_index(HISTORY, closed_name(table.name), f"{table.name}_closed_position")
+        name = f"{table.name}_closed_position"
+        yield position_index(HISTORY, closed_name(table.name), name, beside="snap_to")
     yield sql.SQL("CREATE INDEX ON {} (snap_to)").format(closed)
     for relation in (parent, closed):
         yield sql.SQL("ALTER TABLE {} OWNER TO {}").format(relation, _OWNER)
@@ -296,7 +298,8 @@ def uninstall(
     PpdbNotReadyError
         Raised if the database has no clock of snapshots.
     VersioningError
-        Raised if a table is not versioned, or has versions that would be lost.
+        Raised if a table is not versioned, or has versions that would be lost; or if the transaction has
+        written many of its rows.
     MissingRightsError
         Raised if the user lacks rights.
     """
@@ -304,10 +307,29 @@ def uninstall(
     if found:
         rights = rights_to_change((table.schema, table.name) for table in found)
         require_rights(connection, "take versioning away from tables", rights)
+        _make_digests(connection, found)
     for table in found:
         for statement in uninstall_statements(table):
             execute_text(connection, statement)
     return tuple(table.name for table in found)
+
+
+def _make_digests(connection: sa.Connection, tables: Iterable[VersionedTable]) -> None:
+    """Make the digests that are pending while the rows have versions."""
+    if not makes_digests_later(connection):
+        return
+    # No writer may come in between. The tables before the clock, as every writer locks them.
+    for table in tables:
+        lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
+        execute_text(connection, lock.format(sql.Identifier(table.schema, table.name)).as_string())
+    execute_query(connection, "SELECT ppdb_history.seal() AS sealed")
+    query = "SELECT table_name FROM ppdb_history.snapshot_table WHERE begun_digest IS NULL"
+    pending = {row.table_name for row in execute_query(connection, query)}
+    for table in tables:
+        if table.name in pending:
+            raise VersioningError(
+                table.name, "this transaction has written many of its rows", "commit them first"
+            )
 
 
 def plan_uninstall(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -9,7 +10,7 @@ from psycopg import sql
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.versions.triggers import HISTORY, closed_name, rows_digest
-from ppdb_replay.versions.versioned_table import VersionedTable, read_versioned_tables
+from ppdb_replay.versions.versioned_table import VersionedTable, makes_digests_later, read_versioned_tables
 from tapdb.postgres.engine import driver_connection
 from tapdb.sources import execute_query, read_query
 
@@ -24,7 +25,8 @@ _COMPARED = (
     "WHERE table_name = {name} AND snapshot_id >= {first} AND snapshot_id < {last}) "
     "SELECT snapshot_id, noted.rows AS noted, held.rows AS held "
     "FROM (SELECT * FROM noted WHERE rows <> 0) noted FULL JOIN held USING (snapshot_id) "
-    "WHERE noted.rows IS DISTINCT FROM held.rows OR noted.digest IS DISTINCT FROM held.digest ORDER BY 1"
+    "WHERE noted.rows IS DISTINCT FROM held.rows OR coalesce(noted.digest, held.digest) IS DISTINCT FROM "
+    "held.digest ORDER BY 1"
 )
 _BEGUN = sql.SQL(
     _HELD + "noted AS (SELECT snapshot_id, begun AS rows, begun_digest AS digest "
@@ -33,6 +35,11 @@ _BEGUN = sql.SQL(
 _ENDED = sql.SQL(
     _HELD + "noted AS (SELECT snapshot_id, ended AS rows, ended_digest AS digest "
     "FROM ppdb_history.snapshot_table " + _COMPARED
+)
+
+_LATEST_SEAL = (
+    "SELECT round((max(sealed_mjd_tai - t_mjd_tai) * 86400)::numeric, 3)::double precision AS after_s "
+    "FROM ppdb_history.snapshot"
 )
 
 
@@ -73,12 +80,23 @@ class Report:
         Names of the tables whose rows were read.
     tamperings
         What is not as it was written, the first bad snapshot first.
+    pending
+        Snapshots whose digest is not made yet: of these the versions were counted only.
+    unwitnessed
+        Snapshots whose digest was made after a restore: whether rows had changed before that, nobody can
+        tell, but for their number.
+    latest_seal_s
+        How long after its writer held the clock the digest of a snapshot was made, at most, in seconds;
+        `None` if every writer made its own.
     """
 
     snapshot_id: int
     digest: bytes
     tables: tuple[str, ...]
     tamperings: tuple[Tampering, ...]
+    pending: tuple[int, ...] = ()
+    unwitnessed: tuple[int, ...] = ()
+    latest_seal_s: float | None = None
 
 
 def verify(
@@ -123,11 +141,25 @@ def verify(
     newest = read_snapshot(driver_connection(connection)).snapshot_id
     digest = snapshot_digest(connection, newest)
     ordered = sorted(found, key=lambda one: (one.snapshot_id, one.table or ""))
-    return Report(newest, digest or b"", tuple(table.name for table in tables), tuple(ordered))
+    names = tuple(table.name for table in tables)
+    return Report(newest, digest or b"", names, tuple(ordered), **_seals(connection))
+
+
+def _seals(connection: sa.Connection) -> dict[str, Any]:
+    """Return which digests were made after the commit, and how long after."""
+    if not makes_digests_later(connection):
+        return {}
+    rows = execute_query(connection, read_query("ppdb.seals"))
+    (latest,) = execute_query(connection, _LATEST_SEAL)
+    return {
+        "pending": tuple(row.snapshot_id for row in rows if row.is_pending),
+        "unwitnessed": tuple(row.snapshot_id for row in rows if row.tables_unwitnessed),
+        "latest_seal_s": latest.after_s,
+    }
 
 
 def snapshot_digest(connection: sa.Connection, snapshot_id: int) -> bytes | None:
-    """Return the digest (SHA-256) of a snapshot and all before it, None if there is no such snapshot."""
+    """Return the digest (SHA-256) of a snapshot and all before it, None if it is pending or not there."""
     query = sa.select(sa.func.ppdb_history.snapshot_digest(snapshot_id))
     found = connection.scalar(query)
     return None if found is None else bytes(found)

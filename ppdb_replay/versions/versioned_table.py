@@ -187,6 +187,11 @@ def has_clock(connection: sa.Connection) -> bool:
     return connection.scalar(sa.select(sa.func.to_regclass("ppdb_history.clock"))) is not None
 
 
+def makes_digests_later(connection: sa.Connection) -> bool:
+    """Return whether the database is at revision 0010 or later, where digests can be pending."""
+    return connection.scalar(sa.select(sa.func.to_regclass("ppdb_history.pending_rows"))) is not None
+
+
 def require_clock(connection: sa.Connection) -> None:
     """Check that the database has a clock of snapshots.
 

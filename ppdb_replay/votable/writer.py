@@ -83,7 +83,7 @@ class ResultOrigin:
     Parameters
     ----------
     pid
-        Persistent identifier of the stored query, if it is stored.
+        Identifier of the stored query, if it is stored.
     landing_url
         Page about it.
     data_ivoid

@@ -36,6 +36,7 @@ FORMS = {
     "html": "text/html",
     "datacite": "application/vnd.datacite.datacite+json",
     "schema.org": "application/ld+json",
+    "citeproc": "application/vnd.citationstyles.csl+json",
     "bibtex": "application/x-bibtex",
     "text": "text/plain",
 }

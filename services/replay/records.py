@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import sqlalchemy as sa
@@ -12,15 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from ppdb_replay.query_store.landing import (
     Page,
-    datacite,
+    cited,
     difference_document,
     difference_page,
     recipe_page,
-    schema_org,
     stored_page,
 )
 from ppdb_replay.query_store.store import find_stored
-from ppdb_replay.query_store.stored_query import StoredQuery, bibtex
+from ppdb_replay.query_store.stored_query import StoredQuery, named_identifier
 from ppdb_replay.replaying.execution import require_snapshot
 from ppdb_replay.replaying.recipe import MARK, Recipe
 from ppdb_replay.replaying.record import ReplayRecord
@@ -61,25 +61,22 @@ _LONGEST_LOGGED = 2000
 @told_in_form
 async def show_record(request: Request) -> Response:
     """Return what is known of a result, in the form that the client wants."""
-    user, form, pid = user_of(request), form_of(request), request.path_params["pid"]
+    user, form, pid = user_of(request), form_of(request), named_identifier(request.path_params["pid"])
     service = service_of(request)
     if pid.startswith(MARK):
         recipe = _recipe(pid)
         newest = await look_up(service, lambda connection: _require_known(connection, recipe))
         return await _show_recipe(request, user, form, recipe, newest)
     stored, newest = await look_up(service, lambda connection: _find(connection, pid))
-    url = _url(request)
-    match form:
-        case "html":
-            return page(stored_page(stored, Page(url, newest)))
-        case "datacite":
-            return document(datacite(stored, url), form)
-        case "schema.org":
-            return document(schema_org(stored, url), form)
-        case "bibtex" | "text":
-            text = bibtex(stored) if form == "bibtex" else stored.citation
-            return PlainTextResponse(f"{text}\n", headers=HEADERS, media_type=FORMS[form])
-    return _record_response(stored.record.to_json())
+    url = _url_of(request, stored)
+    if form == "html":
+        return page(stored_page(stored, Page(url, newest)))
+    if form == "json":
+        return _record_response(stored.record.to_json())
+    text = f"{cited(stored, form, url)}\n"
+    if form in {"text", "bibtex"}:
+        return PlainTextResponse(text, headers=HEADERS, media_type=FORMS[form])
+    return Response(text, headers=HEADERS, media_type=FORMS[form])
 
 
 async def _show_recipe(request: Request, user: User, form: str, recipe: Recipe, newest: Snapshot) -> Response:
@@ -129,7 +126,7 @@ class ResultEndpoint:
         request = Request(scope, receive)
         scope[FACTS]["resource"] = "replay"
         try:
-            user, pid = user_of(request), request.path_params["pid"]
+            user, pid = user_of(request), named_identifier(request.path_params["pid"])
             service = service_of(request)
             if pid.startswith(MARK):
                 recipe = _recipe(pid)
@@ -156,16 +153,17 @@ async def show_changes(request: Request) -> Response:
 
     The record of a result that is not stored is made again first: its query runs once more.
     """
-    user, pid = user_of(request), request.path_params["pid"]
+    user, pid = user_of(request), named_identifier(request.path_params["pid"])
     form = form_of(request, forms=("json", "html"))
     service = service_of(request)
     if pid.startswith(MARK):
         recipe, name = _recipe(pid), "Result that is not stored"
         newest = await look_up(service, lambda connection: _require_known(connection, recipe))
         record = ReplayRecord.from_json(await _made_again(request, user, recipe))
+        address = _url(request).removesuffix("/changes")
     else:
         stored, newest = await look_up(service, lambda connection: _find(connection, pid))
-        record, name = stored.record, stored.pid
+        record, name, address = stored.record, stored.pid, _url_of(request, stored)
     _require_no_uploads(record)
     if record.row_count > MOST_COMPARED:
         raise ComparisonTooLargeError(record.row_count, MOST_COMPARED)
@@ -185,8 +183,7 @@ async def show_changes(request: Request) -> Response:
     if count > MOST_COMPARED:
         raise ComparisonTooLargeError(count, MOST_COMPARED)
     if form == "html":
-        address = Page(_url(request).removesuffix("/changes"), newest)
-        return page(difference_page(name, record.snapshot, found, address))
+        return page(difference_page(name, record.snapshot, found, Page(address, newest)))
     return document(difference_document(found))
 
 
@@ -260,6 +257,11 @@ def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> Ta
         exact_sums=recipe.exact_sums,
         base_url=service.base_url(request),
     )
+
+
+def _url_of(request: Request, stored: StoredQuery) -> str:
+    """Return the one URL of a stored query here, for every form of its identifier."""
+    return f"{service_of(request).base_url(request)}/replay/{quote(stored.pid)}"
 
 
 def _url(request: Request) -> str:

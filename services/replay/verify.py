@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from adql import Metadata
 from ppdb_replay.errors import ReplayRecordError
+from ppdb_replay.query_store.checks import differences_between
 from ppdb_replay.query_store.landing import upload_page, verdict_page
-from ppdb_replay.query_store.store import check_file, is_xml
+from ppdb_replay.query_store.store import check_file, find_stored, is_xml
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.votable.file_record import FileCheck, check_rows
@@ -59,11 +60,23 @@ async def verify(request: Request) -> Response:
         return page(upload_page(f"{service_of(request).base_url(request)}/replay/verify"))
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
+        against = parameters.one("AGAINST")
+        metadata = service_of(request).database.publication().metadata
 
         most = service_of(request).settings.upload_bytes
 
-        def check(_connection: sa.Connection) -> FileCheck:
-            return _check({part: _readable(path, most) for part, path in paths.items()})
+        def check(connection: sa.Connection) -> FileCheck:
+            driver = driver_connection(connection)
+            stored = None if against is None else find_stored(driver, against)
+            files = {part: _readable(path, most) for part, path in paths.items()}
+            found = _check(files, None if stored is None else stored.record)
+            if stored is None or found.record is None:
+                return found
+            known = (stored.pid, stored.record)
+            others = differences_between(
+                found.record, known, Replayer(driver_connection(connection), published=metadata)
+            )
+            return replace(found, problems=(*found.problems, *others))
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.
         found = await run_in_turn(request, user, check)
@@ -75,7 +88,6 @@ async def verify(request: Request) -> Response:
                 "not asked: the result is too large, or needs an upload; use tapdb replay verify"
             )
         else:
-            metadata = service_of(request).database.publication().metadata
             with versions_needed():
                 again = await run_in_turn(request, user, lambda one: _replayed(one, record, metadata))
             verdict |= {"database": again}
@@ -109,13 +121,13 @@ def _verdict(found: FileCheck) -> dict[str, Any]:
     return verdict
 
 
-def _check(paths: dict[str, Path]) -> FileCheck:
-    """Return what a file is, with the record that it holds or that came beside it."""
+def _check(paths: dict[str, Path], stored: ReplayRecord | None) -> FileCheck:
+    """Return what a file is, with the record that it holds, that came beside it or that is stored."""
     try:
         file = paths.get(_FILE) or paths[_RECORD]
         beside = paths.get(_RECORD)
         if beside is None or beside == file or is_xml(file):
-            return check_file(file)
+            return check_file(file, stored)
         known = check_file(beside)
         if known.record is None:
             return known

@@ -6,14 +6,19 @@
 -- has, they need not be looked for. Such a row has to be the old one to the last bit: a row trigger that fires after tapdb_stamp could have changed it since.
 -- The digest of a row is the SHA-256 of the binary form of its values, which is exact, and the same on any machine; of a version that ended, of its key and of the
 -- snapshot in which it began, under which its values have been noted.
+-- The digest of many rows is made after the commit, by ppdb_history.seal, since all other writers wait for this one: their keys are noted here, with the transaction
+-- that PostgreSQL writes into each row and each note (xmin), that of the savepoint if there is one. What the first statement with many rows decides holds for the
+-- table until the commit. A million keys make a note, since a value has at most 1 GB.
 -- SECURITY DEFINER, since writers of current rows have no rights on the versions.
--- requires: functions/ppdb_history.advance, tables/ppdb_history.snapshot_table
+-- requires: functions/ppdb_history.advance, tables/ppdb_history.pending_rows
 -- drop
 DROP FUNCTION IF EXISTS ppdb_history.keep_versions();
 -- create
 CREATE FUNCTION ppdb_history.keep_versions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+SET extra_float_digits = 1
 AS $$
 DECLARE
   name CONSTANT text := TG_ARGV[0];
@@ -33,13 +38,34 @@ DECLARE
   unchanged text := '';
   same_key text;
   altered bigint;
+  many CONSTANT bigint := 100;
+  noted_begun bigint;
+  is_noted boolean;
+  is_pending boolean;
+  come_by xid;
 BEGIN
+  SELECT t.begun, true, t.begun_digest IS NULL INTO noted_begun, is_noted, is_pending
+  FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = own AND t.table_name = name;
+  is_pending := coalesce(is_pending, false);
   IF TG_OP <> 'DELETE' THEN
-    EXECUTE format('SELECT count(*), count(*) FILTER (WHERE snap_from = $1), %s FILTER (WHERE snap_from = $1) FROM come', format(digest, columns_now))
-    INTO all_count, come_count, come_digest USING own;
+    EXECUTE 'SELECT count(*), count(*) FILTER (WHERE snap_from = $1) FROM come' INTO all_count, come_count USING own;
     IF TG_OP = 'INSERT' AND come_count <> all_count THEN
       RAISE EXCEPTION 'snap_from of rows in %.% was given by hand; this transaction writes snapshot %', TG_TABLE_SCHEMA, TG_TABLE_NAME, own
         USING ERRCODE = 'generated_always', HINT = 'Leave the columns snap_from and snap_to out: they are filled in.';
+    END IF;
+    is_pending := is_pending OR come_count >= many AND coalesce(noted_begun, 0) = 0;
+    IF come_count = 0 THEN
+      NULL;
+    ELSIF is_pending THEN
+      EXECUTE format(
+        'INSERT INTO ppdb_history.pending_rows AS note (snapshot_id, table_name, keys)
+        SELECT $1, $2, ARRAY[%s] FROM %s RETURNING note.xmin',
+        (SELECT string_agg(format('array_agg(%s)::text', part), ', ' ORDER BY place) FROM unnest(string_to_array(key, ', ')) WITH ORDINALITY k(part, place)),
+        CASE WHEN come_count <= 1000000 THEN 'come WHERE snap_from = $1' ELSE format(
+          '(SELECT %s, (row_number() OVER () - 1) / 1000000 AS tapdb_part FROM come WHERE snap_from = $1) parts GROUP BY tapdb_part', key) END)
+      INTO come_by USING own, name;
+    ELSE
+      EXECUTE format('SELECT %s FROM come WHERE snap_from = $1', format(digest, columns_now)) INTO come_digest USING own;
     END IF;
   END IF;
   IF TG_OP <> 'INSERT' THEN
@@ -58,8 +84,8 @@ BEGIN
       END IF;
       unchanged := format('AND NOT EXISTS (SELECT FROM come WHERE come.snap_from = gone.snap_from AND %s)', same_key);
     END IF;
-    IF EXISTS (SELECT FROM ppdb_history.snapshot_table t WHERE t.snapshot_id = own AND t.table_name = name) THEN
-      EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', format(digest, columns_now))
+    IF is_noted THEN
+      EXECUTE format('SELECT count(*), %s FROM gone WHERE snap_from = $1', CASE WHEN is_pending THEN 'NULL' ELSE format(digest, columns_now) END)
       INTO back_count, back_digest USING own;
     END IF;
     EXECUTE format(
@@ -75,11 +101,14 @@ BEGIN
     RETURN NULL;
   END IF;
   PERFORM ppdb_history.advance();
-  INSERT INTO ppdb_history.snapshot_table AS noted (snapshot_id, table_name, begun, begun_digest, ended, ended_digest)
-  VALUES (own, name, come_count - back_count, coalesce(come_digest, nothing) # coalesce(back_digest, nothing), end_count, coalesce(end_digest, nothing))
+  INSERT INTO ppdb_history.snapshot_table AS noted (snapshot_id, table_name, begun, begun_digest, ended, ended_digest, begun_by)
+  VALUES (own, name, come_count - back_count, CASE WHEN NOT is_pending THEN coalesce(come_digest, nothing) # coalesce(back_digest, nothing) END,
+    end_count, coalesce(end_digest, nothing), CASE WHEN come_by IS NOT NULL THEN ARRAY[come_by] END)
   ON CONFLICT (snapshot_id, table_name) DO UPDATE
-  SET begun = noted.begun + EXCLUDED.begun, begun_digest = noted.begun_digest # EXCLUDED.begun_digest,
-    ended = noted.ended + EXCLUDED.ended, ended_digest = noted.ended_digest # EXCLUDED.ended_digest;
+  SET begun = noted.begun + EXCLUDED.begun,
+    begun_digest = CASE WHEN NOT is_pending THEN noted.begun_digest # EXCLUDED.begun_digest END,
+    ended = noted.ended + EXCLUDED.ended, ended_digest = noted.ended_digest # EXCLUDED.ended_digest,
+    begun_by = CASE WHEN come_by IS NULL OR come_by = ANY (noted.begun_by) THEN noted.begun_by ELSE noted.begun_by || come_by END;
   RETURN NULL;
 END
 $$;

@@ -6,7 +6,7 @@ WITH held AS (
     (to_regclass(format('%I.%I', t.table_schema, t.table_name)), true), (to_regclass(format('ppdb_history.%I', t.table_name || '_closed')), false)) part (relation, is_current)
   UNION ALL
   SELECT 'ppdb_history', c.relname, NULL, c.oid, false FROM pg_class c
-  WHERE c.relnamespace = to_regnamespace('ppdb_history') AND c.relname IN ('clock', 'snapshot', 'snapshot_table', 'versioned_table', 'versioned_column',
+  WHERE c.relnamespace = to_regnamespace('ppdb_history') AND c.relname IN ('clock', 'snapshot', 'snapshot_table', 'pending_rows', 'versioned_table', 'versioned_column',
     'stored_query', 'stored_query_revision', 'stored_query_check', 'collection')
 )
 SELECT h.schema, h.name, h.relation::regclass::text AS relation, 'is UNLOGGED: a crash empties it, and no standby has it' AS problem,

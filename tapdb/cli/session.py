@@ -56,8 +56,10 @@ def change_session(
 
 
 @contextmanager
-def lock_patience(connection: sa.Connection) -> Iterator[None]:
+def lock_patience(connection: sa.Connection) -> Iterator[int]:
     """Let the transaction of a connection wait for locks no longer than ``TAPDB_LOCK_TIMEOUT_MS``.
+
+    That number is given.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def lock_patience(connection: sa.Connection) -> Iterator[None]:
     timeout_ms = read_settings().lock_timeout_ms
     set_lock_timeout(connection, timeout_ms)
     try:
-        yield
+        yield timeout_ms
     except (sa.exc.DBAPIError, psycopg.Error) as error:
         connection.rollback()
         if is_lock_timeout(error.orig if isinstance(error, sa.exc.DBAPIError) else error):

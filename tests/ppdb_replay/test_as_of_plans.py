@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -59,6 +60,24 @@ def test_no_table_is_read_whole(text: str, relations: set[str], ppdb_archive: Ar
     found = scans(ppdb_archive, text)
     assert set(found) == relations
     assert not any("Seq Scan" in kinds for kinds in found.values()), found
+
+
+def test_a_cone_reads_only_those_ended_versions_at_its_place_that_a_snapshot_saw(
+    ppdb_archive: Archive,
+) -> None:
+    query = as_of(
+        parse(f"SELECT o.diaObjectId FROM DiaObject AS o WHERE {NEAR}"),
+        ppdb_archive.copies[2].snapshot,
+        ppdb_archive.catalog,
+    )
+    compiled = to_postgres(query, ppdb_archive.catalog.metadata, server=Server(inline=True))
+    with ppdb_archive.connection.transaction(force_rollback=True):
+        ppdb_archive.connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        # Where no index has both, the one over snap_to alone may be chosen.
+        ppdb_archive.connection.execute('DROP INDEX ppdb_history."DiaObject_closed_snap_to_idx"')
+        cursor = psycopg.RawCursor(ppdb_archive.connection)
+        plan = "\n".join(line for (line,) in cursor.execute(f"EXPLAIN {compiled.sql}").fetchall())
+    assert re.search(r"DiaObject_closed_position.*\n\s*Index Cond: .*<@.*snap_to > ", plan), plan
 
 
 def test_what_a_record_costs_can_be_measured(ppdb_archive: Archive) -> None:

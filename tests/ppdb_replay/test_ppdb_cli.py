@@ -129,8 +129,8 @@ def test_snapshot_prints_number_time_and_digest(ppdb_database: sa.URL) -> None:
         run(ppdb_database, "snapshot", "--at", str(float(time) - 1e-9), "--format", "json").stdout
     )
     assert earlier["snapshot_id"] == snapshot - 1
-    future = run(ppdb_database, "snapshot", "--at", "99999")
-    assert future.exit_code == 1
+    future = run(ppdb_database, "snapshot", "--at", "99999.0")
+    assert future.exit_code == 2
     assert "is in the future" in future.stderr
 
 

@@ -337,6 +337,26 @@ def test_a_function_of_others_beside_ours_is_no_fault(session: sa.Connection) ->
     assert check(session) == ()
 
 
+def test_check_names_the_position_indexes_of_earlier_releases_and_how_to_replace_them(
+    ppdb_database: sa.URL,
+) -> None:
+    with connect(ppdb_database) as connection:
+        connection.execute(
+            'DROP INDEX ppdb_history."DiaObject_closed_position"; CREATE INDEX "DiaObject_closed_position" '
+            'ON ppdb_history."DiaObject_closed" USING gist (spoint(radians(ra), radians(dec)))'
+        )
+        connection.commit()
+        with engine_connection(ppdb_database) as session:
+            (advice,) = check(session)
+        assert (advice.severity, advice.subject) == ("warning", "ppdb_history.DiaObject_closed")
+        assert advice.problem.startswith("index DiaObject_closed_position has positions alone")
+        connection.autocommit = True
+        for statement in advice.remedy.split("; "):
+            connection.execute(statement.encode())
+    with engine_connection(ppdb_database) as session:
+        assert check(session) == ()
+
+
 def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:
     with connect(ppdb_database) as connection:
         connection.execute(
@@ -346,6 +366,8 @@ def test_check_says_when_statistics_are_old(ppdb_database: sa.URL) -> None:
             "SELECT i, i::text, i::text, i::text, i::text, '' FROM generate_series(1, 2000) i"
         )
         connection.execute("ANALYZE ppdb.current_identifications")
+        connection.commit()
+        connection.execute("SELECT ppdb_history.seal()")
         connection.commit()
     with engine_connection(ppdb_database) as session:
         (advice,) = check(session)

@@ -24,6 +24,7 @@ from ppdb_replay.versions.verify import verify
 from tapdb.cli.root import main
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, history_rows, insert_object, newest
 from tests.ppdb_replay.subscriptions import subscription, wait_for
+from tests.ppdb_replay.votable_results import made_up_result
 
 Ask = Callable[[], RecordedResult]
 
@@ -319,6 +320,8 @@ def test_commands_do_not_wait_for_the_clock_without_end_and_name_its_holder(
     monkeypatch.setenv("TAPDB_LOCK_TIMEOUT_MS", "200")
     rows = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"ssObjectId": pa.array([1], pa.int64())}), rows)
+    record = tmp_path / "record.json"
+    record.write_text(made_up_result().record.to_json())
     url = in_doubt.render_as_string(hide_password=False)
     with connect(in_doubt, autocommit=True) as observer, connect(in_doubt) as holder:
         row = observer.execute("SELECT tapdb.mjd_tai(clock_timestamp())").fetchone()
@@ -328,8 +331,13 @@ def test_commands_do_not_wait_for_the_clock_without_end_and_name_its_holder(
         else:
             holder.execute("SELECT ppdb_history.lock_clock()")
         who = r"prepared transaction 'it''s in doubt', which COMMIT" if prepared else "pid "
-        for arguments in (["snapshot", "--at", repr(row[0])], ["replace", "SSObject", str(rows)]):
-            result = CliRunner().invoke(main, ["ppdb", *arguments, "--url", url])
+        for arguments in (
+            ["ppdb", "snapshot", "--at", repr(row[0])],
+            ["ppdb", "replace", "SSObject", str(rows)],
+            ["replay", "run", str(record), "--at", repr(row[0])],
+            ["replay", "diff", str(record), "--at", repr(row[0])],
+        ):
+            result = CliRunner().invoke(main, [*arguments, "--url", url])
             assert result.exit_code == 1, result.output
             assert re.search(rf"no lock within 0\.2 s(.|\n)*  {who}.*ppdb_history\.clock", result.stderr)
         holder.rollback()

@@ -188,7 +188,8 @@ def test_each_chunk_is_logged_with_its_figures(
 
     (line,) = caplog.messages
     assert line.startswith(f"copied chunk={copied.chunk.id} reason='new' objects={survey.sources_made} ")
-    assert [word.split("=")[0] for word in line.split()[-4:]] == ["read_s", "staging_s", "locked_s", "lag_s"]
+    times = [word.split("=")[0] for word in line.split()[-5:]]
+    assert times == ["read_s", "staging_s", "locked_s", "sealing_s", "lag_s"]
 
 
 class _Touched:

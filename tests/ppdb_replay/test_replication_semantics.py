@@ -7,9 +7,11 @@ with the books.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -33,7 +35,7 @@ from examples.apdb import (
 from examples.apdb.visits import tai
 from ppdb_replay.errors import PpdbRefusedError
 from ppdb_replay.replication.apdb_source import list_chunks, read_chunk, read_columns
-from ppdb_replay.replication.chunk import Reason
+from ppdb_replay.replication.chunk import Reason, TableRows
 from ppdb_replay.replication.chunk_writer import ChunkWriter, open_writer, write_chunk
 from ppdb_replay.replication.replicate import plan_replication, replicate
 from ppdb_replay.replication.target import find_target
@@ -134,6 +136,30 @@ def test_t3_a_chunk_that_is_touched_again_is_copied_again(survey: Survey, ppdb: 
     assert before["DiaSource"].items() <= after["DiaSource"].items()
     assert len({row["visit"] for row in after["DiaSource"].values()}) == 2
     assert _copy(survey, ppdb) == []
+
+
+def test_a_row_that_was_measured_again_is_not_taken_and_counted(survey: Survey, ppdb: Connection) -> None:
+    # Forced sources are of objects that were there before.
+    for number in range(2):
+        store_visit(survey, make_visit(number))
+    _copy(survey, ppdb)
+    before = read_content(ppdb)
+    (chunk,) = list_chunks(survey.replica)
+    data = read_chunk(survey.replica, chunk)
+    writer = _writer(survey, ppdb)
+    again = replace(chunk, unique_id=uuid4())
+    copied = write_chunk(writer, replace(data, chunk=again))
+    assert copied is not None
+    assert copied.dropped == {}
+    for name in ("DiaSource", "DiaForcedSource"):
+        table = data.tables[name]
+        rows = [list(row) for row in table.rows]
+        rows[0][table.columns.index("psfFlux")] = -1.0
+        data = replace(data, tables={**data.tables, name: TableRows(table.columns, rows)})
+    copied = write_chunk(writer, replace(data, chunk=replace(chunk, unique_id=uuid4())))
+    assert copied is not None
+    assert copied.dropped == {"DiaSource": 1, "DiaForcedSource": 1}
+    assert read_content(ppdb) == before
 
 
 def test_t4_a_chunk_that_is_read_after_later_updates_is_copied(survey: Survey, ppdb: Connection) -> None:

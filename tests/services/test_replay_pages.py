@@ -20,6 +20,7 @@ import httpx
 import jsonschema
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from ppdb_replay import ReplayRecord, Snapshot, capture
 from ppdb_replay.query_store.store import change_collection, read_collection, store_query
@@ -28,6 +29,7 @@ from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.replayer import Replayer, ResultDifference
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.votable.file_record import check_votable, read_votable_record
+from tapdb.cli.root import main
 from tests.plugins.service_fixtures import Served, wait_for
 from tests.ppdb_replay.changing_ppdb import change
 
@@ -128,7 +130,10 @@ def test_datacite_documents_are_valid_by_its_schema(
     validator = jsonschema.Draft201909Validator(schema)
     found = get(served_ppdb, stored.pid, RESPONSEFORMAT="datacite").json()
     validator.validate(found)
-    assert (found["doi"], found["creators"]) == (stored.pid, [{"name": "Survey & Friends"}])
+    assert (found["doi"], found["creators"]) == (
+        stored.pid,
+        [{"name": "Survey & Friends", "nameType": "Organizational"}],
+    )
     # The control: it is no schema that accepts everything.
     assert list(validator.iter_errors({**found, "types": {"resourceType": "x"}, "doi": "none"}))
     change_collection(connection, Collection())
@@ -417,7 +422,7 @@ def test_a_file_that_is_too_large_is_refused(serve_ppdb: Any) -> None:
 def test_a_person_sends_a_file_by_a_page(served_ppdb: Served) -> None:
     page = _Texts(get(served_ppdb, "verify", "text/html").text)
     assert page.links == [f"{served_ppdb.url}/replay/verify"]
-    assert page.tags.count("input") == 3
+    assert page.tags.count("input") == 4
 
 
 def test_a_form_leads_to_where_clients_see_the_service(serve_ppdb: Any) -> None:
@@ -529,3 +534,45 @@ def test_a_client_that_hangs_up_ends_what_is_replayed(
         wait_for(lambda: not running())
     wait_for(lambda: served_ppdb.service.quotas.running == 0)
     assert served_ppdb.sync(FLUXES, MAXREC=1).status_code == 200
+
+
+def test_a_capture_on_the_command_line_says_units_and_ucds_as_the_service_does(
+    served_ppdb: Served, tmp_path: Path
+) -> None:
+    """And has the same digest, and so the same identifier."""
+    file = tmp_path / "captured.vot"
+    query = "SELECT diaObjectId, ra FROM ppdb.DiaObject"
+    url = served_ppdb.database.render_as_string(hide_password=False)
+    arguments = ["replay", "capture", query, "--format", "votable", "-o", str(file), "--url", url]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    found = file.read_text()
+    ra = found[found.index('name="ra"') :].partition("</FIELD>")[0]
+    assert [part for part in ('unit="deg"', 'ucd="pos.eq.ra', "<DESCRIPTION>") if part not in ra] == []
+    sent = tmp_path / "sent.vot"
+    sent.write_bytes(served_ppdb.sync(query).content)
+    assert read_votable_record(sent).digest == read_votable_record(file).digest
+
+
+def test_a_stored_query_is_found_by_any_form_of_its_doi_and_files_are_held_to_it(
+    served_ppdb: Served, stored: StoredQuery
+) -> None:
+    canonical = get(served_ppdb, stored.pid, RESPONSEFORMAT="citeproc")
+    assert canonical.headers["content-type"] == "application/vnd.citationstyles.csl+json"
+    assert canonical.json()[0]["URL"] == f"{served_ppdb.url}/replay/{stored.pid}"
+    for name in (f"doi:{stored.pid}", f"https://doi.org/{stored.pid}", stored.pid.upper()):
+        assert get(served_ppdb, name, RESPONSEFORMAT="citeproc").text == canonical.text, name
+    rows = get(served_ppdb, f"doi:{stored.pid}/result", RESPONSEFORMAT="csv").content
+    for content, is_whole in ((rows, True), (rows.replace(b"\n", b"\n1", 2), False)):
+        found = httpx.post(
+            f"{served_ppdb.url}/replay/verify",
+            files={"file": content},
+            data={"AGAINST": f"https://doi.org/{stored.pid}"},
+            timeout=60,
+        ).json()
+        assert found["is_whole"] is is_whole
+    other = served_ppdb.sync(f"{FLUXES} WHERE visit < 0").content
+    wrong = httpx.post(
+        f"{served_ppdb.url}/replay/verify", files={"file": other}, data={"AGAINST": stored.pid}, timeout=60
+    ).json()
+    assert (wrong["is_whole"], "its rows are not those of" in wrong["problems"][0]) == (False, True)

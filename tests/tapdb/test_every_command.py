@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb install": (),
     "ppdb replace": ("SSObject", "{parquet}"),
     "ppdb replicate": ("{apdb}", "--once"),
+    "ppdb seal": (),
     "ppdb snapshot": (),
     "ppdb uninstall": ("--discard-history",),
     "ppdb verify": (),
@@ -118,6 +119,7 @@ READERS = frozenset(
         *(
             "obscore export",
             "ppdb check",
+            "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
             "query explain",

@@ -34,7 +34,6 @@ LONG_WITH_A_REASON = {
     "adql/parser.py": "one class: what it reads calls what it reads, down to literals and up again",
 }
 SHORT_WITH_A_REASON = {
-    "ppdb_replay/snapshot.py": "a wall: the one value that rewriting, replay and the clock share",
     "tapdb/collecting.py": "for readers of Felis and writers of TAP_SCHEMA, with nothing else in common",
 }
 # File names that may stand in several folders of a package: roles of every job, and stages of ADQL that both

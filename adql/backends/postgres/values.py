@@ -214,11 +214,15 @@ def _sides(emitter: Emitter, nodes: Iterable[tree.Expression]) -> list[str]:
     column = any(
         isinstance(operand, tree.Column) and type_of(operand).family == "string" for operand in first
     )
+    # A GiST index on a bigint column is not searched for an integer.
+    is_long = any(isinstance(one, tree.Column) and type_of(one).datatype == "long" for one in operands)
     return [
         emitter.constant(operand.value, "text")
         if column and isinstance(operand, tree.String)
         else geometry_sql(emitter, operand)
         if type_of(operand).family in ("point", "circle", "polygon")
+        else emitter.typed_constant(number, "bigint")
+        if is_long and type_of(operand).datatype == "int" and (number := _literal(operand)) is not None
         else emitter.sql(operand)
         for operand in operands
     ]
