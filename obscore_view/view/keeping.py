@@ -324,8 +324,8 @@ class ViewSteps:
         watched = relations.watched | (restricted_tables(self._layout, place) if restricted else {})
         tags = self._source(place.place.tags_table)
         if place.by_run:
-            same = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
-            found = self._observed_again(self._first_datasets(rows_of(tags, same, _CHANGED)))
+            of_run = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
+            found = self._observed_again(self._first_datasets(rows_of(tags, of_run, _CHANGED)))
             yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
