@@ -6,6 +6,7 @@
  * @property {string} query The query in ADQL.
  * @property {string} maxrec MAXREC; empty for that of the service.
  * @property {string} snapshot PPDB_SNAPSHOT; empty for a query over tables without versions.
+ * @property {string} [format] Format in which its rows could be read; the first of `FORMATS` unless it says another one.
  */
 
 /** Formats of files: what the service calls each, its suffix, and what it is for. */
@@ -19,6 +20,14 @@ export const FORMATS = [
     { name: "tsv", suffix: "tsv", label: "TSV", note: "spreadsheets" },
     { name: "json", suffix: "json", label: "JSON", note: "columns and rows" },
 ];
+
+/**
+ * Return the formats in which the rows can be written: a VOTable in binary has no letters beyond ASCII that come late.
+ * @param {Request} request The request.
+ */
+export function formatsOf({ format }) {
+    return FORMATS.slice(Math.max(0, FORMATS.findIndex(({ name }) => name === format)));
+}
 
 /**
  * Return the parameters of a request.
@@ -52,7 +61,7 @@ export function fileAddress(request, format) {
  */
 export function asCurl(request) {
     const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-    const lines = parametersOf(request, "votable").map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
+    const lines = parametersOf(request, formatsOf(request)[0].name).map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
     return [`curl --fail-with-body --output result.vot ${quoted(`${request.tapUrl}/sync`)}`, ...lines].join(" \\\n");
 }
 
@@ -65,6 +74,8 @@ export function asPyvo(request) {
     const more = [];
     if (maxrec !== "") more.push(`maxrec=${Number(maxrec)}`);
     if (snapshot !== "") more.push(`PPDB_SNAPSHOT=${JSON.stringify(snapshot)}`);
+    const [{ name }] = formatsOf(request);
+    if (name !== FORMATS[0].name) more.push(`RESPONSEFORMAT=${JSON.stringify(name)}`);
     return [
         "import pyvo",
         "",
