@@ -290,6 +290,12 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         expect(page.locator("#state")).to_contain_text("rows")
         shown = page.locator("#result [role=gridcell]").count()
         assert "JOB=" in page.url
+        # What a job has made is taken from it: the query may take longer than a client may wait.
+        page.get_by_role("button", name="Take away", exact=True).click()
+        file = page.get_by_role("link", name="VOTable", exact=True).get_attribute("href")
+        assert httpx.get(str(file), verify=PLAIN).content.count(b"</TABLE>") == 1
+        assert f"'{file}'" in page.get_by_role("region", name="curl").inner_text()
+        assert "service.run_async(query)" in page.get_by_role("region", name="pyvo").inner_text()
         page.reload()
         expect(page.locator("#result [role=gridcell]")).to_have_count(shown)
         open_box(page, served)
@@ -313,6 +319,9 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#state")).to_contain_text("cancelled")
         wait_for(lambda: httpx.get(phase, verify=PLAIN).text.strip() == "ABORTED")
+        page.get_by_text("History", exact=True).click()
+        page.get_by_role("button", name=re.compile("^Forget SELECT COUNT")).press("Enter")
+        expect(page.locator("#history summary")).to_be_focused()
         page.close()
 
 

@@ -132,12 +132,15 @@ async function run({ job = "", keepAddress = false } = {}) {
             address = addressOf({ query, maxrec, job: name });
             if (!keepAddress && running === mine) setAddress(address);
             const response = await resultOfJob(found, (phase) => (doing = `job: ${phase.toLowerCase()}`), mine.signal);
-            told = await show(response, query, address, mine.signal);
+            told = await show(response, query, address, {
+                signal: mine.signal,
+                result: new URL(`${jobAddress(name)}/results/result`, location.href).href,
+            });
         } else {
             address = addressOf({ query, maxrec, run: true });
             if (!keepAddress) setAddress(address);
             const response = await runNow(query, maxrec, mine.signal);
-            told = await show(counted(response, (bytes) => ([doing, received] = ["receiving", ` · ${size(bytes)}`])), query, address, mine.signal);
+            told = await show(counted(response, (bytes) => ([doing, received] = ["receiving", ` · ${size(bytes)}`])), query, address, { signal: mine.signal });
         }
         if (mine.signal.aborted) told = left(mine.signal, isJob);
     } catch (error) {
@@ -175,13 +178,13 @@ function failure(message, job) {
     ];
 }
 
-async function show(response, query, address, signal) {
+async function show(response, query, address, more) {
     const found = await showResult(byId("result"), response, {
         query,
         address,
         snapshot: response.headers.get("PPDB-Snapshot") ?? "",
         tapUrl: new URL(page.tap, location.href).href,
-        signal,
+        ...more,
     });
     const rows = `${found.rows.toLocaleString("en")} ${found.rows === 1 ? "row" : "rows"}`;
     if (found.isCut) return `${rows}, not complete`;

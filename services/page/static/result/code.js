@@ -7,6 +7,7 @@
  * @property {string} maxrec MAXREC; empty for that of the service.
  * @property {string} snapshot PPDB_SNAPSHOT; empty for a query over tables without versions.
  * @property {string} [format] Format in which its rows could be read; the first of `FORMATS` unless it says another one.
+ * @property {string} [result] URL of the file that a job has made; a query that takes long is sent to a job again.
  */
 
 /** Formats of files: what the service calls each, its suffix, and what it is for. */
@@ -61,6 +62,7 @@ export function fileAddress(request, format) {
  */
 export function asCurl(request) {
     const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+    if (request.result) return `curl --fail-with-body --location --output result.vot ${quoted(request.result)}`;
     const lines = parametersOf(request, formatsOf(request)[0].name).map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
     return [`curl --fail-with-body --output result.vot ${quoted(`${request.tapUrl}/sync`)}`, ...lines].join(" \\\n");
 }
@@ -81,7 +83,7 @@ export function asPyvo(request) {
         "",
         `service = pyvo.dal.TAPService(${pythonText(tapUrl)})`,
         `query = ${pythonText(query)}`,
-        `result = service.run_sync(${["query", ...more].join(", ")})`,
+        `result = service.${request.result ? "run_async" : "run_sync"}(${["query", ...more].join(", ")})`,
         "table = result.to_table()",
         "",
     ].join("\n");

@@ -13,6 +13,7 @@ const LONGEST_ADDRESS = 12_000;
  * @returns {HTMLElement}
  */
 export function takePanel(request, address) {
+    const held = request.result ? " VOTable is the file of the job; for others the query runs once more." : "";
     const same = request.snapshot === "" ? "" : `, as of snapshot ${request.snapshot}`;
     return make(
         "div",
@@ -21,7 +22,7 @@ export function takePanel(request, address) {
             "section",
             {},
             make("h3", { text: "Files" }),
-            make("p", { class: "more", text: `The service sends the rows again${same}, all of them up to MAXREC.` }),
+            make("p", { class: "more", text: `The service sends the rows again${same}, all of them up to MAXREC.${held}` }),
             make("ul", { class: "formats" }, ...formatsOf(request).map((format) => make("li", {}, download(request, format)))),
         ),
         snippet("Address", address, "Copy address"),
@@ -42,7 +43,8 @@ function snippet(title, text, label) {
 }
 
 function download(request, format) {
-    const address = fileAddress(request, format.name);
+    const isHeld = request.result && format.name === "votable";
+    const address = isHeld ? request.result : fileAddress(request, format.name);
     const name = `result.${format.suffix}`;
     const facts = { class: "button", text: format.label, title: format.note };
     const isLong = address.length > LONGEST_ADDRESS;

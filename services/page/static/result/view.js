@@ -31,6 +31,7 @@ const NOT_ASCII = /a text is not ASCII/;
  * @property {string} tapUrl URL of the TAP service.
  * @property {string} [maxrec] MAXREC, if it is not in the address.
  * @property {string} [landing] Address of the record of the result, if it is stored.
+ * @property {string} [result] URL of the file that holds the rows, if a job has made it.
  * @property {string} [format] Format in which the rows came, if it is not `WIRE_FORMAT`.
  * @property {string[]} [panels] Panels that are open at once, such as `Plot`.
  * @property {string} [region] Footprint that the sky shows behind the rows.
@@ -49,7 +50,7 @@ const NOT_ASCII = /a text is not ASCII/;
 export async function showResult(container, response, context) {
     let view = await shown(container, response, context);
     if (NOT_ASCII.test(view.table.error)) {
-        view = await shown(container, await asText(context), { ...context, format: TEXT_FORMAT });
+        view = await shown(container, await asText(context), { ...context, format: TEXT_FORMAT, result: "" });
     }
     if (view.table.fields.length === 0) throw new Error(view.table.error || "the answer has no columns");
     performance.mark("tapdb:result-read");
@@ -169,6 +170,7 @@ class View {
             maxrec,
             snapshot: record?.snapshot ?? context.snapshot,
             format: context.format,
+            result: context.result,
         };
         const offers = {
             Sky: () => skyPanel(table, selection, context.region ?? ""),
