@@ -59,7 +59,7 @@ async def show_query(pages: Pages, request: Request) -> Response:
     }
     if text and given.one("PLAIN"):
         try:
-            result = await first_rows(request, published, text)
+            result = await first_rows(request, published, text, _most_shown(facts["maxrec"]))
         except TapdbError as error:
             request.scope[FACTS]["error"], facts["error"] = str(error), told_of(error)
         else:
@@ -69,6 +69,11 @@ async def show_query(pages: Pages, request: Request) -> Response:
                 for row in plain_rows(result.columns, result.rows)
             ]
     return pages.render(request, "query", facts, sources=FRAMES)
+
+
+def _most_shown(maxrec: str) -> int:
+    """Return how many rows the page shows without scripts: no more than are wanted."""
+    return min(_SHOWN_ROWS, int(maxrec)) if re.fullmatch("[0-9]{1,9}", maxrec) else _SHOWN_ROWS
 
 
 async def first_rows(

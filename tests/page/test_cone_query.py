@@ -38,6 +38,28 @@ QUERIES = {
     "SELECT ra FROM ppdb.DiaObject UNION SELECT dec FROM ppdb.DiaObject": (
         "SELECT * FROM ppdb.DiaObject WHERE {objects}"
     ),
+    "SELECT * FROM ivoa.ObsCore;": "SELECT * FROM ivoa.ObsCore WHERE {images}",
+    "SELECT ra FROM ppdb.DiaObject WHERE ra > 1 OR ra < 0; -- near zero": (
+        "SELECT ra FROM ppdb.DiaObject WHERE {objects} AND (ra > 1 OR ra < 0)"
+    ),
+    "SELECT ra FROM ppdb.DiaObject WHERE ra > 1 OR ra < 0 -- near zero": (
+        "SELECT ra FROM ppdb.DiaObject WHERE {objects} AND (ra > 1 OR ra < 0)"
+    ),
+    # What only looks like a circle stays.
+    "SELECT * FROM ivoa.ObsCore WHERE obs_id = 'CIRCLE(1, 2, 3)' -- no CIRCLE(1, 2, 3)": (
+        "SELECT * FROM ivoa.ObsCore WHERE {images} AND obs_id = 'CIRCLE(1, 2, 3)'"
+    ),
+    "SELECT * FROM ivoa.ObsCore WHERE 1 = INTERSECTS(CIRCLE(POINT('ICRS', 1, 2), 3), s_region)": (
+        "SELECT * FROM ivoa.ObsCore WHERE 1 = INTERSECTS(CIRCLE(10.5, -3.25, 0.5), s_region)"
+    ),
+    'SELECT * FROM ppdb."DiaObject"': 'SELECT * FROM ppdb."DiaObject" WHERE {objects}',
+    # A column that two tables have is that of the first one.
+    "SELECT * FROM ppdb.DiaObject JOIN ppdb.DiaObject AS p ON p.ra = 1": (
+        "SELECT * FROM ppdb.DiaObject JOIN ppdb.DiaObject AS p ON p.ra = 1 WHERE {objects}"
+    ),
+    "SELECT * FROM ppdb.DiaObject, ivoa.ObsCore WHERE ra = s_ra": (
+        "SELECT * FROM ppdb.DiaObject, ivoa.ObsCore WHERE {objects} AND ra = s_ra"
+    ),
     "SELECT * FROM tap_schema.tables": None,
     "SELECT * FROM nothing": None,
     "": None,
@@ -54,5 +76,7 @@ def test_a_cone_is_one_more_condition_or_takes_the_place_of_the_last_one() -> No
             assert found is None, query
             continue
         prefix = "o." if " AS o" in query else "d." if "Object d" in query else ""
+        if "JOIN" in query or "Object," in query:
+            prefix = "ppdb.DiaObject."
         meant = known.format(images=IMAGES.format(prefix), objects=OBJECTS.format(prefix))
         assert to_adql(parse(found)) == to_adql(parse(meant)), query

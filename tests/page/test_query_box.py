@@ -169,11 +169,70 @@ def test_a_cancelled_query_ends_in_postgresql(served: Served, page: Page, runnin
     page.keyboard.press("Control+Enter")
     expect(page.locator("#state.running")).to_contain_text(re.compile(r"running · [1-9]\.\d s"))
     wait_for(running)
-    page.get_by_role("button", name="Cancel").click()
+    # Screen readers hear what it does, and not each tenth of a second.
+    assert page.locator("#state > :not([aria-hidden])").all_inner_texts() == ["running"]
+    page.evaluate(
+        """() => {
+            window.heard = 0;
+            const spoken = document.querySelector("#state > :not([aria-hidden])");
+            const all = { childList: true, characterData: true, subtree: true };
+            new MutationObserver(() => { window.heard += 1; }).observe(spoken, all);
+        }"""
+    )
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.heard") == 0
+    page.get_by_role("button", name="Cancel").press("Enter")
     expect(page.locator("#state")).to_contain_text("cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    # A person with keys alone stays where it goes on.
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_focused()
     wait_for(lambda: running() == 0, 5.0)
     wait_for(lambda: served.service.quotas.running == 0)
+
+
+def test_a_query_that_is_cancelled_while_its_rows_come_is_cancelled(served: Served, page: Page) -> None:
+    page.expected.append("ERR_ABORTED")  # type: ignore[attr-defined]
+    open_box(page, served)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 20, "downloadThroughput": 100_000, "uploadThroughput": 100_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    write(page, "SELECT a.*, b.obs_id FROM ivoa.ObsCore AS a, ivoa.ObsCore AS b")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#state")).to_contain_text("receiving")
+    expect(page.get_by_role("grid")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#state")).to_contain_text("cancelled")
+    expect(page.get_by_role("alert")).to_contain_text("The rows are not complete: the reading was stopped")
+
+
+def test_what_is_typed_is_there_after_a_reload_and_the_way_back(served: Served, page: Page) -> None:
+    box = open_box(page, served, "?QUERY=SELECT+1")
+    write(page, THREE)
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(box).to_have_text(THREE)
+    page.get_by_role("link", name="Tables", exact=True).click()
+    page.go_back()
+    expect(box).to_have_text(THREE)
+    # A query that has run is in the address, and the one before it is as it was.
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#state")).to_contain_text("3 rows")
+    page.go_back()
+    expect(box).to_have_text("SELECT 1")
+
+
+def test_a_service_that_is_away_is_said_to_be(served: Served, page: Page) -> None:
+    page.expected.append("ERR_INTERNET_DISCONNECTED")  # type: ignore[attr-defined]
+    open_box(page, served)
+    page.context.set_offline(True)
+    write(page, THREE)
+    expect(page.locator("#state")).to_contain_text("the service does not answer")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("the service does not answer: it may have stopped")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#state")).to_contain_text("3 rows")
 
 
 def test_the_address_repeats_the_query(served: Served, page: Page, new_page: Any) -> None:
@@ -231,6 +290,12 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         expect(page.locator("#state")).to_contain_text("rows")
         shown = page.locator("#result [role=gridcell]").count()
         assert "JOB=" in page.url
+        # What a job has made is taken from it: the query may take longer than a client may wait.
+        page.get_by_role("button", name="Take away", exact=True).click()
+        file = page.get_by_role("link", name="VOTable", exact=True).get_attribute("href")
+        assert httpx.get(str(file), verify=PLAIN).content.count(b"</TABLE>") == 1
+        assert f"'{file}'" in page.get_by_role("region", name="curl").inner_text()
+        assert "service.run_async(query)" in page.get_by_role("region", name="pyvo").inner_text()
         page.reload()
         expect(page.locator("#result [role=gridcell]")).to_have_count(shown)
         open_box(page, served)
@@ -254,6 +319,9 @@ def test_a_long_query_runs_as_a_job_and_its_address_finds_it_again(
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#state")).to_contain_text("cancelled")
         wait_for(lambda: httpx.get(phase, verify=PLAIN).text.strip() == "ABORTED")
+        page.get_by_text("History", exact=True).click()
+        page.get_by_role("button", name=re.compile("^Forget SELECT COUNT")).press("Enter")
+        expect(page.locator("#history summary")).to_be_focused()
         page.close()
 
 

@@ -166,6 +166,48 @@ def test_letters_that_come_late_are_read_as_text(served: Served, page: Page) -> 
     grid.focus()
     grid.press("Control+End")
     expect(cell(grid, count, 2)).to_have_text("é")
+    # What is taken away is whole too, or says why it is not.
+    panel = open_panel(page, "Take away")
+    expect(panel.get_by_role("link", name="VOTable", exact=True)).to_have_count(0)
+    scope: dict[str, Any] = {}
+    exec(panel.get_by_role("region", name="pyvo").inner_text(), scope)  # noqa: S102  what a user pastes
+    assert len(scope["table"]) == count
+    assert "RESPONSEFORMAT=votable/td" in panel.get_by_role("region", name="curl").inner_text()
+    page.expected.append("400")  # type: ignore[attr-defined]
+    panel.get_by_role("link", name="FITS").click()
+    expect(panel.get_by_role("alert")).to_contain_text("is not ASCII, and FITS has no other text")
+
+
+def test_rows_are_copied_in_the_order_in_which_they_are_shown(served: Served, new_page: Any) -> None:
+    page = new_page(permissions=["clipboard-read", "clipboard-write"])
+    # Over plain HTTP, but from this machine, a browser has another way to the clipboard.
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    query = "SELECT table_name, utype, '' AS nothing FROM tap_schema.tables ORDER BY table_name"
+    grid = ask(page, served, query)
+    for _ in range(2):
+        grid.get_by_role("columnheader", name="table_name").click()
+    page.evaluate(
+        """() => {
+            const copy = document.execCommand.bind(document);
+            document.execCommand = (command) => {
+                window.seen = document.querySelector("textarea[readonly]").offsetHeight;
+                return copy(command);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Copy rows").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    names = [line.split("\t")[0] for line in page.evaluate("navigator.clipboard.readText()").split("\n")]
+    assert names[1:] == [
+        row.split(",")[0] for row in served.sync(query, RESPONSEFORMAT="csv").text.split()[:0:-1]
+    ]
+    assert page.evaluate("window.seen") <= 1
+    # What is NULL, and what is empty, look the same in the grid; below it they are told apart.
+    cell(grid, 1, 3).click()
+    expect(page.locator(".result-value")).to_have_text("empty")
+    line = next(row for row in range(1, len(names)) if cell(grid, row, 2).inner_text() == "")
+    cell(grid, line, 2).click()
+    expect(page.locator(".result-value")).to_have_text("NULL")
 
 
 def test_files_are_opened_by_astropy_and_code_runs(served: Served, page: Page, tmp_path: Path) -> None:

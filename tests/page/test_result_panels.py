@@ -87,6 +87,30 @@ def test_points_lie_where_their_numbers_say(plotted: Locator) -> None:
     assert second[1] > third[1] > first[1]
 
 
+def test_numbers_are_drawn_however_small_and_however_close(served: Served, page: Page) -> None:
+    query = " UNION ".join(
+        f"SELECT DISTINCT {number}e-29 AS x, {170_032_878_510_211_103 + number} AS y FROM tap_schema.schemas"  # noqa: S608
+        for number in (1, 2, 4)
+    )
+    ask(page, served, query)
+    panel = open_panel(page, "Plot")
+    expect(panel.locator(".plot-status")).to_contain_text("3 points")
+    first, second, third = blobs(are(pixels(panel.locator(".plot-canvas")), BLUE))
+    assert third[0] - second[0] == pytest.approx(2 * (second[0] - first[0]), abs=3)
+    page.get_by_role("grid").focus()
+    page.get_by_role("grid").press("Control+a")
+    expect(panel.locator(".plot-status")).to_contain_text("3 selected")
+
+
+def test_errors_below_zero_reach_to_the_end_of_a_logarithmic_axis(served: Served, page: Page) -> None:
+    ask(page, served, POINTS.replace("0.5 AS e", "5.0 AS e").replace("'r' AS", "'g' AS"))
+    panel = open_panel(page, "Plot")
+    panel.get_by_label("± y").select_option(label="e")
+    panel.get_by_label("log y").check()
+    # Nothing is drawn between the three bars.
+    assert len(blobs(are(pixels(panel.locator(".u-over")), BLUE, 200))) == 3
+
+
 def test_a_histogram_has_bars_as_high_as_rows_are_many(served: Served, page: Page) -> None:
     every = "SELECT calib_level FROM ivoa.ObsCore"
     lines = served.sync(every, RESPONSEFORMAT="csv").text.split()[1:]

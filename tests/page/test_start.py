@@ -63,6 +63,22 @@ def test_a_browser_sees_what_is_served_how_much_and_how_fresh(served: Served, pa
     expect(page).to_have_title("Query · tapdb")
 
 
+def test_a_start_page_that_still_counts_does_not_take_away_what_is_typed(
+    serve: Serve, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.page.figures._PATIENCE_S", 0)
+    with serve() as served:
+        page.goto(f"{served.url}/")
+        assert "being looked at" in page.locator(".figures").inner_text()
+        search = page.get_by_label("Search tables and columns")
+        search.fill("flux")
+        page.wait_for_timeout(2000)
+        expect(search).to_have_value("flux")
+        search.fill("")
+        page.locator("body").evaluate("document.activeElement.blur()")
+        expect(page.locator(".figures")).to_contain_text("answers")
+
+
 def test_a_program_finds_at_the_address_what_it_found_before(served: Served) -> None:
     for headers in ({"Accept": "*/*"}, {"Accept": "application/xml"}):
         response = get(served, "/", headers)
@@ -276,6 +292,11 @@ def test_without_any_script_a_form_shows_the_first_rows(served: Served, new_page
     expect(page.locator("#result thead th").nth(1)).to_have_text("t_min d")
     expect(page.locator("#result tbody tr")).to_have_count(100)
     expect(page.locator("#result .facts")).to_contain_text("100 rows, and there are more")
+    page.get_by_role("textbox", name="Rows").fill("1")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#result tbody tr")).to_have_count(1)
+    expect(page.locator("#result .facts")).to_contain_text("1 row, and there are more")
+    assert str(page.get_by_role("link", name="csv").get_attribute("href")).endswith("&MAXREC=1")
     page.locator("textarea").fill("SELECT obs_i FROM ivoa.ObsCore")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text('did you mean "obs_id"?')

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { page } from "./dom.js";
+import { page, send } from "./dom.js";
 
 /**
  * @typedef {object} Problem
@@ -55,7 +55,8 @@ export function rangeOf(query, problem) {
 
 async function ask(what, query, signal) {
     const body = new URLSearchParams({ QUERY: query });
-    const response = await fetch(`${page.root}/page/${what}`, { method: "POST", body, signal });
+    const response = await send(`${page.root}/page/${what}`, { method: "POST", body, signal });
+    if (response.status === 401) throw new Error("you are no longer logged in: load the page again");
     if (!response.ok) throw new Error(`the service answers ${response.status}`);
     return response.json();
 }

@@ -60,3 +60,28 @@ export function settled(call, milliseconds) {
         timer = setTimeout(() => call(...values), milliseconds);
     };
 }
+
+/**
+ * Send a request as `fetch` does, whose error for a service that is away says nothing that helps.
+ * @param {string} address
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export async function send(address, options) {
+    try {
+        return await fetch(address, options);
+    } catch (error) {
+        if (error.name === "AbortError" || options?.signal?.aborted) throw error;
+        throw new Error("the service does not answer: it may have stopped, or the network is away; try again later");
+    }
+}
+
+/**
+ * Return the message of an error document (DALI 1.1 section 4.4), or the text itself.
+ * @param {string} text
+ * @returns {string}
+ */
+export function messageOf(text) {
+    const found = new DOMParser().parseFromString(text, "text/xml").querySelector('INFO[name="QUERY_STATUS"]');
+    return (found?.textContent ?? text).trim();
+}

@@ -71,6 +71,7 @@ export function showHistory(list, take) {
                     click: () => {
                         save(entries().filter((other) => other.query !== one.query));
                         showHistory(list, take);
+                        list.parentElement.querySelector("summary").focus();
                     },
                 },
             }),

@@ -9,7 +9,7 @@ import { check, plan, rangeOf } from "./checking.js";
 import { byId, make, page, settled } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { forgetOthers, note, showHistory } from "./history.js";
-import { beginJob, CANCELLED, counted, FORMAT, jobAddress, resultOfJob, runNow } from "./running.js";
+import { beginJob, CANCELLED, counted, jobAddress, resultOfJob, runNow } from "./running.js";
 import { queryWithCone } from "./result/sky/cone.js";
 import { showResult } from "./result/view.js";
 
@@ -27,6 +27,7 @@ let running = null;
 let asked = new AbortController();
 /** What the address said when it was last followed or set. */
 let followed = "";
+let isAway = false;
 
 const vocabulary = await fetch(`${page.root}/page/vocabulary`)
     .then((response) => (response.ok ? response.json() : EMPTY))
@@ -39,6 +40,7 @@ const editor = await makeEditor(byId("text"), {
 });
 const look = settled(lookAt, CHECK_MS);
 const ahead = settled(lookAhead, PLAN_MS);
+const keep = settled(keepDraft, CHECK_MS);
 
 /** @param {string} text */
 function changed(text) {
@@ -47,6 +49,13 @@ function changed(text) {
     byId("plan").replaceChildren();
     look(text, asked.signal);
     ahead(text, asked.signal);
+    keep(text);
+}
+
+/** Keep what is typed for the way back from another page, or a reload. */
+function keepDraft(text) {
+    const draft = text === readAddress().query ? null : { text, user: page.user };
+    history.replaceState(draft, "");
 }
 
 /** Say what is wrong with a query that is being typed. */
@@ -68,8 +77,12 @@ async function lookAhead(text, signal) {
 async function quietly(work) {
     try {
         await work();
+        if (isAway) say("");
+        isAway = false;
     } catch (error) {
-        if (error.name !== "AbortError") state.textContent = error.message;
+        if (error.name === "AbortError") return;
+        isAway = true;
+        say(error.message);
     }
 }
 
@@ -105,9 +118,9 @@ async function run({ job = "", keepAddress = false } = {}) {
     if (!query && !job) return;
     const isJob = Boolean(job || byId("as-job")?.checked);
     const begin = performance.now();
-    const tell = (text) => (state.textContent = `${text} · ${((performance.now() - begin) / 1000).toFixed(1)} s`);
-    let doing = "running";
-    const clock = setInterval(() => tell(doing), 200);
+    const tell = (text, more = "") => say(text, `${more} · ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+    let [doing, received] = ["running", ""];
+    const clock = setInterval(() => tell(doing, received), 200);
     setRunning(true);
     let told = "";
     let name = job;
@@ -117,15 +130,19 @@ async function run({ job = "", keepAddress = false } = {}) {
             const found = job ? jobAddress(job) : await beginJob(query, maxrec);
             name = found.split("/").pop();
             address = addressOf({ query, maxrec, job: name });
-            if (!keepAddress) setAddress(address);
+            if (!keepAddress && running === mine) setAddress(address);
             const response = await resultOfJob(found, (phase) => (doing = `job: ${phase.toLowerCase()}`), mine.signal);
-            told = await show(response, query, address);
+            told = await show(response, query, address, {
+                signal: mine.signal,
+                result: new URL(`${jobAddress(name)}/results/result`, location.href).href,
+            });
         } else {
             address = addressOf({ query, maxrec, run: true });
             if (!keepAddress) setAddress(address);
             const response = await runNow(query, maxrec, mine.signal);
-            told = await show(counted(response, (bytes) => (doing = `receiving · ${size(bytes)}`)), query, address);
+            told = await show(counted(response, (bytes) => ([doing, received] = ["receiving", ` · ${size(bytes)}`])), query, address, { signal: mine.signal });
         }
+        if (mine.signal.aborted) told = left(mine.signal, isJob);
     } catch (error) {
         told = mine.signal.aborted ? left(mine.signal, isJob) : "failed";
         if (running === mine) byId("result").replaceChildren(...(mine.signal.aborted ? [] : failure(error.message, job)));
@@ -151,6 +168,7 @@ function failure(message, job) {
     const box = byId("as-job");
     const again = () => {
         box.checked = true;
+        byId("run").focus();
         run();
     };
     const isLong = box && !job && !box.checked && /longer than/.test(message);
@@ -160,23 +178,37 @@ function failure(message, job) {
     ];
 }
 
-async function show(response, query, address) {
+async function show(response, query, address, more) {
     const found = await showResult(byId("result"), response, {
         query,
         address,
         snapshot: response.headers.get("PPDB-Snapshot") ?? "",
         tapUrl: new URL(page.tap, location.href).href,
-        format: FORMAT,
+        ...more,
     });
-    if (!found) return "done";
-    return `${found.rows.toLocaleString("en")} ${found.rows === 1 ? "row" : "rows"}${found.overflow ? ", and there are more" : ""}`;
+    const rows = `${found.rows.toLocaleString("en")} ${found.rows === 1 ? "row" : "rows"}`;
+    if (found.isCut) return `${rows}, not complete`;
+    return `${rows}${found.overflow ? ", and there are more" : ""}`;
 }
 
 function size(bytes) {
     return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/**
+ * Say what becomes of the query; of the second part, which changes all the time, screen readers say nothing.
+ * @param {string} text
+ * @param {string} [more]
+ */
+function say(text, more = "") {
+    if (state.firstChild?.textContent !== text) {
+        state.replaceChildren(make("span", { text }), make("span", { "aria-hidden": "true" }));
+    }
+    state.lastChild.textContent = more;
+}
+
 function setRunning(is) {
+    if (!is && document.activeElement === byId("cancel")) byId("run").focus();
     byId("cancel").hidden = !is;
     state.classList.toggle("running", is);
 }
@@ -189,6 +221,8 @@ function take(query) {
 }
 
 function setAddress(address) {
+    // What was typed is in the new address.
+    history.replaceState(null, "");
     history.pushState(null, "", address);
     followed = JSON.stringify(readAddress());
 }
@@ -199,15 +233,18 @@ function move() {
     if (isJump || JSON.stringify(readAddress()) === followed) return;
     running?.abort();
     byId("result").replaceChildren();
-    state.textContent = "";
+    say("");
     followAddress();
 }
 
 function followAddress() {
     const found = readAddress();
     followed = JSON.stringify(found);
-    if (found.query !== editor.text()) editor.setText(found.query);
+    const draft = history.state?.user === page.user ? history.state.text : null;
+    const text = draft ?? found.query;
+    if (text !== editor.text()) editor.setText(text);
     byId("maxrec").value = found.maxrec;
+    if (draft !== null) return;
     if (found.job) run({ job: found.job, keepAddress: true });
     else if (found.run && found.query) run({ keepAddress: true });
 }
@@ -227,7 +264,7 @@ byId("examples").addEventListener("click", (event) => {
 byId("result").addEventListener("tapdb:cone", ({ detail }) => {
     const found = queryWithCone(editor.text(), detail, vocabulary.tables);
     if (found) take(found);
-    else state.textContent = "The query names no table with places on the sky.";
+    else say("The query names no table with places on the sky.");
 });
 addEventListener("popstate", move);
 

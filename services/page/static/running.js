@@ -3,10 +3,9 @@
  * @module
  */
 
-import { page } from "./dom.js";
+import { messageOf, page, send } from "./dom.js";
 import { WIRE_FORMAT } from "./result/view.js";
 
-export const FORMAT = WIRE_FORMAT;
 
 const UWS = "http://www.ivoa.net/xml/UWS/v1.0";
 const WAIT_S = 10;
@@ -22,7 +21,7 @@ export const CANCELLED = new Error("cancelled");
  * @returns {Promise<Response>} whose body may still arrive
  */
 export async function runNow(query, maxrec, signal) {
-    const response = await fetch(`${page.tap}/sync`, { method: "POST", body: parameters(query, maxrec), signal });
+    const response = await send(`${page.tap}/sync`, { method: "POST", body: parameters(query, maxrec), signal });
     return refused(response);
 }
 
@@ -35,7 +34,7 @@ export async function runNow(query, maxrec, signal) {
 export async function beginJob(query, maxrec) {
     const body = parameters(query, maxrec);
     body.set("PHASE", "RUN");
-    const response = await refused(await fetch(`${page.tap}/async`, { method: "POST", body }));
+    const response = await refused(await send(`${page.tap}/async`, { method: "POST", body }));
     return jobAddress(new URL(response.url).pathname.split("/").pop());
 }
 
@@ -63,14 +62,14 @@ export async function resultOfJob(address, tell, signal) {
         let phase = "";
         for (;;) {
             const wait = phase ? `?WAIT=${WAIT_S}&PHASE=${phase}` : "";
-            const response = await refused(await fetch(`${address}${wait}`, { signal }));
+            const response = await refused(await send(`${address}${wait}`, { signal }));
             phase = new DOMParser().parseFromString(await response.text(), "text/xml").getElementsByTagNameNS(UWS, "phase")[0].textContent;
             tell(phase);
             if (["COMPLETED", "ERROR", "ABORTED"].includes(phase)) break;
         }
         if (phase === "ABORTED") throw new Error("the job was cancelled");
-        if (phase === "ERROR") throw new Error(messageOf(await (await fetch(`${address}/error`, { signal })).text()));
-        return await refused(await fetch(`${address}/results/result`, { signal }));
+        if (phase === "ERROR") throw new Error(messageOf(await (await send(`${address}/error`, { signal })).text()));
+        return await refused(await send(`${address}/results/result`, { signal }));
     } finally {
         signal.removeEventListener("abort", abort);
     }
@@ -95,7 +94,7 @@ export function counted(response, tell) {
 }
 
 function parameters(query, maxrec) {
-    const body = new URLSearchParams({ LANG: "ADQL", QUERY: query, RESPONSEFORMAT: FORMAT });
+    const body = new URLSearchParams({ LANG: "ADQL", QUERY: query, RESPONSEFORMAT: WIRE_FORMAT });
     if (maxrec) body.set("MAXREC", maxrec);
     return body;
 }
@@ -103,13 +102,4 @@ function parameters(query, maxrec) {
 async function refused(response) {
     if (!response.ok) throw new Error(messageOf(await response.text()));
     return response;
-}
-
-/**
- * Return the message of an error document (DALI 1.1 section 4.4), or the text itself.
- * @param {string} text
- */
-function messageOf(text) {
-    const found = new DOMParser().parseFromString(text, "text/xml").querySelector('INFO[name="QUERY_STATUS"]');
-    return (found?.textContent ?? text).trim();
 }

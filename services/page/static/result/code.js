@@ -6,6 +6,8 @@
  * @property {string} query The query in ADQL.
  * @property {string} maxrec MAXREC; empty for that of the service.
  * @property {string} snapshot PPDB_SNAPSHOT; empty for a query over tables without versions.
+ * @property {string} [format] Format in which its rows could be read; the first of `FORMATS` unless it says another one.
+ * @property {string} [result] URL of the file that a job has made; a query that takes long is sent to a job again.
  */
 
 /** Formats of files: what the service calls each, its suffix, and what it is for. */
@@ -19,6 +21,14 @@ export const FORMATS = [
     { name: "tsv", suffix: "tsv", label: "TSV", note: "spreadsheets" },
     { name: "json", suffix: "json", label: "JSON", note: "columns and rows" },
 ];
+
+/**
+ * Return the formats in which the rows can be written: a VOTable in binary has no letters beyond ASCII that come late.
+ * @param {Request} request The request.
+ */
+export function formatsOf({ format }) {
+    return FORMATS.slice(Math.max(0, FORMATS.findIndex(({ name }) => name === format)));
+}
 
 /**
  * Return the parameters of a request.
@@ -52,7 +62,8 @@ export function fileAddress(request, format) {
  */
 export function asCurl(request) {
     const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-    const lines = parametersOf(request, "votable").map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
+    if (request.result) return `curl --fail-with-body --location --output result.vot ${quoted(request.result)}`;
+    const lines = parametersOf(request, formatsOf(request)[0].name).map((pair) => `  --data-urlencode ${quoted(pair.join("="))}`);
     return [`curl --fail-with-body --output result.vot ${quoted(`${request.tapUrl}/sync`)}`, ...lines].join(" \\\n");
 }
 
@@ -65,12 +76,14 @@ export function asPyvo(request) {
     const more = [];
     if (maxrec !== "") more.push(`maxrec=${Number(maxrec)}`);
     if (snapshot !== "") more.push(`PPDB_SNAPSHOT=${JSON.stringify(snapshot)}`);
+    const [{ name }] = formatsOf(request);
+    if (name !== FORMATS[0].name) more.push(`RESPONSEFORMAT=${JSON.stringify(name)}`);
     return [
         "import pyvo",
         "",
         `service = pyvo.dal.TAPService(${pythonText(tapUrl)})`,
         `query = ${pythonText(query)}`,
-        `result = service.run_sync(${["query", ...more].join(", ")})`,
+        `result = service.${request.result ? "run_async" : "run_sync"}(${["query", ...more].join(", ")})`,
         "table = result.to_table()",
         "",
     ].join("\n");

@@ -16,7 +16,7 @@ export async function copyText(text) {
             // The browser or its user forbids it: the older way may be open.
         }
     }
-    const area = make("textarea", { class: "visually-hidden", readonly: true });
+    const area = make("textarea", { class: "hidden", readonly: true });
     area.value = text;
     const before = document.activeElement;
     document.body.append(area);

@@ -70,7 +70,18 @@ export class Grid extends EventTarget {
         const { position, column } = this.active;
         if (position < 0 || position >= this.table.length || column < 1) return null;
         const row = this.#row(position);
-        return { row, column: column - 1, text: this.table.text(row, column - 1) };
+        const isNull = this.table.value(row, column - 1) === null;
+        return { row, column: column - 1, text: this.table.text(row, column - 1), isNull };
+    }
+
+    /**
+     * Return rows in the order in which they are shown.
+     * @param {Iterable<number>} rows Numbers of rows.
+     */
+    inOrder(rows) {
+        const wanted = new Set(rows);
+        if (this.order === null) return Uint32Array.from(wanted).sort();
+        return this.order.filter((row) => wanted.has(row));
     }
 
     #listen() {
@@ -419,11 +430,7 @@ export class Grid extends EventTarget {
     #copy(event) {
         if (String(window.getSelection()) !== "") return;
         const { selection } = this;
-        const rows =
-            this.order === null
-                ? [...selection.rows].sort((a, b) => a - b)
-                : this.order.filter((row) => selection.has(row));
-        const text = selection.size > 0 ? asTsv(this.table, rows) : (this.cell?.text ?? "");
+        const text = selection.size > 0 ? asTsv(this.table, this.inOrder(selection.rows)) : (this.cell?.text ?? "");
         event.clipboardData.setData("text/plain", text);
         event.preventDefault();
     }

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { make, page } from "../dom.js";
+import { make, page, send } from "../dom.js";
 import { queryWithCone } from "./sky/cone.js";
 import { showResult, WIRE_FORMAT } from "./view.js";
 
@@ -26,7 +26,7 @@ for (const place of document.querySelectorAll(".live-result[data-query]")) {
 async function fill(place) {
     const { query, rows, landing, snapshot, panels, region } = place.dataset;
     try {
-        const response = rows === undefined ? await sent(query) : await fetch(rows);
+        const response = rows === undefined ? await sent(query) : await send(rows);
         const address = new URL(`${page.root}/query`, location.href);
         address.search = String(new URLSearchParams({ QUERY: query, RUN: "1" }));
         await showResult(place, response, {
@@ -46,7 +46,7 @@ async function fill(place) {
 
 function sent(query) {
     const body = new URLSearchParams({ LANG: "ADQL", QUERY: query, RESPONSEFORMAT: WIRE_FORMAT });
-    return fetch(`${page.tap}/sync`, { method: "POST", body });
+    return send(`${page.tap}/sync`, { method: "POST", body });
 }
 
 /** Go to the query box with a cone that was drawn here. */

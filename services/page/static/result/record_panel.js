@@ -149,10 +149,12 @@ function changes(landing) {
     const out = make("div", { class: "changes", "aria-live": "polite" });
     const button = make("button", { type: "button", class: "button", text: "Compare with now" });
     button.addEventListener("click", async () => {
-        button.disabled = true;
+        // A button that is disabled loses the focus of those who use keys.
+        if (button.ariaBusy === "true") return;
+        button.ariaBusy = "true";
         out.replaceChildren(make("p", { class: "more", text: "The query runs as of its snapshot and as of now …" }));
         out.replaceChildren(...(await compared(landing)));
-        button.disabled = false;
+        button.ariaBusy = "false";
     });
     return make("section", {}, make("h3", { text: "What has changed since" }), button, out);
 }

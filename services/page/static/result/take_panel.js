@@ -1,7 +1,7 @@
 /** The panel of what one takes away: files in each format, the address, commands that send the query again. */
 
-import { make } from "../dom.js";
-import { asCurl, asPyvo, fileAddress, FORMATS, parametersOf } from "./code.js";
+import { make, messageOf, send } from "../dom.js";
+import { asCurl, asPyvo, fileAddress, formatsOf, parametersOf } from "./code.js";
 import { copyButton } from "./copying.js";
 
 const LONGEST_ADDRESS = 12_000;
@@ -13,6 +13,7 @@ const LONGEST_ADDRESS = 12_000;
  * @returns {HTMLElement}
  */
 export function takePanel(request, address) {
+    const held = request.result ? " VOTable is the file of the job; for others the query runs once more." : "";
     const same = request.snapshot === "" ? "" : `, as of snapshot ${request.snapshot}`;
     return make(
         "div",
@@ -21,8 +22,8 @@ export function takePanel(request, address) {
             "section",
             {},
             make("h3", { text: "Files" }),
-            make("p", { class: "more", text: `The service sends the rows again${same}, all of them up to MAXREC.` }),
-            make("ul", { class: "formats" }, ...FORMATS.map((format) => make("li", {}, download(request, format)))),
+            make("p", { class: "more", text: `The service sends the rows again${same}, all of them up to MAXREC.${held}` }),
+            make("ul", { class: "formats" }, ...formatsOf(request).map((format) => make("li", {}, download(request, format)))),
         ),
         snippet("Address", address, "Copy address"),
         snippet("pyvo", asPyvo(request), "Copy as pyvo code"),
@@ -42,30 +43,38 @@ function snippet(title, text, label) {
 }
 
 function download(request, format) {
-    const address = fileAddress(request, format.name);
+    const isHeld = request.result && format.name === "votable";
+    const address = isHeld ? request.result : fileAddress(request, format.name);
     const name = `result.${format.suffix}`;
-    const facts = { class: "button", text: format.label, title: format.note, download: name };
-    if (address.length <= LONGEST_ADDRESS) return make("a", { ...facts, href: address });
-    // A query that is too long for an address is sent in a body: the file is made here.
-    const button = make("button", { class: "button", type: "button", text: format.label, title: format.note });
-    button.addEventListener("click", () => save(request, format.name, name, button));
-    return button;
+    const facts = { class: "button", text: format.label, title: format.note };
+    const isLong = address.length > LONGEST_ADDRESS;
+    if (!isLong && format.name !== "fits") return make("a", { ...facts, download: name, href: address });
+    // A query that is too long for an address is sent in a body, and FITS cannot hold all that a result has: a
+    // browser would say no more than that the download failed. The file is made here.
+    const told = make("span", { class: "problem", role: "alert", hidden: true });
+    const button = isLong ? make("button", { ...facts, type: "button" }) : make("a", { ...facts, download: name, href: address });
+    button.addEventListener("click", (event) => {
+        event.preventDefault();
+        void save(request, format, name, { button, told });
+    });
+    return make("span", {}, button, told);
 }
 
-async function save(request, format, name, button) {
-    const label = button.textContent;
-    button.disabled = true;
+async function save(request, format, name, { button, told }) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    told.hidden = true;
     try {
-        const body = new URLSearchParams(parametersOf(request, format));
-        const response = await fetch(`${request.tapUrl}/sync`, { method: "POST", body });
-        if (!response.ok) throw new Error(`status ${response.status}`);
+        const body = new URLSearchParams(parametersOf(request, format.name));
+        const response = await send(`${request.tapUrl}/sync`, { method: "POST", body });
+        if (!response.ok) throw new Error(messageOf(await response.text()));
         const url = URL.createObjectURL(await response.blob());
         make("a", { href: url, download: name }).click();
         setTimeout(() => URL.revokeObjectURL(url), 60_000);
-        button.textContent = label;
     } catch (error) {
-        button.textContent = `${label}: ${error.message}`;
+        told.hidden = false;
+        told.textContent = error.message;
     } finally {
-        button.disabled = false;
+        button.ariaBusy = "false";
     }
 }

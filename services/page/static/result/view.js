@@ -4,7 +4,7 @@
  * All of them share one selection of rows.
  */
 
-import { make, page } from "../dom.js";
+import { make, page, send } from "../dom.js";
 import { copyButton, asTsv } from "./copying.js";
 import { fill, headline, linkOf } from "./cells.js";
 import { Grid } from "./grid.js";
@@ -19,6 +19,7 @@ import { plotPanel } from "./plot/plot_panel.js";
 /** Format in which a result has to be requested that `showResult` is to show. */
 export const WIRE_FORMAT = "votable";
 
+const TEXT_FORMAT = "votable/td";
 const MOST_COPIED = 100_000;
 const NOT_ASCII = /a text is not ASCII/;
 
@@ -30,6 +31,8 @@ const NOT_ASCII = /a text is not ASCII/;
  * @property {string} tapUrl URL of the TAP service.
  * @property {string} [maxrec] MAXREC, if it is not in the address.
  * @property {string} [landing] Address of the record of the result, if it is stored.
+ * @property {string} [result] URL of the file that holds the rows, if a job has made it.
+ * @property {string} [format] Format in which the rows came, if it is not `WIRE_FORMAT`.
  * @property {string[]} [panels] Panels that are open at once, such as `Plot`.
  * @property {string} [region] Footprint that the sky shows behind the rows.
  * @property {AbortSignal} [signal] Ends the reading.
@@ -41,16 +44,18 @@ const NOT_ASCII = /a text is not ASCII/;
  * @param {HTMLElement} container Where it is shown.
  * @param {Response} response The answer of the service in `WIRE_FORMAT`, which may still arrive.
  * @param {Context} context What the result is of.
- * @returns {Promise<{rows: number, overflow: boolean}>} What has come, once all has.
+ * @returns {Promise<{rows: number, overflow: boolean, isCut: boolean}>} What has come, once all has.
  * @throws {Error} If the answer is no result, with what the service says.
  */
 export async function showResult(container, response, context) {
     let view = await shown(container, response, context);
-    if (NOT_ASCII.test(view.table.error)) view = await shown(container, await asText(context), context);
+    if (NOT_ASCII.test(view.table.error)) {
+        view = await shown(container, await asText(context), { ...context, format: TEXT_FORMAT, result: "" });
+    }
     if (view.table.fields.length === 0) throw new Error(view.table.error || "the answer has no columns");
     performance.mark("tapdb:result-read");
     requestAnimationFrame(() => setTimeout(() => performance.mark("tapdb:result-painted")));
-    return { rows: view.table.length, overflow: view.table.hasOverflow };
+    return { rows: view.table.length, overflow: view.table.hasOverflow, isCut: view.table.error !== "" };
 }
 
 async function shown(container, response, context) {
@@ -61,11 +66,12 @@ async function shown(container, response, context) {
 }
 
 /** Request the result again as text, which may have any letters: rows in binary may not, if they come late. */
-function asText({ query, snapshot, address, maxrec }) {
+function asText({ query, snapshot, address, maxrec, signal }) {
     const request = { tapUrl: page.tap, query, snapshot, maxrec: maxrec ?? parameterOf(address, "MAXREC") };
-    return fetch(`${page.tap}/sync`, {
+    return send(`${page.tap}/sync`, {
         method: "POST",
-        body: new URLSearchParams(parametersOf(request, "votable/td")),
+        body: new URLSearchParams(parametersOf(request, TEXT_FORMAT)),
+        signal,
     });
 }
 
@@ -103,11 +109,9 @@ class View {
 
     #copy() {
         return copyButton("Copy rows", () => {
-            const every = Array.from({ length: Math.min(this.table.length, MOST_COPIED) }, (_, row) => row);
-            return asTsv(
-                this.table,
-                this.selection.size > 0 ? [...this.selection.rows].sort((one, other) => one - other) : every,
-            );
+            const every = Uint32Array.from({ length: this.table.length }, (_, row) => row);
+            const rows = this.selection.size > 0 ? this.selection.rows : every;
+            return asTsv(this.table, this.grid.inOrder(rows).slice(0, MOST_COPIED));
         });
     }
 
@@ -149,7 +153,7 @@ class View {
         this.detail.replaceChildren(make("b", { text: headline(field) }));
         if (cell === null) return;
         const value = make("span", { class: "result-value" });
-        fill(value, cell.text === "" ? "NULL" : cell.text, linkOf(cell.text, field, this.site));
+        fill(value, cell.isNull ? "NULL" : cell.text || "empty", linkOf(cell.text, field, this.site));
         this.detail.append(" ", value);
     }
 
@@ -165,6 +169,8 @@ class View {
             query: context.query,
             maxrec,
             snapshot: record?.snapshot ?? context.snapshot,
+            format: context.format,
+            result: context.result,
         };
         const offers = {
             Sky: () => skyPanel(table, selection, context.region ?? ""),

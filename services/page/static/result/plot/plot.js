@@ -5,12 +5,23 @@
  */
 
 import { make } from "../../dom.js";
-import { axisLabel, binsOf, extent, pointsOf } from "./points.js";
+import { axisLabel, binsOf, extent, pointsOf, readable, tickTexts, unitOf } from "./points.js";
 
 const COLOURS = ["--plot-1", "--plot-2", "--plot-3", "--plot-4", "--plot-5", "--plot-6", "--plot-7", "--plot-8"];
 const NEAR_PX = 12;
 const STEP_IN = 0.7;
 const MOST_SOLID = 2000;
+const LETTER_PX = 7;
+
+/** Return how wide the widest of some texts of an axis is. */
+function widest(texts) {
+    return LETTER_PX * Math.max(0, ...texts.map((text) => text.length));
+}
+
+/** Return how far apart texts of an axis have to be, so that none stands in the next. */
+function roomOf(texts, low, high) {
+    return Math.max(50, widest(texts(Array.from({ length: 9 }, (_, place) => low + ((high - low) * place) / 8))) + 12);
+}
 
 /** Draws a choice of columns. */
 export class Plot {
@@ -35,7 +46,11 @@ export class Plot {
         });
         this.element = make("div", { class: "plot" }, this.canvas, this.legend, this.status);
         this.canvas.addEventListener("keydown", (event) => this.#key(event));
-        selection.addEventListener("change", () => this.chart?.redraw(false));
+        selection.addEventListener("change", () => {
+            if (this.chart === undefined) return;
+            this.chart.redraw(false);
+            this.#tell();
+        });
         new ResizeObserver(() => this.#resize()).observe(this.canvas);
         matchMedia("(prefers-color-scheme: dark)").addEventListener(
             "change",
@@ -57,6 +72,7 @@ export class Plot {
         this.place = -1;
         this.whole = this.#whole();
         this.view = { x: [...this.whole.x], y: [...this.whole.y] };
+        this.units = { x: unitOf(this.whole.x, choice.isLogX), y: unitOf(this.whole.y, choice.isLogY) };
         this.#make();
         this.#tell();
     }
@@ -89,8 +105,14 @@ export class Plot {
             x: axisLabel(field),
             y: this.bins ? "rows" : axisLabel(this.table.fields[choice.y], choice.isMagnitude),
         };
+        const real = (values, name) => values.map((one) => (one === null ? null : one * this.units[name]));
+        const texts = {
+            x: (values) => tickTexts(real(values, "x"), choice.isLogX),
+            y: (values) => tickTexts(real(values, "y"), choice.isLogY),
+        };
         const axis = (name, more) => ({
             label: label[name],
+            values: (_, values) => texts[name](values),
             stroke: this.colours.text,
             grid: { stroke: this.colours.line, width: 1 },
             ticks: { stroke: this.colours.line, width: 1 },
@@ -103,7 +125,7 @@ export class Plot {
             auto: false,
             dir,
             distr: isLog ? 3 : 1,
-            range: () => this.view[name],
+            range: () => this.#shown(name),
         });
         this.chart?.destroy();
         this.chart = new this.uPlot(
@@ -113,13 +135,16 @@ export class Plot {
                     x: scale("x", choice.isLogX),
                     y: scale("y", choice.isLogY, choice.isInverted && !this.bins ? -1 : 1),
                 },
-                axes: [axis("x", { size: 44 }), axis("y", { size: 64 })],
+                axes: [
+                    axis("x", { size: 44, space: (_chart, _axis, low, high) => roomOf(texts.x, low, high) }),
+                    axis("y", { size: (_, found) => Math.max(64, widest(found ?? []) + 24) }),
+                ],
                 series: [{}, { paths: () => null, points: { show: false } }],
                 cursor: { points: { show: false }, drag: { x: true, y: true, setScale: false, dist: 4 } },
                 legend: { show: false },
                 hooks: { draw: [(chart) => this.#paint(chart)], setSelect: [(chart) => this.#dragged(chart)] },
             },
-            [this.view.x, this.view.y],
+            [this.#shown("x"), this.#shown("y")],
             this.canvas,
         );
         this.chart.over.addEventListener("click", (event) => this.#click(event));
@@ -153,8 +178,20 @@ export class Plot {
     }
 
     #show() {
-        this.chart.setData([this.view.x, this.view.y]);
+        const { choice, units, view } = this;
+        this.view = { x: readable(view.x, choice.isLogX, units.x), y: readable(view.y, choice.isLogY, units.y) };
+        this.chart.setData([this.#shown("x"), this.#shown("y")]);
         this.chart.redraw(false, true);
+    }
+
+    /** Return the ends of an axis as uPlot has them, which draws neither very small nor very large steps. */
+    #shown(name) {
+        return this.view[name].map((one) => one / this.units[name]);
+    }
+
+    /** Return where a value is drawn. */
+    #at(chart, value, name) {
+        return chart.valToPos(value / this.units[name], name, true);
     }
 
     // -- drawing
@@ -177,7 +214,7 @@ export class Plot {
         places.forEach((bin, place) => {
             if (this.selection.has(this.points.row[place])) selected[bin] += 1;
         });
-        const floor = chart.valToPos(this.view.y[0], "y", true);
+        const floor = this.#at(chart, this.view.y[0], "y");
         for (const [amounts, colour] of [
             [counts, this.colours.groups[0]],
             [selected, this.colours.selected],
@@ -185,12 +222,12 @@ export class Plot {
             ctx.fillStyle = colour;
             amounts.forEach((amount, bin) => {
                 if (amount === 0) return;
-                const left = chart.valToPos(edges[bin], "x", true);
-                const top = chart.valToPos(amount, "y", true);
-                ctx.fillRect(left, top, Math.max(1, chart.valToPos(edges[bin + 1], "x", true) - left - 1), floor - top);
+                const left = this.#at(chart, edges[bin], "x");
+                const top = this.#at(chart, amount, "y");
+                ctx.fillRect(left, top, Math.max(1, this.#at(chart, edges[bin + 1], "x") - left - 1), floor - top);
             });
         }
-        if (this.place >= 0) this.#ring(ctx, chart.valToPos(this.points.x[this.place], "x", true), floor - 8);
+        if (this.place >= 0) this.#ring(ctx, this.#at(chart, this.points.x[this.place], "x"), floor - 8);
     }
 
     #paintPoints(chart, ctx) {
@@ -200,8 +237,8 @@ export class Plot {
         const radius = (isFew ? 3 : 1.5) * ratio;
         const [left, top] = [new Float64Array(x.length), new Float64Array(x.length)];
         x.forEach((value, place) => {
-            left[place] = chart.valToPos(value, "x", true);
-            top[place] = chart.valToPos(y[place], "y", true);
+            left[place] = this.#at(chart, value, "x");
+            top[place] = this.#at(chart, y[place], "y");
         });
         this.drawn = { left, top, ratio };
         for (let number = 0; number < COLOURS.length; number += 1) {
@@ -244,13 +281,16 @@ export class Plot {
 
     #errors(chart, path, place, left, top) {
         const { x, y, xError, yError } = this.points;
+        const { isLogX, isLogY } = this.choice;
+        // An error that reaches below zero reaches to the end of a logarithmic axis.
+        const end = (value, name, isLog) => this.#at(chart, isLog && value <= 0 ? this.view[name][0] : value, name);
         if (Number.isFinite(yError[place])) {
-            path.moveTo(left, chart.valToPos(y[place] - yError[place], "y", true));
-            path.lineTo(left, chart.valToPos(y[place] + yError[place], "y", true));
+            path.moveTo(left, end(y[place] - yError[place], "y", isLogY));
+            path.lineTo(left, end(y[place] + yError[place], "y", isLogY));
         }
         if (Number.isFinite(xError[place])) {
-            path.moveTo(chart.valToPos(x[place] - xError[place], "x", true), top);
-            path.lineTo(chart.valToPos(x[place] + xError[place], "x", true), top);
+            path.moveTo(end(x[place] - xError[place], "x", isLogX), top);
+            path.lineTo(end(x[place] + xError[place], "x", isLogX), top);
         }
     }
 
@@ -269,7 +309,7 @@ export class Plot {
         const { left, top, width, height } = chart.select;
         if (width < 1 && height < 1) return;
         const ends = (name, begin, size) => {
-            const found = [chart.posToVal(begin, name), chart.posToVal(begin + size, name)];
+            const found = [begin, begin + size].map((place) => chart.posToVal(place, name) * this.units[name]);
             return found.sort((one, other) => one - other);
         };
         const [x, y] = [ends("x", left, width), ends("y", top, height)];
@@ -313,7 +353,7 @@ export class Plot {
     #nearest(offsetX, offsetY) {
         const { chart } = this;
         if (this.bins !== null) {
-            const value = chart.posToVal(offsetX, "x");
+            const value = chart.posToVal(offsetX, "x") * this.units.x;
             return this.bins.places.findIndex(
                 (bin) => value >= this.bins.edges[bin] && value <= this.bins.edges[bin + 1],
             );
@@ -365,10 +405,11 @@ export class Plot {
 
     #tell() {
         const { points, place, choice } = this;
-        const parts = [`${points.x.length.toLocaleString("en")} points`];
+        const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+        const parts = [count(points.x.length, "point")];
         if (points.left > 0)
             parts.push(
-                `${points.left.toLocaleString("en")} rows without a place (NULL${choice.isLogX || choice.isLogY || choice.isMagnitude ? ", or no logarithm" : ""})`,
+                `${count(points.left, "row")} without a place (NULL, infinite${choice.isLogX || choice.isLogY || choice.isMagnitude ? ", or no logarithm" : ""})`,
             );
         if (this.selection.size > 0) parts.push(`${this.selection.size.toLocaleString("en")} selected`);
         if (place >= 0) {

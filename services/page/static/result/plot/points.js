@@ -135,6 +135,32 @@ export function axisLabel(field, asMagnitude = false) {
 }
 
 /**
+ * Return what stands at the numbers of an axis: as many digits as tell one from the next, and no more.
+ * @param {(number | null)[]} values The numbers; null for one that has no text.
+ * @param {boolean} isLog Whether the axis is logarithmic.
+ * @returns {string[]}
+ */
+export function tickTexts(values, isLog) {
+    const known = values.filter((one) => one !== null);
+    const largest = Math.max(0, ...known.map(Math.abs));
+    const steps = known.slice(1).map((one, place) => Math.abs(one - known[place]));
+    const step = Math.min(...steps.filter((one) => one > 0), largest || 1);
+    // A step may be 2.5 of something.
+    const decimals = 1 - Math.floor(Math.log10(step));
+    const digits = isLog ? 3 : Math.floor(Math.log10(largest || 1)) + decimals + 1;
+    return values.map((value) => {
+        if (value === null) return "";
+        const one = !isLog && Math.abs(value) < step * 1e-6 ? 0 : value;
+        const size = isLog ? Math.abs(one) : largest;
+        const isPlain = one === 0 || (size >= 1e-3 && size < 1e7) || digits > 8;
+        const most = Math.min(20, Math.max(0, isLog ? 6 : decimals));
+        return isPlain
+            ? one.toLocaleString("en", { maximumFractionDigits: most })
+            : Number(one.toPrecision(digits)).toExponential().replace("e+", "e");
+    });
+}
+
+/**
  * Return the points of a result.
  * @param {Table} table The result.
  * @param {PlotChoice} choice What is drawn.
@@ -206,10 +232,34 @@ export function extent(values, isLog) {
     if (low > high) return isLog ? [1, 10] : [0, 1];
     if (isLog) {
         const room = (high / low) ** 0.04 * (high === low ? 2 : 1);
-        return [low / room, high * room];
+        return readable([low / room, high * room], true);
     }
-    const room = high === low ? Math.abs(high) * 0.05 || 1 : (high - low) * 0.04;
-    return [low - room, high + room];
+    const room = high === low ? Math.abs(high) * 0.05 || 1 : high * 0.04 - low * 0.04;
+    return readable([Math.max(low - room, -Number.MAX_VALUE), Math.min(high + room, Number.MAX_VALUE)], false);
+}
+
+/**
+ * Return the ends of an axis so far apart that numbers between them can be told from each other.
+ * @param {[number, number]} ends The ends.
+ * @param {boolean} isLog Whether it is logarithmic.
+ * @param {number} [unit] Unit in which it is drawn.
+ * @returns {[number, number]}
+ */
+export function readable([low, high], isLog, unit = 0) {
+    if (isLog) return high / low > 1 + 1e-9 ? [low, high] : [low / (1 + 1e-9), high * (1 + 1e-9)];
+    const least = Math.max(Math.abs(low) * 1e-13, Math.abs(high) * 1e-13, unit * 1e-12);
+    const middle = low / 2 + high / 2;
+    return high - low > least ? [low, high] : [middle - least, middle + least];
+}
+
+/**
+ * Return the unit in which an axis is drawn, a power of ten: 1 unless its numbers are very small or large.
+ * @param {[number, number]} ends Its ends.
+ * @param {boolean} isLog Whether it is logarithmic.
+ */
+export function unitOf([low, high], isLog) {
+    const size = isLog ? high : high / 2 - low / 2;
+    return size > 1e-6 && size < 1e12 ? 1 : 10 ** Math.floor(Math.log10(size));
 }
 
 /**
@@ -234,7 +284,11 @@ export function binsOf(points, choice) {
         high = Math.max(high, forward(value));
     }
     if (low > high) [low, high] = [0, 1];
-    if (low === high) [low, high] = [low - 0.5, high + 0.5];
+    if (low === high) {
+        // Beside a large number a half is nothing.
+        const room = Math.max(0.5, Math.abs(low) * 1e-6);
+        [low, high] = [low - room, high + room];
+    }
     const step = (high - low) / choice.bins;
     const counts = new Uint32Array(choice.bins);
     const places = Uint32Array.from(points.x, (value) => {
