@@ -87,6 +87,8 @@ def execute(
     with tempfile.TemporaryDirectory() as folder:
         client: Any = NotebookClient(
             content,
+            # What a slow kernel prints in two parts is one text.
+            coalesce_streams=True,
             timeout=_LONGEST_S,
             kernel_name="python3",
             record_timing=False,
