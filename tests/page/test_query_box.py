@@ -445,6 +445,21 @@ def test_two_users_of_one_browser_do_not_see_each_others_history(serve: Serve, p
         page.close()
 
 
+def test_what_is_typed_before_the_scripts_are_there_stays(served: Served, page: Page) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/page/vocabulary", hold)
+    with page.expect_request("**/page/vocabulary"):
+        page.goto(f"{served.url}/query?QUERY=SELECT+1", wait_until="commit")
+    page.locator("#text").fill(THREE)
+    held[0].continue_()
+    expect(page.locator("html[data-ready]")).to_be_attached()
+    assert page.locator(".cm-content").inner_text() == THREE
+
+
 def test_a_browser_that_keeps_nothing_has_no_history_and_all_else(served: Served, new_page: Any) -> None:
     page = new_page()
     page.add_init_script(

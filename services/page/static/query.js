@@ -237,10 +237,11 @@ function move() {
     followAddress();
 }
 
-function followAddress() {
+/** @param {string | null} [typed] - what was typed before this script was there: it goes before the address */
+function followAddress(typed = null) {
     const found = readAddress();
     followed = JSON.stringify(found);
-    const draft = history.state?.user === page.user ? history.state.text : null;
+    const draft = typed ?? (history.state?.user === page.user ? history.state.text : null);
     const text = draft ?? found.query;
     if (text !== editor.text()) editor.setText(text);
     byId("maxrec").value = found.maxrec;
@@ -272,6 +273,6 @@ forgetOthers();
 showHistory(byId("history-list"), take);
 showBrowser(byId("browser"), vocabulary, (name) => editor.insert(name));
 if (matchMedia("(max-width: 60rem)").matches) document.querySelector(".browser details").open = false;
-followAddress();
+followAddress(editor.text() === byId("text").defaultValue ? null : editor.text());
 if (editor.text()) changed(editor.text());
 document.documentElement.dataset.ready = "yes";
