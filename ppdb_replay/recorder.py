@@ -12,22 +12,8 @@ from typing import Any
 
 import psycopg
 
-from adql import (
-    AdqlNameError,
-    CompiledQuery,
-    Limits,
-    Metadata,
-    Query,
-    Server,
-    Table,
-    to_postgres,
-    walk,
-)
-from ppdb_replay.errors import (
-    PpdbNotReadyError,
-    RightsDifferError,
-    VersionsIncompleteError,
-)
+from adql import AdqlNameError, CompiledQuery, Limits, Metadata, Query, Server, Table, to_postgres, walk
+from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.replaying.catalog import (
     HISTORY_SCHEMA,
     ClockReading,

@@ -88,12 +88,23 @@ async def read_in_turn(request: Request, user: User, read: Callable[[sa.Connecti
     QueryFailedError
         Raised if it takes longer than the user's queries may.
     """
+    return await run_in_turn(request, user, read_only(read))
 
-    def read_only(connection: sa.Connection) -> _Value:
+
+def read_only(read: Callable[[sa.Connection], _Value]) -> Callable[[sa.Connection], _Value]:
+    """Return what reads in a transaction that cannot write: functions of packages may run with more rights.
+
+    Parameters
+    ----------
+    read
+        Reads something.
+    """
+
+    def reading(connection: sa.Connection) -> _Value:
         connection.execute(_READ_ONLY)
         return read(connection)
 
-    return await run_in_turn(request, user, read_only)
+    return reading
 
 
 async def run_in_turn(request: Request, user: User, work: Callable[[sa.Connection], _Value]) -> _Value:

@@ -20,14 +20,7 @@ from tap_query.execute import Session, fetch, read_server
 from tap_query.execute import explain as explain_compiled
 from tap_query.formats import FORMATS, Format, find_format, stream_result
 from tap_query.metadata import read_felis, read_metadata
-from tapdb.cli.output import (
-    RowOutput,
-    format_option,
-    maxrec_option,
-    output_option,
-    output_stream,
-    url_option,
-)
+from tapdb.cli.output import RowOutput, format_option, maxrec_option, output_option, output_stream, url_option
 from tapdb.errors import SettingsError
 from tapdb.postgres.engine import checked_connection, driver_connection
 from tapdb.sources import execute_text

@@ -13,10 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from obscore_view.config.checks import Problem, find_problems, find_warnings
-from obscore_view.config.model import (
-    ObsCoreConfig,
-    Section,
-)
+from obscore_view.config.model import ObsCoreConfig, Section
 from obscore_view.errors import ConfigError, ConfigProblem
 from tapdb.errors import likeliest
 

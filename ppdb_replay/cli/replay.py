@@ -21,10 +21,7 @@ from ppdb_replay.cli.stored import (
     upload_option,
     uploaded,
 )
-from ppdb_replay.query_store.checks import (
-    ResultCheck,
-    check_result,
-)
+from ppdb_replay.query_store.checks import ResultCheck, check_result
 from ppdb_replay.query_store.store import (
     UPLOADS,
     check_file,

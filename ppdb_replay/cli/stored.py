@@ -10,12 +10,7 @@ from pathlib import Path
 import click
 
 from adql import Metadata, TableMetadata
-from ppdb_replay.query_store.checks import (
-    StoredCheck,
-    check_stored,
-    migrate_stored,
-    note_check,
-)
+from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.landing import CITATIONS, cited, landing_text
 from ppdb_replay.query_store.store import (
     UPLOADS,
@@ -33,13 +28,7 @@ from ppdb_replay.replaying.record import ReplayRecord
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tap_query.metadata import read_metadata
 from tap_query.uploads.tables import create_uploads
-from tapdb.cli.output import (
-    RowOutput,
-    format_option,
-    prints_rows,
-    progress_bar,
-    url_option,
-)
+from tapdb.cli.output import RowOutput, format_option, prints_rows, progress_bar, url_option
 from tapdb.cli.session import lock_patience
 from tapdb.postgres.engine import checked_connection, driver_connection
 

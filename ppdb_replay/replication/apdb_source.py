@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import yaml
 
-from ppdb_replay.errors import (
-    ApdbNotReadableError,
-    ApdbUnavailableError,
-)
+from ppdb_replay.errors import ApdbNotReadableError, ApdbUnavailableError
 from ppdb_replay.replication.chunk import (
     REPLICATED,
     Chunk,

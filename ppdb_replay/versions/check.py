@@ -8,15 +8,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED, position_index
-from ppdb_replay.versions.triggers import (
-    HISTORY,
-    ON_ALL,
-    ON_CLOSED,
-    ON_STORE,
-    STORE,
-    TRIGGERS,
-    closed_name,
-)
+from ppdb_replay.versions.triggers import HISTORY, ON_ALL, ON_CLOSED, ON_STORE, STORE, TRIGGERS, closed_name
 from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,

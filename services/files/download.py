@@ -24,7 +24,7 @@ from services.files.ranges import Span, is_refused, is_unchanged, spans_of
 from services.files.signing import Signer
 from services.gate import FACTS
 from services.parameters import Parameters
-from services.results import run_at_once
+from services.results import read_only, run_at_once
 from services.service import Service, service_of
 from services.settings import ServiceSettings
 from services.waiting import Client
@@ -134,9 +134,8 @@ def _dataset(text: str) -> UUID:
 
 async def _find(service: Service, client: Client, dataset: UUID, component: str | None) -> DatasetFile:
     """Return a file of a published dataset; no longer than a query is it looked for."""
-    files = await run_at_once(
-        service, client, lambda one: read_dataset_files(one, dataset), service.settings.max_seconds
-    )
+    find = read_only(lambda one: read_dataset_files(one, dataset))
+    files = await run_at_once(service, client, find, service.settings.max_seconds)
     if files is None:
         raise ResourceUnknownError(f"published dataset {dataset}", "search in ivoa.ObsCore for datasets")
     if not files:

@@ -45,7 +45,7 @@ from services.replay.answers import (
 )
 from services.results import run_in_turn, send_query, wants_gzip
 from services.running import RunningQuery
-from services.service import service_of
+from services.service import in_thread, service_of
 from services.waiting import Client
 from tap_query.answer import TapQuery
 from tap_query.formats import find_format
@@ -167,7 +167,7 @@ async def show_changes(request: Request) -> Response:
     _require_no_uploads(record)
     if record.row_count > MOST_COMPARED:
         raise ComparisonTooLargeError(record.row_count, MOST_COMPARED)
-    metadata = service.database.publication().metadata
+    metadata = (await in_thread(service, service.database.publication)).metadata
 
     # The rows of now may be many more: one more than is compared tells, and no more are kept.
     given = record.max_rows

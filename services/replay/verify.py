@@ -25,16 +25,9 @@ from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.votable.file_record import FileCheck, check_rows
 from services.errors import ParameterError, RequestTooLargeError
 from services.parameters import Parameters, read_parameters
-from services.replay.answers import (
-    document,
-    form_of,
-    page,
-    told_in_form,
-    user_of,
-    versions_needed,
-)
+from services.replay.answers import document, form_of, page, told_in_form, user_of, versions_needed
 from services.results import run_in_turn
-from services.service import service_of
+from services.service import in_thread, service_of
 from tap_query.errors import UploadNotKeptError
 from tapdb.postgres.engine import driver_connection
 
@@ -61,9 +54,9 @@ async def verify(request: Request) -> Response:
     async with _files(request) as (paths, parameters):
         replays = parameters.choice("REPLAY", "true", "false") == "true"
         against = parameters.one("AGAINST")
-        metadata = service_of(request).database.publication().metadata
-
-        most = service_of(request).settings.upload_bytes
+        service = service_of(request)
+        metadata = (await in_thread(service, service.database.publication)).metadata
+        most = service.settings.upload_bytes
 
         def check(connection: sa.Connection) -> FileCheck:
             driver = driver_connection(connection)
@@ -73,9 +66,7 @@ async def verify(request: Request) -> Response:
             if stored is None or found.record is None:
                 return found
             known = (stored.pid, stored.record)
-            others = differences_between(
-                found.record, known, Replayer(driver_connection(connection), published=metadata)
-            )
+            others = differences_between(found.record, known, Replayer(driver, published=metadata))
             return replace(found, problems=(*found.problems, *others))
 
         # It takes the time of a thread, as a query does; no more at once than there may be queries.

@@ -5,12 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from adql import tree
 from adql.backends.postgres.functions import function_sql
-from adql.backends.postgres.geometry import (
-    checked_point,
-    geometry_sql,
-    near_sql,
-    relation_compared,
-)
+from adql.backends.postgres.geometry import checked_point, geometry_sql, near_sql, relation_compared
 from adql.backends.postgres.pieces import LONGEST_REPEATED, Emitter, call, cast, column_sql, joined, within
 from adql.metadata import ColumnOrigin
 from adql.tree import type_of
