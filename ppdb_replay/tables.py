@@ -225,6 +225,9 @@ def table_statements(schema: PpdbSchema, database_schema: str = "ppdb") -> tuple
     return tuple(statements)
 
 
+_POINT = sql.SQL("spoint(radians(ra), radians(dec))")
+
+
 def position_index(schema: str, table: str, name: str, *, beside: str | None = None) -> sql.Composed:
     """Return the statement that makes the index over positions, as ADQL's POINT(ra, dec) is translated.
 
@@ -235,11 +238,15 @@ def position_index(schema: str, table: str, name: str, *, beside: str | None = N
     name
         Name of the index.
     beside
-        A column that is searched with the position, if there is one.
+        A column that is searched with the position, if there is one; never without it.
     """
-    more = sql.SQL("") if beside is None else sql.SQL(", {}").format(sql.Identifier(beside))
-    frame = sql.SQL("CREATE INDEX {} ON {} USING gist (spoint(radians(ra), radians(dec)){})")
-    return frame.format(sql.Identifier(name), sql.Identifier(schema, table), more)
+    index, place = sql.Identifier(name), sql.Identifier(schema, table)
+    if beside is None:
+        return sql.SQL("CREATE INDEX {} ON {} USING gist ({})").format(index, place, _POINT)
+    # GiST finds what is beside the position by reading all of the index, and the planner thinks it cheap.
+    # That there is a position follows from any search at one: no other is answered by the index.
+    frame = sql.SQL("CREATE INDEX {} ON {} USING gist ({point}, {}) WHERE {point} IS NOT NULL")
+    return frame.format(index, place, sql.Identifier(beside), point=_POINT)
 
 
 def _statements_of(table: sa.Table) -> Iterable[str]:

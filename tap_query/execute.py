@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
@@ -88,7 +89,7 @@ class Session:
     read_only: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def statement(self, search: Search = Search.FULL) -> sql.Composed:
+    def statement(self, search: Search = Search.FULL) -> bytes:
         """Return the one statement that makes the settings.
 
         Parameters
@@ -104,11 +105,17 @@ class Session:
         }
         if self.read_only:
             values["transaction_read_only"] = "on"
-        calls = [
-            sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
-            for name, value in values.items()
-        ]
-        return sql.SQL("SELECT ") + sql.SQL(", ").join(calls)
+        return _settings_statement(tuple(values.items()))
+
+
+@lru_cache(maxsize=64)
+def _settings_statement(values: tuple[tuple[str, str], ...]) -> bytes:
+    """Return the statement that makes settings until the transaction ends; it comes with each query."""
+    calls = [
+        sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+        for name, value in values
+    ]
+    return (sql.SQL("SELECT ") + sql.SQL(", ").join(calls)).as_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ppdb_replay.tables import read_schema
 __all__ = ["QUERIES", "REWRITING_REACHES", "felis_catalog", "rewriting_figures"]
 
 REWRITING_REACHES = (
-    Reach("rewrite_ms_median", 0.3, "natural query to as-of query, without parsing and printing"),
+    Reach("rewrite_ms_median", 0.25, "natural query to as-of query, without parsing and printing"),
 )
 """What is to be reached."""
 

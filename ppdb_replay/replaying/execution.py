@@ -82,10 +82,11 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
     """
     # One that begins here has written nothing, and is only read.
     was_open = connection.info.transaction_status is not TransactionStatus.IDLE
-    with transaction_of_one_snapshot(connection, ReplayTransactionError):
-        if was_open and (written := written_here(connection)) is not None:
-            raise ReplayTransactionError("REPEATABLE READ", written)
-        _execute(connection, _SETTINGS)
+    with transaction_of_one_snapshot(connection, ReplayTransactionError, "" if was_open else _SETTINGS):
+        if was_open:
+            if (written := written_here(connection)) is not None:
+                raise ReplayTransactionError("REPEATABLE READ", written)
+            _execute(connection, _SETTINGS)
         yield
 
 
@@ -244,6 +245,7 @@ def make_record(
     *,
     uploads: Mapping[str, str],
     request: Request,
+    is_complete: bool = False,
 ) -> ReplayRecord:
     """Return the record of an answer.
 
@@ -259,8 +261,13 @@ def make_record(
         Digests of the uploaded tables that the query names, by name.
     request
         How it was answered.
+    is_complete
+        Whether a complete order was found for it.
     """
-    guarantee = classify(query, clock.catalog, exact_sums=request.exact_sums)
+    # What has been answered was checked.
+    guarantee = classify(
+        query, clock.catalog, exact_sums=request.exact_sums, is_checked=True, is_complete=is_complete
+    )
     columns, rows = answered.columns, answered.rows
     digest = digest_of_result(columns, rows, without=guarantee.approximate_columns)
     outcome = Outcome(columns, digest, len(rows), answered.overflow)

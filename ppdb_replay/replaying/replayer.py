@@ -36,7 +36,7 @@ from ppdb_replay.replaying.execution import (
     upload_digests,
 )
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.rewriting.as_of import as_of, stable
+from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify
 from ppdb_replay.rewriting.rule_order import result_key
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
@@ -180,11 +180,16 @@ class Replayer:
             connection, lambda: read_clock(connection, self._published), attrgetter("snapshot_digest")
         ) as read:
             clock = replace(read, catalog=self._with_uploads(read.catalog))
-            natural = stable(query, clock.snapshot, clock.catalog)
+            natural, is_complete = stable_and_complete(query, clock.snapshot, clock.catalog)
             answered = self._answer(natural, clock.catalog, request)
             digests = upload_digests(connection, query, clock.catalog)
         repeatable = fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id)
-        record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
+        record = make_record(
+            *(query, repeatable, clock, answered),
+            uploads=digests,
+            request=request,
+            is_complete=is_complete,
+        )
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
     def replay(self, record: ReplayRecord) -> RecordedResult:

@@ -136,7 +136,9 @@ def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
 
 
 @contextmanager
-def one_snapshot(connection: psycopg.Connection[Any], refused: Callable[[str], TapdbError]) -> Iterator[None]:
+def one_snapshot(
+    connection: psycopg.Connection[Any], refused: Callable[[str], TapdbError], settings: str = ""
+) -> Iterator[None]:
     """Begin a transaction whose queries all see the same snapshot, unless one is open already.
 
     Parameters
@@ -145,10 +147,14 @@ def one_snapshot(connection: psycopg.Connection[Any], refused: Callable[[str], T
         psycopg's connection.
     refused
         Returns the error to raise if the transaction that is open is of another kind, from its level.
+    settings
+        Statements that a transaction begins with which begins here.
     """
     if connection.info.transaction_status is TransactionStatus.IDLE:
         with connection.transaction(), psycopg.ClientCursor(connection) as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # In one request.
+            level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            cursor.execute(f"{level}; {settings}".encode())
             yield
         return
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:

@@ -337,19 +337,24 @@ def test_a_function_of_others_beside_ours_is_no_fault(session: sa.Connection) ->
     assert check(session) == ()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [("", "has positions alone"), (", snap_to", "is taken for searches without a position too")],
+)
 def test_check_names_the_position_indexes_of_earlier_releases_and_how_to_replace_them(
-    ppdb_database: sa.URL,
+    ppdb_database: sa.URL, more: str, said: str
 ) -> None:
     with connect(ppdb_database) as connection:
         connection.execute(
             'DROP INDEX ppdb_history."DiaObject_closed_position"; CREATE INDEX "DiaObject_closed_position" '
-            'ON ppdb_history."DiaObject_closed" USING gist (spoint(radians(ra), radians(dec)))'
+            'ON ppdb_history."DiaObject_closed" '
+            f"USING gist (spoint(radians(ra), radians(dec)){more})".encode()
         )
         connection.commit()
         with engine_connection(ppdb_database) as session:
             (advice,) = check(session)
         assert (advice.severity, advice.subject) == ("warning", "ppdb_history.DiaObject_closed")
-        assert advice.problem.startswith("index DiaObject_closed_position has positions alone")
+        assert advice.problem.startswith(f"index DiaObject_closed_position {said}")
         connection.autocommit = True
         for statement in advice.remedy.split("; "):
             connection.execute(statement.encode())
