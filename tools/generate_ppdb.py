@@ -23,7 +23,6 @@ _QUESTIONS = {
 }
 _AGES = ("_current_ratio", "_ratio", "_ratio_99", "_ratio_50", "_ratio_10")
 _MORE = {
-    "current_ratio_median": "natural queries, median over the questions",
     "ingest_chunk_ratio": "a chunk, rows of Python, by the writer of `tapdb ppdb replicate`",
     "write_ratio": "a chunk of a real APDB, from the moment it was read to the commit",
     "seal_ratio": "digests of a night, made after the commit: nobody waits / the same night",
@@ -39,9 +38,11 @@ def figures() -> str:
         return "No results are recorded yet; `make bench` measures and records them."
     found: dict[str, float] = json.loads(_RESULTS.read_text(encoding="utf-8"))
     reaches = import_module("benchmarks.ppdb.reach").REACHES
+    by_age = {f"{key}{suffix}" for key in _QUESTIONS for suffix in _AGES[2:]}
     judged = [
         (f"`{one.key}`", one.meaning, _shown(found, one.key), f"{one.limit:g}", _verdict(found, one))
         for one in reaches
+        if one.key not in by_age
     ]
     ages = [
         (meaning, *(_shown(found, key + suffix) for suffix in _AGES)) for key, meaning in _QUESTIONS.items()
@@ -52,7 +53,7 @@ def figures() -> str:
         (
             f"With {objects} versions of objects and {sources} sources:\n",
             _table(("figure", "query", "measured", "to reach", ""), judged),
-            "How times grow with age, as multiples of the time on the latest rows only:\n",
+            "How times grow with age, as multiples of the time on the latest rows only; to reach: 1.35.\n",
             _table(("question", "natural", "newest snapshot", "99 %", "50 %", "10 % of the history"), ages),
             "Not judged:\n",
             _table(("figure", "what it is", "measured"), more),
