@@ -1,0 +1,33 @@
+"""What lets kept tables follow copies of Butler's tables that logical replication feeds.
+
+Locks taken: none on any table of Butler's; everything here is new.
+
+Revision ID: 0011
+Revises: 0009
+Create Date: 2026-11-30
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+OBJECTS = (
+    ("functions/tapdb.fold", 1),
+    ("functions/tapdb.follow", 1),
+    ("tables/tapdb.followed_change", 1),
+)
+
+
+def upgrade() -> None:
+    """Make the functions and the table."""
+    op.set_object_versions(new=OBJECTS, old=())
+
+
+def downgrade() -> None:
+    """Take them away; a follower has to be removed before."""
+    op.set_object_versions(new=(), old=OBJECTS)

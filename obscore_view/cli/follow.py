@@ -1,0 +1,322 @@
+"""``tapdb follow``: a serving database beside the registries, fed by logical replication."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from obscore_view.cli.change import create, refresh
+from obscore_view.cli.session import config_option, given_config, view_option
+from obscore_view.follow.copies import without_password
+from obscore_view.follow.following import (
+    NAME,
+    FollowingPlan,
+    end,
+    follow,
+    follow_changes,
+    plan_again,
+    plan_end,
+    plan_following,
+    views_over,
+)
+from obscore_view.follow.primary import PUBLICATION, read_primary
+from obscore_view.follow.state import (
+    Subscription,
+    copied_tables,
+    figures,
+    here,
+    primary_url,
+    read_slot,
+    read_subscriptions,
+    there,
+)
+from obscore_view.view.changes import plan_drop
+from obscore_view.view.make import drop_view, stored_config
+from obscore_view.view.store import read_stored_views
+from tapdb.cli.extensions import install
+from tapdb.cli.migrate import upgrade
+from tapdb.cli.output import (
+    RowOutput,
+    dry_run_option,
+    prints_rows,
+    progress_bar,
+    url_option,
+)
+from tapdb.cli.session import change_session
+from tapdb.errors import DatabaseUnavailableError
+from tapdb.findings import Finding, fails, finding_text
+from tapdb.postgres.engine import checked_connection, translate_database_errors
+from tapdb.settings import parse_url
+
+_registry_argument = click.argument("registry", metavar="SCHEMA")
+_primary_option = click.option(
+    "--primary",
+    metavar="URL",
+    help="Where the registry is, as this database and this command connect to it, with a role that may "
+    "replicate and read. Later only to say that it has moved.",
+)
+_publication_option = click.option(
+    "--publication", metavar="NAME", help=f"Publication at the primary.  [default: {PUBLICATION}]"
+)
+
+
+@click.group("follow")
+def follow_group() -> None:
+    """Serve ObsCore from a database beside the registries, fed by their logical replication.
+
+    --url is the follower; a superuser of it runs these commands. At the primary nothing is made but a
+    publication. Exit status: 0 if all went well, 1 if something failed or status found something wrong, 2 if
+    a configuration or an option cannot be used.
+    """
+
+
+@follow_group.command()
+@url_option
+@dry_run_option
+@click.pass_context
+def init(context: click.Context, url: str | None, *, dry_run: bool) -> None:
+    """Make a database ready to follow registries: extensions, and tapdb's own objects without a view."""
+    context.invoke(install, url=url, dry_run=dry_run)
+    context.invoke(
+        upgrade,
+        url=url,
+        registry_schema=None,
+        obscore_config=None,
+        lock_timeout_ms=None,
+        others=("obscore=off",),
+        revision="head",
+        dry_run=dry_run,
+    )
+
+
+@follow_group.command()
+@_registry_argument
+@url_option
+@_primary_option
+@_publication_option
+@config_option
+@view_option
+@dry_run_option
+@click.pass_context
+def add(
+    context: click.Context,
+    registry: str,
+    url: str | None,
+    primary: str | None,
+    publication: str | None,
+    config: Path | None,
+    view: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """Follow the Butler registry in schema SCHEMA of another server, and make a view over it.
+
+    The tables that the view needs are copied while Butler goes on writing, and then every transaction of
+    Butler's appears in the view, whole. Run it again after changes at the primary (a new tags table, a new
+    column), after an end at any place, or with --primary once the primary has another address: it does what
+    is left to do.
+    """
+    given = given_config(config, view=view if config else None)
+    place = parse_url(primary, source="--primary") if primary is not None else None
+    wanted = given.config if given is not None else None
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        plan = plan_following(connection, registry, wanted, url=place, publication=publication)
+        known = views_over(connection, registry)
+    names = [one.full_name for one in known]
+    if dry_run:
+        _print(plan)
+        return
+    _run(url, plan, f"follow {registry}")
+    if given is not None and given.view not in names:
+        follow_changes(url, registry, given.config)
+        context.invoke(
+            create,
+            config=config,
+            url=url,
+            registry_schema=registry,
+            view=view,
+            geometry=None,
+            describe=True,
+            dry_run=False,
+        )
+    if plan.copies:
+        for one in known:
+            follow_changes(url, registry, stored_config(one))
+            context.invoke(
+                refresh,
+                config=None,
+                url=url,
+                view=one.full_name,
+                geometry=None,
+                rebuild_footprints=False,
+                describe=True,
+                dry_run=False,
+            )
+    made = follow_changes(url, registry)
+    if made and not plan.copies and given is None:
+        # Nobody knows what came while they were not there.
+        click.echo(f"Made {made} triggers that were missing: run tapdb follow rebuild {registry}", err=True)
+    click.echo(f"Follows the registry in schema {registry}: {len(plan.primary.tables)} tables.", err=True)
+    if not plan.primary.limits_wal:
+        click.echo(
+            "Its primary keeps WAL for a follower that is away without limit, until its disk is full: "
+            "set max_slot_wal_keep_size there (tapdb follow status).",
+            err=True,
+        )
+
+
+@follow_group.command()
+@_registry_argument
+@url_option
+@_primary_option
+@_publication_option
+@dry_run_option
+@click.pass_context
+def rebuild(
+    context: click.Context,
+    registry: str,
+    url: str | None,
+    primary: str | None,
+    publication: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """Copy all rows of the registry in SCHEMA again: after its slot was lost, or a conflict.
+
+    Its views answer as before until the rows are there.
+    """
+    place = parse_url(primary, source="--primary") if primary is not None else None
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        plan = plan_again(connection, registry, url=place, publication=publication)
+        views = views_over(connection, registry)
+    if dry_run:
+        _print(plan)
+        return
+    _run(url, plan, f"rebuild {registry}")
+    for one in views:
+        follow_changes(url, registry, stored_config(one))
+    for one in views:
+        context.invoke(
+            refresh,
+            config=None,
+            url=url,
+            view=one.full_name,
+            geometry=None,
+            rebuild_footprints=True,
+            describe=True,
+            dry_run=False,
+        )
+    click.echo(f"Follows the registry in schema {registry} again.", err=True)
+
+
+@follow_group.command()
+@_registry_argument
+@url_option
+@dry_run_option
+def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
+    """Drop the views over the registry in SCHEMA, end its subscription, and drop the copies.
+
+    Its slot at the primary goes too; where the primary cannot be reached its DBA has to drop that, or it
+    keeps WAL.
+    """
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        ended, copies = plan_end(connection, registry)
+        views = views_over(connection, registry)
+        slots = [one.slot for one in read_subscriptions(connection) if one.schema == registry]
+        if dry_run:
+            gone = frozenset[tuple[str, str, str]]()
+            for one in views:
+                _echo(plan_drop(connection, one, gone).statements)
+                gone |= {one.key}
+            _echo((*ended, *copies))
+            return
+    if views:
+        with change_session(url, application_name=NAME, describe=True) as connection:
+            for one in views_over(connection, registry):
+                drop_view(connection, one)
+    with translate_database_errors():
+        end(url, ended, copies)
+    click.echo(f"No longer follows the registry in schema {registry}.", err=True)
+    if len(ended) > 1:
+        said = (
+            f"Its primary could not be reached, or has no slot: SELECT pg_drop_replication_slot('{slots[0]}')"
+        )
+        click.echo(f"{said} there, or it keeps WAL for good.", err=True)
+
+
+@follow_group.command()
+@url_option
+@prints_rows
+def status(url: str | None, rows: RowOutput) -> None:
+    """Say how far each registry is followed, and what is wrong; exit 1 if something is.
+
+    Looked at are the subscription, the copies, the triggers on them and, at the primary, the slot, the
+    publication and the columns of the tables.
+    """
+    found: list[Finding] = []
+    records = []
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        for one in read_subscriptions(connection):
+            record, said = _state(connection, one)
+            records.append(record)
+            found += said
+    rows.write_records(_SHOWN, records)
+    if not records:
+        click.echo("No registry is followed: tapdb follow add SCHEMA --primary URL -c FILE", err=True)
+    for finding in found:
+        click.echo(finding_text(finding), err=True)
+    if fails(found):
+        sys.exit(1)
+
+
+_SHOWN = ("registry", "state", "primary", "tables", "behind_bytes", "safe_bytes", "silent_s", "errors")
+
+
+def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, object], list[Finding]]:
+    """Return what status shows of a subscription, and what is wrong with it."""
+    wanted = {
+        name
+        for view in read_stored_views(connection)
+        if view.registry_schema == one.schema
+        for name in stored_config(view).dataset_types
+    }
+    found = [*here(connection, one, wanted)]
+    slot, place = None, primary_url(connection, one.schema)
+    if place is None:
+        said = "only a superuser may know where its primary is: the primary was not looked at"
+        found.append(Finding("notice", "good-to-know", f"registry {one.schema}", said))
+    else:
+        try:
+            with checked_connection(place, read_only=True, application_name=NAME) as primary:
+                slot = read_slot(primary, one.slot)
+                copies = copied_tables(connection, one.schema)
+                facts = read_primary(primary, one.schema, copies, one.publication)
+            found += there(connection, one, facts, slot)
+        except DatabaseUnavailableError as error:
+            found.append(Finding("error", "following", f"registry {one.schema}", f"primary: {error}"))
+    return {**figures(one, slot), "primary": "" if place is None else without_password(place)}, found
+
+
+def _run(url: str | None, plan: FollowingPlan, title: str) -> None:
+    with translate_database_errors(), progress_bar(title) as show:
+        follow(url, plan, show)
+
+
+def _print(plan: FollowingPlan) -> None:
+    """Print what a plan runs; a password is not printed."""
+    if plan.primary.publishing:
+        click.echo(f"-- at the primary, {without_password(plan.url)}")
+        _echo(plan.primary.publishing)
+        click.echo("-- at the follower")
+    _echo(plan.first)
+    if plan.copies:
+        _echo(("BEGIN", *plan.copies, "COMMIT"))
+    _echo(plan.last, plan.url)
+
+
+def _echo(statements: Iterable[str], place: sa.URL | None = None) -> None:
+    secret = None if place is None or place.password is None else str(place.password)
+    for one in statements:
+        click.echo(f"{one if secret is None else one.replace(secret, '***')};")

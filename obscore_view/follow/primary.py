@@ -1,0 +1,280 @@
+"""What a primary has of a Butler registry, what it publishes, and what a DBA still has to do there."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from obscore_view.errors import PrimaryNotReadyError
+from obscore_view.mapping import DatasetMapping
+from obscore_view.view.script import butler_tables
+from tapdb.postgres.roles import Right, missing_rights
+from tapdb.sources import read_query
+
+PUBLICATION = "tapdb_follow"
+"""Name of the publication on a primary, if no other is given."""
+
+READ_TABLES = ("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta")
+"""Tables that say what a registry is."""
+
+OLDEST_VERSION = 150000
+"""The first version of PostgreSQL whose publications say which columns they have."""
+
+UNLIMITED = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryColumn:
+    """A column of one of Butler's tables.
+
+    Attributes
+    ----------
+    name, type
+        Name, and type as PostgreSQL spells it.
+    not_null
+        Whether it is never NULL.
+    """
+
+    name: str
+    type: str
+    not_null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryTable:
+    """One of Butler's tables, as far as a copy of it has to be alike.
+
+    Attributes
+    ----------
+    name
+        Name.
+    columns
+        Columns that are published, or all.
+    identity
+        Columns by which a row is found again: the primary key; none if the table has none.
+    indexes
+        What makes the other indexes.
+    """
+
+    name: str
+    columns: tuple[PrimaryColumn, ...]
+    identity: tuple[str, ...]
+    indexes: tuple[str, ...]
+
+    def narrowed(self, names: Sequence[str]) -> "PrimaryTable":
+        """Return the table with the columns that a publication has, and the indexes on these alone."""
+        columns = tuple(one for one in self.columns if one.name in names)
+        if len(columns) == len(self.columns):
+            return self
+        return PrimaryTable(self.name, columns, self.identity, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publication.
+
+    Attributes
+    ----------
+    columns
+        Columns of each table of the registry that it has.
+    is_complete
+        Whether it has changes of all kinds.
+    conditions
+        Tables of which it has some rows only.
+    """
+
+    columns: Mapping[str, tuple[str, ...]]
+    is_complete: bool
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A registry at a primary, and whether it can be followed.
+
+    Attributes
+    ----------
+    schema, publication
+        Schema of the registry, and name of the publication.
+    tables
+        Tables that the views need, as they are.
+    published
+        The publication; None if there is none.
+    role, may_replicate, version, wal_level, free_slots, longest_wal
+        Who is connected, and what the server allows.
+    missing
+        Statements that give the role what it needs to read.
+    """
+
+    schema: str
+    publication: str
+    tables: tuple[PrimaryTable, ...]
+    published: Published | None
+    role: str
+    may_replicate: bool
+    version: int
+    wal_level: str
+    free_slots: int
+    longest_wal: str
+    missing: tuple[str, ...]
+
+    @property
+    def copies(self) -> tuple[PrimaryTable, ...]:
+        """Tables with the columns that are published."""
+        found = self.published.columns if self.published is not None else {}
+        return tuple(one.narrowed(found[one.name]) for one in self.tables if one.name in found)
+
+    @property
+    def limits_wal(self) -> bool:
+        """Whether the primary removes WAL that a follower needs, before its disk is full of it."""
+        return self.longest_wal != UNLIMITED
+
+    @cached_property
+    def publishing(self) -> tuple[str, ...]:
+        """Statements that publish what is not published yet, for the owner of Butler's tables."""
+        found = self.published.columns if self.published is not None else {}
+        lacking = [sql.Identifier(self.schema, one.name) for one in self.tables if one.name not in found]
+        if not lacking:
+            return ()
+        words = "CREATE PUBLICATION {} FOR TABLE {}"
+        if self.published is not None:
+            words = "ALTER PUBLICATION {} ADD TABLE {}"
+        statement = sql.SQL(words).format(sql.Identifier(self.publication), sql.SQL(", ").join(lacking))
+        return (statement.as_string(None),)
+
+    def require_ready(self, *, slots: bool = True) -> None:
+        """Check that a subscription can be made; what is not published yet apart.
+
+        Parameters
+        ----------
+        slots
+            Whether a slot is needed.
+
+        Raises
+        ------
+        PrimaryNotReadyError
+            Raised if not; its message is what a DBA of the primary has to do.
+        """
+        problems, statements = [], list(self.missing)
+        if self.version < OLDEST_VERSION:
+            problems.append(f"it runs PostgreSQL {self.version // 10000}; 15 is the first that will do")
+        if self.wal_level != "logical":
+            problems.append(f"wal_level is {self.wal_level}, and has to be logical; the server restarts then")
+            statements.append("ALTER SYSTEM SET wal_level = 'logical'")
+        if slots and self.free_slots < 1:
+            problems.append("all max_replication_slots are in use")
+        if not self.may_replicate:
+            problems.append(f'role "{self.role}" may not replicate')
+            role = sql.Identifier(self.role)
+            statements.append(sql.SQL("ALTER ROLE {} REPLICATION").format(role).as_string(None))
+        if self.missing:
+            problems.append(f'role "{self.role}" may not read all tables that are to be copied')
+        if nameless := [one.name for one in self.tables if not one.identity]:
+            # A publication would make Butler's own updates of such a table fail.
+            problems.append(f"no primary key: {', '.join(nameless)}")
+        if self.published is not None and not self.published.is_complete:
+            problems.append(f"publication {self.publication} leaves out changes of some kind")
+            name = sql.Identifier(self.publication)
+            words = "ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')"
+            statements.append(sql.SQL(words).format(name).as_string(None))
+        if problems:
+            raise PrimaryNotReadyError(self.schema, problems, (*statements, *self.publishing))
+
+
+def tables_to_copy(mapping: DatasetMapping) -> tuple[str, ...]:
+    """Return the tables of a registry that a view, its kept tables and its links read.
+
+    Parameters
+    ----------
+    mapping
+        The view's configuration, matched with the registry at the primary.
+    """
+    named = {*butler_tables(mapping), *READ_TABLES}
+    return tuple(sorted(named & mapping.registry.columns.keys()))
+
+
+def read_primary(
+    connection: sa.Connection, schema: str, names: Sequence[str], publication: str = PUBLICATION
+) -> Primary:
+    """Return what a primary has of a registry, and whether it can be followed.
+
+    Parameters
+    ----------
+    connection
+        Connection to the primary, as the role that the follower will come as.
+    schema
+        Schema of the registry.
+    names
+        Tables that are needed.
+    publication
+        Name of the publication.
+    """
+    facts = connection.execute(sa.text(read_query("follow.primary"))).one()
+    rights = (Right("USAGE", schema), *(Right("SELECT", schema, name) for name in names))
+    return Primary(
+        schema=schema,
+        publication=publication,
+        tables=read_tables(connection, schema, names),
+        published=read_publication(connection, schema, publication),
+        role=facts.role,
+        may_replicate=facts.may_replicate,
+        version=facts.version,
+        wal_level=facts.wal_level,
+        free_slots=facts.free_slots,
+        longest_wal=facts.longest_wal,
+        missing=missing_rights(connection, rights),
+    )
+
+
+def read_tables(
+    connection: sa.Connection, schema: str, names: Collection[str] | None = None
+) -> tuple[PrimaryTable, ...]:
+    """Return tables of a schema as they are: all of them, or those of some names that are there."""
+    rows = connection.execute(sa.text(read_query("follow.tables")), {"schema": schema})
+    return tuple(_table(row) for row in rows if names is None or row.name in names)
+
+
+def _table(row: sa.Row[Any]) -> PrimaryTable:
+    return PrimaryTable(
+        name=row.name,
+        columns=tuple(PrimaryColumn(*one) for one in row.columns or ()),
+        identity=tuple(row.identity or ()),
+        indexes=tuple(row.indexes or ()),
+    )
+
+
+def read_publication(connection: sa.Connection, schema: str, name: str) -> Published | None:
+    """Return what a publication has of a schema; None if there is none of this name."""
+    rows = connection.execute(sa.text(read_query("follow.publication")), {"publication": name}).all()
+    if not rows:
+        return None
+    mine = [row for row in rows if row.schema == schema]
+    return Published(
+        columns={row.name: tuple(row.columns) for row in mine},
+        is_complete=rows[0].is_complete,
+        conditions=tuple(row.name for row in mine if row.condition is not None),
+    )
+
+
+def publish(connection: sa.Connection, primary: Primary) -> bool:
+    """Publish what is needed and not published yet, if the role may; return whether anything was done.
+
+    Raises
+    ------
+    PrimaryNotReadyError
+        Raised if the role may not; its message is what the owner of Butler's tables has to run.
+    """
+    if not primary.publishing:
+        return False
+    try:
+        for statement in primary.publishing:
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        connection.commit()
+    except sa.exc.ProgrammingError as error:
+        connection.rollback()
+        problem = f'role "{primary.role}" may not publish the tables that the view needs'
+        raise PrimaryNotReadyError(primary.schema, (problem,), primary.publishing) from error
+    return True
