@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
+from obscore_view.follow.state import find_subscription, here
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
@@ -346,7 +347,13 @@ def _triggers(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
 
 
 def _subscribed(connection: sa.Connection, view: StoredView) -> Iterator[Finding]:
-    """Find tables whose rows come by logical replication: what applies them fires row triggers only."""
+    """Find tables whose rows come by logical replication: what applies them fires row triggers only.
+
+    Those that come by `tapdb follow` have such triggers; of these is told what is wrong with them.
+    """
+    if (followed := find_subscription(connection, view.registry_schema)) is not None:
+        yield from here(connection, followed, stored_config(view).dataset_types)
+        return
     watched = {table for table, _ in view.objects.triggers}
     for row in execute_query(connection, read_query("check.subscribed")):
         if row.schema == view.registry_schema and row.name in watched:

@@ -1,0 +1,254 @@
+"""`tapdb follow` on two real servers: what a follower shows is what its primary would, at every commit."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+import sqlalchemy as sa
+from lsst.daf.butler import DatasetType
+
+from examples.lsstcam import Pair
+from examples.lsstcam.layout import FIRST_RUN, SECOND_RUN, USER_RUN
+from obscore_view.check import check_view
+from obscore_view.follow.state import find_subscription
+from obscore_view.view.make import find_stored_view, refresh_view
+from tapdb.postgres.engine import create_engine
+from tests.obscore_view.followers import (
+    LATE,
+    ORACLE,
+    SHOWN,
+    Following,
+    dead,
+    differences_within,
+    following,
+    wait_for,
+)
+from tests.obscore_view.histories import Writer
+
+SEEDS = [pytest.param(seed, 60, marks=pytest.mark.soak) for seed in range(2, 12)]
+
+
+@pytest.fixture(scope="module")
+def world(butler_template: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
+    """Return a primary and its follower, which all tests here change."""
+    with following(butler_template, tmp_path_factory.mktemp("following")) as found:
+        yield found
+
+
+def run(engine: sa.Engine, *statements: str) -> None:
+    """Run statements in one transaction."""
+    with engine.begin() as connection:
+        for one in statements:
+            connection.exec_driver_sql(one, execution_options={"no_parameters": True})
+
+
+def scalar(engine: sa.Engine, query: str) -> object:
+    """Return the one value of a query."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.text(query))
+
+
+def rows_shown(world: Following, *conditions: str) -> int:
+    """Return how many rows the view of the follower has."""
+    schema, name = SHOWN.split(".")
+    query = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema))
+    with world.follower.connect() as connection:
+        return connection.scalar(query.where(*map(sa.text, conditions))) or 0
+
+
+def status(world: Following) -> str:
+    """Return what ``status`` says, which finds something wrong."""
+    result = world.run("status")
+    assert result.exit_code == 1, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(("seed", "steps"), [(1, 12), *SEEDS])
+def test_after_each_step_of_a_history_a_follower_shows_what_the_primary_would(
+    world: Following, seed: int, steps: int
+) -> None:
+    over, halves, reads = Event(), [], 0
+
+    def read() -> int:
+        count = 0
+        while not over.is_set():
+            halves.extend(differences_within(world.follower))
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as pool, world.pair.plain.butler(writeable=True) as butler:
+        reading = pool.submit(read)
+        detectors = world.pair.plain.content.detector_ids
+        writer = Writer(seed, butler, world.primary, random.Random(seed), detectors)
+        try:
+            for _ in range(steps):
+                writer.run(1)
+                assert world.settle() == [], writer.steps
+        finally:
+            over.set()
+        reads = reading.result(timeout=60)
+    assert halves == [], writer.steps
+    assert reads > 0
+
+
+ROWS_THAT_COME_BACK = (
+    "CREATE TEMP TABLE a ON COMMIT DROP AS SELECT * FROM plain.dataset_tags_00000002",
+    "CREATE TEMP TABLE v ON COMMIT DROP AS SELECT * FROM plain.visit_detector_region",
+    "SET LOCAL session_replication_role = replica",
+    "DELETE FROM plain.dataset_tags_00000002",
+    "DELETE FROM plain.visit_detector_region",
+    "INSERT INTO plain.visit_detector_region SELECT * FROM v",
+    "UPDATE plain.visit SET exposure_time = exposure_time + 1",
+    "INSERT INTO plain.dataset_tags_00000002 SELECT * FROM a",
+    "DELETE FROM plain.dataset_tags_00000002 WHERE dataset_id = (SELECT min(dataset_id::text)::uuid FROM a)",
+)
+"""A transaction whose rows go, come back and change: each statement alone would leave something else."""
+
+
+def test_rows_that_go_and_come_back_in_one_transaction_are_as_at_its_end(world: Following) -> None:
+    run(world.primary, *ROWS_THAT_COME_BACK)
+    assert world.settle() == []
+    run(world.primary, "SET LOCAL session_replication_role = replica", "TRUNCATE plain.visit_definition")
+    assert world.settle() == []
+
+
+def test_a_run_that_is_removed_takes_what_refers_to_it(world: Following) -> None:
+    """A foreign key removes rows after those that they refer to."""
+    before = rows_shown(world)
+    with world.pair.plain.butler(writeable=True) as butler:
+        butler.removeRuns([USER_RUN, SECOND_RUN], unlink_from_chains=True)
+    assert world.settle() == []
+    assert before != rows_shown(world)
+
+
+def test_the_view_of_a_follower_is_whole_to_check(world: Following) -> None:
+    wait_for(world.primary, world.follower)
+    with world.follower.connect() as connection:
+        found = check_view(connection, find_stored_view(connection, SHOWN), deep=True)
+    assert [str(one) for one in found if one.severity == "error"] == []
+
+
+def test_a_dataset_type_in_a_new_tags_table_is_told_and_followed_by_one_command(world: Following) -> None:
+    wait_for(world.primary, world.follower)
+    assert world.run("status").exit_code == 0
+    with world.pair.plain.butler(writeable=True) as butler:
+        group = butler.dimensions.conform(("instrument", "detector", "band"))
+        butler.registry.registerDatasetType(DatasetType(LATE, group, "StructuredDataDict"))
+        data_id = {"instrument": "LSSTCam", "detector": 90, "band": "r"}
+        (ref,) = butler.registry.insertDatasets(LATE, [data_id], run=FIRST_RUN)
+    wait_for(world.primary, world.follower)
+    said = status(world)
+    assert f"is not copied: datasets of {LATE} are missing; tapdb follow add plain" in said, said
+    world.done("add", "plain")
+    with world.primary.begin() as connection:
+        refresh_view(connection, find_stored_view(connection, ORACLE))
+    assert world.settle() == []
+    assert world.run("status").exit_code == 0
+    assert rows_shown(world, f"registry_dataset_id = '{ref.id}'", "obs_id = 'LSSTCam-90-r'") == 1
+    with world.pair.plain.butler(writeable=True) as butler:
+        butler.registry.insertDatasets(LATE, [data_id | {"band": "g"}], run=FIRST_RUN)
+    assert world.settle() == []
+
+
+def test_a_column_that_the_primary_adds_stops_the_follower_until_it_is_added(world: Following) -> None:
+    run(
+        world.primary,
+        "ALTER TABLE plain.visit ADD COLUMN extra integer",
+        "UPDATE plain.visit SET target_name = 'another'",
+    )
+    wait_until(lambda: "stopped" in world.run("status").output)
+    said = status(world)
+    assert "column extra was added; tapdb follow add plain" in said, said
+    world.done("add", "plain")
+    assert world.settle() == []
+    assert rows_shown(world, "target_name = 'another'") > 0
+
+
+def wait_until(done: object) -> None:
+    """Return once something is so."""
+    assert callable(done)
+    for _ in range(300):
+        if done():
+            return
+        time.sleep(0.2)
+    pytest.fail("it does not come")
+
+
+def test_a_slot_that_is_lost_is_told_and_made_up_for_by_one_command(world: Following) -> None:
+    expected = rows_shown(world)
+    run_alone(world.follower, "ALTER SUBSCRIPTION tapdb_plain DISABLE")
+    run_alone(
+        world.primary,
+        "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'",
+        "SELECT pg_reload_conf()",
+        "CHECKPOINT",
+    )
+    run(world.primary, "UPDATE plain.visit SET target_name = 'missed'")
+    for _ in range(4):
+        run_alone(world.primary, "SELECT pg_logical_emit_message(true, '', 'x')", "SELECT pg_switch_wal()")
+    run_alone(world.primary, "CHECKPOINT")
+    assert scalar(world.primary, "SELECT wal_status FROM pg_replication_slots") == "lost"
+    said = status(world)
+    assert "is lost" in said, said
+    assert "tapdb follow rebuild plain" in said, said
+    assert expected == rows_shown(world)
+    run_alone(world.primary, "ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
+    world.done("rebuild", "plain")
+    assert world.settle() == []
+    assert scalar(world.primary, "SELECT count(*) FROM pg_replication_slots") == 1
+
+
+def run_alone(engine: sa.Engine, *statements: str) -> None:
+    """Run statements each in a transaction of its own."""
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        for one in statements:
+            connection.exec_driver_sql(one, execution_options={"no_parameters": True})
+
+
+def test_servers_that_die_lose_and_repeat_nothing(world: Following) -> None:
+    change = "UPDATE plain.exposure SET target_name = 'round {}'"
+    for number, server in enumerate((world.follower_server, world.primary_server)):
+        run(world.primary, change.format(number))
+        with dead(server):
+            world.primary.dispose()
+            world.follower.dispose()
+            if server is world.follower_server:
+                run(world.primary, change.format(f"{number}, unseen"))
+        run(world.primary, change.format(f"{number}, seen"))
+        assert world.settle() == [], number
+
+
+def test_a_primary_at_another_address_is_followed_there(world: Following) -> None:
+    with dead(world.primary_server, port=free_port()):
+        world.primary.dispose()
+    moved = world.primary.url.set(port=world.primary_server.port)
+    said = status(world)
+    assert "primary" in said, said
+    world.done("add", "plain", "--primary", moved.render_as_string(hide_password=False))
+    world.primary = create_engine(moved)
+    run(world.primary, "UPDATE plain.exposure SET target_name = 'moved'")
+    assert world.settle() == []
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_registry_that_is_removed_leaves_nothing_at_either_side(world: Following) -> None:
+    world.done("remove", "plain")
+    with world.follower.connect() as connection:
+        assert find_subscription(connection, "plain") is None
+    assert scalar(world.follower, "SELECT to_regnamespace('plain')") is None
+    assert scalar(world.follower, "SELECT count(*) FROM tapdb.keeping") == 0
+    assert scalar(world.primary, "SELECT count(*) FROM pg_replication_slots") == 0
