@@ -10,6 +10,7 @@ __all__ = ["BENCHMARKS", "main"]
 
 BENCHMARKS = {
     "adql": "benchmarks.adql",
+    "follow": "benchmarks.follow",
     "formats": "benchmarks.services.formats",
     "fresh": "benchmarks.fresh",
     "links": "benchmarks.services.links",

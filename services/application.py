@@ -31,7 +31,7 @@ from services.files import Files
 from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
-from services.observing import Metrics
+from services.observing import Metrics, load_figures, text_of_figures
 from services.page import Pages, Subjects
 from services.page import routes as routes_of_pages
 from services.quotas import Quotas
@@ -149,7 +149,18 @@ async def show_metrics(request: Request) -> Response:
     metrics.running.set(service.quotas.running)
     metrics.waiting.set(service.quotas.waiting)
     metrics.connections.set(service.database.connections)
-    return Response(metrics.text(), media_type=_PROMETHEUS)
+    figures = await asyncio.get_running_loop().run_in_executor(service.threads, _figures, service)
+    return Response(metrics.text() + figures, media_type=_PROMETHEUS)
+
+
+def _figures(service: Service) -> bytes:
+    """Return what packages tell of the database; nothing while it cannot be reached."""
+    readers = load_figures()
+    try:
+        with service.database.connect() as connection:
+            return text_of_figures(one for read in readers for one in read(connection))
+    except DatabaseUnavailableError:
+        return b""
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

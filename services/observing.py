@@ -3,16 +3,26 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from typing import Any
 
+import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from services.settings import ServiceSettings
 
 REQUESTS = logging.getLogger("tapdb.request")
+GROUP = "tapdb.figures"
+"""Entry points of functions that yield figures of a database."""
+
+Figure = tuple[str, str, Mapping[str, str], float]
+"""Name, meaning, labels and value of a figure."""
+ReadFigures = Callable[[sa.Connection], Iterable[Figure]]
+"""Yields the figures of a database, on a connection of the service's role."""
+
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
 
@@ -64,6 +74,23 @@ def log_config(settings: ServiceSettings, level: str) -> dict[str, Any]:
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.error")},
     }
+
+
+def load_figures() -> tuple[ReadFigures, ...]:
+    """Return what packages tell of a database, in order of name."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    return tuple(entry.load() for entry in found)
+
+
+def text_of_figures(figures: Iterable[Figure]) -> bytes:
+    """Return figures of a database as Prometheus reads them."""
+    registry = CollectorRegistry()
+    gauges: dict[str, Gauge] = {}
+    for name, meaning, labels, value in figures:
+        if name not in gauges:
+            gauges[name] = Gauge(name, meaning, tuple(labels), registry=registry)
+        gauges[name].labels(**labels).set(value)
+    return generate_latest(registry)
 
 
 class Metrics:

@@ -101,15 +101,22 @@ def require_follower(follower: sa.Connection) -> int:
     FollowerError
         Raised if it cannot.
     """
-    if follower.scalar(sa.select(sa.func.to_regprocedure("tapdb.follow()"))) is None:
-        raise FollowerError("this database lacks what follows replication", "run: tapdb follow init")
     setting = sa.func.current_setting
-    version, superuser = follower.execute(
-        sa.select(sa.cast(setting("server_version_num"), sa.Integer()), setting("is_superuser"))
+    version, superuser, user = follower.execute(
+        sa.select(
+            sa.cast(setting("server_version_num"), sa.Integer()),
+            setting("is_superuser"),
+            sa.func.current_user(),
+        )
     ).one()
     if superuser != "on":
         # Subscriptions, and triggers that are always enabled.
-        raise FollowerError("only a superuser of the follower can do this", "connect as one")
+        raise FollowerError(
+            f'user "{user}" lacks a right: subscriptions are made by superusers of the follower',
+            "connect as one",
+        )
+    if follower.scalar(sa.select(sa.func.to_regprocedure("tapdb.follow()"))) is None:
+        raise FollowerError("this database lacks what follows replication", "run: tapdb follow init")
     return int(version)
 
 

@@ -283,3 +283,21 @@ def figures(one: Subscription, slot: Slot | None) -> dict[str, Any]:
         "silent_s": None if one.silent_s is None else round(one.silent_s, 1),
         "errors": one.apply_errors + one.copy_errors,
     }
+
+
+def read_figures(connection: sa.Connection) -> Iterator[tuple[str, str, Mapping[str, str], float]]:
+    """Yield what a service tells Prometheus of each registry: name, meaning, labels and value of a figure.
+
+    Parameters
+    ----------
+    connection
+        Connection to the follower, of any role.
+    """
+    for one in read_subscriptions(connection):
+        labels = {"registry": one.schema}
+        yield "tapdb_follow_running", "Whether its changes are applied.", labels, float(one.is_at_work)
+        yield "tapdb_follow_copying", "Tables that are not copied yet.", labels, float(one.copying)
+        errors = float(one.apply_errors + one.copy_errors)
+        yield "tapdb_follow_errors", "How often applying changes has failed.", labels, errors
+        if one.silent_s is not None:
+            yield "tapdb_follow_silent_seconds", "Time since its primary was heard.", labels, one.silent_s

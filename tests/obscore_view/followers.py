@@ -24,7 +24,6 @@ from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import checked_connection, create_database, create_engine
 from tapdb.postgres.extensions import install_extensions
 from tapdb.server.ephemeral import EphemeralServer
-from tapdb.server.process import ServerProcess
 from tests.obscore_view.comparison import differences, kept_differences, rows_of, view_differences
 from tests.plugins.view_fixtures import make_test_view
 
@@ -34,6 +33,7 @@ __all__ = [
     "SETTINGS",
     "SHOWN",
     "Following",
+    "config_text",
     "dead",
     "differences_of",
     "differences_within",
@@ -225,15 +225,20 @@ def dead(server: EphemeralServer, *, port: int | None = None) -> Iterator[None]:
     assert process is not None
     os.kill(int((directory / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     yield
-    # Its children take a moment to see that it is gone.
-    time.sleep(0.5)
-    again = ServerProcess(
-        directory,
-        Path(process.executable),
-        process._account,
-        port=port or server.port,
-        password=server.password,
-        settings={},
-    )
-    again.start()
-    server._process, server.port = again, again.port
+    server.port = port or server.port
+    options = f"-p {server.port} -c unix_socket_directories='{directory}'"
+    words = [*("start", "-D", process.datadir, "-l", process.logfile, "-o", options), "-w"]
+    for _ in range(50):
+        # Its children take a moment to see that it is gone.
+        time.sleep(0.2)
+        if (
+            subprocess.run(
+                [process.executable, *words],
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ).returncode
+            == 0
+        ):
+            return
+    raise AssertionError("the server does not come up again")

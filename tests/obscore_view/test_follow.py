@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -15,14 +16,17 @@ from lsst.daf.butler import DatasetType
 from examples.lsstcam import Pair
 from examples.lsstcam.layout import FIRST_RUN, SECOND_RUN, USER_RUN
 from obscore_view.check import check_view
-from obscore_view.follow.state import find_subscription
+from obscore_view.follow.state import find_subscription, read_figures, read_subscriptions
 from obscore_view.view.make import find_stored_view, refresh_view
+from services.observing import text_of_figures
 from tapdb.postgres.engine import create_engine
+from tests.obscore_view.comparison import rows_of
 from tests.obscore_view.followers import (
     LATE,
     ORACLE,
     SHOWN,
     Following,
+    config_text,
     dead,
     differences_within,
     following,
@@ -126,6 +130,65 @@ def test_a_run_that_is_removed_takes_what_refers_to_it(world: Following) -> None
     assert before != rows_shown(world)
 
 
+def test_a_second_registry_is_followed_into_a_view_of_its_own(world: Following, tmp_path: Path) -> None:
+    config = tmp_path / "embargo.yaml"
+    config.write_text(config_text("embargo.obscore"))
+    said = world.done("add", "live", "--primary", world.primary_url, "-c", str(config))
+    assert "Created embargo.obscore" in said
+    wait_for(world.primary, world.follower, "live")
+    with world.follower.connect() as connection:
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        views = [rows_of(connection, name) for name in ("embargo.obscore", SHOWN)]
+        schemas = [one.schema for one in read_subscriptions(connection)]
+        figures = text_of_figures(read_figures(connection)).decode()
+    assert schemas == ["live", "plain"]
+    for schema in schemas:
+        assert f'tapdb_follow_running{{registry="{schema}"}} 1.0' in figures
+    # The same datasets, which some tests have changed in one of the two.
+    shared = views[0].keys() & views[1].keys()
+    assert len(shared) > 10
+    world.done("remove", "live")
+    assert world.settle() == []
+
+
+def test_what_a_primary_lacks_is_said_as_statements_for_its_dba(world: Following) -> None:
+    run(
+        world.primary,
+        "DROP ROLE IF EXISTS visitor",
+        "CREATE ROLE visitor LOGIN PASSWORD 'unseen'",
+        "GRANT USAGE ON SCHEMA live TO visitor",
+        "GRANT SELECT ON live.butler_attributes, live.dataset_type, live.dimension_graph_definition, "
+        "live.opaque_meta TO visitor",
+    )
+    url = world.primary.url.set(username="visitor", password="unseen")
+    words = ("add", "live", "-c", str(world.config), "--primary", url.render_as_string(hide_password=False))
+    result = world.run(*words)
+    assert result.exit_code == 1
+    assert 'role "visitor" may not replicate' in result.output
+    assert 'ALTER ROLE "visitor" REPLICATION;' in result.output
+    assert "GRANT SELECT ON " in result.output
+    assert "unseen" not in result.output
+    run(
+        world.primary,
+        'ALTER ROLE "visitor" REPLICATION',
+        "GRANT SELECT ON ALL TABLES IN SCHEMA live TO visitor",
+    )
+    said = world.run(*words).output
+    assert 'role "visitor" may not publish' in said
+    assert 'ALTER PUBLICATION "tapdb_follow" ADD TABLE "live"."butler_attributes"' in said
+    assert "unseen" not in world.run(*words, "--dry-run").output
+    assert scalar(world.follower, "SELECT to_regnamespace('live')") is None
+    run(world.primary, "DROP OWNED BY visitor", "DROP ROLE visitor")
+
+
+def test_two_registries_of_one_schema_are_refused(world: Following) -> None:
+    run(world.follower, "CREATE SCHEMA live", "CREATE TABLE live.visit ()")
+    result = world.run("add", "live", "-c", str(world.config), "--primary", world.primary_url)
+    assert result.exit_code == 1
+    assert "follow it into another database" in result.output
+    run(world.follower, "DROP SCHEMA live CASCADE")
+
+
 def test_the_view_of_a_follower_is_whole_to_check(world: Following) -> None:
     wait_for(world.primary, world.follower)
     with world.follower.connect() as connection:
@@ -169,9 +232,8 @@ def test_a_column_that_the_primary_adds_stops_the_follower_until_it_is_added(wor
     assert rows_shown(world, "target_name = 'another'") > 0
 
 
-def wait_until(done: object) -> None:
+def wait_until(done: Callable[[], bool]) -> None:
     """Return once something is so."""
-    assert callable(done)
     for _ in range(300):
         if done():
             return

@@ -40,6 +40,11 @@ UUID = "00000000-0000-0000-0000-000000000000"
 COMMANDS: dict[str, tuple[str, ...]] = {
     "extensions check": (),
     "extensions install": (),
+    "follow add": ("plain", "--primary", "postgresql://127.0.0.1:1/none", "-c", "{config}"),
+    "follow init": (),
+    "follow rebuild": ("plain",),
+    "follow remove": ("plain",),
+    "follow status": (),
     "migrate check": (),
     "migrate current": (),
     "migrate downgrade": ("base",),
@@ -111,7 +116,7 @@ OFFLINE = frozenset(
 )
 """Commands that use no database that is there already."""
 
-ANYBODY = frozenset({"extensions check", "extensions install"})
+ANYBODY = frozenset({"extensions check", "extensions install", "follow status"})
 """Commands that only look at catalogs, which everybody may; or find that there is nothing to do."""
 
 READERS = frozenset(
@@ -265,6 +270,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
+    "follow status",
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
