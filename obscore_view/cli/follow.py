@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from obscore_view.cli.change import create, refresh
+from obscore_view.cli.change import create, fill, refresh
 from obscore_view.cli.session import config_option, given_config, view_option
-from obscore_view.follow.copies import without_password
+from obscore_view.follow.copies import masked, without_password
 from obscore_view.follow.following import (
     NAME,
     FollowingPlan,
@@ -21,7 +21,7 @@ from obscore_view.follow.following import (
     plan_following,
     views_over,
 )
-from obscore_view.follow.primary import PUBLICATION, read_primary
+from obscore_view.follow.primary import read_primary
 from obscore_view.follow.state import (
     Subscription,
     copied_tables,
@@ -33,7 +33,8 @@ from obscore_view.follow.state import (
     there,
 )
 from obscore_view.view.changes import plan_drop
-from obscore_view.view.make import drop_view, stored_config
+from obscore_view.view.fill import BATCH_MS
+from obscore_view.view.make import drop_view, require_absence, stored_config
 from obscore_view.view.store import read_stored_views
 from tapdb.cli.extensions import install
 from tapdb.cli.migrate import upgrade
@@ -58,7 +59,9 @@ _primary_option = click.option(
     "replicate and read. Later only to say that it has moved.",
 )
 _publication_option = click.option(
-    "--publication", metavar="NAME", help=f"Publication at the primary.  [default: {PUBLICATION}]"
+    "--publication",
+    metavar="NAME",
+    help="Publication at the primary, of this registry alone.  [default: tapdb_SCHEMA]",
 )
 
 
@@ -124,7 +127,9 @@ def add(
     with checked_connection(url, read_only=True, application_name=NAME) as connection:
         plan = plan_following(connection, registry, wanted, url=place, publication=publication)
         known = views_over(connection, registry)
-    names = [one.full_name for one in known]
+        names = [one.full_name for one in known]
+        if given is not None and given.view not in names:
+            require_absence(connection, given.config)
     if dry_run:
         _print(plan)
         return
@@ -141,8 +146,10 @@ def add(
             describe=True,
             dry_run=False,
         )
+    if any(one.stage != "published" for one in known):
+        context.invoke(fill, url=url, view=None, batch_ms=BATCH_MS, describe=True, dry_run=False)
     if plan.copies:
-        for one in known:
+        for one in (one for one in known if one.stage == "published"):
             follow_changes(url, registry, stored_config(one))
             context.invoke(
                 refresh,
@@ -197,7 +204,7 @@ def rebuild(
     _run(url, plan, f"rebuild {registry}")
     for one in views:
         follow_changes(url, registry, stored_config(one))
-    for one in views:
+    for one in (one for one in views if one.stage == "published"):
         context.invoke(
             refresh,
             config=None,
@@ -317,6 +324,5 @@ def _print(plan: FollowingPlan) -> None:
 
 
 def _echo(statements: Iterable[str], place: sa.URL | None = None) -> None:
-    secret = None if place is None or place.password is None else str(place.password)
     for one in statements:
-        click.echo(f"{one if secret is None else one.replace(secret, '***')};")
+        click.echo(f"{one if place is None else masked(one, place)};")

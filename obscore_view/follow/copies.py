@@ -58,6 +58,13 @@ def conninfo(url: URL) -> str:
     return make_conninfo(**{name: value for name, value in parts.items() if value is not None})
 
 
+def masked(statement: str, url: URL) -> str:
+    """Return a statement with a subscription's connection, with stars in place of the password."""
+    shown = url if url.password is None else url.set(password="***")  # noqa: S106  is none
+    own, other = (sql.Literal(conninfo(one)).as_string(None) for one in (url, shown))
+    return statement.replace(own, other)
+
+
 def without_password(url: URL) -> str:
     """Return in words where a URL goes."""
     return f"{url.database} on {url.host or 'this machine'}:{url.port or 5432} as {url.username}"

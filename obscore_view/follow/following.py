@@ -22,9 +22,10 @@ from obscore_view.follow.copies import (
     make_subscription,
     make_triggers,
     slot_name,
+    subscription_name,
 )
 from obscore_view.follow.primary import (
-    PUBLICATION,
+    OLDEST_VERSION,
     Primary,
     PrimaryTable,
     publish,
@@ -46,6 +47,7 @@ from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.statement import kept_layout
 from obscore_view.view.changes import plan_view
+from obscore_view.view.keeping import EVENTS
 from obscore_view.view.make import stored_config
 from obscore_view.view.script import kept_steps
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
@@ -115,6 +117,8 @@ def require_follower(follower: sa.Connection) -> int:
             f'user "{user}" lacks a right: subscriptions are made by superusers of the follower',
             "connect as one",
         )
+    if version < OLDEST_VERSION:
+        raise FollowerError("the follower runs PostgreSQL 14 or older", "15 is the first that will do")
     if follower.scalar(sa.select(sa.func.to_regprocedure("tapdb.follow()"))) is None:
         raise FollowerError("this database lacks what follows replication", "run: tapdb follow init")
     return int(version)
@@ -161,7 +165,7 @@ def plan_following(
     url
         Where the primary is; what the subscription says if not given.
     publication
-        Name of the publication.
+        Name of the publication; that of the subscription by default.
 
     Raises
     ------
@@ -186,7 +190,7 @@ def plan_following(
             "follow it into another database, which subscriptions write by the names of the primary",
             schema,
         )
-    new = [one for one in primary.tables if one.name not in {copy.name for copy in mine}]
+    new = [one for one in primary.copies if one.name not in {copy.name for copy in mine}]
     copies = (*_mended(schema, mine, primary, place), *make_copies(schema, new, is_first=found is None))
     if found is None:
         return FollowingPlan(primary, place, copies, (_subscribe(follower, primary, place, version),))
@@ -222,7 +226,7 @@ def plan_again(
         raise FollowerError("it is not followed", f"tapdb follow add {schema} --primary URL", schema)
     primary, place = _primary_of(follower, schema, None, url, publication)
     mine = copies_of(follower, schema)
-    known = {one.name: one for one in primary.copies or primary.tables}
+    known = {one.name: one for one in primary.copies}
     differing = [
         f"{one.name}: {said}"
         for one in mine
@@ -261,14 +265,14 @@ def _primary_of(
         raise FollowerError("it is not followed yet", "say where it is: --primary URL", schema)
     configs = [stored_config(one) for one in views_over(follower, schema)]
     configs += [config] if config is not None else []
-    name = publication or (found.publication if found is not None else PUBLICATION)
+    name = publication or (found.publication if found is not None else subscription_name(schema))
     with checked_connection(place, read_only=True, application_name=NAME) as connection:
         registry = read_registry(connection, schema)
         names = {one for each in configs for one in tables_to_copy(match_mapping(each, registry))}
         names |= {*copied_tables(follower, schema)} & registry.columns.keys()
         if not names:
             raise FollowerError("there is no view over it", "say what it is to show: -c FILE", schema)
-        primary = read_primary(connection, schema, sorted(names), name)
+        primary = read_primary(connection, schema, names, name)
     primary.require_ready(slots=found is None)
     return primary, place
 
@@ -286,7 +290,7 @@ def _mended(schema: str, mine: Sequence[PrimaryTable], primary: Primary, place: 
     FollowerError
         Raised if that is not enough.
     """
-    known = {one.name: one for one in primary.copies or primary.tables}
+    known = {one.name: one for one in primary.copies}
     for copy in mine:
         table = known.get(copy.name)
         if table is None or not (said := difference(copy, table)):
@@ -381,7 +385,7 @@ def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | N
     schema = plan.primary.schema
     _wait_until_copied(url, schema, show)
     # With the indexes that their rows are found by, later than the rows.
-    _alone(url, make_indexes(schema, plan.primary.copies or plan.primary.tables))
+    _alone(url, make_indexes(schema, plan.primary.copies))
 
 
 def _alone(url: str | sa.URL | None, statements: Iterable[str]) -> None:
@@ -423,7 +427,7 @@ def follow_changes(url: str | sa.URL | None, schema: str, config: ObsCoreConfig 
         What a view is going to show, before it is made: no change may come between the two.
     """
     with checked_connection(url, application_name=NAME) as connection:
-        wanted = set(wanted_triggers(connection, schema))
+        wanted = wanted_triggers(connection, schema) | set(_told(connection, schema))
         if config is not None and config.tapdb.geometry == "table":
             mapping = plan_view(connection, config, registry_schema=schema)
             wanted |= {(one.relation, one.event) for one in kept_steps(kept_layout(mapping))}
@@ -431,6 +435,19 @@ def follow_changes(url: str | sa.URL | None, schema: str, config: ObsCoreConfig 
     statements = tuple(make_triggers(schema, sorted(wanted), there))
     _alone(url, statements)
     return len(statements)
+
+
+def _told(follower: sa.Connection, schema: str) -> Iterator[tuple[str, str]]:
+    """Yield the copies and events that any view could have to follow.
+
+    A view that is made or refreshed later misses nothing then. Tables with a row for each dataset but the
+    tags tables are left out: nothing follows those.
+    """
+    registry = read_registry(follower, schema)
+    tables = {*registry.universe.elements, "collection", "collection_chain", "dataset_type"}
+    tables |= {one.tags_table for one in registry.dataset_types.values()}
+    for table in tables & {*copied_tables(follower, schema)}:
+        yield from ((table, event) for event in EVENTS)
 
 
 def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

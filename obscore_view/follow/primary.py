@@ -14,9 +14,6 @@ from obscore_view.view.script import butler_tables
 from tapdb.postgres.roles import Right, missing_rights
 from tapdb.sources import read_query
 
-PUBLICATION = "tapdb_follow"
-"""Name of the publication on a primary, if no other is given."""
-
 READ_TABLES = ("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta")
 """Tables that say what a registry is."""
 
@@ -82,13 +79,13 @@ class Published:
         Columns of each table of the registry that it has.
     is_complete
         Whether it has changes of all kinds.
-    conditions
-        Tables of which it has some rows only.
+    strangers
+        Tables of other schemas, with theirs.
     """
 
     columns: Mapping[str, tuple[str, ...]]
     is_complete: bool
-    conditions: tuple[str, ...]
+    strangers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,9 @@ class Primary:
 
     @property
     def copies(self) -> tuple[PrimaryTable, ...]:
-        """Tables with the columns that are published."""
+        """Tables as they are copied: with the columns that are published, or all if they will be."""
         found = self.published.columns if self.published is not None else {}
-        return tuple(one.narrowed(found[one.name]) for one in self.tables if one.name in found)
+        return tuple(one.narrowed(found[one.name]) if one.name in found else one for one in self.tables)
 
     @property
     def limits_wal(self) -> bool:
@@ -180,6 +177,11 @@ class Primary:
             name = sql.Identifier(self.publication)
             words = "ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')"
             statements.append(sql.SQL(words).format(name).as_string(None))
+        if self.published is not None and self.published.strangers:
+            problems.append(
+                f"publication {self.publication} has tables of other schemas, which the follower would need "
+                f"too: {', '.join(self.published.strangers[:3])}; name another by --publication"
+            )
         if problems:
             raise PrimaryNotReadyError(self.schema, problems, (*statements, *self.publishing))
 
@@ -196,9 +198,7 @@ def tables_to_copy(mapping: DatasetMapping) -> tuple[str, ...]:
     return tuple(sorted(named & mapping.registry.columns.keys()))
 
 
-def read_primary(
-    connection: sa.Connection, schema: str, names: Sequence[str], publication: str = PUBLICATION
-) -> Primary:
+def read_primary(connection: sa.Connection, schema: str, names: Collection[str], publication: str) -> Primary:
     """Return what a primary has of a registry, and whether it can be followed.
 
     Parameters
@@ -208,17 +208,19 @@ def read_primary(
     schema
         Schema of the registry.
     names
-        Tables that are needed.
+        Tables that are needed; a follower needs those too that are published besides.
     publication
         Name of the publication.
     """
+    published = read_publication(connection, schema, publication)
+    names = sorted({*names, *(published.columns if published is not None else ())})
     facts = connection.execute(sa.text(read_query("follow.primary"))).one()
     rights = (Right("USAGE", schema), *(Right("SELECT", schema, name) for name in names))
     return Primary(
         schema=schema,
         publication=publication,
         tables=read_tables(connection, schema, names),
-        published=read_publication(connection, schema, publication),
+        published=published,
         role=facts.role,
         may_replicate=facts.may_replicate,
         version=facts.version,
@@ -255,7 +257,7 @@ def read_publication(connection: sa.Connection, schema: str, name: str) -> Publi
     return Published(
         columns={row.name: tuple(row.columns) for row in mine},
         is_complete=rows[0].is_complete,
-        conditions=tuple(row.name for row in mine if row.condition is not None),
+        strangers=tuple(f"{row.schema}.{row.name}" for row in rows if row.schema not in {None, schema}),
     )
 
 

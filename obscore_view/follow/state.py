@@ -77,6 +77,8 @@ class Slot:
 
 def read_subscriptions(connection: sa.Connection) -> tuple[Subscription, ...]:
     """Return the subscriptions of tapdb in this database, by the schema of the registry."""
+    if (connection.dialect.server_version_info or ()) < (15,):
+        return ()
     found = []
     for row in execute_query(connection, read_query("follow.subscriptions")):
         if row.name != subscription_name(row.schema):
@@ -144,7 +146,7 @@ def wanted_triggers(connection: sa.Connection, schema: str) -> frozenset[tuple[s
 
 
 def following_triggers(connection: sa.Connection, schema: str) -> Mapping[tuple[str, str], str]:
-    """Return what enables the triggers that follow replication, by table and name; ``A`` is as it is to be."""
+    """Return what enables the triggers that follow replication, by table and name; ``A`` is right."""
     rows = execute_query(connection, read_query("check.triggers"))
     return {
         (row.relation, row.name): row.enabled
@@ -238,8 +240,9 @@ def there(
     if primary.published is None:
         yield _error(subject, f"the publication {primary.publication} was dropped", rebuild)
     copies = copied_tables(connection, one.schema)
-    known = {table.name: table for table in primary.copies}
-    if gone := sorted(set(copies) - known.keys()):
+    published = primary.published.columns if primary.published is not None else {}
+    known = {table.name: table for table in primary.copies if table.name in published}
+    if primary.published is not None and (gone := sorted(set(copies) - known.keys())):
         yield _error(
             subject, f"no longer published: {', '.join(gone)}", f"publish them again; then {rebuild}"
         )

@@ -71,7 +71,7 @@ BEGIN
     END IF;
   END LOOP;
   DELETE FROM tapdb.followed_change c WHERE c.transaction = mine;
-  FOREACH registry IN ARRAY registries LOOP
+  FOREACH registry IN ARRAY coalesce(registries, '{}') LOOP
     IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = registry AND n.transaction <> mine) THEN
       PERFORM tapdb.mend(registry, 100);
     END IF;

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import sqlalchemy as sa
 import yaml
@@ -33,11 +35,14 @@ __all__ = [
     "SETTINGS",
     "SHOWN",
     "Following",
+    "Wire",
     "config_text",
+    "copy_database",
     "dead",
     "differences_of",
     "differences_within",
     "following",
+    "make_oracle",
     "tapdb_follow",
     "wait_for",
 ]
@@ -147,20 +152,68 @@ def following(template: Pair, root: Path) -> Iterator[Following]:
         primary, follower = create_engine(url), create_engine(create_database(other.url(), "serve"))
         found = Following(one, other, primary, follower, pair, config)
         try:
-            _oracle(primary)
+            make_oracle(primary)
             found.done("init")
             found.done("add", "plain", "--primary", found.primary_url, "-c", str(config))
-            _oracle(follower)
+            make_oracle(follower)
             yield found
         finally:
             primary.dispose()
             follower.dispose()
 
 
-def _oracle(engine: sa.Engine) -> None:
+def make_oracle(engine: sa.Engine, schema: str = "plain") -> None:
+    """Make the view without kept tables."""
     with engine.begin() as connection:
         command.upgrade(alembic_config(connection, obscore="off"), "head")
-        make_test_view(connection, config_text(ORACLE, "none"), "plain")
+        make_test_view(connection, config_text(ORACLE, "none"), schema)
+
+
+class Wire:
+    """A wire between two servers that can be cut: a port that leads to another one."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._ends: list[socket.socket] = []
+        self._listener = self._listen(0)
+        self.port = int(self._listener.getsockname()[1])
+
+    def cut(self, seconds: float) -> None:
+        """End all connections, and let nobody connect for a while."""
+        self.close()
+        time.sleep(seconds)
+        self._listener = self._listen(self.port)
+
+    def close(self) -> None:
+        """End all connections for good."""
+        for one in (self._listener, *self._ends):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._ends.clear()
+
+    def _listen(self, port: int) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", port))
+        Thread(target=self._accept, args=(listener,), daemon=True).start()
+        return listener
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._ends += [near, far]
+                for pair in ((near, far), (far, near)):
+                    Thread(target=_pass_on, args=pair, daemon=True).start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65536):
+            target.sendall(content)
+    for one in (source, target):
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
 
 
 def copy_database(source: sa.URL, target: sa.URL) -> None:
@@ -197,11 +250,11 @@ def wait_for(primary: sa.Engine, follower: sa.Engine, schema: str = "plain") -> 
             time.sleep(0.02)
 
 
-def differences_of(primary: sa.Engine, follower: sa.Engine) -> list[str]:
-    """Return how the view of the follower differs from what the primary itself would show."""
+def differences_of(primary: sa.Engine, follower: sa.Engine, shown: str = SHOWN) -> list[str]:
+    """Return how a view of the follower differs from what the primary itself would show."""
     with primary.connect() as here, follower.connect() as there:
         there.execution_options(isolation_level="REPEATABLE READ")
-        expected, found = rows_of(here, ORACLE), rows_of(there, SHOWN)
+        expected, found = rows_of(here, ORACLE), rows_of(there, shown)
         assert expected, "nothing to compare"
         said = differences(expected, found)
         return said + [f"{name}: {count}" for name, count in kept_differences(there).items()]

@@ -54,6 +54,8 @@ class Writer:
         What chooses the steps.
     detector_ids
         Detectors of its datasets.
+    schema
+        Schema of the registry.
     pointings, steps
         What it has made so far.
     """
@@ -63,6 +65,7 @@ class Writer:
     engine: sa.Engine
     chance: random.Random
     detector_ids: Sequence[int]
+    schema: str = "plain"
     pointings: list[Pointing] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
@@ -167,12 +170,16 @@ class Writer:
             with suppress(ConflictingDefinitionError, LookupError):
                 self.butler.registry.insertDatasets("preliminary_visit_summary", [where], run=one)
         with self.engine.begin() as connection:
-            connection.execute(_RENAME, {"one": one, "other": other})
+            table = sa.table("collection", sa.column("name"), schema=self.schema)
+            swapped = sa.case((table.c.name == one, other), else_=one)
+            connection.execute(sa.update(table).where(table.c.name.in_([one, other])).values(name=swapped))
 
     def change_band(self) -> None:
         """Correct the band of a filter, to and fro."""
         with self.engine.begin() as connection:
-            connection.execute(_CHANGE_BAND)
+            table = sa.table("physical_filter", *map(sa.column, ("name", "band")), schema=self.schema)
+            swapped = sa.case((table.c.band == "r", "white"), else_="r")
+            connection.execute(sa.update(table).where(table.c.name == "r_57").values(band=swapped))
 
     def _pointing(self, *, new: bool = False) -> Pointing:
         """Return one of the writer's own pointings, the only one at first."""
@@ -191,13 +198,6 @@ class Writer:
         return self.chance.sample(refs, min(len(refs), self.chance.randint(1, 5)))
 
 
-_RENAME = sa.text(
-    "UPDATE plain.collection SET name = CASE name WHEN :one THEN :other ELSE :one END "
-    "WHERE name IN (:one, :other)"
-)
-_CHANGE_BAND = sa.text(
-    "UPDATE plain.physical_filter SET band = CASE band WHEN 'r' THEN 'white' ELSE 'r' END WHERE name = 'r_57'"
-)
 _IN_TRANSACTION: tuple[Step, ...] = (
     Writer.ingest,
     Writer.define_visits,

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event
 
@@ -15,21 +16,29 @@ from lsst.daf.butler import DatasetType
 
 from examples.lsstcam import Pair
 from examples.lsstcam.layout import FIRST_RUN, SECOND_RUN, USER_RUN
+from examples.lsstcam.pair import clone_repository
 from obscore_view.check import check_view
 from obscore_view.follow.state import find_subscription, read_figures, read_subscriptions
 from obscore_view.view.make import find_stored_view, refresh_view
 from services.observing import text_of_figures
-from tapdb.postgres.engine import create_engine
+from tapdb.errors import DatabaseUnavailableError
+from tapdb.postgres.engine import create_database, create_engine
+from tapdb.server.ephemeral import EphemeralServer
 from tests.obscore_view.comparison import rows_of
 from tests.obscore_view.followers import (
     LATE,
     ORACLE,
+    SETTINGS,
     SHOWN,
     Following,
+    Wire,
     config_text,
+    copy_database,
     dead,
+    differences_of,
     differences_within,
     following,
+    make_oracle,
     wait_for,
 )
 from tests.obscore_view.histories import Writer
@@ -175,7 +184,7 @@ def test_what_a_primary_lacks_is_said_as_statements_for_its_dba(world: Following
     )
     said = world.run(*words).output
     assert 'role "visitor" may not publish' in said
-    assert 'ALTER PUBLICATION "tapdb_follow" ADD TABLE "live"."butler_attributes"' in said
+    assert 'CREATE PUBLICATION "tapdb_live" FOR TABLE "live"."butler_attributes"' in said
     assert "unseen" not in world.run(*words, "--dry-run").output
     assert scalar(world.follower, "SELECT to_regnamespace('live')") is None
     run(world.primary, "DROP OWNED BY visitor", "DROP ROLE visitor")
@@ -314,3 +323,71 @@ def test_a_registry_that_is_removed_leaves_nothing_at_either_side(world: Followi
     assert scalar(world.follower, "SELECT to_regnamespace('plain')") is None
     assert scalar(world.follower, "SELECT count(*) FROM tapdb.keeping") == 0
     assert scalar(world.primary, "SELECT count(*) FROM pg_replication_slots") == 0
+
+
+@pytest.mark.soak
+def test_two_primaries_on_servers_of_their_own_and_one_follower_through_all_that_happens(
+    butler_template: Pair, tmp_path: Path
+) -> None:
+    """Writers on both, a wire that is cut for 30 s, servers that die; 2,000 reads see no half transaction."""
+    with ExitStack() as stack:
+        first = stack.enter_context(following(butler_template, tmp_path / "first"))
+        server = stack.enter_context(EphemeralServer(settings=SETTINGS))
+        url = create_database(server.url(), "repository", template="template0")
+        copy_database(butler_template.url, url)
+        live = clone_repository(butler_template.live, url, tmp_path / "second")
+        wire = Wire(server.port)
+        stack.callback(wire.close)
+        second = create_engine(url)
+        stack.callback(second.dispose)
+        make_oracle(second, "live")
+        config = tmp_path / "embargo.yaml"
+        config.write_text(config_text("embargo.obscore"))
+        place = url.set(port=wire.port).render_as_string(hide_password=False)
+        first.done("add", "live", "--primary", place, "-c", str(config))
+        over, halves = Event(), []
+
+        def read() -> int:
+            count = 0
+            while not over.is_set() or count < 2000:
+                with suppress(sa.exc.DBAPIError, DatabaseUnavailableError):
+                    halves.extend(differences_within(first.follower))
+                    count += 1
+            return count
+
+        pool = stack.enter_context(ThreadPoolExecutor(3))
+        reading = pool.submit(read)
+        detectors = first.pair.plain.content.detector_ids
+        try:
+            for turn in range(6):
+                writers = [
+                    Writer(
+                        100 * turn + number,
+                        stack.enter_context(repository.butler(writeable=True)),
+                        engine,
+                        random.Random(100 * turn + number),
+                        detectors,
+                        repository.schema,
+                    )
+                    for number, (repository, engine) in enumerate(
+                        ((first.pair.plain, first.primary), (live, second))
+                    )
+                ]
+                running = [pool.submit(writer.run, 40) for writer in writers]
+                if turn == 1:
+                    wire.cut(30)
+                if turn == 2:
+                    with dead(first.follower_server):
+                        first.follower.dispose()
+                steps = [one.result(timeout=600) for one in running]
+                if turn == 3:
+                    with dead(first.primary_server):
+                        first.primary.dispose()
+                assert first.settle() == [], steps
+                wait_for(second, first.follower, "live")
+                assert differences_of(second, first.follower, "embargo.obscore") == [], steps
+                assert halves == [], steps
+        finally:
+            over.set()
+        assert reading.result(timeout=3600) >= 2000
+        assert halves == []

@@ -1,4 +1,4 @@
--- sha256 5d79d96c60d02418d61a8903a7476aa775f2c1df5b28447b7a5dbb6e1af34573
+-- sha256 473cd2e670ef6cfb312f7c087f5228bc08602e20ed430feca24823b3b2c61fc5
 -- Constraint trigger function: at the end of a transaction of logical replication, brings kept tables up to date with all its changes
 -- (tapdb.followed_change), by the statements in tapdb.keeping. Readers see the transaction whole, as on the primary.
 -- Changes of one kind to one table that follow each other are one run, of at most ten thousand rows; there are never more runs than there were
@@ -72,7 +72,7 @@ BEGIN
     END IF;
   END LOOP;
   DELETE FROM tapdb.followed_change c WHERE c.transaction = mine;
-  FOREACH registry IN ARRAY registries LOOP
+  FOREACH registry IN ARRAY coalesce(registries, '{}') LOOP
     IF EXISTS (SELECT FROM tapdb.kept_note n WHERE n.registry_schema = registry AND n.transaction <> mine) THEN
       PERFORM tapdb.mend(registry, 100);
     END IF;
