@@ -35,7 +35,7 @@ from obscore_view.follow.state import (
 from obscore_view.view.changes import plan_drop
 from obscore_view.view.fill import BATCH_MS
 from obscore_view.view.make import drop_view, require_absence, stored_config
-from obscore_view.view.store import read_stored_views
+from obscore_view.view.store import StoredView, read_stored_views
 from tapdb.cli.extensions import install
 from tapdb.cli.migrate import upgrade
 from tapdb.cli.output import (
@@ -134,6 +134,9 @@ def add(
         _print(plan)
         return
     _run(url, plan, f"follow {registry}")
+    if any(one.stage != "published" for one in known):
+        context.invoke(fill, url=url, view=None, batch_ms=BATCH_MS, describe=True, dry_run=False)
+    changed = None if given is None else given.view
     if given is not None and given.view not in names:
         follow_changes(url, registry, given.config)
         context.invoke(
@@ -146,21 +149,11 @@ def add(
             describe=True,
             dry_run=False,
         )
-    if any(one.stage != "published" for one in known):
-        context.invoke(fill, url=url, view=None, batch_ms=BATCH_MS, describe=True, dry_run=False)
-    if plan.copies:
-        for one in (one for one in known if one.stage == "published"):
-            follow_changes(url, registry, stored_config(one))
-            context.invoke(
-                refresh,
-                config=None,
-                url=url,
-                view=one.full_name,
-                geometry=None,
-                rebuild_footprints=False,
-                describe=True,
-                dry_run=False,
-            )
+    for one in (one for one in known if one.stage == "published"):
+        if one.full_name != changed and not plan.copies:
+            continue
+        follow_changes(url, registry, stored_config(one) if given is None else given.config)
+        _refresh(context, url, one, config if one.full_name == changed else None)
     made = follow_changes(url, registry)
     if made and not plan.copies and given is None:
         # Nobody knows what came while they were not there.
@@ -205,16 +198,7 @@ def rebuild(
     for one in views:
         follow_changes(url, registry, stored_config(one))
     for one in (one for one in views if one.stage == "published"):
-        context.invoke(
-            refresh,
-            config=None,
-            url=url,
-            view=one.full_name,
-            geometry=None,
-            rebuild_footprints=True,
-            describe=True,
-            dry_run=False,
-        )
+        _refresh(context, url, one, None, again=True)
     click.echo(f"Follows the registry in schema {registry} again.", err=True)
 
 
@@ -304,6 +288,22 @@ def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, obje
         except DatabaseUnavailableError as error:
             found.append(Finding("error", "following", f"registry {one.schema}", f"primary: {error}"))
     return {**figures(one, slot), "primary": "" if place is None else without_password(place)}, found
+
+
+def _refresh(
+    context: click.Context, url: str | None, view: StoredView, config: Path | None, *, again: bool = False
+) -> None:
+    """Refresh a view as ``tapdb obscore refresh`` does, perhaps by another configuration."""
+    context.invoke(
+        refresh,
+        config=config,
+        url=url,
+        view=view.full_name,
+        geometry=None,
+        rebuild_footprints=again,
+        describe=True,
+        dry_run=False,
+    )
 
 
 def _run(url: str | None, plan: FollowingPlan, title: str) -> None:

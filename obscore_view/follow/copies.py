@@ -155,6 +155,13 @@ def alter_subscription(schema: str, words: str, *literals: str) -> str:
     return sql.SQL("ALTER SUBSCRIPTION {} {}").format(name, change).as_string(None)
 
 
+def change_publication(schema: str, publication: str) -> str:
+    """Return what lets a subscription take another publication, and copy what is new in it."""
+    words = sql.SQL("ALTER SUBSCRIPTION {} SET PUBLICATION {}")
+    names = (sql.Identifier(one) for one in (subscription_name(schema), publication))
+    return words.format(*names).as_string(None)
+
+
 def drop_subscription(schema: str, *, with_slot: bool) -> Iterator[str]:
     """Yield what ends the subscription.
 

@@ -12,6 +12,7 @@ from obscore_view.errors import FollowerError
 from obscore_view.follow.copies import (
     COMMENT,
     alter_subscription,
+    change_publication,
     conninfo,
     drop_copies,
     drop_subscription,
@@ -195,7 +196,9 @@ def plan_following(
     if found is None:
         return FollowingPlan(primary, place, copies, (_subscribe(follower, primary, place, version),))
     last = list(_resume(schema, url, found))
-    if new or found.publication != primary.publication:
+    if found.publication != primary.publication:
+        last.append(change_publication(schema, primary.publication))
+    elif new:
         last.append(alter_subscription(schema, "REFRESH PUBLICATION"))
     return FollowingPlan(primary, place, copies, tuple(last))
 
