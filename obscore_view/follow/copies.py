@@ -49,7 +49,7 @@ def conninfo(url: URL) -> str:
     """Return how PostgreSQL itself connects to where a URL goes."""
     parts = {
         "host": url.host,
-        "port": url.port and str(url.port),
+        "port": None if url.port is None else str(url.port),
         "dbname": url.database,
         "user": url.username,
         "password": None if url.password is None else str(url.password),
