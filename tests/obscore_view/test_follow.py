@@ -170,7 +170,8 @@ def test_what_a_primary_lacks_is_said_as_statements_for_its_dba(world: Following
         "live.opaque_meta TO visitor",
     )
     url = world.primary.url.set(username="visitor", password="unseen")
-    words = ("add", "live", "-c", str(world.config), "--primary", url.render_as_string(hide_password=False))
+    words = ("add", "live", "-c", str(world.config), "--view", "embargo.obscore")
+    words += ("--primary", url.render_as_string(hide_password=False))
     result = world.run(*words)
     assert result.exit_code == 1
     assert 'role "visitor" may not replicate' in result.output
@@ -192,7 +193,8 @@ def test_what_a_primary_lacks_is_said_as_statements_for_its_dba(world: Following
 
 def test_two_registries_of_one_schema_are_refused(world: Following) -> None:
     run(world.follower, "CREATE SCHEMA live", "CREATE TABLE live.visit ()")
-    result = world.run("add", "live", "-c", str(world.config), "--primary", world.primary_url)
+    words = ("add", "live", "-c", str(world.config), "--view", "embargo.obscore")
+    result = world.run(*words, "--primary", world.primary_url)
     assert result.exit_code == 1
     assert "follow it into another database" in result.output
     run(world.follower, "DROP SCHEMA live CASCADE")
