@@ -70,7 +70,7 @@ class PrimaryTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedTables:
     """A publication.
 
     Attributes
@@ -109,7 +109,7 @@ class Primary:
     schema: str
     publication: str
     tables: tuple[PrimaryTable, ...]
-    published: Published | None
+    published: PublishedTables | None
     role: str
     may_replicate: bool
     version: int
@@ -248,13 +248,13 @@ def _table(row: sa.Row[Any]) -> PrimaryTable:
     )
 
 
-def read_publication(connection: sa.Connection, schema: str, name: str) -> Published | None:
+def read_publication(connection: sa.Connection, schema: str, name: str) -> PublishedTables | None:
     """Return what a publication has of a schema; None if there is none of this name."""
     rows = connection.execute(sa.text(read_query("follow.publication")), {"publication": name}).all()
     if not rows:
         return None
     mine = [row for row in rows if row.schema == schema]
-    return Published(
+    return PublishedTables(
         columns={row.name: tuple(row.columns) for row in mine},
         is_complete=rows[0].is_complete,
         strangers=tuple(f"{row.schema}.{row.name}" for row in rows if row.schema not in {None, schema}),

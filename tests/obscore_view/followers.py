@@ -58,6 +58,12 @@ SETTINGS = {
     "max_wal_size": "2GB",
 }
 
+WORKERS = {
+    "max_worker_processes": "24",
+    "max_logical_replication_workers": "16",
+    "max_sync_workers_per_subscription": "6",
+}
+"""Settings of a follower that copies several tables at once."""
 LATE = "late_image"
 """A dataset type that is configured and not registered, in dimensions that no other has."""
 
@@ -139,7 +145,7 @@ def following(template: Pair, root: Path) -> Iterator[Following]:
     root
         Folder for copies of their files.
     """
-    settings = SETTINGS | {"max_worker_processes": "16"}
+    settings = SETTINGS | WORKERS
     with EphemeralServer(settings=settings) as one, EphemeralServer(settings=settings) as other:
         url = create_database(one.url(), "repository", template="template0")
         copy_database(template.url, url)
