@@ -5,7 +5,7 @@ fits.
 
 Read `columns` (what ObsCore is), `registry`, `where` and `config` (what there is, and what is wanted),
 `mapping` (what each dataset type is), `select` (the statement), `view` (the objects in the database, and the
-rights that they need). Beside them: `check` finds what no longer fits, `first_config` writes a configuration
+rights that they need), `follow` (a database beside the registries). Beside them: `check` finds what no longer fits, `first_config` writes a configuration
 to begin with, `identifiers` go from a DID to a dataset and back, `parquet` (which needs pyarrow) serves
 `export`, `derived` serves migrations and TAP_SCHEMA, `errors` and `cli` are what users see.
 """
