@@ -5,9 +5,10 @@ fits.
 
 Read `columns` (what ObsCore is), `registry`, `where` and `config` (what there is, and what is wanted),
 `mapping` (what each dataset type is), `select` (the statement), `view` (the objects in the database, and the
-rights that they need), `follow` (a database beside the registries). Beside them: `check` finds what no longer fits, `first_config` writes a configuration
-to begin with, `identifiers` go from a DID to a dataset and back, `parquet` (which needs pyarrow) serves
-`export`, `derived` serves migrations and TAP_SCHEMA, `errors` and `cli` are what users see.
+rights that they need), `follow` (a database beside the registries). Beside them: `check` finds what no longer
+fits, `first_config` writes a configuration to begin with, `identifiers` go from a DID to a dataset and back,
+`parquet` (which needs pyarrow) serves `export`, `derived` serves migrations and TAP_SCHEMA, `errors` and
+`cli` are what users see.
 """
 
 from obscore_view.check import check_view

@@ -60,7 +60,7 @@ def conninfo(url: URL) -> str:
 
 def masked(statement: str, url: URL) -> str:
     """Return a statement with a subscription's connection, with stars in place of the password."""
-    shown = url if url.password is None else url.set(password="***")  # noqa: S106  is none
+    shown = url if url.password is None else url.set(password="***")  # noqa: S106  stars
     own, other = (sql.Literal(conninfo(one)).as_string(None) for one in (url, shown))
     return statement.replace(own, other)
 
