@@ -164,8 +164,8 @@ def following(template: Pair, root: Path) -> Iterator[Following]:
             make_oracle(follower)
             yield found
         finally:
-            primary.dispose()
-            follower.dispose()
+            found.primary.dispose()
+            found.follower.dispose()
 
 
 def make_oracle(engine: sa.Engine, schema: str = "plain") -> None:
