@@ -170,8 +170,8 @@ def test_what_a_primary_lacks_is_said_as_statements_for_its_dba(world: Following
         "live.opaque_meta TO visitor",
     )
     url = world.primary.url.set(username="visitor", password="unseen")
-    words = ("add", "live", "-c", str(world.config), "--view", "embargo.obscore")
-    words += ("--primary", url.render_as_string(hide_password=False))
+    place = url.render_as_string(hide_password=False)
+    words = ("add", "live", "-c", str(world.config), "--view", "embargo.obscore", "--primary", place)
     result = world.run(*words)
     assert result.exit_code == 1
     assert 'role "visitor" may not replicate' in result.output
