@@ -13,7 +13,7 @@ from obscore_view.follow.state import find_subscription, here
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
-from obscore_view.select.kept_layout import SCHEMA, keeping, kept_note
+from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.select.kept_sources import comparisons, region_source, shown_regions
 from obscore_view.select.statement import kept_layout
 from obscore_view.view.asked import doubts, is_empty

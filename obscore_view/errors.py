@@ -356,6 +356,23 @@ class NameTakenError(TapdbError):
         )
 
 
+class CombinationError(TapdbError):
+    """Several views cannot be shown as one.
+
+    Parameters
+    ----------
+    problem
+        What stands against it.
+    remedy
+        What to do.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"these views cannot be shown as one: {problem}\n{remedy[0].upper()}{remedy[1:]}.")
+
+
 class ViewMissingError(TapdbError):
     """A view that is to be worked on cannot be told.
 

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from obscore_view.follow.copies import subscription_name, trigger_name
 from obscore_view.follow.primary import Primary, PrimaryTable, read_tables
-from obscore_view.select.kept_layout import keeping
+from obscore_view.select.kept_tables import keeping
 from tapdb.findings import Finding
 from tapdb.settings import DRIVER
 from tapdb.sources import execute_query, read_query

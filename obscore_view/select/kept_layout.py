@@ -7,7 +7,6 @@ of a dataset type stands in ``tapdb.dataset_type_mapping``. What depends on more
 by the view.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -18,127 +17,11 @@ from sqlalchemy.sql import visitors
 
 from obscore_view.columns import DATASET_ID_COLUMN, ObsCoreColumn, chosen_by, in_type_of, sql_text
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
-from obscore_view.registry.snapshot import Registry
-from obscore_view.select.kept_rows import FOOTPRINT_COLUMNS, OBSERVATIONS, butler_table, dataset_type_mapping
+from obscore_view.select.kept_rows import OBSERVATIONS
+from obscore_view.select.kept_tables import KeptNames, KeptRelations, kept_names, kept_relations
 from obscore_view.select.relations import BranchJoins, Membership, region_element
 from obscore_view.select.row import OUTLINE, dataset_row
 from obscore_view.select.text import ColumnValues
-from tapdb.postgres.pgsphere import SPoly
-
-SCHEMA = "tapdb"
-kept_note = sa.table(
-    "kept_note",
-    *map(sa.column, ("registry_schema", "relation", "event", "kept", "problem", "noted_at")),
-    schema=SCHEMA,
-)
-"""Changes of Butler's that the kept tables have yet to follow, or could not."""
-
-keeping = sa.table(
-    "keeping",
-    *map(sa.column, ("registry_schema", "relation", "event", "kept", "statement")),
-    schema=SCHEMA,
-)
-"""Statements that keep tables, by what they follow."""
-
-_MAX_IDENTIFIER = 63
-
-
-@dataclass(frozen=True, slots=True)
-class KeptNames:
-    """The kept tables of one view.
-
-    Attributes
-    ----------
-    base
-        What begins the names of all.
-    dataset
-        A row for each dataset that the view may show: ``t_min`` (MJD, UTC) and ``detector``, the numbers of
-        its observation, region, collection and dataset type; where the first collection counts, ``data_id``.
-    observation
-        A row for each observation; its columns follow from the configuration.
-    collection
-        A row for each collection that is looked into, with its ``rank`` where the first counts.
-    """
-
-    base: str
-    dataset: sa.TableClause
-    observation: sa.TableClause
-    collection: sa.TableClause
-    schema: str = SCHEMA
-
-    def source(self, of: str) -> str:
-        """Return the name of the view that says what a kept table is to hold of one of Butler's."""
-        return f"{shortened(f'{self.base}_{of}')}_source"
-
-
-def kept_base(mapping: DatasetMapping) -> str:
-    """Return what begins the names of the kept tables of a view; nothing if it has none."""
-    config = mapping.config
-    if config.tapdb.geometry == "none":
-        return ""
-    return mapping.kept or shortened(f"{config.view_schema}_{config.view_name}")
-
-
-def kept_names(mapping: DatasetMapping) -> KeptNames:
-    """Return the kept tables of a view."""
-    config, registry = mapping.config, mapping.registry
-    base = kept_base(mapping)
-    key = butler_table(registry, "collection").c[registry.collection_key.column]
-    first_counts = config.collection_rule.kind == "find-first"
-    return KeptNames(
-        base=base,
-        dataset=sa.table(
-            f"{base}_dataset",
-            sa.column("t_min", sa.Double()),
-            sa.column("dataset_id", sa.Uuid()),
-            sa.column("observation", sa.Integer()),
-            sa.column("region", sa.Integer()),
-            sa.column("collection", sa.Integer()),
-            sa.column("type", sa.SmallInteger()),
-            sa.column("detector", sa.SmallInteger()),
-            *((sa.column("data_id", sa.Uuid()),) if first_counts else ()),
-            schema=SCHEMA,
-        ),
-        observation=sa.table(
-            f"{base}_observation",
-            sa.column("observation", sa.Integer()),
-            sa.column("key", sa.Text()),
-            schema=SCHEMA,
-        ),
-        collection=sa.table(
-            f"{base}_collection",
-            sa.column("collection", sa.Integer()),
-            sa.column("key", key.type),
-            sa.column("name", sa.Text()),
-            sa.column("rank", sa.Integer()),
-            sa.column("is_loaded", sa.Boolean()),
-            schema=SCHEMA,
-        ),
-    )
-
-
-def region_table(registry: Registry) -> sa.TableClause:
-    """Return the kept table of the regions of a registry."""
-    *numbers, outline, polygon = FOOTPRINT_COLUMNS
-    return sa.table(
-        shortened(f"{registry.schema}_region"),
-        sa.column("region", sa.Integer()),
-        sa.column("key", sa.Text()),
-        *(sa.column(name, sa.Double()) for name in numbers),
-        sa.column(outline, sa.Text()),
-        sa.column(polygon, SPoly("public")),
-        schema=SCHEMA,
-    )
-
-
-def shortened(name: str, longest: str = "_observation_source") -> str:
-    """Return a name that PostgreSQL will not cut, also with a suffix as long as the longest."""
-    most = _MAX_IDENTIFIER - len(longest)
-    if len(name) <= most:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: most - 9]}_{digest}"
-
 
 _HIDDEN = "of"
 """What begins the name of a kept column that no column of the view is equal to."""
@@ -202,6 +85,28 @@ def key_text(prefix: str, parts: Iterable[sa.ColumnElement[Any]]) -> sa.ColumnEl
     return joined
 
 
+@dataclass(frozen=True, slots=True)
+class RecordJoin:
+    """A table of Butler's that a view joins.
+
+    Attributes
+    ----------
+    table
+        The table.
+    keys
+        What its key is equal to.
+    """
+
+    table: sa.FromClause
+    keys: Mapping[str, sa.ColumnElement[Any]]
+
+    def conditions(
+        self, over: Mapping[Any, sa.ColumnElement[Any]]
+    ) -> tuple[sa.ColumnElement[bool], ...]:
+        """Return what its key is equal to, over other columns in the place of some."""
+        return tuple(self.table.c[name] == moved(one, over) for name, one in self.keys.items())
+
+
 class KeptLayout:
     """How the columns of a view are distributed over its kept tables.
 
@@ -211,6 +116,8 @@ class KeptLayout:
         What the view is made from.
     columns
         Columns of the view.
+    relations
+        What the view joins, if not kept tables of its own alone.
 
     Attributes
     ----------
@@ -218,22 +125,25 @@ class KeptLayout:
         Names of the kept tables.
     dataset, observation, collection, region, stored
         The kept tables, and the dataset-type mapping, as they are joined in the view.
-    run_collection
-        Butler's table of collections, where a kept row does not say the RUN.
+    run_collection, run_dataset
+        Butler's tables of collections and of datasets, where a kept row does not say the RUN.
     """
 
-    def __init__(self, mapping: DatasetMapping, columns: tuple[ObsCoreColumn, ...]) -> None:
+    def __init__(
+        self,
+        mapping: DatasetMapping,
+        columns: tuple[ObsCoreColumn, ...],
+        relations: KeptRelations | None = None,
+    ) -> None:
         self.mapping = mapping
         self.columns = columns
         self.names: KeptNames = kept_names(mapping)
-        self.dataset = self.names.dataset.alias("d")
-        self.collection = self.names.collection.alias("k")
-        self.observation = sa.table(
-            self.names.observation.name, sa.column("observation", sa.Integer()), schema=self.names.schema
-        ).alias("o")
-        self.region = region_table(mapping.registry).alias("r")
-        self.stored = dataset_type_mapping.alias("m")
-        self.run_collection = butler_table(mapping.registry, "collection").alias("cn")
+        joined = relations or kept_relations(mapping)
+        self.dataset, self.observation = joined.dataset, joined.observation
+        self.collection, self.region = joined.collection, joined.region
+        self.stored = joined.stored
+        self.run_collection, self.run_dataset = joined.run_collection, joined.run_dataset
+        self._looks_up = joined.looks_up
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -347,8 +257,8 @@ class KeptLayout:
                 continue
             for _, _, expression in self._expressions(column.name):
                 found |= {_hidden_name(part): part.type for part in self._observed(expression)}
-        for keys in self._record_joins.values():
-            for key in keys.values():
+        for record in self.records.values():
+            for key in record.keys.values():
                 found |= {_hidden_name(part): part.type for part in self._observed(key)}
         return dict(sorted(found.items()))
 
@@ -360,16 +270,17 @@ class KeptLayout:
         ]
 
     @cached_property
-    def _record_joins(self) -> dict[sa.FromClause, dict[str, sa.ColumnElement[Any]]]:
-        """Butler's tables with records of detectors that the view joins, with what their keys equal."""
-        found: dict[str, tuple[sa.FromClause, dict[str, sa.ColumnElement[Any]]]] = {}
+    def records(self) -> dict[str, RecordJoin]:
+        """Butler's tables with records of detectors that the view joins, by name."""
+        found: dict[str, RecordJoin] = {}
         for column in self.columns:
             for place, _, expression in () if column.name in self.kept else self._expressions(column.name):
                 for part in outer_parts(expression):
                     if self._is_of_detector(part):
-                        table: Any = part.table
-                        found[table.name] = (table, self._rows[place][1].watched[table.name])
-        return dict(found.values())
+                        name = part.table.name  # type: ignore[union-attr]
+                        keys = self._rows[place][1].watched[name]
+                        found.setdefault(name, RecordJoin(cast("Any", part.table), keys))
+        return found
 
     def _is_of_detector(self, part: sa.ColumnClause[Any] | sa.Select[Any]) -> TypeGuard[sa.ColumnClause[Any]]:
         """Return whether a part of an expression is a column of a detector's record."""
@@ -482,9 +393,9 @@ class KeptLayout:
 
     @cached_property
     def _moves(self) -> dict[Any, sa.ColumnElement[Any]]:
-        """Columns of Butler's tables in the rows, and the kept columns that are equal to them."""
+        """Columns of Butler's tables in the rows, and what is equal to them in the view."""
         found: dict[Any, sa.ColumnElement[Any]] = {}
-        records = {getattr(record, "name", ""): record for record in self._record_joins}
+        of_records: list[tuple[RecordJoin, sa.ColumnClause[Any]]] = []
         for _, relations, rows in self._rows:
             expressions = [one for row in rows.values() for one in row.values()]
             expressions += [one for joined in relations.watched.values() for one in joined.values()]
@@ -493,41 +404,60 @@ class KeptLayout:
                     if isinstance(part, sa.Select):
                         continue
                     name = _hidden_name(part)
-                    record = records.get(getattr(part.table, "name", ""))
-                    if record is not None and part.table is not record:
-                        found[part] = record.c[part.name]
+                    record = self.records.get(getattr(part.table, "name", ""))
+                    if record is not None:
+                        of_records.append((record, part))
                     elif self._part(part) == "observation" and name in self.hidden:
                         found[part] = sa.column(name, part.type, _selectable=self.observation)
-        return found
+        return found | {part: self._recorded(record, part.name, found) for record, part in of_records}
+
+    def _recorded(
+        self, record: RecordJoin, name: str, over: Mapping[Any, sa.ColumnElement[Any]]
+    ) -> sa.ColumnElement[Any]:
+        """Return a column of a record, joined or looked up."""
+        value: sa.ColumnElement[Any] = record.table.c[name]
+        if self._looks_up:
+            return sa.select(value).where(*record.conditions(over)).scalar_subquery()
+        return value
 
     def view_source(self) -> sa.FromClause:
         """Return the kept tables, joined as the view joins them."""
-        config, registry = self.mapping.config, self.mapping.registry
         d, m = self.dataset, self.stored
         source: sa.FromClause = d.outerjoin(m, sa.and_(m.c.kept == self.names.base, m.c.number == d.c.type))
         source = source.outerjoin(self.observation, self.observation.c.observation == d.c.observation)
         source = source.outerjoin(self.region, self.region.c.region == d.c.region)
-        for record, keys in self._record_joins.items():
-            pairs = [record.c[name] == moved(one, self._moves) for name, one in keys.items()]
-            source = source.outerjoin(record, sa.and_(*pairs))
-        rule = config.collection_rule.kind
-        uses_run = any(
+        if self.uses_collection:
+            source = source.join(
+                self.collection,
+                self.collection.c.collection == d.c.collection,
+                isouter=self.mapping.config.collection_rule.kind != "find-first",
+            )
+        for table, condition in self.butler_joins():
+            source = source.outerjoin(table, condition)
+        return source
+
+    @property
+    def _uses_run(self) -> bool:
+        return any(
             "run" in self._parts(one)
             for column in self.columns
             for _, _, one in self._expressions(column.name)
         )
-        if rule == "find-first":
-            source = source.join(self.collection, self.collection.c.collection == d.c.collection)
-        elif rule == "run-regex" and uses_run:
-            source = source.outerjoin(self.collection, self.collection.c.collection == d.c.collection)
-        if rule != "run-regex" and uses_run:
-            refers = registry.collection_key
-            of = butler_table(registry, "dataset").alias("ds")
-            source = source.outerjoin(of, of.c.id == d.c.dataset_id)
-            source = source.outerjoin(
-                self.run_collection, self.run_collection.c[refers.column] == of.c[refers.run_column]
-            )
-        return source
+
+    @property
+    def uses_collection(self) -> bool:
+        """Whether the view joins the kept table of collections: for the rank, or the name of the RUN."""
+        rule = self.mapping.config.collection_rule.kind
+        return rule == "find-first" or (rule == "run-regex" and self._uses_run)
+
+    def butler_joins(self) -> Iterator[tuple[sa.FromClause, sa.ColumnElement[bool]]]:
+        """Yield the tables of Butler's that the view joins, with the conditions: detectors, then the RUN."""
+        for record in () if self._looks_up else self.records.values():
+            yield record.table, sa.and_(*record.conditions(self._moves))
+        if self.mapping.config.collection_rule.kind != "run-regex" and self._uses_run:
+            refers, of = self.mapping.registry.collection_key, self.run_dataset
+            yield of, of.c.id == self.dataset.c.dataset_id
+            yield self.run_collection, self.run_collection.c[refers.column] == of.c[refers.run_column]
 
     def view_conditions(self) -> tuple[sa.ColumnElement[bool], ...]:
         """Return which kept rows the view shows: all, or of each data ID the first that is searched."""

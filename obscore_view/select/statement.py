@@ -18,7 +18,8 @@ from obscore_view.columns import (
 )
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
-from obscore_view.select.kept_layout import KeptLayout, kept_base, moved, written_constants
+from obscore_view.select.kept_layout import KeptLayout, moved, written_constants
+from obscore_view.select.kept_tables import kept_base
 from obscore_view.select.kept_rows import dataset_type_mapping
 from obscore_view.select.relations import BranchJoins, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
@@ -290,6 +291,16 @@ def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[
 
 def _kept_select(layout: KeptLayout, columns: Sequence[ObsCoreColumn]) -> sa.Select[Any]:
     """Return the SELECT over kept tables: one flat join, which PostgreSQL can drive from any side."""
+    row = kept_row(layout, columns)
+    return (
+        sa.select(*(row[one.name].label(one.name) for one in columns))
+        .select_from(layout.view_source())
+        .where(*layout.view_conditions())
+    )
+
+
+def kept_row(layout: KeptLayout, columns: Sequence[ObsCoreColumn]) -> dict[str, sa.ColumnElement[Any]]:
+    """Return columns of a view over its kept tables."""
     region, centre = layout.mapping.config.pgsphere_columns
     here: dict[str, sa.ColumnElement[Any]] = {
         "s_region": sa.literal(_STCS_PREFIX, sa.Text()).concat(layout.region.c.outline),
@@ -300,10 +311,7 @@ def _kept_select(layout: KeptLayout, columns: Sequence[ObsCoreColumn]) -> sa.Sel
         DATASET_ID_COLUMN: layout.dataset.c.dataset_id,
     }
     here |= {name: layout.region.c[name] for name in ("s_ra", "s_dec", "s_fov")}
-    row = (
-        (here[one.name] if one.name in here else layout.expression(one)).label(one.name) for one in columns
-    )
-    return sa.select(*row).select_from(layout.view_source()).where(*layout.view_conditions())
+    return {one.name: here[one.name] if one.name in here else layout.expression(one) for one in columns}
 
 
 def _extra_column(name: str, value: ExtraColumnConfig | Constant, index: int) -> ObsCoreColumn:

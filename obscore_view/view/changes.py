@@ -18,7 +18,8 @@ from obscore_view.config.parse import parse_config
 from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
-from obscore_view.select.kept_layout import SCHEMA, KeptLayout, kept_base, kept_note, region_table, shortened
+from obscore_view.select.kept_layout import KeptLayout
+from obscore_view.select.kept_tables import SCHEMA, kept_base, kept_note, region_table, shortened
 from obscore_view.select.kept_sources import region_source, region_source_select, shown_regions
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import kept_layout, view_columns

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry, SkyPixel
-from obscore_view.select.kept_layout import SCHEMA, KeptLayout, KeptPlace, element_of, region_table
+from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
+from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.kept_rows import (
     FOOTPRINT_COLUMNS,
     OUTLINE_START,

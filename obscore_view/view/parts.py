@@ -14,7 +14,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from obscore_view.mapping import DatasetMapping
-from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table
+from obscore_view.select.kept_layout import KeptLayout
+from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.kept_rows import footprint_key, view_definition
 from obscore_view.select.kept_sources import KeptRegions, region_prefix, region_source, shown_regions
 from obscore_view.select.statement import kept_layout

@@ -18,7 +18,8 @@ from obscore_view.columns import ObsCoreColumn
 from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
-from obscore_view.select.kept_layout import SCHEMA, KeptLayout, region_table, shortened
+from obscore_view.select.kept_layout import KeptLayout
+from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.kept_sources import (
     KeptRegions,
     anchor_source_select,
