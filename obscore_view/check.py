@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
@@ -13,15 +14,22 @@ from obscore_view.follow.state import find_subscription, here
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
-from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.select.kept_sources import comparisons, region_source, shown_regions
+from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.select.statement import kept_layout
 from obscore_view.view.asked import doubts, is_empty
+from obscore_view.view.combined import (
+    is_as_recorded,
+    is_read,
+    mappings_of,
+    read_combined_views,
+    unread_parts,
+)
 from obscore_view.view.keeping import EVENTS, region_steps
 from obscore_view.view.make import is_migrated, lost_estimators, stored_config
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb import __version__
-from tapdb.errors import MissingRegistryError
+from tapdb.errors import MissingRegistryError, TapdbError
 from tapdb.findings import Finding
 from tapdb.postgres.catalog import reset_statement
 from tapdb.sources import execute_query, read_query
@@ -450,6 +458,41 @@ def check_unfinished(connection: sa.Connection) -> dict[str, tuple[Finding, ...]
             kind = _notice if one.full_name in published else _drift
             said = kind(f"view {one.full_name}", _UNFINISHED[one.stage], FILL)
             found[one.full_name] = (*found.get(one.full_name, ()), said)
+    return found
+
+
+def check_combined(connection: sa.Connection, name: str | None = None) -> dict[str, tuple[Finding, ...]]:
+    """Return what is wrong with views that show several others as one, by their names; nothing is changed.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who may read the registries and tapdb's own tables.
+    name
+        The only view that is meant.
+    """
+    found: dict[str, tuple[Finding, ...]] = {}
+    for one in read_combined_views(connection):
+        if name not in {None, one.full_name}:
+            continue
+        remedy = f"tapdb obscore combine {one.full_name} {' '.join(one.parts)}"
+        remedy += " --first-only" if one.first_only else ""
+        detail = ""
+        try:
+            parts = mappings_of(connection, one, {})
+            if not _is_there(connection, one.schema, one.name):
+                detail = "is missing"
+            elif not is_as_recorded(one, parts):
+                detail = "shows its parts as they were made before"
+        except TapdbError as error:
+            detail = str(error).splitlines()[0]
+        subject = f"view {one.full_name}"
+        found[one.full_name] = (_drift(subject, detail, remedy),) if detail else ()
+        if not detail and is_read(connection, one.full_name) and (hidden := unread_parts(connection, one)):
+            said = f"tapdb_reader may read it, and not {', '.join(hidden)}, which it shows"
+            view = sql.Identifier(one.schema, one.name)
+            remedy = sql.SQL("REVOKE SELECT ON {} FROM tapdb_reader").format(view).as_string(None)
+            found[one.full_name] += (Finding("warning", "drift", subject, said, remedy),)
     return found
 
 

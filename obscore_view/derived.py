@@ -21,11 +21,27 @@ from obscore_view.columns import (
 )
 from obscore_view.config.model import ObsCoreConfig, TapdbOptions
 from obscore_view.config.parse import keep_options, parse_config, read_config, with_options
-from obscore_view.errors import ConfigError, ConfigProblem, MappingError, UnsupportedRegistryError
+from obscore_view.errors import (
+    CombinationError,
+    ConfigError,
+    ConfigProblem,
+    MappingError,
+    NotMigratedError,
+    UnsupportedRegistryError,
+)
 from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
+from obscore_view.view.combined import CombinedView, read_combined_views
 from obscore_view.view.fill import to_be_filled
-from obscore_view.view.make import create_view, drop_view, is_migrated, stored_config, views_by_name
+from obscore_view.view.make import (
+    combine_views,
+    create_view,
+    drop_combined_view,
+    drop_view,
+    is_migrated,
+    stored_config,
+    views_by_name,
+)
 from obscore_view.view.needed_rights import (
     rights_to_change_unread,
     rights_to_drop,
@@ -75,6 +91,7 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
         Connection to the database.
     """
     made = {(view.schema, view.name) for view in read_stored_views(connection)}
+    made |= {(view.schema, view.name) for view in read_combined_views(connection)}
     for (schema, name), columns in _existing(connection, made).items():
         yield SchemaDescription(
             name=schema,
@@ -189,6 +206,7 @@ class ObsCoreViews:
     def __init__(self) -> None:
         self._dropped: tuple[StoredView, ...] = ()
         self._lasting: dict[str, StoredView] = {}
+        self._combined: tuple[CombinedView, ...] = ()
 
     def note_lasting(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002
         """Note the views that are too large for being made again within an upgrade; they go on as they are.
@@ -208,6 +226,9 @@ class ObsCoreViews:
         """Take all views away, and remember them."""
         views = views_by_name(connection, STAGES)
         self._dropped = tuple(one for name, one in views.items() if name not in self._lasting)
+        self._combined = read_combined_views(connection)
+        for combined in self._combined:
+            drop_combined_view(connection, combined)
         for view in self._dropped:
             drop_view(connection, view)
 
@@ -257,6 +278,18 @@ class ObsCoreViews:
                 registry_schema=wanted.registry_schema,
                 config_yaml=wanted.text,
             )
+        self._combine_again(connection)
+
+    def _combine_again(self, connection: sa.Connection) -> None:
+        """Make the views again that show several others as one, where these are there."""
+        for one in self._combined:
+            try:
+                combine_views(connection, one)
+            except (NotMigratedError, CombinationError) as error:
+                _LOG.warning(
+                    "%s is not made again (%s); once it can be: tapdb obscore combine %s %s",
+                    *(one.full_name, str(error).splitlines()[0], one.full_name, " ".join(one.parts)),
+                )
 
     def needed_rights(self, connection: sa.Connection, options: Mapping[str, str]) -> tuple[Right, ...]:
         """Return the rights that `drop` and `create` need; what cannot be read yet is taken to be needed.

@@ -357,7 +357,7 @@ class NameTakenError(TapdbError):
 
 
 class CombinationError(TapdbError):
-    """Several views cannot be shown as one.
+    """Several views cannot be shown as one, or one of them cannot be dropped.
 
     Parameters
     ----------
@@ -370,7 +370,7 @@ class CombinationError(TapdbError):
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem = problem
         self.remedy = remedy
-        super().__init__(f"these views cannot be shown as one: {problem}\n{remedy[0].upper()}{remedy[1:]}.")
+        super().__init__(f"{problem}\n{remedy}.")
 
 
 class ViewMissingError(TapdbError):

@@ -1,4 +1,4 @@
-"""What lets kept tables follow copies of Butler's tables that logical replication feeds.
+"""Kept tables follow copies of Butler's tables that replication feeds; several views are shown as one.
 
 Locks taken: none on any table of Butler's; everything here is new.
 
@@ -19,6 +19,7 @@ depends_on = None
 OBJECTS = (
     ("functions/tapdb.fold", 1),
     ("functions/tapdb.follow", 1),
+    ("tables/tapdb.combined_view", 1),
     ("tables/tapdb.followed_change", 1),
 )
 

@@ -31,14 +31,19 @@ from obscore_view.view.changes import (
     plan_view,
     siblings,
 )
+from obscore_view.view.combined import CombinedView, drop_combined, read_combined_views
 from obscore_view.view.fill import to_be_filled
 from obscore_view.view.make import (
+    combine_views,
     create_view,
+    drop_combined_view,
     drop_view,
     find_stored_view,
     is_migrated,
+    plan_combination,
     refresh_view,
     require_absence,
+    require_not_combined,
     reusable_footprints,
     stored_config,
     views_by_name,
@@ -54,6 +59,7 @@ from tapdb.postgres.roles import missing_rights
 from tapdb.settings import read_settings
 
 _NAME = "tapdb obscore"
+_FEWEST_PARTS = 2
 
 
 @click.command()
@@ -306,6 +312,44 @@ def _print_preparation(
 
 
 @click.command()
+@click.argument("view", metavar="VIEW")
+@click.argument("parts", metavar="PART PART...", nargs=-1, required=True)
+@url_option
+@click.option(
+    "--first-only",
+    is_flag=True,
+    help="Show a dataset that several have once, as the first of them has it.",
+)
+@describe_option
+@dry_run_option
+def combine(
+    view: str, parts: tuple[str, ...], url: str | None, *, first_only: bool, describe: bool, dry_run: bool
+) -> None:
+    """Make VIEW, which shows the views PART as one: repositories that are searched together.
+
+    Names are SCHEMA.NAME. The views keep their rows (tapdb.geometry: table) and stay as they are; their order
+    is their rank. A dataset in two repositories has one UUID and two obs_publisher_did, and is shown twice
+    unless --first-only is given. Live, as they are; after a refresh of one of them VIEW follows by itself. If
+    VIEW is there already it shows these parts from now on.
+    """
+    schema, _, name = view.lower().rpartition(".")
+    parts = tuple(dict.fromkeys(one.lower() for one in parts))
+    if not schema or len(parts) < _FEWEST_PARTS:
+        raise click.UsageError(
+            "give the name of the new view, SCHEMA.NAME, and at least two views for it to show"
+        )
+    wanted = CombinedView(schema, name, parts, first_only)
+    if dry_run:
+        with checked_connection(url, read_only=True) as connection:
+            print_statements(plan_combination(connection, wanted).statements)
+        return
+    with change_session(url, application_name=_NAME, describe=describe) as connection:
+        require_rights_to_change(connection, "combine ObsCore views")
+        combine_views(connection, wanted)
+    click.echo(f"{wanted.full_name} shows {', '.join(parts)} as one.", err=True)
+
+
+@click.command()
 @url_option
 @view_option
 @click.option("--all", "all_views", is_flag=True, help="Drop all ObsCore views of the database.")
@@ -336,21 +380,20 @@ def drop(
         raise click.UsageError("give --view or --all, not both")
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
-            stored = _to_drop(connection, view, all_views=all_views)
-            statements: list[str] = []
-            gone = frozenset[tuple[str, str, str]]()
-            for one in stored:
-                statements += plan_drop(connection, one, gone).statements
-                gone |= {one.key, *(other.key for other in siblings(connection, one))}
-        print_statements(statements)
+            print_statements(_drop_statements(connection, *_to_drop(connection, view, all_views=all_views)))
         return
     with change_session(url, application_name=_NAME, describe=describe) as connection:
         require_rights_to_change(connection, "drop ObsCore views")
-        stored = _to_drop(connection, view, all_views=all_views)
+        combined, stored = _to_drop(connection, view, all_views=all_views)
         if save_config is not None:
             _save(stored, save_config)
+        for both in combined:
+            drop_combined_view(connection, both)
         for one in stored:
             drop_view(connection, one)
+    for both in combined:
+        rest = "" if all_views else f" What it showed stays: {', '.join(both.parts)}."
+        click.echo(f"Dropped {both.full_name}.{rest}", err=True)
     for one in stored:
         own = one.objects
         click.echo(
@@ -358,7 +401,7 @@ def drop(
             "'tapdb obscore create -c CONFIG' makes it again.",
             err=True,
         )
-    if not stored:
+    if not stored and not combined:
         click.echo("There is no view to drop.", err=True)
 
 
@@ -371,11 +414,29 @@ def _is_large(url: str | None, config: ObsCoreConfig, schema: str | None) -> boo
         return fills_beside(connection, match_mapping(config, read_registry(connection, schema)))
 
 
-def _to_drop(connection: sa.Connection, view: str | None, *, all_views: bool) -> tuple[StoredView, ...]:
-    """Return the views that are meant, those that are being made as well."""
+def _to_drop(
+    connection: sa.Connection, view: str | None, *, all_views: bool
+) -> tuple[tuple[CombinedView, ...], tuple[StoredView, ...]]:
+    """Return the views that are meant: those that show several as one, and others, also if being made."""
+    combined = read_combined_views(connection)
     if all_views:
-        return tuple(views_by_name(connection, STAGES).values())
-    return (find_stored_view(connection, view, STAGES),)
+        return combined, tuple(views_by_name(connection, STAGES).values())
+    if named := tuple(one for one in combined if view and one.full_name == view.lower()):
+        return named, ()
+    return (), (find_stored_view(connection, view, STAGES),)
+
+
+def _drop_statements(
+    connection: sa.Connection, combined: tuple[CombinedView, ...], stored: tuple[StoredView, ...]
+) -> list[str]:
+    """Return what drops views."""
+    statements = [line for one in combined for line in drop_combined(one).statements]
+    gone = frozenset[tuple[str, str, str]]()
+    for one in stored:
+        require_not_combined(connection, one, combined)
+        statements += plan_drop(connection, one, gone).statements
+        gone |= {one.key, *(other.key for other in siblings(connection, one))}
+    return statements
 
 
 def _schema(option: str | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from obscore_view.check import check_unfinished, check_view
+from obscore_view.check import check_combined, check_unfinished, check_view
 from obscore_view.cli.session import (
     config_option,
     geometry_option,
@@ -87,14 +87,13 @@ def check(
     given = given_config(config, view=view if config else None)
     with checked_connection(url, read_only=True) as connection:
         views = require_looking(connection, "check ObsCore views", view)
+        asked = None if view is None else view.lower()
         unfinished = {
-            name: findings
-            for name, findings in check_unfinished(connection).items()
-            if view is None or name == view.lower()
+            name: findings for name, findings in check_unfinished(connection).items() if asked in {None, name}
         }
-        if view is not None:
-            views = tuple(one for one in views if one.full_name == view.lower())
-        if not views and not unfinished:
+        combined = check_combined(connection, asked)
+        views = tuple(one for one in views if asked in {None, one.full_name})
+        if not views and not unfinished and not combined:
             raise ViewMissingError(view, tuple(one.full_name for one in read_stored_views(connection)))
         names = {f"{one.schema}.{one.name}": one for one in views}
         if given is not None and given.by_option and given.view not in names:
@@ -109,7 +108,8 @@ def check(
                 deep=deep,
             )
         ]
-    found += [replace(one, place=Place(name)) for name, more in unfinished.items() for one in more]
+    more = (*unfinished.items(), *combined.items())
+    found += [replace(one, place=Place(name)) for name, findings in more for one in findings]
     rows.write_findings(found, strict=strict)
 
 

@@ -42,11 +42,13 @@ def require_combinable(parts: Sequence[DatasetMapping], *, first_only: bool = Fa
     plain = [name for name, one in zip(names, parts, strict=True) if one.config.tapdb.geometry != "table"]
     if plain:
         raise CombinationError(
-            f"{', '.join(plain)} keeps no rows", "tapdb obscore refresh --view NAME --geometry table"
+            f"{', '.join(plain)} keeps no rows, and cannot be shown as one with others",
+            "Keep them: tapdb obscore refresh --view NAME --geometry table",
         )
     if len({one.config.pgsphere_columns for one in parts}) > 1:
         raise CombinationError(
-            "their columns of pg_sphere have different names", "give them one name in the configurations"
+            f"the columns of pg_sphere have different names in {' and '.join(names)}",
+            "Give them one name in the configurations (tapdb.pgsphere_columns)",
         )
     types: dict[str, tuple[str, str]] = {}
     for name, one in zip(names, parts, strict=True):
@@ -56,13 +58,13 @@ def require_combinable(parts: Sequence[DatasetMapping], *, first_only: bool = Fa
             if known != kind:
                 raise CombinationError(
                     f"column {column.name} is {known} in {first} and {kind} in {name}",
-                    "give it one type in the configurations",
+                    "Give it one type in the configurations",
                 )
     ranked = [n for n, one in zip(names, parts, strict=True) if _is_ranked(one)]
     if first_only and ranked:
         raise CombinationError(
             f"{', '.join(ranked)} already shows the first dataset of each data ID",
-            "leave out --first-only, or find_first in its configuration",
+            "Leave out --first-only, or find_first in its configuration",
         )
 
 

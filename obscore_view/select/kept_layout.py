@@ -100,9 +100,7 @@ class RecordJoin:
     table: sa.FromClause
     keys: Mapping[str, sa.ColumnElement[Any]]
 
-    def conditions(
-        self, over: Mapping[Any, sa.ColumnElement[Any]]
-    ) -> tuple[sa.ColumnElement[bool], ...]:
+    def conditions(self, over: Mapping[Any, sa.ColumnElement[Any]]) -> tuple[sa.ColumnElement[bool], ...]:
         """Return what its key is equal to, over other columns in the place of some."""
         return tuple(self.table.c[name] == moved(one, over) for name, one in self.keys.items())
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, key_text
-from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.kept_rows import butler_table, decoded_select, footprint_key, is_published
+from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.relations import BranchJoins, ranks_select, region_element, restriction
 from tapdb.postgres.pgsphere import SPoly
 

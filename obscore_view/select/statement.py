@@ -19,8 +19,8 @@ from obscore_view.columns import (
 from obscore_view.config.model import Constant, ExtraColumnConfig, ExtraColumnType
 from obscore_view.mapping import DatasetMapping, DatasetPlace, DatasetTypeMapping
 from obscore_view.select.kept_layout import KeptLayout, moved, written_constants
-from obscore_view.select.kept_tables import kept_base
 from obscore_view.select.kept_rows import dataset_type_mapping
+from obscore_view.select.kept_tables import kept_base
 from obscore_view.select.relations import BranchJoins, membership, restriction
 from obscore_view.select.row import OUTLINE, dataset_row
 from obscore_view.select.text import ColumnValues

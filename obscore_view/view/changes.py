@@ -19,11 +19,12 @@ from obscore_view.errors import ConfigError, ConfigProblem
 from obscore_view.mapping import DatasetMapping, build_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_layout import KeptLayout
-from obscore_view.select.kept_tables import SCHEMA, kept_base, kept_note, region_table, shortened
 from obscore_view.select.kept_sources import region_source, region_source_select, shown_regions
+from obscore_view.select.kept_tables import SCHEMA, kept_base, kept_note, region_table, shortened
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import kept_layout, view_columns
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
+from obscore_view.view.combined import around
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
     OWNER,
@@ -254,15 +255,18 @@ def plan_refresh(
         also=frozenset(one.key for one in beside),
         triggers=_staying(view, change.mapping),
     )
+    before, after = around(connection, view.full_name, change.mapping)
     return PlannedView(
         change.mapping,
         Script(
             (
+                *before,
                 *(line for one in beside for line in plan_removal_beside(connection, one, view).statements),
                 *removal.statements,
                 *change.script.statements,
                 *(() if keep_footprints else others_located(connection, view)),
                 *grants_as_before(connection, view, change.mapping),
+                *after,
                 *(settled(change.mapping.registry.schema).statements if kept_base(change.mapping) else ()),
             )
         ),

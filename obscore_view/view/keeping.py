@@ -1,7 +1,6 @@
 """What keeps the kept tables equal to their sources: statements for each event of each of Butler's tables.
 
-The statements stand in ``tapdb.keeping``. Those of an event see its rows as the relations ``changed`` (new)
-and ``gone`` (old); each may be run twice.
+They stand in ``tapdb.keeping``, see rows as relations ``changed`` (new) and ``gone``, and may be run twice.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry, SkyPixel
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
-from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.kept_rows import (
     FOOTPRINT_COLUMNS,
     OUTLINE_START,
@@ -33,6 +31,7 @@ from obscore_view.select.kept_sources import (
     restricted_tables,
     watch_column,
 )
+from obscore_view.select.kept_tables import SCHEMA, region_table
 
 EVENTS = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
 """What a trigger on one of Butler's tables answers to."""

@@ -7,18 +7,40 @@ import sqlalchemy as sa
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config
-from obscore_view.errors import NameTakenError, NotMigratedError, ViewExistsError, ViewMissingError
+from obscore_view.errors import (
+    CombinationError,
+    NameTakenError,
+    NotMigratedError,
+    ViewExistsError,
+    ViewMissingError,
+)
 from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import (
     PlannedView,
+    as_text,
     is_there,
+    make_schema,
     plan_creation,
     plan_drop,
     plan_refresh,
     siblings,
     triggers_of_others,
 )
-from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
+from obscore_view.view.combined import (
+    CombinedView,
+    drop_combined,
+    make_combined,
+    mappings_of,
+    read_combined_views,
+    unread_parts,
+)
+from obscore_view.view.needed_rights import (
+    LESS,
+    OWNERSHIP,
+    require_rights_to_begin,
+    rights_to_drop,
+    rights_to_make,
+)
 from obscore_view.view.script import RelationName, Script, objects_of_view
 from obscore_view.view.store import PUBLISHED, STAGES, Stage, StoredView, read_stored_views, registry_of
 from tapdb import __version__
@@ -97,6 +119,71 @@ def create_view(
     return change.mapping
 
 
+def combine_views(
+    connection: sa.Connection, wanted: CombinedView, progress: StatementProgress | None = None
+) -> None:
+    """Make a view that shows several others as one; one of its name that does so already goes.
+
+    Grants on that, those that others gave and those that they took back, stay as they are.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction.
+    wanted
+        The view.
+    progress
+        Told of each statement.
+
+    Raises
+    ------
+    NotMigratedError
+        Raised if the database lacks the table that such views are recorded in.
+    CombinationError
+        Raised if one view cannot show what the others show.
+    ViewExistsError, NameTakenError
+        Raised if a view of another kind, or something else, has its name.
+    MissingRightsError
+        Raised if the user lacks rights.
+    """
+    require_rights(connection, f"make the view {wanted.full_name}", OWNERSHIP)
+    script = plan_combination(connection, wanted)
+    grants = read_grants(connection)
+    run_script(connection, script, progress)
+    restore_grants(connection, grants)
+
+
+def plan_combination(connection: sa.Connection, wanted: CombinedView) -> Script:
+    """Return what `combine_views` runs; nothing is changed.
+
+    Raises
+    ------
+    NotMigratedError, CombinationError, ViewExistsError, NameTakenError
+        Raised as by `combine_views`.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.combined_view"))) is None:
+        raise NotMigratedError
+    hidden = unread_parts(connection, wanted)
+    if hidden:
+        _LOG.warning(
+            "tapdb_reader may not read %s, so not %s either: grant that to whom it is for",
+            ", ".join(hidden),
+            wanted.full_name,
+        )
+    made = make_combined(wanted, mappings_of(connection, wanted, {}), is_public=not hidden).statements
+    known = {one.full_name: one for one in read_combined_views(connection)}
+    if (before := known.get(wanted.full_name)) is not None:
+        return Script((*drop_combined(before).statements, *made))
+    _require_free(connection, wanted.schema, wanted.name)
+    return Script((*as_text(make_schema(connection, wanted.schema)), *made))
+
+
+def drop_combined_view(connection: sa.Connection, view: CombinedView) -> None:
+    """Take away a view that shows several others as one; these stay."""
+    require_rights(connection, f"drop the view {view.full_name}", OWNERSHIP)
+    run_script(connection, drop_combined(view))
+
+
 def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
     """Check that a view can be made: the database is migrated, and there is no view of this name.
 
@@ -110,12 +197,16 @@ def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
         Raised if something else has its name.
     """
     require_migrated(connection)
+    _require_free(connection, config.view_schema, config.view_name)
+
+
+def _require_free(connection: sa.Connection, schema: str, name: str) -> None:
     for one in read_stored_views(connection, STAGES):
-        if (one.schema, one.name) == (config.view_schema, config.view_name):
-            raise ViewExistsError(config.view_schema, config.view_name, one.stage)
-    wanted = {"schema": config.view_schema, "name": config.view_name}
+        if (one.schema, one.name) == (schema, name):
+            raise ViewExistsError(schema, name, one.stage)
+    wanted = {"schema": schema, "name": name}
     if taken := connection.execute(sa.text(read_query("taken_names")), wanted).first():
-        raise NameTakenError(config.view_schema, config.view_name, taken.kind, taken.owner)
+        raise NameTakenError(schema, name, taken.kind, taken.owner)
 
 
 def require_migrated(connection: sa.Connection) -> None:
@@ -162,11 +253,46 @@ def drop_view(connection: sa.Connection, view: StoredView) -> None:
         Connection in a transaction.
     view
         The view.
+
+    Raises
+    ------
+    CombinationError
+        Raised if another view shows it with others as one.
+    MissingRightsError
+        Raised if the user lacks rights.
     """
     require_rights(connection, f"drop the view {view.full_name}", rights_to_drop(view))
+    require_not_combined(connection, view)
     removal = plan_drop(connection, view)
     lock_at_once(connection, dict.fromkeys(_there(connection, removal.locked), "ACCESS EXCLUSIVE"))
     run_script(connection, removal)
+
+
+def require_not_combined(
+    connection: sa.Connection, view: StoredView, gone: Collection[CombinedView] = ()
+) -> None:
+    """Check that no other view shows one with others as one.
+
+    Parameters
+    ----------
+    connection, view
+        Connection, and the view.
+    gone
+        What will be gone before.
+
+    Raises
+    ------
+    CombinationError
+        Raised if one does.
+    """
+    for one in read_combined_views(connection, view.full_name):
+        if one in gone:
+            continue
+        rest = [name for name in one.parts if name != view.full_name]
+        raise CombinationError(
+            f"{one.full_name} shows {view.full_name} and {', '.join(rest)} as one",
+            f"Drop it first: tapdb obscore drop --view {one.full_name}",
+        )
 
 
 def refresh_view(

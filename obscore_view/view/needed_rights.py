@@ -11,8 +11,8 @@ from psycopg import sql
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, registry_schemas, rights_to_read
-from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.select.kept_rows import view_definition
+from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.view.asked import rights_to_ask
 from obscore_view.view.script import butler_tables, objects_of_view
 from obscore_view.view.store import RECORDS, StoredView, read_stored_views

@@ -15,9 +15,9 @@ from psycopg.types.json import Jsonb
 
 from obscore_view.mapping import DatasetMapping
 from obscore_view.select.kept_layout import KeptLayout
-from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.kept_rows import footprint_key, view_definition
 from obscore_view.select.kept_sources import KeptRegions, region_prefix, region_source, shown_regions
+from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.statement import kept_layout
 from obscore_view.view.changes import (
     as_text,
@@ -35,6 +35,7 @@ from obscore_view.view.changes import (
     siblings,
     triggers_of_others,
 )
+from obscore_view.view.combined import around
 from obscore_view.view.keeping import AGAIN, ViewSteps, region_steps
 from obscore_view.view.make import reusable_footprints, run_script, stored_config
 from obscore_view.view.script import (
@@ -342,6 +343,8 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
     old = next((one for one in siblings(connection, view) if one.stage == "published"), None)
     statements = [] if old is not None else as_text(make_schema(connection, view.schema))
     statements += as_text(let_owner_use_pg_sphere(connection))
+    before, after = around(connection, view.full_name, mapping)
+    statements += before
     if old is not None:
         published = sql.Identifier(old.schema, old.name)
         statements.append(sql.SQL("DROP VIEW {}").format(published).as_string(None))
@@ -355,7 +358,7 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
     statements += as_text([selectivity("eqsel")])
     if old is not None:
         statements += grants_as_before(connection, old, mapping)
-    return Script(tuple(statements), what="swap")
+    return Script((*statements, *after), what="swap")
 
 
 def read_tables(layout: KeptLayout) -> frozenset[RelationName]:

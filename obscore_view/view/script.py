@@ -19,7 +19,6 @@ from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
 from obscore_view.select.kept_layout import KeptLayout
-from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.kept_sources import (
     KeptRegions,
     anchor_source_select,
@@ -30,6 +29,7 @@ from obscore_view.select.kept_sources import (
     region_source_select,
     shown_regions,
 )
+from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import build_select, kept_layout, view_columns
 from obscore_view.view.keeping import AGAIN, Step, ViewSteps, region_steps
@@ -230,7 +230,10 @@ def publish(mapping: DatasetMapping) -> Iterable[sql.Composable]:
     yield sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping)))
     yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER)
     yield sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER)
-    yield from _comments(mapping, view, view_columns(mapping))
+    about = (
+        f"ObsCore 1.1 over the Butler registry in schema {mapping.registry.schema}, one row a dataset; live."
+    )
+    yield from comments(view, about, view_columns(mapping))
 
 
 def drop_script(
@@ -574,12 +577,8 @@ def did_formats(mapping: DatasetMapping) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _comments(
-    mapping: DatasetMapping, view: sql.Composable, columns: tuple[ObsCoreColumn, ...]
-) -> Iterable[sql.Composable]:
-    about = (
-        f"ObsCore 1.1 over the Butler registry in schema {mapping.registry.schema}, one row a dataset; live."
-    )
+def comments(view: sql.Composable, about: str, columns: Iterable[ObsCoreColumn]) -> Iterable[sql.Composable]:
+    """Yield the comments on a view and on its columns."""
     yield sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(about))
     for column in columns:
         unit = f" [{column.unit}]" if column.unit else ""

@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
-from obscore_view.select.kept_tables import kept_base, kept_note
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
+from obscore_view.select.kept_tables import kept_base, kept_note
 from obscore_view.view.script import OwnObjects, Script, count_steps
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
