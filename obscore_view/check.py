@@ -18,7 +18,7 @@ from obscore_view.select.kept_sources import comparisons, region_source, shown_r
 from obscore_view.select.kept_tables import SCHEMA, keeping, kept_note
 from obscore_view.select.statement import kept_layout
 from obscore_view.view.asked import doubts, is_empty
-from obscore_view.view.combined import (
+from obscore_view.view.combining import (
     is_as_recorded,
     is_read,
     mappings_of,

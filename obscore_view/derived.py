@@ -31,7 +31,7 @@ from obscore_view.errors import (
 )
 from obscore_view.mapping import match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
-from obscore_view.view.combined import CombinedView, read_combined_views
+from obscore_view.view.combining import CombinedView, read_combined_views
 from obscore_view.view.fill import to_be_filled
 from obscore_view.view.make import (
     combine_views,

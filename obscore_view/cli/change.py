@@ -31,7 +31,7 @@ from obscore_view.view.changes import (
     plan_view,
     siblings,
 )
-from obscore_view.view.combined import CombinedView, drop_combined, read_combined_views
+from obscore_view.view.combining import CombinedView, drop_combined, read_combined_views
 from obscore_view.view.fill import to_be_filled
 from obscore_view.view.make import (
     combine_views,

@@ -202,7 +202,7 @@ def _conditions(
         if shown := one.view_conditions():
             yield sa.or_(d.c[_PART] != number, sa.and_(*shown))
     if first_only:
-        # Beside an OR it is asked of each row that is found. As a join it would be one relation more.
+        # Beside an OR each row that is found is looked at. As a join it would be one relation more.
         earlier = [one.names.dataset.c.dataset_id == d.c.dataset_id for one in layouts.values()]
         for number, equal in enumerate(earlier[:-1], start=1):
             yield sa.or_(d.c[_PART] <= number, ~sa.exists().where(equal))

@@ -2,7 +2,8 @@
 
 `asked` tells which names of collections a registry does not have, `keeping` writes the statements that
 follow each change of Butler's tables, `script` lists what a view consists of and writes its SQL, `store`
-remembers from what a view was made, `needed_rights` says what a user lacks, `changes` orders the statements
-of a change, `make` creates, refreshes and drops it. `parts` cuts the making of a view over a large registry
-into short transactions, and `fill` runs these beside those who read and write.
+remembers from what a view was made, `combining` shows several as one, `needed_rights` says what a user
+lacks, `changes` orders the statements of a change, `make` creates, refreshes and drops it. `parts` cuts the
+making of a view over a large registry into short transactions, and `fill` runs these beside those who read
+and write.
 """

@@ -24,7 +24,7 @@ from obscore_view.select.kept_tables import SCHEMA, kept_base, kept_note, region
 from obscore_view.select.relations import ranks_name, ranks_select
 from obscore_view.select.statement import kept_layout, view_columns
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
-from obscore_view.view.combined import around
+from obscore_view.view.combining import around
 from obscore_view.view.keeping import ViewSteps
 from obscore_view.view.script import (
     OWNER,

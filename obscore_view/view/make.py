@@ -26,7 +26,7 @@ from obscore_view.view.changes import (
     siblings,
     triggers_of_others,
 )
-from obscore_view.view.combined import (
+from obscore_view.view.combining import (
     CombinedView,
     drop_combined,
     make_combined,

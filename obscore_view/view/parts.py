@@ -35,7 +35,7 @@ from obscore_view.view.changes import (
     siblings,
     triggers_of_others,
 )
-from obscore_view.view.combined import around
+from obscore_view.view.combining import around
 from obscore_view.view.keeping import AGAIN, ViewSteps, region_steps
 from obscore_view.view.make import reusable_footprints, run_script, stored_config
 from obscore_view.view.script import (

@@ -18,7 +18,7 @@ from obscore_view.check import check_combined
 from obscore_view.config.parse import parse_config
 from obscore_view.derived import ObsCoreViews, describe
 from obscore_view.errors import CombinationError, NameTakenError, ViewExistsError
-from obscore_view.view.combined import CombinedView, read_combined_views
+from obscore_view.view.combining import CombinedView, read_combined_views
 from obscore_view.view.fill import Filling
 from obscore_view.view.make import (
     combine_views,

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "migrate upgrade": ("-x", "obscore=off"),
     "obscore check": (),
     "obscore create": ("-c", "{config}", "--registry-schema", "plain"),
+    "obscore combine": ("joint.obscore", "one.obscore", "two.obscore"),
     "obscore drop": ("--all",),
     "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
     "obscore fill": (),
