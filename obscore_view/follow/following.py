@@ -61,6 +61,7 @@ NAME = "tapdb follow"
 
 _PAUSE_S = 0.1
 _MOST_FAILURES = 3
+_PATIENCE_S = 10.0
 
 CopyProgress = Callable[[int, int | None, str], None]
 """Called with the tables that are copied, how many there are, and what is being done."""
@@ -400,7 +401,8 @@ def _alone(url: str | sa.URL | None, statements: Iterable[str]) -> None:
 
 
 def _wait_until_copied(url: str | sa.URL | None, schema: str, show: CopyProgress | None) -> None:
-    failures: int | None = None
+    copying = failures = -1
+    moved = time.monotonic()
     with checked_connection(url, application_name=NAME) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         while (one := find_subscription(connection, schema)) is not None:
@@ -408,8 +410,11 @@ def _wait_until_copied(url: str | sa.URL | None, schema: str, show: CopyProgress
                 show(one.tables - one.copying, one.tables, "tables")
             if not one.copying:
                 return
-            failures = one.copy_errors if failures is None else failures
-            if one.copy_errors - failures >= _MOST_FAILURES:
+            if one.copying != copying:
+                copying, failures, moved = one.copying, one.copy_errors, time.monotonic()
+            # A worker that found no slot or no sender free, while others end, tries again by itself.
+            waited = time.monotonic() - moved >= _PATIENCE_S
+            if waited and one.copy_errors - failures >= _MOST_FAILURES:
                 said = f"{one.copying} of {one.tables} tables cannot be copied"
                 remedy = f"the log of this server says why; then tapdb follow rebuild {schema}"
                 raise FollowerError(said, remedy, schema)
