@@ -368,7 +368,8 @@ def triggers_of(url: sa.URL) -> set[tuple[Any, ...]]:
     """Return the triggers on Butler's tables that call functions of ours."""
     query = (
         "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
-        "WHERE p.pronamespace = 'tapdb'::regnamespace"
+        "JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE p.pronamespace = 'tapdb'::regnamespace AND c.relnamespace <> 'tapdb'::regnamespace"
     )
     with checked_connection(url) as connection:
         return {tuple(row) for row in execute_query(connection, query)}
