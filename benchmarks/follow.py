@@ -188,18 +188,17 @@ def _measure_ingest(sides: _Sides, butler: Butler, rounds: int, chips: int) -> d
     }
 
 
-def _measure_backlog(sides: _Sides, butler: Butler, visits: int, chips: int) -> dict[str, float]:
-    """Let the follower fall behind by visits of 189 images, and apply them."""
-    begin = time.monotonic()
-    _ingest(butler, _DAY_OBS + 5, 1, chips)
-    ingested_s = time.monotonic() - begin
+def _measure_backlog(sides: _Sides, butler: Butler, exposures: int, chips: int) -> dict[str, float]:
+    """Let the follower fall behind by exposures of 189 raws, as Butler ingests them, and apply them."""
     _let_work(sides, works=False)
-    grown = grow(sides.primary, _SCHEMA, visits=visits, raw_exposures=0)
+    begin = time.monotonic()
+    for number in range(exposures):
+        _ingest(butler, _DAY_OBS + 5, number, chips)
+    own = exposures * chips / (time.monotonic() - begin)
     begin = time.monotonic()
     _let_work(sides, works=True)
     _catch_up(sides)
-    rows_s = grown.visit_images / (time.monotonic() - begin)
-    own = chips / ingested_s
+    rows_s = exposures * chips / (time.monotonic() - begin)
     return {"apply_rows_s": rows_s, "apply_ratio": rows_s / own, "apply_slowness": own / rows_s}
 
 

@@ -7,6 +7,7 @@
 -- so are new rows of a table that has lost rows, as what was kept of the old ones may have stayed.
 -- Only this transaction changes the registry's copies and what is kept of them, so nothing is noted to be run again, unless kept tables are
 -- being filled beside it. An error that can come from a row is noted, as in tapdb.keep; every other one stops the subscription.
+-- What is looked up has just been written, and is in memory: records are found by their indexes, not by reading small tables for each row.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
 DROP FUNCTION IF EXISTS tapdb.fold();
@@ -15,6 +16,7 @@ CREATE FUNCTION tapdb.fold() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET random_page_cost = 1.1
 AS $$
 DECLARE
   mine CONSTANT xid8 := pg_current_xact_id();

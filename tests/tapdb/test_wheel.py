@@ -52,6 +52,7 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     ("obscore resolve {did}", None),
     ("obscore export -o view.parquet", "export"),
     ("obscore export -o view.vot", None),
+    ("follow status", None),
     ("tap-schema publish", None),
     ("tap-schema diff", None),
     ("tap-schema generate", None),

@@ -1,4 +1,4 @@
--- sha256 473cd2e670ef6cfb312f7c087f5228bc08602e20ed430feca24823b3b2c61fc5
+-- sha256 6645df24bc794591119a50935fe0daddec6c625a12ec9ffd1c9966f65b14c35a
 -- Constraint trigger function: at the end of a transaction of logical replication, brings kept tables up to date with all its changes
 -- (tapdb.followed_change), by the statements in tapdb.keeping. Readers see the transaction whole, as on the primary.
 -- Changes of one kind to one table that follow each other are one run, of at most ten thousand rows; there are never more runs than there were
@@ -8,6 +8,7 @@
 -- so are new rows of a table that has lost rows, as what was kept of the old ones may have stayed.
 -- Only this transaction changes the registry's copies and what is kept of them, so nothing is noted to be run again, unless kept tables are
 -- being filled beside it. An error that can come from a row is noted, as in tapdb.keep; every other one stops the subscription.
+-- What is looked up has just been written, and is in memory: records are found by their indexes, not by reading small tables for each row.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
 DROP FUNCTION IF EXISTS tapdb.fold();
@@ -16,6 +17,7 @@ CREATE FUNCTION tapdb.fold() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET random_page_cost = 1.1
 AS $$
 DECLARE
   mine CONSTANT xid8 := pg_current_xact_id();
