@@ -10,7 +10,7 @@ from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.errors import ConfigError, MappingError, UnsupportedRegistryError
-from obscore_view.follow.state import find_subscription, here
+from obscore_view.follow.state import followed_registry, here, unfed
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.registry.snapshot import DatasetType, Registry
@@ -359,9 +359,10 @@ def _subscribed(connection: sa.Connection, view: StoredView) -> Iterator[Finding
 
     Those that come by `tapdb follow` have such triggers; of these is told what is wrong with them.
     """
-    if (followed := find_subscription(connection, view.registry_schema)) is not None:
+    if (followed := followed_registry(connection, view.registry_schema)) is not None:
         yield from here(connection, followed, stored_config(view).dataset_types)
         return
+    yield from unfed(connection, view.registry_schema)
     watched = {table for table, _ in view.objects.triggers}
     for row in execute_query(connection, read_query("check.subscribed")):
         if row.schema == view.registry_schema and row.name in watched:

@@ -262,52 +262,6 @@ class ViewExistsError(TapdbError):
         super().__init__(f"{said}, or take another name: key view in section tapdb of the configuration")
 
 
-class PrimaryNotReadyError(TapdbError):
-    """A registry cannot be followed yet: its server, or what the role may do there, has to be changed.
-
-    Parameters
-    ----------
-    registry
-        Schema of the registry.
-    problems
-        What was found.
-    statements
-        SQL that its DBA has to run.
-    """
-
-    def __init__(self, registry: str, problems: Sequence[str], statements: Sequence[str]) -> None:
-        self.registry = registry
-        self.problems = tuple(problems)
-        self.statements = tuple(statements)
-        lines = [f'the registry in schema "{registry}" cannot be followed yet:']
-        lines += [f"  {one}" for one in problems]
-        if statements:
-            lines.append("A superuser, or the owner of Butler's tables, has to run on its server:")
-            lines += [f"  {one};" for one in statements]
-        super().__init__("\n".join(lines))
-
-
-class FollowerError(TapdbError):
-    """A database cannot follow a registry as it was meant to.
-
-    Parameters
-    ----------
-    problem
-        What was found.
-    remedy
-        What to do.
-    registry
-        Schema of the registry; empty if it is about all.
-    """
-
-    def __init__(self, problem: str, remedy: str, registry: str = "") -> None:
-        self.problem = problem
-        self.remedy = remedy
-        self.registry = registry
-        subject = f'registry in schema "{registry}": ' if registry else ""
-        super().__init__(f"{subject}{problem}; {remedy}")
-
-
 class FillingRefusedError(DatabaseRefusedError):
     """PostgreSQL refused a statement of a filling; what was filled before is kept.
 

@@ -26,13 +26,16 @@ from ppdb_replay.versions.clock import seal_where_possible
 from ppdb_replay.versions.install import create_tables, install, uninstall
 from ppdb_replay.versions.triggers import (
     HISTORY,
+    drop_following_statements,
     drop_trigger_statements,
+    following_statements,
     guard_statements,
     trigger_statements,
 )
 from ppdb_replay.versions.versioned_table import (
     VersionedTable,
     has_clock,
+    read_followed,
     read_tables,
     read_versioned_tables,
     rights_to_change,
@@ -171,6 +174,7 @@ class PpdbTables:
 
     def __init__(self) -> None:
         self._tables: tuple[VersionedTable, ...] = ()
+        self._followed: frozenset[tuple[str, str]] = frozenset()
         self._empty_variant: str | None = None
 
     def drop(self, connection: sa.Connection) -> None:
@@ -187,8 +191,12 @@ class PpdbTables:
                 execute_composed(connection, drop)
             return
         self._tables = tables
+        self._followed = read_followed(connection)
         for table in tables:
-            for statement in drop_trigger_statements(table.schema, table.name, guards=True):
+            for statement in (
+                *drop_following_statements(table.schema, table.name),
+                *drop_trigger_statements(table.schema, table.name, guards=True),
+            ):
                 execute_composed(connection, statement)
             _set_default(connection, table, sql.SQL("DROP DEFAULT"))
 
@@ -234,6 +242,11 @@ class PpdbTables:
             for statement in (
                 *trigger_statements(table.schema, table.name, table.trigger_arguments),
                 *guard_statements(table.schema, table.name),
+                *(
+                    following_statements(*one)
+                    if (one := (table.schema, table.name)) in self._followed
+                    else ()
+                ),
             ):
                 execute_composed(connection, statement)
         variant = options.get(OPTION, self._empty_variant)

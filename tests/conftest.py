@@ -21,6 +21,7 @@ settings.register_profile(
 settings.load_profile("tapdb")
 
 LONGEST = (
+    "obscore_view/test_follow.py",
     "obscore_view/test_kept_fill.py",
     "docs/test_docs.py",
     "docs/test_site.py",
@@ -37,6 +38,7 @@ LONGEST = (
     "obscore_view/test_view_runs.py",
     "tapdb/test_migrate_cli.py",
     "obscore_view/test_kept_soak.py",
+    "ppdb_replay/test_ppdb_follow.py",
     "ppdb_replay/test_replication_timestamps.py",
     "obscore_view/test_view_registrations.py",
     "migrations/test_upgrade_downgrade.py",

@@ -1,6 +1,6 @@
-"""Kept tables follow copies of Butler's tables that replication feeds; several views are shown as one.
+"""Kept tables and versions of a PPDB follow what replication writes; several views are shown as one.
 
-Locks taken: none on any table of Butler's; everything here is new.
+Locks taken: none on any table of Butler's or of a PPDB; everything here is new.
 
 Revision ID: 0011
 Revises: 0010
@@ -17,8 +17,11 @@ branch_labels = None
 depends_on = None
 
 OBJECTS = (
+    ("functions/ppdb_history.apply", 1),
+    ("functions/ppdb_history.fold", 1),
     ("functions/tapdb.fold", 1),
     ("functions/tapdb.follow", 1),
+    ("tables/ppdb_history.applied_row", 1),
     ("tables/tapdb.combined_view", 1),
     ("tables/tapdb.followed_change", 1),
 )

@@ -1,6 +1,5 @@
 """``tapdb follow``: a serving database beside the registries, fed by logical replication."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,34 +8,27 @@ import sqlalchemy as sa
 
 from obscore_view.cli.change import create, fill, refresh
 from obscore_view.cli.session import config_option, given_config, view_option
-from obscore_view.follow.copies import masked, without_password
+from obscore_view.follow.copies import subject_of, subscription_name
 from obscore_view.follow.following import (
     NAME,
     FollowingPlan,
+    are_fresh,
     end,
     follow,
     follow_changes,
+    note_fresh,
     plan_again,
     plan_end,
     plan_following,
     views_over,
 )
-from obscore_view.follow.primary import read_primary
-from obscore_view.follow.state import (
-    Subscription,
-    copied_tables,
-    figures,
-    here,
-    primary_url,
-    read_slot,
-    read_subscriptions,
-    there,
-)
+from obscore_view.follow.state import copied_tables, followed_registries, here, lacking_triggers, unfed
 from obscore_view.view.changes import plan_drop
 from obscore_view.view.fill import BATCH_MS
 from obscore_view.view.make import drop_view, require_absence, stored_config
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb.cli.extensions import install
+from tapdb.cli.following import primary_option, publication_option, say_of_slot, say_of_wal, write_status
 from tapdb.cli.migrate import upgrade
 from tapdb.cli.output import (
     RowOutput,
@@ -47,22 +39,22 @@ from tapdb.cli.output import (
 )
 from tapdb.cli.session import change_session
 from tapdb.errors import DatabaseUnavailableError
-from tapdb.findings import Finding, fails, finding_text
+from tapdb.findings import Finding
 from tapdb.postgres.engine import checked_connection, translate_database_errors
+from tapdb.replication.primary import read_primary, read_tables
+from tapdb.replication.subscription import (
+    Subscription,
+    figures,
+    masked,
+    primary_url,
+    problems_there,
+    read_slot,
+    slot_for,
+    without_password,
+)
 from tapdb.settings import parse_url
 
 _registry_argument = click.argument("registry", metavar="SCHEMA")
-_primary_option = click.option(
-    "--primary",
-    metavar="URL",
-    help="Where the registry is, as this database and this command connect to it, with a role that may "
-    "replicate and read. Later only to say that it has moved.",
-)
-_publication_option = click.option(
-    "--publication",
-    metavar="NAME",
-    help="Publication at the primary, of this registry alone.  [default: tapdb_SCHEMA]",
-)
 
 
 @click.group("follow")
@@ -97,8 +89,8 @@ def init(context: click.Context, url: str | None, *, dry_run: bool) -> None:
 @follow_group.command()
 @_registry_argument
 @url_option
-@_primary_option
-@_publication_option
+@primary_option
+@publication_option
 @config_option
 @view_option
 @dry_run_option
@@ -128,6 +120,8 @@ def add(
         plan = plan_following(connection, registry, wanted, url=place, publication=publication)
         known = views_over(connection, registry)
         names = [one.full_name for one in known]
+        # Nobody knows what came while there were none.
+        lacking = bool(lacking_triggers(connection, registry))
         if given is not None and given.view not in names:
             require_absence(connection, given.config)
     if dry_run:
@@ -136,7 +130,6 @@ def add(
     _run(url, plan, f"follow {registry}")
     if any(one.stage != "published" for one in known):
         context.invoke(fill, url=url, view=None, batch_ms=BATCH_MS, describe=True, dry_run=False)
-    changed = None if given is None else given.view
     if given is not None and given.view not in names:
         follow_changes(url, registry, given.config)
         context.invoke(
@@ -149,29 +142,25 @@ def add(
             describe=True,
             dry_run=False,
         )
+    stale = lacking or not are_fresh(url, registry)
     for one in (one for one in known if one.stage == "published"):
-        if one.full_name != changed and not plan.copies:
-            continue
-        follow_changes(url, registry, stored_config(one) if given is None else given.config)
-        _refresh(context, url, one, config if one.full_name == changed else None)
-    made = follow_changes(url, registry)
-    if made and not plan.copies and given is None:
-        # Nobody knows what came while they were not there.
-        click.echo(f"Made {made} triggers that were missing: run tapdb follow rebuild {registry}", err=True)
+        is_changed = given is not None and one.full_name == given.view
+        if is_changed or stale:
+            follow_changes(
+                url, registry, given.config if given is not None and is_changed else stored_config(one)
+            )
+            _refresh(context, url, one, config if is_changed else None, again=stale)
+    follow_changes(url, registry)
+    note_fresh(url, registry)
     click.echo(f"Follows the registry in schema {registry}: {len(plan.primary.tables)} tables.", err=True)
-    if not plan.primary.limits_wal:
-        click.echo(
-            "Its primary keeps WAL for a follower that is away without limit, until its disk is full: "
-            "set max_slot_wal_keep_size there (tapdb follow status).",
-            err=True,
-        )
+    say_of_wal(plan.primary, "tapdb follow status")
 
 
 @follow_group.command()
 @_registry_argument
 @url_option
-@_primary_option
-@_publication_option
+@primary_option
+@publication_option
 @dry_run_option
 @click.pass_context
 def rebuild(
@@ -199,6 +188,7 @@ def rebuild(
         follow_changes(url, registry, stored_config(one))
     for one in (one for one in views if one.stage == "published"):
         _refresh(context, url, one, None, again=True)
+    note_fresh(url, registry)
     click.echo(f"Follows the registry in schema {registry} again.", err=True)
 
 
@@ -215,7 +205,7 @@ def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
     with checked_connection(url, read_only=True, application_name=NAME) as connection:
         ended, copies = plan_end(connection, registry)
         views = views_over(connection, registry)
-        slots = [one.slot for one in read_subscriptions(connection) if one.schema == registry]
+        slot = slot_for(connection, registry)
         if dry_run:
             gone = frozenset[tuple[str, str, str]]()
             for one in views:
@@ -230,11 +220,7 @@ def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
     with translate_database_errors():
         end(url, ended, copies)
     click.echo(f"No longer follows the registry in schema {registry}.", err=True)
-    if len(ended) > 1:
-        said = (
-            f"Its primary could not be reached, or has no slot: SELECT pg_drop_replication_slot('{slots[0]}')"
-        )
-        click.echo(f"{said} there, or it keeps WAL for good.", err=True)
+    say_of_slot(slot, is_dropped=len(ended) < 2)  # noqa: PLR2004  else it is given up first
 
 
 @follow_group.command()
@@ -249,20 +235,18 @@ def status(url: str | None, rows: RowOutput) -> None:
     found: list[Finding] = []
     records = []
     with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        for one in read_subscriptions(connection):
+        found += unfed(connection)
+        for one in followed_registries(connection):
             record, said = _state(connection, one)
             records.append(record)
             found += said
-    rows.write_records(_SHOWN, records)
-    if not records:
-        click.echo("No registry is followed: tapdb follow add SCHEMA --primary URL -c FILE", err=True)
-    for finding in found:
-        click.echo(finding_text(finding), err=True)
-    if fails(found):
-        sys.exit(1)
-
-
-_SHOWN = ("registry", "state", "primary", "tables", "behind_bytes", "safe_bytes", "silent_s", "errors")
+    write_status(
+        rows,
+        "registry",
+        records,
+        found,
+        "No registry is followed: tapdb follow add SCHEMA --primary URL -c FILE",
+    )
 
 
 def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, object], list[Finding]]:
@@ -274,7 +258,7 @@ def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, obje
         for name in stored_config(view).dataset_types
     }
     found = [*here(connection, one, wanted)]
-    slot, place = None, primary_url(connection, one.schema)
+    slot, place = None, primary_url(connection, subscription_name(one.schema))
     if place is None:
         said = "only a superuser may know where its primary is: the primary was not looked at"
         found.append(Finding("notice", "good-to-know", f"registry {one.schema}", said))
@@ -283,11 +267,13 @@ def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, obje
             with checked_connection(place, read_only=True, application_name=NAME) as primary:
                 slot = read_slot(primary, one.slot)
                 copies = copied_tables(connection, one.schema)
-                facts = read_primary(primary, one.schema, copies, one.publication)
-            found += there(connection, one, facts, slot)
+                facts = read_primary(primary, subject_of(one.schema), one.schema, copies, one.publication)
+            found += problems_there(
+                one, read_tables(connection, one.schema, copies), facts, slot, "tapdb follow"
+            )
         except DatabaseUnavailableError as error:
             found.append(Finding("error", "following", f"registry {one.schema}", f"primary: {error}"))
-    return {**figures(one, slot), "primary": "" if place is None else without_password(place)}, found
+    return {"registry": one.schema, **figures(one, slot, place)}, found
 
 
 def _refresh(

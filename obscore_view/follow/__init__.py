@@ -1,6 +1,5 @@
-"""A serving database beside the registries, fed by logical replication.
+"""A serving database beside the registries, fed by logical replication (`tapdb.replication`).
 
-Read in this order: `primary` (what a primary has and allows), `copies` (the SQL of the copies, of the
-subscription and of the triggers on them), `state` (how a follower fares), `following` (what is done, in
-order).
+Read in this order: `copies` (which of Butler's tables a copy has, and the SQL of the triggers on them),
+`state` (how a follower fares), `following` (what is done, in order).
 """

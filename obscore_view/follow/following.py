@@ -8,40 +8,25 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from obscore_view.config.model import ObsCoreConfig
-from obscore_view.errors import FollowerError
 from obscore_view.follow.copies import (
     COMMENT,
-    alter_subscription,
-    change_publication,
-    conninfo,
+    STALE,
     drop_copies,
-    drop_subscription,
     drop_triggers,
     empty_copies,
     make_copies,
-    make_indexes,
-    make_subscription,
     make_triggers,
-    slot_name,
+    say_of_copies,
+    subject_of,
     subscription_name,
-)
-from obscore_view.follow.primary import (
-    OLDEST_VERSION,
-    Primary,
-    PrimaryTable,
-    publish,
-    read_primary,
-    read_tables,
     tables_to_copy,
 )
 from obscore_view.follow.state import (
-    Subscription,
     copied_tables,
-    difference,
-    find_subscription,
+    followed_registry,
+    followed_schemas,
     following_triggers,
-    primary_url,
-    read_slot,
+    said_of_copies,
     wanted_triggers,
 )
 from obscore_view.mapping import match_mapping
@@ -52,8 +37,28 @@ from obscore_view.view.keeping import EVENTS
 from obscore_view.view.make import stored_config
 from obscore_view.view.script import kept_steps
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
-from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import checked_connection
+from tapdb.replication.primary import (
+    FollowerError,
+    Primary,
+    PrimaryTable,
+    publish,
+    read_primary,
+    read_tables,
+)
+from tapdb.replication.subscription import (
+    alter_subscription,
+    change_publication,
+    difference,
+    drop_slot,
+    make_indexes,
+    make_subscription,
+    primary_url,
+    require_follower,
+    resume,
+    slot_for,
+    unsubscribe,
+)
 from tapdb.sources import execute_text
 
 NAME = "tapdb follow"
@@ -61,7 +66,7 @@ NAME = "tapdb follow"
 
 _PAUSE_S = 0.1
 _MOST_FAILURES = 3
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 
 CopyProgress = Callable[[int, int | None, str], None]
 """Called with the tables that are copied, how many there are, and what is being done."""
@@ -97,48 +102,8 @@ class FollowingPlan:
         return (*self.first, *self.copies, *self.last)
 
 
-def require_follower(follower: sa.Connection) -> int:
-    """Check that a database can follow registries; return PostgreSQL's version.
-
-    Raises
-    ------
-    FollowerError
-        Raised if it cannot.
-    """
-    setting = sa.func.current_setting
-    version, superuser, user = follower.execute(
-        sa.select(
-            sa.cast(setting("server_version_num"), sa.Integer()),
-            setting("is_superuser"),
-            sa.func.current_user(),
-        )
-    ).one()
-    if superuser != "on":
-        # Subscriptions, and triggers that are always enabled.
-        raise FollowerError(
-            f'user "{user}" lacks a right: subscriptions are made by superusers of the follower',
-            "connect as one",
-        )
-    if version < OLDEST_VERSION:
-        raise FollowerError("the follower runs PostgreSQL 14 or older", "15 is the first that will do")
-    if follower.scalar(sa.select(sa.func.to_regprocedure("tapdb.follow()"))) is None:
-        raise FollowerError("this database lacks what follows replication", "run: tapdb follow init")
-    return int(version)
-
-
-def is_copy(follower: sa.Connection, schema: str) -> bool:
-    """Return whether a schema holds copies that were made to follow a registry."""
-    name = sa.func.to_regnamespace(sql.Identifier(schema).as_string(None))
-    query = sa.select(sa.func.obj_description(sa.cast(name, sa.dialects.postgresql.OID()), "pg_namespace"))
-    return follower.scalar(query) == COMMENT
-
-
-def followed_schemas(follower: sa.Connection) -> tuple[str, ...]:
-    """Return the schemas of the registries that a database follows, or has begun to."""
-    spaces = sa.table("pg_namespace", *map(sa.column, ("oid", "nspname")), schema="pg_catalog")
-    said = sa.func.obj_description(spaces.c.oid, "pg_namespace")
-    query = sa.select(spaces.c.nspname).where(said == COMMENT).order_by(spaces.c.nspname)
-    return tuple(follower.scalars(query))
+def _require_follower(follower: sa.Connection) -> int:
+    return require_follower(follower, "tapdb.follow()", "tapdb follow init")
 
 
 def views_over(follower: sa.Connection, schema: str) -> tuple[StoredView, ...]:
@@ -176,37 +141,38 @@ def plan_following(
     PrimaryNotReadyError
         Raised if the primary does not allow it yet.
     """
-    version = require_follower(follower)
-    found = find_subscription(follower, schema)
+    version = _require_follower(follower)
+    found = followed_registry(follower, schema)
     primary, place = _primary_of(follower, schema, config, url, publication)
     mine = copies_of(follower, schema)
     if found is None and mine:
-        if is_copy(follower, schema):
-            raise FollowerError(
-                "its copies are here, and no subscription feeds them",
-                f"tapdb follow rebuild {schema} --primary URL",
-                schema,
-            )
+        if said_of_copies(follower, schema):
+            # It was ended before the subscription was made, or after it was dropped.
+            return plan_again(follower, schema, config, url=url, publication=publication)
         raise FollowerError(
             "tables of this name are here: two registries of one schema, or the primary itself",
             "follow it into another database, which subscriptions write by the names of the primary",
-            schema,
+            subject_of(schema),
         )
     new = [one for one in primary.copies if one.name not in {copy.name for copy in mine}]
     copies = (*_mended(schema, mine, primary, place), *make_copies(schema, new, is_first=found is None))
     if found is None:
         return FollowingPlan(primary, place, copies, (_subscribe(follower, primary, place, version),))
-    last = list(_resume(schema, url, found))
+    if copies:
+        copies = (*copies, say_of_copies(schema, STALE))
+    name = subscription_name(schema)
+    last = list(resume(name, url, found))
     if found.publication != primary.publication:
-        last.append(change_publication(schema, primary.publication))
-    elif new:
-        last.append(alter_subscription(schema, "REFRESH PUBLICATION"))
+        last.append(change_publication(name, primary.publication))
+    elif not {one.name for one in primary.copies} <= {*copied_tables(follower, schema)}:
+        last.append(alter_subscription(name, "REFRESH PUBLICATION"))
     return FollowingPlan(primary, place, copies, tuple(last))
 
 
 def plan_again(
     follower: sa.Connection,
     schema: str,
+    config: ObsCoreConfig | None = None,
     *,
     url: sa.URL | None = None,
     publication: str | None = None,
@@ -217,7 +183,7 @@ def plan_again(
 
     Parameters
     ----------
-    follower, schema, url, publication
+    follower, schema, config, url, publication
         As for `plan_following`.
 
     Raises
@@ -225,10 +191,12 @@ def plan_again(
     FollowerError, PrimaryNotReadyError
         Raised as by `plan_following`; besides, if columns of the primary differ from those of the copies.
     """
-    version = require_follower(follower)
-    if not is_copy(follower, schema):
-        raise FollowerError("it is not followed", f"tapdb follow add {schema} --primary URL", schema)
-    primary, place = _primary_of(follower, schema, None, url, publication)
+    version = _require_follower(follower)
+    if not said_of_copies(follower, schema):
+        raise FollowerError(
+            "it is not followed", f"tapdb follow add {schema} --primary URL", subject_of(schema)
+        )
+    primary, place = _primary_of(follower, schema, config, url, publication)
     mine = copies_of(follower, schema)
     known = {one.name: one for one in primary.copies}
     differing = [
@@ -240,7 +208,7 @@ def plan_again(
         raise FollowerError(
             f"the primary has changed its tables ({'; '.join(differing)})",
             f"tapdb follow remove {schema}, then tapdb follow add {schema} --primary URL -c FILE",
-            schema,
+            subject_of(schema),
         )
     new = [one for one in known.values() if one.name not in {copy.name for copy in mine}]
     triggers = following_triggers(follower, schema)
@@ -250,6 +218,7 @@ def plan_again(
         *drop_triggers(schema, sorted(triggers)),
         *empty_copies(schema, [one.name for one in mine]),
         *make_copies(schema, new, is_first=False),
+        say_of_copies(schema, STALE),
     )
     ended = tuple(_unsubscribe(follower, schema, place))
     return FollowingPlan(primary, place, copies, (_subscribe(follower, primary, place, version),), ended)
@@ -263,10 +232,10 @@ def _primary_of(
     publication: str | None,
 ) -> tuple[Primary, sa.URL]:
     """Return the registry at its primary, which allows to follow it, and where that is."""
-    found = find_subscription(follower, schema)
-    place = url or primary_url(follower, schema)
+    found = followed_registry(follower, schema)
+    place = url or primary_url(follower, subscription_name(schema))
     if place is None:
-        raise FollowerError("it is not followed yet", "say where it is: --primary URL", schema)
+        raise FollowerError("it is not followed yet", "say where it is: --primary URL", subject_of(schema))
     configs = [stored_config(one) for one in views_over(follower, schema)]
     configs += [config] if config is not None else []
     name = publication or (found.publication if found is not None else subscription_name(schema))
@@ -275,8 +244,10 @@ def _primary_of(
         names = {one for each in configs for one in tables_to_copy(match_mapping(each, registry))}
         names |= {*copied_tables(follower, schema)} & registry.columns.keys()
         if not names:
-            raise FollowerError("there is no view over it", "say what it is to show: -c FILE", schema)
-        primary = read_primary(connection, schema, names, name)
+            raise FollowerError(
+                "there is no view over it", "say what it is to show: -c FILE", subject_of(schema)
+            )
+        primary = read_primary(connection, subject_of(schema), schema, names, name)
     primary.require_ready(slots=found is None)
     return primary, place
 
@@ -306,7 +277,7 @@ def _mended(schema: str, mine: Sequence[PrimaryTable], primary: Primary, place: 
             raise FollowerError(
                 f"table {copy.name}: {said}, and rows that are here would have other values",
                 f"tapdb follow remove {schema}, then tapdb follow add {schema} --primary URL -c FILE",
-                schema,
+                subject_of(schema),
             )
         name = sql.Identifier(schema, copy.name)
         for one in added:
@@ -329,33 +300,12 @@ def _have_values(place: sa.URL, schema: str, table: PrimaryTable, columns: Seque
 
 
 def _subscribe(follower: sa.Connection, primary: Primary, place: sa.URL, version: int) -> str:
-    url = follower.engine.url
-    database = follower.scalar(sa.select(sa.func.current_database()))
-    slot = slot_name(primary.schema, f"{url.host}/{database}")
-    return make_subscription(primary.schema, place, primary.publication, slot, version)
-
-
-def _resume(schema: str, url: sa.URL | None, found: Subscription) -> Iterator[str]:
-    """Yield what lets a subscription go on, from another address perhaps."""
-    if url is not None:
-        yield alter_subscription(schema, "CONNECTION {}", conninfo(url))
-    if not found.is_enabled:
-        yield alter_subscription(schema, "ENABLE")
+    name, slot = subscription_name(primary.schema), slot_for(follower, primary.schema)
+    return make_subscription(name, place, primary.publication, slot, version)
 
 
 def _unsubscribe(follower: sa.Connection, schema: str, place: sa.URL | None) -> Iterator[str]:
-    """Yield what ends a subscription, with its slot if that is there."""
-    if (found := find_subscription(follower, schema)) is None:
-        return
-    with_slot = False
-    if place is not None:
-        try:
-            with checked_connection(place, read_only=True, application_name=NAME) as connection:
-                with_slot = read_slot(connection, found.slot) is not None
-        except DatabaseUnavailableError:
-            # The slot has to be dropped there once the server is back.
-            with_slot = False
-    yield from drop_subscription(schema, with_slot=with_slot)
+    return unsubscribe(subscription_name(schema), followed_registry(follower, schema), place, NAME)
 
 
 def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | None = None) -> None:
@@ -381,6 +331,7 @@ def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | N
         with checked_connection(plan.url, application_name=NAME) as connection:
             publish(connection, plan.primary)
     _alone(url, plan.first)
+    _free_slot(url, plan)
     with checked_connection(url, application_name=NAME) as connection:
         for statement in plan.copies:
             execute_text(connection, statement)
@@ -392,6 +343,29 @@ def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | N
     _alone(url, make_indexes(schema, plan.primary.copies))
 
 
+def _free_slot(url: str | sa.URL | None, plan: FollowingPlan) -> None:
+    """Drop the slot of a subscription that came to nothing, and that one is going to be made with."""
+    schema = plan.primary.schema
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        if followed_registry(connection, schema) is not None:
+            return
+        slot = slot_for(connection, schema)
+    with checked_connection(plan.url, application_name=NAME) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        drop_slot(connection, slot, plan.primary.subject)
+
+
+def are_fresh(url: str | sa.URL | None, schema: str) -> bool:
+    """Return whether views over the copies have all that was copied."""
+    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+        return said_of_copies(connection, schema) != STALE
+
+
+def note_fresh(url: str | sa.URL | None, schema: str) -> None:
+    """Note that views over the copies have been refreshed."""
+    _alone(url, (say_of_copies(schema, COMMENT),))
+
+
 def _alone(url: str | sa.URL | None, statements: Iterable[str]) -> None:
     """Run statements each by itself: none of them waits with a lock of another one in hand."""
     with checked_connection(url, application_name=NAME) as connection:
@@ -401,25 +375,24 @@ def _alone(url: str | sa.URL | None, statements: Iterable[str]) -> None:
 
 
 def _wait_until_copied(url: str | sa.URL | None, schema: str, show: CopyProgress | None) -> None:
-    copying = failures = -1
-    moved = time.monotonic()
+    left, failures, since = -1, 0, 0.0
     with checked_connection(url, application_name=NAME) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        while (one := find_subscription(connection, schema)) is not None:
+        while (one := followed_registry(connection, schema)) is not None:
             if show is not None:
                 show(one.tables - one.copying, one.tables, "tables")
             if not one.copying:
                 return
-            if one.copying != copying:
-                copying, failures, moved = one.copying, one.copy_errors, time.monotonic()
-            # A worker that found no slot or no sender free, while others end, tries again by itself.
-            waited = time.monotonic() - moved >= _PATIENCE_S
-            if waited and one.copy_errors - failures >= _MOST_FAILURES:
+            if one.copying != left:
+                left, failures, since = one.copying, one.copy_errors, time.monotonic()
+            # Some fail once, as where the slots of the primary are in use for a moment.
+            is_late = time.monotonic() - since > _PATIENCE_S
+            if is_late and one.copy_errors - failures >= _MOST_FAILURES:
                 said = f"{one.copying} of {one.tables} tables cannot be copied"
                 remedy = f"the log of this server says why; then tapdb follow rebuild {schema}"
-                raise FollowerError(said, remedy, schema)
+                raise FollowerError(said, remedy, subject_of(schema))
             time.sleep(_PAUSE_S)
-    raise FollowerError("its subscription is gone", f"tapdb follow rebuild {schema}", schema)
+    raise FollowerError("its subscription is gone", f"tapdb follow rebuild {schema}", subject_of(schema))
 
 
 def follow_changes(url: str | sa.URL | None, schema: str, config: ObsCoreConfig | None = None) -> int:
@@ -473,11 +446,11 @@ def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tup
     FollowerError
         Raised if the registry is not followed.
     """
-    require_follower(follower)
-    if not is_copy(follower, schema):
+    _require_follower(follower)
+    if not said_of_copies(follower, schema):
         known = ", ".join(followed_schemas(follower)) or "none"
-        raise FollowerError("it is not followed", f"those that are: {known}", schema)
-    ended = tuple(_unsubscribe(follower, schema, primary_url(follower, schema)))
+        raise FollowerError("it is not followed", f"those that are: {known}", subject_of(schema))
+    ended = tuple(_unsubscribe(follower, schema, primary_url(follower, subscription_name(schema))))
     return ended, tuple(drop_copies(schema, [one.name for one in copies_of(follower, schema)]))
 
 

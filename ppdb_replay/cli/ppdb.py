@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import sqlalchemy as sa
 
+from ppdb_replay.cli.follow import follow_group
 from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
 from ppdb_replay.cli.stored import at_option
+from ppdb_replay.following import problems
 from ppdb_replay.replaying.replayer import snapshot_named
 from ppdb_replay.snapshot import said_time
 from ppdb_replay.tables import FELIS, read_schema, table_statements, with_system_columns, with_timestamps
@@ -260,7 +262,7 @@ def check_command(url: str | None, rows: RowOutput, *, strict: bool) -> None:
     """
     with checked_connection(url, read_only=True) as connection:
         require_versioned_tables(connection)
-        found = check(connection)
+        found = (*check(connection), *problems(connection))
     rows.write_findings(found, strict=strict, nothing="Versioning is in place.")
 
 
@@ -413,6 +415,7 @@ for _command in (
     create_command,
     install_command,
     uninstall_command,
+    follow_group,
     replicate_command,
     replace_command,
     check_command,

@@ -8,7 +8,17 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED, position_index
-from ppdb_replay.versions.triggers import HISTORY, ON_ALL, ON_CLOSED, ON_STORE, STORE, TRIGGERS, closed_name
+from ppdb_replay.versions.triggers import (
+    APPLY,
+    FOLLOWING,
+    HISTORY,
+    ON_ALL,
+    ON_CLOSED,
+    ON_STORE,
+    STORE,
+    TRIGGERS,
+    closed_name,
+)
 from ppdb_replay.versions.versioned_table import (
     CurrentTable,
     VersionedTable,
@@ -38,6 +48,7 @@ _LONG_S = 60.0
 """A chunk is written in less."""
 
 _OWNER = "tapdb_owner"
+_ENABLED = {"A": ("always", "ALWAYS "), "R": ("where it replicates", "REPLICA "), "O": ("normally", "")}
 _TIMES = ("tapdb.mjd_tai", "tapdb.tai_minus_utc")
 _REMAKE_STORE = "take it back from a dump of the schema"
 _FUNCTION = re.compile(r"(?P<attributes>LANGUAGE .*?)\sAS \$(\w*)\$(?P<body>.*)\$\2\$", re.DOTALL)
@@ -207,8 +218,8 @@ def _check_functions(connection: sa.Connection) -> Iterable[Finding]:
             _code(read_frozen(source, version).create) for version in range(1, newest_version(source) + 1)
         }
         show = f"make it as 'tapdb sql apply {source} --dry-run' prints it, by CREATE OR REPLACE FUNCTION"
-        if not found and name == f"{HISTORY}.seal" and not makes_digests_later(connection):
-            problem = "it is missing: the database is at an earlier revision than 0010"
+        if not found and (since := _missing_since(connection, name)):
+            problem = f"it is missing: the database is at an earlier revision than {since}"
             yield _advice(f"{name}()", problem, "tapdb migrate upgrade")
         elif not found:
             yield _broken(f"{name}()", "it is missing", f"tapdb sql apply {source}, tapdb migrate upgrade")
@@ -223,6 +234,16 @@ def _check_functions(connection: sa.Connection) -> Iterable[Finding]:
             yield _advice(
                 f"{name}()", "it is that of an earlier revision", f"tapdb migrate upgrade, or {show}"
             )
+
+
+def _missing_since(connection: sa.Connection, name: str) -> str:
+    """Return the revision that makes a function, if the database is at an earlier one; else nothing."""
+    if name == f"{HISTORY}.seal" and not makes_digests_later(connection):
+        return "0010"
+    if name in {f"{HISTORY}.apply", f"{HISTORY}.fold"}:
+        notes = connection.scalar(sa.select(sa.func.to_regclass(f"{HISTORY}.applied_row")))
+        return "0011" if notes is None else ""
+    return ""
 
 
 def _code(text: str) -> str:
@@ -330,6 +351,8 @@ def _check_table(
     for trigger, frame in TRIGGERS.items():
         found = triggers.get((table.schema, table.name, trigger))
         yield from _check_trigger(name, trigger, frame, found, arguments=table.trigger_arguments)
+    if (table.schema, table.name, APPLY) in triggers:
+        yield from _check_following(table, triggers)
     for relation, frames in ((table.name, ON_ALL), (closed_name(table.name), ON_CLOSED)):
         for trigger, frame in frames.items():
             found = triggers.get((HISTORY, relation, trigger))
@@ -343,6 +366,22 @@ def _check_table(
     )
     if connection.scalar(default) != "ppdb_history.writing()":
         yield _broken(name, "column snap_from has lost its default", "set it to ppdb_history.writing()")
+
+
+def _check_following(
+    table: VersionedTable, triggers: Mapping[tuple[str, str, str], _Trigger]
+) -> Iterable[Finding]:
+    """Name the triggers that no longer keep versions of what logical replication writes."""
+    remedy = f"tapdb ppdb follow add {table.schema} makes it again; then run tapdb ppdb verify"
+    for name, (where, frame) in FOLLOWING.items():
+        found = triggers.get((table.schema, table.name, name))
+        subject, enabled = f"{table.schema}.{table.name}", "R" if where else "O"
+        yield from _check_trigger(subject, name, frame, found, remedy=remedy, enabled=enabled)
+    found = triggers.get((HISTORY, "applied_row", "applied_row_fold"))
+    if found is None or found.enabled != "A":
+        problem = "trigger applied_row_fold is missing, or not always enabled: versions of rows are lost"
+        enable = f"ALTER TABLE {HISTORY}.applied_row ENABLE ALWAYS TRIGGER applied_row_fold"
+        yield _broken(f"{HISTORY}.applied_row", problem, f"{enable}; then run tapdb ppdb verify")
 
 
 def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[Finding]:
@@ -368,14 +407,16 @@ def _check_trigger(
     *,
     arguments: tuple[str, ...] | None = None,
     remedy: str = "tapdb migrate upgrade makes it again; then run tapdb ppdb verify",
+    enabled: str = "A",
 ) -> Iterable[Finding]:
     definition, _, function = frame.partition(" EXECUTE FUNCTION ")
     function = function.partition("(")[0]
     if trigger is None:
         yield _broken(table, f"trigger {name} is missing", remedy)
-    elif trigger.enabled != "A":
-        enable = f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}, then run tapdb ppdb verify"
-        yield _broken(table, f"trigger {name} is disabled, or not always enabled", enable)
+    elif trigger.enabled != enabled:
+        how, mode = _ENABLED[enabled]
+        enable = f"ALTER TABLE {table} ENABLE {mode}TRIGGER {name}, then run tapdb ppdb verify"
+        yield _broken(table, f"trigger {name} is disabled, or not {how} enabled", enable)
     elif trigger.function != function:
         yield _broken(table, f"trigger {name} calls {trigger.function}(), and not {function}()", remedy)
     elif _plain(trigger.definition) != _plain(f"CREATE TRIGGER {name} {definition.format(table='it')}"):

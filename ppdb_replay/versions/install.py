@@ -18,6 +18,7 @@ from ppdb_replay.tables import (
 from ppdb_replay.versions.triggers import (
     HISTORY,
     closed_name,
+    drop_following_statements,
     drop_trigger_statements,
     guard_statements,
     listed,
@@ -361,6 +362,7 @@ def uninstall_statements(table: VersionedTable) -> tuple[str, ...]:
 def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
     current = sql.Identifier(table.schema, table.name)
     parent = sql.Identifier(HISTORY, table.name)
+    yield from drop_following_statements(table.schema, table.name)
     yield from drop_trigger_statements(table.schema, table.name)
     yield sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, current)
     gone = (column.name for column in table.columns if column.snap_to != CURRENT)

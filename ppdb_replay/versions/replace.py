@@ -45,7 +45,7 @@ def replace_rows(
     connection: psycopg.Connection[Any],
     table: str,
     columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
+    rows: Iterable[Sequence[Any]] | Iterable[bytes],
 ) -> Replaced:
     """Make a versioned table hold these rows and no others; say how many changed.
 
@@ -60,7 +60,7 @@ def replace_rows(
     columns
         Names of the columns of the rows, with those of the primary key; columns left out become NULL.
     rows
-        All rows that the table is to have.
+        All rows that the table is to have; or, in blocks, the text that COPY writes of them.
 
     Raises
     ------
@@ -84,7 +84,10 @@ def replace_rows(
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(_STAGE, listed(columns))
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
-            copy.write_row(row)
+            if isinstance(row, bytes):
+                copy.write(row)
+            else:
+                copy.write_row(row)
     connection.execute(sql.SQL("CREATE UNIQUE INDEX ON {} ({})").format(_STAGE, listed(key)))
     connection.execute(sql.SQL("ANALYZE {}").format(_STAGE))
     return _publish(connection, current, key, known)

@@ -47,6 +47,23 @@ TRIGGERS = {
 }
 """Triggers on the table of the current rows, by name; events in the order in which PostgreSQL lists them."""
 
+APPLY = "tapdb_apply"
+"""Trigger by which a table that follows a primary is known."""
+
+_FOR_ROWS = "ON {table} FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ppdb_history.apply()"
+_FOR_STATEMENTS = "ON {table} FOR EACH STATEMENT EXECUTE FUNCTION ppdb_history.apply()"
+
+FOLLOWING = {
+    APPLY: ("REPLICA", f"BEFORE INSERT OR DELETE OR UPDATE {_FOR_ROWS}"),
+    "tapdb_applied": ("REPLICA", f"AFTER INSERT OR DELETE OR UPDATE {_FOR_ROWS}"),
+    # Not where logical replication applies changes.
+    "tapdb_followed": ("", f"BEFORE INSERT OR DELETE OR UPDATE {_FOR_STATEMENTS}"),
+}
+"""Triggers on a table that logical replication feeds, by name: where they are enabled, and what they are.
+
+Their names come before ``tapdb_stamp`` and ``tapdb_unseen``, which rely on the clock.
+"""
+
 GUARD, GUARD_ROWS = "tapdb_guard", "tapdb_guard_rows"
 """Triggers on the relations in ``ppdb_history``; the second on that of ended versions alone."""
 
@@ -106,6 +123,25 @@ def trigger_statements(schema: str, name: str, arguments: Sequence[str]) -> tupl
         What `trigger_arguments` gave.
     """
     return tuple(_triggers(sql.Identifier(schema, name), TRIGGERS, f"{schema}.{name}", arguments))
+
+
+def following_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:
+    """Return the statements that let versions be kept of what a subscription writes to a table."""
+    table = sql.Identifier(schema, name)
+    found = []
+    for trigger, (where, frame) in FOLLOWING.items():
+        made = sql.SQL(frame).format(table=table)
+        found.append(sql.SQL("CREATE OR REPLACE TRIGGER {} {}").format(sql.Identifier(trigger), made))
+        if where:
+            enable = sql.SQL("ALTER TABLE {} ENABLE {} TRIGGER {}")
+            found.append(enable.format(table, sql.SQL(where), sql.Identifier(trigger)))
+    return tuple(found)
+
+
+def drop_following_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:
+    """Return the statements after which a subscription is refused again."""
+    frame = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}")
+    return tuple(frame.format(sql.Identifier(one), sql.Identifier(schema, name)) for one in FOLLOWING)
 
 
 def guard_statements(schema: str, name: str) -> tuple[sql.Composed, ...]:

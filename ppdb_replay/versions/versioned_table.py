@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from ppdb_replay.errors import PpdbNotReadyError, VersioningError
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.tables import SYSTEM_COLUMNS
-from ppdb_replay.versions.triggers import trigger_arguments
+from ppdb_replay.versions.triggers import APPLY, trigger_arguments
 from tapdb.postgres.roles import Right
 from tapdb.sources import execute_query, read_query
 
@@ -226,6 +226,12 @@ def read_versioned_tables(connection: sa.Connection) -> tuple[VersionedTable, ..
         )
         for row in rows
     )
+
+
+def read_followed(connection: sa.Connection) -> frozenset[tuple[str, str]]:
+    """Return schema and name of the tables that logical replication feeds, and of which it keeps versions."""
+    rows = execute_query(connection, read_query("ppdb.triggers"))
+    return frozenset((row.schema, row.relation) for row in rows if row.name == APPLY)
 
 
 def rights_to_change(tables: Iterable[tuple[str, str]] = ()) -> tuple[Right, ...]:

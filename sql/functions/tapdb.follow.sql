@@ -1,5 +1,7 @@
 -- Trigger function, FOR EACH ROW of a copy of one of Butler's tables (FOR EACH STATEMENT of TRUNCATE): notes a change that logical replication
 -- applies, for tapdb.fold. What applies changes fires no statement trigger, so tapdb.keep never runs there.
+-- BEFORE, FOR EACH STATEMENT (tapdb_copy): refuses what others than the subscription write. A row that is here and not at the primary, or the other way round, would
+-- stop the subscription, or let it pass over changes in silence.
 -- SECURITY DEFINER, since the owner of a subscription need have no rights on tapdb's tables; search_path, since it is empty there.
 -- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
@@ -13,6 +15,10 @@ DECLARE
   transaction CONSTANT text := pg_current_xact_id()::text;
   is_first CONSTANT boolean := current_setting('tapdb.follows', true) IS DISTINCT FROM transaction;
 BEGIN
+  IF TG_WHEN = 'BEFORE' THEN
+    RAISE EXCEPTION '% on %.% is refused: it is a copy, which logical replication alone writes', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+      USING ERRCODE = 'feature_not_supported', HINT = format('Write at its primary; tapdb follow rebuild %s copies all rows from there again.', TG_TABLE_SCHEMA);
+  END IF;
   IF is_first THEN
     PERFORM set_config('tapdb.follows', transaction, true);
   END IF;

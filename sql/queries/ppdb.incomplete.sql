@@ -20,6 +20,8 @@ WITH held AS (
     ) came (relation)
     -- A partition gets what a subscription writes to the table above it.
     LEFT JOIN pg_subscription_rel s ON s.srrelid IN (came.relation, CASE WHEN came.relation IN (h.current, h.ended) THEN h.versions END)
+      -- What follows a primary (tapdb ppdb follow) has its snapshots, and the clock, from its own triggers.
+      AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = s.srrelid AND t.tgname = 'tapdb_apply' AND t.tgenabled IN ('R', 'A'))
 )
 SELECT schema, name, coalesce(relation::regclass::text, format('ppdb_history.%I', name || '_closed')) AS relation,
   CASE WHEN relation IS NULL THEN 'is missing' WHEN relkind IS NULL THEN 'is a part of ' || versions::text || ' that tapdb has not made'

@@ -27,4 +27,6 @@ FROM held h JOIN pg_attribute a ON a.attrelid = h.relation WHERE h.is_current AN
 UNION ALL
 SELECT h.schema, h.name, h.relation::regclass::text, format('is written by subscription %I', u.subname), 'let it write to a table beside it, and copy from there', true
 FROM held h JOIN pg_subscription_rel s ON s.srrelid = h.relation JOIN pg_subscription u ON u.oid = s.srsubid
+-- Where versions are kept of what it applies (tapdb ppdb follow), nothing is lost.
+WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = h.relation AND t.tgname = 'tapdb_apply' AND t.tgenabled IN ('R', 'A'))
 ORDER BY 1, 2, 3, 4

@@ -1,4 +1,4 @@
-"""The command ``tapdb``: `session` and `output` are for the commands of all packages.
+"""The command ``tapdb``: `session`, `output` and `following` are for the commands of all packages.
 
 `migrate`, `sql`, `queue`, `extensions` and `ephemeral` are commands of this one, `root` finds all of them.
 The entry point itself is here, since it must not import the rest.

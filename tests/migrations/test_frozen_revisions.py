@@ -369,7 +369,7 @@ def triggers_of(url: sa.URL) -> set[tuple[Any, ...]]:
     query = (
         "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
         "JOIN pg_class c ON c.oid = t.tgrelid "
-        "WHERE p.pronamespace = 'tapdb'::regnamespace AND c.relnamespace <> 'tapdb'::regnamespace"
+        "WHERE p.pronamespace = 'tapdb'::regnamespace AND c.relnamespace = 'butler'::regnamespace"
     )
     with checked_connection(url) as connection:
         return {tuple(row) for row in execute_query(connection, query)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,9 @@ from examples.lsstcam import Pair
 from examples.lsstcam.layout import FIRST_RUN, SECOND_RUN, USER_RUN
 from examples.lsstcam.pair import clone_repository
 from obscore_view.check import check_view
-from obscore_view.follow.state import find_subscription, read_figures, read_subscriptions
+from obscore_view.cli import follow as follow_commands
+from obscore_view.follow import following as following_module
+from obscore_view.follow.state import followed_registries, followed_registry, read_figures
 from obscore_view.view.make import find_stored_view, refresh_view
 from services.observing import text_of_figures
 from tapdb.errors import DatabaseUnavailableError
@@ -148,7 +151,7 @@ def test_a_second_registry_is_followed_into_a_view_of_its_own(world: Following, 
     with world.follower.connect() as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
         views = [rows_of(connection, name) for name in ("embargo.obscore", SHOWN)]
-        schemas = [one.schema for one in read_subscriptions(connection)]
+        schemas = [one.schema for one in followed_registries(connection)]
         figures = text_of_figures(read_figures(connection)).decode()
     assert schemas == ["live", "plain"]
     for schema in schemas:
@@ -157,6 +160,7 @@ def test_a_second_registry_is_followed_into_a_view_of_its_own(world: Following, 
     shared = views[0].keys() & views[1].keys()
     assert len(shared) > 10
     world.done("remove", "live")
+    run(world.primary, "DROP PUBLICATION tapdb_live")
     assert world.settle() == []
 
 
@@ -284,6 +288,159 @@ def run_alone(engine: sa.Engine, *statements: str) -> None:
             connection.exec_driver_sql(one, execution_options={"no_parameters": True})
 
 
+VISIT = (
+    "CREATE TEMP TABLE one ON COMMIT DROP AS SELECT * FROM plain.visit LIMIT 1",
+    "UPDATE one SET id = 987654321, name = 'one more', target_name = '{}'",
+    "INSERT INTO plain.visit SELECT * FROM one",
+)
+
+
+def test_nobody_writes_to_copies(world: Following) -> None:
+    wait_for(world.primary, world.follower)
+    for statement in ("DELETE FROM plain.visit", "UPDATE plain.visit SET id = 1", "TRUNCATE plain.visit"):
+        with pytest.raises(
+            sa.exc.NotSupportedError, match="it is a copy, which logical replication alone writes"
+        ):
+            run(world.follower, statement)
+    assert world.settle() == []
+
+
+def test_a_conflict_stops_loudly_until_rows_are_copied_again(world: Following) -> None:
+    wait_for(world.primary, world.follower)
+    run(
+        world.follower,
+        "SET LOCAL session_replication_role = replica",
+        *(one.format("mine") for one in VISIT),
+    )
+    run(world.primary, *(one.format("theirs") for one in VISIT))
+    run(world.primary, "UPDATE plain.visit SET target_name = 'later' WHERE id = 987654321")
+    wait_until(lambda: "stopped" in world.run("status").output)
+    assert "stops at a change that it cannot apply" in status(world)
+    world.done("rebuild", "plain")
+    assert world.settle() == []
+    query = "SELECT target_name FROM plain.visit WHERE id = 987654321"
+    assert scalar(world.follower, query) == "later"
+    run(world.primary, "DELETE FROM plain.visit WHERE id = 987654321")
+    assert world.settle() == []
+
+
+def test_a_column_of_another_type_is_told(world: Following) -> None:
+    kind = scalar(
+        world.primary,
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = 'plain.visit'::regclass AND attname = 'science_program'",
+    )
+    change = "ALTER TABLE plain.visit ALTER COLUMN science_program TYPE {}"
+    run(world.primary, change.format("varchar(2000)"))
+    said = status(world)
+    assert f"science_program was {kind}, is character varying(2000); tapdb follow add plain" in said, said
+    result = world.run("add", "plain")
+    assert result.exit_code == 1
+    assert "tapdb follow remove plain, then tapdb follow add plain --primary URL -c FILE" in result.output
+    run(world.primary, change.format(kind))
+    assert world.run("status").exit_code == 0
+
+
+def test_tables_that_are_dropped_at_either_side_are_told(world: Following) -> None:
+    run(
+        world.primary,
+        "CREATE TABLE plain.extra (id integer PRIMARY KEY)",
+        "INSERT INTO plain.extra VALUES (1)",
+        "ALTER PUBLICATION tapdb_plain ADD TABLE plain.extra",
+    )
+    world.done("add", "plain")
+    run(world.follower, "DROP TABLE plain.extra")
+    run(world.primary, "INSERT INTO plain.extra VALUES (2)")
+    wait_until(lambda: "stopped" in world.run("status").output)
+    world.done("add", "plain")
+    run(world.primary, "INSERT INTO plain.extra VALUES (3)")
+    assert world.settle() == []
+    assert scalar(world.follower, "SELECT array_agg(id ORDER BY id) FROM plain.extra") == [1, 2, 3]
+    run(world.primary, "DROP TABLE plain.extra")
+    said = status(world)
+    assert "dropped at the primary: extra; what is here stays as it was; tapdb follow remove plain" in said, (
+        said
+    )
+    run(world.follower, "DROP TABLE plain.extra")
+    # A worker that is young, after an error, may have been started because of it.
+    wait_until(lambda: world.run("status").exit_code == 0)
+
+
+class EndedError(BaseException):
+    """The process ends here."""
+
+
+STEPS = (
+    *((following_module, name) for name in ("execute_text", "publish")),
+    *((follow_commands, name) for name in ("_refresh", "drop_view", "note_fresh")),
+)
+"""What a command does step by step: of a transaction that does not commit nothing is left."""
+
+
+def run_to(world: Following, monkeypatch: pytest.MonkeyPatch, place: int | None, *words: str) -> list[str]:
+    """Run a command up to one of its steps, where its process ends; return the steps that it has done."""
+    done: list[str] = []
+
+    def counted(name: str, step: Callable[..., object]) -> Callable[..., object]:
+        def take(*arguments: object, **named: object) -> object:
+            if len(done) == place:
+                raise EndedError
+            done.append(f"{name} {arguments[-1]}")
+            return step(*arguments, **named)
+
+        return take
+
+    with monkeypatch.context() as patch:
+        for module, name in STEPS:
+            patch.setattr(module, name, counted(name, getattr(module, name)))
+        if place is None:
+            world.done(*words)
+        else:
+            with pytest.raises(EndedError):
+                world.run(*words)
+    return done
+
+
+def boundaries(steps: list[str]) -> list[int]:
+    """Return the places between which something is committed, of all steps of a command."""
+    within = re.compile(
+        r"execute_text (DROP (TRIGGER|TABLE|SCHEMA)|TRUNCATE|"
+        r"CREATE (OR REPLACE|TABLE|TRIGGER|INDEX)|COMMENT|ANALYZE)"
+    )
+    return [
+        number
+        for number, step in enumerate(steps)
+        if number == 0 or not within.match(step) or not within.match(steps[number - 1])
+    ]
+
+
+def sampled(places: list[int], count: int) -> list[int]:
+    """Return some of the places."""
+    return sorted(random.Random(1).sample(places, min(count, len(places))))
+
+
+COUNTS = pytest.mark.parametrize("count", [2, pytest.param(1000, marks=pytest.mark.soak)])
+
+
+@COUNTS
+def test_a_rebuild_that_is_ended_at_any_step_is_run_again(
+    world: Following, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    words = ("rebuild", "plain", "--primary", world.primary_url)
+    steps = run_to(world, monkeypatch, None, *words)
+    assert len(steps) > 20
+    last = steps.index(next(one for one in steps if one.startswith("_refresh")))
+    for number in {*sampled(boundaries(steps), count - 1), last}:
+        run_to(world, monkeypatch, number, *words)
+        run(world.primary, "UPDATE plain.visit SET target_name = target_name || '.'")
+        if number:
+            assert world.run("status").exit_code == 1, steps[number]
+        again = "add" if number % 2 else "rebuild"
+        world.done(again, "plain", "--primary", world.primary_url)
+        assert world.settle() == [], (steps[number], again)
+        assert world.run("status").exit_code == 0, steps[number]
+
+
 def test_servers_that_die_lose_and_repeat_nothing(world: Following) -> None:
     change = "UPDATE plain.exposure SET target_name = 'round {}'"
     for number, server in enumerate((world.follower_server, world.primary_server)):
@@ -321,10 +478,32 @@ def free_port() -> int:
 def test_a_registry_that_is_removed_leaves_nothing_at_either_side(world: Following) -> None:
     world.done("remove", "plain")
     with world.follower.connect() as connection:
-        assert find_subscription(connection, "plain") is None
+        assert followed_registry(connection, "plain") is None
     assert scalar(world.follower, "SELECT to_regnamespace('plain')") is None
     assert scalar(world.follower, "SELECT count(*) FROM tapdb.keeping") == 0
     assert scalar(world.primary, "SELECT count(*) FROM pg_replication_slots") == 0
+
+
+@COUNTS
+def test_adding_and_removing_that_are_ended_at_any_step_are_run_again(
+    world: Following, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    add = ("add", "plain", "--primary", world.primary_url, "-c", str(world.config))
+    remove = ("remove", "plain")
+    world.run(*remove)
+    steps = {words: run_to(world, monkeypatch, None, *words) for words in (add, remove)}
+    for place, end in zip(
+        sampled(boundaries(steps[add]), count), sampled(boundaries(steps[remove]), count), strict=False
+    ):
+        run_to(world, monkeypatch, place, *add)
+        world.done(*add)
+        wait_for(world.primary, world.follower)
+        assert differences_of(world.primary, world.follower) == [], steps[add][place]
+        run_to(world, monkeypatch, end, *remove)
+        world.run(*remove)
+        assert scalar(world.follower, "SELECT to_regnamespace('plain')") is None
+        assert scalar(world.follower, "SELECT count(*) FROM tapdb.keeping") == 0
+        assert scalar(world.primary, "SELECT count(*) FROM pg_replication_slots") == 0, steps[remove][end]
 
 
 @pytest.mark.soak

@@ -132,7 +132,16 @@ def test_a_database_at_an_earlier_revision_is_left_as_it_is_when_that_is_asked_f
         found = check(session)
     assert {one.severity for one in found} == {"warning"}
     assert all(one.remedy.startswith("tapdb migrate upgrade") for one in found)
-    functions = ("advance", "enter", "keep_versions", "seal", "snapshot_at", "snapshot_digest")
+    functions = (
+        "advance",
+        "apply",
+        "enter",
+        "fold",
+        "keep_versions",
+        "seal",
+        "snapshot_at",
+        "snapshot_digest",
+    )
     assert {one.subject for one in found} == {
         "ppdb_history.snapshot",
         *(f"ppdb_history.{name}()" for name in functions),

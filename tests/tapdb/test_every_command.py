@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb check": (),
     "ppdb create": ("--schema", "ppdb"),
     "ppdb drop-column": ("DiaObject", "ra"),
+    "ppdb follow add": ("ppdb", "--primary", "postgresql://127.0.0.1:1/none"),
+    "ppdb follow rebuild": ("ppdb",),
+    "ppdb follow remove": ("ppdb",),
+    "ppdb follow status": (),
     "ppdb install": (),
     "ppdb replace": ("SSObject", "{parquet}"),
     "ppdb replicate": ("{apdb}", "--once"),
@@ -117,7 +121,7 @@ OFFLINE = frozenset(
 )
 """Commands that use no database that is there already."""
 
-ANYBODY = frozenset({"extensions check", "extensions install", "follow status"})
+ANYBODY = frozenset({"extensions check", "extensions install", "follow status", "ppdb follow status"})
 """Commands that only look at catalogs, which everybody may; or find that there is nothing to do."""
 
 READERS = frozenset(
@@ -271,7 +275,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
-    "follow status",
+    *("follow status", "ppdb follow status"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
@@ -325,7 +329,11 @@ def test_what_cannot_be_written_is_one_message_that_names_it(
     for name in ("alembic.ini", "ivoa.obscore.yaml"):
         (tmp_path / "full" / name).symlink_to("/dev/full")
     name = target.format(folder=tmp_path)
-    rest = NO_DATABASE[command] if command in NO_DATABASE else everything.arguments(command, tmp_path)[2:]
+    rest = (
+        NO_DATABASE[command]
+        if command in NO_DATABASE
+        else everything.arguments(command, tmp_path)[len(command.split()) :]
+    )
     more = {"obscore export": ["--format", "csv"], "migrate init": ["--force"]}.get(command, [])
     environment = {"TAPDB_URL": everything.url.render_as_string(hide_password=False), "DATABASE_URL": None}
     arguments = [*command.split(), *rest, *more, *filter(None, [WRITING[command]]), name]

@@ -1,4 +1,4 @@
-"""What a primary has of a Butler registry, what it publishes, and what a DBA still has to do there."""
+"""What a primary has of the tables of a schema, what it publishes, and what a DBA still has to do there."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from psycopg import sql
 
-from obscore_view.errors import PrimaryNotReadyError
-from obscore_view.mapping import DatasetMapping
-from obscore_view.view.script import butler_tables
+from tapdb.errors import TapdbError
 from tapdb.postgres.roles import Right, missing_rights
 from tapdb.sources import read_query
-
-READ_TABLES = ("butler_attributes", "dataset_type", "dimension_graph_definition", "opaque_meta")
-"""Tables that say what a registry is."""
 
 OLDEST_VERSION = 150000
 """The first version of PostgreSQL whose publications say which columns they have."""
@@ -23,9 +18,55 @@ OLDEST_VERSION = 150000
 UNLIMITED = "-1"
 
 
+class PrimaryNotReadyError(TapdbError):
+    """Tables cannot be followed yet: their server, or what the role may do there, has to be changed.
+
+    Parameters
+    ----------
+    subject
+        What cannot be followed, in words.
+    problems
+        What was found.
+    statements
+        SQL that its DBA has to run.
+    """
+
+    def __init__(self, subject: str, problems: Sequence[str], statements: Sequence[str]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        self.statements = tuple(statements)
+        lines = [f"the {subject} cannot be followed yet:"]
+        lines += [f"  {one}" for one in problems]
+        if statements:
+            lines.append("A superuser, or the owner of its tables, has to run on its server:")
+            lines += [f"  {one};" for one in statements]
+        super().__init__("\n".join(lines))
+
+
+class FollowerError(TapdbError):
+    """A database cannot follow what it was meant to.
+
+    Parameters
+    ----------
+    problem
+        What was found.
+    remedy
+        What to do.
+    subject
+        What it was to follow, in words; empty if it is about all.
+    """
+
+    def __init__(self, problem: str, remedy: str, subject: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.subject = subject
+        said = f"{subject}: " if subject else ""
+        super().__init__(f"{said}{problem}; {remedy}")
+
+
 @dataclass(frozen=True, slots=True)
 class PrimaryColumn:
-    """A column of one of Butler's tables.
+    """A column of a table.
 
     Attributes
     ----------
@@ -42,7 +83,7 @@ class PrimaryColumn:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryTable:
-    """One of Butler's tables, as far as a copy of it has to be alike.
+    """A table, as far as a copy of it has to be alike.
 
     Attributes
     ----------
@@ -76,7 +117,7 @@ class PublishedTables:
     Attributes
     ----------
     columns
-        Columns of each table of the registry that it has.
+        Columns of each table of the schema that it has.
     is_complete
         Whether it has changes of all kinds.
     strangers
@@ -90,14 +131,16 @@ class PublishedTables:
 
 @dataclass(frozen=True)
 class Primary:
-    """A registry at a primary, and whether it can be followed.
+    """Tables of a schema at a primary, and whether they can be followed.
 
     Attributes
     ----------
+    subject
+        What is followed, in words.
     schema, publication
-        Schema of the registry, and name of the publication.
+        Schema of the tables, and name of the publication.
     tables
-        Tables that the views need, as they are.
+        Tables that are needed, as they are.
     published
         The publication; None if there is none.
     role, may_replicate, version, wal_level, free_slots, longest_wal
@@ -106,6 +149,7 @@ class Primary:
         Statements that give the role what it needs to read.
     """
 
+    subject: str
     schema: str
     publication: str
     tables: tuple[PrimaryTable, ...]
@@ -131,7 +175,7 @@ class Primary:
 
     @cached_property
     def publishing(self) -> tuple[str, ...]:
-        """Statements that publish what is not published yet, for the owner of Butler's tables."""
+        """Statements that publish what is not published yet, for the owner of the tables."""
         found = self.published.columns if self.published is not None else {}
         lacking = [sql.Identifier(self.schema, one.name) for one in self.tables if one.name not in found]
         if not lacking:
@@ -170,7 +214,7 @@ class Primary:
         if self.missing:
             problems.append(f'role "{self.role}" may not read all tables that are to be copied')
         if nameless := [one.name for one in self.tables if not one.identity]:
-            # A publication would make Butler's own updates of such a table fail.
+            # A publication would make updates of such a table fail at the primary.
             problems.append(f"no primary key: {', '.join(nameless)}")
         if self.published is not None and not self.published.is_complete:
             problems.append(f"publication {self.publication} leaves out changes of some kind")
@@ -183,30 +227,22 @@ class Primary:
                 f"too: {', '.join(self.published.strangers[:3])}; name another by --publication"
             )
         if problems:
-            raise PrimaryNotReadyError(self.schema, problems, (*statements, *self.publishing))
+            raise PrimaryNotReadyError(self.subject, problems, (*statements, *self.publishing))
 
 
-def tables_to_copy(mapping: DatasetMapping) -> tuple[str, ...]:
-    """Return the tables of a registry that a view, its kept tables and its links read.
-
-    Parameters
-    ----------
-    mapping
-        The view's configuration, matched with the registry at the primary.
-    """
-    named = {*butler_tables(mapping), *READ_TABLES}
-    return tuple(sorted(named & mapping.registry.columns.keys()))
-
-
-def read_primary(connection: sa.Connection, schema: str, names: Collection[str], publication: str) -> Primary:
-    """Return what a primary has of a registry, and whether it can be followed.
+def read_primary(
+    connection: sa.Connection, subject: str, schema: str, names: Collection[str], publication: str
+) -> Primary:
+    """Return what a primary has of some tables, and whether they can be followed.
 
     Parameters
     ----------
     connection
         Connection to the primary, as the role that the follower will come as.
+    subject
+        What is followed, in words.
     schema
-        Schema of the registry.
+        Schema of the tables.
     names
         Tables that are needed; a follower needs those too that are published besides.
     publication
@@ -217,6 +253,7 @@ def read_primary(connection: sa.Connection, schema: str, names: Collection[str],
     facts = connection.execute(sa.text(read_query("follow.primary"))).one()
     rights = (Right("USAGE", schema), *(Right("SELECT", schema, name) for name in names))
     return Primary(
+        subject=subject,
         schema=schema,
         publication=publication,
         tables=read_tables(connection, schema, names),
@@ -267,7 +304,7 @@ def publish(connection: sa.Connection, primary: Primary) -> bool:
     Raises
     ------
     PrimaryNotReadyError
-        Raised if the role may not; its message is what the owner of Butler's tables has to run.
+        Raised if the role may not; its message is what the owner of the tables has to run.
     """
     if not primary.publishing:
         return False
@@ -277,6 +314,6 @@ def publish(connection: sa.Connection, primary: Primary) -> bool:
         connection.commit()
     except sa.exc.ProgrammingError as error:
         connection.rollback()
-        problem = f'role "{primary.role}" may not publish the tables that the view needs'
-        raise PrimaryNotReadyError(primary.schema, (problem,), primary.publishing) from error
+        problem = f'role "{primary.role}" may not publish the tables that are needed'
+        raise PrimaryNotReadyError(primary.subject, (problem,), primary.publishing) from error
     return True
