@@ -1,6 +1,6 @@
 """Kept tables and versions of a PPDB follow what replication writes; several views are shown as one.
 
-Locks taken: none on any table of Butler's or of a PPDB; everything here is new.
+Locks taken: none on any table of Butler's or of a PPDB; all but two functions is new.
 
 Revision ID: 0011
 Revises: 0010
@@ -26,12 +26,24 @@ OBJECTS = (
     ("tables/tapdb.followed_change", 1),
 )
 
+NEW = (
+    ("functions/tapdb.keep", 4),
+    ("functions/tapdb.mend", 2),
+)
+OLD = (
+    ("functions/tapdb.keep", 3),
+    ("functions/tapdb.mend", 1),
+)
+"""What looks records up by their indexes."""
+
 
 def upgrade() -> None:
-    """Make the functions and the table."""
+    """Make the functions and the tables."""
+    op.set_object_versions(new=NEW, old=OLD)
     op.set_object_versions(new=OBJECTS, old=())
 
 
 def downgrade() -> None:
     """Take them away; a follower has to be removed before."""
     op.set_object_versions(new=(), old=OBJECTS)
+    op.set_object_versions(new=OLD, old=NEW)

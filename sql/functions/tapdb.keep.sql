@@ -9,6 +9,7 @@
 -- While a set of kept tables is being filled nobody has it alone, as those who fill hold no such lock. A removal is noted in any case: who loads
 -- what is removed, and is not over at its commit, cannot know of it.
 -- SECURITY DEFINER, since those who ingest have no rights on tapdb's tables.
+-- What is looked up has just been written, and is in memory: records are found by their indexes, not by reading small tables for each row.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.view_definition, functions/tapdb.note_change, functions/tapdb.mend
 -- drop
 DROP FUNCTION IF EXISTS tapdb.keep();
@@ -18,6 +19,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '10ms'
 SET jit = off
+SET random_page_cost = 1.1
 AS $$
 DECLARE
   locked CONSTANT integer := 'tapdb.keep()'::regprocedure::oid::integer;

@@ -3,6 +3,7 @@
 -- no region. So a change is noted in its own transaction, its statements are run again when that is seen to be committed, and once more when
 -- all transactions are over that ran then: what these have added is seen then by everybody. Only rows that differ are written.
 -- A note that another session is at is passed over. A note that failed is tried again after a minute.
+-- What is looked up has just been written, and is in memory: records are found by their indexes, not by reading small tables for each row.
 -- requires: schemas/tapdb, roles/tapdb_owner, tables/tapdb.keeping, tables/tapdb.kept_note
 -- drop
 DROP FUNCTION IF EXISTS tapdb.mend(text, integer);
@@ -11,6 +12,7 @@ CREATE FUNCTION tapdb.mend(registry text, most integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET random_page_cost = 1.1
 AS $$
 DECLARE
   it record;
