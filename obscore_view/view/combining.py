@@ -15,12 +15,12 @@ from obscore_view.registry.read import read_registry
 from obscore_view.select.combined import combined_columns, combined_select, require_combinable
 from obscore_view.select.kept_tables import SCHEMA
 from obscore_view.view.script import OWNER, READER, RelationName, Script, comments, render
-from obscore_view.view.store import StoredView, read_stored_views
+from obscore_view.view.store import COMBINED, RECORDS, StoredView, read_stored_views
 from tapdb import __version__
-from tapdb.postgres.roles import grant_statements, read_grants
+from tapdb.postgres.roles import grant_statements, read_grants, require_rights
 
 _TABLE = sa.table(
-    "combined_view",
+    COMBINED,
     *map(sa.column, ("view_schema", "view_name", "parts", "first_only", "statement_sha256")),
     schema=SCHEMA,
 )
@@ -54,6 +54,11 @@ class CombinedView:
         return f"{self.schema}.{self.name}"
 
 
+def has_combined_views(connection: sa.Connection) -> bool:
+    """Return whether a database records views that show several as one: from revision 0011 on."""
+    return connection.scalar(sa.select(sa.func.to_regclass(f"{SCHEMA}.{COMBINED}"))) is not None
+
+
 def read_combined_views(connection: sa.Connection, part: str | None = None) -> tuple[CombinedView, ...]:
     """Return the combined views, by name.
 
@@ -64,8 +69,9 @@ def read_combined_views(connection: sa.Connection, part: str | None = None) -> t
     part
         A view that they show; all of them if not given.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.combined_view"))) is None:
+    if not has_combined_views(connection):
         return ()
+    require_rights(connection, "read which ObsCore views there are", RECORDS)
     rows = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.view_schema, _TABLE.c.view_name))
     found = (
         CombinedView(row.view_schema, row.view_name, tuple(row.parts), row.first_only, row.statement_sha256)

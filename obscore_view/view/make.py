@@ -29,6 +29,7 @@ from obscore_view.view.changes import (
 from obscore_view.view.combining import (
     CombinedView,
     drop_combined,
+    has_combined_views,
     make_combined,
     mappings_of,
     read_combined_views,
@@ -161,7 +162,7 @@ def plan_combination(connection: sa.Connection, wanted: CombinedView) -> Script:
     NotMigratedError, CombinationError, ViewExistsError, NameTakenError
         Raised as by `combine_views`.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass("tapdb.combined_view"))) is None:
+    if not has_combined_views(connection):
         raise NotMigratedError
     hidden = unread_parts(connection, wanted)
     if hidden:

@@ -19,8 +19,12 @@ from obscore_view.view.script import OwnObjects, Script, count_steps
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
 
+COMBINED = "combined_view"
+"""Table of the views that show several as one."""
+
 RECORDS = tuple(
-    Right("SELECT", "tapdb", table.name) for table in (view_definition, dataset_type_mapping, kept_note)
+    Right("SELECT", "tapdb", name)
+    for name in (view_definition.name, dataset_type_mapping.name, kept_note.name, COMBINED)
 )
 """The rights that reading the records of views needs."""
 
