@@ -25,7 +25,7 @@ from obscore_view.follow.following import (
 from obscore_view.follow.state import copied_tables, followed_registries, here, lacking_triggers, unfed
 from obscore_view.view.changes import plan_drop
 from obscore_view.view.fill import BATCH_MS
-from obscore_view.view.make import drop_view, require_absence, stored_config
+from obscore_view.view.make import drop_view, require_absence, require_not_combined, stored_config
 from obscore_view.view.store import StoredView, read_stored_views
 from tapdb.cli.extensions import install
 from tapdb.cli.following import primary_option, publication_option, say_of_slot, say_of_wal, write_status
@@ -206,6 +206,8 @@ def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
         ended, copies = plan_end(connection, registry)
         views = views_over(connection, registry)
         slot = slot_for(connection, registry)
+        for one in views:
+            require_not_combined(connection, one)
         if dry_run:
             gone = frozenset[tuple[str, str, str]]()
             for one in views:

@@ -22,7 +22,8 @@ from obscore_view.check import check_view
 from obscore_view.cli import follow as follow_commands
 from obscore_view.follow import following as following_module
 from obscore_view.follow.state import followed_registries, followed_registry, read_figures
-from obscore_view.view.make import find_stored_view, refresh_view
+from obscore_view.view.combining import CombinedView
+from obscore_view.view.make import combine_views, drop_combined_view, find_stored_view, refresh_view
 from services.observing import text_of_figures
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import create_database, create_engine
@@ -159,6 +160,18 @@ def test_a_second_registry_is_followed_into_a_view_of_its_own(world: Following, 
     # The same datasets, which some tests have changed in one of the two.
     shared = views[0].keys() & views[1].keys()
     assert len(shared) > 10
+    joint = CombinedView("joint", "obscore", (SHOWN, "embargo.obscore"))
+    with world.follower.begin() as connection:
+        combine_views(connection, joint)
+    for words in (("remove", "live", "--dry-run"), ("remove", "live")):
+        refused = world.run(*words)
+        assert refused.exit_code == 1, words
+        assert "tapdb obscore drop --view joint.obscore" in refused.output
+        assert "DROP" not in refused.output
+    wait_for(world.primary, world.follower, "live")
+    with world.follower.begin() as connection:
+        assert rows_of(connection, "embargo.obscore") == views[0]
+        drop_combined_view(connection, joint)
     world.done("remove", "live")
     run(world.primary, "DROP PUBLICATION tapdb_live")
     assert world.settle() == []
