@@ -17,6 +17,7 @@ from obscore_view.cli.session import (
     required_config,
     view_option,
 )
+from obscore_view.config.checks import VIEW_NAME
 from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.parse import parse_config, with_options
 from obscore_view.errors import ConfigError, ViewMissingError
@@ -332,12 +333,12 @@ def combine(
     unless --first-only is given. Live, as they are; after a refresh of one of them VIEW follows by itself. If
     VIEW is there already it shows these parts from now on.
     """
-    schema, _, name = view.lower().rpartition(".")
+    if not VIEW_NAME.fullmatch(view):
+        raise click.UsageError(f'found the name "{view}"; write SCHEMA.NAME, as in ivoa.ObsCore')
+    schema, _, name = view.lower().partition(".")
     parts = tuple(dict.fromkeys(one.lower() for one in parts))
-    if not schema or len(parts) < _FEWEST_PARTS:
-        raise click.UsageError(
-            "give the name of the new view, SCHEMA.NAME, and at least two views for it to show"
-        )
+    if len(parts) < _FEWEST_PARTS:
+        raise click.UsageError(f"give at least two views for {view} to show")
     wanted = CombinedView(schema, name, parts, first_only)
     if dry_run:
         with checked_connection(url, read_only=True) as connection:

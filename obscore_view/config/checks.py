@@ -64,7 +64,8 @@ def _time(path: Path, text: str) -> Iterator[Problem]:
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_VIEW_NAME = re.compile(rf"{_IDENTIFIER.pattern}\.{_IDENTIFIER.pattern}")
+VIEW_NAME = re.compile(rf"{_IDENTIFIER.pattern}\.{_IDENTIFIER.pattern}")
+"""Names that a view can have: those that need no quotes, and that PostgreSQL does not cut."""
 _PLUGINS = {"PgSphereObsCorePlugin": ("region_column", "position_column"), "DefaultSpatialObsCorePlugin": ()}
 # Columns whose values come from the registry or from keys of their own; the rest is free for tapdb.columns.
 _FILLED = frozenset(
@@ -279,7 +280,7 @@ def _indices(config: ObsCoreConfig) -> Iterator[Problem]:
 
 def _options(options: TapdbOptions) -> Iterator[Problem]:
     path = ("tapdb",)
-    if not _VIEW_NAME.fullmatch(options.view):
+    if not VIEW_NAME.fullmatch(options.view):
         yield (*path, "view"), f'found "{options.view}"', "write schema.name, as in ivoa.ObsCore"
     if options.embargo_hours is not None:
         if options.obs_release_date is not None:

@@ -265,6 +265,9 @@ def test_the_commands_combine_check_and_drop(view_pair: Pair, tmp_path: Path) ->
     assert run(*words, "--first-only").exit_code == 0
     assert run("check", "--view", "joint.obscore").exit_code == 0
     assert run("combine", "joint", PLAIN, VIEW_OVER_LIVE).exit_code == 2
+    for name in ("joint.", "a.b.c", 'jo"int.obscore', "my joint.obscore", "joint." + 64 * "x"):
+        wrong = run("combine", name, PLAIN, VIEW_OVER_LIVE, "--dry-run")
+        assert (wrong.exit_code, "write SCHEMA.NAME" in wrong.output) == (2, True), name
     assert run("combine", "joint.obscore", PLAIN).exit_code == 2
     refused = run("drop", "--view", PLAIN)
     assert refused.exit_code == 1
