@@ -476,8 +476,7 @@ def check_combined(connection: sa.Connection, name: str | None = None) -> dict[s
     for one in read_combined_views(connection):
         if name not in {None, one.full_name}:
             continue
-        remedy = f"tapdb obscore combine {one.full_name} {' '.join(one.parts)}"
-        remedy += " --first-only" if one.first_only else ""
+        remedy = one.command
         detail = ""
         try:
             parts = mappings_of(connection, one, {})

@@ -287,8 +287,8 @@ class ObsCoreViews:
                 combine_views(connection, one)
             except (NotMigratedError, CombinationError) as error:
                 _LOG.warning(
-                    "%s is not made again (%s); once it can be: tapdb obscore combine %s %s",
-                    *(one.full_name, str(error).splitlines()[0], one.full_name, " ".join(one.parts)),
+                    "%s is not made again (%s); once it can be: %s",
+                    *(one.full_name, str(error).splitlines()[0], one.command),
                 )
 
     def needed_rights(self, connection: sa.Connection, options: Mapping[str, str]) -> tuple[Right, ...]:

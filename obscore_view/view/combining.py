@@ -53,6 +53,12 @@ class CombinedView:
         """Schema and name, with a dot between them."""
         return f"{self.schema}.{self.name}"
 
+    @property
+    def command(self) -> str:
+        """The command that makes it."""
+        words = ("tapdb obscore combine", self.full_name, *self.parts, *(["--first-only"] * self.first_only))
+        return " ".join(words)
+
 
 def has_combined_views(connection: sa.Connection) -> bool:
     """Return whether a database records views that show several as one: from revision 0011 on."""

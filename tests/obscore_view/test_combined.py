@@ -237,6 +237,18 @@ def test_a_migration_makes_combined_views_again(view_connection_readonly: sa.Con
     assert differing(session, "joint.obscore", ALL_ROWS) == 0
 
 
+def test_what_a_migration_cannot_make_again_is_said_with_the_command_for_it(
+    view_connection_readonly: sa.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = view_connection_readonly
+    combine_views(session, ONCE)
+    views = ObsCoreViews()
+    views.drop(session)
+    views.create(session, {"geometry": "none"})
+    command = f"tapdb obscore combine once.obscore {VIEW_OVER_LIVE} {PLAIN} --first-only"
+    assert any(one.endswith(command) for one in caplog.messages)
+
+
 def test_a_combined_view_is_described_and_checked(view_connection_readonly: sa.Connection) -> None:
     session = view_connection_readonly
     combine_views(session, BOTH)
