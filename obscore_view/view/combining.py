@@ -108,6 +108,10 @@ def mappings_of(
     stored = {each.full_name: each for each in read_stored_views(connection)}
     if missing := [name for name in one.parts if name not in stored and name not in changed]:
         known = ", ".join(sorted(stored)) or "none"
+        for each in read_combined_views(connection):
+            if each.full_name in missing:
+                said = f"{each.full_name} shows several as one itself"
+                raise CombinationError(said, f"Name these: {', '.join(each.parts)}")
         raise CombinationError(f"there is no ObsCore view {', '.join(missing)}", f"There are: {known}")
     return tuple(changed.get(name) or _mapping(connection, stored[name]) for name in one.parts)
 

@@ -194,6 +194,8 @@ def test_views_that_cannot_be_shown_as_one_are_refused_and_nothing_is_left(
     refused((PLAIN, VIEWS_OVER_PLAIN["none"]), "untouched.obscore keeps no rows")
     refused((PLAIN, "no.where"), "there is no ObsCore view no.where\nThere are: embargo.obscore")
     assert session.scalar(sa.text("SELECT to_regclass('joint.obscore')")) is None
+    combine_views(session, ONCE)
+    refused((PLAIN, "once.obscore"), r"once.obscore shows several as one itself\nName these: embargo.obscore")
     with pytest.raises(ViewExistsError):
         combine_views(session, CombinedView("ivoa", "obscore", BOTH.parts))
     with pytest.raises(NameTakenError):
