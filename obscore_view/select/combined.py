@@ -48,7 +48,8 @@ def require_combinable(parts: Sequence[DatasetMapping], *, first_only: bool = Fa
     if len({one.config.pgsphere_columns for one in parts}) > 1:
         raise CombinationError(
             f"the columns of pg_sphere have different names in {' and '.join(names)}",
-            "Give them one name in the configurations (tapdb.pgsphere_columns)",
+            "Give them the same names in the configurations: region_column and position_column of the "
+            "spatial plugin",
         )
     types: dict[str, tuple[str, str]] = {}
     for name, one in zip(names, parts, strict=True):

@@ -208,20 +208,36 @@ def around(
     """
     before: list[str] = []
     after: list[str] = []
-    found = read_combined_views(connection, view)
-    grants = read_grants(connection) if found else {}
-    for one in found:
+    for one in read_combined_views(connection, view):
         before += drop_combined(one).statements
-        parts = mappings_of(connection, one, {view: mapping})
-        after += make_combined(one, parts).statements
-        name: RelationName = (one.schema, one.name)
-        if name in grants:
-            shown = {column.name for column in combined_columns(parts)}
-            kept = frozenset(grant for grant in grants[name].grants if grant.column in {None, *shown})
-            view_name = sql.Identifier(*name)
-            revoke = sql.SQL("REVOKE ALL ON {} FROM {}").format(view_name, READER)
-            after += _script((revoke, *grant_statements(name, kept))).statements
+        try:
+            parts = mappings_of(connection, one, {view: mapping})
+            is_public = not unread_parts(connection, one)
+            after += make_combined(one, parts, is_public=is_public).statements
+        except CombinationError as error:
+            raise CombinationError(
+                f"{one.full_name} shows {view} and others as one, and could not any more: {error.problem}",
+                f"{error.remedy}; or drop that view first: tapdb obscore drop --view {one.full_name}",
+            ) from error
+        after += grants_as_before(connection, one, parts).statements
     return tuple(before), tuple(after)
+
+
+def grants_as_before(connection: sa.Connection, one: CombinedView, parts: Sequence[DatasetMapping]) -> Script:
+    """Return what restores exactly the grants of a combined view that is made again, the reader's own too.
+
+    Parameters
+    ----------
+    connection, one, parts
+        Connection, the view as it was, and what its parts are made from now.
+    """
+    name: RelationName = (one.schema, one.name)
+    if (had := read_grants(connection).get(name)) is None:
+        return Script(())
+    shown = {column.name for column in combined_columns(parts)}
+    kept = frozenset(grant for grant in had.grants if grant.column in {None, *shown})
+    revoke = sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(*name), READER)
+    return _script((revoke, *grant_statements(name, kept)))
 
 
 def _select(one: CombinedView, parts: Sequence[DatasetMapping]) -> sql.SQL:

@@ -28,6 +28,7 @@ from obscore_view.view.changes import (
     settled,
     triggers_of_others,
 )
+from obscore_view.view.combining import around, read_combined_views
 from obscore_view.view.make import require_migrated, run_script, stored_config, warn_of_lost_estimators
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.parts import (
@@ -80,12 +81,14 @@ FillProgress = Callable[[int, int | None, str], None]
 def _require_no_dependents(connection: sa.Connection, old: StoredView | None, task: str) -> None:
     if old is None:
         return
-    view = sql.Identifier(old.schema, old.name).as_string(None)
-    found = connection.scalars(sa.text(read_query("dependent_views")), {"view": view}).all()
-    if found:
-        raise DatabaseRefusedError(
-            f"{', '.join(found)} stand on it and have to be dropped first", f"to {task}"
-        )
+    names = [(one.schema, one.name) for one in read_combined_views(connection, old.full_name)]
+    for name in ((old.schema, old.name), *names):
+        view = sql.Identifier(*name).as_string(None)
+        found = connection.scalars(sa.text(read_query("dependent_views")), {"view": view}).all()
+        if found:
+            raise DatabaseRefusedError(
+                f"{', '.join(found)} stand on {'.'.join(name)} and have to be dropped first", f"to {task}"
+            )
 
 
 @contextmanager
@@ -194,6 +197,8 @@ class Filling:
             Raised as by `create_view`.
         DatabaseRefusedError
             Raised if others have built views on the old one: it could not be swapped in the end.
+        CombinationError
+            Raised if a view that shows the old one and others as one could not show it any more.
         """
         connection = self._connection
         require_extensions(connection)
@@ -206,6 +211,9 @@ class Filling:
         rights = (*(rights_to_drop(old) if old is not None else ()), *rights_to_make(connection, mapping))
         require_rights(connection, task, rights, otherwise=LESS)
         _require_no_dependents(connection, old, task)
+        if old is not None:
+            # What could not be swapped in the end is not begun.
+            around(connection, old.full_name, mapping)
         connection.rollback()
         for one in self._recorded(f"{config.view_schema}.{config.view_name}"):
             if one.stage == "filling":

@@ -29,6 +29,7 @@ from obscore_view.view.changes import (
 from obscore_view.view.combining import (
     CombinedView,
     drop_combined,
+    grants_as_before,
     has_combined_views,
     make_combined,
     mappings_of,
@@ -164,6 +165,7 @@ def plan_combination(connection: sa.Connection, wanted: CombinedView) -> Script:
     """
     if not has_combined_views(connection):
         raise NotMigratedError
+    parts = mappings_of(connection, wanted, {})
     hidden = unread_parts(connection, wanted)
     if hidden:
         _LOG.warning(
@@ -171,10 +173,11 @@ def plan_combination(connection: sa.Connection, wanted: CombinedView) -> Script:
             ", ".join(hidden),
             wanted.full_name,
         )
-    made = make_combined(wanted, mappings_of(connection, wanted, {}), is_public=not hidden).statements
+    made = make_combined(wanted, parts, is_public=not hidden).statements
     known = {one.full_name: one for one in read_combined_views(connection)}
     if (before := known.get(wanted.full_name)) is not None:
-        return Script((*drop_combined(before).statements, *made))
+        again = grants_as_before(connection, before, parts).statements
+        return Script((*drop_combined(before).statements, *made, *again))
     _require_free(connection, wanted.schema, wanted.name)
     return Script((*as_text(make_schema(connection, wanted.schema)), *made))
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,14 @@ from obscore_view.view.make import (
     create_view,
     drop_view,
     find_stored_view,
+    plan_combination,
     refresh_view,
+    run_script,
     stored_config,
 )
+from obscore_view.view.store import STAGES, read_stored_views
 from tapdb.cli.root import main
+from tapdb.postgres.engine import DatabaseRefusedError
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN, open_engine, view_config_text
 
 PLAIN = VIEWS_OVER_PLAIN["table"]
@@ -151,6 +156,46 @@ def test_a_part_that_is_made_again_is_shown_as_it_is_then_and_grants_stay(
         assert session.scalar(query) is may, role
 
 
+def test_the_sql_that_makes_a_view_again_leaves_its_grants_as_they_are(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    session = view_connection_readonly
+    combine_views(session, BOTH)
+    session.exec_driver_sql("CREATE ROLE tapdb_test_both NOLOGIN")
+    session.exec_driver_sql("REVOKE SELECT ON joint.obscore FROM tapdb_reader")
+    session.exec_driver_sql("GRANT SELECT (obs_id) ON joint.obscore TO tapdb_test_both WITH GRANT OPTION")
+    granted = sa.text(
+        "SELECT relacl::text, attacl::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
+        "WHERE pg_class.oid = to_regclass('joint.obscore') AND attname = 'obs_id'"
+    )
+    before = session.execute(granted).one()
+    run_script(session, plan_combination(session, replace(BOTH, first_only=True)))
+    assert session.execute(granted).one() == before
+
+
+def test_a_part_that_could_not_be_shown_any_more_is_not_begun_to_be_made(
+    view_connection: sa.Connection,
+) -> None:
+    session = view_connection
+    combine_views(session, BOTH)
+    session.commit()
+    old = find_stored_view(session, PLAIN)
+    text = view_config_text(PLAIN, geometry="none")
+    said = r"joint\.obscore shows ivoa\.obscore and others(.|\n)*tapdb obscore drop --view joint\.obscore"
+    with pytest.raises(CombinationError, match=said):
+        refresh_view(session, old, parse_config(text), config_yaml=text)
+    session.rollback()
+    filling = Filling(session, timeout_ms=5000, batch_ms=1)
+    with pytest.raises(CombinationError, match=said):
+        filling.prepare(parse_config(text), config_yaml=text, old=old)
+    session.exec_driver_sql("CREATE VIEW public.theirs AS SELECT obs_id FROM joint.obscore")
+    with pytest.raises(DatabaseRefusedError, match=r"theirs stand on joint\.obscore"):
+        filling.prepare(stored_config(old), config_yaml=old.config_yaml, old=old)
+    session.rollback()
+    assert [one.stage for one in read_stored_views(session, STAGES)] == ["published"] * 3
+    assert differing(session, "joint.obscore", ALL_ROWS) == 0
+
+
 def test_a_part_that_is_filled_beside_its_readers_is_shown_from_the_swap_on(
     view_connection: sa.Connection,
 ) -> None:
@@ -217,6 +262,9 @@ def test_a_part_whose_readers_are_chosen_does_not_become_public_by_a_combined_vi
     session.exec_driver_sql("DROP VIEW joint.obscore; DELETE FROM tapdb.combined_view")
     with caplog.at_level(logging.WARNING):
         combine_views(session, BOTH)
+    assert session.scalar(may) is False
+    session.exec_driver_sql("DROP VIEW joint.obscore")
+    refresh_view(session, find_stored_view(session, PLAIN))
     assert session.scalar(may) is False
     assert "tapdb_reader may not read embargo.obscore, so not joint.obscore either" in caplog.text
 
