@@ -32,6 +32,7 @@ from tapdb import __version__
 from tapdb.errors import MissingRegistryError, TapdbError
 from tapdb.findings import Finding
 from tapdb.postgres.catalog import reset_statement
+from tapdb.postgres.roles import MissingRightsError
 from tapdb.sources import execute_query, read_query
 
 REFRESH = "tapdb obscore refresh"
@@ -484,6 +485,8 @@ def check_combined(connection: sa.Connection, name: str | None = None) -> dict[s
                 detail = "is missing"
             elif not is_as_recorded(one, parts):
                 detail = "shows its parts as they were made before"
+        except MissingRightsError:
+            raise
         except TapdbError as error:
             detail = str(error).splitlines()[0]
         subject = f"view {one.full_name}"

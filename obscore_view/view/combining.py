@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from psycopg import sql
-from sqlalchemy.dialects.postgresql import OID
 
 from obscore_view.config.parse import parse_config
 from obscore_view.errors import CombinationError
@@ -129,10 +128,15 @@ def unread_parts(connection: sa.Connection, one: CombinedView) -> tuple[str, ...
 
 def is_read(connection: sa.Connection, view: str) -> bool:
     """Return whether ``tapdb_reader`` may read a view, ``schema.name``."""
-    relation = sa.func.to_regclass(sql.Identifier(*view.split(".", 1)).as_string(None))
-    privilege = sa.func.has_table_privilege("tapdb_reader", sa.cast(relation, OID), "SELECT")
+    classes = sa.table("pg_class", *map(sa.column, ("oid", "relname", "relnamespace")), schema="pg_catalog")
+    namespaces = sa.table("pg_namespace", *map(sa.column, ("oid", "nspname")), schema="pg_catalog")
+    schema, name = view.split(".", 1)
+    # Unlike a conversion to regclass this needs no right on the schema.
+    query = sa.select(sa.func.has_table_privilege("tapdb_reader", classes.c.oid, "SELECT")).where(
+        classes.c.relnamespace == namespaces.c.oid, namespaces.c.nspname == schema, classes.c.relname == name
+    )
     # Nothing is known of what is not there.
-    return connection.scalar(sa.select(privilege)) is not False
+    return connection.scalar(query) is not False
 
 
 def make_combined(one: CombinedView, parts: Sequence[DatasetMapping], *, is_public: bool = True) -> Script:

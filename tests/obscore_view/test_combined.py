@@ -19,7 +19,7 @@ from obscore_view.check import check_combined
 from obscore_view.config.parse import parse_config
 from obscore_view.derived import ObsCoreViews, describe
 from obscore_view.errors import CombinationError, NameTakenError, ViewExistsError
-from obscore_view.view.combining import CombinedView, read_combined_views
+from obscore_view.view.combining import CombinedView, is_read, read_combined_views
 from obscore_view.view.fill import Filling
 from obscore_view.view.make import (
     combine_views,
@@ -34,6 +34,7 @@ from obscore_view.view.make import (
 from obscore_view.view.store import STAGES, read_stored_views
 from tapdb.cli.root import main
 from tapdb.postgres.engine import DatabaseRefusedError
+from tapdb.postgres.roles import MissingRightsError
 from tests.plugins.view_fixtures import VIEW_OVER_LIVE, VIEWS_OVER_PLAIN, open_engine, view_config_text
 
 PLAIN = VIEWS_OVER_PLAIN["table"]
@@ -267,6 +268,24 @@ def test_a_part_whose_readers_are_chosen_does_not_become_public_by_a_combined_vi
     refresh_view(session, find_stored_view(session, PLAIN))
     assert session.scalar(may) is False
     assert "tapdb_reader may not read embargo.obscore, so not joint.obscore either" in caplog.text
+
+
+def test_who_may_not_read_the_registries_is_told_what_to_grant(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    session = view_connection_readonly
+    combine_views(session, BOTH)
+    session.exec_driver_sql(
+        "CREATE ROLE tapdb_test_looks NOLOGIN; GRANT USAGE ON SCHEMA tapdb TO tapdb_test_looks; "
+        "GRANT SELECT ON ALL TABLES IN SCHEMA tapdb TO tapdb_test_looks; SET LOCAL ROLE tapdb_test_looks"
+    )
+    said = r"GRANT [^;]* ON [^;]*plain[^;]* TO tapdb_test_looks"
+    with pytest.raises(MissingRightsError, match=said):
+        plan_combination(session, BOTH)
+    with pytest.raises(MissingRightsError, match=said):
+        check_combined(session)
+    # What others may read is known without a right on the schema of the view.
+    assert is_read(session, PLAIN)
 
 
 def test_a_part_is_dropped_after_what_shows_it(view_connection_readonly: sa.Connection) -> None:
