@@ -54,6 +54,8 @@ from tapdb.replication.subscription import (
     read_subscriptions,
     require_follower,
     resume,
+    run_each,
+    run_together,
     service_figures,
     slot_for,
     subscribed_tables,
@@ -320,7 +322,7 @@ def prepare(url: str | sa.URL | None, plan: PpdbPlan) -> None:
         with checked_connection(plan.url, application_name=NAME) as connection:
             publish(connection, plan.primary)
     if plan.found is not None and (plan.takes_rows or plan.added or plan.dropped):
-        _run_alone(url, (alter_subscription(plan.name, "DISABLE"),))
+        run_each(url, (alter_subscription(plan.name, "DISABLE"),), NAME)
     for table, name, kind in plan.added:
         with checked_connection(url, application_name=NAME) as connection:
             add_column(connection, table, name, kind)
@@ -329,13 +331,6 @@ def prepare(url: str | sa.URL | None, plan: PpdbPlan) -> None:
         with checked_connection(url, application_name=NAME) as connection:
             drop_column(connection, table, name)
             connection.commit()
-
-
-def _run_alone(url: str | sa.URL | None, statements: Sequence[str]) -> None:
-    with checked_connection(url, application_name=NAME) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        for statement in statements:
-            execute_text(connection, statement)
 
 
 def follow(connection: sa.Connection, plan: PpdbPlan, show: RowsProgress | None = None) -> None:
@@ -512,11 +507,8 @@ def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tup
 
 def end(url: str | sa.URL | None, ended: Sequence[str], freed: Sequence[str]) -> None:
     """End a subscription and free its tables, as `plan_end` says."""
-    _run_alone(url, ended)
-    with checked_connection(url, application_name=NAME) as connection:
-        for statement in freed:
-            execute_text(connection, statement)
-        connection.commit()
+    run_each(url, ended, NAME)
+    run_together(url, freed, NAME)
 
 
 def followed_ppdbs(connection: sa.Connection) -> tuple[Subscription, ...]:

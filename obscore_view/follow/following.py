@@ -1,7 +1,7 @@
 """What begins, mends and ends the following of a registry, in steps each of which may be run again."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -56,10 +56,11 @@ from tapdb.replication.subscription import (
     primary_url,
     require_follower,
     resume,
+    run_each,
+    run_together,
     slot_for,
     unsubscribe,
 )
-from tapdb.sources import execute_text
 
 NAME = "tapdb follow"
 """Name under which a DBA sees the sessions, here and at the primary."""
@@ -330,17 +331,14 @@ def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | N
     if plan.primary.publishing:
         with checked_connection(plan.url, application_name=NAME) as connection:
             publish(connection, plan.primary)
-    _alone(url, plan.first)
+    run_each(url, plan.first, NAME)
     _free_slot(url, plan)
-    with checked_connection(url, application_name=NAME) as connection:
-        for statement in plan.copies:
-            execute_text(connection, statement)
-        connection.commit()
-    _alone(url, plan.last)
+    run_together(url, plan.copies, NAME)
+    run_each(url, plan.last, NAME)
     schema = plan.primary.schema
     _wait_until_copied(url, schema, show)
     # With the indexes that their rows are found by, later than the rows.
-    _alone(url, make_indexes(schema, plan.primary.copies))
+    run_each(url, make_indexes(schema, plan.primary.copies), NAME)
 
 
 def _free_slot(url: str | sa.URL | None, plan: FollowingPlan) -> None:
@@ -363,15 +361,7 @@ def are_fresh(url: str | sa.URL | None, schema: str) -> bool:
 
 def note_fresh(url: str | sa.URL | None, schema: str) -> None:
     """Note that views over the copies have been refreshed."""
-    _alone(url, (say_of_copies(schema, COMMENT),))
-
-
-def _alone(url: str | sa.URL | None, statements: Iterable[str]) -> None:
-    """Run statements each by itself: none of them waits with a lock of another one in hand."""
-    with checked_connection(url, application_name=NAME) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        for statement in statements:
-            execute_text(connection, statement)
+    run_each(url, (say_of_copies(schema, COMMENT),), NAME)
 
 
 def _wait_until_copied(url: str | sa.URL | None, schema: str, show: CopyProgress | None) -> None:
@@ -414,7 +404,7 @@ def follow_changes(url: str | sa.URL | None, schema: str, config: ObsCoreConfig 
             wanted |= {(one.relation, one.event) for one in kept_steps(kept_layout(mapping))}
         there = following_triggers(connection, schema)
     statements = tuple(make_triggers(schema, sorted(wanted), there))
-    _alone(url, statements)
+    run_each(url, statements, NAME)
     return len(statements)
 
 
@@ -456,8 +446,5 @@ def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tup
 
 def end(url: str | sa.URL | None, ended: Sequence[str], copies: Sequence[str]) -> None:
     """End a subscription and drop its copies, as `plan_end` says."""
-    _alone(url, ended)
-    with checked_connection(url, application_name=NAME) as connection:
-        for statement in copies:
-            execute_text(connection, statement)
-        connection.commit()
+    run_each(url, ended, NAME)
+    run_together(url, copies, NAME)

@@ -149,10 +149,7 @@ def combine_views(
         Raised if the user lacks rights.
     """
     require_rights(connection, f"make the view {wanted.full_name}", OWNERSHIP)
-    script = plan_combination(connection, wanted)
-    grants = read_grants(connection)
-    run_script(connection, script, progress)
-    restore_grants(connection, grants)
+    run_script(connection, plan_combination(connection, wanted), progress)
 
 
 def plan_combination(connection: sa.Connection, wanted: CombinedView) -> Script:

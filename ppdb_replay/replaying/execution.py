@@ -82,7 +82,7 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
     """
     # One that begins here has written nothing, and is only read.
     was_open = connection.info.transaction_status is not TransactionStatus.IDLE
-    with transaction_of_one_snapshot(connection, ReplayTransactionError, "" if was_open else _SETTINGS):
+    with transaction_of_one_snapshot(connection, ReplayTransactionError, _SETTINGS):
         if was_open:
             if (written := written_here(connection)) is not None:
                 raise ReplayTransactionError("REPEATABLE READ", written)

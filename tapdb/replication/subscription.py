@@ -20,7 +20,7 @@ from tapdb.findings import Finding
 from tapdb.postgres.engine import checked_connection
 from tapdb.replication.primary import OLDEST_VERSION, FollowerError, Primary, PrimaryTable
 from tapdb.settings import DRIVER
-from tapdb.sources import execute_query, read_query
+from tapdb.sources import execute_query, execute_text, read_query
 
 LONGEST_NAME = 63
 """Characters of the longest name that PostgreSQL keeps."""
@@ -541,3 +541,35 @@ def service_figures(one: Subscription, kind: str) -> Iterator[tuple[str, str, Ma
     yield f"{prefix}_errors", "How often applying changes has failed.", labels, errors
     if one.silent_s is not None:
         yield f"{prefix}_silent_seconds", "Time since its primary was heard.", labels, one.silent_s
+
+
+def run_each(url: str | sa.URL | None, statements: Iterable[str], who: str) -> None:
+    """Run statements each by itself: none of them waits with a lock of another one in hand.
+
+    Parameters
+    ----------
+    url
+        Where to run them.
+    statements
+        The statements.
+    who
+        Name under which a DBA sees the session.
+    """
+    with checked_connection(url, application_name=who) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        for statement in statements:
+            execute_text(connection, statement)
+
+
+def run_together(url: str | sa.URL | None, statements: Iterable[str], who: str) -> None:
+    """Run statements in one transaction.
+
+    Parameters
+    ----------
+    url, statements, who
+        As for `run_each`.
+    """
+    with checked_connection(url, application_name=who) as connection:
+        for statement in statements:
+            execute_text(connection, statement)
+        connection.commit()

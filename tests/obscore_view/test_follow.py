@@ -27,6 +27,7 @@ from obscore_view.view.make import combine_views, drop_combined_view, find_store
 from services.observing import text_of_figures
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.postgres.engine import create_database, create_engine
+from tapdb.replication import subscription
 from tapdb.server.ephemeral import EphemeralServer
 from tests.obscore_view.comparison import rows_of
 from tests.obscore_view.followers import (
@@ -384,7 +385,8 @@ class EndedError(BaseException):
 
 
 STEPS = (
-    *((following_module, name) for name in ("execute_text", "publish")),
+    (subscription, "execute_text"),
+    (following_module, "publish"),
     *((follow_commands, name) for name in ("_refresh", "drop_view", "note_fresh")),
 )
 """What a command does step by step: of a transaction that does not commit nothing is left."""
