@@ -26,6 +26,8 @@ COLUMN_FIELDS = (
 # Hidden columns beside a region, by the names that Butler's ObsCore and OpenCADC's services give them.
 _REGION_COLUMNS = ("pgs_region", "pgsphere_region")
 _CENTER_COLUMNS = ("pgs_center", "pgsphere_position")
+_MOC_COLUMNS = {"moc": "pgs_moc"}
+"""Text columns with a MOC, and the hidden columns of type ``smoc`` that say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ class TableMetadata:
     nodes
         What a view or a table with partitions adds to each query that names it, in operations as
         ``max_expanded`` counts them; 0 for a plain table.
+    guarded
+        Schema and name of a view of the same rows that is a barrier: PostgreSQL evaluates no expression of a
+        query on a row that it hides. `None` for a table whose rows all may be seen.
     """
 
     name: tuple[str, ...]
@@ -160,6 +165,7 @@ class TableMetadata:
     positions: Sequence[Position] = ()
     by_full_name: bool = False
     nodes: int = 0
+    guarded: tuple[str, str] | None = None
     _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
@@ -362,6 +368,7 @@ def metadata_from_values(
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
     nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    guards: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -375,6 +382,8 @@ def metadata_from_values(
         Names in the database of columns that have another one there, by published names of table and column.
     nodes
         What views add to queries (`TableMetadata`), by names of schema and view in the database.
+    guards
+        Views that hide rows, and their barriers (`TableMetadata`), by the same names.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
@@ -384,7 +393,8 @@ def metadata_from_values(
         _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
         for row in tables
     )
-    return Metadata(tuple(made), tuple(functions))
+    guarded = (replace(one, guarded=guards.get((one.sql_schema or "", one.sql_name))) for one in made)
+    return Metadata(tuple(guarded if guards else made), tuple(functions))
 
 
 def _table(
@@ -493,6 +503,14 @@ def _columns(
             for row, name, sql_name in zip(rows, names, spelled, strict=True)
         ]
     )
+    mocs = {name: hidden for name, hidden in _MOC_COLUMNS.items() if hidden in existing}
+    if mocs:
+        made = tuple(
+            [
+                _with_geometry(column, mocs[column.name], None) if column.name in mocs else column
+                for column in made
+            ]
+        )
     if region is not None or center is not None:
         return tuple(
             _with_geometry(column, region, center) if column.name.lower() == "s_region" else column

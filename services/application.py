@@ -77,6 +77,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         metrics=Metrics(),
         has_jobs=jobs is not None,
         threads=ThreadPoolExecutor(settings.queries + _SPARE_THREADS, thread_name_prefix="tapdb"),
+        databases={role: Database(settings, url, role=role) for role in settings.roles[1:]},
     )
 
     @asynccontextmanager
@@ -89,7 +90,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         # The server has cancelled the tasks of queries that still ran: they end their statements first.
         await service.quotas.wait_until_idle()
         await asyncio.to_thread(service.threads.shutdown)
-        await asyncio.to_thread(service.database.close)
+        for database in (service.database, *service.databases.values()):
+            await asyncio.to_thread(database.close)
 
     application = Starlette(
         routes=[
@@ -148,7 +150,8 @@ async def show_metrics(request: Request) -> Response:
     metrics = service.metrics
     metrics.running.set(service.quotas.running)
     metrics.waiting.set(service.quotas.waiting)
-    metrics.connections.set(service.database.connections)
+    databases = (service.database, *service.databases.values())
+    metrics.connections.set(sum(one.connections for one in databases))
     figures = await asyncio.get_running_loop().run_in_executor(service.threads, _figures, service)
     return Response(metrics.text() + figures, media_type=_PROMETHEUS)
 

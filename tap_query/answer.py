@@ -1,12 +1,12 @@
 """A query of TAP with its uploads, from its text to the bytes of its result, now or in a job."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from adql import CompiledQuery, Limits, Metadata, Query, Server, parse, to_postgres
@@ -48,6 +48,11 @@ class QuerySettings(BaseSettings):
         default="tapdb_reader",
         description="Role in which queries run; the user of the database has to be a member of it.",
     )
+    group_roles: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        default=(),
+        description="Roles of users by their groups: GROUP=ROLE, separated by commas; the first that fits "
+        "counts. Such a role sees what is not released yet.",
+    )
     dialect: Literal["strict", "rubin"] = Field(
         default="rubin",
         description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",
@@ -76,6 +81,28 @@ class QuerySettings(BaseSettings):
     upload_private: bool = Field(
         default=False, description="Whether such hosts may be in private networks or be this machine."
     )
+
+    @field_validator("group_roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = []
+        for part in filter(None, map(str.strip, value.split(","))):
+            group, equals, role = (one.strip() for one in part.partition("="))
+            if not (group and equals and role):
+                raise ValueError(f'"{part}" is not GROUP=ROLE')
+            found.append((group, role))
+        return tuple(found)
+
+    def role_of(self, groups: Collection[str]) -> str:
+        """Return the role in which queries of a user run, by the user's groups."""
+        return next((role for group, role in self.group_roles if group in groups), self.role)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """All roles in which queries run, that of most users first."""
+        return tuple(dict.fromkeys((self.role, *(role for _, role in self.group_roles))))
 
     @property
     def upload_limits(self) -> UploadLimits:

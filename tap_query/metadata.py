@@ -157,7 +157,23 @@ def published_metadata(
     """
     with without_collecting():
         names, nodes = _existing(connection)
-        return metadata_from_values(tables, columns, database=names, nodes=nodes)
+        guards = read_guards(connection)
+        return metadata_from_values(tables, columns, database=names, nodes=nodes, guards=guards)
+
+
+def read_guards(connection: sa.Connection) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the views that hide rows from the role of a connection, each with its barrier.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    """
+    if connection.scalar(sa.select(sa.func.to_regprocedure("tapdb.guarded_views()"))) is None:
+        return {}
+    views = sa.func.tapdb.guarded_views().table_valued("view_schema", "view_name", "guarded")
+    rows = connection.execute(sa.select(views))
+    return {(row.view_schema, row.view_name): ("tapdb", row.guarded) for row in rows}
 
 
 def read_felis(files: Iterable[str]) -> Metadata:

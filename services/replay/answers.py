@@ -9,8 +9,9 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from adql import AdqlNameError
+from adql import AdqlNameError, Metadata, Table, parse, walk
 from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
+from ppdb_replay.replaying.record import ReplayRecord
 from services.errors import (
     RETRY_HEADERS,
     ClientGoneError,
@@ -174,8 +175,32 @@ def user_of(request: Request) -> User:
     return user
 
 
-async def look_up(service: Service, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
-    """Do something short in the database, in a thread."""
-    job = RunningWork(service.database, lambda connection: work(driver_connection(connection)))
+def require_seen(record: ReplayRecord, metadata: Metadata) -> None:
+    """Check that no table of the query of a record hides rows from a user: it may be a record of such rows.
+
+    Parameters
+    ----------
+    record
+        The record, which may be of another user's result.
+    metadata
+        What the user may name.
+
+    Raises
+    ------
+    ResourceUnknownError
+        Raised if one does.
+    """
+    tree = parse(record.natural, dialect=record.request.dialect)
+    named = (metadata.find_tables(node.name) for node in walk(tree) if isinstance(node, Table))
+    if any(table.guarded is not None for tables in named for table in tables):
+        raise ResourceUnknownError(
+            "record of this result for you: it may be of rows that are not released",
+            "send its query to /tap/sync for the rows that are",
+        )
+
+
+async def look_up(service: Service, user: User, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
+    """Do something short in the database as a user sees it, in a thread."""
+    job = RunningWork(service.database_of(user), lambda connection: work(driver_connection(connection)))
     found: _Value = await in_thread(service, job.run)
     return found

@@ -23,6 +23,8 @@ from click.testing import CliRunner, Result
 
 from examples.apdb import make_apdb
 from examples.lsstcam import Pair
+from obscore_view import parse_config, refresh_view
+from obscore_view.view.make import find_stored_view
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.replication import service
@@ -31,13 +33,23 @@ from ppdb_replay.versions.install import create_tables, install
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.sources import execute_text
-from tests.plugins.view_fixtures import open_engine, view_config_text
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine, view_config_text
 
 SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes
 LOGINS = ("every_command_stranger", "every_command_reader")
 UUID = "00000000-0000-0000-0000-000000000000"
 
+DATED = VIEWS_OVER_PLAIN["none"]
+"""The view that says when datasets are public, and what is stored of them."""
+
 COMMANDS: dict[str, tuple[str, ...]] = {
+    "coverage drop": ("ivoa.obscore",),
+    "coverage export": ("-o", "{folder}/moc.fits"),
+    "coverage fold": (),
+    "coverage keep": ("ivoa.obscore",),
+    "coverage last-night": (),
+    "coverage plot": ("growth", "-o", "{folder}/growth.png"),
+    "coverage rebuild": (),
     "extensions check": (),
     "extensions install": (),
     "follow add": ("plain", "--primary", "postgresql://127.0.0.1:1/none", "-c", "{config}"),
@@ -59,6 +71,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore refresh": ("--view", "ivoa.obscore"),
+    "obscore releases": ("--view", DATED),
     "obscore resolve": (f"butler://demo/{UUID}",),
     "ppdb add-column": ("DiaObject", "extra", "integer"),
     "ppdb check": (),
@@ -75,6 +88,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb snapshot": (),
     "ppdb uninstall": ("--discard-history",),
     "ppdb verify": (),
+    "presence plan": ("--view", DATED),
+    "presence summary": ("--view", DATED),
     "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
@@ -185,6 +200,9 @@ def everything(
     with open_engine(url) as engine, engine.begin() as connection:
         create_tables(connection, with_system_columns(read_schema()))
         install(connection)
+        dated = view_config_text(DATED, geometry="none", embargo_hours=80, presence="{raw: {days: 30}}")
+        stored = find_stored_view(connection, DATED)
+        refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -276,6 +294,7 @@ PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
     *("follow status", "ppdb follow status"),
+    *("obscore releases", "presence plan", "presence summary"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
