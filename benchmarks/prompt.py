@@ -49,13 +49,15 @@ _NAME, _VIEW, _ORDER, _CHUNK = "prompt", "ivoa.obscore", 11, 2000
 _DAY_OBS = 20_260_401
 _SIDES = ("with", "without")
 
-# Per visit first: what lies side by side is united where it is small.
+# By visit and part of the focal plane first: what lies side by side is united where it is small.
 _UNITED = """
-SELECT range_agg(tapdb.moc_ranges(m.moc)) FROM (
-  SELECT {made} AS moc FROM tapdb.{regions} r
-  WHERE r.key LIKE 'd/%%' AND r.region <= %(last)s
-  GROUP BY split_part(r.key, '/', 3)
-) m
+SELECT range_agg(tapdb.moc_ranges(v.moc)) FROM (
+  SELECT sum(m.moc) AS moc FROM (
+    SELECT split_part(r.key, '/', 3) AS visit, {made} AS moc FROM tapdb.{regions} r
+    WHERE r.key LIKE 'd/%%' AND r.region <= %(last)s
+    GROUP BY 1, split_part(r.key, '/', 4)::integer / 27
+  ) m GROUP BY m.visit
+) v
 """
 _FEW = "SELECT r.region, r.outline FROM tapdb.{regions} r WHERE r.key LIKE 'd/%%' ORDER BY 1 LIMIT %(count)s"
 _TIGHT = "sum(public.smoc_degrade(11, public.smoc(13, r.pgs_region)))"
@@ -145,7 +147,7 @@ def _measure_mocs(url: sa.URL, few: int, many: int, repeats: int) -> dict[str, f
             last, polygons = _polygons(connection, count)
             ours, theirs = _in_turn(
                 partial(_sql_moc, connection, last, tight=tight),
-                partial(_mocpy_moc, polygons),
+                partial(_mocpy_moc, polygons, count if count == few else _CHUNK),
                 repeats if count == few else 1,
             )
             figures[f"{name}_s"], figures[f"{name}_mocpy_s"] = ours, theirs
@@ -153,7 +155,7 @@ def _measure_mocs(url: sa.URL, few: int, many: int, repeats: int) -> dict[str, f
             say(f"{ours:8.2f} s  {name}, mocpy {theirs:.2f} s")
         last, polygons = _polygons(connection, few)
         ranges = np.array(_sql_moc(connection, last, tight=True), dtype=np.uint64)
-        mine, other = MOC.from_depth29_ranges(_ORDER, ranges), _mocpy_moc(polygons)
+        mine, other = MOC.from_depth29_ranges(_ORDER, ranges), _mocpy_moc(polygons, few)
         lacking = other.difference(mine)
         figures["moc_missing"] = 0.0 if lacking.empty() else float(len(lacking.flatten()))
         figures["moc_excess"] = mine.sky_fraction / other.sky_fraction - 1
@@ -178,12 +180,12 @@ def _sql_moc(connection: psycopg.Connection[Any], last: int, *, tight: bool) -> 
     return ranges_of(found[0])
 
 
-def _mocpy_moc(polygons: Sequence[Any]) -> MOC:
-    """Return the union of the MOCs of polygons, chunk by chunk."""
+def _mocpy_moc(polygons: Sequence[Any], at_once: int) -> MOC:
+    """Return the union of the MOCs of polygons, so many in one call."""
     parts = []
-    for start in range(0, len(polygons), _CHUNK):
+    for start in range(0, len(polygons), at_once):
         # A longitude array and a latitude array for each polygon.
-        arrays = [array for one in polygons[start : start + _CHUNK] for array in one]
+        arrays = [array for one in polygons[start : start + at_once] for array in one]
         made = MOC.from_polygons(arrays, max_depth=_ORDER, n_threads=1)
         parts.append(made[0].union(*made[1:]) if len(made) > 1 else made[0])
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

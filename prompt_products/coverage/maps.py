@@ -7,7 +7,7 @@ pixel by pixel: the colour of a pixel is that of the cell that its centre lies i
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prompt_products.coverage.files import EXTRA
 from prompt_products.coverage.reading import Ranges
@@ -220,10 +220,8 @@ def cells_at(longitude: "NDArray[np.float64]", sine: "NDArray[np.float64]") -> "
     where = np.where(polar, np.where(north, face, face + 8), belt)
     column = np.where(polar, np.where(north, side - 1 - right, left), falling % side)
     line = np.where(polar, np.where(north, side - 1 - left, right), side - 1 - rising % side)
-    found = (
-        (where.astype(np.uint64) << np.uint64(58)) | _spread(column) | (_spread(line) << np.uint64(1))
-    )
-    return found
+    faces = where.astype(np.uint64) << np.uint64(58)
+    return cast("Cells", faces | _spread(column) | (_spread(line) << np.uint64(1)))
 
 
 def _spread(numbers: "NDArray[np.int64]") -> "Cells":
@@ -238,16 +236,14 @@ def _spread(numbers: "NDArray[np.int64]") -> "Cells":
         (1, 0x5555555555555555),
     ):
         spread = (spread | (spread << np.uint64(shift))) & np.uint64(mask)
-    found = spread
-    return found
+    return cast("Cells", spread)
 
 
 def _contains(ranges: Ranges, cells: "Cells") -> "Marks":
     np = _numpy()
     bounds = np.array(ranges, dtype=np.uint64).reshape(-1)
     # In a range, an odd number of bounds lies at or before it.
-    found = np.searchsorted(bounds, cells, side="right") % 2 == 1
-    return found
+    return cast("Marks", np.searchsorted(bounds, cells, side="right") % 2 == 1)
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
@@ -261,8 +257,7 @@ def _background(inside: "Marks") -> "Picture":
     picture = np.empty((HEIGHT, WIDTH, 3))
     picture[:] = _rgb(_OUTSIDE)
     picture[inside] = _rgb(_EMPTY)
-    found = picture
-    return found
+    return cast("Picture", picture)
 
 
 def _figure(title: str) -> tuple[Any, tuple[float, float]]:

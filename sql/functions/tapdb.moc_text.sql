@@ -1,4 +1,4 @@
--- A MOC as text, in its ASCII form (MOC 2.0 section 4.3.2), whatever kind of text the session has set for pg_sphere.
+-- A MOC as text, in its ASCII form (MOC 2.0 section 4.3.2), of any kind of text that the session has set for pg_sphere.
 -- requires: schemas/tapdb, roles/tapdb_owner
 -- drop
 DROP FUNCTION IF EXISTS tapdb.moc_text(public.smoc);

@@ -19,4 +19,17 @@ FROM (
 WINDOW n AS (PARTITION BY g.obscore_table, g.dataset_type, g.instrument_name, g.band ORDER BY g.day_obs);
 ALTER VIEW tapdb.coverage_growth OWNER TO tapdb_owner;
 COMMENT ON VIEW tapdb.coverage_growth IS 'How the covered sky has grown, night by night.';
+COMMENT ON COLUMN tapdb.coverage_growth.obscore_table IS 'ObsCore table whose datasets are counted.';
+COMMENT ON COLUMN tapdb.coverage_growth.dataset_type IS 'Butler dataset type.';
+COMMENT ON COLUMN tapdb.coverage_growth.instrument_name IS 'Instrument.';
+COMMENT ON COLUMN tapdb.coverage_growth.band IS 'Band.';
+COMMENT ON COLUMN tapdb.coverage_growth.day_obs IS 'Observing day, YYYYMMDD; of products without a time that in which they came.';
+COMMENT ON COLUMN tapdb.coverage_growth.dataset_count IS 'How many datasets there are.';
+COMMENT ON COLUMN tapdb.coverage_growth.total_count IS 'How many datasets there are of this night and of all before it.';
+COMMENT ON COLUMN tapdb.coverage_growth.covered_area IS 'Area of the sky that they cover, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.new_area IS 'Area that no night before has covered, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.total_area IS 'Area that this night and all before it cover, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.moc IS 'Sky that is covered: a MOC of order 11 in ASCII form.';
+COMMENT ON COLUMN tapdb.coverage_growth.moc_ranges IS 'The same as ranges of cells of order 29, NESTED.';
+COMMENT ON COLUMN tapdb.coverage_growth.stage IS 'What the dataset type is for difference images: image, difference or template.';
 REVOKE ALL ON TABLE tapdb.coverage_growth FROM PUBLIC;

@@ -28,4 +28,15 @@ FROM (
 GROUP BY s.obscore_table, s.obs_collection, s.instrument_name, s.dataproduct_type, s.dataproduct_subtype, s.calib_level, s.em_filter_name;
 ALTER VIEW tapdb.obscore_summary OWNER TO tapdb_owner;
 COMMENT ON VIEW tapdb.obscore_summary IS 'Values that a search can ask for, with counts, times and area: for lists to choose from.';
+COMMENT ON COLUMN tapdb.obscore_summary.obscore_table IS 'ObsCore table whose datasets are counted.';
+COMMENT ON COLUMN tapdb.obscore_summary.obs_collection IS 'Name of the data collection.';
+COMMENT ON COLUMN tapdb.obscore_summary.instrument_name IS 'Instrument.';
+COMMENT ON COLUMN tapdb.obscore_summary.dataproduct_type IS 'Primary type of the data product.';
+COMMENT ON COLUMN tapdb.obscore_summary.dataproduct_subtype IS 'Specific type of the data product.';
+COMMENT ON COLUMN tapdb.obscore_summary.calib_level IS 'Calibration level.';
+COMMENT ON COLUMN tapdb.obscore_summary.em_filter_name IS 'Band.';
+COMMENT ON COLUMN tapdb.obscore_summary.dataset_count IS 'How many datasets there are.';
+COMMENT ON COLUMN tapdb.obscore_summary.t_min IS 'Start of the first observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.obscore_summary.t_max IS 'End of the last observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.obscore_summary.covered_area IS 'Area of the sky that they cover, square degrees.';
 REVOKE ALL ON TABLE tapdb.obscore_summary FROM PUBLIC;

@@ -16,7 +16,7 @@ _SCRATCH = sa.text(
       tapdb.night(coalesce(o.t_min, tapdb.utc_mjd(d.ingest_date)), 12) AS day_obs,
       count(*), min(o.t_min), max(o.t_max),
       coalesce(range_agg(tapdb.moc(o.pgs_region, 11)), '{}')::text AS moc
-    FROM ivoa.obscore o JOIN plain.dataset d ON d.id = o.registry_dataset_id
+    FROM ivoa.obscore o LEFT JOIN plain.dataset d ON d.id = o.registry_dataset_id
     GROUP BY 1, 2, 3, 4
     """
 )

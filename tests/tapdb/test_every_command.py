@@ -30,6 +30,7 @@ from ppdb_replay import capture
 from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
+from prompt_products.coverage.keeping import keep, rebuild
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.sources import execute_text
@@ -142,6 +143,9 @@ ANYBODY = frozenset({"extensions check", "extensions install", "follow status", 
 READERS = frozenset(
     {
         *(
+            "coverage export",
+            "coverage last-night",
+            "coverage plot",
             "obscore export",
             "ppdb check",
             "ppdb seal",
@@ -203,6 +207,7 @@ def everything(
         dated = view_config_text(DATED, geometry="none", embargo_hours=80, presence="{raw: {days: 30}}")
         stored = find_stored_view(connection, DATED)
         refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
+        rebuild(connection, keep(connection, "ivoa.obscore"))
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -295,9 +300,11 @@ PRINTING = (
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
     *("follow status", "ppdb follow status"),
     *("obscore releases", "presence plan", "presence summary"),
+    "coverage last-night",
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
+    **dict.fromkeys(("coverage export", "coverage plot"), "--output"),
     **dict.fromkeys(PRINTING, "--output"),
     **dict.fromkeys(("obscore export", "obscore init", "obscore mapping"), "--output"),
     **{f"query {command}": "--output" for command in ("explain", "parse", "run", "translate")},

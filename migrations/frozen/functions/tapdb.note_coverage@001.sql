@@ -1,4 +1,4 @@
--- sha256 ab66456dd8d91784383f7805db9f99fce529a541b02d4c61e563afa3a4a2a068
+-- sha256 c3b40f4f887ec221a9563bd01efe2008b8dda86b9cbb5707b986017a95fbd0c2
 -- Trigger function, FOR EACH STATEMENT, on kept tables of a view whose coverage is kept: says in tapdb.coverage_delta what has changed.
 -- Arguments: what begins the names of the kept tables; dataset, observation or region, the table that it is on.
 -- Transition tables: changed (new rows) after INSERT and UPDATE, gone (old rows) after UPDATE and DELETE.
@@ -17,6 +17,12 @@ DECLARE
   base CONSTANT text := TG_ARGV[0];
   ours record;
 BEGIN
+  -- Most statements that keep tables find nothing to do.
+  IF TG_OP = 'INSERT' THEN
+    IF NOT EXISTS (SELECT FROM changed) THEN RETURN NULL; END IF;
+  ELSIF NOT EXISTS (SELECT FROM gone) THEN
+    RETURN NULL;
+  END IF;
   IF TG_ARGV[1] = 'dataset' AND TG_OP = 'INSERT' THEN
     IF EXISTS (SELECT FROM changed c WHERE c.t_min IS NULL) THEN
       -- Products without a time belong to the night in which they came.
@@ -32,18 +38,21 @@ BEGIN
       FROM changed c GROUP BY c.observation, c.type;
     END IF;
   ELSIF TG_ARGV[1] = 'dataset' AND TG_OP = 'UPDATE' THEN
-    INSERT INTO tapdb.coverage_delta (kept, observation, type, regions)
-    SELECT base, c.observation, c.type, array_agg(DISTINCT c.region)
-    FROM changed c JOIN gone g ON g.dataset_id = c.dataset_id
-    WHERE g.region IS NULL AND c.region IS NOT NULL AND (g.observation, g.type, g.t_min) = (c.observation, c.type, c.t_min)
-    GROUP BY c.observation, c.type;
+    WITH pairs AS MATERIALIZED (
+      SELECT c.observation, c.type, c.t_min, c.region, g.observation AS old_observation, g.type AS old_type, g.t_min AS old_t_min,
+        g.region IS NULL AND c.region IS NOT NULL AND (g.observation, g.type, g.t_min) = (c.observation, c.type, c.t_min) AS is_added
+      FROM changed c JOIN gone g ON g.dataset_id = c.dataset_id
+      WHERE (g.observation, g.type, g.t_min, g.region) IS DISTINCT FROM (c.observation, c.type, c.t_min, c.region)
+    ), added AS (
+      INSERT INTO tapdb.coverage_delta (kept, observation, type, regions)
+      SELECT base, p.observation, p.type, array_agg(DISTINCT p.region) FROM pairs p WHERE p.is_added GROUP BY p.observation, p.type
+    )
     INSERT INTO tapdb.coverage_delta (kept, observation, type, is_again, is_any_day)
     SELECT DISTINCT base, x.observation, x.type, true, x.is_any_day
-    FROM changed c FULL JOIN gone g ON g.dataset_id = c.dataset_id
-    CROSS JOIN LATERAL (VALUES (g.observation, g.type, g.t_min IS NULL), (c.observation, c.type, c.t_min IS NULL)) x (observation, type, is_any_day)
-    WHERE (g.observation, g.type, g.t_min, g.region) IS DISTINCT FROM (c.observation, c.type, c.t_min, c.region)
-      AND (g.region IS NULL AND c.region IS NOT NULL AND (g.observation, g.type, g.t_min) = (c.observation, c.type, c.t_min)) IS NOT TRUE
-      AND x.observation IS NOT NULL;
+    FROM pairs p
+    CROSS JOIN LATERAL (VALUES (p.old_observation, p.old_type, p.old_t_min IS NULL), (p.observation, p.type, p.t_min IS NULL))
+      x (observation, type, is_any_day)
+    WHERE p.is_added IS NOT TRUE;
   ELSIF TG_ARGV[1] = 'dataset' THEN
     INSERT INTO tapdb.coverage_delta (kept, observation, type, is_again, is_any_day)
     SELECT base, g.observation, g.type, true, bool_or(g.t_min IS NULL) FROM gone g GROUP BY g.observation, g.type;

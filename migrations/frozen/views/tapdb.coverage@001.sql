@@ -1,4 +1,4 @@
--- sha256 bca73a2c385f71c51133c1fe21e094141fb87b3625f57f6f37eaf0672411df58
+-- sha256 b508fe6403ec20dae39411bf411fb53531db195b8b56e2b30937da22d56ec39f
 -- Coverage of each view, dataset type, instrument, band and night, live: what was folded, less what has changed, and that as it is now.
 -- A view whose kept tables are others than those that its coverage is made from has none, until tapdb coverage rebuild.
 -- requires: tables/tapdb.coverage_group, tables/tapdb.coverage_view, tables/tapdb.view_definition, tables/tapdb.dataset_type_mapping
@@ -26,4 +26,18 @@ JOIN tapdb.view_definition p ON p.view_schema = v.view_schema AND p.view_name = 
 JOIN tapdb.dataset_type_mapping m ON m.view_schema = v.view_schema AND m.view_name = v.view_name AND m.kept = v.kept AND m.number = g.type;
 ALTER VIEW tapdb.coverage OWNER TO tapdb_owner;
 COMMENT ON VIEW tapdb.coverage IS 'Sky that images cover: a row for each dataset type, instrument, band and night.';
+COMMENT ON COLUMN tapdb.coverage.obscore_table IS 'ObsCore table whose datasets are counted.';
+COMMENT ON COLUMN tapdb.coverage.dataset_type IS 'Butler dataset type.';
+COMMENT ON COLUMN tapdb.coverage.instrument_name IS 'Instrument.';
+COMMENT ON COLUMN tapdb.coverage.band IS 'Band.';
+COMMENT ON COLUMN tapdb.coverage.day_obs IS 'Observing day, YYYYMMDD; of products without a time that in which they came.';
+COMMENT ON COLUMN tapdb.coverage.dataset_count IS 'How many datasets there are.';
+COMMENT ON COLUMN tapdb.coverage.t_min IS 'Start of the first observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.coverage.t_max IS 'End of the last observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.coverage.covered_area IS 'Area of the sky that they cover, square degrees.';
+COMMENT ON COLUMN tapdb.coverage.moc IS 'Sky that is covered: a MOC of order 11 in ASCII form.';
+COMMENT ON COLUMN tapdb.coverage.moc_ranges IS 'The same as ranges of cells of order 29, NESTED.';
+COMMENT ON COLUMN tapdb.coverage.pgs_moc IS 'The same as MOC of pg_sphere.';
+COMMENT ON COLUMN tapdb.coverage.kept IS 'What begins the names of the kept tables of the view.';
+COMMENT ON COLUMN tapdb.coverage.stage IS 'What the dataset type is for difference images: image, difference or template.';
 REVOKE ALL ON TABLE tapdb.coverage FROM PUBLIC;

@@ -1,4 +1,4 @@
--- sha256 05d6f7a6636a765e098a11282f4720b8226215948b9bbba72e9abbaf377d3780
+-- sha256 86cf7149e2c4b5fecf86d189736a2fe56501324b9cc6a84f8aeca86d908ae820
 -- How the covered sky has grown: of each night, what it has added to all nights before it, and what is covered since.
 -- What is covered is the rest of what no night so far has covered: PostgreSQL adds night by night to an intersection, and sorts all ranges
 -- again for a union.
@@ -20,4 +20,17 @@ FROM (
 WINDOW n AS (PARTITION BY g.obscore_table, g.dataset_type, g.instrument_name, g.band ORDER BY g.day_obs);
 ALTER VIEW tapdb.coverage_growth OWNER TO tapdb_owner;
 COMMENT ON VIEW tapdb.coverage_growth IS 'How the covered sky has grown, night by night.';
+COMMENT ON COLUMN tapdb.coverage_growth.obscore_table IS 'ObsCore table whose datasets are counted.';
+COMMENT ON COLUMN tapdb.coverage_growth.dataset_type IS 'Butler dataset type.';
+COMMENT ON COLUMN tapdb.coverage_growth.instrument_name IS 'Instrument.';
+COMMENT ON COLUMN tapdb.coverage_growth.band IS 'Band.';
+COMMENT ON COLUMN tapdb.coverage_growth.day_obs IS 'Observing day, YYYYMMDD; of products without a time that in which they came.';
+COMMENT ON COLUMN tapdb.coverage_growth.dataset_count IS 'How many datasets there are.';
+COMMENT ON COLUMN tapdb.coverage_growth.total_count IS 'How many datasets there are of this night and of all before it.';
+COMMENT ON COLUMN tapdb.coverage_growth.covered_area IS 'Area of the sky that they cover, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.new_area IS 'Area that no night before has covered, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.total_area IS 'Area that this night and all before it cover, square degrees.';
+COMMENT ON COLUMN tapdb.coverage_growth.moc IS 'Sky that is covered: a MOC of order 11 in ASCII form.';
+COMMENT ON COLUMN tapdb.coverage_growth.moc_ranges IS 'The same as ranges of cells of order 29, NESTED.';
+COMMENT ON COLUMN tapdb.coverage_growth.stage IS 'What the dataset type is for difference images: image, difference or template.';
 REVOKE ALL ON TABLE tapdb.coverage_growth FROM PUBLIC;
