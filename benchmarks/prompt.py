@@ -1,4 +1,4 @@
-"""Coverage: MOCs of detectors beside mocpy's, ingest with and without it, the summary beside GROUP BY.
+"""Coverage: MOCs of detectors beside mocpy's, ingest with and without it, the summary, and what is released.
 
 MOCs are made in PostgreSQL, of the kept polygons, and by mocpy, in one thread, of the same vertices; both are
 in memory, and what is compared runs in turn.
@@ -25,6 +25,8 @@ from benchmarks.obscore.archive import CHIPS, SCHEMA, SERVER_SETTINGS, connect, 
 from benchmarks.obscore.benchmark import visits_of
 from benchmarks.obscore.ingest import copy_archive, ingest, remove_live_table
 from benchmarks.obscore.timing import Stopwatch
+from benchmarks.prompt_release import REACHES as REACHES_OF_RELEASE
+from benchmarks.prompt_release import measure_release
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from examples.lsstcam import Pointing, Repository
 from examples.lsstcam.content import make_pointing
@@ -43,6 +45,7 @@ REACHES = (
     Reach("moc_big_tight_ratio", 3.2, "the same, at most 0.5 % larger"),
     Reach("ingest_ratio", 1.1, "ingest of images with / without coverage and summary"),
     Reach("summary_ratio", 0.02, "summary / GROUP BY over the view"),
+    *REACHES_OF_RELEASE,
 )
 
 _NAME, _VIEW, _ORDER, _CHUNK = "prompt", "ivoa.obscore", 11, 2000
@@ -124,6 +127,7 @@ def measure_prompt(
         figures = _measure_mocs(sides["without"].url, few, many, repeats)
         figures |= _measure_summary(sides["with"].url, repeats)
         figures |= _measure_ingest(sides, rounds, chips)
+        figures |= measure_release(sides["without"].url, repeats)
     return figures
 
 

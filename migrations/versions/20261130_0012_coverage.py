@@ -30,6 +30,7 @@ OBJECTS = (
     ("tables/tapdb.coverage_total", 1),
     ("tables/tapdb.region_moc", 1),
     ("functions/tapdb.note_coverage", 1),
+    ("functions/tapdb.readable_views", 1),
     ("functions/tapdb.coverage_changes", 1),
     ("functions/tapdb.coverage_total_changes", 1),
     ("functions/tapdb.make_region_mocs", 1),

@@ -18,7 +18,6 @@ depends_on = None
 
 MADE = (
     ("functions/tapdb.guarded_views", 1),
-    ("functions/tapdb.readable_views", 1),
     ("functions/tapdb.release_instant", 1),
 )
 NEW = (

@@ -338,7 +338,7 @@ def _embargo(path: Path, config: ObsCoreConfig, rule: EmbargoRule) -> Iterator[P
 
 
 def _released_view(path: Path, config: ObsCoreConfig, name: str) -> Iterator[Problem]:
-    if not _VIEW_NAME.fullmatch(name):
+    if not VIEW_NAME.fullmatch(name):
         yield path, f'found "{name}"', "write schema.name, as in ivoa.ObsCore"
     elif config.released_view == (config.view_schema, config.view_name):
         remedy = "name the view with all rows otherwise, such as internal.ObsCore, in tapdb.view"

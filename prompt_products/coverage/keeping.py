@@ -324,15 +324,12 @@ def publish(connection: sa.Connection) -> None:
     A reader sees what is of views whose rows the reader may see, all of them: the rest would tell of what is
     not released. They are barriers, so that no error tells of it either.
     """
-    rule = sa.select(sa.func.to_regprocedure("tapdb.readable_views()"))
-    readable = sql.SQL("")
-    if connection.scalar(rule) is not None:
-        readable = sql.SQL(" WHERE obscore_table IN (SELECT tapdb.readable_views())")
+    readable = sql.SQL("obscore_table IN (SELECT tapdb.readable_views())")
     for name in PUBLISHED:
         ours, published = sql.Identifier(SCHEMA, name), sql.Identifier(PUBLISHED_SCHEMA, name)
         columns = [one for one in _columns(connection, SCHEMA, name) if one != "kept"]
         for statement in (
-            sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_barrier) AS SELECT {} FROM {}{}").format(
+            sql.SQL("CREATE OR REPLACE VIEW {} WITH (security_barrier) AS SELECT {} FROM {} WHERE {}").format(
                 published, sql.SQL(", ").join(map(sql.Identifier, columns)), ours, readable
             ),
             sql.SQL("ALTER VIEW {} OWNER TO tapdb_owner").format(published),

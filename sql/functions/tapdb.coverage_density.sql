@@ -1,6 +1,7 @@
--- How many observations cover each cell of an order, by band: for pictures. All datasets of the types are looked at.
+-- How many observations cover each cell of an order, by band: for pictures. All datasets of the types are looked at, so a role
+-- has to see all rows of the view.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.coverage_view, tables/tapdb.region_moc, tables/tapdb.dataset_type_mapping
--- requires: functions/tapdb.moc
+-- requires: functions/tapdb.moc, functions/tapdb.readable_views
 -- drop
 DROP FUNCTION IF EXISTS tapdb.coverage_density(text, text[], integer, integer, integer);
 -- create
@@ -13,7 +14,8 @@ AS $$
 DECLARE
   it record;
 BEGIN
-  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.view_schema || '.' || v.view_name = obscore_table;
+  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.view_schema || '.' || v.view_name = obscore_table
+    AND obscore_table IN (SELECT tapdb.readable_views());
   IF it.kept IS NULL OR to_regclass(format('tapdb.%I', it.kept || '_dataset')) IS NULL THEN
     RETURN;
   END IF;

@@ -1,7 +1,8 @@
 -- Visits of a night: how much of each was covered by templates of its band, as of its night and as of now, how many images and difference
 -- images there are, and why there are fewer difference images than images. Detectors are told apart, since templates end between them.
--- SECURITY DEFINER, as tapdb.coverage_changes is.
+-- SECURITY DEFINER, as tapdb.coverage_changes is; a role has to see all rows of the view.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, views/tapdb.coverage, tables/tapdb.region_moc, functions/tapdb.moc, functions/tapdb.moc_area
+-- requires: functions/tapdb.readable_views
 -- drop
 DROP FUNCTION IF EXISTS tapdb.visit_templates(text, integer);
 -- create
@@ -16,7 +17,8 @@ AS $$
 DECLARE
   it record;
 BEGIN
-  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.kept = base;
+  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.kept = base
+    AND v.view_schema || '.' || v.view_name IN (SELECT tapdb.readable_views());
   IF it.kept IS NULL OR to_regclass(format('tapdb.%I', base || '_dataset')) IS NULL THEN
     RETURN;
   END IF;

@@ -67,6 +67,7 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     (f"query run --format votable|{CONE}", None),
     ("coverage keep ivoa.ObsCore", None),
     ("coverage fold", None),
+    ("presence summary", None),
     ("coverage last-night", None),
     ("coverage export -o moc.fits", "coverage"),
     ("coverage plot growth -o growth.png", "coverage"),
@@ -128,6 +129,8 @@ NEEDED = {
 FAILING = {
     "ppdb replicate --once nowhere.yaml",
     "ppdb replace DiaForcedSource empty.parquet",
+    # No view says what is stored.
+    "presence summary",
     # No address of the machine.
     "serve --host 192.0.2.1",
 }

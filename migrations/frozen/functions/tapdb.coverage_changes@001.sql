@@ -1,11 +1,12 @@
--- sha256 6cd1b5882a21f853265dd547ed2fd8888d0aa18dc8c4ca82a320623efaa1b567
+-- sha256 cee160e264908347771d5b01c60eac16f0991c54ce562ef528d05d3cefaca910
 -- What coverage there is now of each group (dataset type, instrument, band, night) that has changed since it was folded last. id is the folded
 -- row that it replaces, if there is one; a group without datasets has none any more. is_again: it was computed from all of its datasets.
 -- Groups of observations are looked up now, and not when they were noted: a band may be corrected beside an ingest, neither sees the other,
 -- and both are seen here. The function is STABLE: it sees what the query sees that calls it.
--- SECURITY DEFINER, since the views of coverage call it, whose readers have no rights on kept tables.
+-- SECURITY DEFINER, since the views of coverage call it, whose readers have no rights on kept tables. It tells a role what has changed of views
+-- whose rows that role may see, all of them; and those who fold (tapdb_service, tapdb_owner) of the view that they name.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.coverage_view, tables/tapdb.coverage_delta, tables/tapdb.coverage_group
--- requires: tables/tapdb.region_moc, functions/tapdb.moc
+-- requires: tables/tapdb.region_moc, functions/tapdb.moc, functions/tapdb.readable_views, roles/tapdb_service
 -- drop
 DROP FUNCTION IF EXISTS tapdb.coverage_changes(text);
 -- create
@@ -19,6 +20,8 @@ SET jit = off
 AS $$
 DECLARE
   it record;
+  caller CONSTANT name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+  folds CONSTANT boolean := base IS NOT NULL AND (pg_has_role(caller, 'tapdb_service', 'MEMBER') OR pg_has_role(caller, 'tapdb_owner', 'MEMBER'));
   -- Whether a row x of what is to be computed again is of a group, whose type, instrument, band and night are put in.
   concerns CONSTANT text := '(x.is_all OR ((x.type IS NULL OR x.type = %1$s) AND x.instrument IS NOT DISTINCT FROM %2$s '
     'AND x.band IS NOT DISTINCT FROM %3$s AND (x.is_any_day OR x.day_obs IS NOT DISTINCT FROM %4$s)))';
@@ -29,6 +32,7 @@ BEGIN
     SELECT v.* FROM tapdb.coverage_view v
     WHERE (base IS NULL OR v.kept = base) AND EXISTS (SELECT FROM tapdb.coverage_delta e WHERE e.kept = v.kept)
       AND to_regclass(format('tapdb.%I', v.kept || '_dataset')) IS NOT NULL
+      AND (folds OR v.view_schema || '.' || v.view_name IN (SELECT tapdb.readable_views()))
     ORDER BY v.kept
   LOOP
     RETURN QUERY EXECUTE format('

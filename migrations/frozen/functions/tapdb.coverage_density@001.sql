@@ -1,7 +1,8 @@
--- sha256 379ef70e17fa5d0027176aae7131080c0bb72792fb614976a7f0c868ed320dba
--- How many observations cover each cell of an order, by band: for pictures. All datasets of the types are looked at.
+-- sha256 6e134ecae2266eb4367770cba4534cd385b9729255379756177fe304a82bbe90
+-- How many observations cover each cell of an order, by band: for pictures. All datasets of the types are looked at, so a role
+-- has to see all rows of the view.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.coverage_view, tables/tapdb.region_moc, tables/tapdb.dataset_type_mapping
--- requires: functions/tapdb.moc
+-- requires: functions/tapdb.moc, functions/tapdb.readable_views
 -- drop
 DROP FUNCTION IF EXISTS tapdb.coverage_density(text, text[], integer, integer, integer);
 -- create
@@ -14,7 +15,8 @@ AS $$
 DECLARE
   it record;
 BEGIN
-  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.view_schema || '.' || v.view_name = obscore_table;
+  SELECT v.* INTO it FROM tapdb.coverage_view v WHERE v.view_schema || '.' || v.view_name = obscore_table
+    AND obscore_table IN (SELECT tapdb.readable_views());
   IF it.kept IS NULL OR to_regclass(format('tapdb.%I', it.kept || '_dataset')) IS NULL THEN
     RETURN;
   END IF;
