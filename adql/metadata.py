@@ -129,6 +129,22 @@ class Position:
     region: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What stands for a table of which a role sees a part.
+
+    Parameters
+    ----------
+    shown
+        Schema and name of the view of that part.
+    barrier
+        The same of a view of these rows that is a barrier (`TableMetadata.guarded`).
+    """
+
+    shown: tuple[str, str]
+    barrier: tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMetadata:
     """A published table or an uploaded one.
@@ -368,7 +384,7 @@ def metadata_from_values(
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
     nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
-    guards: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType({}),
+    guards: Mapping[tuple[str, str], Guard] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -383,7 +399,7 @@ def metadata_from_values(
     nodes
         What views add to queries (`TableMetadata`), by names of schema and view in the database.
     guards
-        Views that hide rows, and their barriers (`TableMetadata`), by the same names.
+        What stands for tables and views that hide rows, by the same names.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
@@ -393,8 +409,25 @@ def metadata_from_values(
         _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
         for row in tables
     )
-    guarded = (replace(one, guarded=guards.get((one.sql_schema or "", one.sql_name))) for one in made)
-    return Metadata(tuple(guarded if guards else made), tuple(functions))
+    tables_made = (guarded(one, guards) for one in made) if guards else made
+    return Metadata(tuple(tables_made), tuple(functions))
+
+
+def guarded(table: TableMetadata, guards: Mapping[tuple[str, str], Guard]) -> TableMetadata:
+    """Return a table under the names by which a role reads what it may see of it.
+
+    Parameters
+    ----------
+    table
+        The table.
+    guards
+        What stands for tables and views that hide rows, by names of schema and table in the database.
+    """
+    guard = guards.get((table.sql_schema or "", table.sql_name))
+    if guard is None:
+        return table
+    schema, name = guard.shown
+    return replace(table, sql_schema=schema, sql_name=name, guarded=guard.barrier)
 
 
 def _table(

@@ -16,7 +16,7 @@ from adql.names import split_name
 from tap_query.errors import SnapshotParameterError
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
-from tap_query.recording import Recording, RecordRequest, load_recorders
+from tap_query.recording import RecordedRelease, Recording, RecordRequest, load_recorders
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
 from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
@@ -145,6 +145,8 @@ class TapQuery:
         From where they are fetched.
     snapshot
         State of versioned tables that it is to see, as the request names it; empty for the present one.
+    release
+        What decided which rows were seen, of a result that is to come again; `None` for a new one.
     exact_sums
         Whether floating-point numbers are added up in a fixed order.
     facts
@@ -165,6 +167,7 @@ class TapQuery:
     limits: UploadLimits = field(default_factory=UploadLimits)
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     snapshot: str = ""
+    release: RecordedRelease | None = None
     exact_sums: bool = False
     facts: DocumentFacts = field(default_factory=DocumentFacts)
     ucds: Mapping[str, str] = field(default_factory=dict)

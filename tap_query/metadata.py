@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
-from adql.metadata import COLUMN_FIELDS, metadata_from_values
+from adql.metadata import COLUMN_FIELDS, Guard, metadata_from_values
 from adql.names import split_name
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
@@ -161,19 +161,34 @@ def published_metadata(
         return metadata_from_values(tables, columns, database=names, nodes=nodes, guards=guards)
 
 
-def read_guards(connection: sa.Connection) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return the views that hide rows from the role of a connection, each with its barrier.
+def read_guards(connection: sa.Connection, role: str | None = None) -> dict[tuple[str, str], Guard]:
+    """Return what stands for tables and views that hide rows from a role, by their names.
 
     Parameters
     ----------
     connection
         Connection to the database.
+    role
+        The role; that of the connection if not given.
     """
-    if connection.scalar(sa.select(sa.func.to_regprocedure("tapdb.guarded_views()"))) is None:
+    if connection.scalar(sa.select(sa.func.to_regprocedure("tapdb.guarded_views(name)"))) is None:
         return {}
-    views = sa.func.tapdb.guarded_views().table_valued("view_schema", "view_name", "guarded")
-    rows = connection.execute(sa.select(views))
-    return {(row.view_schema, row.view_name): ("tapdb", row.guarded) for row in rows}
+    function = sa.func.tapdb.guarded_views(*(() if role is None else (role,)))
+    rows = connection.execute(sa.select(function.table_valued(*_GUARD_COLUMNS)))
+    return {
+        (schema, table): Guard((shown_in, shown), (barrier_in, barrier))
+        for schema, table, shown_in, shown, barrier_in, barrier in rows
+    }
+
+
+_GUARD_COLUMNS = (
+    "table_schema",
+    "table_name",
+    "shown_schema",
+    "shown_name",
+    "guarded_schema",
+    "guarded_name",
+)
 
 
 def read_felis(files: Iterable[str]) -> Metadata:

@@ -1,6 +1,6 @@
-"""Datasets are seen when they are released: the rule, and functions that ask it.
+"""Datasets and rows of the PPDB are seen when they are released: the rule, and functions that ask it.
 
-Locks taken: none on any table of Butler's; functions alone change.
+Locks taken: none on any table of Butler's; functions alone change, and a table of rules is made.
 
 Revision ID: 0013
 Revises: 0012
@@ -17,8 +17,11 @@ branch_labels = None
 depends_on = None
 
 MADE = (
+    ("tables/ppdb_history.release_rule", 1),
     ("functions/tapdb.guarded_views", 1),
     ("functions/tapdb.release_instant", 1),
+    ("functions/tapdb.released_until_mjd_tai", 1),
+    ("functions/tapdb.released_until_tai", 1),
 )
 NEW = (
     ("functions/tapdb.find_datasets", 2),
@@ -38,5 +41,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the rule away; views of what is released have to be dropped before."""
+    """Take the rule away; views of what is released have to be dropped before: tapdb ppdb release remove."""
     op.set_object_versions(new=OLD, old=(*NEW, *MADE))

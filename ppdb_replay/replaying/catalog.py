@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count, groupby
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from adql import ColumnMetadata, Metadata, TableMetadata
+from adql.metadata import Guard, guarded
 from adql.types import LONG, ValueType, value_type
 from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.rewriting.version_catalog import (
@@ -82,7 +84,8 @@ def read_catalog(
             "this database has no versioned tables", "Make them: tapdb migrate upgrade, tapdb ppdb install."
         ) from error
     others = Metadata(()) if published is None else published
-    metadata = versioned_metadata(rows, others)
+    guards, restricted = _releases(connection)
+    metadata = versioned_metadata(rows, others, guards)
     return build_catalog(
         metadata,
         natural_schema=rows[0][0] if rows else "ppdb",
@@ -90,10 +93,27 @@ def read_catalog(
         keys={row[1]: tuple(row[2]) for row in rows},
         clocks=clocks,
         schema_version=schema_version,
+        restricted=restricted,
     )
 
 
-def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
+def _releases(connection: psycopg.Connection[Any]) -> tuple[dict[tuple[str, str], Guard], frozenset[str]]:
+    """Return what stands for tables that hide rows from the user, and the names of tables that have rules."""
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        known = cursor.execute("SELECT to_regclass('ppdb_history.release_rule') IS NOT NULL").fetchone()
+        if known != (True,):
+            return {}, frozenset()
+        rules = cursor.execute("SELECT table_name FROM ppdb_history.release_rule").fetchall()
+        if not rules:
+            return {}, frozenset()
+        rows = cursor.execute("SELECT * FROM tapdb.guarded_views()").fetchall()
+    guards = {(row[0], row[1]): Guard((row[2], row[3]), (row[4], row[5])) for row in rows}
+    return guards, frozenset(name for (name,) in rules)
+
+
+def versioned_metadata(
+    rows: Iterable[_Row], others: Metadata, guards: Mapping[tuple[str, str], Guard] = MappingProxyType({})
+) -> Metadata:
     """Return what is published if versioned tables have certain columns.
 
     Parameters
@@ -102,6 +122,8 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         Schema, table, key columns, column and type in PostgreSQL, by table and in order.
     others
         What else is published, and how it describes the columns of versioned tables.
+    guards
+        What stands for tables that hide rows from the user.
     """
     tables: list[TableMetadata] = []
     described = {table.name[-2:]: table for table in others.tables}
@@ -114,7 +136,7 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         history = replace(
             natural, name=(HISTORY_SCHEMA, name), columns=(*columns, *system), sql_schema=HISTORY_SCHEMA
         )
-        tables += (natural, history)
+        tables += (guarded(natural, guards), guarded(history, guards))
     names = {table.name for table in tables}
     rest = (table for table in others.tables if table.name[-2:] not in names)
     return Metadata((*tables, *rest), others.functions)

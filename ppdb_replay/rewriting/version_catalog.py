@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -143,12 +143,15 @@ class VersionCatalog:
         Functions that return the present time.
     schema_version
         Version of the schema, as a replay record names it.
+    restricted
+        Published names, natural ones, of versioned tables whose rows are seen when they are released.
     """
 
     tables: tuple[NaturalTable, ...]
     metadata: Metadata
     clocks: tuple[ClockFunction, ...] = ()
     schema_version: str = ""
+    restricted: frozenset[tuple[str, ...]] = frozenset()
     _natural: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _history: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
@@ -218,6 +221,7 @@ def build_catalog(
     keys: Mapping[str, tuple[str, ...]] = PPDB_KEYS,
     clocks: Iterable[ClockFunction] = (),
     schema_version: str = "",
+    restricted: Collection[str] = (),
 ) -> VersionCatalog:
     """Return the catalog of a service whose tables of old versions are in a schema of their own.
 
@@ -234,6 +238,8 @@ def build_catalog(
         Columns that tell rows apart, by table name.
     clocks, schema_version
         As in `VersionCatalog`.
+    restricted
+        Names of tables whose rows are seen when they are released.
     """
     histories = {
         table.name[-1]: table
@@ -254,6 +260,7 @@ def build_catalog(
         metadata=Metadata(marked, metadata.functions),
         clocks=tuple(clocks),
         schema_version=schema_version,
+        restricted=frozenset(table.name for table in tables if table.name[-1] in restricted),
     )
 
 

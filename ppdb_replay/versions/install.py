@@ -15,6 +15,7 @@ from ppdb_replay.tables import (
     read_schema,
     table_statements,
 )
+from ppdb_replay.versions.release import read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     closed_name,
@@ -343,14 +344,19 @@ def plan_uninstall(
     PpdbNotReadyError
         Raised if the database has no clock of snapshots.
     VersioningError
-        Raised if a table is not versioned, or has versions that would be lost.
+        Raised if a table is not versioned, has versions that would be lost, or rows that are not released.
     """
     if tables is None:
         found = read_versioned_tables(connection)
     else:
         found = tuple(find_versioned_table(connection, name) for name in tables)
-    for table in found if not discard_history else ():
-        _require_no_history(connection, table)
+    ruled = {rule.table for rule in read_rules(connection)}
+    for table in found:
+        if table.name in ruled:
+            remedy = "show all rows first: tapdb ppdb release remove"
+            raise VersioningError(table.name, "its rows are seen when they are released", remedy)
+        if not discard_history:
+            _require_no_history(connection, table)
     return found
 
 

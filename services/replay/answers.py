@@ -9,9 +9,8 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from adql import AdqlNameError, Metadata, Table, parse, walk
+from adql import AdqlNameError
 from ppdb_replay.query_store.landing import STYLE_SOURCE, message_page
-from ppdb_replay.replaying.record import ReplayRecord
 from services.errors import (
     RETRY_HEADERS,
     ClientGoneError,
@@ -173,30 +172,6 @@ def user_of(request: Request) -> User:
     user = service_of(request).authenticator.user(request)
     request.scope[FACTS]["user"] = user.name
     return user
-
-
-def require_seen(record: ReplayRecord, metadata: Metadata) -> None:
-    """Check that no table of the query of a record hides rows from a user: it may be a record of such rows.
-
-    Parameters
-    ----------
-    record
-        The record, which may be of another user's result.
-    metadata
-        What the user may name.
-
-    Raises
-    ------
-    ResourceUnknownError
-        Raised if one does.
-    """
-    tree = parse(record.natural, dialect=record.request.dialect)
-    named = (metadata.find_tables(node.name) for node in walk(tree) if isinstance(node, Table))
-    if any(table.guarded is not None for tables in named for table in tables):
-        raise ResourceUnknownError(
-            "record of this result for you: it may be of rows that are not released",
-            "send its query to /tap/sync for the rows that are",
-        )
 
 
 async def look_up(service: Service, user: User, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:

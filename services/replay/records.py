@@ -21,10 +21,11 @@ from ppdb_replay.query_store.landing import (
 )
 from ppdb_replay.query_store.store import find_stored
 from ppdb_replay.query_store.stored_query import StoredQuery, named_identifier
+from ppdb_replay.replaying.difference import ResultDifference
 from ppdb_replay.replaying.execution import require_snapshot
 from ppdb_replay.replaying.recipe import MARK, Recipe
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replayer import Replayer, ResultDifference
+from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import read_snapshot
 from services.errors import ComparisonTooLargeError, ParameterError, ResourceUnknownError
@@ -39,7 +40,6 @@ from services.replay.answers import (
     form_of,
     look_up,
     page,
-    require_seen,
     told_in_form,
     user_of,
     versions_needed,
@@ -224,7 +224,7 @@ async def _stored(service: Service, user: User, pid: str) -> tuple[StoredQuery, 
 
     def find(connection: psycopg.Connection[Any]) -> tuple[StoredQuery, Snapshot]:
         stored = find_stored(connection, pid)
-        require_seen(stored.record, database.publication().metadata)
+        Replayer(connection, published=database.publication().metadata).require_seen(stored.record)
         return stored, read_snapshot(connection)
 
     return await look_up(service, user, find)
@@ -263,6 +263,7 @@ def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> Ta
         format=find_format(form),
         gzip=form is not None and wants_gzip(request),
         snapshot=str(recipe.snapshot.snapshot_id),
+        release=recipe.release,
         exact_sums=recipe.exact_sums,
         base_url=service.base_url(request),
     )

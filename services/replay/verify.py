@@ -29,7 +29,6 @@ from services.replay.answers import (
     document,
     form_of,
     page,
-    require_seen,
     told_in_form,
     user_of,
     versions_needed,
@@ -70,7 +69,7 @@ async def verify(request: Request) -> Response:
             driver = driver_connection(connection)
             stored = None if against is None else find_stored(driver, against)
             if stored is not None:
-                require_seen(stored.record, metadata)
+                Replayer(driver, published=metadata).require_seen(stored.record)
             files = {part: _readable(path, most) for part, path in paths.items()}
             found = _check(files, None if stored is None else stored.record)
             if stored is None or found.record is None:

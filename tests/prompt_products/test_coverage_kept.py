@@ -239,7 +239,9 @@ COUNTED = {
     "changes": "SELECT count(*) FROM tapdb.coverage_changes(NULL)",
     "changes of it": "SELECT count(*) FROM tapdb.coverage_changes('{base}')",
     "totals": "SELECT count(*) FROM tapdb.coverage_total_changes('{base}')",
-    "density": "SELECT count(*) FROM tapdb.coverage_density('ivoa.obscore', ARRAY['visit_image'], 3, NULL, NULL)",
+    "density": (
+        "SELECT count(*) FROM tapdb.coverage_density('ivoa.obscore', ARRAY['visit_image'], 3, NULL, NULL)"
+    ),
     "visits": "SELECT count(*) FROM tapdb.visit_templates('{base}', {night})",
 }
 
@@ -268,7 +270,7 @@ def test_who_folds_needs_no_right_to_read_the_view(covered: Pair, engine: sa.Eng
         base = base_of(connection)
         connection.exec_driver_sql("REVOKE SELECT ON ivoa.obscore FROM tapdb_reader")
         connection.exec_driver_sql("SET LOCAL ROLE tapdb_service")
-        assert connection.scalar(sa.select(sa.func.tapdb.fold_coverage(base))) > 0
+        assert connection.execute(sa.select(sa.func.tapdb.fold_coverage(base))).scalar_one() > 0
     require_equal(engine)
 
 
