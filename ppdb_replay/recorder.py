@@ -218,6 +218,8 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Re
     query, tree = asked.query, asked.tree
     catalog, snapshot = clock.catalog, clock.snapshot
     release = _release(asked, clock)
+    if asked.query.release is not None and release.instant and not release.groups:
+        catalog = catalog.as_released()
     if is_now:
         run, is_complete = stable_and_complete(tree, snapshot, catalog)
         repeatable = fix_snapshot(run, catalog, snapshot.snapshot_id)

@@ -84,8 +84,8 @@ def read_catalog(
             "this database has no versioned tables", "Make them: tapdb migrate upgrade, tapdb ppdb install."
         ) from error
     others = Metadata(()) if published is None else published
-    guards, restricted = _releases(connection)
-    metadata = versioned_metadata(rows, others, guards)
+    restricted, guards, own_guards = _releases(connection)
+    metadata = versioned_metadata(rows, others, own_guards)
     return build_catalog(
         metadata,
         natural_schema=rows[0][0] if rows else "ppdb",
@@ -94,21 +94,31 @@ def read_catalog(
         clocks=clocks,
         schema_version=schema_version,
         restricted=restricted,
+        guards=guards,
     )
 
 
-def _releases(connection: psycopg.Connection[Any]) -> tuple[dict[tuple[str, str], Guard], frozenset[str]]:
-    """Return what stands for tables that hide rows from the user, and the names of tables that have rules."""
+_Guards = dict[tuple[str, str], Guard]
+
+
+def _releases(connection: psycopg.Connection[Any]) -> tuple[frozenset[str], _Guards, _Guards]:
+    """Return the tables with rules, what shows what is released of them, and what the user reads."""
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         known = cursor.execute("SELECT to_regclass('ppdb_history.release_rule') IS NOT NULL").fetchone()
         if known != (True,):
-            return {}, frozenset()
+            return frozenset(), {}, {}
         rules = cursor.execute("SELECT table_name FROM ppdb_history.release_rule").fetchall()
         if not rules:
-            return {}, frozenset()
-        rows = cursor.execute("SELECT * FROM tapdb.guarded_views()").fetchall()
-    guards = {(row[0], row[1]): Guard((row[2], row[3]), (row[4], row[5])) for row in rows}
-    return guards, frozenset(name for (name,) in rules)
+            return frozenset(), {}, {}
+        of_all = _guards(cursor.execute("SELECT * FROM tapdb.guarded_views('tapdb_reader')"))
+        return frozenset(name for (name,) in rules), of_all, _guards(cursor.execute(_OWN_GUARDS))
+
+
+_OWN_GUARDS = "SELECT * FROM tapdb.guarded_views()"
+
+
+def _guards(rows: Iterable[tuple[Any, ...]]) -> _Guards:
+    return {(row[0], row[1]): Guard((row[2], row[3]), (row[4], row[5])) for row in rows}
 
 
 def versioned_metadata(

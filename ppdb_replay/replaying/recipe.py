@@ -121,9 +121,7 @@ class Recipe:
             if isinstance(error, ReplayRecordError):
                 raise
             raise ReplayRecordError("the address of a record was cut or changed: it cannot be read") from None
-        return cls(
-            natural, Snapshot(number, time), max_rows, exact_sums, dialect, RecordedRelease(instant, groups)
-        )
+        return cls(natural, Snapshot(number, time), max_rows, exact_sums, dialect, release)
 
 
 _Number = Annotated[int, Field(ge=0, lt=2**63)]

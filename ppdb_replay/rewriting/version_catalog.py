@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from adql import AdqlNameError, Column, Identifier, Metadata, Table, TableMetadata, walk
+from adql.metadata import Guard, guarded
 from adql.names import identifier_of
 from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
 from adql.types import GEOMETRIES
@@ -145,6 +146,8 @@ class VersionCatalog:
         Version of the schema, as a replay record names it.
     restricted
         Published names, natural ones, of versioned tables whose rows are seen when they are released.
+    guards
+        What shows what is released of them, by names of schema and table in the database.
     """
 
     tables: tuple[NaturalTable, ...]
@@ -152,6 +155,7 @@ class VersionCatalog:
     clocks: tuple[ClockFunction, ...] = ()
     schema_version: str = ""
     restricted: frozenset[tuple[str, ...]] = frozenset()
+    guards: Mapping[tuple[str, str], Guard] = field(default_factory=dict)
     _natural: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _history: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
@@ -208,6 +212,11 @@ class VersionCatalog:
         """Return what is known of a function that returns the present time."""
         return next((clock for clock in self.clocks if clock.name.lower() == function.lower()), None)
 
+    def as_released(self) -> VersionCatalog:
+        """Return the same catalog for queries that see what is released, even if their role may see more."""
+        tables = tuple(guarded(table, self.guards) for table in self.metadata.tables)
+        return replace(self, metadata=Metadata(tables, self.metadata.functions))
+
     def with_tables(self, tables: Iterable[TableMetadata]) -> VersionCatalog:
         """Return the same catalog with more published tables, such as the uploads of one request."""
         return replace(self, metadata=self.metadata.with_tables(tables))
@@ -222,6 +231,7 @@ def build_catalog(
     clocks: Iterable[ClockFunction] = (),
     schema_version: str = "",
     restricted: Collection[str] = (),
+    guards: Mapping[tuple[str, str], Guard] = MappingProxyType({}),
 ) -> VersionCatalog:
     """Return the catalog of a service whose tables of old versions are in a schema of their own.
 
@@ -240,6 +250,8 @@ def build_catalog(
         As in `VersionCatalog`.
     restricted
         Names of tables whose rows are seen when they are released.
+    guards
+        As in `VersionCatalog`.
     """
     histories = {
         table.name[-1]: table
@@ -261,6 +273,7 @@ def build_catalog(
         clocks=tuple(clocks),
         schema_version=schema_version,
         restricted=frozenset(table.name for table in tables if table.name[-1] in restricted),
+        guards=guards,
     )
 
 
