@@ -190,6 +190,7 @@ def test_help_explains_every_variable() -> None:
         ("ValueWriteError", 400),
         ("DatabaseUnavailableError", 503),
         ("MissingTapSchemaError", 503),
+        ("NotReleasedError", 403),
         ("RightsDifferError", 503),
         ("VersionsIncompleteError", 503),
         ("RightRefusedError", 500),

@@ -82,6 +82,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb follow rebuild": ("ppdb",),
     "ppdb follow remove": ("ppdb",),
     "ppdb follow status": (),
+    "ppdb release remove": (),
+    "ppdb release set": ("--hours", "80"),
+    "ppdb release status": (),
     "ppdb install": (),
     "ppdb replace": ("SSObject", "{parquet}"),
     "ppdb replicate": ("{apdb}", "--once"),
@@ -298,7 +301,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
-    *("follow status", "ppdb follow status"),
+    *("follow status", "ppdb follow status", "ppdb release status"),
     *("obscore releases", "presence plan", "presence summary"),
     "coverage last-night",
 )
