@@ -122,8 +122,8 @@ class NotReleasedError(PpdbError):
         self.groups = tuple(groups)
         if has_changed:
             super().__init__(
-                "rules of release have changed since this result was made for everybody, and would give other "
-                "rows; send its query again for the rows that are released now"
+                "rules of release have changed since this result was made for everybody, and would give "
+                "other rows; send its query again for the rows that are released now"
             )
             return
         those = (

@@ -245,10 +245,11 @@ def readers_of(connection: sa.Connection, table: VersionedTable) -> tuple[str, .
         "SELECT DISTINCT coalesce(g.rolname, 'public')::text AS name "
         "FROM pg_class c JOIN pg_class t ON t.oid = to_regclass({}) CROSS JOIN LATERAL ("
         "SELECT a.grantee, a.privilege_type FROM aclexplode(c.relacl) a UNION ALL "
-        "SELECT a.grantee, a.privilege_type FROM pg_attribute b, aclexplode(b.attacl) a WHERE b.attrelid = c.oid"
-        ") a LEFT JOIN pg_roles g ON g.oid = a.grantee "
+        "SELECT a.grantee, a.privilege_type FROM pg_attribute b, aclexplode(b.attacl) a "
+        "WHERE b.attrelid = c.oid) a LEFT JOIN pg_roles g ON g.oid = a.grantee "
         "WHERE c.oid IN (to_regclass({}), to_regclass({}), to_regclass({})) AND a.privilege_type = 'SELECT' "
-        "AND a.grantee NOT IN (c.relowner, t.relowner) AND g.rolname IS DISTINCT FROM 'tapdb_owner' ORDER BY 1"
+        "AND a.grantee NOT IN (c.relowner, t.relowner) AND g.rolname IS DISTINCT FROM 'tapdb_owner' "
+        "ORDER BY 1"
     )
     current, *history = map(sql.Literal, names)
     composed = query.format(current, current, *history)
@@ -278,8 +279,8 @@ def _statements(
     yield from _without_rules([rule for rule in old if rule.table in tables and rule.table not in rules])
     for rule in new:
         yield from _views(tables, rule, rules)
-    # After the views, which nobody reads from now on until the commit: what a query sees, it sees by the rules
-    # of its time. What others follow stands first.
+    # After the views, which nobody reads from now on until the commit: no query sees rows by rules of another
+    # time. What others follow stands first.
     for rule in sorted(new, key=lambda one: one.follows is not None):
         yield sql.SQL(
             "INSERT INTO ppdb_history.release_rule AS r (table_name, embargo_hours, time_column, follows) "
