@@ -114,10 +114,18 @@ class NotReleasedError(PpdbError):
     ----------
     groups
         Roles that saw all rows when it was made; none if that is not known.
+    has_changed
+        Whether it was for everybody, by other rules of release than there are now.
     """
 
-    def __init__(self, groups: Sequence[str] = ()) -> None:
+    def __init__(self, groups: Sequence[str] = (), *, has_changed: bool = False) -> None:
         self.groups = tuple(groups)
+        if has_changed:
+            super().__init__(
+                "rules of release have changed since this result was made for everybody, and would give "
+                "other rows; send its query again for the rows that are released now"
+            )
+            return
         those = (
             f"ask a member of {' or '.join(groups)} for it" if groups else "log in as one who sees all rows"
         )

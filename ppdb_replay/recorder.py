@@ -277,8 +277,9 @@ def _release(asked: RecordRequest, clock: ClockReading) -> Release:
     before = asked.query.release
     if before is None:
         return found
-    if found.may_hide_from(before.groups, before.instant, clock.snapshot):
-        raise NotReleasedError(before.groups)
+    has_changed = found.rules_differ_from(before.groups, before.instant)
+    if has_changed or found.may_hide_from(before.groups, before.instant, clock.snapshot):
+        raise NotReleasedError(before.groups, has_changed=has_changed)
     if before.instant and not before.groups:
         ask_release_at(asked.connection, before.instant)
     return replace(found, instant=before.instant, groups=before.groups)

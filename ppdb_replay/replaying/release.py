@@ -16,6 +16,8 @@ from ppdb_replay.snapshot import Snapshot
 from tapdb.sources import read_query
 
 _HOURS_A_DAY = 24
+# After every instant.
+_NEVER = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Release:
         The time now: MJD, TAI.
     embargo_hours
         Longest time from an observation to its release; infinite if rows are never released.
+    ruled_at
+        Since when the rules are what they are, as `instant`; later than all instants if there are none.
     """
 
     instant: str = ""
@@ -41,6 +45,7 @@ class Release:
     sees_all: bool = True
     now_mjd_tai: float = 0.0
     embargo_hours: float = 0.0
+    ruled_at: str = _NEVER
 
     def has_released(self, snapshot: Snapshot) -> bool:
         """Return whether all rows of a snapshot are released by now: all were observed before it."""
@@ -58,6 +63,18 @@ class Release:
         """
         was_for_all = bool(instant) and not groups
         return not (self.sees_all or was_for_all or self.has_released(snapshot))
+
+    def rules_differ_from(self, groups: Collection[str], instant: str) -> bool:
+        """Return whether other rules than those of now decided what was for everybody at an instant.
+
+        Release is asked at that instant to repeat the result, and the rules of now would show other rows.
+
+        Parameters
+        ----------
+        groups, instant
+            As for `may_hide_from`.
+        """
+        return bool(instant) and not groups and instant < self.ruled_at
 
 
 EVERYTHING = Release()
@@ -85,8 +102,8 @@ def read_release(
         row = cursor.execute(read_query("ppdb.release").encode(), {"names": names}).fetchone()
     if row is None:
         return EVERYTHING
-    instant, groups, sees_all, now_mjd_tai, embargo_hours = row
-    return Release(instant, tuple(groups), sees_all, now_mjd_tai, embargo_hours)
+    instant, groups, *rest = row
+    return Release(instant, tuple(groups), *rest)
 
 
 @contextmanager
@@ -147,9 +164,9 @@ def require_released(record: ReplayRecord, release: Release, *, is_identical: bo
     NotReleasedError
         Rows are, or may be, hidden.
     """
-    if release.sees_all:
-        return
-    may_hide = release.may_hide_from(record.release_groups, record.release_instant, record.snapshot)
+    groups, instant = record.release_groups, record.release_instant
+    has_changed = release.rules_differ_from(groups, instant)
+    may_hide = has_changed or release.may_hide_from(groups, instant, record.snapshot)
     is_exact = record.guarantee.level is Level.EXACT
-    if not is_identical or (may_hide and not is_exact):
-        raise NotReleasedError(record.release_groups)
+    if (not is_identical and not release.sees_all) or (may_hide and not is_exact):
+        raise NotReleasedError(groups, has_changed=has_changed)

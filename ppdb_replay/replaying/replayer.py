@@ -379,7 +379,7 @@ class Replayer:
             with released_at(connection, instant):
                 shown = catalog.as_released() if instant else catalog
                 answered = self._answer(query, shown, record.request)
-        if not release.sees_all:
+        if record.release_instant or not release.sees_all:
             require_released(record, release, is_identical=_digest(record, answered) == record.digest)
         return answered
 

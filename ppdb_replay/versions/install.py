@@ -15,7 +15,7 @@ from ppdb_replay.tables import (
     read_schema,
     table_statements,
 )
-from ppdb_replay.versions.release import read_rules
+from ppdb_replay.versions.release import hold_back, read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     closed_name,
@@ -189,7 +189,8 @@ def install(
     """Keep all versions of the rows of some tables from now on; return the names of the tables.
 
     Nothing is copied, but each table is locked against reading and writing until the transaction ends, and
-    read once, for the digest of what it holds. Tables that are versioned already are left alone.
+    read once, for the digest of what it holds. Tables that are versioned already are left alone. Where rows
+    of others are held back until their release, those of the new ones are too.
 
     Parameters
     ----------
@@ -217,7 +218,9 @@ def install(
     for table in found:
         for statement in install_statements(table):
             execute_text(connection, statement)
-    return tuple(table.name for table in found)
+    names = tuple(table.name for table in found)
+    hold_back(connection, names)
+    return names
 
 
 def plan_install(

@@ -166,7 +166,8 @@ def set_release(connection: sa.Connection, rules: Sequence[ReleaseRule], readers
     PpdbNotReadyError
         Raised if the database is not migrated, or has no versioned tables.
     ReleaseRuleError
-        Raised if a reader is no role, or would not be restricted by what everybody sees.
+        Raised if a reader is no role, or would not be restricted by what everybody sees; or if a role that is
+        no reader keeps a right to read all rows.
     MissingRightsError
         Raised if the user lacks rights.
     """
@@ -180,6 +181,36 @@ def set_release(connection: sa.Connection, rules: Sequence[ReleaseRule], readers
     require_rights(connection, "let rows be seen when they are released", rights)
     for statement in release_statements(connection, rules, readers):
         execute_composed(connection, statement)
+    ruled = {rule.table for rule in rules}
+    for table in tables:
+        left = [role for role in readers_of(connection, table) if role not in readers]
+        if left and table.name in ruled:
+            problem = f"role {left[0]} would still see all rows: another one than its owner let it read them"
+            raise ReleaseRuleError(table.name, problem, "revoke that right, or name the role as a reader")
+
+
+def hold_back(connection: sa.Connection, names: Collection[str]) -> None:
+    """Let rows of tables that have come be seen when they are released, where those of others are.
+
+    Their embargo is the longest one of the others, and their readers are those of all of these.
+
+    Parameters
+    ----------
+    connection
+        As for `set_release`.
+    names
+        Names of the tables.
+    """
+    rules = read_rules(connection)
+    if not rules:
+        return
+    tables = read_versioned_tables(connection)
+    ruled = {rule.table for rule in rules}
+    seen_by = [set(readers_of(connection, table)) for table in tables if table.name in ruled]
+    public = [table.name for table in tables if table.name not in ruled and table.name not in names]
+    made = rules_for(tables, max(rule.embargo_hours for rule in rules), public=public)
+    new = (*rules, *(rule for rule in made if rule.table not in ruled))
+    set_release(connection, new, sorted(set.intersection(*seen_by) - _EVERYBODY))
 
 
 def remake_views(connection: sa.Connection, table: VersionedTable) -> None:
@@ -205,14 +236,24 @@ def released_views(table: str) -> dict[str, bool]:
 
 
 def readers_of(connection: sa.Connection, table: VersionedTable) -> tuple[str, ...]:
-    """Return the roles with a right of their own to read all rows of a table, without its owner."""
+    """Return the roles with a right of their own to read all rows of a table or of its versions.
+
+    Rights to single columns count. Owners of the table do not, nor does ``tapdb_owner``.
+    """
+    names = (relation.as_string() for relation in _relations(table))
     query = sql.SQL(
-        "SELECT DISTINCT coalesce(g.rolname, 'public')::text AS name FROM pg_class c "
-        "CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles g ON g.oid = a.grantee "
-        "WHERE c.oid = {}::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner "
-        "AND g.rolname IS DISTINCT FROM 'tapdb_owner' ORDER BY 1"
-    ).format(sql.Literal(sql.Identifier(table.schema, table.name).as_string()))
-    return tuple(row.name for row in execute_query(connection, query.as_string()))
+        "SELECT DISTINCT coalesce(g.rolname, 'public')::text AS name "
+        "FROM pg_class c JOIN pg_class t ON t.oid = to_regclass({}) CROSS JOIN LATERAL ("
+        "SELECT a.grantee, a.privilege_type FROM aclexplode(c.relacl) a UNION ALL "
+        "SELECT a.grantee, a.privilege_type FROM pg_attribute b, aclexplode(b.attacl) a "
+        "WHERE b.attrelid = c.oid) a LEFT JOIN pg_roles g ON g.oid = a.grantee "
+        "WHERE c.oid IN (to_regclass({}), to_regclass({}), to_regclass({})) AND a.privilege_type = 'SELECT' "
+        "AND a.grantee NOT IN (c.relowner, t.relowner) AND g.rolname IS DISTINCT FROM 'tapdb_owner' "
+        "ORDER BY 1"
+    )
+    current, *history = map(sql.Literal, names)
+    composed = query.format(current, current, *history)
+    return tuple(row.name for row in execute_query(connection, composed.as_string()))
 
 
 def _require_readers(connection: sa.Connection, readers: Iterable[str]) -> None:
@@ -236,15 +277,25 @@ def _statements(
 ) -> Iterator[sql.Composed]:
     rules = {rule.table: rule for rule in new}
     yield from _without_rules([rule for rule in old if rule.table in tables and rule.table not in rules])
-    yield sql.SQL("DELETE FROM ppdb_history.release_rule").format()
-    # What others follow stands first.
-    for rule in sorted(new, key=lambda one: one.follows is not None):
-        yield sql.SQL(
-            "INSERT INTO ppdb_history.release_rule (table_name, embargo_hours, time_column, follows) "
-            "VALUES ({}, {}, {}, {})"
-        ).format(*map(sql.Literal, (rule.table, rule.embargo_hours, rule.time_column, rule.follows)))
     for rule in new:
         yield from _views(tables, rule, rules)
+    # After the views, which nobody reads from now on until the commit: no query sees rows by rules of another
+    # time. What others follow stands first.
+    for rule in sorted(new, key=lambda one: one.follows is not None):
+        yield sql.SQL(
+            "INSERT INTO ppdb_history.release_rule AS r (table_name, embargo_hours, time_column, follows) "
+            "VALUES ({}, {}, {}, {}) ON CONFLICT (table_name) DO UPDATE SET since = clock_timestamp(), "
+            "embargo_hours = EXCLUDED.embargo_hours, time_column = EXCLUDED.time_column, "
+            "follows = EXCLUDED.follows WHERE (r.embargo_hours, r.time_column, r.follows) "
+            "IS DISTINCT FROM (EXCLUDED.embargo_hours, EXCLUDED.time_column, EXCLUDED.follows)"
+        ).format(*map(sql.Literal, (rule.table, rule.embargo_hours, rule.time_column, rule.follows)))
+    yield sql.SQL("DELETE FROM ppdb_history.release_rule WHERE table_name <> ALL ({}::text[])").format(
+        sql.Literal(list(rules))
+    )
+    # Keys of rows that have just been written, for seconds.
+    yield sql.SQL("{} SELECT ON ppdb_history.pending_rows {} {}").format(
+        *((sql.SQL("REVOKE"), sql.SQL("FROM")) if new else (sql.SQL("GRANT"), sql.SQL("TO"))), _READER
+    )
     for name, table in tables.items():
         for relation in _relations(table):
             if name not in rules:

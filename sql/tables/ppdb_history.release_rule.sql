@@ -9,6 +9,7 @@ CREATE TABLE ppdb_history.release_rule (
   embargo_hours double precision NOT NULL,
   time_column text,
   follows text,
+  since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT release_rule_pkey PRIMARY KEY (table_name),
   CONSTRAINT release_rule_table_fkey FOREIGN KEY (table_name) REFERENCES ppdb_history.versioned_table,
   CONSTRAINT release_rule_follows_fkey FOREIGN KEY (follows) REFERENCES ppdb_history.release_rule,
@@ -21,5 +22,6 @@ COMMENT ON COLUMN ppdb_history.release_rule.table_name IS 'Versioned table.';
 COMMENT ON COLUMN ppdb_history.release_rule.embargo_hours IS 'Hours from the time of a row to its release.';
 COMMENT ON COLUMN ppdb_history.release_rule.time_column IS 'Column with the time of the observation that a row is from (TAI); NULL if it has none.';
 COMMENT ON COLUMN ppdb_history.release_rule.follows IS 'Table whose row of the same key decides; without it and without a time no row is released.';
+COMMENT ON COLUMN ppdb_history.release_rule.since IS 'When the rule became what it is: a result that was for everybody before is not what the rule shows.';
 REVOKE ALL ON TABLE ppdb_history.release_rule FROM PUBLIC;
 GRANT SELECT ON TABLE ppdb_history.release_rule TO tapdb_reader;

@@ -20,7 +20,7 @@ from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.columns import add_column, drop_column
-from ppdb_replay.versions.install import uninstall
+from ppdb_replay.versions.install import install, uninstall
 from ppdb_replay.versions.release import read_rules, rules_for
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tapdb.cli.root import main
@@ -328,6 +328,61 @@ def test_once_all_of_its_snapshot_is_released_a_result_is_for_all(held: Held) ->
         assert replay(connection, record).rows
 
 
+def test_rows_that_follow_a_table_without_their_key_are_never_taken_for_released(held: Held) -> None:
+    with engine_connection(held.url) as connection:
+        insert(connection, "SSSource", diaSourceId=99, ssObjectId=1)
+    assert held.run("set", "--hours", "0", "--reader", ROLE).exit_code == 0
+    record = held.record(ROLE, "SELECT diaSourceId FROM SSSource")
+    assert (record.row_count, len(held.rows("tapdb_reader", record.natural))) == (5, 4)
+    with held.session("tapdb_reader") as connection, pytest.raises(NotReleasedError):
+        Replayer(connection).require_seen(record)
+
+
+def test_a_role_that_sees_all_rows_by_no_grant_makes_no_record_for_everybody(held: Held) -> None:
+    auditor = "tapdb_test_auditor"
+    with connect(held.url, autocommit=True) as connection:
+        connection.execute(f"DROP ROLE IF EXISTS {auditor}; CREATE ROLE {auditor} NOLOGIN")
+        connection.execute(f"GRANT tapdb_reader, pg_read_all_data TO {auditor}")
+    record = held.record(auditor, "SELECT AVG(psfFlux) AS mean FROM DiaSource")
+    assert record.release_groups == (auditor,)
+    with held.session("tapdb_reader") as connection, pytest.raises(NotReleasedError):
+        replay(connection, record)
+
+
+CHANGES = {
+    "stricter": ("set", "--hours", "260", "--reader", ROLE),
+    "looser": ("set", "--hours", "1", "--reader", ROLE),
+    "none": ("remove",),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_result_for_all_is_refused_once_other_rules_would_give_other_rows(
+    held: Held, change: tuple[str, ...]
+) -> None:
+    query = "SELECT AVG(psfFlux) AS mean FROM DiaSource"
+    record = held.record("tapdb_reader", query)
+    # The same rules again are no change.
+    assert held.run("set", "--hours", str(HOURS), "--reader", ROLE).exit_code == 0
+    with held.session("tapdb_reader") as connection:
+        assert replay(connection, record).is_identical
+    assert held.run(*change).exit_code == 0
+    for role in ("tapdb_reader", ROLE):
+        with held.session(role) as connection:
+            with pytest.raises(NotReleasedError, match="rules of release have changed"):
+                replay(connection, record)
+            # What the record says was for everybody.
+            Replayer(connection).require_seen(record)
+    assert replay_of_now(held, query)
+
+
+def replay_of_now(held: Held, query: str) -> bool:
+    """Return whether a result of now can be replayed by all."""
+    record = held.record("tapdb_reader", query)
+    with held.session("tapdb_reader") as connection:
+        return replay(connection, record).is_identical
+
+
 def test_a_record_from_before_there_were_rules_is_refused_like_one_of_the_group(held: Held) -> None:
     assert held.run("remove").exit_code == 0
     query = "SELECT diaSourceId FROM DiaSource"
@@ -373,6 +428,58 @@ def test_without_rules_all_readers_see_all_rows_again(held: Held) -> None:
 def test_a_role_that_is_no_reader_any_more_loses_its_right(held: Held) -> None:
     assert held.run("set", "--hours", str(HOURS)).exit_code == 0
     assert len(held.rows(ROLE, "SELECT * FROM DiaSource")) == 2
+
+
+OTHER_RIGHTS = {
+    "a column": 'GRANT SELECT ("diaSourceId") ON ppdb."DiaSource" TO tapdb_test_other',
+    "versions": 'GRANT SELECT ON ppdb_history."DiaSource" TO tapdb_test_other',
+}
+
+
+@pytest.mark.parametrize("right", OTHER_RIGHTS.values(), ids=OTHER_RIGHTS)
+def test_a_role_loses_every_right_by_which_it_could_read_rows(held: Held, right: str) -> None:
+    with connect(held.url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS tapdb_test_other; CREATE ROLE tapdb_test_other NOLOGIN")
+        connection.execute(f"GRANT tapdb_reader TO tapdb_test_other; {right}")
+        relation = right.partition(" ON ")[2].partition(" TO ")[0]
+    assert "tapdb_test_other" in held.run("status", "--format", "csv").stdout
+    assert held.run("set", "--hours", str(HOURS), "--reader", ROLE).exit_code == 0
+    with held.session("tapdb_test_other") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(f'SELECT "diaSourceId" FROM {relation}')  # noqa: S608
+
+
+def test_a_right_that_another_role_gave_is_named_and_nothing_changes(held: Held) -> None:
+    with connect(held.url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS tapdb_test_other; CREATE ROLE tapdb_test_other NOLOGIN")
+        connection.execute(f'GRANT SELECT ON ppdb."DiaObject" TO {ROLE} WITH GRANT OPTION')
+        connection.execute(f"SET ROLE {ROLE}")
+        connection.execute('GRANT SELECT ON ppdb."DiaObject" TO tapdb_test_other')
+    done = held.run("set", "--hours", "1", "--reader", ROLE)
+    assert (done.exit_code, "tapdb_test_other would still see all rows" in done.stderr) == (2, True)
+    assert f"{HOURS:g} hours" in held.run("status").stdout
+
+
+def test_a_table_that_comes_later_is_held_back_too(held: Held) -> None:
+    assert held.run("remove").exit_code == 0
+    with engine_connection(held.url) as connection:
+        uninstall(connection, tables=["DiaForcedSource"], discard_history=True)
+    assert held.run("set", "--hours", str(HOURS), "--reader", ROLE, "--public=mpc_orbits").exit_code == 0
+    with engine_connection(held.url) as connection:
+        install(connection)
+    query = "SELECT COUNT(*) AS n FROM DiaForcedSource"
+    assert [held.rows(role, query) for role in ("tapdb_reader", ROLE)] == [[(2,)], [(4,)]]
+    assert held.rows("tapdb_reader", "SELECT COUNT(*) AS n FROM mpc_orbits") == [(1,)]
+    with engine_connection(held.url) as connection:
+        assert [one for one in check(connection) if one.severity == "error"] == []
+
+
+def test_keys_of_rows_that_have_just_come_are_not_shown(held: Held) -> None:
+    keys = "SELECT keys FROM ppdb_history.pending_rows"
+    with held.session("tapdb_reader") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(keys)
+    assert held.run("remove").exit_code == 0
+    with held.session("tapdb_reader") as connection:
+        connection.execute(keys)
 
 
 DAMAGES = {
