@@ -21,7 +21,7 @@ from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.columns import add_column, drop_column
 from ppdb_replay.versions.install import install, uninstall
-from ppdb_replay.versions.release import read_rules, rules_for
+from ppdb_replay.versions.release_rules import read_rules, rules_for
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tapdb.cli.root import main
 from tapdb.server.environment import client_environment
