@@ -1,0 +1,6 @@
+"""Programs of others over Butler data, under a QuantumGraph, and what is known of how datasets were made.
+
+Read `errors`, `templates` (arguments), `program` (one execution, ended whole), `digests` (equal values),
+`storage` (files kept as they are), `config` (inputs and outputs by configuration), `placing` (datasets to
+files and back), `task` (the PipelineTask).
+"""
