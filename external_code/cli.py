@@ -28,7 +28,7 @@ def task() -> None:
 )
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 def init(description: Path | None, output: str, repository: str | None, *, force: bool) -> None:
-    """Write a pipeline (YAML of lsst-pipe-base) from a short DESCRIPTION of programs, and prepare a repository.
+    """Write a pipeline (YAML of lsst-pipe-base) from a short DESCRIPTION, and prepare a repository.
 
     The pipeline is one that pipetask runs, too.
     """

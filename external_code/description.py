@@ -1,6 +1,8 @@
 """A short description of programs, in YAML, and the pipeline that is written from it."""
 
 import pprint
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,7 +73,7 @@ class DescribedPipeline(_Part):
 
 
 def read_description(file: Path) -> DescribedPipeline:
-    """Read a description.
+    """Read a description: ``{here}`` in it is its folder, ``{python}`` the Python that runs this.
 
     Parameters
     ----------
@@ -87,13 +89,28 @@ def read_description(file: Path) -> DescribedPipeline:
     """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return DescribedPipeline.model_validate(content)
+        return DescribedPipeline.model_validate(
+            _filled(content, {"{here}": str(file.parent.absolute()), "{python}": sys.executable})
+        )
     except yaml.YAMLError as error:
         raise TaskFileError(str(file), f"is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "top level"
         raise TaskFileError(str(file), f"{place}: {first['msg']}", "see docs/external-code.md") from error
+
+
+def _filled(value: Any, paths: Mapping[str, str]) -> Any:
+    """Return plain values with paths in place of names that stand for them."""
+    if isinstance(value, str):
+        for name, path in paths.items():
+            value = value.replace(name, path)
+        return value
+    if isinstance(value, list):
+        return [_filled(one, paths) for one in value]
+    if isinstance(value, dict):
+        return {key: _filled(one, paths) for key, one in value.items()}
+    return value
 
 
 def pipeline_text(described: DescribedPipeline) -> str:

@@ -27,6 +27,7 @@ from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantum
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from external_code.errors import NoKeptGraphError, NoQuantaError, RepositoryError, TaskFileError
+from tapdb.errors import TapdbError
 
 GRAPH_TYPE = "tapdb_quantum_graph"
 """Dataset type of the graph that `run_pipeline` keeps in each RUN: a table of blocks of a ``.qg`` file."""
@@ -35,6 +36,7 @@ REPORT_TYPE = "tapdb_quantum_report"
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20
+_EXECUTORS = ("mp_graph_executor", "single_quantum_executor")
 _EXECUTED = "%d quanta successfully"
 _NO_TIME_LIMIT_S = 30 * 86400.0
 _REPORT = pa.schema(
@@ -267,19 +269,28 @@ def execute_graph(
     )
     # Connections cannot be shared with processes.
     butler.registry.resetConnectionPool()
-    with _told(progress, len(graph)):
+    with _told(progress, len(graph)), _short_log():
         try:
             executor.execute(graph)
         except MPGraphExecutorError as error:
             # Some quanta failed: which, and why, is in the report.
             _LOG.info("%s", error)
-    report = executor.getReport()
-    reports = {} if report is None else {str(one.quantumId): one for one in report.quantaReports}
+    report: Any = executor.getReport()
+    # Reports of quanta that failed do not always have their identifiers.
+    reports = {_key(one.taskLabel, one.dataId): one for one in report.quantaReports}
     nodes = graph.quantum_only_xgraph.nodes
     return tuple(
-        _outcome(str(quantum), nodes[quantum], reports.get(str(quantum)))
+        _outcome(str(quantum), nodes[quantum], reports.get(_node_key(nodes[quantum])))
         for quantum in sorted(nodes, key=str)
     )
+
+
+def _key(task: str, data_id: Any) -> tuple[str, frozenset[tuple[str, Any]]]:
+    return task, frozenset((str(name), value) for name, value in data_id.items())
+
+
+def _node_key(node: Any) -> tuple[str, frozenset[tuple[str, Any]]]:
+    return _key(node["task_label"], node["data_id"].required)
 
 
 def _outcome(quantum: str, node: Any, report: Any) -> QuantumOutcome:
@@ -314,6 +325,25 @@ def _told(progress: Progress | None, total: int) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagates
+
+
+@contextmanager
+def _short_log() -> Iterator[None]:
+    """Log that programs failed without where in this package that was found; the outcome says why."""
+    loggers = [logging.getLogger(f"lsst.pipe.base.{name}") for name in _EXECUTORS]
+    for logger in loggers:
+        logger.addFilter(_without_traceback)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], TapdbError):
+        record.exc_info = None
+    return True
 
 
 class _ProgressHandler(logging.Handler):

@@ -1,6 +1,6 @@
 """A small Butler repository of images with pixels: plain FITS, a sky projection, stars of known flux.
 
-Read `stars` (what is on the sky), `pixels` (what a detector sees of it), `repository` (the files in a Butler).
+Read `stars` (what is on the sky), `pixels` (what a detector sees of it), `repository` (files in a Butler).
 """
 
 from __future__ import annotations
