@@ -1,4 +1,4 @@
-"""``tapdb task``: programs of others over the data of a Butler repository."""
+"""``tapdb task | provenance | recreate``: programs over Butler data, and what they made."""
 
 import json
 import sys
@@ -6,10 +6,24 @@ from pathlib import Path
 
 import click
 
-from tapdb.cli.output import RowOutput, output_option, output_stream, prints_rows, progress_bar
+from external_code.provenance.drawing import lineage_json, lineage_svg, lineage_tree
+from external_code.provenance.lineage import dataset_uuid, read_lineage
+from tapdb.cli.output import (
+    RowOutput,
+    describe_option,
+    format_option,
+    output_option,
+    output_stream,
+    prints_rows,
+    progress_bar,
+    url_option,
+)
+from tapdb.cli.session import change_session
 from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
+from tapdb.postgres.engine import checked_connection
 
+_LEVELS = 5
 _OUTCOME = ("task", "data_id", "status", "problem", "quantum")
 
 
@@ -138,3 +152,59 @@ def run(  # noqa: PLR0913 - what pipetask run takes
     click.echo(done.run)
     if done.failed:
         sys.exit(1)
+
+
+@click.group()
+def provenance() -> None:
+    """Which data made which: bring the graphs of RUNs into the database, and show what is known."""
+
+
+@provenance.command()
+@click.argument("repository")
+@click.argument("run")
+@url_option
+@click.option("--private", is_flag=True, help="Readers are not to see it: for tapdb recreate alone.")
+@describe_option
+def load(repository: str, run: str, url: str | None, *, private: bool, describe: bool) -> None:
+    """Load what was run in RUN of a Butler REPOSITORY, in place of what was loaded of it before.
+
+    Read is the graph that tapdb task run has kept, or the one of butler ingest-graph. REPOSITORY is noted as
+    it is given: tapdb recreate finds it by that.
+    """
+    with from_extra("tasks", "tapdb provenance"):
+        from external_code.provenance.loading import load_run, require_loading  # noqa: PLC0415 - pipe_base
+        from external_code.provenance.run_graph import read_run  # noqa: PLC0415
+        from external_code.running import open_repository  # noqa: PLC0415
+    with change_session(url, application_name="tapdb provenance load", describe=describe) as connection:
+        require_loading(connection)
+        with open_repository(repository) as butler:
+            found = read_run(butler, run)
+        load_run(connection, found, repository, public=not private)
+    click.echo(
+        f"Loaded {run}: {len(found.quanta)} quanta, {len(found.datasets)} datasets, "
+        f"{len(found.edges)} edges.",
+        err=True,
+    )
+
+
+@provenance.command()
+@click.argument("did")
+@url_option
+@click.option(
+    "--levels", type=click.IntRange(min=1), default=_LEVELS, show_default=True, help="How far upwards."
+)
+@format_option("tree", "svg", "json", help_text="Text, a picture, or all that is known.")
+@output_option
+def show(did: str, url: str | None, levels: int, form: str, output: str) -> None:
+    """Show what the dataset DID, a publisher DID or a UUID, was made of."""
+    with checked_connection(url, read_only=True) as connection:
+        lineage = read_lineage(connection, dataset_uuid(connection, did), levels)
+    match form:
+        case "tree":
+            text = lineage_tree(lineage)
+        case "svg":
+            text = lineage_svg(lineage)
+        case _:
+            text = f"{json.dumps(lineage_json(lineage), indent=2, ensure_ascii=False)}\n"
+    with output_stream(output) as stream:
+        stream.write(text.encode())

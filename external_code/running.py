@@ -5,10 +5,11 @@ dataset, and so that datasets can be made again.
 """
 
 import datetime as dt
+import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ _REPORT = pa.schema(
         pa.field("task", pa.string()),
         pa.field("status", pa.string()),
         pa.field("problem", pa.string()),
+        pa.field("missing", pa.string()),
+        pa.field("digests", pa.string()),
     ]
 )
 
@@ -242,7 +245,7 @@ def run_pipeline(
         keep_graph(butler, graph_parts)
         _chain(butler, output, name, inputs)
         outcomes = execute_graph(butler, graph, processes=processes, progress=progress)
-        _keep_report(butler, outcomes)
+        _keep_report(butler, outcomes, graph_parts)
     return RunSummary(name, outcomes)
 
 
@@ -422,12 +425,59 @@ def find_run_dataset(butler: Butler, name: str, run: str) -> Any:
     return found if found is not None and butler.stored(found) else None
 
 
-def _keep_report(butler: Butler, outcomes: Sequence[QuantumOutcome]) -> None:
-    rows = [
-        {"quantum": one.quantum, "task": one.task, "status": one.status, "problem": one.problem}
-        for one in outcomes
-    ]
+def _keep_report(
+    butler: Butler, outcomes: Sequence[QuantumOutcome], components: PredictedQuantumGraphComponents
+) -> None:
+    """Put what came of each quantum, which of its outputs are missing, and digests of the others' files."""
+    outputs = {
+        str(model.quantum_id): [one for group in model.outputs.values() for one in group]
+        for model in components.quantum_datasets.values()
+    }
+    names = {one.dataset_type_name for group in outputs.values() for one in group}
+    there = {
+        str(ref.id): ref
+        for name in names
+        for ref in butler.query_datasets(
+            name, collections=[_run_of(butler)], find_first=False, explain=False, limit=None
+        )
+    }
+    records = {
+        node.config.record
+        for node in components.pipeline_graph.tasks.values()
+        if hasattr(node.config, "record")
+    }
+    rows = []
+    for one in outcomes:
+        digests: dict[str, str] = {}
+        identifiers = [str(output.dataset_id) for output in outputs[one.quantum]]
+        for identifier in identifiers:
+            if identifier in there and there[identifier].datasetType.name in records:
+                digests |= record_digests(butler.get(there[identifier]))
+        rows.append(
+            {
+                **{name: getattr(one, name) for name in ("quantum", "task", "status", "problem")},
+                "missing": json.dumps([identifier for identifier in identifiers if identifier not in there]),
+                "digests": json.dumps(digests),
+            }
+        )
     _put(butler, REPORT_TYPE, pa.Table.from_pylist(rows, schema=_REPORT))
+
+
+def _run_of(butler: Butler) -> str:
+    if butler.run is None:
+        raise RepositoryError("butler", "it writes into no RUN")
+    return butler.run
+
+
+def record_digests(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests that the record of an execution has of its outputs, by UUID.
+
+    Parameters
+    ----------
+    record
+        The record, as ``butler.get`` gives it.
+    """
+    return {str(one["dataset"]): str(one["digest"]) for one in record.get("outputs", {}).values()}
 
 
 def _put(butler: Butler, name: str, table: pa.Table) -> None:

@@ -229,19 +229,3 @@ def _said(ran: Ran | None) -> str:
     """Return the end of what a program said on standard error; on standard output if nothing there."""
     text = ((ran.stderr.strip() or ran.stdout.strip()) if ran else "")[-_LONGEST_SAID:]
     return f"; it said: {text}" if text else ""
-
-
-def read_record(record: Mapping[str, Any], output: str) -> str | None:
-    """Return the digest that the record of an execution has of the file of a dataset; `None` if it has none.
-
-    Parameters
-    ----------
-    record
-        The record, as ``butler.get`` gives it.
-    output
-        UUID of the dataset.
-    """
-    for one in record.get("outputs", {}).values():
-        if one["dataset"] == output:
-            return str(one["digest"])
-    return None

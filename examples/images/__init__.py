@@ -6,10 +6,11 @@ Read `stars` (what is on the sky), `pixels` (what a detector sees of it), `repos
 from __future__ import annotations
 
 from .pixels import Image, plane_header, render, write_fits
-from .repository import SURVEY, ImageRepository, ImageSurvey, make_image_repository
+from .repository import OBSCORE_CONFIG, SURVEY, ImageRepository, ImageSurvey, make_image_repository
 from .stars import Star, make_stars
 
 __all__ = [
+    "OBSCORE_CONFIG",
     "SURVEY",
     "Image",
     "ImageRepository",

@@ -29,8 +29,18 @@ from ..lsstcam.repository import butler_url, insert_records
 from .pixels import HEIGHT, WIDTH, render, write_fits
 from .stars import Star, make_stars
 
-__all__ = ["CALIBRATION", "IMAGE_RUN", "SURVEY", "ImageRepository", "ImageSurvey", "make_image_repository"]
+__all__ = [
+    "CALIBRATION",
+    "IMAGE_RUN",
+    "OBSCORE_CONFIG",
+    "SURVEY",
+    "ImageRepository",
+    "ImageSurvey",
+    "make_image_repository",
+]
 
+OBSCORE_CONFIG = Path(__file__).with_name("obscore.yaml")
+"""Configuration of an ObsCore view over the repository, with what the example programs write."""
 IMAGE_RUN = "LSSTCam/runs/images"
 CALIBRATION = "LSSTCam/calib/images"
 _CALIB_RUN = "LSSTCam/calib/images/flats"
