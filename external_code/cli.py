@@ -1,13 +1,17 @@
 """``tapdb task | provenance | recreate``: programs over Butler data, and what they made."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from external_code.provenance.drawing import lineage_json, lineage_svg, lineage_tree
 from external_code.provenance.lineage import dataset_uuid, read_lineage
+from external_code.recreation_job import request_recreation
 from tapdb.cli.output import (
     RowOutput,
     describe_option,
@@ -23,8 +27,19 @@ from tapdb.errors import SettingsError
 from tapdb.extras import from_extra
 from tapdb.postgres.engine import checked_connection
 
+_TERMINATED = 143
 _LEVELS = 5
 _OUTCOME = ("task", "data_id", "status", "problem", "quantum")
+
+
+@contextmanager
+def _ended_with_programs() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception does, so that it ends the programs that it runs."""
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.group()
@@ -127,7 +142,7 @@ def run(  # noqa: PLR0913 - what pipetask run takes
         found = [one for one in check_pipeline(repository, pipeline) if one.severity == "error"]
         if found:
             RowOutput("table", "-").write_findings(found)
-    with progress_bar("quanta") as show:
+    with _ended_with_programs(), progress_bar("quanta") as show:
         done = run_pipeline(
             repository,
             pipeline,
@@ -208,3 +223,37 @@ def show(did: str, url: str | None, levels: int, form: str, output: str) -> None
             text = f"{json.dumps(lineage_json(lineage), indent=2, ensure_ascii=False)}\n"
     with output_stream(output) as stream:
         stream.write(text.encode())
+
+
+@click.command()
+@click.argument("did")
+@url_option
+@click.option("--here", is_flag=True, help="Do it in this process, not as a job of the queue.")
+@click.option("--with-inputs", is_flag=True, help="Keep purged inputs that have to be made for it, too.")
+@click.option("--allow-different", is_flag=True, help="Keep it even if its values are not those that it had.")
+def recreate(did: str, url: str | None, *, here: bool, with_inputs: bool, allow_different: bool) -> None:
+    """Make the purged dataset DID, a publisher DID or a UUID, again: under the same UUID.
+
+    What made it runs again, from the graph that tapdb task run has kept, and so does what made its inputs if
+    these were purged too. Values are compared where a digest is known. It is a job of the queue, which
+    tapdb queue work runs, where the repository is as it was named for tapdb provenance load.
+    """
+    options = {"with_inputs": with_inputs, "allow_different": allow_different}
+    with checked_connection(url, application_name="tapdb recreate") as connection:
+        dataset = dataset_uuid(connection, did)
+        connection.commit()
+        if not here:
+            job = request_recreation(connection, dataset, **options)
+            connection.commit()
+            said = "a job for it waits already" if job is None else f"job {job} of the queue"
+            click.echo(f"{dataset}: {said}", err=True)
+            return
+        with from_extra("tasks", "tapdb recreate"):
+            from external_code.recreate import recreate as make_again  # noqa: PLC0415 - Rubin's packages
+        with _ended_with_programs():
+            done = make_again(connection, dataset, **options)
+    if not done.quanta:
+        click.echo(f"{dataset}: is stored already", err=True)
+        return
+    compared = "equal to what it was" if done.compared else "not compared: no digest of it is known"
+    click.echo(f"{dataset}: made again by {done.quanta} quanta in {done.seconds:.1f} s, {compared}", err=True)

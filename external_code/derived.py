@@ -1,4 +1,4 @@
-"""What external code gives to others: provenance in TAP_SCHEMA, its links, and the task of recreation."""
+"""What external code gives to others: provenance described in TAP_SCHEMA, and its links."""
 
 from collections.abc import Iterable
 

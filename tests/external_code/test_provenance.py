@@ -97,11 +97,11 @@ def test_the_views_are_described_in_tap_schema(archive: Archive) -> None:
     )
     assert len(columns) == 6 + 6 + 3 + 2
     assert all(description and ucd for description, ucd in columns)
-    asked = archive.tapdb(
-        *("query", "run", "--format", "csv"),
+    query = (
         "SELECT TOP 1 d.dataset_type FROM provenance.ProvenanceInput AS p JOIN provenance.dataset AS d "
-        f"ON d.dataset_id = p.inputID WHERE p.outputID = '{archive.dataset('sources')}'",
+        "ON d.dataset_id = p.inputID WHERE p.outputID = '{}'"
     )
+    asked = archive.tapdb("query", "run", "--format", "csv", query.format(archive.dataset("sources")))
     assert asked.exit_code == 0, asked.output
     assert asked.stdout.split() == ["dataset_type", "visit_image"]
     linted = archive.tapdb("tap-schema", "lint", "--format", "json")
