@@ -285,7 +285,7 @@ class _Scratch:
             raise RecreationError(
                 str(dataset),
                 "its values are not those that it had",
-                "The program, its libraries or an input have changed. Keep it all the same: --allow-different",
+                "The program, its libraries or an input have changed. To keep it: --allow-different",
             )
         return True
 

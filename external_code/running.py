@@ -245,7 +245,7 @@ def run_pipeline(
         keep_graph(butler, graph_parts)
         _chain(butler, output, name, inputs)
         outcomes = execute_graph(butler, graph, processes=processes, progress=progress)
-        _keep_report(butler, outcomes, graph_parts)
+        keep_report(butler, outcomes, graph_parts)
     return RunSummary(name, outcomes)
 
 
@@ -425,10 +425,20 @@ def find_run_dataset(butler: Butler, name: str, run: str) -> Any:
     return found if found is not None and butler.stored(found) else None
 
 
-def _keep_report(
+def keep_report(
     butler: Butler, outcomes: Sequence[QuantumOutcome], components: PredictedQuantumGraphComponents
 ) -> None:
-    """Put what came of each quantum, which of its outputs are missing, and digests of the others' files."""
+    """Put what came of each quantum, which of its outputs are missing, and digests of the others' files.
+
+    Parameters
+    ----------
+    butler
+        Butler whose RUN is that of the graph.
+    outcomes
+        What came of each quantum.
+    components
+        The graph.
+    """
     outputs = {
         str(model.quantum_id): [one for group in model.outputs.values() for one in group]
         for model in components.quantum_datasets.values()

@@ -14,7 +14,15 @@ viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">
 <defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">\
 <path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>"""
 _LONGEST = 44
-_COLOURS = {"dataset": "#fff7d6", "missing": "#eeeeee", "success": "#dbeafe", "failure": "#fecaca"}
+COLOURS = {
+    "dataset": "#fff7d6",
+    "missing": "#eeeeee",
+    "unknown": "#f5f5f5",
+    "success": "#dbeafe",
+    "failure": "#fecaca",
+}
+"""Colours of boxes: of datasets, made or not, and of executions by status."""
+
 
 
 def lineage_tree(lineage: Lineage) -> str:
@@ -148,12 +156,12 @@ def _box(lineage: Lineage, one: UUID, place: tuple[int, int]) -> str:
     if one in lineage.read_by:
         title, more = _quantum_title(lineage, one)
         quantum = lineage.quanta.get(one)
-        status = "failure" if quantum is not None and quantum.status != "success" else "success"
-        colour, radius = _COLOURS[status], _HEIGHT // 2
+        status = "unknown" if quantum is None else quantum.status
+        colour, radius = COLOURS.get(status, COLOURS["unknown"]), _HEIGHT // 2
     else:
         title, more = _title(lineage, one)
         dataset = lineage.datasets.get(one)
-        colour, radius = _COLOURS["missing" if dataset is None or not dataset.produced else "dataset"], 3
+        colour, radius = COLOURS["missing" if dataset is None or not dataset.produced else "dataset"], 3
     short = more if len(more) <= _LONGEST else f"{more[:_LONGEST]}…"
     return (
         f"<g><title>{escape(f'{title} {more} {one}')}</title>"

@@ -73,8 +73,8 @@ def test_a_configuration_that_butler_keeps_is_the_one_that_was_run(tasks: TaskRu
             "tasks.t.colour: Extra inputs are not permitted",
         ),
         (
-            "description: a\ntasks: {t: {executable: x, dimensions: [visit], inputs: "
-            "{i: {dataset_type: a, storage_class: b, access: never}}}}",
+            "description: a\ntasks: {t: {executable: x, dimensions: [], "
+            "inputs: {i: {dataset_type: a, storage_class: b, access: never}}}}",
             "tasks.t.inputs.i.access: Input should be",
         ),
     ],

@@ -22,7 +22,10 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from examples.apdb import make_apdb
+from examples.images import ImageSurvey, make_image_repository
 from examples.lsstcam import Pair
+from examples.programs import SOURCES as SOURCES_OF_IMAGES
+from external_code.description import pipeline_text, read_description
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.replication import service
@@ -36,6 +39,14 @@ from tests.plugins.view_fixtures import open_engine, view_config_text
 SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes
 LOGINS = ("every_command_stranger", "every_command_reader")
 UUID = "00000000-0000-0000-0000-000000000000"
+DATASET = "00000000-0000-0000-0000-000000000001"
+LINEAGE = f"""
+INSERT INTO tapdb.provenance_run VALUES ('u/somebody/run', 'demo', 'run_provenance', true, '0');
+INSERT INTO tapdb.provenance_quantum VALUES ('{UUID}', 'u/somebody/run', 'task', '{{}}', 'success', NULL);
+INSERT INTO tapdb.provenance_dataset VALUES ('{DATASET}', 'u/somebody/run', 'raw', '{{}}', true, NULL);
+INSERT INTO tapdb.provenance_edge VALUES ('{UUID}', '{DATASET}', false);
+"""  # noqa: S608 - our own texts
+"""A dataset whose provenance was loaded."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "extensions check": (),
@@ -75,11 +86,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb snapshot": (),
     "ppdb uninstall": ("--discard-history",),
     "ppdb verify": (),
+    "provenance load": ("{folder}/nowhere", "u/somebody/run"),
+    "provenance show": (DATASET,),
     "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "queue status": (),
     "queue work": ("--no-wait",),
+    "recreate": (DATASET,),
     "replay capture": (
         "--record",
         "{folder}/record.json",
@@ -117,6 +131,7 @@ OFFLINE = frozenset(
         "migrate history",
         "migrate init",
         "migrate sql",
+        *("task check", "task init", "task run"),
     }
 )
 """Commands that use no database that is there already."""
@@ -132,6 +147,7 @@ READERS = frozenset(
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
+            "provenance show",
             "query explain",
             "query run",
             "query translate",
@@ -185,6 +201,7 @@ def everything(
     with open_engine(url) as engine, engine.begin() as connection:
         create_tables(connection, with_system_columns(read_schema()))
         install(connection)
+        execute_text(connection, LINEAGE)
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -203,7 +220,9 @@ def everything(
     cited = CliRunner().invoke(
         main, ["replay", "cite", str(files / "record.json"), "--format", "json", "--url", plain]
     )
-    names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    make_image_repository(files / "images", ImageSurvey(epochs=0))
+    (files / "pipeline.yaml").write_text(pipeline_text(read_description(SOURCES_OF_IMAGES)))
+    names = {"pipeline": "pipeline.yaml", "butler": "images", "config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
@@ -275,7 +294,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
-    *("follow status", "ppdb follow status"),
+    *("follow status", "ppdb follow status", "task check"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
@@ -286,10 +305,17 @@ WRITING = {
     "replay capture": "--record",
     "obscore drop": "--save-config",
     "migrate init": "",
+    **dict.fromkeys(("provenance show", "task init"), "--output"),
 }
 """The option of each command that names what is written; nothing for an argument."""
 
-NO_DATABASE = {"query parse": ["SELECT a FROM b"], "migrate init": [], "sql list": []}
+NO_DATABASE = {
+    "query parse": ["SELECT a FROM b"],
+    "migrate init": [],
+    "sql list": [],
+    "task check": ["{pipeline}", "{butler}"],
+    "task init": [str(SOURCES_OF_IMAGES)],
+}
 UNWRITABLE = ("{folder}/missing/file", "{folder}/a-file/file", "{folder}", "/proc/file", "/dev/full")
 FOLDERS = ("{folder}/a-file/folder", "{folder}/a-file", "/proc/folder", "{folder}/full")
 """Names of folders in which nothing can be written."""
@@ -330,7 +356,7 @@ def test_what_cannot_be_written_is_one_message_that_names_it(
         (tmp_path / "full" / name).symlink_to("/dev/full")
     name = target.format(folder=tmp_path)
     rest = (
-        NO_DATABASE[command]
+        [text.format(**everything.files) for text in NO_DATABASE[command]]
         if command in NO_DATABASE
         else everything.arguments(command, tmp_path)[len(command.split()) :]
     )
