@@ -23,7 +23,7 @@ import yaml
 from alembic import command
 from lsst.daf.butler import Butler, Config, DatasetType
 from lsst.pipe.base import Pipeline
-from lsst.pipe.base.script import transfer_from_graph
+from lsst.pipe.base.script.transfer_from_graph import transfer_from_graph
 from psycopg import sql
 
 from benchmarks.results_file import RESULTS, Reach, missed, print_table, say, write_results
@@ -55,7 +55,7 @@ from tapdb.server.ephemeral import EphemeralServer
 __all__ = ["REACHES", "EmptyTask", "main", "measure_tasks"]
 
 REACHES = (
-    Reach("overhead_s", 0.3, "s that a quantum takes beyond that of an empty PipelineTask with the same puts"),
+    Reach("overhead_s", 0.3, "s of a quantum beyond one of an empty PipelineTask with the same puts"),
     Reach("provenance_ratio", 20, "loading a RUN of 10,000 quanta / COPY of its edges"),
     Reach("ancestors_ratio", 50, "ancestors of a dataset, 5 levels among 1,000,000 edges / one look-up"),
     Reach("recreate_ratio", 1.5, "tapdb recreate / pipetask run-qbb of the node, each in a process"),
@@ -86,9 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIRECTORY")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="tapdb-tasks-") as folder:
-        figures = measure_tasks(
-            Path(folder), quanta=given.quanta, edges=given.edges, rounds=given.rounds
-        )
+        figures = measure_tasks(Path(folder), quanta=given.quanta, edges=given.edges, rounds=given.rounds)
     write_results("tasks", figures, given.output)
     print_table(figures, REACHES)
     return 1 if missed(figures, REACHES) else 0
@@ -262,10 +260,10 @@ def _measure_ancestors(url: sa.URL, edges: int, rounds: int) -> dict[str, float]
                 copy.write_row((UUID(int=(1 << 100) + number), "ancestors", "t", "{}", "success"))
         connection.execute("VACUUM ANALYZE tapdb.provenance_edge, tapdb.provenance_quantum")
         datasets = [UUID(int=2000 + edges // 3 - 1 - 37 * number) for number in range(20 * rounds)]
-        found = [
-            connection.execute(_ANCESTORS, (one,), prepare=True).fetchone() for one in datasets
-        ]
-        walk = _median_s(lambda one: connection.execute(_ANCESTORS, (one,), prepare=True).fetchall(), datasets)
+        found = [connection.execute(_ANCESTORS, (one,), prepare=True).fetchone() for one in datasets]
+        walk = _median_s(
+            lambda one: connection.execute(_ANCESTORS, (one,), prepare=True).fetchall(), datasets
+        )
         look = _median_s(lambda one: connection.execute(_LOOK_UP, (one,), prepare=True).fetchall(), datasets)
         counts = [row[0] for row in found if row is not None]
     return {

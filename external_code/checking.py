@@ -15,7 +15,7 @@ from lsst.daf.butler import (
 from lsst.daf.butler.datastore.composites import CompositesMap
 
 from external_code.config import template_keys
-from external_code.errors import OutputFileError, ProgramError, TemplateError
+from external_code.errors import OutputFileError, ProgramError, TemplateNameError
 from external_code.placing import find_reader
 from external_code.program import find_program
 from external_code.running import open_repository, read_pipeline
@@ -101,7 +101,7 @@ def _check_program(label: str, config: Any, butler: Butler) -> Iterator[Finding]
     for place, text in texts.items():
         try:
             require_names(text, known)
-        except TemplateError as error:
+        except TemplateNameError as error:
             yield Finding("error", "template", f"{label}.{place}", str(error))
         else:
             named |= set(template_names(text))

@@ -22,7 +22,7 @@ class TaskFileError(SettingsError):
         super().__init__(file, problem, remedy)
 
 
-class TemplateError(TapdbError):
+class TemplateNameError(TapdbError):
     """A template names what is not there.
 
     Parameters
@@ -85,7 +85,7 @@ class OutputFileError(TapdbError):
 
 
 class RepositoryError(TapdbError):
-    """A Butler repository cannot be used for what was asked.
+    """A Butler repository cannot be used.
 
     Parameters
     ----------

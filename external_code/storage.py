@@ -90,12 +90,14 @@ class KeptFileFormatter(FormatterV2):
 
     def read_from_uri(
         self,
-        uri: ResourcePath,
+        uri: ResourcePath,  # noqa: ARG002
         component: str | None = None,  # noqa: ARG002 - the signature is daf_butler's
         expected_size: int = -1,  # noqa: ARG002
     ) -> Any:
         """Return where the file is; it is not read."""
-        return KeptFile(uri.ospath if uri.isLocal else str(uri))
+        # What is given may be a copy in Butler's cache, which lives no longer than this call.
+        place = self.file_descriptor.location.uri
+        return KeptFile(place.ospath if place.isLocal else str(place))
 
     def write_local_file(self, in_memory_dataset: Any, uri: ResourcePath) -> None:
         """Move the file; within a file system that renames it."""

@@ -8,7 +8,7 @@ to stand for themselves. A template is no expression: there are no formats, no a
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from external_code.errors import TemplateError
+from external_code.errors import TemplateNameError
 from tapdb.errors import likeliest
 
 _PART = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
@@ -19,14 +19,14 @@ def template_names(template: str) -> Iterator[str]:
 
     Raises
     ------
-    TemplateError
+    TemplateNameError
         Raised if a brace stands alone.
     """
     for part in _PART.finditer(template):
         if part["name"] is not None:
             yield part["name"]
         elif len(part[0]) == 1:
-            raise TemplateError(template, f'"{part[0]}" stands alone; double it to mean the brace itself')
+            raise TemplateNameError(template, f'"{part[0]}" stands alone; double it to mean the brace itself')
 
 
 def fill_template(template: str, values: Mapping[str, object]) -> str:
@@ -41,7 +41,7 @@ def fill_template(template: str, values: Mapping[str, object]) -> str:
 
     Raises
     ------
-    TemplateError
+    TemplateNameError
         Raised if a name has no value, or a brace stands alone.
 
     Examples
@@ -58,10 +58,10 @@ def require_names(template: str, known: Iterable[str]) -> None:
 
     Raises
     ------
-    TemplateError
+    TemplateNameError
         Raised if it does, or if a brace stands alone.
     """
     names = set(known)
     for name in template_names(template):
         if name not in names:
-            raise TemplateError(template, f'there is no "{name}"; {likeliest(name, names)}')
+            raise TemplateNameError(template, f'there is no "{name}"; {likeliest(name, names)}')

@@ -31,7 +31,8 @@ PACKAGES = (
 )
 
 LATER_FOLDERS = (
-    *("services", "external_code", "tap_query/formats", "tapdb/replication", "obscore_view/follow", "obscore_view/cli/follow"),
+    *("services", "external_code"),
+    *("tap_query/formats", "tapdb/replication", "obscore_view/follow", "obscore_view/cli/follow"),
     *("tapdb/cli/following", "ppdb_replay/following", "ppdb_replay/cli/follow"),
 )
 """What came with the services and after them: the number of modules is that of the packages before."""

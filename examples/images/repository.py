@@ -144,6 +144,7 @@ def make_image_repository(
     datastore_root
         Where the files go, such as ``s3://bucket/``, if not into the folder.
     """
+    root = root.absolute()
     config = Config(storage_options())
     if url is not None:
         config["registry", "db"] = butler_url(url)

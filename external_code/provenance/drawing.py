@@ -24,7 +24,6 @@ COLOURS = {
 """Colours of boxes: of datasets, made or not, and of executions by status."""
 
 
-
 def lineage_tree(lineage: Lineage) -> str:
     """Return a lineage as lines of text; what stands higher up already is named, not repeated.
 

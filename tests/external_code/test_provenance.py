@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import networkx as nx
@@ -20,7 +21,7 @@ from tests.external_code.conftest import Archive
 from tests.plugins.view_fixtures import open_engine
 
 
-def rows(archive: Archive, statement: str, **values: object) -> list[tuple[object, ...]]:
+def rows(archive: Archive, statement: str, **values: object) -> list[tuple[Any, ...]]:
     """Return the rows of a query as a reader gets them."""
     with open_engine(archive.url) as engine, engine.connect() as connection:
         connection.execute(sa.text("SET ROLE tapdb_reader"))

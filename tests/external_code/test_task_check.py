@@ -15,26 +15,28 @@ from lsst.pipe.base import Pipeline
 from examples.images.repository import IMAGE_RUN
 from examples.programs import SEP, SOURCES
 from external_code.checking import check_pipeline
-from external_code.errors import TaskFileError, TemplateError
+from external_code.errors import TaskFileError, TemplateNameError
 from external_code.storage import CLASSES, prepare_repository
 from external_code.templates import fill_template
 from tapdb.cli.root import main
 from tests.external_code.test_requirements import shell, text_output
 from tests.plugins.task_fixtures import BY_DETECTOR, FIRST_VISIT, IMAGE, TaskRunner
 
+DESCRIPTION = "description: a\ntasks: {{t: {{executable: x, dimensions: [visit], inputs: {}}}}}"
+
 
 def test_braces_are_names_and_doubled_braces_are_braces() -> None:
     assert fill_template("{a}{{b}}{c.d}", {"a": 1, "c.d": "x"}) == "1{b}x"
-    with pytest.raises(TemplateError, match=r'there is no "inputs\.imge"; did you mean "inputs\.image"'):
+    with pytest.raises(TemplateNameError, match=r'there is no "inputs\.imge"; did you mean "inputs\.image"'):
         fill_template("{inputs.imge}", {"inputs.image": ""})
     for broken in ("{a", "a}", "{a}}"):
-        with pytest.raises(TemplateError, match=r"stands alone"):
+        with pytest.raises(TemplateNameError, match=r"stands alone"):
             fill_template(broken, {"a": 1})
 
 
 def test_a_template_is_no_expression() -> None:
     for text in ("{a.__class__}", "{a!r}", "{a:>10}", "{a[0]}"):
-        with pytest.raises(TemplateError, match="there is no"):
+        with pytest.raises(TemplateNameError, match="there is no"):
             fill_template(text, {"a": 1})
 
 
@@ -44,11 +46,12 @@ def test_init_writes_a_pipeline_that_pipe_base_reads(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     graph = Pipeline.from_uri(str(target)).to_graph()
     assert set(graph.tasks) == {"sources", "levels"}
-    config = graph.tasks["sources"].config
+    config: Any = graph.tasks["sources"].config
     assert config.inputs["image"].hdu == "IMAGE"
     assert config.record == "sources_record"
     assert config.arguments[2] == str(SOURCES.parent / "sources.sex")
-    assert graph.tasks["levels"].config.outputs["level"].by == "ingest"
+    second: Any = graph.tasks["levels"].config
+    assert second.outputs["level"].by == "ingest"
     again = CliRunner().invoke(main, ["task", "init", str(SOURCES), "-o", str(target)])
     assert again.exit_code == 2
     assert "is there already" in again.stderr
@@ -73,8 +76,7 @@ def test_a_configuration_that_butler_keeps_is_the_one_that_was_run(tasks: TaskRu
             "tasks.t.colour: Extra inputs are not permitted",
         ),
         (
-            "description: a\ntasks: {t: {executable: x, dimensions: [], "
-            "inputs: {i: {dataset_type: a, storage_class: b, access: never}}}}",
+            DESCRIPTION.format("{i: {dataset_type: a, storage_class: b, access: never}}"),
             "tasks.t.inputs.i.access: Input should be",
         ),
     ],

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from lsst.ctrl.mpexec.cli.pipetask import cli as pipetask
 from lsst.daf.butler import Butler, Config, DatasetType
-from lsst.pipe.base.script import transfer_from_graph
+from lsst.pipe.base.script.transfer_from_graph import transfer_from_graph
 from moto.server import ThreadedMotoServer
 
 from examples.images import ImageSurvey, make_image_repository

@@ -222,7 +222,8 @@ def everything(
     )
     make_image_repository(files / "images", ImageSurvey(epochs=0))
     (files / "pipeline.yaml").write_text(pipeline_text(read_description(SOURCES_OF_IMAGES)))
-    names = {"pipeline": "pipeline.yaml", "butler": "images", "config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    names |= {"pipeline": "pipeline.yaml", "butler": "images"}
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
