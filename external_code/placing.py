@@ -34,7 +34,7 @@ def place_input(name: str, config: Any, handle: Any, folder: Path) -> str:
     Raises
     ------
     InputFileError
-        Raised if the dataset is not one file (WPT-101), if the file is not there, or is not local where it has to be.
+        Raised if the dataset is not one file (WPT-101), if it is not there, or not local where it has to be.
     """
     uri = _one_uri(name, handle)
     if config.access == "uri":
