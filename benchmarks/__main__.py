@@ -23,6 +23,7 @@ BENCHMARKS = {
     "page": "benchmarks.page",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",
+    "tasks": "benchmarks.tasks",
 }
 """Modules whose ``main(arguments)`` is called, by name, in the order in which all of them are run."""
 

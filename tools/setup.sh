@@ -86,6 +86,7 @@ missing_packages() {
         command -v stilts >/dev/null || echo stilts
         command -v chromium >/dev/null || echo chromium
         command -v curl >/dev/null || echo curl
+        command -v source-extractor >/dev/null || echo source-extractor
         # What drives Chromium is a Node of Playwright's own, which wants it.
         has_library libatomic.so.1 || echo libatomic1
     fi
@@ -152,7 +153,7 @@ install_packages() {
     if ! command -v apt-get >/dev/null; then
         give_up "this system has no apt-get; install with its own package manager:" \
             "  Python >= 3.11 with venv; PostgreSQL >= 14 (server and contrib) with the extensions pgsphere and pgTAP; pg_prove;" \
-            "  for tests also STILTS, Chromium and curl (commands stilts, chromium and curl in PATH), and libatomic" \
+            "  for tests also STILTS, Chromium, SExtractor and curl (commands stilts, chromium, source-extractor, curl), and libatomic" \
             "then run this again."
     fi
     if ! can_be_root; then

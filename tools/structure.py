@@ -30,6 +30,7 @@ PACKAGES = (
     "adql",
     "tap_query",
     "obscore_view",
+    "external_code",
     "ppdb_replay",
     "prompt_products",
     "tap_schema",
@@ -37,7 +38,8 @@ PACKAGES = (
 )
 
 LATER_FOLDERS = (
-    *("services", "tap_query/formats", "tapdb/replication", "obscore_view/follow", "obscore_view/cli/follow"),
+    *("services", "external_code"),
+    *("tap_query/formats", "tapdb/replication", "obscore_view/follow", "obscore_view/cli/follow"),
     *("tapdb/cli/following", "ppdb_replay/following", "ppdb_replay/cli/follow"),
     *("obscore_view/view/published", "prompt_products"),
 )

@@ -11,6 +11,7 @@ from tests.recipes import Followed, copy_tree, follow, passed, read_recipes
 
 ADDED: dict[str, tuple[str, ...]] = {
     "adql": ("[CBRT(1)]", "WHERE CBRT(objectId * 8) = 2", "astropy_says[Ba]", "GLOB 'a*'"),
+    "external_code": ("[KeptTiff-.tiff]", "[StructuredDataList-o.json-", "[skipped-#e5e7eb]"),
     "obscore_view": ("test_every_ucd_and_unit_is_one[lsst_seeing]", "[SuprimeCam-Subaru]", "[sky_mosaic-3-"),
     "ppdb_replay": ("[table_count-2]", "[ppdb_row_count-1]", "[date-char-10-None]"),
     "prompt_products": ("[deepCoadd_template]", "[lsst_night]", "[white]"),

@@ -22,9 +22,12 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from examples.apdb import make_apdb
+from examples.images import ImageSurvey, make_image_repository
 from examples.lsstcam import Pair
 from obscore_view import parse_config, refresh_view
 from obscore_view.view.make import find_stored_view
+from examples.programs import SOURCES as SOURCES_OF_IMAGES
+from external_code.description import pipeline_text, read_description
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.replication import service
@@ -39,6 +42,14 @@ from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine, view_conf
 SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes
 LOGINS = ("every_command_stranger", "every_command_reader")
 UUID = "00000000-0000-0000-0000-000000000000"
+DATASET = "00000000-0000-0000-0000-000000000001"
+LINEAGE = f"""
+INSERT INTO tapdb.provenance_run VALUES ('u/somebody/run', 'demo', 'run_provenance', true, '0');
+INSERT INTO tapdb.provenance_quantum VALUES ('{UUID}', 'u/somebody/run', 'task', '{{}}', 'success', NULL);
+INSERT INTO tapdb.provenance_dataset VALUES ('{DATASET}', 'u/somebody/run', 'raw', '{{}}', true, NULL);
+INSERT INTO tapdb.provenance_edge VALUES ('{UUID}', '{DATASET}', false);
+"""  # noqa: S608 - our own texts
+"""A dataset whose provenance was loaded."""
 
 DATED = VIEWS_OVER_PLAIN["none"]
 """The view that says when datasets are public, and what is stored of them."""
@@ -94,11 +105,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb verify": (),
     "presence plan": ("--view", DATED),
     "presence summary": ("--view", DATED),
+    "provenance load": ("{folder}/nowhere", "u/somebody/run"),
+    "provenance show": (DATASET,),
     "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "queue status": (),
     "queue work": ("--no-wait",),
+    "recreate": (DATASET,),
     "replay capture": (
         "--record",
         "{folder}/record.json",
@@ -136,6 +150,7 @@ OFFLINE = frozenset(
         "migrate history",
         "migrate init",
         "migrate sql",
+        *("task check", "task init", "task run"),
     }
 )
 """Commands that use no database that is there already."""
@@ -155,6 +170,7 @@ READERS = frozenset(
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
+            "provenance show",
             "query explain",
             "query run",
             "query translate",
@@ -212,6 +228,7 @@ def everything(
         stored = find_stored_view(connection, DATED)
         refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
         rebuild(connection, keep(connection, "ivoa.obscore"))
+        execute_text(connection, LINEAGE)
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -230,7 +247,10 @@ def everything(
     cited = CliRunner().invoke(
         main, ["replay", "cite", str(files / "record.json"), "--format", "json", "--url", plain]
     )
+    make_image_repository(files / "images", ImageSurvey(epochs=0))
+    (files / "pipeline.yaml").write_text(pipeline_text(read_description(SOURCES_OF_IMAGES)))
     names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    names |= {"pipeline": "pipeline.yaml", "butler": "images"}
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
@@ -302,7 +322,7 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
-    *("follow status", "ppdb follow status", "ppdb release status"),
+    *("follow status", "task check", "ppdb follow status", "ppdb release status"),
     *("obscore releases", "presence plan", "presence summary"),
     "coverage last-night",
 )
@@ -316,10 +336,17 @@ WRITING = {
     "replay capture": "--record",
     "obscore drop": "--save-config",
     "migrate init": "",
+    **dict.fromkeys(("provenance show", "task init"), "--output"),
 }
 """The option of each command that names what is written; nothing for an argument."""
 
-NO_DATABASE = {"query parse": ["SELECT a FROM b"], "migrate init": [], "sql list": []}
+NO_DATABASE = {
+    "query parse": ["SELECT a FROM b"],
+    "migrate init": [],
+    "sql list": [],
+    "task check": ["{pipeline}", "{butler}"],
+    "task init": [str(SOURCES_OF_IMAGES)],
+}
 UNWRITABLE = ("{folder}/missing/file", "{folder}/a-file/file", "{folder}", "/proc/file", "/dev/full")
 FOLDERS = ("{folder}/a-file/folder", "{folder}/a-file", "/proc/folder", "{folder}/full")
 """Names of folders in which nothing can be written."""
@@ -360,7 +387,7 @@ def test_what_cannot_be_written_is_one_message_that_names_it(
         (tmp_path / "full" / name).symlink_to("/dev/full")
     name = target.format(folder=tmp_path)
     rest = (
-        NO_DATABASE[command]
+        [text.format(**everything.files) for text in NO_DATABASE[command]]
         if command in NO_DATABASE
         else everything.arguments(command, tmp_path)[len(command.split()) :]
     )
