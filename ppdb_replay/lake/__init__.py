@@ -1,0 +1,4 @@
+"""The history of the PPDB in files, and the same queries on them.
+
+`relations` says what an open lake is: what writes it and what asks it agree on that alone.
+"""
