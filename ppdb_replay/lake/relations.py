@@ -111,6 +111,11 @@ class Lake(Protocol):
         ...
 
     @property
+    def collation(self) -> str:
+        """Collation of the database, such as ``C.UTF-8``: a lake has only the order of bytes."""
+        ...
+
+    @property
     def newest_snapshot(self) -> int:
         """Number of the newest snapshot whose versions are all there."""
         ...
@@ -121,7 +126,7 @@ class Lake(Protocol):
         ...
 
     def snapshot(self, snapshot_id: int) -> LakeSnapshot | None:
-        """Return a snapshot of the lake; `None` if it has none of this number, such as one after the newest."""
+        """Return a snapshot of the lake; `None` if it has none of this number, or not yet."""
         ...
 
     def snapshot_at(self, t_mjd_tai: float) -> LakeSnapshot | None:
