@@ -1,0 +1,392 @@
+"""What an engine and a lake have to offer, and the pieces that values are put together of.
+
+All types are written out: an engine that would take `5 / 7` for 0.71, or compare a real with a double in
+single precision, is told otherwise by a CAST. What an engine cannot do as PostgreSQL does is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.generator import Generator
+
+from adql import tree
+from adql.errors import AdqlEngineError
+from adql.metadata import ColumnOrigin, TableOrigin
+from adql.tokens import error_at
+from adql.tree import type_of
+from adql.types import DECIMAL, ValueType
+
+SMALLINT, INT, BIGINT, REAL, DOUBLE = "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"
+NUMBER_TYPES: Mapping[str, str] = {
+    "unsignedByte": SMALLINT,
+    "short": SMALLINT,
+    "int": INT,
+    "long": BIGINT,
+    "float": REAL,
+    "double": DOUBLE,
+}
+"""Types of SQL by datatypes of VOTable."""
+RADIANS_PER_DEGREE = 0.017453292519943295
+"""The number by which PostgreSQL multiplies and divides."""
+_WIDTHS = (SMALLINT, INT, BIGINT, REAL, DOUBLE)
+_OTHER_TYPES = {"string": "TEXT", "boolean": "BOOLEAN", "time": "TIMESTAMP", "uuid": "UUID"}
+_MOST_DIGITS = 38
+_LONGEST_SHOWN = 60
+
+Value = exp.Expression
+
+
+class LakeRelation(NamedTuple):
+    """What a table of the database is in a lake.
+
+    Parameters
+    ----------
+    names
+        Its name in SQL, in parts.
+    position
+        Names in SQL of the columns with longitude and latitude, in degrees, that have a pixel and a vector.
+    by_object
+        Name in SQL of the copy in the order of `object_column`; empty if there is none.
+    """
+
+    names: tuple[str, ...]
+    position: tuple[str, str] | None = None
+    by_object: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """An engine that runs queries on a lake: what it spells and does otherwise.
+
+    Parameters
+    ----------
+    name
+        Its name, as `adql.metadata.UserFunction.elsewhere` has it and as messages show it.
+    dialect
+        SQLGlot's name of its dialect.
+    generator
+        What writes a tree; it has to write the order of NULLs out.
+    half_even
+        Returns a double rounded to a whole number, halves to the even one, as an integer type.
+    ordered_sum
+        Returns the sum of doubles from the smallest to the largest; told whether to add each value once.
+    text_of_time
+        Returns a timestamp in ISO 8601 with a ``T``.
+    """
+
+    name: str
+    dialect: str
+    generator: Callable[[], Generator]
+    half_even: Callable[[Value, str], Value]
+    ordered_sum: Callable[[Value, bool], Value]
+    text_of_time: Callable[[Value], Value]
+
+    def sql(self, node: Value) -> str:
+        """Return a tree as text."""
+        return self.generator().generate(node, copy=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A lake, as queries see it.
+
+    Parameters
+    ----------
+    engine
+        What runs the queries.
+    relations
+        What is there, by names of schema and table in PostgreSQL.
+    pixel, vector
+        Names of the columns with the HEALPix pixel (nested, order 29) and the unit vector of a position.
+    object_column
+        Name in SQL of the column in whose order copies are.
+    exact_sums
+        As of `adql.Server`.
+    orders_text
+        Whether the database orders text by its bytes, as the engine does.
+    """
+
+    engine: Engine
+    relations: Mapping[tuple[str, str], LakeRelation]
+    pixel: str = "_healpix_29"
+    vector: tuple[str, str, str] = ("_x", "_y", "_z")
+    object_column: str = "diaObjectId"
+    exact_sums: bool = False
+    orders_text: bool = True
+
+
+class Writers(NamedTuple):
+    """What writes values and conditions, by type of node, and a subquery."""
+
+    values: Mapping[type, Callable[..., Value]]
+    conditions: Mapping[type, Callable[..., Value]]
+    subquery: Callable[[LakeEmitter, tree.Query], Value]
+
+
+@dataclass(slots=True, kw_only=True)
+class LakeEmitter:
+    """The state of one translation.
+
+    Parameters
+    ----------
+    text
+        The query as it was sent; `None` for a tree that was not read from text.
+    store
+        The lake.
+    writers
+        What writes a node.
+    names
+        Names of the output columns of subqueries, by what `relation_key` returns and their names before.
+    aliases
+        Names of the relations of FROM, by their identities: an engine may not tell names apart by case.
+    vectors
+        Names of columns with pixel and vector, by `relation_key` and the names of longitude and latitude.
+    """
+
+    text: str | None
+    store: Store
+    writers: Writers
+    names: dict[object, dict[str, str]] = field(default_factory=dict)
+    aliases: dict[int, str] = field(default_factory=dict)
+    vectors: dict[tuple[object, str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def value(self, node: tree.Expression) -> Value:
+        """Return a value, of the type that the check has found."""
+        return self.writers.values[type(node)](self, node)
+
+    def condition(self, node: tree.Condition) -> Value:
+        """Return a condition."""
+        return self.writers.conditions[type(node)](self, node)
+
+    def subquery(self, query: tree.Query) -> Value:
+        """Return a subquery after IN or EXISTS, or one that is a value."""
+        return self.writers.subquery(self, query)
+
+    def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlEngineError:
+        """Return the error that a construct is not carried over, with its place in the query."""
+        shown = str(node)
+        shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+        return error_at(
+            AdqlEngineError,
+            f"{self.store.engine.name} cannot answer {what} as PostgreSQL does: {shown}",
+            hint or "ask the database",
+            text=self.text,
+            token=next((of for of in (node.at, *_places(node)) if of >= 0), -1),
+        )
+
+    def numeric(self, node: tree.Expression) -> Value:
+        """Return a value as a number; a boolean counts as 0 or 1."""
+        value = self.value(node)
+        return cast(value, INT) if type_of(node).family == "boolean" else value
+
+    def number_type(self, node: tree.Expression) -> str:
+        """Return the type in SQL of what `numeric` returns."""
+        known = type_of(node)
+        return INT if known.family == "boolean" else NUMBER_TYPES.get(known.datatype, DOUBLE)
+
+    def as_number(self, node: tree.Expression, type_: str) -> Value:
+        """Return a value as a number of a type."""
+        number = self.numeric(node)
+        return number if self.number_type(node) == type_ and not _is_null(node) else cast(number, type_)
+
+    def double(self, node: tree.Expression) -> Value:
+        """Return a value as a double."""
+        return self.as_number(node, DOUBLE)
+
+    def operand(self, node: tree.Expression) -> Value:
+        """Return a number to compute with, as PostgreSQL is told to compute: at least an integer, no real."""
+        return self.as_number(node, computed_type(self.number_type(node)))
+
+    def as_type(self, node: tree.Expression, type_: ValueType) -> Value:
+        """Return a value among others of one type."""
+        if type_.family == "numeric" and type_of(node).family in ("numeric", "boolean", "null"):
+            return self.as_number(node, NUMBER_TYPES[type_.datatype])
+        if type_of(node).family == "null" and (known := sql_type(type_)) is not None:
+            return null(known)
+        return self.value(node)
+
+    def text_of(self, node: tree.Expression) -> Value:
+        """Return a value as text."""
+        known = type_of(node)
+        value = self.value(node)
+        if known.family in ("string", "region"):
+            length = fixed_length(known)
+            # PostgreSQL pads them, and takes the blanks off where they are text.
+            return call("RTRIM", value, text(" ")) if length and length > 1 else value
+        if known.family == "time":
+            return self.store.engine.text_of_time(cast(value, "TIMESTAMP"))
+        if known.is_integer or known.family in ("boolean", "uuid", "null"):
+            return cast(value, "TEXT")
+        raise self.refused("the text of such a value", node)
+
+
+def relation_key(relation: TableOrigin) -> object:
+    """Return what tells relations apart: a common table expression is one, as often as it is named."""
+    return relation.sql_name or id(relation)
+
+
+def computed_type(type_: str) -> str:
+    """Return the type in which PostgreSQL is told to compute with numbers of a type."""
+    return {SMALLINT: INT, REAL: DOUBLE}.get(type_, type_)
+
+
+def compared_type(types: Iterable[str]) -> str:
+    """Return the type in which PostgreSQL compares numbers of two types."""
+    known = set(types)
+    if len(known) == 1:
+        return known.pop()
+    return DOUBLE if known & {REAL, DOUBLE} else max(known, key=_WIDTHS.index)
+
+
+def sql_type(type_: ValueType) -> str | None:
+    """Return the type in SQL of a type; `None` if nothing is known of it."""
+    if type_.family == "numeric":
+        return NUMBER_TYPES.get(type_.datatype)
+    return _OTHER_TYPES.get(type_.family)
+
+
+def fixed_length(type_: ValueType) -> int | None:
+    """Return the length of text that PostgreSQL pads with blanks; `None` for other text."""
+    if type_.datatype not in ("char", "unicodeChar") or type_.family != "string":
+        return None
+    size = type_.arraysize or "1"
+    return int(size) if size.isdigit() else None
+
+
+def cast(value: Value, type_: str) -> Value:
+    """Return a value as another type."""
+    return exp.Cast(this=value, to=exp.DataType.build(type_))
+
+
+def null(type_: str) -> Value:
+    """Return NULL of a type."""
+    return cast(exp.Null(), type_)
+
+
+def call(name: str, *arguments: Value) -> Value:
+    """Return a call of a function that all engines know by one name."""
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def text(value: str) -> Value:
+    """Return a character string."""
+    return exp.Literal.string(value)
+
+
+def integer(value: int, type_: str = "") -> Value:
+    """Return a whole number, of a type if one is given."""
+    literal: Value = exp.Literal.number(abs(value))
+    signed = exp.Neg(this=literal) if value < 0 else literal
+    return cast(signed, type_) if type_ else signed
+
+
+def double(value: float) -> Value:
+    """Return a double: read from text, which engines round once."""
+    return cast(text(repr(float(value))), DOUBLE)
+
+
+def joined(kind: type[exp.Binary], *operands: Value, **arguments: Any) -> Value:
+    """Return operands with an operator between them, from the left, in parentheses."""
+    first, *rest = operands
+    for operand in rest:
+        first = kind(this=first, expression=operand, **arguments)
+    return exp.Paren(this=first)
+
+
+def add(*operands: Value) -> Value:
+    """Return a sum."""
+    return joined(exp.Add, *operands)
+
+
+def subtract(one: Value, other: Value) -> Value:
+    """Return a difference."""
+    return joined(exp.Sub, one, other)
+
+
+def multiply(*operands: Value) -> Value:
+    """Return a product."""
+    return joined(exp.Mul, *operands)
+
+
+def divide(one: Value, other: Value) -> Value:
+    """Return a quotient of doubles."""
+    return joined(exp.Div, one, other, typed=False, safe=False)
+
+
+def nullif(value: Value, other: Value) -> Value:
+    """Return NULL in place of one value."""
+    return exp.Nullif(this=value, expression=other)
+
+
+def within(value: Value, low: float, high: float | None = None) -> Value:
+    """Return a double that lies between two others, and NULL for all that do not."""
+    bound = double(low)
+    larger: Value = exp.Greatest(this=value, expressions=[bound])
+    if high is None:
+        return nullif(larger, bound.copy())
+    upper = double(high)
+    found: Value = exp.Least(this=larger, expressions=[upper])
+    return nullif(nullif(found, upper.copy()), bound.copy())
+
+
+def case(*branches: tuple[Value, Value], otherwise: Value | None = None) -> Value:
+    """Return the value of the first condition that is true."""
+    ifs = [exp.If(this=condition, true=value) for condition, value in branches]
+    return exp.Case(ifs=ifs, default=otherwise)
+
+
+def column(origin: ColumnOrigin, emitter: LakeEmitter) -> Value:
+    """Return a column of a relation."""
+    relation = origin.relation
+    names = emitter.names.get(relation_key(relation), {})
+    name = names.get(origin.column.sql_name, origin.column.sql_name)
+    return named(emitter.aliases[id(relation)], name)
+
+
+def named(relation: str, name: str) -> Value:
+    """Return a column by the names of relation and column."""
+    return exp.column(name, table=relation, quoted=True)
+
+
+def number(emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
+    """Return a number literal, with the minus sign before it if there is one."""
+    known = type_of(node)
+    if known.family == "boolean":
+        return exp.Boolean(this=node.text != "0")
+    sign = "-" if negative else ""
+    if known is DECIMAL or known.datatype == "double":
+        return double(float(sign + node.text))
+    return integer(int(sign + node.text), NUMBER_TYPES[known.datatype])
+
+
+def exact_decimal(emitter: LakeEmitter, node: tree.Expression) -> Value | None:
+    """Return a literal with decimal places or many digits as it is; `None` if it is none."""
+    sign, literal = "", node
+    if isinstance(node, tree.Sign):
+        sign, literal = node.operator.replace("+", ""), node.operand
+    if not isinstance(literal, tree.Number) or type_of(literal) is not DECIMAL:
+        return None
+    whole, _, places = literal.text.partition(".")
+    if len(whole.lstrip("0")) + len(places) > _MOST_DIGITS or len(places) > _MOST_DIGITS // 2:
+        raise emitter.refused("a number of so many digits", node)
+    return cast(text(sign + literal.text), f"DECIMAL({_MOST_DIGITS}, {len(places)})")
+
+
+def _is_null(node: tree.Expression) -> bool:
+    return isinstance(node, tree.Null)
+
+
+def _places(node: tree.Node) -> Iterable[int]:
+    from adql.walk import walk
+
+    return (of.at for of in walk(node))
+
+
+def dialect_of(name: str) -> type[Dialect]:
+    """Return a dialect of SQLGlot."""
+    return Dialect.get_or_raise(name).__class__
