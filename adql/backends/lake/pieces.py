@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.generator import Generator
 
 from adql import tree
@@ -20,6 +19,7 @@ from adql.metadata import ColumnOrigin, TableOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
 from adql.types import DECIMAL, ValueType
+from adql.walk import walk
 
 SMALLINT, INT, BIGINT, REAL, DOUBLE = "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"
 NUMBER_TYPES: Mapping[str, str] = {
@@ -146,6 +146,11 @@ class LakeEmitter:
         Names of the relations of FROM, by their identities: an engine may not tell names apart by case.
     vectors
         Names of columns with pixel and vector, by `relation_key` and the names of longitude and latitude.
+    carried
+        Which of them a subquery hands on, by its `relation_key`: origins of longitude and latitude in it, and
+        the names outside of it.
+    by_object
+        Identities of relations that are read in the order of objects.
     """
 
     text: str | None
@@ -154,6 +159,10 @@ class LakeEmitter:
     names: dict[object, dict[str, str]] = field(default_factory=dict)
     aliases: dict[int, str] = field(default_factory=dict)
     vectors: dict[tuple[object, str, str], tuple[str, ...]] = field(default_factory=dict)
+    carried: dict[object, list[tuple[tuple[ColumnOrigin, ColumnOrigin], tuple[str, ...]]]] = field(
+        default_factory=dict
+    )
+    by_object: set[int] = field(default_factory=set)
 
     def value(self, node: tree.Expression) -> Value:
         """Return a value, of the type that the check has found."""
@@ -382,11 +391,4 @@ def _is_null(node: tree.Expression) -> bool:
 
 
 def _places(node: tree.Node) -> Iterable[int]:
-    from adql.walk import walk
-
     return (of.at for of in walk(node))
-
-
-def dialect_of(name: str) -> type[Dialect]:
-    """Return a dialect of SQLGlot."""
-    return Dialect.get_or_raise(name).__class__

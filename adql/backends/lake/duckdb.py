@@ -1,0 +1,44 @@
+"""DuckDB: what it spells and does otherwise than other engines."""
+
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+
+from adql.backends.lake.pieces import Engine, Value, call, case, cast, double, joined, text
+
+
+class _Generator(DuckDB.Generator):
+    def ordered_sql(self, expression: exp.Ordered) -> str:
+        """Return a term of ORDER BY; what NULLs are sorted as is written out, whatever the session says."""
+        direction = "DESC" if expression.args.get("desc") else "ASC"
+        nulls = "FIRST" if expression.args.get("nulls_first") else "LAST"
+        return f"{self.sql(expression, 'this')} {direction} NULLS {nulls}"
+
+
+def _half_even(value: Value, type_: str) -> Value:
+    # DuckDB's CAST rounds as the processor does: halves to the even number.
+    return cast(value, type_)
+
+
+def _ordered_sum(value: Value, distinct: bool) -> Value:  # noqa: FBT001  a word of the query
+    term = exp.Ordered(this=value, desc=False, nulls_first=False)
+    summands: Value = exp.Distinct(expressions=[value]) if distinct else value
+    total = exp.Sum(this=exp.Order(this=summands, expressions=[term]))
+    # DuckDB begins with 0, PostgreSQL with the first summand: nothing but -0 is another number then.
+    negative = joined(exp.And, joined(exp.EQ, value, double(0.0)), call("SIGNBIT", value))
+    return case((call("BOOL_AND", negative), double(-0.0)), otherwise=total)
+
+
+def _text_of_time(value: Value) -> Value:
+    return call("REPLACE", cast(value, "TEXT"), text(" "), text("T"))
+
+
+DUCKDB = Engine(
+    name="duckdb",
+    dialect="duckdb",
+    generator=lambda: _Generator(dialect="duckdb", identify=False, normalize=False),
+    half_even=_half_even,
+    ordered_sum=_ordered_sum,
+    text_of_time=_text_of_time,
+)
+"""DuckDB 1.4 and later."""
+
