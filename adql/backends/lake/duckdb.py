@@ -3,7 +3,7 @@
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
-from adql.backends.lake.pieces import Engine, Value, call, case, cast, double, joined, text
+from adql.backends.lake.pieces import Engine, Value, call, cast, text
 
 
 class _Generator(DuckDB.Generator):
@@ -22,10 +22,7 @@ def _half_even(value: Value, type_: str) -> Value:
 def _ordered_sum(value: Value, distinct: bool) -> Value:  # noqa: FBT001  a word of the query
     term = exp.Ordered(this=value, desc=False, nulls_first=False)
     summands: Value = exp.Distinct(expressions=[value]) if distinct else value
-    total = exp.Sum(this=exp.Order(this=summands, expressions=[term]))
-    # DuckDB begins with 0, PostgreSQL with the first summand: nothing but -0 is another number then.
-    negative = joined(exp.And, joined(exp.EQ, value, double(0.0)), call("SIGNBIT", value))
-    return case((call("BOOL_AND", negative), double(-0.0)), otherwise=total)
+    return exp.Sum(this=exp.Order(this=summands, expressions=[term]))
 
 
 def _text_of_time(value: Value) -> Value:

@@ -238,7 +238,7 @@ def _change_case(emitter: LakeEmitter, node: tree.Function) -> Value:
 
 
 def _coalesce(emitter: LakeEmitter, node: tree.Function) -> Value:
-    first, *rest = (emitter.as_type(argument, type_of(node)) for argument in node.arguments)
+    first, *rest = emitter.as_common(node.arguments, type_of(node), node)
     return exp.Coalesce(this=first, expressions=rest)
 
 

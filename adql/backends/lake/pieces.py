@@ -6,7 +6,7 @@ single precision, is told otherwise by a CAST. What an engine cannot do as Postg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -217,16 +217,23 @@ class LakeEmitter:
             return self.as_number(node, NUMBER_TYPES[type_.datatype])
         if type_of(node).family == "null" and (known := sql_type(type_)) is not None:
             return null(known)
-        return self.value(node)
+        length = fixed_length(type_of(node))
+        return self.text_of(node) if length and length != fixed_length(type_) else self.value(node)
+
+    def as_common(self, nodes: Sequence[tree.Expression], type_: ValueType, whole: tree.Node) -> list[Value]:
+        """Return values that become one of a type, as of COALESCE."""
+        lengths = {fixed_length(type_of(node)) for node in nodes if type_of(node).family != "null"}
+        if len(lengths) > 1 and None not in lengths:
+            raise self.refused("text of several fixed lengths", whole)
+        return [self.as_type(node, type_) for node in nodes]
 
     def text_of(self, node: tree.Expression) -> Value:
         """Return a value as text."""
         known = type_of(node)
         value = self.value(node)
         if known.family in ("string", "region"):
-            length = fixed_length(known)
-            # PostgreSQL pads them, and takes the blanks off where they are text.
-            return call("RTRIM", value, text(" ")) if length and length > 1 else value
+            # PostgreSQL pads text of a fixed length, and takes the blanks off where it is text.
+            return call("RTRIM", value, text(" ")) if fixed_length(known) else value
         if known.family == "time":
             return self.store.engine.text_of_time(cast(value, "TIMESTAMP"))
         if known.is_integer or known.family in ("boolean", "uuid", "null"):

@@ -13,6 +13,7 @@ from adql.backends.lake.pieces import (
     Store,
     Value,
     Writers,
+    fixed_length,
     integer,
     named,
     relation_key,
@@ -22,7 +23,7 @@ from adql.backends.postgres.query import output_column
 from adql.check.query import validate
 from adql.errors import AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
-from adql.metadata import ColumnOrigin, Metadata, OutputColumn, TableOrigin
+from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, OutputColumn, TableOrigin
 from adql.tree import type_of
 from adql.walk import walk
 
@@ -262,12 +263,20 @@ def _ordering(emitter: LakeEmitter, term: tree.Ordering, query: tree.Query) -> e
 
 
 def _set(emitter: LakeEmitter, node: tree.SetOperation, query: tree.Query) -> exp.Query:
+    arms = [_columns(of) for of in (node.first, *(step.query for step in node.steps))]
+    for types in zip(*arms, strict=True):
+        if len({fixed_length(of.type) for of in types if of.type.family != "null"}) > 1:
+            raise emitter.refused("text of several lengths in one column", node)
     made = _operand(emitter, node.first, query)
     for step in node.steps:
         made = _SETS[step.operator](
             this=made, expression=_operand(emitter, step.query, query), distinct=not step.keep_duplicates
         )
     return made
+
+
+def _columns(node: _Operand) -> tuple[ColumnMetadata, ...]:
+    return _columns(node.first) if isinstance(node, tree.SetOperation) else node.columns
 
 
 def _operand(emitter: LakeEmitter, node: _Operand, query: tree.Query) -> exp.Query:

@@ -159,6 +159,10 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
     value = emitter.double(node.argument)
     if emitter.store.exact_sums:
         total = emitter.store.engine.ordered_sum(value, distinct)
+        if node.name == "SUM":
+            # An engine begins with 0, PostgreSQL with the first value: nothing but -0 is another number then.
+            negative = joined(exp.And, joined(exp.EQ, value, double(0.0)), call("SIGNBIT", value))
+            return case((call("BOOL_AND", negative), double(-0.0)), otherwise=total)
     else:
         total = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
     if node.name == "SUM":
@@ -213,16 +217,17 @@ def _single(emitter: LakeEmitter, operand: tree.Expression) -> Value:
 
 
 def _case(emitter: LakeEmitter, node: tree.Case) -> Value:
+    results = node.thens if node.otherwise is None else (*node.thens, node.otherwise)
+    values = emitter.as_common(results, type_of(node), node)
     branches = []
-    for when, then in zip(node.whens, node.thens, strict=True):
+    for when, then in zip(node.whens, values, strict=False):
         if isinstance(when, tree.Condition):
             test = emitter.condition(when)
         else:
             assert node.operand is not None  # noqa: S101  values stand beside one
             test = compared(emitter, node.operand, "=", when)
-        branches.append((test, emitter.as_type(then, type_of(node))))
-    otherwise = None if node.otherwise is None else emitter.as_type(node.otherwise, type_of(node))
-    return case(*branches, otherwise=otherwise)
+        branches.append((test, then))
+    return case(*branches, otherwise=None if node.otherwise is None else values[-1])
 
 
 def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> Value:
@@ -281,7 +286,7 @@ def _given(left: tree.Expression, right: tree.Expression, types: list[str]) -> l
 
 def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expression) -> Value:
     length = fixed_length(type_of(node)) if isinstance(node, tree.Column) else None
-    if length == 1 and not (isinstance(other, tree.String) and not other.value.strip(" ")):
+    if length == 1 and isinstance(other, tree.String) and other.value.strip(" "):
         # One character that is no blank is the same with blanks behind it and without: files can be skipped.
         return emitter.value(node)
     return emitter.value(node) if isinstance(node, tree.Null) else emitter.text_of(node)
@@ -375,7 +380,10 @@ def _is_padded(type_: ValueType) -> bool:
 
 def _like(emitter: LakeEmitter, node: tree.Like) -> Value:
     kind = exp.ILike if node.operator == "ILIKE" else exp.Like
-    found = joined(kind, emitter.text_of(node.operand), emitter.text_of(node.pattern))
+    # PostgreSQL compares a column of a fixed length with its blanks.
+    bare = isinstance(node.operand, tree.Column) and fixed_length(type_of(node.operand))
+    operand = emitter.value(node.operand) if bare else emitter.text_of(node.operand)
+    found = joined(kind, operand, emitter.text_of(node.pattern))
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
