@@ -1,5 +1,7 @@
 """DuckDB: what it spells and does otherwise than other engines."""
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
@@ -29,6 +31,17 @@ def _text_of_time(value: Value) -> Value:
     return call("REPLACE", cast(value, "TEXT"), text(" "), text("T"))
 
 
+def _bound(name: str, values: Sequence[Value], body: Value) -> Value:
+    pairs = [
+        exp.PropertyEQ(this=exp.to_identifier(f"a{place}"), expression=value)
+        for place, value in enumerate(values)
+    ]
+    one = exp.Array(expressions=[exp.Struct(expressions=pairs)])
+    function = exp.Lambda(this=body, expressions=[exp.to_identifier(name)])
+    # SQLGlot counts from 0, DuckDB from 1.
+    return exp.Bracket(this=exp.Transform(this=one, expression=function), expressions=[exp.Literal.number(0)])
+
+
 DUCKDB = Engine(
     name="duckdb",
     dialect="duckdb",
@@ -36,6 +49,7 @@ DUCKDB = Engine(
     half_even=_half_even,
     ordered_sum=_ordered_sum,
     text_of_time=_text_of_time,
+    bound=_bound,
 )
 """DuckDB 1.4 and later."""
 

@@ -77,6 +77,9 @@ class Engine:
         Returns the sum of doubles from the smallest to the largest; told whether to add each value once.
     text_of_time
         Returns a timestamp in ISO 8601 with a ``T``.
+    bound
+        Returns an expression in which a name stands for a structure of values: what is used more than once
+        is written and computed once. Fields are ``a0``, ``a1``, ...
     """
 
     name: str
@@ -85,6 +88,7 @@ class Engine:
     half_even: Callable[[Value, str], Value]
     ordered_sum: Callable[[Value, bool], Value]
     text_of_time: Callable[[Value], Value]
+    bound: Callable[[str, Sequence[Value], Value], Value]
 
     def sql(self, node: Value) -> str:
         """Return a tree as text."""
@@ -151,6 +155,8 @@ class LakeEmitter:
         the names outside of it.
     by_object
         Identities of relations that are read in the order of objects.
+    depth
+        How many names of `bind` are in use.
     """
 
     text: str | None
@@ -163,6 +169,7 @@ class LakeEmitter:
         default_factory=dict
     )
     by_object: set[int] = field(default_factory=set)
+    depth: int = 0
 
     def value(self, node: tree.Expression) -> Value:
         """Return a value, of the type that the check has found."""
@@ -187,6 +194,30 @@ class LakeEmitter:
             text=self.text,
             token=next((of for of in (node.at, *_places(node)) if of >= 0), -1),
         )
+
+    def bind(self, values: Sequence[Value], body: Callable[..., Value]) -> Value:
+        """Return an expression that uses values more than once, without writing long ones again.
+
+        Parameters
+        ----------
+        values
+            The values.
+        body
+            Returns the expression; called with what stands for each value.
+        """
+        if all(map(_is_short, values)):
+            return body(*values)
+        # By depth: equal expressions of SELECT and GROUP BY must be written in the same way.
+        name = f"v{self.depth}"
+        self.depth += 1
+        made = body(
+            *(
+                value if _is_constant(value) else exp.Dot(this=exp.to_identifier(name), expression=_field(place))
+                for place, value in enumerate(values)
+            )
+        )
+        self.depth -= 1
+        return self.store.engine.bound(name, values, made)
 
     def numeric(self, node: tree.Expression) -> Value:
         """Return a value as a number; a boolean counts as 0 or 1."""
@@ -391,6 +422,18 @@ def exact_decimal(emitter: LakeEmitter, node: tree.Expression) -> Value | None:
     if len(whole.lstrip("0")) + len(places) > _MOST_DIGITS or len(places) > _MOST_DIGITS // 2:
         raise emitter.refused("a number of so many digits", node)
     return cast(text(sign + literal.text), f"DECIMAL({_MOST_DIGITS}, {len(places)})")
+
+
+def _field(place: int) -> exp.Identifier:
+    return exp.to_identifier(f"a{place}")
+
+
+def _is_constant(value: Value) -> bool:
+    return isinstance(value, exp.Cast) and isinstance(value.this, (exp.Literal, exp.Null))
+
+
+def _is_short(value: Value) -> bool:
+    return _is_constant(value) or isinstance(value, (exp.Column, exp.Dot))
 
 
 def _is_null(node: tree.Expression) -> bool:

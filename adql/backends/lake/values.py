@@ -155,7 +155,7 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
         total = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
         if node.name == "SUM":
             return cast(total, BIGINT)
-        return mean_of_integers(total, _counted(value, node.quantifier))
+        return mean_of_integers(emitter, total, _counted(value, node.quantifier))
     value = emitter.double(node.argument)
     if emitter.store.exact_sums:
         total = emitter.store.engine.ordered_sum(value, distinct)
@@ -204,7 +204,10 @@ def _single(emitter: LakeEmitter, operand: tree.Expression) -> Value:
     """Return a number as real: NULL if it is too large for that, 0 if it is too small."""
     if emitter.number_type(operand) != DOUBLE:
         return emitter.as_number(operand, REAL)
-    value = emitter.double(operand)
+    return emitter.bind([emitter.double(operand)], _as_real)
+
+
+def _as_real(value: Value) -> Value:
     size = call("ABS", value)
     small = joined(exp.LT, size, double(_LEAST_REAL))
     fits = joined(
