@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError, PpdbNotReadyError
-from ppdb_replay.lake.chain import Change, History, one_at_a_time, read_history, require_same_history
+from ppdb_replay.lake.chain import Change, one_at_a_time, read_history, require_same_history
 from ppdb_replay.lake.layout import LakeState, table_from, tables_at
 from ppdb_replay.lake.opening import connect_duckdb, find_state
 from ppdb_replay.lake.pieces import StagedTable, run_all, write_catalogue, write_pieces
@@ -27,7 +27,7 @@ from ppdb_replay.lake.publishing import Progress, begin_draft
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
 from ppdb_replay.lake.rows import POSTGRES, RowReader
 from ppdb_replay.lake.store import Store, open_store
-from ppdb_replay.snapshot import CURRENT, Snapshot
+from ppdb_replay.snapshot import Snapshot
 from tapdb.postgres.engine import driver_connection
 
 CHUNK_ROWS = 250_000
@@ -52,15 +52,12 @@ class Chunk:
         Whether these versions have ended by the snapshot of the export.
     after, upto
         They began, or ended, after the first and up to the second of these snapshots.
-    rows
-        About how many there are, at most.
     """
 
     name: str
     ended: bool
     after: int
     upto: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +142,10 @@ def plan_export(connection: sa.Connection, *, chunk_rows: int = CHUNK_ROWS) -> E
                 first,
                 sum(one.begun for one in changes),
                 sum(one.ended for one in changes),
-                (*_chunks(changes, number, chunk_rows, ended=False), *_chunks(changes, number, chunk_rows, ended=True)),
+                (
+                    *_chunks(changes, number, chunk_rows, ended=False),
+                    *_chunks(changes, number, chunk_rows, ended=True),
+                ),
             )
         )
     return ExportPlan(newest, history.clock_id, history.collation, history.snapshots, tuple(tables))
@@ -158,11 +158,11 @@ def _chunks(changes: Sequence[Change], newest: int, limit: int, *, ended: bool) 
     for one in changes:
         more = one.ended if ended else one.begun
         if rows and rows + more > limit:
-            yield Chunk(f"{kind}-{after}-{one.snapshot_id - 1}", ended, after, one.snapshot_id - 1, rows)
+            yield Chunk(f"{kind}-{after}-{one.snapshot_id - 1}", ended, after, one.snapshot_id - 1)
             after, rows = one.snapshot_id - 1, 0
         rows += more
     if rows:
-        yield Chunk(f"{kind}-{after}-{newest}", ended, after, newest, rows)
+        yield Chunk(f"{kind}-{after}-{newest}", ended, after, newest)
 
 
 def chunk_condition(chunk: Chunk, snapshot_id: int) -> sql.Composable:
@@ -283,7 +283,11 @@ def _plan_from(content: dict[str, Any]) -> ExportPlan:
 
     tables = tuple(
         PlannedTable(
-            **{**one, "table": table_from(one["table"]), "chunks": tuple(Chunk(**each) for each in one["chunks"])}
+            **{
+                **one,
+                "table": table_from(one["table"]),
+                "chunks": tuple(Chunk(**each) for each in one["chunks"]),
+            }
         )
         for one in content["tables"]
     )
@@ -323,7 +327,10 @@ def _stage(
         duck.close()
     for one in plan.tables:
         staged = StagedTable(folder, one.table)
-        held = {ended: sum(staged.rows(chunk.name) or 0 for chunk in one.chunks if chunk.ended is ended) for ended in (True, False)}
+        held = {
+            ended: sum(staged.rows(chunk.name) or 0 for chunk in one.chunks if chunk.ended is ended)
+            for ended in (True, False)
+        }
         require_counts(store.url, one.table.name, (one.begun, sum(held.values())), (one.ended, held[True]))
 
 

@@ -1,4 +1,4 @@
-"""How a lake lies in its folder: the one file that names all others, tables and their columns, names of files.
+"""How a lake lies in its folder: the one file that names all others, columns of tables, names of files.
 
 ``lake.json`` names a catalog of DuckLake (`<https://ducklake.select>`_), which names the files of all tables.
 Both a catalog and the files of tables are written once under a name of their own and never changed, so that
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from psycopg import sql
 
@@ -166,14 +167,14 @@ def _table_at(table: VersionedTable, snapshot_id: int) -> LakeTable:
     )
 
 
-def table_from(content: Mapping[str, object]) -> LakeTable:
+def table_from(content: Mapping[str, Any]) -> LakeTable:
     """Return a table from what `dataclasses.asdict` made of it, and JSON of that."""
     values = dict(content)
-    columns = tuple(LakeColumn(**one) for one in values.pop("columns"))  # type: ignore[attr-defined]
-    key = tuple(values.pop("key"))  # type: ignore[call-overload]
+    columns = tuple(LakeColumn(**one) for one in values.pop("columns"))
+    key = tuple(values.pop("key"))
     position = values.pop("position")
-    placed = None if position is None else tuple(position)  # type: ignore[call-overload]
-    return LakeTable(columns=columns, key=key, position=placed, **values)  # type: ignore[arg-type]
+    placed = None if position is None else tuple(position)
+    return LakeTable(columns=columns, key=key, position=placed, **values)
 
 
 def relations_of(table: LakeTable) -> tuple[str, ...]:
@@ -244,13 +245,10 @@ def sort_order(table: LakeTable, relation: str) -> tuple[str, ...]:
 
 
 def superseded_by(state: LakeState | None, at: float) -> dict[str, float]:
-    """Return the catalogs that a new state leaves behind: those before, and the one that it takes the place of."""
+    """Return the catalogs that a new state leaves behind, and when each was replaced."""
     return {} if state is None else {**state.superseded, state.catalog: at}
 
 
-def without_superseded(state: LakeState, gone: Iterable[str]) -> LakeState:
-    """Return a state that names some superseded catalogs no longer."""
-    names = set(gone)
-    return replace(
-        state, superseded={name: at for name, at in state.superseded.items() if name not in names}
-    )
+def without_superseded(state: LakeState, before: float) -> LakeState:
+    """Return a state that does not name the catalogs that were replaced before a time."""
+    return replace(state, superseded={name: at for name, at in state.superseded.items() if at > before})

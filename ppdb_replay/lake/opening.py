@@ -1,4 +1,4 @@
-"""Opening a lake: DuckDB with its extensions, a catalog attached, and what it says of tables and snapshots."""
+"""Opening a lake: DuckDB with its extensions, a catalog, and what it says of tables and snapshots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METADATA = f"__ducklake_metadata_{LAKE_SCHEMA}"
 
 _SETTINGS = (
     "SET TimeZone = 'UTC'",
-    # Light curves of a list of objects read the row groups that these are in, not all between the first and the last.
+    # Light curves of a list of objects read the row groups that have one of them.
     "SET dynamic_or_filter_threshold = 5000",
 )
 
@@ -73,9 +73,7 @@ def _extension_file(name: str, version: str) -> Path:
     raise MissingExtraError(_PURPOSE, f"{package} for DuckDB {version}", _EXTRA)
 
 
-def attach_catalog(
-    connection: DuckDBPyConnection, file: Path, store: Store, *, read_only: bool
-) -> None:
+def attach_catalog(connection: DuckDBPyConnection, file: Path, store: Store, *, read_only: bool) -> None:
     """Attach a catalog as ``lake``.
 
     Parameters
@@ -89,9 +87,9 @@ def attach_catalog(
     read_only
         Whether nothing is written.
     """
-    options = [sql.SQL("DATA_PATH {}").format(sql.Literal(store.url))]
+    options: list[sql.Composable] = [sql.SQL("DATA_PATH {}").format(sql.Literal(store.url))]
     # A lake may have been moved, and rows are in files of their own alone.
-    options += map(sql.SQL, ["OVERRIDE_DATA_PATH true", "DATA_INLINING_ROW_LIMIT 0"])
+    options += [sql.SQL("OVERRIDE_DATA_PATH true"), sql.SQL("DATA_INLINING_ROW_LIMIT 0")]
     if read_only:
         options.append(sql.SQL("READ_ONLY"))
     statement = sql.SQL("ATTACH {} AS {} ({})").format(
@@ -135,7 +133,7 @@ class OpenLake:
         self._connection = connection
         self._state = state
         self._facts = dict(self._rows("SELECT name, value FROM {}.fact"))
-        self._begun = {name: number for name, number in self._rows("SELECT name, from_snapshot FROM {}.known")}
+        self._begun = dict(self._rows("SELECT name, from_snapshot FROM {}.known"))
         tables = [table_from(json.loads(text)) for (text,) in self._rows("SELECT description FROM {}.known")]
         self._tables = {table.name: table for table in tables}
 
@@ -180,7 +178,9 @@ class OpenLake:
 
     def snapshot(self, snapshot_id: int) -> LakeSnapshot | None:
         """Return a snapshot of the lake; `None` if it has none of this number, or not yet."""
-        rows = self._rows("SELECT snapshot_id, t_mjd_tai, digest FROM {}.snapshot WHERE snapshot_id = ?", snapshot_id)
+        rows = self._rows(
+            "SELECT snapshot_id, t_mjd_tai, digest FROM {}.snapshot WHERE snapshot_id = ?", snapshot_id
+        )
         return _snapshot(rows)
 
     def snapshot_at(self, t_mjd_tai: float) -> LakeSnapshot | None:
@@ -235,7 +235,7 @@ def open_lake(where: str | Path) -> Iterator[OpenLake]:
 
 
 def _get_catalog(store: Store, file: Path) -> LakeState:
-    """Copy the newest catalog to this machine: a lake that is refreshed often may have removed it meanwhile."""
+    """Copy the newest catalog to this machine, once more if a refresh has removed it meanwhile."""
     for _ in range(_ATTEMPTS):
         state, _mark = require_state(store)
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Rows in any order become sorted Parquet files of similar size; what was done before an end is not done again.
+"""Rows in any order become sorted Parquet files of similar size, in steps that can be interrupted.
 
 Rows are staged chunk by chunk on this machine, each chunk sorted. When all are there, pixels of HEALPix (or
 ranges of identifiers) are chosen so that each has about as many rows, and each is gathered from all chunks.
@@ -17,13 +17,12 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
 
 from ppdb_replay.lake.layout import (
-    LakeTable,
     pixel_file,
     relations_of,
     sort_order,
     table_folder,
 )
-from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER
+from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, LakeTable
 from ppdb_replay.lake.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _CHILDREN = 4
 _NO_KEY = 2**63 - 1
 _ROW_GROUP = 65_536
 _ROW_GROUP_BY_OBJECT = 20_480
-_WORKERS = max(1, min(4, os.cpu_count() or 1))
+_WORKERS = max(1, min(4, len(os.sched_getaffinity(0))))
 _DICTIONARY = ("string", "large_string", "int16", "int32")
 _FLOATS = ("float", "double")
 
@@ -121,11 +120,12 @@ class StagedTable:
 
     def _parts(self, relation: str) -> list[Path]:
         """Return the staged files of a relation, without what their names end with."""
-        found = []
-        for mark in sorted(self._folder.glob("*.json")):
-            for number in range(json.loads(mark.read_text())["parts"]):
-                found.append(self._folder / f"{mark.stem}-{number}.{relation}")
-        return found
+        marks = [(one, json.loads(one.read_text())["parts"]) for one in sorted(self._folder.glob("*.json"))]
+        return [
+            self._folder / f"{mark.stem}-{number}.{relation}"
+            for mark, parts in marks
+            for number in range(parts)
+        ]
 
     def count(self) -> int:
         """Return how many rows with a position are staged."""
@@ -288,7 +288,9 @@ def _job(
 ) -> Callable[[], str]:
     def run() -> str:
         rows = staged.gather(relation, piece)
-        store.put(write_parquet(store.staging, rows, sort_order(table, relation), relation != table.name), name)
+        store.put(
+            write_parquet(store.staging, rows, sort_order(table, relation), relation != table.name), name
+        )
         return name
 
     return run
@@ -341,7 +343,7 @@ def write_parquet(folder: Path, rows: pa.Table, order: Sequence[str], by_object:
 
 
 def _has_nan(rows: pa.Table, column: str) -> bool:
-    """Return whether a column has NaN: statistics leave it out, and it would not be found as the largest number."""
+    """Return whether a column has NaN, which statistics leave out and DuckDB takes for the largest number."""
     import pyarrow.compute as pc  # noqa: PLC0415 - as above
 
     if str(rows.schema.field(column).type) not in _FLOATS:
@@ -391,7 +393,8 @@ def write_catalogue(
     listed = "".join(f"{order},{pixel}\n" for order, pixel in pixels)
     texts = {
         "partition_info.csv": f"Norder,Npix\n{listed}",
-        "hats.properties": "#HATS catalog\n" + "".join(f"{name}={value}\n" for name, value in properties.items()),
+        "hats.properties": "#HATS catalog\n"
+        + "".join(f"{name}={value}\n" for name, value in properties.items()),
     }
     _put_schema(store, staged.schema(), f"{folder}/dataset/_common_metadata")
     for name, text in texts.items():

@@ -177,10 +177,12 @@ class Draft:
             How long they stay, in seconds.
         """
         lake = sql.Literal(LAKE_SCHEMA)
-        self.run("CALL ducklake_expire_snapshots({}, older_than => now())", lake)
+        # Counted: Python needs another package for the times that it returns.
+        self.run("SELECT count(*) FROM ducklake_expire_snapshots({}, older_than => now())", lake)
         before = sql.Literal(f"{keep_s} seconds")
         for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            self.run(f"CALL {function}({{}}, older_than => now() - {{}}::INTERVAL)", lake, before)
+            frame = "SELECT count(*) FROM {}({}, older_than => now() - {}::INTERVAL)"
+            self.run(frame, sql.Identifier(function), lake, before)
 
     def publish(self, following: LakeState) -> LakeState:
         """Show readers the catalog.
@@ -207,9 +209,7 @@ class Draft:
 
 
 @contextmanager
-def begin_draft(
-    store: Store, state: LakeState | None, mark: str | None, *extensions: str
-) -> Iterator[Draft]:
+def begin_draft(store: Store, state: LakeState | None, mark: str | None, *extensions: str) -> Iterator[Draft]:
     """Give the catalog of the newest state to change, or an empty one.
 
     Parameters
@@ -276,6 +276,7 @@ def remove_old_catalogs(store: Store, state: LakeState, keep_s: float) -> None:
     for folder, names in files.items():
         if folder not in state.hats.values() and not any(name.endswith(".parquet") for name in names):
             store.delete(names)
+    store.tidy(TABLES)
 
 
 _GENERATION_PARTS = 3

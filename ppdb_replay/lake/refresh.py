@@ -1,4 +1,4 @@
-"""Later states of a lake: the snapshots since, in order; and all of its files written again, fewer and sorted."""
+"""Later states of a lake: the snapshots since, in order; and all of its rows in new files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -21,7 +22,14 @@ from ppdb_replay.lake.chain import (
     require_same_history,
     require_tables,
 )
-from ppdb_replay.lake.export import CHUNK_ROWS, PIECE_ROWS, Chunk, chunk_condition, require_counts, write_tables
+from ppdb_replay.lake.export import (
+    CHUNK_ROWS,
+    PIECE_ROWS,
+    Chunk,
+    chunk_condition,
+    require_counts,
+    write_tables,
+)
 from ppdb_replay.lake.layout import (
     LakeState,
     add_column_statements,
@@ -30,8 +38,9 @@ from ppdb_replay.lake.layout import (
     relations_of,
     sort_order,
     tables_at,
+    without_superseded,
 )
-from ppdb_replay.lake.opening import find_state, require_state
+from ppdb_replay.lake.opening import require_state
 from ppdb_replay.lake.pieces import StagedTable
 from ppdb_replay.lake.publishing import (
     KEEP_S,
@@ -42,9 +51,9 @@ from ppdb_replay.lake.publishing import (
     remove_old_catalogs,
 )
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
-from ppdb_replay.lake.rows import POSTGRES, RowReader
+from ppdb_replay.lake.rows import POSTGRES, RowReader, joined
 from ppdb_replay.lake.store import open_store
-from ppdb_replay.rewriting.version_catalog import SNAP_FROM, SNAP_TO
+from ppdb_replay.rewriting.version_catalog import SNAP_FROM
 from ppdb_replay.snapshot import Snapshot
 from tapdb.postgres.engine import driver_connection
 
@@ -135,15 +144,14 @@ def refresh_lake(
                 rows += _apply(draft, state, history, batch, driver_reader(draft, connection), small_files)
                 if not done:
                     draft.clean(keep_s)
-                state = draft.publish(
+                draft.publish(
                     replace(
-                        _forget(state, keep_s),
+                        without_superseded(state, time.time() - keep_s),
                         snapshot_id=batch.newest.snapshot.snapshot_id,
                         digest=batch.newest.digest,
                     )
                 )
-            found = find_state(store)
-            mark = None if found is None else found[1]
+            state, mark = require_state(store)
         remove_old_catalogs(store, state, keep_s)
     return Refreshed(state, len(history.snapshots), rows, history.pending)
 
@@ -227,68 +235,50 @@ def _write(
     draft: Draft, reader: RowReader, table: LakeTable, changes: Sequence[Change], after: int, upto: int
 ) -> None:
     """Add the versions of a table that began or ended after a snapshot, in place of those that were open."""
-    counted = {"begun": 0, "ended": 0}
-    for ended in (True, False):
-        chunk = Chunk("", ended, after, upto, 0)
-        for part in reader.read(table, chunk_condition(chunk, upto), upto, batch=CHUNK_ROWS):
-            was_open = _replace(draft, table, part, after)
-            counted["begun"] += part.num_rows - was_open
-            counted["ended"] += part.num_rows if ended else 0
-    noted = {"begun": sum(one.begun for one in changes), "ended": sum(one.ended for one in changes)}
-    require_counts(
-        draft.store.url,
-        table.name,
-        (noted["begun"], counted["begun"]),
-        (noted["ended"], counted["ended"]),
-    )
+    begun = ended = 0
+    kinds = (Chunk("", ended=True, after=after, upto=upto), Chunk("", ended=False, after=after, upto=upto))
+    found = (reader.read(table, chunk_condition(one, upto), upto, batch=CHUNK_ROWS) for one in kinds)
+    for part in joined(chain.from_iterable(found), CHUNK_ROWS):
+        was_open, has_ended = _replace(draft, table, part, after, upto)
+        begun += part.num_rows - was_open
+        ended += has_ended
+    noted = (sum(one.begun for one in changes), sum(one.ended for one in changes))
+    require_counts(draft.store.url, table.name, (noted[0], begun), (noted[1], ended))
 
 
-def _replace(draft: Draft, table: LakeTable, part: object, after: int) -> int:
-    """Write versions, in place of those of them that the lake has as open; return how many these were."""
+def _replace(draft: Draft, table: LakeTable, part: pa.Table, after: int, upto: int) -> tuple[int, int]:
+    """Write versions, in place of those of them that the lake has; return how many it has, and have ended."""
     draft.duck.register("changed", part)
-    was_open = draft.run("SELECT count(*) FROM changed WHERE snap_from <= {}", sql.Literal(after))[0][0]
+    counts = "SELECT count(*) FILTER (snap_from <= {}), count(*) FILTER (snap_to <= {}) FROM changed"
+    ((was_open, has_ended),) = draft.run(counts, sql.Literal(after), sql.Literal(upto))
     for relation in relations_of(table):
         name = relation_sql(relation)
         if was_open:
-            same = sql.SQL(" AND ").join(
-                sql.SQL("kept.{0} = changed.{0}").format(sql.Identifier(column))
-                for column in (*table.key, SNAP_FROM)
-            )
-            removed = draft.run(
-                "DELETE FROM {} kept USING changed WHERE {} AND changed.snap_from <= {}",
-                name,
-                same,
-                sql.Literal(after),
-            )[0][0]
-            if removed != was_open:
-                problem = f"of {was_open} versions of {relation} that have ended, it has {removed}"
-                raise LakeHistoryError(draft.store.url, problem, "make the lake again: tapdb ppdb lake export")
+            _remove(draft, table, relation, after, was_open)
         order = sql.SQL(", ").join(map(sql.Identifier, sort_order(table, relation)))
         draft.run("INSERT INTO {} BY NAME SELECT * FROM changed ORDER BY {}", name, order)
     draft.duck.unregister("changed")
-    return int(was_open)
+    return was_open, has_ended
 
 
-def _forget(state: LakeState, keep_s: float) -> LakeState:
-    """Return a state that names no catalog which was replaced long ago."""
-    now = time.time()
-    return replace(
-        state, superseded={name: at for name, at in state.superseded.items() if now - at < keep_s}
+def _remove(draft: Draft, table: LakeTable, relation: str, after: int, was_open: int) -> None:
+    """Take versions out of a relation that were open in the lake and have ended since."""
+    same = sql.SQL(" AND ").join(
+        sql.SQL("kept.{0} = changed.{0}").format(sql.Identifier(column)) for column in (*table.key, SNAP_FROM)
     )
+    frame = "DELETE FROM {} kept USING changed WHERE {} AND changed.snap_from <= {}"
+    ((removed,),) = draft.run(frame, relation_sql(relation), same, sql.Literal(after))
+    if removed != was_open:
+        problem = f"of {was_open} versions of {relation} that have ended since, it holds {removed}"
+        raise LakeHistoryError(
+            draft.store.url, problem, "remove it, and make it again with tapdb ppdb lake export"
+        )
 
 
-def _tables(reader: Any) -> Iterator[pa.Table]:
-    """Yield the rows of a reader in parts that are worth sorting."""
+def _table(batch: pa.RecordBatch) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415 - for those who have a lake
 
-    waiting: list[pa.RecordBatch] = []
-    for batch in reader:
-        waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= CHUNK_ROWS:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
+    return pa.Table.from_batches([batch])
 
 
 def compact_lake(
@@ -334,7 +324,7 @@ def compact_lake(
                 rows = StagedTable(folder, table, piece_rows)
                 statement = sql.SQL("SELECT * FROM {}").format(relation_sql(table.name)).as_string()
                 reader = draft.duck.cursor().execute(statement).to_arrow_reader(CHUNK_ROWS)
-                rows.add("all", _tables(reader))
+                rows.add("all", joined(map(_table, reader), CHUNK_ROWS))
                 staged.append((table, rows))
             files, hats = write_tables(store, staged, _newest(state), state.clock_id, lambda _: None)
             with draft.transaction():
@@ -345,7 +335,11 @@ def compact_lake(
                 draft.add_files(files)
             draft.clean(keep_s)
             state = draft.publish(
-                replace(_forget(state, keep_s), hats=hats, hats_snapshot_id=state.snapshot_id)
+                replace(
+                    without_superseded(state, time.time() - keep_s),
+                    hats=hats,
+                    hats_snapshot_id=state.snapshot_id,
+                )
             )
         remove_old_catalogs(store, state, keep_s)
         shutil.rmtree(folder, ignore_errors=True)

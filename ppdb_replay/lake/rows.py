@@ -1,8 +1,8 @@
-"""Rows of the history as Arrow tables: read from PostgreSQL by DuckDB, each with its pixel and unit vector."""
+"""Rows of the history as Arrow tables: read from PostgreSQL by DuckDB, with pixels and unit vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,9 @@ POSTGRES = "postgres_scanner"
 """Extension of DuckDB that this module needs."""
 
 _SOURCE = "ppdb_source"
-_OPTIONS = "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1"
+_OPTIONS = (
+    "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1"
+)
 _LARGEST_DEC = 90.0
 _TURN = 360.0
 
@@ -72,24 +74,18 @@ class RowReader:
         PpdbRefusedError
             Raised if the database refuses the query.
         """
-        with from_extra("lake", "a lake"):
-            import pyarrow as pa  # noqa: PLC0415 - 170 MB, for those who have a lake
-
         statement = _with_vector(table, _history_query(table, condition, upto))
         with self._without_password():
             reader = self._duck.cursor().execute(statement).to_arrow_reader(batch)
-        waiting: list[pa.RecordBatch] = []
-        for one in self._batches(reader):
-            waiting.append(one)
-            if sum(part.num_rows for part in waiting) >= batch:
-                yield _placed(table, pa.Table.from_batches(waiting))
-                waiting = []
-        if waiting:
-            yield _placed(table, pa.Table.from_batches(waiting))
+        for part in joined(self._parts(reader), batch):
+            yield _placed(table, part)
 
-    def _batches(self, reader: Any) -> Iterator[Any]:
+    def _parts(self, reader: Any) -> Iterator[pa.Table]:
+        import pyarrow as pa  # noqa: PLC0415 - as above
+
         with self._without_password():
-            yield from reader
+            for one in reader:
+                yield pa.Table.from_batches([one])
 
     @contextmanager
     def _without_password(self) -> Iterator[None]:
@@ -102,6 +98,29 @@ class RowReader:
             if self._password:
                 text = text.replace(self._password, "***")
             raise PpdbRefusedError("reading the history for a lake", text) from None
+
+
+def joined(parts: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of parts in parts that have no fewer rows than wanted, but for the last.
+
+    Parameters
+    ----------
+    parts
+        Parts of a table.
+    rows
+        How many rows are wanted.
+    """
+    with from_extra("lake", "a lake"):
+        import pyarrow as pa  # noqa: PLC0415 - 170 MB, for those who have a lake
+
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(one.num_rows for one in waiting) >= rows:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if any(one.num_rows for one in waiting):
+        yield pa.concat_tables(waiting)
 
 
 def _options(connection: psycopg.Connection[Any]) -> str:
@@ -160,7 +179,7 @@ def _placed(table: LakeTable, rows: pa.Table) -> pa.Table:
 
 
 def _pixels(rows: pa.Table, position: tuple[str, str]) -> pa.Array:
-    """Return the pixels of positions, NULL where there is none (HEALPix: Gorski et al. 2005, ApJ 622, 759)."""
+    """Return the pixels of positions (HEALPix: Gorski et al. 2005, ApJ 622, 759)."""
     import numpy as np  # noqa: PLC0415 - comes with pyarrow's users
     import pyarrow as pa  # noqa: PLC0415 - as above
     from astropy import units  # noqa: PLC0415 - takes a second, for those who write a lake
@@ -171,7 +190,5 @@ def _pixels(rows: pa.Table, position: tuple[str, str]) -> pa.Array:
     lon, lat = (
         np.where(missing, 0.0, rows[name].cast(pa.float64()).fill_null(0.0).to_numpy()) for name in position
     )
-    found = lonlat_to_healpix(
-        Longitude(np.mod(lon, _TURN), units.deg), Latitude(lat, units.deg), PIXEL_ORDER
-    )
+    found = lonlat_to_healpix(Longitude(np.mod(lon, _TURN), units.deg), Latitude(lat, units.deg), PIXEL_ORDER)
     return pa.array(found.astype(np.int64), mask=missing)

@@ -1,4 +1,4 @@
-"""Where a lake lies: a folder, or a prefix in a bucket of S3; files appear whole, and one is replaced at once."""
+"""Where a lake lies: a folder, or a prefix in a bucket of S3; files appear whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,7 +60,7 @@ class Store(Protocol):
         ...
 
     def read(self, name: str) -> tuple[bytes, str] | None:
-        """Return the content of a file, and a mark that tells it from all others; `None` if it is not there."""
+        """Return the content of a file, and a mark that tells it from others; `None` if it is not there."""
         ...
 
     def replace(self, name: str, data: bytes, mark: str | None) -> None:
@@ -81,6 +81,10 @@ class Store(Protocol):
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files; those that are not there are gone already."""
+        ...
+
+    def tidy(self, prefix: str) -> None:
+        """Remove folders without files below one."""
         ...
 
     def statements(self) -> tuple[str, ...]:
@@ -176,11 +180,12 @@ class _Folder:
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
-            path = self._folder / name
-            path.unlink(missing_ok=True)
-            for folder in path.parents:
-                if folder == self._folder or next(folder.iterdir(), None) is not None:
-                    break
+            (self._folder / name).unlink(missing_ok=True)
+
+    def tidy(self, prefix: str) -> None:
+        for folder in sorted((self._folder / prefix).rglob("*"), reverse=True):
+            # One that has files stays.
+            with suppress(OSError):
                 folder.rmdir()
 
     def statements(self) -> tuple[str, ...]:
@@ -276,6 +281,9 @@ class _Bucket:
         with self._named():
             for name in names:
                 self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+
+    def tidy(self, prefix: str) -> None:
+        """Do nothing: a bucket has no folders."""
 
     def statements(self) -> tuple[str, ...]:
         endpoint = urlsplit(self._client.meta.endpoint_url)
