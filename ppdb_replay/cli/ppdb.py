@@ -13,6 +13,7 @@ import click
 import sqlalchemy as sa
 
 from ppdb_replay.cli.follow import follow_group
+from ppdb_replay.cli.lake import lake_group
 from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
 from ppdb_replay.cli.stored import at_option
 from ppdb_replay.following import problems
@@ -416,6 +417,7 @@ for _command in (
     install_command,
     uninstall_command,
     follow_group,
+    lake_group,
     replicate_command,
     replace_command,
     check_command,
