@@ -20,13 +20,12 @@ from adql import RUBIN, AdqlError, Limits, Metadata, OutputColumn, Server, parse
 from adql.backends.lake.duckdb import DUCKDB
 from adql.backends.lake.pieces import LakeRelation, Store
 from adql.backends.lake.query import LakeQuery, to_lake
-from adql.metadata import metadata_from_rows
+from adql.metadata import UserFunction, metadata_from_rows
 from adql.types import DOUBLE
-from adql.metadata import UserFunction
 from tapdb.postgres.engine import load_exactly
 from tapdb.votable import plain_rows
 
-__all__ = ["FUNCTIONS", "Twin", "make_twin", "metadata_of"]
+__all__ = ["Answer", "Twin", "make_twin", "sky_columns"]
 
 _COLUMNS = {
     "id": ("bigint", "long", pa.int64()),
@@ -55,7 +54,7 @@ FUNCTIONS = (
 )
 
 
-def metadata_of(*tables: str) -> Metadata:
+def _metadata(*tables: str) -> Metadata:
     """Return what is published: the columns under each name."""
     columns = [
         {
@@ -154,8 +153,10 @@ def make_twin(postgres: psycopg.Connection[Any], *, rows: int = 200) -> Twin:
     places = sky_columns(*([row[names.index(of)] for row in read] for of in ("ra", "dec")))
     lake.register("rows", pa.table([*arrays, *places], [*names, "_healpix_29", "_x", "_y", "_z"]))
     lake.execute("CREATE TABLE lake.things AS SELECT * FROM rows")
-    relations = {("cat", "things"): LakeRelation(("lake", "things"), ("ra", "dec"))}
-    return Twin(postgres, lake, Store(engine=DUCKDB, relations=relations, exact_sums=True), metadata_of("things"))
+    relations = {
+        ("cat", table): LakeRelation(("lake", table), ("ra", "dec")) for table in ("things", "edges")
+    }
+    return Twin(postgres, lake, Store(engine=DUCKDB, relations=relations, exact_sums=True), _metadata("things", "edges", "elsewhere"))
 
 
 def sky_columns(longitudes: list[float | None], latitudes: list[float | None]) -> list[pa.Array]:

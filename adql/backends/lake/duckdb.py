@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
-from adql.backends.lake.pieces import Engine, Value, call, cast, text
+from adql.backends.lake.pieces import BIGINT, DOUBLE, Engine, Value, add, call, cast, double, text
 
 
 class _Generator(DuckDB.Generator):
@@ -17,8 +17,14 @@ class _Generator(DuckDB.Generator):
 
 
 def _half_even(value: Value, type_: str) -> Value:
-    # DuckDB's CAST rounds as the processor does: halves to the even number.
-    return cast(value, type_)
+    # DuckDB's CAST rounds as the processor does, halves to the even number; but -32768.5 it calls too small for a
+    # SMALLINT before it rounds.
+    return cast(cast(value, BIGINT), type_)
+
+
+def _sort_key(value: Value) -> Value:
+    # DuckDB 1.5 takes a column that it sorts by from its sort key, in which -0 is 0.
+    return add(cast(value, DOUBLE), double(0.0))
 
 
 def _ordered_sum(value: Value, distinct: bool) -> Value:  # noqa: FBT001  a word of the query
@@ -47,6 +53,7 @@ DUCKDB = Engine(
     dialect="duckdb",
     generator=lambda: _Generator(dialect="duckdb", identify=False, normalize=False),
     half_even=_half_even,
+    sort_key=_sort_key,
     ordered_sum=_ordered_sum,
     text_of_time=_text_of_time,
     bound=_bound,

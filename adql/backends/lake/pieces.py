@@ -73,6 +73,8 @@ class Engine:
         What writes a tree; it has to write the order of NULLs out.
     half_even
         Returns a double rounded to a whole number, halves to the even one, as an integer type.
+    sort_key
+        Returns what to sort by in place of a number with decimal places.
     ordered_sum
         Returns the sum of doubles from the smallest to the largest; told whether to add each value once.
     text_of_time
@@ -86,6 +88,7 @@ class Engine:
     dialect: str
     generator: Callable[[], Generator]
     half_even: Callable[[Value, str], Value]
+    sort_key: Callable[[Value], Value]
     ordered_sum: Callable[[Value, bool], Value]
     text_of_time: Callable[[Value], Value]
     bound: Callable[[str, Sequence[Value], Value], Value]

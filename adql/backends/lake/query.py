@@ -33,6 +33,7 @@ _SETS: dict[str, type[exp.SetOperation]] = {
     "INTERSECT": exp.Intersect,
 }
 _SIDES = {"LEFT": "LEFT", "RIGHT": "RIGHT", "FULL": "FULL"}
+_FLOATING = ("float", "double")
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _Operand = tree.Select | tree.SetOperation | tree.Query
 _Pair = tuple[str, str]
@@ -242,7 +243,13 @@ def _query(
     if max_rows is not None:
         limit = max_rows + 1 if limit is None else min(limit, max_rows + 1)
     if query.order_by:
-        made.set("order", exp.Order(expressions=[_ordering(emitter, of, query) for of in query.order_by]))
+        is_plain = isinstance(body, tree.Select) and not body.quantifier
+        if not is_plain:
+            made = exp.Select(expressions=[exp.Star()]).from_(
+                exp.Subquery(this=made, alias=_alias("ordered")), copy=False
+            )
+        terms = [_ordering(emitter, of, query, is_plain=is_plain) for of in query.order_by]
+        made.set("order", exp.Order(expressions=terms))
     if limit is not None:
         made.set("limit", exp.Limit(expression=integer(limit)))
     if query.offset:
@@ -250,15 +257,31 @@ def _query(
     return made
 
 
-def _ordering(emitter: LakeEmitter, term: tree.Ordering, query: tree.Query) -> exp.Ordered:
+def _ordering(
+    emitter: LakeEmitter, term: tree.Ordering, query: tree.Query, *, is_plain: bool
+) -> exp.Ordered:
     """Return a term of ORDER BY; NULL is the largest value, as in PostgreSQL."""
-    node = term.expression
-    if isinstance(node, tree.Number):
-        known, value = query.columns[int(node.text) - 1].type, integer(int(node.text))
-    else:
+    node, body = term.expression, query.body
+    place = int(node.text) if isinstance(node, tree.Number) else 0
+    if not place and not is_plain:
+        # SELECT DISTINCT is ordered only by what it selects.
+        assert isinstance(body, tree.Select)  # noqa: S101  the query has been checked
+        shown = [item.expression for item in body.items if isinstance(item, tree.Output)]
+        place = shown.index(node) + 1
+    if not place:
         known, value = type_of(node), emitter.value(node)
+    elif not is_plain:
+        known, value = query.columns[place - 1].type, named("ordered", f"c{place}")
+    else:
+        assert isinstance(body, tree.Select)  # noqa: S101  it is plain
+        item = body.items[place - 1]
+        assert isinstance(item, tree.Output)  # noqa: S101  the query has been checked
+        known = query.columns[place - 1].type
+        value = emitter.value(item.expression) if known.datatype in _FLOATING else integer(place)
     if known.family in ("string", "region") and not emitter.store.orders_text:
         raise emitter.refused("text by its order in another collation", term)
+    if known.datatype in _FLOATING and known.family == "numeric":
+        value = emitter.store.engine.sort_key(value)
     return exp.Ordered(this=value, desc=term.descending, nulls_first=term.descending)
 
 

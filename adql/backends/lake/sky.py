@@ -235,8 +235,6 @@ def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Express
         raise emitter.refused("a geometry other than a point of two numbers or a circle around one", circle)
     centre, radius = parts
     limit = constant_value(radius)
-    if limit is not None and limit < 0:
-        raise emitter.refused("a circle with a negative radius", circle)
     if limit is not None and limit > _LARGEST_RADIUS:
         # PostgreSQL compares the distance then: it has no such circle.
         apart = distance(emitter, point_of(emitter, point), point_of(emitter, centre))
