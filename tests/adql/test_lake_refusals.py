@@ -25,7 +25,6 @@ REFUSED = {
     "CAST(name AS TIMESTAMP)": "text that becomes a timestamp",
     "COALESCE(band, code)": "text of several fixed lengths",
     "TRUNCATE(f8, 1)": "TRUNCATE to a number of places",
-    "ROUND(f8, i2)": "ROUND to other than a constant",
     "ROUND(f8, 12)": "ROUND to other than a constant",
     "MOD(f8, 3)": "MOD of numbers with decimal places",
     "RAND()": "a random number",

@@ -13,6 +13,7 @@ from adql.backends.lake.pieces import (
     Store,
     Value,
     Writers,
+    cast,
     fixed_length,
     integer,
     named,
@@ -349,6 +350,9 @@ def _items(
             value = emitter.value(item.expression)
         else:
             value = emitter.as_type(item.expression, like.columns[place].type)
+        if type_of(item.expression).family == "time" and isinstance(item.expression, tree.Column):
+            # In UTC, with a time zone or without.
+            value = cast(value, "TIMESTAMP")
         found.append(_as(value, f"c{place + 1}"))
     for (longitude, latitude), names in emitter.carried.get(key, ()) if key is not None else ():
         relation = longitude.relation
