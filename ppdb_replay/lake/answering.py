@@ -51,7 +51,7 @@ _CODES = {
 }
 _CANCELLED = "57014"
 # What the driver makes of times without end.
-_ENDLESS = {datetime.max: "infinity", datetime.min: "-infinity"}
+_ENDLESS = {datetime.max: "infinity", datetime.min: "-infinity"}  # noqa: DTZ901  UTC without saying so
 
 Row = tuple[Any, ...]
 
@@ -130,9 +130,7 @@ class LakeReplayer:
         answered = self._answered(compiled, record.request)
         # A service's record has types that TAP_SCHEMA publishes: the columns are those of the record.
         columns = record.columns if _same_names(record.columns, answered.columns) else answered.columns
-        digest = digest_of_result(
-            columns, answered.rows, without=record.guarantee.approximate_columns
-        )
+        digest = digest_of_result(columns, answered.rows, without=record.guarantee.approximate_columns)
         return RecordedResult(answered.rows, record, digest, answered.overflow)
 
     def at(
@@ -145,7 +143,7 @@ class LakeReplayer:
         adql
             The natural query.
         when
-            The snapshot, or a time: MJD, TAI, or a text that `ppdb_replay.snapshot.parse_when` reads; the newest
+            The snapshot, or a time: MJD, TAI, or a text that `ppdb_replay.snapshot.parse_when` reads. The newest
             snapshot of the lake if not given.
         request
             How to answer it.
@@ -198,18 +196,24 @@ class LakeReplayer:
             plan.query, plan.repeatable, plan.clock, answered, uploads={}, request=plan.request
         )
         # It says which engine has rounded what another one may round otherwise.
-        return replace(record, software=f"{SOFTWARE}, {_engine_version()}")
+        return replace(record, software=f"{SOFTWARE}, {engine_version()}")
 
     @contextmanager
-    def rows(self, plan: LakePlan) -> Iterator[RowStream]:
+    def rows(
+        self, plan: LakePlan, began: Callable[[Callable[[], None]], None] | None = None
+    ) -> Iterator[RowStream]:
         """Run a query and give its rows while they arrive.
 
         Parameters
         ----------
         plan
             What `prepare` returned.
+        began
+            Given what interrupts the query, before it runs.
         """
-        with self._running() as cursor, _failures():
+        with self._running() as cursor, failures():
+            if began is not None:
+                began(cursor.interrupt)
             rows = _read(cursor.execute(plan.compiled.sql), plan.compiled.columns)
             yield RowStream(plan.compiled.columns, plan.request.max_rows, rows)
 
@@ -275,8 +279,8 @@ class LakeReplayer:
         others = found.snapshot != snapshot or (digest and found.digest and found.digest != digest)
         if others:
             raise LakeAnswerError(
-                f"its snapshot {snapshot.snapshot_id} is not that of the record: it is of another database, or "
-                "of versions that were changed",
+                f"its snapshot {snapshot.snapshot_id} is not that of the record: it is of another database, "
+                "or of versions that were changed",
                 "name the lake of the database that made the record",
             )
         return found
@@ -332,7 +336,7 @@ class LakeReplayer:
         return to_lake(query, catalog.metadata, store, Limits(max_rows=request.max_rows))
 
     def _answered(self, compiled: LakeQuery, request: Request) -> QueryResult:
-        with self._running() as cursor, _failures():
+        with self._running() as cursor, failures():
             rows = list(_read(cursor.execute(compiled.sql), compiled.columns))
         is_more = request.max_rows is not None and len(rows) > request.max_rows
         return QueryResult(compiled.columns, rows[: request.max_rows], is_more)
@@ -367,14 +371,15 @@ def _same_names(recorded: Sequence[OutputColumn], found: Sequence[OutputColumn])
     return [column.name for column in recorded] == [column.name for column in found]
 
 
-def _engine_version() -> str:
+def engine_version() -> str:
+    """Return the engine that runs queries here, as records name it."""
     import duckdb  # noqa: PLC0415  it has just run a query
 
     return f"DuckDB {duckdb.__version__}"
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
     """Turn errors of DuckDB into ours; where files are is nobody's business.
 
     Raises
@@ -399,9 +404,7 @@ def _failures() -> Iterator[None]:
 
 def _read(cursor: DuckDBPyConnection, columns: Sequence[OutputColumn]) -> Iterator[Row]:
     """Yield rows with the values that psycopg would have returned."""
-    makers = [
-        (place, maker) for place, column in enumerate(columns) if (maker := _maker(column)) is not None
-    ]
+    makers = [(place, maker) for place, column in enumerate(columns) if (maker := _maker(column)) is not None]
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         if not makers:
             yield from rows

@@ -38,7 +38,9 @@ class _Maker:
 
     def number(self, depth: int) -> str:
         if depth <= 0:
-            return self.dice.choice((self.column(_NUMBERS), self.column(_NUMBERS), self.dice.choice(_LITERALS)))
+            return self.dice.choice(
+                (self.column(_NUMBERS), self.column(_NUMBERS), self.dice.choice(_LITERALS))
+            )
         inner = depth - 1
         return self.one_of(
             lambda: self.column(_NUMBERS),
@@ -77,7 +79,9 @@ class _Maker:
             lambda: f"POINT({self.alias}.ra, {self.alias}.dec)",
             lambda: f"POINT({self.dice.uniform(0, 360):.6f}, {self.dice.uniform(-90, 90):.6f})",
             lambda: f"POINT({self.alias}.ra + 1, {self.alias}.dec / 2)",
-            lambda: f"POINT('ICRS', {self.dice.choice(('10', '359.9', '-1'))}, {self.dice.choice(('0', '90'))})",
+            lambda: (
+                f"POINT('ICRS', {self.dice.choice(('10', '359.9', '-1'))}, {self.dice.choice(('0', '90'))})"
+            ),
         )
 
     def circle(self) -> str:
@@ -104,7 +108,9 @@ class _Maker:
             lambda: f"{self.number(depth)} IS {word}NULL",
             lambda: f"CONTAINS({self.point()}, {self.circle()}) {sign} {self.dice.choice('01')}",
             lambda: f"1 = INTERSECTS({self.circle()}, {self.point()})",
-            lambda: f"DISTANCE({self.point()}, {self.point()}) {sign} {self.dice.choice(('0.5', '40', 'a.f8'))}",
+            lambda: (
+                f"DISTANCE({self.point()}, {self.point()}) {sign} {self.dice.choice(('0.5', '40', 'a.f8'))}"
+            ),
             lambda: f"DISTANCE({self.point()}, {self.point()}) BETWEEN 5 AND 60",
             lambda: f"{self.column(_INTEGERS)} {word}IN (SELECT b.i2 FROM cat.things AS b WHERE b.f8 > 1)",
             lambda: f"{word}EXISTS (SELECT 1 FROM cat.things AS b WHERE b.i4 = {self.alias}.i2)",
@@ -117,9 +123,13 @@ class _Maker:
         kind = self.dice.random()
         where = self.dice.choice(("", f" WHERE {self.condition(2)}"))
         if kind < 0.25:
-            term = self.dice.choice((self.number(1), self.text(1), self.column(_TEXTS), self.column(_NUMBERS)))
+            term = self.dice.choice(
+                (self.number(1), self.text(1), self.column(_TEXTS), self.column(_NUMBERS))
+            )
             word = self.dice.choice(("", "", "DISTINCT "))
-            parts = [f"{of}({word}{self.number(1)})" for of in self.dice.sample(("MIN", "MAX", "SUM", "AVG"), 3)]
+            parts = [
+                f"{of}({word}{self.number(1)})" for of in self.dice.sample(("MIN", "MAX", "SUM", "AVG"), 3)
+            ]
             shown = ", ".join(f"{part} AS m{place}" for place, part in enumerate(parts))
             return (
                 f"SELECT {term} AS g, COUNT(*) AS n, {shown}, AVG({self.alias}.i8) AS w"
@@ -136,7 +146,9 @@ class _Maker:
         table = "cat.things AS a"
         if kind < 0.5:
             table = "(SELECT * FROM cat.things WHERE id > 3) AS a"
-        shown = f"{self.number(2)} AS n, {self.number(3)} AS m, {self.text(2)} AS t, a.f4, a.t AS moment, a.flag"
+        shown = (
+            f"{self.number(2)} AS n, {self.number(3)} AS m, {self.text(2)} AS t, a.f4, a.t AS moment, a.flag"
+        )
         order = self.dice.choice((f"{self.number(1)} DESC", "a.f8", "a.f4 DESC", "a.name", "a.band DESC"))
         top = self.dice.choice(("", "TOP 20 "))
         return f"SELECT {top}{shown} FROM {table}{where} ORDER BY {order}, a.id"

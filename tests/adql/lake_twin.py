@@ -45,6 +45,7 @@ _COLUMNS = {
 _SIZES = {"band": "1", "code": "6", "name": "*", "t": "*"}
 _REALS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.5, 1e-5, 4.9999999999999996e-05, 123456.789, 1e15 + 0.5)
 _ODD = (math.nan, math.inf, -math.inf, 1e22, -1e-300, 5e-324, 1.7e308, 2147483647.5, -32768.5, 9.3e18)
+_EPOCH = datetime(2024, 1, 1)  # noqa: DTZ001  a timestamp without a time zone
 _TEXTS = ("", "a", "B", "ab", "é", "ß", "a_b", "10%", "back\\slash", " x ", "Zz", "x'y")
 FUNCTIONS = (
     UserFunction(
@@ -108,7 +109,7 @@ class Twin:
         return Answer(compiled.columns, _bits(compiled.columns, self.lake.execute(compiled.sql).fetchall()))
 
     def outcome(self, text: str) -> str:
-        """Return ``same``, ``different``, ``refused``, or ``stopped`` where PostgreSQL stops with an error."""
+        """Return ``same``, ``different``, ``refused``, or ``stopped`` if PostgreSQL stops with an error."""
         try:
             compiled = self.translated(text)
         except AdqlError:
@@ -149,14 +150,21 @@ def make_twin(postgres: psycopg.Connection[Any], *, rows: int = 200) -> Twin:
     lake.execute("SET TimeZone = 'UTC'; SET threads = 2; CREATE SCHEMA lake")
     read = postgres.execute("SELECT * FROM cat.things").fetchall()
     names = list(_COLUMNS)
-    arrays = [pa.array([row[at] for row in read], type_) for at, (_, _, type_) in enumerate(_COLUMNS.values())]
+    arrays = [
+        pa.array([row[at] for row in read], type_) for at, (_, _, type_) in enumerate(_COLUMNS.values())
+    ]
     places = sky_columns(*([row[names.index(of)] for row in read] for of in ("ra", "dec")))
     lake.register("rows", pa.table([*arrays, *places], [*names, "_healpix_29", "_x", "_y", "_z"]))
     lake.execute("CREATE TABLE lake.things AS SELECT * FROM rows")
     relations = {
         ("cat", table): LakeRelation(("lake", table), ("ra", "dec")) for table in ("things", "edges")
     }
-    return Twin(postgres, lake, Store(engine=DUCKDB, relations=relations, exact_sums=True), _metadata("things", "edges", "elsewhere"))
+    return Twin(
+        postgres,
+        lake,
+        Store(engine=DUCKDB, relations=relations, exact_sums=True),
+        _metadata("things", "edges", "elsewhere"),
+    )
 
 
 def sky_columns(longitudes: list[float | None], latitudes: list[float | None]) -> list[pa.Array]:
@@ -189,7 +197,7 @@ def _row(dice: random.Random, number: int) -> dict[str, Any]:
         "band": dice.choice("ugrizy "),
         "code": dice.choice(_TEXTS)[:6],
         "name": dice.choice(_TEXTS),
-        "t": datetime(2024, 1, 1) + timedelta(seconds=dice.randint(0, 10**8), microseconds=dice.choice((0, 120000))),  # noqa: DTZ001
+        "t": _EPOCH + timedelta(seconds=dice.randint(0, 10**8), microseconds=dice.choice((0, 120000))),
         "ra": dice.choice((dice.uniform(0, 360), dice.uniform(9, 11), 0.0, 360.0, -0.5)),
         "dec": dice.choice((dice.uniform(-90, 90), dice.uniform(-1, 1), 90.0, -90.0, 95.0 if odd else 0.0)),
     }

@@ -1,4 +1,4 @@
-"""What an engine on files cannot answer as PostgreSQL does is refused by name, with its place in the query."""
+"""What an engine on files cannot answer as PostgreSQL does is refused by name, at its place."""
 
 from __future__ import annotations
 

@@ -69,7 +69,9 @@ def test_a_value_has_all_bits_of_that_of_postgresql(value: str, twin: Twin) -> N
     assert twin.in_lake(text) == twin.in_postgres(text)
 
 
-@pytest.mark.parametrize("argument", ["i2", "i4", "i8", "f4", "f8", "DISTINCT f8", "DISTINCT f4", "DISTINCT i4"])
+@pytest.mark.parametrize(
+    "argument", ["i2", "i4", "i8", "f4", "f8", "DISTINCT f8", "DISTINCT f4", "DISTINCT i4"]
+)
 def test_sums_and_means_are_those_of_postgresql_to_the_last_bit(argument: str, twin: Twin) -> None:
     text = (
         f"SELECT band, SUM({argument}) AS s, AVG({argument}) AS m, COUNT({argument}) AS n FROM cat.things"  # noqa: S608
@@ -95,7 +97,9 @@ def test_sums_in_any_order_differ(twin: Twin) -> None:
 
 def test_a_real_that_is_compared_with_a_double_is_one(twin: Twin) -> None:
     # DuckDB compares a real with a decimal literal in single precision.
-    twin.lake.execute("CREATE OR REPLACE TABLE lake.edges AS SELECT * REPLACE (CAST(0.1 AS FLOAT) AS f4) FROM lake.things")
+    twin.lake.execute(
+        "CREATE OR REPLACE TABLE lake.edges AS SELECT * REPLACE (CAST(0.1 AS FLOAT) AS f4) FROM lake.things"
+    )
     assert twin.in_lake("SELECT COUNT(*) AS n FROM cat.edges WHERE f4 = 0.1").rows == [("0",)]
     assert twin.lake.execute("SELECT count(*) FROM lake.edges WHERE f4 = 0.1").fetchall() != [(0,)]
 

@@ -1,5 +1,7 @@
 """A lake in memory: the versions of a small PPDB, copied into DuckDB row by row."""
 
+# ruff: noqa: S608  names of tables of ours
+
 from __future__ import annotations
 
 from bisect import bisect_right
@@ -77,7 +79,9 @@ def memory_lake(postgres: Connection) -> MemoryLake:
     lake.execute("SET TimeZone = 'UTC'")
     lake.execute(f"CREATE SCHEMA {LAKE_SCHEMA}")
     tables = {}
-    listed = postgres.execute("SELECT table_schema, table_name, key_columns FROM ppdb_history.versioned_table")
+    listed = postgres.execute(
+        "SELECT table_schema, table_name, key_columns FROM ppdb_history.versioned_table"
+    )
     for schema, name, key in listed.fetchall():
         columns = [
             LakeColumn(*row)
@@ -116,9 +120,7 @@ def _copy(postgres: Connection, lake: duckdb.DuckDBPyConnection, table: LakeTabl
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("ppdb_history", table.name)
     )
     rows = postgres.execute(statement).fetchall()
-    arrays = [
-        pa.array([row[place] for row in rows], type_) for place, type_ in enumerate(types)
-    ]
+    arrays = [pa.array([row[place] for row in rows], type_) for place, type_ in enumerate(types)]
     if table.position is not None:
         arrays += _places(*([row[names.index(of)] for row in rows] for of in table.position))
         names += [PIXEL, *VECTOR]
@@ -126,7 +128,8 @@ def _copy(postgres: Connection, lake: duckdb.DuckDBPyConnection, table: LakeTabl
     lake.execute(f'CREATE TABLE {LAKE_SCHEMA}."{table.name}" AS SELECT * FROM rows')
     if table.by_object:
         lake.execute(
-            f'CREATE TABLE {LAKE_SCHEMA}."{table.name}{BY_OBJECT}" AS SELECT * FROM rows ORDER BY "diaObjectId"'
+            f'CREATE TABLE {LAKE_SCHEMA}."{table.name}{BY_OBJECT}" AS'
+            ' SELECT * FROM rows ORDER BY "diaObjectId"'
         )
     lake.unregister("rows")
 

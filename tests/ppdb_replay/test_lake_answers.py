@@ -76,8 +76,7 @@ QUERIES = (
     "SELECT TOP 7 diaSourceId, psfFlux, band, ra FROM DiaSource ORDER BY psfFlux DESC",
     "SELECT band, COUNT(*) AS n, AVG(psfFlux) AS mean, SUM(ra) AS total FROM DiaSource GROUP BY band",
     "SELECT diaObjectId, ra, dec FROM DiaObject WHERE CONTAINS(POINT(ra, dec), CIRCLE(11, -4, 0.5)) = 1",
-    "SELECT o.diaObjectId, s.diaSourceId, s.isNegative FROM DiaObject AS o JOIN DiaSource AS s"
-    " ON s.diaObjectId = o.diaObjectId WHERE o.nDiaSources > 2",
+    "SELECT s.diaSourceId, s.isNegative FROM DiaObject AS o JOIN DiaSource AS s USING (diaObjectId)",
     "SELECT * FROM DiaForcedSource",
     "SELECT diaSourceId, SIN(ra) AS s, psfFlux - ra AS d FROM DiaSource",
 )
@@ -157,7 +156,9 @@ def test_a_lake_with_changed_rows_has_another_digest(ppdb_archive: Archive) -> N
     # The control: a comparison that could not fail would prove nothing.
     record = Replayer(ppdb_archive.connection).capture(QUERIES[4]).record
     changed = memory_lake(ppdb_archive.connection)
-    changed.connection.execute('UPDATE lake."DiaForcedSource" SET "psfFlux" = nextafter("psfFlux", 1e30::FLOAT)')
+    changed.connection.execute(
+        'UPDATE lake."DiaForcedSource" SET "psfFlux" = nextafter("psfFlux", 1e30::FLOAT)'
+    )
     assert not LakeReplayer(changed).replay(record).is_identical
 
 
@@ -188,7 +189,7 @@ def test_sources_of_objects_are_read_in_the_order_of_objects(lake: MemoryLake) -
         "SELECT ra FROM DiaSource WHERE diaObjectId IN (1, 2, 3)": True,
         "SELECT s.ra FROM DiaObject AS o JOIN DiaSource AS s ON s.diaObjectId = o.diaObjectId": True,
         "SELECT ra FROM DiaSource WHERE psfFlux > 3": False,
-        "SELECT ra FROM DiaSource WHERE diaObjectId = 1 AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 3))": False,
+        "SELECT ra FROM DiaSource WHERE diaObjectId = 1 AND DISTANCE(ra, dec, 1, 2) < 3": False,
     }
     for text, by_object in cases.items():
         assert ('"DiaSource_by_object"' in replayer.prepare(parse(text)).compiled.sql) is by_object, text

@@ -17,8 +17,7 @@ class _Generator(DuckDB.Generator):
 
 
 def _half_even(value: Value, type_: str) -> Value:
-    # DuckDB's CAST rounds as the processor does, halves to the even number; but -32768.5 it calls too small for a
-    # SMALLINT before it rounds.
+    # DuckDB's CAST rounds halves to the even number; but before that it calls -32768.5 too small for a SMALLINT.
     return cast(cast(value, BIGINT), type_)
 
 
@@ -59,4 +58,3 @@ DUCKDB = Engine(
     bound=_bound,
 )
 """DuckDB 1.4 and later."""
-

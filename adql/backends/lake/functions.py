@@ -46,7 +46,7 @@ _ABOVE_ONE = math.nextafter(1.0, 2.0)
 _LEAST_EXPONENT = -744.5
 _LARGEST_EXPONENT = 700.0
 _MOST_PLACES = 9
-# Of a double, whose text has 17 digits at most, below each limit the digits that a decimal of 38 has room for.
+# Of a double, whose text has 17 digits at most: below each limit the places that a decimal has room for.
 _DECIMALS = ((1e9, 28), (1e19, 18), (1e37, 0))
 
 
@@ -346,8 +346,8 @@ def mean_of_integers(emitter: LakeEmitter, total: Value, count: Value) -> Value:
     """Return a sum divided by a number, as PostgreSQL's numeric does before it makes a double of it.
 
     The quotient has sixteen digits or a few more: places are counted in groups of four digits
-    (``select_div_scale`` of numeric.c), the last one is rounded away from zero. The double nearest to it is not
-    always the one nearest to the quotient.
+    (``select_div_scale`` of numeric.c), the last one is rounded away from zero. The double
+    nearest to it is not always the one nearest to the quotient.
 
     Parameters
     ----------

@@ -215,7 +215,9 @@ class LakeEmitter:
         self.depth += 1
         made = body(
             *(
-                value if _is_constant(value) else exp.Dot(this=exp.to_identifier(name), expression=_field(place))
+                value
+                if _is_constant(value)
+                else exp.Dot(this=exp.to_identifier(name), expression=_field(place))
                 for place, value in enumerate(values)
             )
         )
@@ -403,7 +405,7 @@ def named(relation: str, name: str) -> Value:
     return exp.column(name, table=relation, quoted=True)
 
 
-def number(emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
+def number(_emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
     """Return a number literal, with the minus sign before it if there is one."""
     known = type_of(node)
     if known.family == "boolean":

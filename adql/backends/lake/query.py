@@ -103,7 +103,7 @@ def to_lake(
 
 
 class _Plan:
-    """What is known of a query before it is written: positions that go through subqueries, keys of objects."""
+    """What is known of a query before it is written: positions in subqueries, keys of objects."""
 
     def __init__(self, emitter: LakeEmitter, query: tree.Query) -> None:
         self.emitter = emitter
@@ -229,9 +229,7 @@ def _subquery(emitter: LakeEmitter, query: tree.Query) -> exp.Query:
     return _query(emitter, query, None)
 
 
-def _query(
-    emitter: LakeEmitter, query: tree.Query, key: object, *, max_rows: int | None = None
-) -> exp.Query:
+def _query(emitter: LakeEmitter, query: tree.Query, key: object, *, max_rows: int | None = None) -> exp.Query:
     body, limit = query.body, None
     if isinstance(body, tree.Select):
         made: exp.Query = _select(emitter, body, key)
@@ -258,9 +256,7 @@ def _query(
     return made
 
 
-def _ordering(
-    emitter: LakeEmitter, term: tree.Ordering, query: tree.Query, *, is_plain: bool
-) -> exp.Ordered:
+def _ordering(emitter: LakeEmitter, term: tree.Ordering, query: tree.Query, *, is_plain: bool) -> exp.Ordered:
     """Return a term of ORDER BY; NULL is the largest value, as in PostgreSQL."""
     node, body = term.expression, query.body
     place = int(node.text) if isinstance(node, tree.Number) else 0

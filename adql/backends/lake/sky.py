@@ -1,9 +1,8 @@
 """Points on the sphere: distances as pg_sphere computes them, cones by pixels and vectors before that.
 
-A cone is answered in three steps, each for the rows that the one before leaves open: ranges of HEALPix pixels
-around it, which files are sorted by; the squared chord of unit vectors, which needs no function; and for points
-within a nanoradian or two of the edge, where pg_sphere takes equal what differs by a nanoradian, its own
-formula.
+A cone is answered in three steps, each for the rows that the one before leaves open: ranges of HEALPix
+pixels around it, which files are sorted by; the squared chord of unit vectors, which needs no function; and
+for points within two nanoradians of the edge its own formula, since pg_sphere takes equal what differs by one.
 
 HEALPix: Gorski et al. 2005, ApJ 622, 759; pixels are nested.
 """
@@ -181,7 +180,7 @@ def _radians(point: Point) -> tuple[Value, Value]:
 
 
 def _longitude(value: Value) -> Value:
-    """Return a longitude as ``spoint`` keeps it (``spoint_check``); as 0 what is next to it on either side."""
+    """Return a longitude as ``spoint_check`` makes it: 0 for what is next to it on either side."""
     if _is_number(value):
         return value
     inside = joined(
@@ -246,7 +245,7 @@ def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Express
         return joined(exp.LTE, _distance(emitter, first, second), edge)
     radians = limit * RADIANS_PER_DEGREE
     exactly = joined(exp.LTE, _distance(emitter, first, second), double(radians + _EPSILON))
-    return _by_chord(emitter, first, second, radians, radians + 2 * _EPSILON, exactly)
+    return _by_chord(first, second, radians, radians + 2 * _EPSILON, exactly)
 
 
 def nearer(
@@ -259,18 +258,14 @@ def nearer(
     first, second = (point_of(emitter, of) for of in ranked(*node.arguments, limit))  # type: ignore[arg-type]
     radians = value * RADIANS_PER_DEGREE
     exactly = joined(kind, distance(emitter, first, second), double(value))
-    return _by_chord(emitter, first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)
+    return _by_chord(first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)
 
 
-def _by_chord(
-    emitter: LakeEmitter, one: Point, other: Point, inside: float, outside: float, exactly: Value
-) -> Value:
+def _by_chord(one: Point, other: Point, inside: float, outside: float, exactly: Value) -> Value:
     """Return a condition that decides by pixels and chords what they decide.
 
     Parameters
     ----------
-    emitter
-        What knows the names of pixels.
     one, other
         The points.
     inside, outside

@@ -320,16 +320,14 @@ def _between(emitter: LakeEmitter, node: tree.Between) -> Value:
         special = nearer(emitter, operand, high, exp.LTE)
         if special is not None:
             return joined(exp.And, special, compared(emitter, operand, ">=", low))
-    return joined(
-        exp.And, compared(emitter, operand, ">=", low), compared(emitter, operand, "<=", high)
-    )
+    return joined(exp.And, compared(emitter, operand, ">=", low), compared(emitter, operand, "<=", high))
 
 
 def _in(emitter: LakeEmitter, node: tree.In) -> Value:
     if isinstance(node.choices, tree.Query):
         found = _in_rows(emitter, node.operand, node.choices)
     else:
-        plain = _plain_integers(emitter, node.operand, node.choices)
+        plain = _plain_integers(node.operand, node.choices)
         if plain is not None:
             found = exp.Paren(this=exp.In(this=emitter.value(node.operand), expressions=plain))
         else:
@@ -337,9 +335,7 @@ def _in(emitter: LakeEmitter, node: tree.In) -> Value:
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
-def _plain_integers(
-    emitter: LakeEmitter, operand: tree.Expression, choices: Iterable[tree.Expression]
-) -> list[Value] | None:
+def _plain_integers(operand: tree.Expression, choices: Iterable[tree.Expression]) -> list[Value] | None:
     """Return integers as they are written: object ids come by the thousand."""
     if not type_of(operand).is_integer:
         return None
@@ -370,7 +366,9 @@ def _in_rows(emitter: LakeEmitter, operand: tree.Expression, query: tree.Query) 
     types = [emitter.number_type(operand), NUMBER_TYPES.get(rows.datatype, DOUBLE)]
     wider = compared_type(types)
     if types[1] != wider:
-        inner = exp.Subquery(this=subquery, alias=exp.TableAlias(this=exp.to_identifier("rows_in", quoted=True)))
+        inner = exp.Subquery(
+            this=subquery, alias=exp.TableAlias(this=exp.to_identifier("rows_in", quoted=True))
+        )
         item = cast(exp.column("c1", table="rows_in", quoted=True), wider)
         subquery = exp.Select(expressions=[item]).from_(inner, copy=False)
     value = emitter.as_number(operand, wider)
