@@ -143,8 +143,8 @@ class LakeReplayer:
         adql
             The natural query.
         when
-            The snapshot, or a time: MJD, TAI, or a text that `ppdb_replay.snapshot.parse_when` reads. The newest
-            snapshot of the lake if not given.
+            The snapshot, or a time: MJD, TAI, or a text that `ppdb_replay.snapshot.parse_when` reads. If
+            not given, the newest snapshot of the lake.
         request
             How to answer it.
 

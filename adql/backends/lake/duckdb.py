@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.generators.duckdb import DuckDBGenerator
 
 from adql.backends.lake.pieces import BIGINT, DOUBLE, Engine, Value, add, call, cast, double, text
 
 
-class _Generator(DuckDB.Generator):
+class _Generator(DuckDBGenerator):
     def ordered_sql(self, expression: exp.Ordered) -> str:
         """Return a term of ORDER BY; what NULLs are sorted as is written out, whatever the session says."""
         direction = "DESC" if expression.args.get("desc") else "ASC"
@@ -17,7 +17,7 @@ class _Generator(DuckDB.Generator):
 
 
 def _half_even(value: Value, type_: str) -> Value:
-    # DuckDB's CAST rounds halves to the even number; but before that it calls -32768.5 too small for a SMALLINT.
+    # DuckDB's CAST rounds halves to the even number; before that it calls -32768.5 too small for SMALLINT.
     return cast(cast(value, BIGINT), type_)
 
 

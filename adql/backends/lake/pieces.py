@@ -14,7 +14,7 @@ from sqlglot import exp
 from sqlglot.generator import Generator
 
 from adql import tree
-from adql.errors import AdqlEngineError
+from adql.errors import AdqlEngineError, AdqlError
 from adql.metadata import ColumnOrigin, TableOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
@@ -38,7 +38,7 @@ _OTHER_TYPES = {"string": "TEXT", "boolean": "BOOLEAN", "time": "TIMESTAMP", "uu
 _MOST_DIGITS = 38
 _LONGEST_SHOWN = 60
 
-Value = exp.Expression
+Value = exp.Expr
 
 
 class LakeRelation(NamedTuple):
@@ -186,7 +186,7 @@ class LakeEmitter:
         """Return a subquery after IN or EXISTS, or one that is a value."""
         return self.writers.subquery(self, query)
 
-    def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlEngineError:
+    def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlError:
         """Return the error that a construct is not carried over, with its place in the query."""
         shown = str(node)
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
@@ -344,10 +344,10 @@ def double(value: float) -> Value:
 
 def joined(kind: type[exp.Binary], *operands: Value, **arguments: Any) -> Value:
     """Return operands with an operator between them, from the left, in parentheses."""
-    first, *rest = operands
+    whole, *rest = operands
     for operand in rest:
-        first = kind(this=first, expression=operand, **arguments)
-    return exp.Paren(this=first)
+        whole = kind(this=whole, expression=operand, **arguments)
+    return exp.Paren(this=whole)
 
 
 def add(*operands: Value) -> Value:

@@ -2,7 +2,7 @@
 
 A cone is answered in three steps, each for the rows that the one before leaves open: ranges of HEALPix
 pixels around it, which files are sorted by; the squared chord of unit vectors, which needs no function; and
-for points within two nanoradians of the edge its own formula, since pg_sphere takes equal what differs by one.
+near its edge, where pg_sphere takes equal what differs by a nanoradian, pg_sphere's own formula.
 
 HEALPix: Gorski et al. 2005, ApJ 622, 759; pixels are nested.
 """
@@ -174,9 +174,9 @@ def _radians(point: Point) -> tuple[Value, Value]:
     if point.constant is not None:
         longitude, latitude = _canonical(*point.constant)
         return double(longitude), double(latitude)
-    turn, longitude = double(_TURN), multiply(point.longitude, double(RADIANS_PER_DEGREE))
-    turns = call("FLOOR", divide(longitude, turn))
-    return subtract(longitude, multiply(turns, turn)), multiply(point.latitude, double(RADIANS_PER_DEGREE))
+    turn, angle = double(_TURN), multiply(point.longitude, double(RADIANS_PER_DEGREE))
+    turns = call("FLOOR", divide(angle, turn))
+    return subtract(angle, multiply(turns, turn)), multiply(point.latitude, double(RADIANS_PER_DEGREE))
 
 
 def _longitude(value: Value) -> Value:
@@ -255,7 +255,8 @@ def nearer(
     value = constant_value(limit)
     if value is None or not 0 <= value <= _LARGEST_RADIUS:
         return None
-    first, second = (point_of(emitter, of) for of in ranked(*node.arguments, limit))  # type: ignore[arg-type]
+    point, centre = node.arguments
+    first, second = (point_of(emitter, of) for of in ranked(point, centre, limit))
     radians = value * RADIANS_PER_DEGREE
     exactly = joined(kind, distance(emitter, first, second), double(value))
     return _by_chord(first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)

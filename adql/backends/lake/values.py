@@ -152,11 +152,12 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
     assert node.argument is not None  # noqa: S101  only COUNT has none
     distinct = node.quantifier == "DISTINCT"
     if emitter.number_type(node.argument) not in _FLOATING:
-        total = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
+        whole = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
         if node.name == "SUM":
-            return cast(total, BIGINT)
-        return mean_of_integers(emitter, total, _counted(value, node.quantifier))
+            return cast(whole, BIGINT)
+        return mean_of_integers(emitter, whole, _counted(value, node.quantifier))
     value = emitter.double(node.argument)
+    total: Value
     if emitter.store.exact_sums:
         total = emitter.store.engine.ordered_sum(value, distinct)
         if node.name == "SUM":
