@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -51,7 +51,7 @@ from ppdb_replay.lake.publishing import (
     remove_old_catalogs,
 )
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
-from ppdb_replay.lake.rows import POSTGRES, RowReader, joined
+from ppdb_replay.lake.rows import POSTGRES, RowReader, joined, with_uuids
 from ppdb_replay.lake.store import open_store
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM
 from ppdb_replay.snapshot import Snapshot
@@ -275,10 +275,11 @@ def _remove(draft: Draft, table: LakeTable, relation: str, after: int, was_open:
         )
 
 
-def _table(batch: pa.RecordBatch) -> pa.Table:
+def _tables(table: LakeTable, reader: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     import pyarrow as pa  # noqa: PLC0415 - for those who have a lake
 
-    return pa.Table.from_batches([batch])
+    for batch in reader:
+        yield with_uuids(table, pa.Table.from_batches([batch]))
 
 
 def compact_lake(
@@ -324,7 +325,7 @@ def compact_lake(
                 rows = StagedTable(folder, table, piece_rows)
                 statement = sql.SQL("SELECT * FROM {}").format(relation_sql(table.name)).as_string()
                 reader = draft.duck.cursor().execute(statement).to_arrow_reader(CHUNK_ROWS)
-                rows.add("all", joined(map(_table, reader), CHUNK_ROWS))
+                rows.add("all", joined(_tables(table, reader), CHUNK_ROWS))
                 staged.append((table, rows))
             files, hats = write_tables(store, staged, _newest(state), state.clock_id, lambda _: None)
             with draft.transaction():
