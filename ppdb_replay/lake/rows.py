@@ -28,9 +28,7 @@ POSTGRES = "postgres_scanner"
 """Extension of DuckDB that this module needs."""
 
 _SOURCE = "ppdb_source"
-_OPTIONS = (
-    "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1"
-)
+_OPTIONS = "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1"
 _PADDED = re.compile(r"character(\((?P<length>[0-9]+)\))?")
 _TURN = 360.0
 
@@ -41,7 +39,7 @@ class RowReader:
     Parameters
     ----------
     duck
-        What `ppdb_replay.lake.opening.connect_duckdb` returned, with extension `POSTGRES`.
+        What `ppdb_replay.lake.opening.connected_duckdb` gives, with extension `POSTGRES`.
     connection
         Connection to the database: DuckDB makes its own in the same way.
     """

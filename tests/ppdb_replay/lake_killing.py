@@ -31,7 +31,15 @@ from tests.ppdb_replay.lake_rows import assert_same
 
 __all__ = ["main"]
 
-_IMPORTED = (astropy.coordinates, cdshealpix.nested, duckdb, np, pyarrow.compute, pyarrow.ipc, pyarrow.parquet)
+_IMPORTED = (
+    astropy.coordinates,
+    cdshealpix.nested,
+    duckdb,
+    np,
+    pyarrow.compute,
+    pyarrow.ipc,
+    pyarrow.parquet,
+)
 _SEED = 20_261_201
 
 
@@ -56,10 +64,11 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
     dice = random.Random(_SEED)
     store = open_store(where)
     killed = half_done = states = 0
+    seconds = 0.9 if kind == "export" else 1.5 * _seconds_to_a_state(where)
     for _ in range(kills):
         before, files = find_state(store), _files(Path(where))
         child = _fork(lambda: work(where))
-        time.sleep(dice.uniform(0.2, 0.9))
+        time.sleep(dice.uniform(0.1, seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
@@ -69,10 +78,24 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
         half_done += _files(Path(where)) != files
         if kind == "export" and find_state(store) is not None:
             break
-        _check(where)
+        if find_state(store) != before:
+            _check(where)
     if find_state(store) is None or kind == "refresh":
         work(where)
     return {"killed": killed, "half_done": half_done, "states": states}
+
+
+def _seconds_to_a_state(where: str) -> float:
+    """Return how long a refresh takes until it shows something; it is killed then."""
+    store = open_store(where)
+    before = find_state(store)
+    started = time.monotonic()
+    child = _fork(lambda: _refresh(where))
+    while find_state(store) == before:
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return time.monotonic() - started
 
 
 def _files(folder: Path) -> set[Path]:
@@ -94,7 +117,8 @@ def _fork(work: Callable[[], object]) -> int:
     try:
         work()
     except BaseException as error:  # noqa: BLE001 - said, and told by the exit code
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
         os._exit(1)
     os._exit(0)
 
@@ -110,4 +134,4 @@ def _refresh(where: str) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], str(Path(sys.argv[2])), int(sys.argv[3]))))
+    sys.stdout.write(json.dumps(main(sys.argv[1], str(Path(sys.argv[2])), int(sys.argv[3]))))

@@ -81,7 +81,8 @@ def _of_postgresql(name: str, data_type: str) -> sql.Composable:
     column = sql.Identifier(name)
     if data_type.startswith(_TIMESTAMP):
         return sql.SQL(
-            "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END"
+            "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text "
+            "ELSE {0}::text END"
         ).format(column)
     return sql.SQL("{}::text" if is_text(data_type) else "{}").format(column)
 

@@ -1,4 +1,4 @@
-"""The history of a PPDB in files: what is written is what the database has, in HATS, wherever it was interrupted."""
+"""The history of a PPDB in files: what is written is what the database has, in valid HATS catalogues."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from hats import read_hats
+from hats.catalog.catalog import Catalog
 from hats.io.validation import is_valid_catalog
+from hats.loaders.read_hats import read_hats
 from psycopg import sql
 
 from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError
@@ -42,7 +43,7 @@ TYPES = {
     "double precision": ["NaN", "Infinity", "-Infinity", "-0.0", "5e-324", "1.7976931348623157e308", "0.1"],
     "boolean": ["true", "false"],
     "uuid": ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
-    "text": ["", "Ünïcødé 🜨", "it's \\ \"quoted\"\n\ttwice", "x" * 5000],
+    "text": ["", "Ünïcødé 🜨", 'it\'s \\ "quoted"\n\ttwice', "x" * 5000],
     "bytea": ["\\x", "\\x00ff5c27"],
     "character varying(8)": ["", "ånström ", "12345678"],
     "character(3)": ["a", "", "æøå"],
@@ -92,7 +93,13 @@ def _fill(url: sa.URL) -> None:
                     )
                 )
                 number += 1
-        for ra, dec in (("359.9999999999", "90"), ("-1e-20", "-90"), ("NaN", "1"), ("1", "Infinity"), ("0", "91")):
+        for ra, dec in (
+            ("359.9999999999", "90"),
+            ("-1e-20", "-90"),
+            ("NaN", "1"),
+            ("1", "Infinity"),
+            ("0", "91"),
+        ):
             number += 1
             ppdb.execute('UPDATE ppdb."Typed" SET ra = %s, dec = %s WHERE id = %s', [ra, dec, number])
         ppdb.execute('DELETE FROM ppdb."Typed" WHERE id = 2')
@@ -176,6 +183,7 @@ def test_hats_reads_the_objects_of_a_cone_as_the_database_has_them(exported: Exp
     ra, dec, radius = 11.0, -4.0, 0.7
     with open_lake(exported.where) as lake, connect(exported.url) as ppdb:
         catalogue = read_hats(exported.where / lake.state.hats["DiaObject"])
+        assert isinstance(catalogue, Catalog)
         cone = catalogue.filter_by_cone(ra, dec, radius * 3600)
         assert 0 < len(cone.get_healpix_pixels()) < len(catalogue.get_healpix_pixels())
         found = set()
@@ -185,14 +193,17 @@ def test_hats_reads_the_objects_of_a_cone_as_the_database_has_them(exported: Exp
             found |= set(zip(rows["diaObjectId"][near], rows["snap_from"][near], strict=True))
         expected = ppdb.execute(
             'SELECT "diaObjectId", snap_from FROM ppdb_history."DiaObject" '
-            "WHERE spoint(radians(ra), radians(dec)) <@ scircle(spoint(radians(%s), radians(%s)), radians(%s))",
+            "WHERE spoint(radians(ra), radians(dec)) <@ "
+            "scircle(spoint(radians(%s), radians(%s)), radians(%s))",
             [ra, dec, radius],
         ).fetchall()
     assert found == set(expected)
     assert len(found) > 10
 
 
-def _distance(ra: object, dec: object, ra_0: float, dec_0: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _distance(
+    ra: object, dec: object, ra_0: float, dec_0: float
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     ra_1, dec_1 = np.radians(np.asarray(ra)), np.radians(np.asarray(dec))
     ra_2, dec_2 = math.radians(ra_0), math.radians(dec_0)
     cosine = np.sin(dec_1) * math.sin(dec_2) + np.cos(dec_1) * math.cos(dec_2) * np.cos(ra_1 - ra_2)
@@ -213,7 +224,7 @@ def test_files_are_sorted_by_pixel_and_vectors_are_those_of_pg_sphere(exported: 
         ).fetchall()
         with psycopg.Cursor(ppdb) as cursor:
             expected = cursor.execute(
-                "SELECT \"diaObjectId\", snap_from, cos(radians(dec)) * cos(radians(ra)), "
+                'SELECT "diaObjectId", snap_from, cos(radians(dec)) * cos(radians(ra)), '
                 "cos(radians(dec)) * sin(radians(ra)), sin(radians(dec)) "
                 'FROM ppdb_history."DiaObject"',
                 binary=True,
@@ -247,7 +258,7 @@ def test_a_lake_knows_the_snapshots_and_tables_of_its_database(exported: Exporte
 def test_a_query_on_a_lake_reads_no_other_file(exported: Exported, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a\n1\n")
     with open_lake(exported.where) as lake, pytest.raises(Exception, match="Permission"):
-        lake.connection.execute(f"SELECT * FROM read_csv('{tmp_path}/other.csv')")
+        lake.connection.execute("SELECT * FROM read_csv(?)", [f"{tmp_path}/other.csv"])
 
 
 def test_an_open_lake_cannot_be_written(exported: Exported) -> None:
@@ -327,7 +338,9 @@ def test_the_commands_say_what_would_be_written_and_what_is_there(exported: Expo
     assert "HATS catalogue, and a copy by diaObjectId" in dry.stdout
     assert f"{rows} versions" in dry.stderr
     assert not Path("nowhere").exists()
-    status = CliRunner().invoke(main, ["ppdb", "lake", "status", str(exported.where), "--url", url, "--format", "json"])
+    status = CliRunner().invoke(
+        main, ["ppdb", "lake", "status", str(exported.where), "--url", url, "--format", "json"]
+    )
     assert status.exit_code == 0, status.output
     content = json.loads(status.stdout)
     assert content["snapshots_behind"] == 0

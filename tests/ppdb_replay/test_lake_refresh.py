@@ -1,9 +1,11 @@
-"""A lake that is brought up to date: whole snapshots in order, killed at any moment, beside readers, on S3."""
+"""A lake that is brought up to date: whole snapshots, killed at any moment, beside readers, on S3."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -16,15 +18,16 @@ import boto3
 import psycopg
 import pytest
 import sqlalchemy as sa
+from botocore.config import Config
 from click.testing import CliRunner
 from hats.io.validation import is_valid_catalog
-from moto.server import ThreadedMotoServer
+from psycopg import sql
 
 from examples.apdb import Survey, store_visit, update_all_kinds
 from ppdb_replay.errors import LakeBusyError, LakeHistoryError, LakeUnreadableError
 from ppdb_replay.lake import refresh as refreshing
 from ppdb_replay.lake.chain import one_at_a_time
-from ppdb_replay.lake.export import export_lake
+from ppdb_replay.lake.export import chunk_condition, export_lake
 from ppdb_replay.lake.opening import OpenLake, find_state, open_lake, require_state
 from ppdb_replay.lake.refresh import Refreshed, compact_lake, refresh_lake
 from ppdb_replay.lake.store import open_store
@@ -49,6 +52,7 @@ class Kept:
     where: str
 
     def refresh(self, **options: Any) -> Refreshed:
+        """Add what the database has written since."""
         with checked_connection(self.url) as connection:
             return refresh_lake(connection, self.where, **options)
 
@@ -59,17 +63,37 @@ class Kept:
 
 
 def _export(url: sa.URL, where: str | Path) -> Kept:
-    with connect(url, autocommit=True) as ppdb:
-        change(ppdb, 1)
     with checked_connection(url) as connection:
         export_lake(connection, where, piece_rows=30)
     return Kept(url, str(where))
 
 
+@pytest.fixture(scope="module")
+def written(
+    clone_for_session: Callable[[str], sa.URL],
+    ppdb_plain_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Kept:
+    """Return a lake and its database, both only to be copied."""
+    url = clone_for_session(ppdb_plain_template)
+    with engine_connection(url) as connection:
+        install(connection, tables=["DiaObject", "DiaSource", "DiaForcedSource"])
+    with connect(url, autocommit=True) as ppdb:
+        change(ppdb, 1)
+    return _export(url, tmp_path_factory.mktemp("written") / "lake")
+
+
 @pytest.fixture
-def kept(ppdb_database: sa.URL, tmp_path: Path) -> Kept:
+def database(written: Kept, clone_database: Callable[[str], sa.URL]) -> sa.URL:
+    """Return a copy of that database."""
+    return clone_database(str(written.url.database))
+
+
+@pytest.fixture
+def kept(written: Kept, database: sa.URL, tmp_path: Path) -> Kept:
     """Return a lake and its database."""
-    return _export(ppdb_database, tmp_path / "lake")
+    shutil.copytree(written.where, tmp_path / "lake")
+    return Kept(database, str(tmp_path / "lake"))
 
 
 def _night(kept: Kept, seed: int) -> None:
@@ -84,25 +108,31 @@ def test_a_lake_follows_its_database_through_changes_of_columns_and_tables(kept:
 
     with engine_connection(kept.url) as connection:
         add_column(connection, "DiaSource", "extra", "real", description="One more.")
+    with engine_connection(kept.url) as connection:
         add_column(connection, "DiaObject", "label", "text")
     with connect(kept.url, autocommit=True) as ppdb:
         ppdb.execute('UPDATE ppdb."DiaSource" SET extra = \'NaN\' WHERE "diaSourceId" % 3 = 0')
-        ppdb.execute("UPDATE ppdb.\"DiaObject\" SET label = 'ö' WHERE \"diaObjectId\" % 4 = 0")
+        ppdb.execute('UPDATE ppdb."DiaObject" SET label = \'ö\' WHERE "diaObjectId" % 4 = 0')
     _night(kept, 3)
     kept.refresh(small_files=1, keep_s=0)
     kept.check()
     with open_lake(kept.where) as lake, connect(kept.url) as ppdb:
         assert [one.name for one in lake.tables["DiaSource"].columns][-1] == "extra"
-        assert lake.connection.execute('SELECT count(*) FROM lake."DiaSource" WHERE extra > 1e30').fetchone() == (
+        assert lake.connection.execute(
+            'SELECT count(*) FROM lake."DiaSource" WHERE extra > 1e30'
+        ).fetchone() == (
             ppdb.execute('SELECT count(*) FROM ppdb_history."DiaSource" WHERE extra > 1e30').fetchone()
         )
 
     with engine_connection(kept.url) as connection:
         drop_column(connection, "DiaObject", "label")
+    with engine_connection(kept.url) as connection:
         driver_connection(connection).execute(
             'CREATE TABLE ppdb."Late" (id integer PRIMARY KEY, ra double precision, dec double precision)'
         )
-        driver_connection(connection).execute('INSERT INTO ppdb."Late" SELECT i, i, i FROM generate_series(1, 9) i')
+        driver_connection(connection).execute(
+            'INSERT INTO ppdb."Late" SELECT i, i, i FROM generate_series(1, 9) i'
+        )
         install(connection, tables=["Late"])
     with connect(kept.url, autocommit=True) as ppdb:
         ppdb.execute('DELETE FROM ppdb."Late" WHERE id = 3')
@@ -219,13 +249,16 @@ def _natural(ppdb: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
     """Return what the natural tables hold now: what a query as of this snapshot is to see later."""
     with psycopg.Cursor(ppdb) as cursor:
         return {
-            table: sorted(cursor.execute(f'SELECT {columns} FROM ppdb."{table}"'.encode(), binary=True).fetchall(), key=repr)
+            table: sorted(
+                cursor.execute(f'SELECT {columns} FROM ppdb."{table}"'.encode(), binary=True).fetchall(),  # noqa: S608 - a name of the test
+                key=repr,
+            )
             for table, columns in _COLUMNS.items()
         }
 
 
 def _as_of(lake: OpenLake, table: str, snapshot: int) -> list[tuple[Any, ...]]:
-    query = f'SELECT {_COLUMNS[table]} FROM lake."{table}" WHERE snap_from <= ? AND snap_to > ?'  # noqa: S608
+    query = f'FROM lake."{table}" SELECT {_COLUMNS[table]} WHERE snap_from <= ? AND snap_to > ?'
     return sorted(lake.connection.execute(query, [snapshot, snapshot]).fetchall(), key=repr)
 
 
@@ -281,7 +314,9 @@ def test_readers_beside_a_refresh_see_whole_snapshots(kept: Kept) -> None:
         ended.set()
         reader.join()
         # It was opened before, and reads the files that it found then.
-        assert early.connection.execute('SELECT sum("diaSourceId") FROM lake."DiaSource"').fetchone() == before
+        assert (
+            early.connection.execute('SELECT sum("diaSourceId") FROM lake."DiaSource"').fetchone() == before
+        )
     assert wrong == []
     assert len(set(seen)) >= 3
 
@@ -302,11 +337,10 @@ def test_a_refresh_that_does_not_read_closed_versions_refuses_itself(
 ) -> None:
     _night(kept, 2)
     state = require_state(open_store(kept.where))
-    condition = refreshing.chunk_condition
     monkeypatch.setattr(
         refreshing,
         "chunk_condition",
-        lambda chunk, number: refreshing.sql.SQL("FALSE") if chunk.ended else condition(chunk, number),
+        lambda chunk, number: sql.SQL("FALSE") if chunk.ended else chunk_condition(chunk, number),
     )
     with pytest.raises(LakeHistoryError, match="versions of DiaForcedSource that"):
         kept.refresh()
@@ -331,7 +365,7 @@ def test_a_lake_of_another_database_is_refused(
                 Kept(url, kept.where).refresh()
     assert require_state(open_store(kept.where)) == state
     kept.refresh()
-    with pytest.raises(LakeHistoryError, match="another history|has not"):
+    with pytest.raises(LakeHistoryError, match=r"another history|has not"):
         Kept(copy, kept.where).refresh()
     status = CliRunner().invoke(
         main, ["ppdb", "lake", "refresh", kept.where, "--url", other.render_as_string(hide_password=False)]
@@ -370,9 +404,12 @@ def test_one_process_at_a_time_changes_a_lake(kept: Kept) -> None:
         kept.refresh()
     with store.locked(), pytest.raises(LakeBusyError):
         compact_lake(kept.where)
-    with checked_connection(kept.url) as connection, one_at_a_time(connection, store.url):
-        with pytest.raises(LakeBusyError, match="nothing was changed"):
-            kept.refresh()
+    with (
+        checked_connection(kept.url) as connection,
+        one_at_a_time(connection, store.url),
+        pytest.raises(LakeBusyError, match="nothing was changed"),
+    ):
+        kept.refresh()
     kept.refresh()
 
 
@@ -399,25 +436,33 @@ def test_what_is_no_lake_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return the name of a bucket on what stands in for S3."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    """Return the name of a bucket on what stands in for S3.
+
+    In a process of its own: DuckDB waits for it, some of the time without letting Python's other threads run.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     for name, value in (
-        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"),
         ("AWS_ACCESS_KEY_ID", "somebody"),
         ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):
         monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="lakes")
+    boto3.client("s3", config=Config(retries={"max_attempts": 30})).create_bucket(Bucket="lakes")
     yield "lakes"
-    server.stop()
+    server.terminate()
+    server.wait()
 
 
-def test_a_lake_may_lie_on_s3(bucket: str, ppdb_database: sa.URL) -> None:
-    kept = _export(ppdb_database, f"s3://{bucket}/one/lake")
-    kept.check()
+def test_a_lake_may_lie_on_s3(bucket: str, database: sa.URL) -> None:
+    kept = _export(database, f"s3://{bucket}/one/lake")
     _night(kept, 2)
     kept.refresh(keep_s=0)
     kept.check()
