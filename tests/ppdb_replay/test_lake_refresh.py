@@ -159,7 +159,7 @@ def test_a_lake_follows_its_database_through_changes_of_columns_and_tables(kept:
     assert {one.parent.name for one in Path(kept.where).rglob("hats.properties")} == {
         f"snapshot-{before.snapshot_id}"
     }
-    assert len(list((Path(kept.where) / "catalogs").iterdir())) == 2
+    assert len(list((Path(kept.where) / "catalogs").iterdir())) == 1
 
 
 def test_a_column_may_be_added_to_what_has_no_rows(ppdb_database: sa.URL, tmp_path: Path) -> None:
