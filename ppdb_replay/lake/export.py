@@ -21,7 +21,7 @@ from psycopg import sql
 from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError, PpdbNotReadyError
 from ppdb_replay.lake.chain import Change, one_at_a_time, read_history, require_same_history
 from ppdb_replay.lake.layout import LakeState, table_from, tables_at
-from ppdb_replay.lake.opening import connect_duckdb, find_state
+from ppdb_replay.lake.opening import connected_duckdb, find_state
 from ppdb_replay.lake.pieces import StagedTable, run_all, write_catalogue, write_pieces
 from ppdb_replay.lake.publishing import Progress, begin_draft
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
@@ -310,8 +310,7 @@ def _stage(
 ) -> None:
     """Read all chunks that were not read yet, and check that there is all that the database has noted."""
     number = plan.snapshot.snapshot.snapshot_id
-    duck = connect_duckdb(store, POSTGRES)
-    try:
+    with connected_duckdb(store, POSTGRES) as duck:
         reader = RowReader(duck, driver_connection(connection))
         work = []
         for one in plan.tables:
@@ -323,8 +322,6 @@ def _stage(
                 else:
                     told.add(rows, one.table.name)
         run_all(work, lambda _: None)
-    finally:
-        duck.close()
     for one in plan.tables:
         staged = StagedTable(folder, one.table)
         held = {
@@ -421,7 +418,7 @@ def write_tables(
 def _publish(
     store: Store, plan: ExportPlan, files: Iterable[tuple[str, str]], hats: dict[str, str]
 ) -> LakeState:
-    with begin_draft(store, None, None) as draft:
+    with connected_duckdb(store) as duck, begin_draft(store, duck, None, None) as draft:
         with draft.transaction():
             draft.make_tables(one.table for one in plan.tables)
             draft.add_files(files)

@@ -244,11 +244,6 @@ def sort_order(table: LakeTable, relation: str) -> tuple[str, ...]:
     return (PIXEL, SNAP_FROM) if table.position else (table.key[0], SNAP_FROM)
 
 
-def superseded_by(state: LakeState | None, at: float) -> dict[str, float]:
-    """Return the catalogs that a new state leaves behind, and when each was replaced."""
-    return {} if state is None else {**state.superseded, state.catalog: at}
-
-
 def without_superseded(state: LakeState, before: float) -> LakeState:
     """Return a state that does not name the catalogs that were replaced before a time."""
     return replace(state, superseded={name: at for name, at in state.superseded.items() if at > before})

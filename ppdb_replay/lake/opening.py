@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,9 @@ _SETTINGS = (
 )
 
 
-def connect_duckdb(store: Store, *extensions: str) -> DuckDBPyConnection:
-    """Return a connection to a new DuckDB in memory, which can read and write where a lake lies.
+@contextmanager
+def connected_duckdb(store: Store, *extensions: str) -> Iterator[DuckDBPyConnection]:
+    """Give a connection to a new DuckDB in memory, which can read and write where a lake lies.
 
     Nothing is downloaded: extensions are files of Python packages, loaded by their paths.
 
@@ -54,14 +55,21 @@ def connect_duckdb(store: Store, *extensions: str) -> DuckDBPyConnection:
     with from_extra(_EXTRA, _PURPOSE):
         import duckdb  # noqa: PLC0415 - 60 MB, for those who have a lake
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    connection = duckdb.connect(config={**offline, "temp_directory": str(store.staging / "duckdb")})
     remote = store.statements()
+    connection = duckdb.connect(config={**offline, "temp_directory": str(store.staging / "duckdb")})
+    with closing(connection):
+        _prepare(connection, remote, extensions, duckdb.__version__)
+        yield connection
+
+
+def _prepare(
+    connection: DuckDBPyConnection, remote: Sequence[str], extensions: Sequence[str], version: str
+) -> None:
     for name in ("ducklake", *(("httpfs",) if remote else ()), *extensions):
-        load = sql.SQL("LOAD {}").format(sql.Literal(str(_extension_file(name, duckdb.__version__))))
+        load = sql.SQL("LOAD {}").format(sql.Literal(str(_extension_file(name, version))))
         connection.execute(load.as_string())
     for statement in (*_SETTINGS, *remote):
         connection.execute(statement)
-    return connection
 
 
 def _extension_file(name: str, version: str) -> Path:
@@ -79,7 +87,7 @@ def attach_catalog(connection: DuckDBPyConnection, file: Path, store: Store, *, 
     Parameters
     ----------
     connection
-        What `connect_duckdb` returned.
+        What `connected_duckdb` gives.
     file
         The catalog, a file of this machine; made if it is not there.
     store
@@ -223,8 +231,7 @@ def open_lake(where: str | Path) -> Iterator[OpenLake]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapdb-lake-")))
         catalog = folder / "catalog.ducklake"
         state = _get_catalog(store, catalog)
-        connection = connect_duckdb(store)
-        stack.callback(connection.close)
+        connection = stack.enter_context(connected_duckdb(store))
         try:
             attach_catalog(connection, catalog, store, read_only=True)
             _confine(connection, store)

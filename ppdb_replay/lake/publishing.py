@@ -28,9 +28,8 @@ from ppdb_replay.lake.layout import (
     catalog_name,
     create_statements,
     relations_of,
-    superseded_by,
 )
-from ppdb_replay.lake.opening import METADATA, OpenLake, attach_catalog, connect_duckdb
+from ppdb_replay.lake.opening import METADATA, OpenLake, attach_catalog
 from ppdb_replay.lake.relations import LAKE_SCHEMA, LakeSnapshot, LakeTable
 from ppdb_replay.lake.store import Store
 
@@ -71,6 +70,7 @@ class Draft:
         self._file = file
         self._state = state
         self._mark = mark
+        self._is_attached = True
 
     def run(self, frame: str, *names: sql.Composable, **named: sql.Composable) -> list[tuple[Any, ...]]:
         """Run a statement, and return its rows."""
@@ -184,6 +184,12 @@ class Draft:
             frame = "SELECT count(*) FROM {}({}, older_than => now() - {}::INTERVAL)"
             self.run(frame, sql.Identifier(function), lake, before)
 
+    def detach(self) -> None:
+        """Write all of the catalog into its file, and leave it."""
+        if self._is_attached:
+            self._is_attached = False
+            self.run("DETACH {}", sql.Identifier(LAKE_SCHEMA))
+
     def publish(self, following: LakeState) -> LakeState:
         """Show readers the catalog.
 
@@ -197,11 +203,11 @@ class Draft:
         LakeBusyError
             Raised if another process has published a state meanwhile.
         """
-        self.run("DETACH {}", sql.Identifier(LAKE_SCHEMA))
-        self.duck.close()
+        self.detach()
         name = catalog_name(following.snapshot_id, secrets.token_hex(4))
         values = {one: getattr(following, one) for one in LakeState.__dataclass_fields__}
-        values |= {"catalog": name, "superseded": superseded_by(self._state, time.time())}
+        before = {} if self._state is None else {self._state.catalog: time.time()}
+        values |= {"catalog": name, "superseded": {**following.superseded, **before}}
         shown = LakeState(**values)
         self.store.put(self._file, name)
         self.store.replace(POINTER, shown.to_bytes(), self._mark)
@@ -209,17 +215,19 @@ class Draft:
 
 
 @contextmanager
-def begin_draft(store: Store, state: LakeState | None, mark: str | None, *extensions: str) -> Iterator[Draft]:
+def begin_draft(
+    store: Store, duck: DuckDBPyConnection, state: LakeState | None, mark: str | None
+) -> Iterator[Draft]:
     """Give the catalog of the newest state to change, or an empty one.
 
     Parameters
     ----------
     store
         Where the lake lies.
+    duck
+        What `ppdb_replay.lake.opening.connected_duckdb` gives.
     state, mark
         What ``lake.json`` says, and the mark of this content; `None` if there is no lake yet.
-    extensions
-        Extensions of DuckDB that are needed.
     """
     folder = store.staging / f"draft-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -228,19 +236,16 @@ def begin_draft(store: Store, state: LakeState | None, mark: str | None, *extens
     try:
         if state is not None:
             store.get(state.catalog, file)
-        duck = connect_duckdb(store, *extensions)
+        attach_catalog(duck, file, store, read_only=False)
+        draft = Draft(store, duck, file, state, mark)
         try:
-            attach_catalog(duck, file, store, read_only=False)
             if state is None:
                 for name, value in _OPTIONS.items():
-                    duck.execute(
-                        sql.SQL("CALL {}.set_option({}, {})")
-                        .format(sql.Identifier(LAKE_SCHEMA), sql.Literal(name), sql.Literal(value))
-                        .as_string()
-                    )
-            yield Draft(store, duck, file, state, mark)
+                    place = sql.Identifier(LAKE_SCHEMA)
+                    draft.run("CALL {}.set_option({}, {})", place, sql.Literal(name), sql.Literal(value))
+            yield draft
         finally:
-            duck.close()
+            draft.detach()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

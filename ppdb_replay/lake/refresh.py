@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -40,7 +40,7 @@ from ppdb_replay.lake.layout import (
     tables_at,
     without_superseded,
 )
-from ppdb_replay.lake.opening import require_state
+from ppdb_replay.lake.opening import connected_duckdb, require_state
 from ppdb_replay.lake.pieces import StagedTable
 from ppdb_replay.lake.publishing import (
     KEEP_S,
@@ -51,7 +51,7 @@ from ppdb_replay.lake.publishing import (
     remove_old_catalogs,
 )
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
-from ppdb_replay.lake.rows import POSTGRES, RowReader, joined
+from ppdb_replay.lake.rows import POSTGRES, RowReader, joined, with_uuids
 from ppdb_replay.lake.store import open_store
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM
 from ppdb_replay.snapshot import Snapshot
@@ -137,37 +137,39 @@ def refresh_lake(
                 store.url, "it belongs to another database", "connect to the database of the lake"
             )
         rows = 0
-        for done, batch in enumerate(_batches(history, batch_rows)):
-            if progress is not None:
-                progress(batch.first, len(history.snapshots), f"snapshot {batch.newest.snapshot.snapshot_id}")
-            with begin_draft(store, state, mark, POSTGRES) as draft:
-                rows += _apply(draft, state, history, batch, driver_reader(draft, connection), small_files)
-                if not done:
-                    draft.clean(keep_s)
-                draft.publish(
-                    replace(
-                        without_superseded(state, time.time() - keep_s),
-                        snapshot_id=batch.newest.snapshot.snapshot_id,
-                        digest=batch.newest.digest,
-                    )
-                )
-            state, mark = require_state(store)
+        if history.snapshots:
+            with connected_duckdb(store, POSTGRES) as duck:
+                reader = RowReader(duck, driver_connection(connection))
+                for batch in _batches(history, batch_rows):
+                    if progress is not None:
+                        number = batch.newest.snapshot.snapshot_id
+                        progress(batch.first, len(history.snapshots), f"snapshot {number}")
+                    with begin_draft(store, duck, state, mark) as draft:
+                        rows += _apply(draft, state, history, batch, reader, small_files)
+                        if not batch.first:
+                            draft.clean(keep_s)
+                        draft.publish(_following(state, batch, keep_s))
+                    state, mark = require_state(store)
         remove_old_catalogs(store, state, keep_s)
     return Refreshed(state, len(history.snapshots), rows, history.pending)
+
+
+def _following(state: LakeState, batch: _Batch, keep_s: float) -> LakeState:
+    newest = batch.newest
+    return replace(
+        without_superseded(state, time.time() - keep_s),
+        snapshot_id=newest.snapshot.snapshot_id,
+        digest=newest.digest,
+    )
 
 
 def _newest(state: LakeState) -> LakeSnapshot:
     return LakeSnapshot(Snapshot(state.snapshot_id, 0.0), state.digest)
 
 
-def driver_reader(draft: Draft, connection: sa.Connection) -> RowReader:
-    """Return what reads the history of a database into a draft."""
-    return RowReader(draft.duck, driver_connection(connection))
-
-
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Snapshots that become visible together, and what they wrote."""
+    """Snapshots that become visible together, how many come before them, and what they wrote."""
 
     first: int
     snapshots: tuple[LakeSnapshot, ...]
@@ -187,12 +189,12 @@ def _batches(history: History, limit: int) -> Iterator[_Batch]:
     for place, snapshot in enumerate(history.snapshots):
         more = of_snapshot.get(snapshot.snapshot.snapshot_id, [])
         if snapshots and _size(changes) + _size(more) > limit:
-            yield _Batch(place, tuple(snapshots), tuple(changes))
+            yield _Batch(place - len(snapshots), tuple(snapshots), tuple(changes))
             snapshots, changes = [], []
         snapshots.append(snapshot)
         changes += more
     if snapshots:
-        yield _Batch(len(history.snapshots), tuple(snapshots), tuple(changes))
+        yield _Batch(len(history.snapshots) - len(snapshots), tuple(snapshots), tuple(changes))
 
 
 def _size(changes: Sequence[Change]) -> int:
@@ -275,10 +277,11 @@ def _remove(draft: Draft, table: LakeTable, relation: str, after: int, was_open:
         )
 
 
-def _table(batch: pa.RecordBatch) -> pa.Table:
+def _tables(table: LakeTable, reader: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     import pyarrow as pa  # noqa: PLC0415 - for those who have a lake
 
-    return pa.Table.from_batches([batch])
+    for batch in reader:
+        yield with_uuids(table, pa.Table.from_batches([batch]))
 
 
 def compact_lake(
@@ -315,7 +318,7 @@ def compact_lake(
         state, mark = require_state(store)
         folder = store.staging / "compact"
         shutil.rmtree(folder, ignore_errors=True)
-        with begin_draft(store, state, mark) as draft:
+        with connected_duckdb(store) as duck, begin_draft(store, duck, state, mark) as draft:
             lake = lake_of(draft, state)
             staged = []
             for done, table in enumerate(lake.tables.values()):
@@ -324,7 +327,7 @@ def compact_lake(
                 rows = StagedTable(folder, table, piece_rows)
                 statement = sql.SQL("SELECT * FROM {}").format(relation_sql(table.name)).as_string()
                 reader = draft.duck.cursor().execute(statement).to_arrow_reader(CHUNK_ROWS)
-                rows.add("all", joined(map(_table, reader), CHUNK_ROWS))
+                rows.add("all", joined(_tables(table, reader), CHUNK_ROWS))
                 staged.append((table, rows))
             files, hats = write_tables(store, staged, _newest(state), state.clock_id, lambda _: None)
             with draft.transaction():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -12,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from ppdb_replay.errors import PpdbRefusedError
 from ppdb_replay.lake.layout import is_text, typed_columns
-from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, VECTOR, LakeTable
+from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, VECTOR, LakeColumn, LakeTable
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, SNAP_TO
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.versions.triggers import HISTORY
@@ -26,10 +28,8 @@ POSTGRES = "postgres_scanner"
 """Extension of DuckDB that this module needs."""
 
 _SOURCE = "ppdb_source"
-_OPTIONS = (
-    "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1"
-)
-_LARGEST_DEC = 90.0
+_OPTIONS = "-c row_security=off -c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1"
+_PADDED = re.compile(r"character(\((?P<length>[0-9]+)\))?")
 _TURN = 360.0
 
 
@@ -39,7 +39,7 @@ class RowReader:
     Parameters
     ----------
     duck
-        What `ppdb_replay.lake.opening.connect_duckdb` returned, with extension `POSTGRES`.
+        What `ppdb_replay.lake.opening.connected_duckdb` gives, with extension `POSTGRES`.
     connection
         Connection to the database: DuckDB makes its own in the same way.
     """
@@ -129,10 +129,7 @@ def _options(connection: psycopg.Connection[Any]) -> str:
 
 
 def _history_query(table: LakeTable, condition: sql.Composable, upto: int) -> sql.Composable:
-    columns = [
-        sql.SQL("{0}::text AS {0}" if is_text(one.data_type) else "{}").format(sql.Identifier(one.name))
-        for one in table.columns
-    ]
+    columns = [_as_sent(one) for one in table.columns]
     ended = sql.SQL("CASE WHEN {0} > {1} THEN {2} ELSE {0} END AS {0}").format(
         sql.Identifier(SNAP_TO), sql.Literal(upto), sql.Literal(CURRENT)
     )
@@ -145,6 +142,17 @@ def _history_query(table: LakeTable, condition: sql.Composable, upto: int) -> sq
         sql.Literal(upto),
         condition,
     )
+
+
+def _as_sent(column: LakeColumn) -> sql.Composable:
+    """Return a column with the values that PostgreSQL sends: DuckDB would take blanks at their end away."""
+    name = sql.Identifier(column.name)
+    if is_text(column.data_type):
+        return sql.SQL("{0}::text AS {0}").format(name)
+    padded = _PADDED.fullmatch(column.data_type)
+    if padded is None:
+        return name
+    return sql.SQL("rpad({0}::text, {1}) AS {0}").format(name, sql.Literal(int(padded["length"] or 1)))
 
 
 # PostgreSQL's own functions give the same bits; NumPy's do not on all processors.
@@ -175,7 +183,27 @@ def _placed(table: LakeTable, rows: pa.Table) -> pa.Table:
     """Return rows with their pixels, and columns in the order of the lake's relations."""
     if table.position is not None:
         rows = rows.append_column(PIXEL, _pixels(rows, table.position))
-    return rows.select(list(typed_columns(table)))
+    return with_uuids(table, rows.select(list(typed_columns(table))))
+
+
+def with_uuids(table: LakeTable, rows: pa.Table) -> pa.Table:
+    """Return rows with UUIDs as what they are: DuckDB hands on their text.
+
+    Parameters
+    ----------
+    table
+        The table.
+    rows
+        Its rows.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    for name, kind in typed_columns(table).items():
+        if kind == "UUID":
+            values = (one if one is None else UUID(one).bytes for one in rows[name].to_pylist())
+            made = pa.array(list(values), pa.uuid())
+            rows = rows.set_column(rows.schema.get_field_index(name), name, made)
+    return rows
 
 
 def _pixels(rows: pa.Table, position: tuple[str, str]) -> pa.Array:

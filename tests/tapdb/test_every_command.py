@@ -25,11 +25,13 @@ from examples.apdb import make_apdb
 from examples.lsstcam import Pair
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
+from ppdb_replay.lake.export import export_lake
 from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
+from tapdb.postgres.engine import checked_connection
 from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import open_engine, view_config_text
 
@@ -69,6 +71,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb follow remove": ("ppdb",),
     "ppdb follow status": (),
     "ppdb install": (),
+    "ppdb lake export": ("{folder}/lake",),
+    "ppdb lake refresh": ("{lake}",),
+    "ppdb lake status": ("{lake}",),
     "ppdb replace": ("SSObject", "{parquet}"),
     "ppdb replicate": ("{apdb}", "--once"),
     "ppdb seal": (),
@@ -110,6 +115,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 OFFLINE = frozenset(
     {
         "ephemeral",
+        "ppdb lake compact",
         "query parse",
         "replay show",
         "sql freeze",
@@ -129,6 +135,9 @@ READERS = frozenset(
         *(
             "obscore export",
             "ppdb check",
+            "ppdb lake export",
+            "ppdb lake refresh",
+            "ppdb lake status",
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
@@ -203,7 +212,15 @@ def everything(
     cited = CliRunner().invoke(
         main, ["replay", "cite", str(files / "record.json"), "--format", "json", "--url", plain]
     )
-    names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
+    with checked_connection(url) as connection:
+        export_lake(connection, files / "lake")
+    names = {
+        "config": "config.yaml",
+        "lake": "lake",
+        "parquet": "rows.parquet",
+        "record": "record.json",
+        "apdb": "apdb.yaml",
+    }
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
