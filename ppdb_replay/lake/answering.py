@@ -378,6 +378,11 @@ def engine_version() -> str:
     return f"DuckDB {duckdb.__version__}"
 
 
+def cancelled() -> QueryFailedError:
+    """Return the error that a query was interrupted."""
+    return QueryFailedError("it was cancelled", _CANCELLED)
+
+
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn errors of DuckDB into ours; where files are is nobody's business.
@@ -394,8 +399,8 @@ def failures() -> Iterator[None]:
     except duckdb.Error as error:
         code = _CODES.get(type(error).__name__)
         if code == _CANCELLED:
-            message = "it was cancelled"
-        elif code is None:
+            raise cancelled() from error
+        if code is None:
             message = "DuckDB cannot read the files of the lake, or runs out of memory"
         else:
             message = (str(error).splitlines() or [""])[0]

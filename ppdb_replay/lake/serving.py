@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adql import OutputColumn, parse
 from adql.dialect import dialect_named
-from ppdb_replay.lake.answering import LakePlan, LakeReplayer, engine_version
+from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
 from ppdb_replay.lake.store import Store, open_store
 from ppdb_replay.recorder import Answering, ResultRecording, recording_of
@@ -168,4 +168,5 @@ class LakeResult:
     def _began(self, interrupt: Callable[[], None]) -> None:
         self._interrupt = interrupt
         if self._is_cancelled:
-            interrupt()
+            # What runs only now would not be interrupted.
+            raise cancelled()
