@@ -131,7 +131,7 @@ def test_a_query_has_the_same_file_from_a_lake_and_from_the_database(
         ]
     elif form == "json":
         found = json.loads(file.read_text(encoding="utf-8"))
-        assert len(found["data"]) == len(expected.rows)
+        assert len(found["rows"]) == len(expected.rows)
     elif form in ("votable", "votable/b2"):
         # It holds its record, and the rows are those of it.
         assert "identical" in run("replay", "verify", file, "--offline").output
