@@ -1,11 +1,12 @@
 """``/lake/sync``: queries over versioned tables as of a snapshot, answered from files beside the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from services.database import PublishedState
 from services.errors import ClientGoneError, LakeUnavailableError, ParameterError, status_of
 from services.gate import FACTS
 from services.parameters import read_parameters
@@ -49,7 +50,8 @@ class LakeEndpoint:
             if query.uploads:
                 raise ParameterError("UPLOAD", "cannot be used here", "send the query to /tap/sync")
             facts |= note_query(parameters, query)
-            await send_running(request, send, user, RunningLakeQuery(self._lake, query))
+            running = RunningLakeQuery(self._lake, query, service.database.publication)
+            await send_running(request, send, user, running)
 
 
 class RunningLakeQuery:
@@ -61,10 +63,13 @@ class RunningLakeQuery:
         What answers.
     query
         The query.
+    publication
+        Returns what is published: units and UCDs are those of the database.
     """
 
-    def __init__(self, lake: OpenedLake, query: TapQuery) -> None:
+    def __init__(self, lake: OpenedLake, query: TapQuery, publication: Callable[[], PublishedState]) -> None:
         self._lake = lake
+        self._publication = publication
         self.query = query
         self._resources = ExitStack()
         self._answer: LakeAnswer | None = None
@@ -96,7 +101,8 @@ class RunningLakeQuery:
         TapdbError
             Raised for a query that cannot be used, or a snapshot that is not there.
         """
-        preparing = self._lake.prepare(self.query, self.query.dialect, self.query.timeout_ms)
+        query, published = self.query, self._publication().metadata
+        preparing = self._lake.prepare(query, query.dialect, query.timeout_ms, published)
         try:
             self._answer = self._resources.enter_context(preparing)
         except TapdbError as error:
