@@ -75,7 +75,7 @@ class AdqlLimitError(AdqlError):
 
 
 class AdqlEngineError(AdqlError):
-    """The query is right, but another engine than PostgreSQL is asked, which cannot answer it in the same way."""
+    """The query is right, but the engine that is to answer it cannot do so as PostgreSQL does."""
 
 
 def _with_caret(line: str, column: int) -> str:

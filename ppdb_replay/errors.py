@@ -458,3 +458,20 @@ class LakeHistoryError(PpdbError):
         self.problem = problem
         self.remedy = remedy
         super().__init__(f"lake {where}: {problem}; {remedy}")
+
+
+class LakeAnswerError(PpdbError):
+    """A lake cannot answer a query or replay a record.
+
+    Parameters
+    ----------
+    problem
+        Why not.
+    remedy
+        What to do instead.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"the lake cannot answer: {problem}; {remedy}")

@@ -1,12 +1,14 @@
 """DuckDB: what it spells and does otherwise than other engines."""
 
+from collections.abc import Sequence
+
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.generators.duckdb import DuckDBGenerator
 
-from adql.backends.lake.pieces import Engine, Value, call, case, cast, double, joined, text
+from adql.backends.lake.pieces import BIGINT, DOUBLE, Engine, Value, add, call, cast, double, text
 
 
-class _Generator(DuckDB.Generator):
+class _Generator(DuckDBGenerator):
     def ordered_sql(self, expression: exp.Ordered) -> str:
         """Return a term of ORDER BY; what NULLs are sorted as is written out, whatever the session says."""
         direction = "DESC" if expression.args.get("desc") else "ASC"
@@ -15,21 +17,34 @@ class _Generator(DuckDB.Generator):
 
 
 def _half_even(value: Value, type_: str) -> Value:
-    # DuckDB's CAST rounds as the processor does: halves to the even number.
-    return cast(value, type_)
+    # DuckDB's CAST rounds halves to the even number; before that it calls -32768.5 too small for SMALLINT.
+    return cast(cast(value, BIGINT), type_)
+
+
+def _sort_key(value: Value) -> Value:
+    # DuckDB 1.5 takes a column that it sorts by from its sort key, in which -0 is 0.
+    return add(cast(value, DOUBLE), double(0.0))
 
 
 def _ordered_sum(value: Value, distinct: bool) -> Value:  # noqa: FBT001  a word of the query
     term = exp.Ordered(this=value, desc=False, nulls_first=False)
     summands: Value = exp.Distinct(expressions=[value]) if distinct else value
-    total = exp.Sum(this=exp.Order(this=summands, expressions=[term]))
-    # DuckDB begins with 0, PostgreSQL with the first summand: nothing but -0 is another number then.
-    negative = joined(exp.And, joined(exp.EQ, value, double(0.0)), call("SIGNBIT", value))
-    return case((call("BOOL_AND", negative), double(-0.0)), otherwise=total)
+    return exp.Sum(this=exp.Order(this=summands, expressions=[term]))
 
 
 def _text_of_time(value: Value) -> Value:
     return call("REPLACE", cast(value, "TEXT"), text(" "), text("T"))
+
+
+def _bound(name: str, values: Sequence[Value], body: Value) -> Value:
+    pairs = [
+        exp.PropertyEQ(this=exp.to_identifier(f"a{place}"), expression=value)
+        for place, value in enumerate(values)
+    ]
+    one = exp.Array(expressions=[exp.Struct(expressions=pairs)])
+    function = exp.Lambda(this=body, expressions=[exp.to_identifier(name)])
+    # SQLGlot counts from 0, DuckDB from 1.
+    return exp.Bracket(this=exp.Transform(this=one, expression=function), expressions=[exp.Literal.number(0)])
 
 
 DUCKDB = Engine(
@@ -37,8 +52,9 @@ DUCKDB = Engine(
     dialect="duckdb",
     generator=lambda: _Generator(dialect="duckdb", identify=False, normalize=False),
     half_even=_half_even,
+    sort_key=_sort_key,
     ordered_sum=_ordered_sum,
     text_of_time=_text_of_time,
+    bound=_bound,
 )
 """DuckDB 1.4 and later."""
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import sqlglot
 from sqlglot import exp
@@ -46,7 +46,7 @@ _ABOVE_ONE = math.nextafter(1.0, 2.0)
 _LEAST_EXPONENT = -744.5
 _LARGEST_EXPONENT = 700.0
 _MOST_PLACES = 9
-# Of a double, whose text has 17 digits at most, below each limit the digits that a decimal of 38 has room for.
+# Of a double, whose text has 17 digits at most: below each limit the places that a decimal has room for.
 _DECIMALS = ((1e9, 28), (1e19, 18), (1e37, 0))
 
 
@@ -106,18 +106,21 @@ def _round(emitter: LakeEmitter, node: tree.Function) -> Value:
     number = int(places)
     if emitter.number_type(argument) != DOUBLE and type_of(argument).datatype != "float":
         return _rounded(cast(emitter.numeric(argument), "DECIMAL(38, 0)"), number)
+
+    def rounded(value: Value) -> Value:
+        size = call("ABS", value)
+        branches = [
+            (
+                joined(exp.LT, size, double(limit)),
+                _rounded(cast(cast(value, "TEXT"), f"DECIMAL(38, {scale})"), number),
+            )
+            for limit, scale in _DECIMALS
+        ]
+        # What is larger has no places, and more zeros than can be asked for.
+        return case(*branches, otherwise=value)
+
     # Of a real PostgreSQL rounds the double that it is.
-    value = emitter.double(argument)
-    size = call("ABS", value)
-    branches = [
-        (
-            joined(exp.LT, size, double(limit)),
-            _rounded(cast(cast(value, "TEXT"), f"DECIMAL(38, {scale})"), number),
-        )
-        for limit, scale in _DECIMALS
-    ]
-    # What is larger has no places, and more zeros than can be asked for.
-    return case(*branches, otherwise=value)
+    return emitter.bind([emitter.double(argument)], rounded)
 
 
 def _rounded(decimal: Value, places: int) -> Value:
@@ -173,12 +176,14 @@ def _cotangent(emitter: LakeEmitter, node: tree.Function) -> Value:
 
 
 def _exponential(emitter: LakeEmitter, node: tree.Function) -> Value:
-    return _without_underflow(lambda of: call("EXP", of), emitter.double(node.arguments[0]), _LEAST_EXPONENT)
+    exponent = _at_least(emitter, emitter.double(node.arguments[0]), _LEAST_EXPONENT)
+    return subtract(call("EXP", exponent), double(5e-324))
 
 
-def _without_underflow(form: Callable[[Value], Value], exponent: Value, least: float) -> Value:
-    bounded = case((joined(exp.LT, exponent, double(least)), double(least)), otherwise=exponent)
-    return subtract(form(bounded), double(5e-324))
+def _at_least(emitter: LakeEmitter, value: Value, least: float) -> Value:
+    return emitter.bind(
+        [value], lambda of: case((joined(exp.LT, of, double(least)), double(least)), otherwise=of)
+    )
 
 
 def _power(emitter: LakeEmitter, node: tree.Function) -> Value:
@@ -187,20 +192,28 @@ def _power(emitter: LakeEmitter, node: tree.Function) -> Value:
     one, other = emitter.double(base), emitter.double(exponent)
     if known is not None and known > 1:
         least = max(-1e300, math.log(5e-324) / math.log(known))
-        return _without_underflow(lambda of: call("POWER", one, of), other, least)
+        return subtract(call("POWER", one, _at_least(emitter, other, least)), double(5e-324))
+    if power is None:
+        return emitter.bind([one, other], _power_of_any)
     zero = double(0.0)
-    if power is not None:
-        if not power.is_integer():
-            one = within(one, _BELOW_ZERO if power > 0 else 0.0)
-        elif power < 0:
-            one = nullif(one, zero)
-        result = call("POWER", one, other)
-        limit = math.log(5e-324) / power if power else 0.0
-        if not power or abs(limit) > _LARGEST_EXPONENT:
-            return result
+    if not power.is_integer():
+        one = within(one, _BELOW_ZERO if power > 0 else 0.0)
+    elif power < 0:
+        one = nullif(one, zero)
+    limit = math.log(5e-324) / power if power else 0.0
+    if not power or abs(limit) > _LARGEST_EXPONENT:
+        return call("POWER", one, other)
+
+    def bounded(base: Value) -> Value:
         kind = exp.LT if power > 0 else exp.GT
-        small = joined(kind, call("ABS", one), double(math.exp(limit)))
-        return case((small, zero), otherwise=result)
+        small = joined(kind, call("ABS", base), double(math.exp(limit)))
+        return case((small, zero), otherwise=call("POWER", base, other))
+
+    return emitter.bind([one], bounded)
+
+
+def _power_of_any(one: Value, other: Value) -> Value:
+    zero = double(0.0)
     broken = joined(exp.NEQ, other, call("FLOOR", other))
     undefined = joined(
         exp.Or,
@@ -238,7 +251,7 @@ def _change_case(emitter: LakeEmitter, node: tree.Function) -> Value:
 
 
 def _coalesce(emitter: LakeEmitter, node: tree.Function) -> Value:
-    first, *rest = (emitter.as_type(argument, type_of(node)) for argument in node.arguments)
+    first, *rest = emitter.as_common(node.arguments, type_of(node), node)
     return exp.Coalesce(this=first, expressions=rest)
 
 
@@ -252,7 +265,7 @@ def _coordinate_system(_emitter: LakeEmitter, _node: tree.Function) -> Value:
 
 def _distance(emitter: LakeEmitter, node: tree.Function) -> Value:
     one, other = (point_of(emitter, argument) for argument in node.arguments)
-    return distance(one, other)
+    return distance(emitter, one, other)
 
 
 def relation(emitter: LakeEmitter, node: tree.Function) -> Value:
@@ -329,37 +342,47 @@ _DIGITS = 4
 _LEAST_DIGITS = 16
 
 
-def mean_of_integers(total: Value, count: Value) -> Value:
+def mean_of_integers(emitter: LakeEmitter, total: Value, count: Value) -> Value:
     """Return a sum divided by a number, as PostgreSQL's numeric does before it makes a double of it.
 
     The quotient has sixteen digits or a few more: places are counted in groups of four digits
-    (``select_div_scale`` of numeric.c), the last one is rounded away from zero. The double nearest to it is not
-    always the one nearest to the quotient.
+    (``select_div_scale`` of numeric.c), the last one is rounded away from zero. The double
+    nearest to it is not always the one nearest to the quotient.
 
     Parameters
     ----------
+    emitter
+        What writes values once that are used more than once.
     total, count
         Whole numbers; the second is not negative.
     """
-    size = call("ABS", cast(total, "DECIMAL(38, 0)"))
-    weight_1, first_1 = _leading(size)
-    weight_2, first_2 = _leading(cast(count, "DECIMAL(38, 0)"))
+
+    def mean(total: Value, count: Value) -> Value:
+        return emitter.bind([call("ABS", total), _places_of(total, count)], partial(_quotient, total, count))
+
+    return emitter.bind([cast(total, "INT128"), cast(count, "INT128")], mean)
+
+
+def _places_of(total: Value, count: Value) -> Value:
+    """Return how many decimal places the quotient has."""
+    weight_1, first_1 = _leading(call("ABS", total))
+    weight_2, first_2 = _leading(count)
     carry = case((joined(exp.LTE, first_1, first_2), integer(1)), otherwise=integer(0))
     weight = subtract(subtract(weight_1, weight_2), carry)
     places = exp.Greatest(
         this=subtract(integer(_LEAST_DIGITS), multiply(weight, integer(_DIGITS))), expressions=[integer(0)]
     )
+    return cast(places, BIGINT)
+
+
+def _quotient(total: Value, count: Value, size: Value, places: Value) -> Value:
     power = cast(joined(exp.DPipe, text("1e"), cast(places, "TEXT")), "INT128")
-    number = cast(count, "INT128")
-    scaled = multiply(cast(size, "INT128"), power)
-    half = joined(exp.IntDiv, number, integer(2))
-    # Rounded away from zero: 2 r >= n is r >= n / 2, for odd numbers too if the half is the larger one.
-    quotient = joined(exp.IntDiv, add(scaled, half), number)
-    digits = cast(
-        joined(exp.DPipe, cast(quotient, "TEXT"), text("e-"), cast(places, "TEXT")), DOUBLE
-    )
-    signed = case((joined(exp.LT, total, integer(0)), exp.Neg(this=exp.Paren(this=digits))), otherwise=digits)
-    return case((joined(exp.GT, count, integer(0)), signed))
+    # Twice the rest is not less than the divisor, or the rest not less than its half without a rest.
+    half = joined(exp.IntDiv, count, integer(2))
+    quotient = joined(exp.IntDiv, add(multiply(size, power), half), count)
+    digits = cast(joined(exp.DPipe, cast(quotient, "TEXT"), text("e-"), cast(places, "TEXT")), DOUBLE)
+    sign = case((joined(exp.LT, total, integer(0)), double(-1.0)), otherwise=double(1.0))
+    return case((joined(exp.GT, count, integer(0)), multiply(sign, digits)))
 
 
 def _leading(size: Value) -> tuple[Value, Value]:

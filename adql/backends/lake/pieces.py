@@ -6,7 +6,7 @@ single precision, is told otherwise by a CAST. What an engine cannot do as Postg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from sqlglot import exp
 from sqlglot.generator import Generator
 
 from adql import tree
-from adql.errors import AdqlEngineError
+from adql.errors import AdqlEngineError, AdqlError
 from adql.metadata import ColumnOrigin, TableOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
@@ -38,7 +38,7 @@ _OTHER_TYPES = {"string": "TEXT", "boolean": "BOOLEAN", "time": "TIMESTAMP", "uu
 _MOST_DIGITS = 38
 _LONGEST_SHOWN = 60
 
-Value = exp.Expression
+Value = exp.Expr
 
 
 class LakeRelation(NamedTuple):
@@ -73,18 +73,25 @@ class Engine:
         What writes a tree; it has to write the order of NULLs out.
     half_even
         Returns a double rounded to a whole number, halves to the even one, as an integer type.
+    sort_key
+        Returns what to sort by in place of a number with decimal places.
     ordered_sum
         Returns the sum of doubles from the smallest to the largest; told whether to add each value once.
     text_of_time
         Returns a timestamp in ISO 8601 with a ``T``.
+    bound
+        Returns an expression in which a name stands for a structure of values: what is used more than once
+        is written and computed once. Fields are ``a0``, ``a1``, ...
     """
 
     name: str
     dialect: str
     generator: Callable[[], Generator]
     half_even: Callable[[Value, str], Value]
+    sort_key: Callable[[Value], Value]
     ordered_sum: Callable[[Value, bool], Value]
     text_of_time: Callable[[Value], Value]
+    bound: Callable[[str, Sequence[Value], Value], Value]
 
     def sql(self, node: Value) -> str:
         """Return a tree as text."""
@@ -151,6 +158,8 @@ class LakeEmitter:
         the names outside of it.
     by_object
         Identities of relations that are read in the order of objects.
+    depth
+        How many names of `bind` are in use.
     """
 
     text: str | None
@@ -163,6 +172,7 @@ class LakeEmitter:
         default_factory=dict
     )
     by_object: set[int] = field(default_factory=set)
+    depth: int = 0
 
     def value(self, node: tree.Expression) -> Value:
         """Return a value, of the type that the check has found."""
@@ -176,7 +186,7 @@ class LakeEmitter:
         """Return a subquery after IN or EXISTS, or one that is a value."""
         return self.writers.subquery(self, query)
 
-    def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlEngineError:
+    def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlError:
         """Return the error that a construct is not carried over, with its place in the query."""
         shown = str(node)
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
@@ -187,6 +197,32 @@ class LakeEmitter:
             text=self.text,
             token=next((of for of in (node.at, *_places(node)) if of >= 0), -1),
         )
+
+    def bind(self, values: Sequence[Value], body: Callable[..., Value]) -> Value:
+        """Return an expression that uses values more than once, without writing long ones again.
+
+        Parameters
+        ----------
+        values
+            The values.
+        body
+            Returns the expression; called with what stands for each value.
+        """
+        if all(map(_is_short, values)):
+            return body(*values)
+        # By depth: equal expressions of SELECT and GROUP BY must be written in the same way.
+        name = f"v{self.depth}"
+        self.depth += 1
+        made = body(
+            *(
+                value
+                if _is_constant(value)
+                else exp.Dot(this=exp.to_identifier(name), expression=_field(place))
+                for place, value in enumerate(values)
+            )
+        )
+        self.depth -= 1
+        return self.store.engine.bound(name, values, made)
 
     def numeric(self, node: tree.Expression) -> Value:
         """Return a value as a number; a boolean counts as 0 or 1."""
@@ -217,16 +253,23 @@ class LakeEmitter:
             return self.as_number(node, NUMBER_TYPES[type_.datatype])
         if type_of(node).family == "null" and (known := sql_type(type_)) is not None:
             return null(known)
-        return self.value(node)
+        length = fixed_length(type_of(node))
+        return self.text_of(node) if length and length != fixed_length(type_) else self.value(node)
+
+    def as_common(self, nodes: Sequence[tree.Expression], type_: ValueType, whole: tree.Node) -> list[Value]:
+        """Return values that become one of a type, as of COALESCE."""
+        lengths = {fixed_length(type_of(node)) for node in nodes if type_of(node).family != "null"}
+        if len(lengths) > 1 and None not in lengths:
+            raise self.refused("text of several fixed lengths", whole)
+        return [self.as_type(node, type_) for node in nodes]
 
     def text_of(self, node: tree.Expression) -> Value:
         """Return a value as text."""
         known = type_of(node)
         value = self.value(node)
         if known.family in ("string", "region"):
-            length = fixed_length(known)
-            # PostgreSQL pads them, and takes the blanks off where they are text.
-            return call("RTRIM", value, text(" ")) if length and length > 1 else value
+            # PostgreSQL pads text of a fixed length, and takes the blanks off where it is text.
+            return call("RTRIM", value, text(" ")) if fixed_length(known) else value
         if known.family == "time":
             return self.store.engine.text_of_time(cast(value, "TIMESTAMP"))
         if known.is_integer or known.family in ("boolean", "uuid", "null"):
@@ -301,10 +344,10 @@ def double(value: float) -> Value:
 
 def joined(kind: type[exp.Binary], *operands: Value, **arguments: Any) -> Value:
     """Return operands with an operator between them, from the left, in parentheses."""
-    first, *rest = operands
+    whole, *rest = operands
     for operand in rest:
-        first = kind(this=first, expression=operand, **arguments)
-    return exp.Paren(this=first)
+        whole = kind(this=whole, expression=operand, **arguments)
+    return exp.Paren(this=whole)
 
 
 def add(*operands: Value) -> Value:
@@ -362,7 +405,7 @@ def named(relation: str, name: str) -> Value:
     return exp.column(name, table=relation, quoted=True)
 
 
-def number(emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
+def number(_emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
     """Return a number literal, with the minus sign before it if there is one."""
     known = type_of(node)
     if known.family == "boolean":
@@ -384,6 +427,18 @@ def exact_decimal(emitter: LakeEmitter, node: tree.Expression) -> Value | None:
     if len(whole.lstrip("0")) + len(places) > _MOST_DIGITS or len(places) > _MOST_DIGITS // 2:
         raise emitter.refused("a number of so many digits", node)
     return cast(text(sign + literal.text), f"DECIMAL({_MOST_DIGITS}, {len(places)})")
+
+
+def _field(place: int) -> exp.Identifier:
+    return exp.to_identifier(f"a{place}")
+
+
+def _is_constant(value: Value) -> bool:
+    return isinstance(value, exp.Cast) and isinstance(value.this, (exp.Literal, exp.Null))
+
+
+def _is_short(value: Value) -> bool:
+    return _is_constant(value) or isinstance(value, (exp.Column, exp.Dot))
 
 
 def _is_null(node: tree.Expression) -> bool:

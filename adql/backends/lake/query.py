@@ -13,6 +13,8 @@ from adql.backends.lake.pieces import (
     Store,
     Value,
     Writers,
+    cast,
+    fixed_length,
     integer,
     named,
     relation_key,
@@ -22,7 +24,7 @@ from adql.backends.postgres.query import output_column
 from adql.check.query import validate
 from adql.errors import AdqlLimitError
 from adql.limits import DEFAULT_LIMITS, Limits
-from adql.metadata import ColumnOrigin, Metadata, OutputColumn, TableOrigin
+from adql.metadata import ColumnMetadata, ColumnOrigin, Metadata, OutputColumn, TableOrigin
 from adql.tree import type_of
 from adql.walk import walk
 
@@ -32,6 +34,7 @@ _SETS: dict[str, type[exp.SetOperation]] = {
     "INTERSECT": exp.Intersect,
 }
 _SIDES = {"LEFT": "LEFT", "RIGHT": "RIGHT", "FULL": "FULL"}
+_FLOATING = ("float", "double")
 _GEOMETRIES = frozenset(("point", "circle", "polygon"))
 _Operand = tree.Select | tree.SetOperation | tree.Query
 _Pair = tuple[str, str]
@@ -100,7 +103,7 @@ def to_lake(
 
 
 class _Plan:
-    """What is known of a query before it is written: positions that go through subqueries, keys of objects."""
+    """What is known of a query before it is written: positions in subqueries, keys of objects."""
 
     def __init__(self, emitter: LakeEmitter, query: tree.Query) -> None:
         self.emitter = emitter
@@ -226,9 +229,7 @@ def _subquery(emitter: LakeEmitter, query: tree.Query) -> exp.Query:
     return _query(emitter, query, None)
 
 
-def _query(
-    emitter: LakeEmitter, query: tree.Query, key: object, *, max_rows: int | None = None
-) -> exp.Query:
+def _query(emitter: LakeEmitter, query: tree.Query, key: object, *, max_rows: int | None = None) -> exp.Query:
     body, limit = query.body, None
     if isinstance(body, tree.Select):
         made: exp.Query = _select(emitter, body, key)
@@ -241,7 +242,13 @@ def _query(
     if max_rows is not None:
         limit = max_rows + 1 if limit is None else min(limit, max_rows + 1)
     if query.order_by:
-        made.set("order", exp.Order(expressions=[_ordering(emitter, of, query) for of in query.order_by]))
+        is_plain = isinstance(body, tree.Select) and not body.quantifier
+        if not is_plain:
+            made = exp.Select(expressions=[exp.Star()]).from_(
+                exp.Subquery(this=made, alias=_alias("ordered")), copy=False
+            )
+        terms = [_ordering(emitter, of, query, is_plain=is_plain) for of in query.order_by]
+        made.set("order", exp.Order(expressions=terms))
     if limit is not None:
         made.set("limit", exp.Limit(expression=integer(limit)))
     if query.offset:
@@ -249,25 +256,47 @@ def _query(
     return made
 
 
-def _ordering(emitter: LakeEmitter, term: tree.Ordering, query: tree.Query) -> exp.Ordered:
+def _ordering(emitter: LakeEmitter, term: tree.Ordering, query: tree.Query, *, is_plain: bool) -> exp.Ordered:
     """Return a term of ORDER BY; NULL is the largest value, as in PostgreSQL."""
-    node = term.expression
-    if isinstance(node, tree.Number):
-        known, value = query.columns[int(node.text) - 1].type, integer(int(node.text))
-    else:
+    node, body = term.expression, query.body
+    place = int(node.text) if isinstance(node, tree.Number) else 0
+    if not place and not is_plain:
+        # SELECT DISTINCT is ordered only by what it selects.
+        assert isinstance(body, tree.Select)  # noqa: S101  the query has been checked
+        shown = [item.expression for item in body.items if isinstance(item, tree.Output)]
+        place = shown.index(node) + 1
+    if not place:
         known, value = type_of(node), emitter.value(node)
+    elif not is_plain:
+        known, value = query.columns[place - 1].type, named("ordered", f"c{place}")
+    else:
+        assert isinstance(body, tree.Select)  # noqa: S101  it is plain
+        item = body.items[place - 1]
+        assert isinstance(item, tree.Output)  # noqa: S101  the query has been checked
+        known = query.columns[place - 1].type
+        value = emitter.value(item.expression) if known.datatype in _FLOATING else integer(place)
     if known.family in ("string", "region") and not emitter.store.orders_text:
         raise emitter.refused("text by its order in another collation", term)
+    if known.datatype in _FLOATING and known.family == "numeric":
+        value = emitter.store.engine.sort_key(value)
     return exp.Ordered(this=value, desc=term.descending, nulls_first=term.descending)
 
 
 def _set(emitter: LakeEmitter, node: tree.SetOperation, query: tree.Query) -> exp.Query:
+    arms = [_columns(of) for of in (node.first, *(step.query for step in node.steps))]
+    for types in zip(*arms, strict=True):
+        if len({fixed_length(of.type) for of in types if of.type.family != "null"}) > 1:
+            raise emitter.refused("text of several lengths in one column", node)
     made = _operand(emitter, node.first, query)
     for step in node.steps:
         made = _SETS[step.operator](
             this=made, expression=_operand(emitter, step.query, query), distinct=not step.keep_duplicates
         )
     return made
+
+
+def _columns(node: _Operand) -> tuple[ColumnMetadata, ...]:
+    return _columns(node.first) if isinstance(node, tree.SetOperation) else node.columns
 
 
 def _operand(emitter: LakeEmitter, node: _Operand, query: tree.Query) -> exp.Query:
@@ -317,6 +346,9 @@ def _items(
             value = emitter.value(item.expression)
         else:
             value = emitter.as_type(item.expression, like.columns[place].type)
+        if type_of(item.expression).family == "time" and isinstance(item.expression, tree.Column):
+            # In UTC, with a time zone or without.
+            value = cast(value, "TIMESTAMP")
         found.append(_as(value, f"c{place + 1}"))
     for (longitude, latitude), names in emitter.carried.get(key, ()) if key is not None else ():
         relation = longitude.relation

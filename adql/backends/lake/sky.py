@@ -1,9 +1,8 @@
 """Points on the sphere: distances as pg_sphere computes them, cones by pixels and vectors before that.
 
-A cone is answered in three steps, each for the rows that the one before leaves open: ranges of HEALPix pixels
-around it, which files are sorted by; the squared chord of unit vectors, which needs no function; and for points
-within a nanoradian or two of the edge, where pg_sphere takes equal what differs by a nanoradian, its own
-formula.
+A cone is answered in three steps, each for the rows that the one before leaves open: ranges of HEALPix
+pixels around it, which files are sorted by; the squared chord of unit vectors, which needs no function; and
+near its edge, where pg_sphere takes equal what differs by a nanoradian, pg_sphere's own formula.
 
 HEALPix: Gorski et al. 2005, ApJ 622, 759; pixels are nested.
 """
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from sqlglot import exp
@@ -24,7 +24,6 @@ from adql.backends.lake.pieces import (
     add,
     call,
     case,
-    column,
     divide,
     double,
     integer,
@@ -131,52 +130,79 @@ def _stored(
 def coordinate(emitter: LakeEmitter, node: tree.Expression, number: int) -> Value:
     """Return longitude (0) or latitude (1) of a point, in degrees."""
     point = point_of(emitter, node)
-    value, other = point[number], point[1 - number]
+    value, other = (point.longitude, point.latitude)[:: 1 - 2 * number]
     if point.constant is not None:
-        return value  # type: ignore[return-value]
-    return case((joined(exp.Is, other, exp.Not(this=exp.Null())), value))  # type: ignore[arg-type]
+        return value
+    return case((joined(exp.Is, other, exp.Not(this=exp.Null())), value))
 
 
-def distance(one: Point, other: Point) -> Value:
+def distance(emitter: LakeEmitter, one: Point, other: Point) -> Value:
     """Return the distance of two points in degrees, as ``degrees(one <-> other)``."""
-    return divide(_distance(one, other), double(RADIANS_PER_DEGREE))
+    return divide(_distance(emitter, one, other), double(RADIANS_PER_DEGREE))
 
 
-def _distance(one: Point, other: Point) -> Value:
+def _distance(emitter: LakeEmitter, one: Point, other: Point) -> Value:
     """Return ``spoint_dist`` of pg_sphere in radians: Vincenty's formula."""
-    (lon_1, lat_1), (lon_2, lat_2) = _radians(one), _radians(other)
-    sin_1, cos_1, sin_2, cos_2 = call("SIN", lat_1), call("COS", lat_1), call("SIN", lat_2), call("COS", lat_2)
-    apart = subtract(lon_1, lon_2)
-    sine, cosine = call("SIN", apart), call("COS", apart)
+    return emitter.bind([*_radians(one), *_radians(other)], partial(_vincenty, emitter))
+
+
+def _vincenty(emitter: LakeEmitter, lon_1: Value, lat_1: Value, lon_2: Value, lat_2: Value) -> Value:
+    lon_1, lat_1, lon_2, lat_2 = _longitude(lon_1), _latitude(lat_1), _longitude(lon_2), _latitude(lat_2)
+    angles = (lat_1, lat_2, subtract(lon_1, lon_2))
+    functions = [call(name, angle) for angle in angles for name in ("SIN", "COS")]
+    return emitter.bind(functions, partial(_by_functions, emitter))
+
+
+def _by_functions(
+    emitter: LakeEmitter,
+    sin_1: Value,
+    cos_1: Value,
+    sin_2: Value,
+    cos_2: Value,
+    *apart: Value,
+) -> Value:
+    sine, cosine = apart
     across = multiply(cos_2, sine)
     along = subtract(multiply(cos_1, sin_2), multiply(sin_1, cos_2, cosine))
     length = call("SQRT", add(multiply(across, across), multiply(along, along)))
     towards = add(multiply(sin_1, sin_2), multiply(cos_1, cos_2, cosine))
-    found = call("ATAN2", length, towards)
-    near = joined(exp.LTE, call("ABS", found), double(_EPSILON))
-    return case((near, double(0.0)), otherwise=found)
+    return emitter.bind([call("ATAN2", length, towards)], _snapped)
 
 
 def _radians(point: Point) -> tuple[Value, Value]:
-    """Return longitude and latitude in radians as ``spoint`` keeps them (``spoint_check``)."""
+    """Return longitude and latitude in radians; the longitude from 0 to a turn."""
     if point.constant is not None:
         longitude, latitude = _canonical(*point.constant)
         return double(longitude), double(latitude)
-    turn, none = double(_TURN), double(0.0)
-    longitude = multiply(point.longitude, double(RADIANS_PER_DEGREE))
-    turns = call("FLOOR", divide(longitude, turn))
-    reduced = subtract(longitude, multiply(turns, turn))
-    outside = joined(exp.Or, joined(exp.LT, longitude, none), joined(exp.GT, longitude, turn))
-    positive = case((joined(exp.LT, reduced, none), add(reduced, turn)), otherwise=reduced)
-    lon = case((outside, positive), otherwise=longitude)
-    lat = multiply(point.latitude, double(RADIANS_PER_DEGREE))
-    beyond = joined(exp.LTE, call("ABS", subtract(lon, turn)), double(_EPSILON))
-    small = joined(exp.LTE, call("ABS", lon), double(_EPSILON))
-    flat = joined(exp.LTE, call("ABS", lat), double(_EPSILON))
-    return (
-        case((joined(exp.Or, beyond, small), none), otherwise=lon),
-        case((flat, none), otherwise=lat),
+    turn, angle = double(_TURN), multiply(point.longitude, double(RADIANS_PER_DEGREE))
+    turns = call("FLOOR", divide(angle, turn))
+    return subtract(angle, multiply(turns, turn)), multiply(point.latitude, double(RADIANS_PER_DEGREE))
+
+
+def _longitude(value: Value) -> Value:
+    """Return a longitude as ``spoint_check`` makes it: 0 for what is next to it on either side."""
+    if _is_number(value):
+        return value
+    inside = joined(
+        exp.And,
+        joined(exp.GT, value, double(_EPSILON)),
+        joined(exp.LT, subtract(value, double(_TURN)), double(-_EPSILON)),
     )
+    return case((exp.Not(this=inside), double(0.0)), otherwise=value)
+
+
+def _latitude(value: Value) -> Value:
+    return value if _is_number(value) else _snapped(value)
+
+
+def _snapped(value: Value) -> Value:
+    """Return 0 in place of what pg_sphere takes for 0 (``FPzero``)."""
+    near = joined(exp.LTE, call("ABS", value), double(_EPSILON))
+    return case((near, double(0.0)), otherwise=value)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, exp.Cast) and isinstance(value.this, exp.Literal)
 
 
 def _canonical(longitude: float, latitude: float) -> tuple[float, float]:
@@ -208,20 +234,18 @@ def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Express
         raise emitter.refused("a geometry other than a point of two numbers or a circle around one", circle)
     centre, radius = parts
     limit = constant_value(radius)
-    if limit is not None and limit < 0:
-        raise emitter.refused("a circle with a negative radius", circle)
     if limit is not None and limit > _LARGEST_RADIUS:
         # PostgreSQL compares the distance then: it has no such circle.
-        apart = distance(point_of(emitter, point), point_of(emitter, centre))
+        apart = distance(emitter, point_of(emitter, point), point_of(emitter, centre))
         return joined(exp.LTE, apart, double(limit))
     first, second = (point_of(emitter, of) for of in ranked(point, centre, radius))
     if limit is None:
         size = within(emitter.double(radius), _BELOW_ZERO, _BEYOND_THE_POLE)
         edge = add(multiply(size, double(RADIANS_PER_DEGREE)), double(_EPSILON))
-        return joined(exp.LTE, _distance(first, second), edge)
+        return joined(exp.LTE, _distance(emitter, first, second), edge)
     radians = limit * RADIANS_PER_DEGREE
-    exactly = joined(exp.LTE, _distance(first, second), double(radians + _EPSILON))
-    return _by_chord(emitter, first, second, radians, radians + 2 * _EPSILON, exactly)
+    exactly = joined(exp.LTE, _distance(emitter, first, second), double(radians + _EPSILON))
+    return _by_chord(first, second, radians, radians + 2 * _EPSILON, exactly)
 
 
 def nearer(
@@ -231,21 +255,18 @@ def nearer(
     value = constant_value(limit)
     if value is None or not 0 <= value <= _LARGEST_RADIUS:
         return None
-    first, second = (point_of(emitter, of) for of in ranked(*node.arguments, limit))  # type: ignore[arg-type]
+    point, centre = node.arguments
+    first, second = (point_of(emitter, of) for of in ranked(point, centre, limit))
     radians = value * RADIANS_PER_DEGREE
-    exactly = joined(kind, distance(first, second), double(value))
-    return _by_chord(emitter, first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)
+    exactly = joined(kind, distance(emitter, first, second), double(value))
+    return _by_chord(first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)
 
 
-def _by_chord(
-    emitter: LakeEmitter, one: Point, other: Point, inside: float, outside: float, exactly: Value
-) -> Value:
+def _by_chord(one: Point, other: Point, inside: float, outside: float, exactly: Value) -> Value:
     """Return a condition that decides by pixels and chords what they decide.
 
     Parameters
     ----------
-    emitter
-        What knows the names of pixels.
     one, other
         The points.
     inside, outside

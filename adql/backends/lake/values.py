@@ -152,13 +152,18 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
     assert node.argument is not None  # noqa: S101  only COUNT has none
     distinct = node.quantifier == "DISTINCT"
     if emitter.number_type(node.argument) not in _FLOATING:
-        total = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
+        whole = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
         if node.name == "SUM":
-            return cast(total, BIGINT)
-        return mean_of_integers(total, _counted(value, node.quantifier))
+            return cast(whole, BIGINT)
+        return mean_of_integers(emitter, whole, _counted(value, node.quantifier))
     value = emitter.double(node.argument)
+    total: Value
     if emitter.store.exact_sums:
         total = emitter.store.engine.ordered_sum(value, distinct)
+        if node.name == "SUM":
+            # An engine begins with 0, PostgreSQL with the first value: nothing but -0 is another number then.
+            negative = joined(exp.And, joined(exp.EQ, value, double(0.0)), call("SIGNBIT", value))
+            return case((call("BOOL_AND", negative), double(-0.0)), otherwise=total)
     else:
         total = exp.Sum(this=exp.Distinct(expressions=[value]) if distinct else value)
     if node.name == "SUM":
@@ -200,7 +205,10 @@ def _single(emitter: LakeEmitter, operand: tree.Expression) -> Value:
     """Return a number as real: NULL if it is too large for that, 0 if it is too small."""
     if emitter.number_type(operand) != DOUBLE:
         return emitter.as_number(operand, REAL)
-    value = emitter.double(operand)
+    return emitter.bind([emitter.double(operand)], _as_real)
+
+
+def _as_real(value: Value) -> Value:
     size = call("ABS", value)
     small = joined(exp.LT, size, double(_LEAST_REAL))
     fits = joined(
@@ -213,16 +221,17 @@ def _single(emitter: LakeEmitter, operand: tree.Expression) -> Value:
 
 
 def _case(emitter: LakeEmitter, node: tree.Case) -> Value:
+    results = node.thens if node.otherwise is None else (*node.thens, node.otherwise)
+    values = emitter.as_common(results, type_of(node), node)
     branches = []
-    for when, then in zip(node.whens, node.thens, strict=True):
+    for when, then in zip(node.whens, values, strict=False):
         if isinstance(when, tree.Condition):
             test = emitter.condition(when)
         else:
             assert node.operand is not None  # noqa: S101  values stand beside one
             test = compared(emitter, node.operand, "=", when)
-        branches.append((test, emitter.as_type(then, type_of(node))))
-    otherwise = None if node.otherwise is None else emitter.as_type(node.otherwise, type_of(node))
-    return case(*branches, otherwise=otherwise)
+        branches.append((test, then))
+    return case(*branches, otherwise=None if node.otherwise is None else values[-1])
 
 
 def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> Value:
@@ -281,7 +290,7 @@ def _given(left: tree.Expression, right: tree.Expression, types: list[str]) -> l
 
 def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expression) -> Value:
     length = fixed_length(type_of(node)) if isinstance(node, tree.Column) else None
-    if length == 1 and not (isinstance(other, tree.String) and not other.value.strip(" ")):
+    if length == 1 and isinstance(other, tree.String) and other.value.strip(" "):
         # One character that is no blank is the same with blanks behind it and without: files can be skipped.
         return emitter.value(node)
     return emitter.value(node) if isinstance(node, tree.Null) else emitter.text_of(node)
@@ -312,16 +321,14 @@ def _between(emitter: LakeEmitter, node: tree.Between) -> Value:
         special = nearer(emitter, operand, high, exp.LTE)
         if special is not None:
             return joined(exp.And, special, compared(emitter, operand, ">=", low))
-    return joined(
-        exp.And, compared(emitter, operand, ">=", low), compared(emitter, operand, "<=", high)
-    )
+    return joined(exp.And, compared(emitter, operand, ">=", low), compared(emitter, operand, "<=", high))
 
 
 def _in(emitter: LakeEmitter, node: tree.In) -> Value:
     if isinstance(node.choices, tree.Query):
         found = _in_rows(emitter, node.operand, node.choices)
     else:
-        plain = _plain_integers(emitter, node.operand, node.choices)
+        plain = _plain_integers(node.operand, node.choices)
         if plain is not None:
             found = exp.Paren(this=exp.In(this=emitter.value(node.operand), expressions=plain))
         else:
@@ -329,9 +336,7 @@ def _in(emitter: LakeEmitter, node: tree.In) -> Value:
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
-def _plain_integers(
-    emitter: LakeEmitter, operand: tree.Expression, choices: Iterable[tree.Expression]
-) -> list[Value] | None:
+def _plain_integers(operand: tree.Expression, choices: Iterable[tree.Expression]) -> list[Value] | None:
     """Return integers as they are written: object ids come by the thousand."""
     if not type_of(operand).is_integer:
         return None
@@ -362,7 +367,9 @@ def _in_rows(emitter: LakeEmitter, operand: tree.Expression, query: tree.Query) 
     types = [emitter.number_type(operand), NUMBER_TYPES.get(rows.datatype, DOUBLE)]
     wider = compared_type(types)
     if types[1] != wider:
-        inner = exp.Subquery(this=subquery, alias=exp.TableAlias(this=exp.to_identifier("rows_in", quoted=True)))
+        inner = exp.Subquery(
+            this=subquery, alias=exp.TableAlias(this=exp.to_identifier("rows_in", quoted=True))
+        )
         item = cast(exp.column("c1", table="rows_in", quoted=True), wider)
         subquery = exp.Select(expressions=[item]).from_(inner, copy=False)
     value = emitter.as_number(operand, wider)
@@ -375,7 +382,10 @@ def _is_padded(type_: ValueType) -> bool:
 
 def _like(emitter: LakeEmitter, node: tree.Like) -> Value:
     kind = exp.ILike if node.operator == "ILIKE" else exp.Like
-    found = joined(kind, emitter.text_of(node.operand), emitter.text_of(node.pattern))
+    # PostgreSQL compares a column of a fixed length with its blanks.
+    bare = isinstance(node.operand, tree.Column) and fixed_length(type_of(node.operand))
+    operand = emitter.value(node.operand) if bare else emitter.text_of(node.operand)
+    found = joined(kind, operand, emitter.text_of(node.pattern))
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
