@@ -35,7 +35,7 @@ def refresh_files(stage: Stage, url: sa.URL, folder: Path) -> None:
 
 
 def replay_from_files(folder: Path, captured: Mapping[str, RecordedResult]) -> dict[str, RecordedResult]:
-    """Replay records from a lake, as ``tapdb replay run RECORD --lake DIR`` does: the database has no part."""
+    """Replay records from a lake, as ``tapdb replay run RECORD --lake DIR`` does, without the database."""
     with open_lake(folder) as lake:
         replayer = LakeReplayer(lake)
         return {
