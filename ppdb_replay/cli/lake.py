@@ -12,7 +12,7 @@ from ppdb_replay.lake.layout import CATALOGS, TABLES
 from ppdb_replay.lake.opening import require_state
 from ppdb_replay.lake.publishing import KEEP_S
 from ppdb_replay.lake.refresh import compact_lake, refresh_lake
-from ppdb_replay.lake.store import open_store
+from ppdb_replay.lake.storage import open_store
 from tapdb.cli.output import format_option, progress_bar, url_option
 from tapdb.postgres.engine import checked_connection, translate_database_errors
 

@@ -26,7 +26,7 @@ from ppdb_replay.lake.pieces import StagedTable, run_all, write_catalogue, write
 from ppdb_replay.lake.publishing import Progress, begin_draft
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
 from ppdb_replay.lake.rows import POSTGRES, RowReader
-from ppdb_replay.lake.store import Store, open_store
+from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.snapshot import Snapshot
 from tapdb.postgres.engine import driver_connection
 
@@ -41,7 +41,7 @@ _VERIFY = "run tapdb ppdb verify, which names what is not as it was written"
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class VersionRange:
     """Versions of a table that are read together.
 
     Attributes
@@ -80,7 +80,7 @@ class PlannedTable:
     from_snapshot: int
     begun: int
     ended: int
-    chunks: tuple[Chunk, ...]
+    chunks: tuple[VersionRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +151,21 @@ def plan_export(connection: sa.Connection, *, chunk_rows: int = CHUNK_ROWS) -> E
     return ExportPlan(newest, history.clock_id, history.collation, history.snapshots, tuple(tables))
 
 
-def _chunks(changes: Sequence[Change], newest: int, limit: int, *, ended: bool) -> Iterator[Chunk]:
+def _chunks(changes: Sequence[Change], newest: int, limit: int, *, ended: bool) -> Iterator[VersionRange]:
     """Yield chunks of about as many versions as wanted; one snapshot is not divided."""
     after, rows = -1, 0
     kind = "ended" if ended else "open"
     for one in changes:
         more = one.ended if ended else one.begun
         if rows and rows + more > limit:
-            yield Chunk(f"{kind}-{after}-{one.snapshot_id - 1}", ended, after, one.snapshot_id - 1)
+            yield VersionRange(f"{kind}-{after}-{one.snapshot_id - 1}", ended, after, one.snapshot_id - 1)
             after, rows = one.snapshot_id - 1, 0
         rows += more
     if rows:
-        yield Chunk(f"{kind}-{after}-{newest}", ended, after, newest)
+        yield VersionRange(f"{kind}-{after}-{newest}", ended, after, newest)
 
 
-def chunk_condition(chunk: Chunk, snapshot_id: int) -> sql.Composable:
+def chunk_condition(chunk: VersionRange, snapshot_id: int) -> sql.Composable:
     """Return which versions a chunk has, as PostgreSQL writes it.
 
     Parameters
@@ -261,7 +261,7 @@ class _Told:
         self.add(0, name)
 
 
-def _plan(connection: sa.Connection, store: Store, chunk_rows: int) -> ExportPlan:
+def _plan(connection: sa.Connection, store: LakeStore, chunk_rows: int) -> ExportPlan:
     """Return the plan of an export that has begun, or a new one."""
     file = store.staging / "export" / _PLAN
     try:
@@ -286,7 +286,7 @@ def _plan_from(content: dict[str, Any]) -> ExportPlan:
             **{
                 **one,
                 "table": table_from(one["table"]),
-                "chunks": tuple(Chunk(**each) for each in one["chunks"]),
+                "chunks": tuple(VersionRange(**each) for each in one["chunks"]),
             }
         )
         for one in content["tables"]
@@ -302,7 +302,7 @@ def _plan_from(content: dict[str, Any]) -> ExportPlan:
 
 def _stage(
     connection: sa.Connection,
-    store: Store,
+    store: LakeStore,
     plan: ExportPlan,
     folder: Path,
     chunk_rows: int,
@@ -335,7 +335,7 @@ def _chunk_job(
     reader: RowReader,
     staged: StagedTable,
     table: LakeTable,
-    chunk: Chunk,
+    chunk: VersionRange,
     number: int,
     chunk_rows: int,
     told: _Told,
@@ -372,7 +372,7 @@ def require_counts(where: str, table: str, begun: tuple[int, int], ended: tuple[
 
 
 def write_tables(
-    store: Store,
+    store: LakeStore,
     staged: Iterable[tuple[LakeTable, StagedTable]],
     snapshot: LakeSnapshot,
     clock_id: str,
@@ -416,7 +416,7 @@ def write_tables(
 
 
 def _publish(
-    store: Store, plan: ExportPlan, files: Iterable[tuple[str, str]], hats: dict[str, str]
+    store: LakeStore, plan: ExportPlan, files: Iterable[tuple[str, str]], hats: dict[str, str]
 ) -> LakeState:
     with connected_duckdb(store) as duck, begin_draft(store, duck, None, None) as draft:
         with draft.transaction():

@@ -15,7 +15,7 @@ from psycopg import sql
 from ppdb_replay.errors import LakeUnreadableError
 from ppdb_replay.lake.layout import OWN_SCHEMA, POINTER, LakeState, read_state, table_from
 from ppdb_replay.lake.relations import LAKE_SCHEMA, LakeSnapshot, LakeTable
-from ppdb_replay.lake.store import Store, open_store
+from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.snapshot import Snapshot
 from tapdb.extras import MissingExtraError, from_extra
 
@@ -35,7 +35,7 @@ _SETTINGS = (
 
 
 @contextmanager
-def connected_duckdb(store: Store, *extensions: str) -> Iterator[DuckDBPyConnection]:
+def connected_duckdb(store: LakeStore, *extensions: str) -> Iterator[DuckDBPyConnection]:
     """Give a connection to a new DuckDB in memory, which can read and write where a lake lies.
 
     Nothing is downloaded: extensions are files of Python packages, loaded by their paths.
@@ -81,7 +81,7 @@ def _extension_file(name: str, version: str) -> Path:
     raise MissingExtraError(_PURPOSE, f"{package} for DuckDB {version}", _EXTRA)
 
 
-def attach_catalog(connection: DuckDBPyConnection, file: Path, store: Store, *, read_only: bool) -> None:
+def attach_catalog(connection: DuckDBPyConnection, file: Path, store: LakeStore, *, read_only: bool) -> None:
     """Attach a catalog as ``lake``.
 
     Parameters
@@ -106,13 +106,13 @@ def attach_catalog(connection: DuckDBPyConnection, file: Path, store: Store, *, 
     connection.execute(statement.as_string())
 
 
-def find_state(store: Store) -> tuple[LakeState, str] | None:
+def find_state(store: LakeStore) -> tuple[LakeState, str] | None:
     """Return what ``lake.json`` says, and the mark of this content; `None` if there is no lake."""
     found = store.read(POINTER)
     return None if found is None else (read_state(found[0], store.url), found[1])
 
 
-def require_state(store: Store) -> tuple[LakeState, str]:
+def require_state(store: LakeStore) -> tuple[LakeState, str]:
     """Return what ``lake.json`` says, and the mark of this content.
 
     Raises
@@ -241,7 +241,7 @@ def open_lake(where: str | Path) -> Iterator[OpenLake]:
         yield lake
 
 
-def _get_catalog(store: Store, file: Path) -> LakeState:
+def _get_catalog(store: LakeStore, file: Path) -> LakeState:
     """Copy the newest catalog to this machine, once more if a refresh has removed it meanwhile."""
     for _ in range(_ATTEMPTS):
         state, _mark = require_state(store)
@@ -251,7 +251,7 @@ def _get_catalog(store: Store, file: Path) -> LakeState:
     raise LakeUnreadableError(store.url, f"{state.catalog} is not there, which {POINTER} names")
 
 
-def _confine(connection: DuckDBPyConnection, store: Store) -> None:
+def _confine(connection: DuckDBPyConnection, store: LakeStore) -> None:
     """Let queries read the lake's files and no others."""
     allow = sql.SQL("SET allowed_directories = [{}]").format(sql.Literal(store.url)).as_string()
     connection.execute(allow)

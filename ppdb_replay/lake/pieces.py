@@ -23,7 +23,7 @@ from ppdb_replay.lake.layout import (
     table_folder,
 )
 from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, LakeTable
-from ppdb_replay.lake.store import Store
+from ppdb_replay.lake.storage import LakeStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +240,7 @@ def _named(edge: int | None) -> str:
 
 
 def write_pieces(
-    store: Store,
+    store: LakeStore,
     staged: StagedTable,
     table: LakeTable,
     generation: str,
@@ -284,7 +284,7 @@ def write_pieces(
 
 
 def _job(
-    store: Store, staged: StagedTable, table: LakeTable, relation: str, piece: Piece, name: str
+    store: LakeStore, staged: StagedTable, table: LakeTable, relation: str, piece: Piece, name: str
 ) -> Callable[[], str]:
     def run() -> str:
         rows = staged.gather(relation, piece)
@@ -352,7 +352,7 @@ def _has_nan(rows: pa.Table, column: str) -> bool:
 
 
 def write_catalogue(
-    store: Store, staged: StagedTable, table: LakeTable, generation: str, facts: dict[str, str]
+    store: LakeStore, staged: StagedTable, table: LakeTable, generation: str, facts: dict[str, str]
 ) -> str | None:
     """Write what makes the files of a table a HATS catalogue; return its folder, or `None` without rows.
 
@@ -404,7 +404,7 @@ def write_catalogue(
     return folder
 
 
-def _put_schema(store: Store, schema: pa.Schema, name: str) -> None:
+def _put_schema(store: LakeStore, schema: pa.Schema, name: str) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     draft = store.staging / "_common_metadata"

@@ -1,7 +1,7 @@
 """The next state of a lake: a catalog of one's own, changed at will, and shown to readers all at once.
 
 The catalog is a copy on this machine. Files of tables that it adds are named by nobody until it is put beside
-the others and ``lake.json`` names it: whoever dies before has changed nothing.
+the others and ``lake.json`` names it: a process that dies before has changed nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ppdb_replay.lake.layout import (
 )
 from ppdb_replay.lake.opening import METADATA, OpenLake, attach_catalog
 from ppdb_replay.lake.relations import LAKE_SCHEMA, LakeSnapshot, LakeTable
-from ppdb_replay.lake.store import Store
+from ppdb_replay.lake.storage import LakeStore
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,7 +63,12 @@ class Draft:
     """
 
     def __init__(
-        self, store: Store, duck: DuckDBPyConnection, file: Path, state: LakeState | None, mark: str | None
+        self,
+        store: LakeStore,
+        duck: DuckDBPyConnection,
+        file: Path,
+        state: LakeState | None,
+        mark: str | None,
     ) -> None:
         self.store = store
         self.duck = duck
@@ -216,7 +221,7 @@ class Draft:
 
 @contextmanager
 def begin_draft(
-    store: Store, duck: DuckDBPyConnection, state: LakeState | None, mark: str | None
+    store: LakeStore, duck: DuckDBPyConnection, state: LakeState | None, mark: str | None
 ) -> Iterator[Draft]:
     """Give the catalog of the newest state to change, or an empty one.
 
@@ -255,7 +260,7 @@ def lake_of(draft: Draft, state: LakeState) -> OpenLake:
     return OpenLake(draft.duck, state)
 
 
-def remove_old_catalogs(store: Store, state: LakeState, keep_s: float) -> None:
+def remove_old_catalogs(store: LakeStore, state: LakeState, keep_s: float) -> None:
     """Remove catalogs that were replaced long ago, and what is left of HATS catalogues without files.
 
     Parameters

@@ -25,7 +25,7 @@ from ppdb_replay.lake.chain import (
 from ppdb_replay.lake.export import (
     CHUNK_ROWS,
     PIECE_ROWS,
-    Chunk,
+    VersionRange,
     chunk_condition,
     require_counts,
     write_tables,
@@ -52,7 +52,7 @@ from ppdb_replay.lake.publishing import (
 )
 from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
 from ppdb_replay.lake.rows import POSTGRES, RowReader, joined, with_uuids
-from ppdb_replay.lake.store import open_store
+from ppdb_replay.lake.storage import open_store
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM
 from ppdb_replay.snapshot import Snapshot
 from tapdb.postgres.engine import driver_connection
@@ -238,7 +238,10 @@ def _write(
 ) -> None:
     """Add the versions of a table that began or ended after a snapshot, in place of those that were open."""
     begun = ended = 0
-    kinds = (Chunk("", ended=True, after=after, upto=upto), Chunk("", ended=False, after=after, upto=upto))
+    kinds = (
+        VersionRange("", ended=True, after=after, upto=upto),
+        VersionRange("", ended=False, after=after, upto=upto),
+    )
     found = (reader.read(table, chunk_condition(one, upto), upto, batch=CHUNK_ROWS) for one in kinds)
     for part in joined(chain.from_iterable(found), CHUNK_ROWS):
         was_open, has_ended = _replace(draft, table, part, after, upto)

@@ -25,7 +25,7 @@ import pyarrow.parquet
 from ppdb_replay.lake.export import export_lake
 from ppdb_replay.lake.opening import find_state, open_lake
 from ppdb_replay.lake.refresh import refresh_lake
-from ppdb_replay.lake.store import open_store
+from ppdb_replay.lake.storage import open_store
 from tapdb.postgres.engine import checked_connection, driver_connection
 from tests.ppdb_replay.lake_rows import assert_same
 

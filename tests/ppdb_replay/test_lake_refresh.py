@@ -30,7 +30,7 @@ from ppdb_replay.lake.chain import one_at_a_time
 from ppdb_replay.lake.export import chunk_condition, export_lake
 from ppdb_replay.lake.opening import OpenLake, find_state, open_lake, require_state
 from ppdb_replay.lake.refresh import Refreshed, compact_lake, refresh_lake
-from ppdb_replay.lake.store import open_store
+from ppdb_replay.lake.storage import open_store
 from ppdb_replay.replication.replicate import replicate
 from ppdb_replay.versions.columns import add_column, drop_column
 from ppdb_replay.versions.install import install, uninstall

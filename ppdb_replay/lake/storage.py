@@ -46,7 +46,7 @@ class StoredFile:
     written: float
 
 
-class Store(Protocol):
+class LakeStore(Protocol):
     """Where a lake lies."""
 
     @property
@@ -97,7 +97,7 @@ class Store(Protocol):
         ...
 
 
-def open_store(where: str | Path) -> Store:
+def open_store(where: str | Path) -> LakeStore:
     """Return the place of a lake.
 
     Parameters
