@@ -25,7 +25,7 @@ setup: ## Install what is missing: system packages, .venv, the package
 setup-tests: ## Install what is missing, and what only tests need: STILTS, in Java, and Chromium
 	@tools/setup.sh --tests
 
-demo: setup ## Show the main job on real input, start to end; with KEEP=1 server and service stay
+demo: setup ## Show the main job on real input, start to end; with KEEP=1 server and service stay; DEMO=lake: from files too
 	@$(BIN)/tapdb ephemeral $(if $(KEEP),--stay --stopped-by 'make demo-stop') -- $(BIN)/python -m examples.demo
 
 demo-stop: ## Stop the server that `make demo KEEP=1` has left, and remove it

@@ -10,7 +10,14 @@ from adql.backends.postgres.pieces import Server
 from adql.backends.postgres.query import CompiledQuery, to_postgres
 from adql.check.query import validate
 from adql.dialect import RUBIN, STRICT, Dialect
-from adql.errors import AdqlError, AdqlLimitError, AdqlNameError, AdqlSyntaxError, AdqlTypeError
+from adql.errors import (
+    AdqlEngineError,
+    AdqlError,
+    AdqlLimitError,
+    AdqlNameError,
+    AdqlSyntaxError,
+    AdqlTypeError,
+)
 from adql.limits import Limits
 from adql.metadata import (
     ColumnMetadata,
@@ -28,6 +35,7 @@ from adql.walk import columns, functions, replace_children, tables, transform, w
 __all__ = [
     "RUBIN",
     "STRICT",
+    "AdqlEngineError",
     "AdqlError",
     "AdqlLimitError",
     "AdqlNameError",

@@ -42,6 +42,13 @@ _SCISQL = (
         ValueType("numeric", "double", unit="mag"),
         ("(31.4 - 2.5 * log(CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision)))"),
         is_pure=True,
+        elsewhere={
+            "duckdb": (
+                "CAST('31.4' AS DOUBLE) - CAST('2.5' AS DOUBLE) * LOG10(CAST(NULLIF(GREATEST(",
+                0,
+                ", 0), 0) AS DOUBLE))",
+            )
+        },
     ),
     UserFunction(
         "scisql_nanojanskyToAbMagSigma",
@@ -49,6 +56,16 @@ _SCISQL = (
         ValueType("numeric", "double", unit="mag"),
         ("(2.5 / ln(10.0) * ", 1, " / CAST(NULLIF(GREATEST(", 0, ", 0), 0) AS double precision))"),
         is_pure=True,
+        # PostgreSQL divides decimal numbers first.
+        elsewhere={
+            "duckdb": (
+                "CAST('1.08573620475812956159' AS DOUBLE) * CAST(",
+                1,
+                " AS DOUBLE) / CAST(NULLIF(GREATEST(",
+                0,
+                ", 0), 0) AS DOUBLE)",
+            )
+        },
     ),
 )
 

@@ -74,6 +74,10 @@ class AdqlLimitError(AdqlError):
     """The query is longer or deeper than the service accepts."""
 
 
+class AdqlEngineError(AdqlError):
+    """The query is right, but the engine that is to answer it cannot do so as PostgreSQL does."""
+
+
 def _with_caret(line: str, column: int) -> str:
     start = max(0, column - 1 - _WINDOW // 2)
     # A tab or control character would move the caret, or upset the terminal that shows the log.

@@ -209,11 +209,14 @@ class UserFunction:
         stands there exactly once, so that the length of the SQL follows the length of the query.
     is_pure
         Whether the result is known to depend on the arguments alone, always and everywhere.
+    elsewhere
+        What it is in other engines, in the form of `sql`, by their names such as ``duckdb``. A numeric
+        argument comes as an integer or a double.
 
     Raises
     ------
     ValueError
-        `sql` does not hold each argument once.
+        `sql`, or what it is elsewhere, does not hold each argument once.
     """
 
     name: str
@@ -221,10 +224,12 @@ class UserFunction:
     returns: ValueType
     sql: tuple[str | int, ...]
     is_pure: bool = False
+    elsewhere: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if sorted(part for part in self.sql if isinstance(part, int)) != list(range(len(self.arguments))):
-            raise ValueError(f"the SQL of {self.name} must hold each of its arguments once")
+        for form in (self.sql, *self.elsewhere.values()):
+            if sorted(part for part in form if isinstance(part, int)) != list(range(len(self.arguments))):
+                raise ValueError(f"the SQL of {self.name} must hold each of its arguments once")
 
 
 @dataclass(frozen=True, slots=True)

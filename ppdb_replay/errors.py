@@ -452,3 +452,76 @@ class UnknownUpdateRecordError(PpdbError):
             f'the APDB sent an update record of type "{update_type}", which is not known; '
             "nothing of its chunk was written. Install a newer release of tapdb, or take an older dax_apdb."
         )
+
+
+class LakeUnreadableError(PpdbError):
+    """There is no lake, or one that cannot be read or written as asked.
+
+    Parameters
+    ----------
+    where
+        The lake.
+    problem
+        What was found, and what to do.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"lake {where}: {problem}")
+
+
+class LakeBusyError(PpdbError):
+    """Another process changes the lake.
+
+    Parameters
+    ----------
+    where
+        The lake.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(
+            f"lake {where}: another export, refresh or compaction is at work on it, or has just ended; "
+            "nothing was changed. Wait for it, then try again."
+        )
+
+
+class LakeHistoryError(PpdbError):
+    """What a lake holds is not the history of the database.
+
+    Parameters
+    ----------
+    where
+        The lake.
+    problem
+        What differs.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        self.where = where
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"lake {where}: {problem}; {remedy}")
+
+
+class LakeAnswerError(PpdbError):
+    """A lake cannot answer a query or replay a record.
+
+    Parameters
+    ----------
+    problem
+        Why not.
+    remedy
+        What to do instead.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"the lake cannot answer: {problem}; {remedy}")

@@ -5,14 +5,26 @@ the query runs on the present tables with a complete order. One as of a snapshot
 digest is that of the rows as they are written; the record stands behind them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
-from adql import AdqlNameError, CompiledQuery, Limits, Metadata, Query, Server, Table, to_postgres, walk
+from adql import (
+    AdqlNameError,
+    CompiledQuery,
+    Limits,
+    Metadata,
+    OutputColumn,
+    Query,
+    Server,
+    Table,
+    to_postgres,
+    walk,
+)
 from ppdb_replay.errors import NotReleasedError, PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.replaying.catalog import (
     HISTORY_SCHEMA,
@@ -23,6 +35,7 @@ from ppdb_replay.replaying.catalog import (
 )
 from ppdb_replay.replaying.digest import RowDigest
 from ppdb_replay.replaying.execution import (
+    SOFTWARE,
     Outcome,
     record_of,
     require_snapshot,
@@ -31,7 +44,7 @@ from ppdb_replay.replaying.execution import (
 )
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.replaying.released import Release, ask_release_at, read_release
+from ppdb_replay.replaying.released import EVERYTHING, Release, ask_release_at, read_release
 from ppdb_replay.replaying.replayer import snapshot_named
 from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -141,11 +154,38 @@ RECORDER = PpdbRecorder()
 """The recorder of the entry point."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Recording:
+class Answering(NamedTuple):
+    """What answers queries.
+
+    Parameters
+    ----------
+    path
+        Its path in the service.
+    software
+        What records say of it.
+    """
+
+    path: str = "/tap/sync"
+    software: str = SOFTWARE
+
+
+_HERE = Answering()
+
+
+class _HasColumns(Protocol):
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns of the result."""
+
+
+_Compiled = TypeVar("_Compiled", bound=_HasColumns)
+
+
+@dataclass(frozen=True)
+class ResultRecording(Generic[_Compiled]):
     """A query over versioned tables; attributes are those of `tap_query.recording.Recording`."""
 
-    compiled: CompiledQuery
+    compiled: _Compiled
     infos: Sequence[Info]
     services: Sequence[ServiceDescriptor] = ()
     headers: Sequence[tuple[str, str]] = ()
@@ -166,7 +206,7 @@ class _Recording:
 class _DigestWatch:
     """Computes the digest of rows on their way, and makes the record of them."""
 
-    def __init__(self, recording: _Recording, finish: Callable[[Outcome], ReplayRecord]) -> None:
+    def __init__(self, recording: ResultRecording[Any], finish: Callable[[Outcome], ReplayRecord]) -> None:
         columns = recording.compiled.columns
         self._columns = columns
         self._finish = finish
@@ -214,7 +254,7 @@ class _NoWatch:
         return ()
 
 
-def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Recording:
+def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> ResultRecording[CompiledQuery]:
     query, tree = asked.query, asked.tree
     catalog, snapshot = clock.catalog, clock.snapshot
     release = _release(asked, clock)
@@ -227,34 +267,83 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> _Re
         run, is_complete = as_of(tree, snapshot, catalog), False
         repeatable = run
     compiled = _compiled(query, run, catalog.metadata, asked.server)
+    uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
+    return recording_of(
+        query,
+        tree,
+        clock,
+        compiled,
+        repeatable=repeatable,
+        is_complete=is_complete,
+        uploads=uploads,
+        release=release,
+    )
+
+
+def recording_of(
+    query: RecordableQuery,
+    tree: Query,
+    clock: ClockReading,
+    compiled: _Compiled,
+    *,
+    repeatable: Query,
+    is_complete: bool = False,
+    uploads: Mapping[str, str] = MappingProxyType({}),
+    release: Release = EVERYTHING,
+    where: Answering = _HERE,
+) -> ResultRecording[_Compiled]:
+    """Return what records the result of a query that is about to run.
+
+    Parameters
+    ----------
+    query, tree
+        The query, as it was sent and as it was parsed.
+    clock
+        The snapshot, and all that it can name.
+    compiled
+        What runs.
+    repeatable
+        The query as of the snapshot.
+    is_complete
+        Whether a complete order was found for it.
+    uploads
+        Digests of the uploaded tables that it names.
+    release
+        What decided which rows are seen.
+    where
+        What answers it.
+    """
+    catalog, snapshot = clock.catalog, clock.snapshot
     headers = [(SNAPSHOT_HEADER, str(snapshot.snapshot_id))]
     if NOT_IN_XML.search(query.text):
         # A file could not hold its record: the rows are those of the snapshot all the same.
-        return _Recording(compiled, _no_guarantee(_NO_TEXT), headers=headers)
+        return ResultRecording(compiled, _no_guarantee(_NO_TEXT), headers=headers)
     request = Request(query.max_rows, query.exact_sums, tree.dialect)
     guarantee = classify(tree, catalog, exact_sums=query.exact_sums, is_checked=True, is_complete=is_complete)
-    uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
     # It follows from the parts that are known by now; the rows add what they are.
-    record = record_of(
-        tree,
-        repeatable,
-        clock,
-        Outcome(compiled.columns),
-        guarantee,
-        uploads=uploads,
-        request=request,
-        release=release,
+    record = replace(
+        record_of(
+            tree,
+            repeatable,
+            clock,
+            Outcome(compiled.columns),
+            guarantee,
+            uploads=uploads,
+            request=request,
+            release=release,
+        ),
+        software=where.software,
     )
 
     def finish(outcome: Outcome) -> ReplayRecord:
         return replace(record, digest=outcome.digest, row_count=outcome.row_count, overflow=outcome.overflow)
 
     address = "" if uploads else _address(query.base_url, record)
-    service = TapService(access_url=f"{query.base_url}/tap/sync" if query.base_url else "")
+    service = TapService(access_url=f"{query.base_url}{where.path}" if query.base_url else "")
     origin = ResultOrigin(landing_url=address, requested_at=datetime.now(UTC))
     if address:
         headers.append(("Link", f'<{address}>; rel="describedby"; type="application/json"'))
-    return _Recording(
+    return ResultRecording(
         compiled=compiled,
         infos=(*origin_infos(record, service, origin), *leading_infos(record)),
         services=(replay_service(record, service),) if service.access_url else (),
@@ -295,9 +384,9 @@ def _address(site: str, record: ReplayRecord) -> str:
 
 def _without_record(
     query: RecordableQuery, tree: Query, metadata: Metadata, server: Server, reason: str
-) -> _Recording:
+) -> ResultRecording[CompiledQuery]:
     """Return a query that is run as it is, whose document says why it has no record."""
-    return _Recording(_compiled(query, tree, metadata, server), _no_guarantee(reason))
+    return ResultRecording(_compiled(query, tree, metadata, server), _no_guarantee(reason))
 
 
 def _no_guarantee(reason: str) -> Sequence[Info]:

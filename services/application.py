@@ -39,8 +39,9 @@ from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
 from services.simple import cone_routes, identifier_routes, sia_routes
-from services.tap import AsyncJobs, routes
+from services.tap import AsyncJobs, LakeEndpoint, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
+from tap_query.lakes import load_lakes
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.hooks.descriptions import load_link_providers
 
@@ -68,6 +69,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
     files = Files.of_settings(settings)
+    lake = load_lakes()(settings.lake) if settings.lake else None
     links, pages = Links(load_link_providers(), files), Pages()
     service = Service(
         settings=settings,
@@ -92,6 +94,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         await asyncio.to_thread(service.threads.shutdown)
         for database in (service.database, *service.databases.values()):
             await asyncio.to_thread(database.close)
+        if lake is not None:
+            await asyncio.to_thread(lake.close)
 
     application = Starlette(
         routes=[
@@ -105,6 +109,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/datalink", routes=routes_of_links(links)),
             Mount("/files", routes=routes_of_files(files)),
             Mount("/docs", app=Site.of_settings(settings)),
+            *(() if lake is None else (Route("/lake/sync", LakeEndpoint(lake), methods=["GET", "POST"]),)),
             *routes_of_pages(pages, Subjects(pages, links)),
         ],
         middleware=[

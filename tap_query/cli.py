@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from adql import CompiledQuery, Limits, Metadata, Node, Query, Server, parse, to_postgres, validate
 from adql.dialect import dialect_named
 from adql.walk import children
+from tap_query.answer import TapQuery
 from tap_query.execute import Session, fetch, read_server
 from tap_query.execute import explain as explain_compiled
-from tap_query.formats import FORMATS, Format, find_format, stream_result
+from tap_query.formats import FORMATS, Format, ResultStream, find_format, stream_result
+from tap_query.lakes import load_lakes, stream_answer
 from tap_query.metadata import read_felis, read_metadata
 from tapdb.cli.output import RowOutput, format_option, maxrec_option, output_option, output_stream, url_option
 from tapdb.errors import SettingsError
@@ -218,35 +220,110 @@ _FORMS: dict[str, Format] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _FromLake:
+    """Options of a query that a lake answers."""
+
+    where: str | None
+    snapshot: str
+    exact_sums: bool
+
+    def run(self, parsed: Query, service: PublishedDatabase, timeout: int, output: str, form: str) -> bool:
+        """Run a query on the lake and print its rows; return whether there are more."""
+        if service.url is not None or service.felis:
+            raise click.UsageError("a lake answers without a database: leave --url and --felis out")
+        asked = TapQuery(
+            text=parsed.text or str(parsed),
+            dialect=parsed.dialect.name,
+            max_rows=service.max_rows,
+            timeout_ms=1000 * timeout,
+            snapshot=self.snapshot,
+            exact_sums=self.exact_sums,
+            format=_FORMS.get(form, FORMATS[0]),
+        )
+        lake = load_lakes()(str(self.where))
+        try:
+            with lake.prepare(asked, asked.dialect, asked.timeout_ms) as answer:
+                if form != "table":
+                    return _write_stream(stream_answer(answer, asked), output)
+                with answer.rows() as rows:
+                    found = list(rows)
+                    RowOutput(form, output).write_result(answer.columns, found, overflow=rows.overflow)
+                    return rows.overflow
+        finally:
+            lake.close()
+
+
+def _takes_lake(command: _Command) -> _Command:
+    """Give a command the lake that the user means, if any, as the argument ``lake``."""
+
+    @click.option(
+        "--lake",
+        metavar="DIR",
+        help="Answer from a lake of the PPDB ('tapdb ppdb lake'), without a database: a folder, or "
+        "s3://BUCKET/PREFIX.",
+    )
+    @click.option(
+        "--snapshot",
+        default="",
+        metavar="WHEN",
+        help="Of a lake, the snapshot: its number or a time; the newest one if not given.",
+    )
+    @click.option(
+        "--exact-sums", is_flag=True, help="Of a lake, add floating-point numbers up in a fixed order."
+    )
+    @wraps(command)
+    def with_lake(*arguments: Any, lake: str | None, snapshot: str, exact_sums: bool, **others: Any) -> None:
+        if lake is None and (snapshot or exact_sums):
+            raise click.UsageError("--snapshot and --exact-sums need --lake; of a database: tapdb replay")
+        command(*arguments, lake=_FromLake(lake, snapshot, exact_sums), **others)
+
+    return with_lake
+
+
 @query.command()
 @takes_query
 @takes_service
 @timeout_option
+@_takes_lake
 @format_option("table", *_FORMS, help_text="Format of the rows; votable is votable/td.")
 @output_option
-def run(parsed: Query, *, service: PublishedDatabase, timeout: int, output: str, form: str) -> None:
+def run(
+    parsed: Query, *, service: PublishedDatabase, timeout: int, lake: _FromLake, output: str, form: str
+) -> None:
     """Run QUERY and print its rows."""
+    if lake.where is not None:
+        overflow = lake.run(parsed, service, timeout, output, form)
+    else:
+        overflow = _run_in_database(parsed, service, timeout, output, form)
+    if overflow:
+        click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
+
+
+def _run_in_database(parsed: Query, service: PublishedDatabase, timeout: int, output: str, form: str) -> bool:
     session = Session(timeout_ms=1000 * timeout)
     with service.connect() as connection:
         compiled, driver = service.compile(parsed, connection), driver_connection(connection)
-        if form == "table":
-            result = fetch(driver, compiled, max_rows=service.max_rows, session=session)
-            overflow = result.overflow
-            RowOutput(form, output).write_result(result.columns, result.rows, overflow=overflow)
-        else:
+        if form != "table":
             rows = stream_result(
                 driver, compiled, format=_FORMS[form], max_rows=service.max_rows, session=session
             )
-            # What fails at once leaves a file that is there as it is.
-            first = next(rows)
-            with output_stream(output) as stream:
-                for block in chain((first,), rows):
-                    stream.write(block)
-            if rows.error is not None:
-                raise rows.error
-            overflow = rows.overflow
-    if overflow:
-        click.echo(f"There are more than {service.max_rows} rows; --maxrec shows more.", err=True)
+            return _write_stream(rows, output)
+        result = fetch(driver, compiled, max_rows=service.max_rows, session=session)
+        RowOutput(form, output).write_result(result.columns, result.rows, overflow=result.overflow)
+        return result.overflow
+
+
+def _write_stream(rows: ResultStream, output: str) -> bool:
+    """Write a result as it comes; return whether there are more rows."""
+    # What fails at once leaves a file that is there as it is.
+    first = next(rows)
+    with output_stream(output) as stream:
+        for block in chain((first,), rows):
+            stream.write(block)
+    if rows.error is not None:
+        raise rows.error
+    return rows.overflow
 
 
 def _as_json(compiled: CompiledQuery) -> str:

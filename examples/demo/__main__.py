@@ -24,6 +24,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["stop"]:
         run_program(lambda: stop_service(standing_link() / FILES))
     else:
-        # A variable of make: the server of the database stays, and with it the service.
+        # Variables of make: the server of the database stays, and with it the service; the history in files.
         keep = bool(os.environ.get("KEEP"))
-        run_program(lambda: main(files=Path(given) if given else None, keep=keep))
+        lake = os.environ.get("DEMO") == "lake"
+        run_program(lambda: main(files=Path(given) if given else None, keep=keep, lake=lake))

@@ -48,6 +48,7 @@ def main(
     files: Path | None = None,
     *,
     keep: bool = False,
+    lake: bool = False,
 ) -> None:
     """Run the demonstration in the database that the environment names.
 
@@ -61,6 +62,8 @@ def main(
         Folder for the repository; a temporary one if it is not given.
     keep
         Whether the service is left running; without `files` it is not.
+    lake
+        Whether the history of the PPDB is written to files too, into folder ``lake`` beside the repository.
 
     Raises
     ------
@@ -69,13 +72,14 @@ def main(
     """
     if files is None:
         with tempfile.TemporaryDirectory(prefix="tapdb-demo-") as folder:
-            main(content, output, Path(folder))
+            main(content, output, Path(folder), lake=lake)
             return
     url = database_url()
     engine = create_engine(url)
     try:
         stage = Stage()
         _demonstrate(stage, engine, url, content, output, files)
+        demonstrate_replay(stage, url, output, lake=files / "lake" if lake else None)
         demonstrate_service(stage, files, keep=keep)
         _sum_up(stage)
     finally:
@@ -101,7 +105,6 @@ def _demonstrate(
         late = _ingest_one_more_visit(stage, engine, butler, repository)
         _replace_a_region(stage, engine, butler, late)
     _write_files(stage, engine, output)
-    demonstrate_replay(stage, url, output)
 
 
 def _make_repository(stage: Stage, url: sa.URL, files: Path, content: Content) -> Repository:

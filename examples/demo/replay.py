@@ -16,6 +16,7 @@ from ppdb_replay.replication.replicate import replicate
 from ..apdb import make_apdb, withdraw_sources
 from ..database import observe
 from .ask import Answer
+from .lake import refresh_files, replay_from_files, write_files
 from .light_curve import draw_light_curves
 from .show import Stage
 
@@ -37,7 +38,9 @@ _LIGHT_CURVE = (
 )
 
 
-def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int = _VISITS) -> None:
+def demonstrate_replay(
+    stage: Stage, url: sa.URL, output: Path, *, visits: int = _VISITS, lake: Path | None = None
+) -> None:
     """Replicate visits, capture queries, replicate more, and repeat the queries.
 
     Parameters
@@ -50,6 +53,8 @@ def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int =
         Directory for the records and the light curves.
     visits
         Visits before the queries are captured, and as many after.
+    lake
+        Folder for the history in files, from which the records are replayed too; none if not given.
     """
     output.mkdir(exist_ok=True)
     with _connection(url) as writer, _connection(url, role="tapdb_reader") as reader:
@@ -66,6 +71,9 @@ def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int =
             for name, result in captured.items():
                 path = output / f"{name.replace(' ', '-')}.json"
                 path.write_text(result.record.to_json(), encoding="utf-8")
+        if lake is not None:
+            with stage.step("9a. All versions in files"):
+                write_files(stage, url, lake)
         with stage.step(f"10. {visits} more visits: sources are reassociated and withdrawn, objects closed"):
             published = survey.histories[object_id][:2]
             observe(survey, writer, visits, updates=True)
@@ -89,6 +97,10 @@ def demonstrate_replay(stage: Stage, url: sa.URL, output: Path, *, visits: int =
             }
             draw_light_curves(curves, output / "light-curve.png")
             stage.say(f"{output}/light-curve.png: the light curve, before, after, and replayed")
+        if lake is not None:
+            with stage.step("11a. The records are replayed from the files, by DuckDB"):
+                refresh_files(stage, url, lake)
+                stage.show(_comparison(captured, replay_from_files(lake, captured)))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import click
 import sqlalchemy as sa
 
 from ppdb_replay.cli.follow import follow_group
+from ppdb_replay.cli.lake import lake_group
 from ppdb_replay.cli.release import release_group
 from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
 from ppdb_replay.cli.stored import at_option
@@ -417,6 +418,7 @@ for _command in (
     install_command,
     uninstall_command,
     follow_group,
+    lake_group,
     release_group,
     replicate_command,
     replace_command,

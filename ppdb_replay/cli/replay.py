@@ -21,6 +21,8 @@ from ppdb_replay.cli.stored import (
     upload_option,
     uploaded,
 )
+from ppdb_replay.lake.answering import LakeReplayer, reasons_to_differ
+from ppdb_replay.lake.opening import open_lake
 from ppdb_replay.query_store.checks import ResultCheck, check_result
 from ppdb_replay.query_store.store import (
     UPLOADS,
@@ -35,7 +37,7 @@ from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import Replayer, snapshot_named
-from ppdb_replay.snapshot import said_time
+from ppdb_replay.snapshot import Snapshot, said_time
 from ppdb_replay.votable.file_record import FileCheck, check_rows
 from ppdb_replay.votable.writer import TapService, write_votable
 from tapdb.cli.output import (
@@ -203,15 +205,31 @@ def _keep_uploads(record: ReplayRecord, uploads: Mapping[str, Path], file: Path 
 @_record_argument
 @at_option
 @upload_option
+@click.option(
+    "--lake",
+    metavar="DIR",
+    help="Replay a file from a lake ('tapdb ppdb lake'), without the database: a folder, or s3://BUCKET/PREFIX.",
+)
 @takes_rows
 @url_option
 def run_command(
-    record: str, *, when: str | None, uploads: dict[str, Path], rows: ResultOutput, url: str | None
+    record: str,
+    *,
+    when: str | None,
+    uploads: dict[str, Path],
+    lake: str | None,
+    rows: ResultOutput,
+    url: str | None,
 ) -> None:
     """Replay RECORD; exit 1 if the result is not the same to the last bit.
 
     With --at the rows are those of another time, and the exit status is 0 for any: that is a question.
     """
+    if lake is not None:
+        if url is not None or uploads or not is_file(record):
+            raise click.UsageError("a lake replays a file without a database: leave --url and --upload out")
+        _replay_from_lake(read_record(Path(record)), lake, when, rows)
+        return
     with published_connection(url) as (connection, published):
         known = load_record(connection, record, published=published)
         # Before the transaction of uploads: a time may have to wait for the clock.
@@ -223,6 +241,23 @@ def run_command(
             else:
                 result = replayer.as_recorded(known).at(known.natural, snapshot, known.request)
     rows.write(result)
+    _tell(known, result, snapshot)
+
+
+def _replay_from_lake(known: ReplayRecord, where: str, when: str | None, rows: ResultOutput) -> None:
+    """Replay a record from a lake; where it differs, say of what it is promised on one engine alone."""
+    with open_lake(where) as lake:
+        replayer = LakeReplayer(lake)
+        result = replayer.replay(known) if when is None else replayer.at(known.natural, when, known.request)
+    rows.write(result)
+    if when is None and not result.is_identical:
+        for reason in reasons_to_differ(known):
+            click.echo(f"  {reason}", err=True)
+    _tell(known, result, None if when is None else result.record.snapshot)
+
+
+def _tell(known: ReplayRecord, result: RecordedResult, snapshot: Snapshot | None) -> None:
+    """Say whether a result is that of a record, and exit with 1 if it should be and is not."""
     same = result.digest == known.digest
     of = "" if snapshot is None else f"  snapshot {snapshot.snapshot_id}, {said_time(snapshot.t_mjd_tai)}"
     click.echo(f"{'identical' if same else 'different'}  {result.digest}{of}", err=True)

@@ -3,16 +3,17 @@
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from adql import CompiledQuery
-from tap_query.execute import CountedRows, Session, execute, failures
+from adql import CompiledQuery, OutputColumn
+from tap_query.execute import CountedRows, RowStream, Session, execute, failures
 from tap_query.formats.catalog import Format, Writer
 from tap_query.formats.frames import frames_of
 from tap_query.formats.packing import binary2_sql, csv_sql
@@ -167,30 +168,72 @@ def stream_result(
     gzip
         Whether the blocks are those of a gzip file.
     """
-    result = ResultStream(compiled.columns, max_rows, format)
-    request = _Request(connection, compiled, session, facts, result)
-    parts = _WRITERS[format.writer](request)
+    server = _OnServer(connection, compiled, session)
+    source = partial(execute, connection, compiled, max_rows=max_rows, session=session)
+    return _streamed(compiled.columns, source, max_rows, format, facts, gzip=gzip, server=server)
+
+
+def stream_rows(
+    columns: tuple[OutputColumn, ...],
+    source: Callable[[], AbstractContextManager[RowStream]],
+    *,
+    format: Format,  # noqa: A002  the name that DALI gives it
+    max_rows: int | None,
+    facts: DocumentFacts = DocumentFacts(),
+    gzip: bool = False,
+) -> ResultStream:
+    """Give the bytes of a file while rows arrive that another engine than PostgreSQL returns.
+
+    Parameters
+    ----------
+    columns
+        What the columns are.
+    source
+        Runs the query, and gives its rows with the values that psycopg would return.
+    format, max_rows, facts, gzip
+        As for `stream_result`.
+    """
+    return _streamed(columns, source, max_rows, format, facts, gzip=gzip, server=None)
+
+
+def _streamed(
+    columns: tuple[OutputColumn, ...],
+    source: Callable[[], AbstractContextManager[RowStream]],
+    max_rows: int | None,
+    form: Format,
+    facts: DocumentFacts,
+    *,
+    gzip: bool,
+    server: "_OnServer | None",
+) -> ResultStream:
+    result = ResultStream(columns, max_rows, form)
+    parts = _WRITERS[form.writer](_Request(columns, source, facts, result, server))
     blocks = _blocks(parts, result)
     result.blocks = _compressed(blocks) if gzip else blocks
     return result
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _OnServer:
+    """What PostgreSQL runs: it can write the rows of a file itself."""
+
     connection: psycopg.Connection[Any]
     compiled: CompiledQuery
     session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    columns: tuple[OutputColumn, ...]
+    source: Callable[[], AbstractContextManager[RowStream]]
     facts: DocumentFacts
     result: ResultStream
-
-    @property
-    def columns(self) -> Sequence[ColumnFacts]:
-        return self.compiled.columns
+    server: _OnServer | None
 
     def until_error(self, content: Iterable[Any]) -> Iterator[Any]:
         """Yield content of a document that can say an error; keep the one that ends it, once it has begun."""
         try:
-            with failures(self.compiled):
+            with nullcontext() if self.server is None else failures(self.server.compiled):
                 yield from content
         except TapdbError as error:
             if not self.result.began:
@@ -208,7 +251,7 @@ class _Request:
         return (*result.status(), *told)
 
     def document(self, columns: Sequence[ColumnFacts], row_count: int | None = None) -> Document:
-        systems, references = frames_of(self.compiled.columns)
+        systems, references = frames_of(self.columns)
         return Document(
             columns=columns,
             name=self.facts.name,
@@ -261,9 +304,7 @@ def _plain(request: _Request) -> Iterator[Iterator[tuple[Any, ...]]]:
     """Give rows of plain values, counted."""
     result = request.result
     result.count, result.overflow = 0, False
-    with execute(
-        request.connection, request.compiled, max_rows=result.max_rows, session=request.session
-    ) as rows:
+    with request.source() as rows:
 
         def counted() -> Iterator[tuple[Any, ...]]:
             for row in plain_rows(request.columns, rows):
@@ -322,14 +363,17 @@ def _json(request: _Request) -> Iterator[bytes]:
 
 def _binary2(request: _Request) -> Iterator[bytes]:
     """Yield a VOTable whose rows the server packs, if they are ASCII as far as is seen before it begins."""
-    connection, compiled, result = request.connection, request.compiled, request.result
+    if request.server is None:
+        yield from _python_votable(request, binary2=True)
+        return
+    connection, compiled, result = request.server.connection, request.server.compiled, request.result
 
     def pack(oids: Sequence[int]) -> str | None:
         is_utf8 = connection.info.encoding == "utf-8"
         return binary2_sql(compiled.sql, compiled.columns, oids) if is_utf8 else None
 
     is_ours = connection.info.transaction_status == TransactionStatus.IDLE
-    with execute_packed(connection, compiled, pack, session=request.session) as chunks:
+    with execute_packed(connection, compiled, pack, session=request.server.session) as chunks:
         counted = iter(()) if chunks is None else result.cut(chunks)
         known = list(_seen_first(counted, connection, result))
         is_packed = chunks is not None and all(None not in chunk for chunk in known)
@@ -381,16 +425,18 @@ def _packed(chunks: Iterable[list[bytes | None]], watch: Watch | None) -> Iterat
 @contextmanager
 def _copied(request: _Request, separator: str) -> Iterator[Iterator[bytes]]:
     """Give lines of CSV, some at a time, by COPY if it can."""
-    compiled, result = request.compiled, request.result
+    if request.server is not None:
+        connection, compiled = request.server.connection, request.server.compiled
 
-    def pack(oids: Sequence[int]) -> str | None:
-        return csv_sql(compiled.sql, compiled.columns, oids)
+        def pack(oids: Sequence[int]) -> str | None:
+            return csv_sql(compiled.sql, compiled.columns, oids)
 
-    options = "FORMAT csv, ENCODING 'UTF8'" + (", DELIMITER E'\\t'" if separator == "\t" else "")
-    with execute_copy(request.connection, compiled, pack, options=options, session=request.session) as chunks:
-        if chunks is not None:
-            yield (b"".join(chunk) for chunk in result.cut(chunks) if chunk)
-            return
+        options = "FORMAT csv, ENCODING 'UTF8'" + (", DELIMITER E'\\t'" if separator == "\t" else "")
+        session = request.server.session
+        with execute_copy(connection, compiled, pack, options=options, session=session) as chunks:
+            if chunks is not None:
+                yield (b"".join(chunk) for chunk in request.result.cut(chunks) if chunk)
+                return
     with _plain(request) as rows:
         lines = csv_parts((), rows, separator=separator)
         next(lines)

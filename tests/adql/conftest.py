@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.adql.felis_tables import create_tables
+from tests.adql.lake_twin import Twin, make_twin
 from tests.adql.published_tables import create_published_tables
 from tests.adql.sky import Sky, make_sky
 
@@ -46,3 +47,11 @@ def sky(clone_for_session: Callable[[str], sa.URL], template_database: str) -> I
     """Return a database with a random catalogue that is dense at the poles and where RA begins."""
     with make_sky(clone_for_session(template_database)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def twin(clone_for_session: Callable[[str], sa.URL], template_database: str) -> Iterator[Twin]:
+    """Return PostgreSQL and DuckDB with the same rows."""
+    url = clone_for_session(template_database).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        yield make_twin(connection)

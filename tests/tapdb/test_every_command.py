@@ -30,12 +30,14 @@ from examples.programs import SOURCES as SOURCES_OF_IMAGES
 from external_code.description import pipeline_text, read_description
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
+from ppdb_replay.lake.export import export_lake
 from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from prompt_products.coverage.keeping import keep, rebuild
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
+from tapdb.postgres.engine import checked_connection
 from tapdb.sources import execute_text
 from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine, view_config_text
 
@@ -97,6 +99,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb release set": ("--hours", "80"),
     "ppdb release status": (),
     "ppdb install": (),
+    "ppdb lake export": ("{folder}/lake",),
+    "ppdb lake refresh": ("{lake}",),
+    "ppdb lake status": ("{lake}",),
     "ppdb replace": ("SSObject", "{parquet}"),
     "ppdb replicate": ("{apdb}", "--once"),
     "ppdb seal": (),
@@ -143,6 +148,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 OFFLINE = frozenset(
     {
         "ephemeral",
+        "ppdb lake compact",
         "query parse",
         "replay show",
         "sql freeze",
@@ -166,6 +172,9 @@ READERS = frozenset(
             "coverage plot",
             "obscore export",
             "ppdb check",
+            "ppdb lake export",
+            "ppdb lake refresh",
+            "ppdb lake status",
             "ppdb release status",
             "ppdb seal",
             "ppdb snapshot",
@@ -249,8 +258,10 @@ def everything(
     )
     make_image_repository(files / "images", ImageSurvey(epochs=0))
     (files / "pipeline.yaml").write_text(pipeline_text(read_description(SOURCES_OF_IMAGES)))
+    with checked_connection(url) as connection:
+        export_lake(connection, files / "lake")
     names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
-    names |= {"pipeline": "pipeline.yaml", "butler": "images"}
+    names |= {"pipeline": "pipeline.yaml", "butler": "images", "lake": "lake"}
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})

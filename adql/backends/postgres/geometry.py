@@ -138,7 +138,7 @@ def checked_point(text: str, latitude: str) -> str:
 
 
 def _circle(emitter: Emitter, node: tree.Function) -> str:
-    parts = _circle_of(node)
+    parts = circle_of(node)
     assert parts is not None  # noqa: S101  it is a CIRCLE
     centre, radius = parts
     value = constant_value(radius)
@@ -160,7 +160,7 @@ def _radius(emitter: Emitter, node: tree.Expression) -> str:
     return call("radians", radius)
 
 
-def _circle_of(node: tree.Expression) -> tuple[tree.Expression, tree.Expression] | None:
+def circle_of(node: tree.Expression) -> tuple[tree.Expression, tree.Expression] | None:
     """Return centre and radius of a CIRCLE; `None` for a circle that is stored."""
     if not isinstance(node, tree.Function) or node.name != "CIRCLE":
         return None
@@ -413,7 +413,7 @@ def relation_sql(emitter: Emitter, node: tree.Function, *, filters: bool = False
     if all(points):
         condition = joined("=", write(emitter, first), write(emitter, second))
         return _on_the_sphere(condition, first, second) if filters else condition
-    circle = _circle_of(second) if any(points) else None
+    circle = circle_of(second) if any(points) else None
     if circle is not None:
         condition = _within(emitter, write, first, *circle)
         return _on_the_sphere(condition, first, circle[0]) if filters else condition
@@ -462,7 +462,7 @@ def near_sql(
     elif not _relations(limit) or _relations(limit) >= _relations(node):
         # A radius that changes with the row that is looked for serves no index.
         return None
-    first, second = _ranked(point, centre, limit)
+    first, second = ranked(point, centre, limit)
     start = len(emitter.parameters)
     write = geometry_sql if emitter.negated else bare_point
     one, other = write(emitter, first), write(emitter, second)
@@ -498,7 +498,7 @@ def _within(
         # pgSphere has no circle as large as that.
         apart = distance_sql(write(emitter, point), write(emitter, centre))
         return joined("<=", apart, _degrees(emitter, radius))
-    first, second = _ranked(point, centre, radius)
+    first, second = ranked(point, centre, radius)
     one, other = write(emitter, first), write(emitter, second)
     return _in_circle(emitter, first, one, other, _radius(emitter, radius))
 
@@ -520,9 +520,10 @@ def _covered(point: tree.Expression, condition: str, region: str) -> str:
     return joined("AND", joined("&&", covering, region), condition)
 
 
-def _ranked(
+def ranked(
     point: tree.Expression, centre: tree.Expression, radius: tree.Expression
 ) -> tuple[tree.Expression, tree.Expression]:
+    """Return two points, the one that has an index first: pg_sphere measures from the one to the other."""
     if _index_rank(centre) > _index_rank(point) and not _relations(radius) & _relations(centre):
         return centre, point
     return point, centre

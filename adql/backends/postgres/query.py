@@ -193,7 +193,7 @@ def to_postgres(
         sql,
         tuple(emitter.parameters),
         tuple(emitter.parameter_types),
-        tuple(_output_column(column) for column in checked.columns),
+        tuple(output_column(column) for column in checked.columns),
         budget.search,
         checked,
         is_guarded,
@@ -414,7 +414,8 @@ def _groups_by_values(node: tree.Select) -> bool:
     return any(not isinstance(term, tree.Column) for term in node.group_by)
 
 
-def _output_column(column: ColumnMetadata) -> OutputColumn:
+def output_column(column: ColumnMetadata) -> OutputColumn:
+    """Return what a VOTable says of an output column."""
     known = column.type
     table, name = column.source or (None, None)
     return OutputColumn(

@@ -1,0 +1,206 @@
+"""A lake that stays open: queries of many threads, each at the newest state that was there when it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from adql import Metadata, OutputColumn, Query, Table, parse, walk
+from adql.dialect import dialect_named
+from ppdb_replay.errors import LakeAnswerError
+from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
+from ppdb_replay.lake.opening import open_lake, require_state
+from ppdb_replay.lake.storage import LakeStore, open_store
+from ppdb_replay.recorder import Answering, ResultRecording, recording_of
+from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.record import Request
+from tap_query.execute import RowStream
+from tap_query.recording import RecordableQuery, Watch
+from tapdb.votable.document import Info, ServiceDescriptor
+
+if TYPE_CHECKING:
+    # Of an optional extra.
+    from adql.backends.lake.query import LakeQuery
+
+PATH = "/lake/sync"
+"""Path of the service where queries of its lake are sent."""
+
+
+class ServedLake:
+    """A lake by its place, open at its newest state; what `tap_query.lakes.OpenedLake` describes.
+
+    A state stays open until the last query has ended that began with it.
+
+    Parameters
+    ----------
+    where
+        Its folder, or ``s3://BUCKET/PREFIX``.
+
+    Raises
+    ------
+    LakeAnswerError
+        Raised by `prepare` if rows of a table may be hidden from the user.
+    LakeUnreadableError
+        Raised by `prepare` if there is no lake, or one that cannot be read.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._lock = Lock()
+        self._store: LakeStore | None = None
+        self._newest: _State | None = None
+
+    @contextmanager
+    def prepare(
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
+    ) -> Iterator[LakeResult]:
+        """Give a natural query as of a snapshot, ready to run."""
+        state = self._enter()
+        try:
+            replayer = state.replayer(published)
+            tree = parse(query.text, dialect=dialect_named(dialect))
+            _require_all_seen(tree, published)
+            request = Request(query.max_rows, query.exact_sums, tree.dialect)
+            plan = replayer.prepare(tree, query.snapshot or None, request, name="PPDB_SNAPSHOT")
+            recording = recording_of(
+                query,
+                tree,
+                plan.clock,
+                plan.compiled,
+                repeatable=plan.repeatable,
+                where=Answering(PATH, f"{SOFTWARE}, {engine_version()}"),
+            )
+            yield LakeResult(replayer, plan, recording, timeout_ms)
+        finally:
+            self._leave(state)
+
+    def close(self) -> None:
+        """Close the lake when its last query has ended."""
+        with self._lock:
+            state, self._newest = self._newest, None
+            self._end(state)
+
+    def _enter(self) -> _State:
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self._where)
+            _, mark = require_state(self._store)
+            if self._newest is None or self._newest.mark != mark:
+                newest = _State(mark, self._where)
+                self._end(self._newest)
+                self._newest = newest
+            self._newest.users += 1
+            return self._newest
+
+    def _leave(self, state: _State) -> None:
+        with self._lock:
+            state.users -= 1
+            if state is not self._newest:
+                self._end(state)
+
+    def _end(self, state: _State | None) -> None:
+        if state is not None and not state.users:
+            state.resources.close()
+
+
+def _require_all_seen(tree: Query, published: Metadata | None) -> None:
+    """Check that the user sees all rows of the tables of a query: files have no rules of release."""
+    tables = (node for node in walk(tree) if isinstance(node, Table))
+    named = (table for node in tables for table in (published or Metadata(())).find_tables(node.name))
+    if any(table.guarded is not None for table in named):
+        raise LakeAnswerError(
+            "rows of a table of this query are held back until their release, which files know nothing of",
+            "send it to /tap/sync",
+        )
+
+
+class _State:
+    """One state of a lake."""
+
+    def __init__(self, mark: str, where: str) -> None:
+        self.mark = mark
+        self.users = 0
+        self.resources = ExitStack()
+        self.lake = self.resources.enter_context(open_lake(where))
+        self._replayer: tuple[Metadata | None, LakeReplayer] | None = None
+
+    def replayer(self, published: Metadata | None) -> LakeReplayer:
+        """Return what answers with what is published; it remembers the columns of snapshots."""
+        known = self._replayer
+        if known is None or known[0] is not published:
+            known = self._replayer = (published, LakeReplayer(self.lake, published=published))
+        return known[1]
+
+
+class LakeResult:
+    """A query that is ready to run; what `tap_query.lakes.LakeAnswer` describes.
+
+    Parameters
+    ----------
+    replayer
+        What runs it.
+    plan
+        The query as of its snapshot.
+    recording
+        What records its result.
+    timeout_ms
+        How long it may take, in milliseconds; 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        replayer: LakeReplayer,
+        plan: LakePlan,
+        recording: ResultRecording[LakeQuery],
+        timeout_ms: int,
+    ) -> None:
+        self._timeout_ms = timeout_ms
+        self._replayer = replayer
+        self._plan = plan
+        self._recording = recording
+        self._interrupt: Callable[[], None] | None = None
+        self._is_cancelled = False
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns of the result."""
+        return self._plan.compiled.columns
+
+    @property
+    def infos(self) -> Sequence[Info]:
+        """INFO elements before the rows."""
+        return self._recording.infos
+
+    @property
+    def services(self) -> Sequence[ServiceDescriptor]:
+        """Service descriptors."""
+        return self._recording.services
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Headers of an answer over HTTP."""
+        return self._recording.headers
+
+    def watch(self) -> Watch:
+        """Return what sees the rows of one run of the query."""
+        return self._recording.watch()
+
+    @contextmanager
+    def rows(self) -> Iterator[RowStream]:
+        """Run it."""
+        with self._replayer.rows(self._plan, self._began, self._timeout_ms) as rows:
+            yield rows
+
+    def cancel(self) -> None:
+        """Stop it if it runs; called in another thread, any number of times."""
+        self._is_cancelled = True
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def _began(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        if self._is_cancelled:
+            # What runs only now would not be interrupted.
+            raise cancelled()
