@@ -163,10 +163,13 @@ class Answering(NamedTuple):
         Its path in the service.
     software
         What records say of it.
+    release
+        What decides which rows are seen.
     """
 
     path: str = "/tap/sync"
     software: str = SOFTWARE
+    release: Release = EVERYTHING
 
 
 _HERE = Answering()
@@ -276,7 +279,7 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> Res
         repeatable=repeatable,
         is_complete=is_complete,
         uploads=uploads,
-        release=release,
+        where=_HERE._replace(release=release),
     )
 
 
@@ -289,7 +292,6 @@ def recording_of(
     repeatable: Query,
     is_complete: bool = False,
     uploads: Mapping[str, str] = MappingProxyType({}),
-    release: Release = EVERYTHING,
     where: Answering = _HERE,
 ) -> ResultRecording[_Compiled]:
     """Return what records the result of a query that is about to run.
@@ -308,8 +310,6 @@ def recording_of(
         Whether a complete order was found for it.
     uploads
         Digests of the uploaded tables that it names.
-    release
-        What decided which rows are seen.
     where
         What answers it.
     """
@@ -330,7 +330,7 @@ def recording_of(
             guarantee,
             uploads=uploads,
             request=request,
-            release=release,
+            release=where.release,
         ),
         software=where.software,
     )

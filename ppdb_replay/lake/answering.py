@@ -137,7 +137,7 @@ class LakeReplayer:
         digest = digest_of_result(columns, answered.rows, without=record.guarantee.approximate_columns)
         if digest != record.digest and record.release_instant and not record.release_groups:
             raise LakeAnswerError(
-                f"the record is of what was released at {record.release_instant}, which files know nothing of",
+                f"the record is of what was released at {record.release_instant}, which files do not know",
                 "replay it in the database",
             )
         return RecordedResult(answered.rows, record, digest, answered.overflow)

@@ -24,10 +24,10 @@ from click.testing import CliRunner, Result
 from examples.apdb import make_apdb
 from examples.images import ImageSurvey, make_image_repository
 from examples.lsstcam import Pair
-from obscore_view import parse_config, refresh_view
-from obscore_view.view.make import find_stored_view
 from examples.programs import SOURCES as SOURCES_OF_IMAGES
 from external_code.description import pipeline_text, read_description
+from obscore_view import parse_config, refresh_view
+from obscore_view.view.make import find_stored_view
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.lake.export import export_lake
