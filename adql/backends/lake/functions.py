@@ -62,7 +62,7 @@ def function_value(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
 
 def _user_defined(emitter: LakeEmitter, node: tree.Function, definition: UserFunction) -> SqlNode:
     engine = emitter.store.engine
-    parts = definition.elsewhere.get(engine.name)
+    parts = definition.elsewhere.get(engine.dialect)
     if parts is None:
         raise emitter.refused(f"{definition.name}(), which says nothing of this engine,", node)
     arguments = [
