@@ -58,7 +58,7 @@ async def send_query(
     TapdbError
         Raised if the query cannot be used, or fails before anything is sent.
     """
-    await send_running(request, send, user, RunningQuery(service_of(request).database, query, parts))
+    await send_running(request, send, user, RunningQuery(service_of(request).database_of(user), query, parts))
 
 
 class StreamedQuery(Protocol):

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from ppdb_replay import ReplayRecord
+from ppdb_replay.errors import LakeAnswerError
+from ppdb_replay.lake.answering import LakeReplayer
+from ppdb_replay.lake.export import export_lake
+from ppdb_replay.lake.opening import open_lake
 from ppdb_replay.query_store.store import store_query
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.versions.release_rules import rules_for, set_release
@@ -20,6 +25,7 @@ from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tap_query.recording import RecordedRelease
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
+from tapdb.postgres.engine import checked_connection
 from tests.plugins.service_fixtures import PLAIN, Served, running_service
 from tests.plugins.web_fixtures import insert
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection
@@ -34,6 +40,7 @@ class Doors:
     """A service of which Alice sees four sources, and Bob two of them."""
 
     served: Served
+    lake: Path
 
     def get(self, user: str, path: str, **parameters: Any) -> httpx.Response:
         """Send a GET as a user."""
@@ -78,7 +85,10 @@ def doors(
         publish(connection, assemble(connection, []).rows)
     (root / "tokens").write_text("".join(f"{user} {token}\n" for user, token in TOKENS.items()))
     (root / "groups.yaml").write_text("alice: [g_rubin]\n")
+    with checked_connection(url) as connection:
+        export_lake(connection, root / "lake")
     settings = {
+        "lake": str(root / "lake"),
         "auth": "token",
         "token_file": root / "tokens",
         "group_file": root / "groups.yaml",
@@ -86,7 +96,7 @@ def doors(
     }
     try:
         with running_service(url, **settings) as served:
-            yield Doors(served)
+            yield Doors(served, root / "lake")
     finally:
         with engine_connection(url) as connection:
             connection.exec_driver_sql(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
@@ -141,6 +151,19 @@ def test_a_file_of_the_group_is_verified_for_the_group_alone(doors: Doors) -> No
     for user in TOKENS:
         again = doors.post(user, "replay/verify", theirs, REPLAY="true").json()
         assert again["database"]["is_identical"], again
+
+
+def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> None:
+    sent = {"LANG": "ADQL", "QUERY": QUERY, "RESPONSEFORMAT": "csv"}
+    assert count(doors.get("alice", "lake/sync", **sent)) == 4
+    refused = doors.get("bob", "lake/sync", **sent)
+    assert (refused.status_code, "held back until their release" in refused.text) == (400, True)
+    nested = QUERY.replace("FROM", "FROM (SELECT * FROM") + ") AS s"
+    assert doors.get("bob", "lake/sync", **(sent | {"QUERY": nested})).status_code == 400
+    # What was for all is not what files hold.
+    record = ReplayRecord.from_json(doors.get("bob", doors.address("bob")).text)
+    with open_lake(doors.lake) as lake, pytest.raises(LakeAnswerError, match="which files do not know"):
+        LakeReplayer(lake).replay(record)
 
 
 def test_an_error_and_a_plan_tell_nothing(doors: Doors) -> None:

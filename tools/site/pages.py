@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "follow",
         "coverage",
         "scale",
+        "lake-queries",
         "provenance",
     ),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),

@@ -48,7 +48,7 @@ def _bound(name: str, values: Sequence[SqlNode], body: SqlNode) -> SqlNode:
 
 
 DUCKDB = Engine(
-    name="duckdb",
+    name="DuckDB",
     dialect="duckdb",
     generator=lambda: _Generator(dialect="duckdb", identify=False, normalize=False),
     half_even=_half_even,

@@ -7,7 +7,7 @@ single precision, is told otherwise by a CAST. What an engine cannot do as Postg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlglot import exp
@@ -19,7 +19,7 @@ from adql.metadata import ColumnOrigin, TableOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
 from adql.types import DECIMAL, ValueType
-from adql.walk import walk
+from adql.walk import transform, walk
 
 SMALLINT, INT, BIGINT, REAL, DOUBLE = "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"
 NUMBER_TYPES: Mapping[str, str] = {
@@ -66,9 +66,9 @@ class Engine:
     Parameters
     ----------
     name
-        Its name, as `adql.metadata.UserFunction.elsewhere` has it and as messages show it.
+        Its name, as messages show it.
     dialect
-        SQLGlot's name of its dialect.
+        SQLGlot's name of its dialect, which `adql.metadata.UserFunction.elsewhere` has too.
     generator
         What writes a tree; it has to write the order of NULLs out.
     half_even
@@ -188,7 +188,7 @@ class LakeEmitter:
 
     def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlError:
         """Return the error that a construct is not carried over, with its place in the query."""
-        shown = str(node)
+        shown = str(transform(node, _without_table))
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
         return error_at(
             AdqlEngineError,
@@ -441,6 +441,10 @@ def _is_constant(value: SqlNode) -> bool:
 
 def _is_short(value: SqlNode) -> bool:
     return _is_constant(value) or isinstance(value, (exp.Column, exp.Dot))
+
+
+def _without_table(node: tree.Node) -> tree.Node:
+    return replace(node, table=()) if isinstance(node, tree.Column) else node
 
 
 def _is_null(node: tree.Expression) -> bool:

@@ -54,12 +54,15 @@ def function_value(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     """Return a call of a function of the language or of the service."""
     if node.definition is not None:
         return _user_defined(emitter, node, node.definition)
-    return _WRITERS[node.name](emitter, node)
+    write = _WRITERS.get(node.name)
+    if write is None:
+        raise emitter.refused(f"{node.name}()", node)
+    return write(emitter, node)
 
 
 def _user_defined(emitter: LakeEmitter, node: tree.Function, definition: UserFunction) -> SqlNode:
     engine = emitter.store.engine
-    parts = definition.elsewhere.get(engine.name)
+    parts = definition.elsewhere.get(engine.dialect)
     if parts is None:
         raise emitter.refused(f"{definition.name}(), which says nothing of this engine,", node)
     arguments = [
@@ -290,7 +293,7 @@ def _refused(what: str) -> _Writer:
 
 
 _SHAPE = _refused("a geometry as a value")
-# A row for each of `adql.words.FUNCTIONS`, but REGION, which the check replaces.
+# What has no row is refused. The check has put the geometry in the place of REGION.
 _WRITERS: Mapping[str, _Writer] = {
     "ABS": _absolute,
     "CEILING": _named("CEIL"),
