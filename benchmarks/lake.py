@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(
-    objects: int, *, fast: int, slow: int, nights: int, night_sources: int = _NIGHT_SOURCES
+    objects: int, *, fast: int, slow: int, nights: int, night_sources: int = _NIGHT_SOURCES, loaded: int = 100
 ) -> dict[str, float]:
     """Return all figures.
 
@@ -121,6 +121,8 @@ def run(
         Nights that are refreshed one by one.
     night_sources
         Sources of each of them.
+    loaded
+        Nights before.
     """
     figures: dict[str, float] = {}
     with (
@@ -131,7 +133,7 @@ def run(
         for name, number in (("small", max(100, objects // _SMALLER)), ("large", objects)):
             url = create_database(server.url(), name)
             _make(url)
-            stream = Stream(number)
+            stream = Stream(number, nights=loaded)
             with step(f"{stream.sources_a_night * stream.nights} sources loaded"), connect(url) as connection:
                 _load(connection, stream)
             place = Path(folder) / name
