@@ -209,6 +209,8 @@ class Draft:
             Raised if another process has published a state meanwhile.
         """
         self.detach()
+        # Files that DuckLake has written itself.
+        self.store.settle(f"{TABLES}/*/ducklake-*")
         name = catalog_name(following.snapshot_id, secrets.token_hex(4))
         values = {one: getattr(following, one) for one in LakeState.__dataclass_fields__}
         before = {} if self._state is None else {self._state.catalog: time.time()}
