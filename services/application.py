@@ -31,6 +31,7 @@ from services.files import Files
 from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
+from services.lake import LakeEndpoint
 from services.observing import Metrics, load_figures, text_of_figures
 from services.page import Pages, Subjects
 from services.page import routes as routes_of_pages
@@ -41,6 +42,7 @@ from services.settings import ServiceSettings, read_service_settings
 from services.simple import cone_routes, identifier_routes, sia_routes
 from services.tap import AsyncJobs, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
+from tap_query.lakes import load_lakes
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.hooks.descriptions import load_link_providers
 
@@ -68,6 +70,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     settings = settings or read_service_settings()
     jobs = AsyncJobs.of_settings(settings, url)
     files = Files.of_settings(settings)
+    lake = load_lakes()(settings.lake) if settings.lake else None
     links, pages = Links(load_link_providers(), files), Pages()
     service = Service(
         settings=settings,
@@ -90,6 +93,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         await service.quotas.wait_until_idle()
         await asyncio.to_thread(service.threads.shutdown)
         await asyncio.to_thread(service.database.close)
+        if lake is not None:
+            await asyncio.to_thread(lake.close)
 
     application = Starlette(
         routes=[
@@ -103,6 +108,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/datalink", routes=routes_of_links(links)),
             Mount("/files", routes=routes_of_files(files)),
             Mount("/docs", app=Site.of_settings(settings)),
+            *(() if lake is None else (Route("/lake/sync", LakeEndpoint(lake), methods=["GET", "POST"]),)),
             *routes_of_pages(pages, Subjects(pages, links)),
         ],
         middleware=[

@@ -260,6 +260,15 @@ class ComparisonTooLargeError(RequestError):
         )
 
 
+class LakeUnavailableError(RequestError):
+    """The lake of the service cannot be opened."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the lake cannot be opened now; send the request again later, or to /tap/sync")
+
+
 class ClientGoneError(RequestError):
     """The client does not take its answer; its query was cancelled.
 
@@ -291,6 +300,7 @@ _STATUSES = {
     "SnapshotParameterError": 400,
     "SnapshotTimeError": 400,
     "SnapshotUnknownError": 404,
+    "LakeAnswerError": 400,
     "StoredQueryUnknownError": 404,
     "ReplayRecordError": 400,
     "UploadChangedError": 400,

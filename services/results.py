@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from starlette.requests import Request
@@ -57,11 +57,68 @@ async def send_query(
     TapdbError
         Raised if the query cannot be used, or fails before anything is sent.
     """
+    await send_running(request, send, user, RunningQuery(service_of(request).database, query, parts))
+
+
+class Running(Protocol):
+    """A query that runs, such as `services.running.RunningQuery`."""
+
+    query: TapQuery
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been read so far."""
+
+    @property
+    def error(self) -> TapdbError | None:
+        """What has ended the rows too early, where the document says so."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Headers of the answer; known once it is compiled."""
+
+    def compile(self) -> object:
+        """Find what is wrong with it."""
+
+    def begin(self) -> bytes:
+        """Run it, and return the first block of its result."""
+
+    def next_block(self) -> bytes:
+        """Return the next block; empty at the end."""
+
+    def stop(self, error: TapdbError) -> None:
+        """Let the rows end with an error."""
+
+    def cancel(self) -> None:
+        """Stop it; called in another thread."""
+
+    def close(self) -> None:
+        """Give back what it uses."""
+
+
+async def send_running(request: Request, send: Send, user: User, running: Running) -> None:
+    """Run a query as soon as its user may, and send its result; of HEAD, what stands before it.
+
+    Parameters
+    ----------
+    request
+        The request, which has been read.
+    send
+        Where the answer goes.
+    user
+        Who sends the request.
+    running
+        The query, which has not begun.
+
+    Raises
+    ------
+    TapdbError
+        Raised if the query cannot be used, or fails before anything is sent.
+    """
     service, facts = service_of(request), request.scope[FACTS]
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(request.receive, service.threads))
         quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-        running = RunningQuery(service.database, query, parts)
         stack.push_async_callback(client.in_thread, running.close)
         if request.method == "HEAD":
             await client.run(running.compile, running.cancel)
@@ -163,7 +220,7 @@ async def run_at_once(
 async def _send_result(
     send: Send,
     client: Client,
-    running: RunningQuery,
+    running: Running,
     quota: Quota,
     facts: dict[str, Any],
     metrics: Metrics,
@@ -265,7 +322,7 @@ def accepts_gzip(values: Sequence[str]) -> bool:
     return False
 
 
-async def _send_head(send: Send, running: RunningQuery) -> None:
+async def _send_head(send: Send, running: Running) -> None:
     query = running.query
     headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in running.headers]

@@ -110,6 +110,11 @@ class ServiceSettings(QuerySettings):
         default="",
         description="Table that SIA searches; without it ivoa.ObsCore, or the only one with its columns.",
     )
+    lake: str = Field(
+        default="",
+        description="Lake of the PPDB, a folder or s3://BUCKET/PREFIX: /lake/sync answers queries from it. "
+        "Without it the service has no such path.",
+    )
     datastores: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
         default=(),
         description="Where files of Butler repositories lie: LABEL=ROOT, separated by commas; a root is a "

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol
 
-from adql import OutputColumn
+from adql import Metadata, OutputColumn
 from tap_query.answer import TapQuery
 from tap_query.execute import RowStream
 from tap_query.formats import ResultStream
@@ -55,7 +55,7 @@ class OpenedLake(Protocol):
     """A lake that is open for reading; many threads may ask at once."""
 
     def prepare(
-        self, query: RecordableQuery, dialect: str, timeout_ms: int
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
     ) -> AbstractContextManager[LakeAnswer]:
         """Give a natural query as of a snapshot, the newest one of the lake if it names none.
 
@@ -67,6 +67,8 @@ class OpenedLake(Protocol):
             Dialect of ADQL.
         timeout_ms
             Milliseconds that it may take; 0 for no limit.
+        published
+            What a service publishes: units and UCDs of columns, and functions.
 
         Raises
         ------

@@ -200,7 +200,10 @@ class LakeReplayer:
 
     @contextmanager
     def rows(
-        self, plan: LakePlan, began: Callable[[Callable[[], None]], None] | None = None
+        self,
+        plan: LakePlan,
+        began: Callable[[Callable[[], None]], None] | None = None,
+        timeout_ms: int | None = None,
     ) -> Iterator[RowStream]:
         """Run a query and give its rows while they arrive.
 
@@ -210,8 +213,10 @@ class LakeReplayer:
             What `prepare` returned.
         began
             Given what interrupts the query, before it runs.
+        timeout_ms
+            How long it may take, if not as long as all.
         """
-        with self._running() as cursor, failures():
+        with self._running(timeout_ms) as cursor, failures():
             if began is not None:
                 began(cursor.interrupt)
             rows = _read(cursor.execute(plan.compiled.sql), plan.compiled.columns)
@@ -342,10 +347,11 @@ class LakeReplayer:
         return QueryResult(compiled.columns, rows[: request.max_rows], is_more)
 
     @contextmanager
-    def _running(self) -> Iterator[DuckDBPyConnection]:
+    def _running(self, timeout_ms: int | None = None) -> Iterator[DuckDBPyConnection]:
         """Give a cursor of its own to one query, which is interrupted when its time is up."""
         cursor = self._lake.connection.cursor()
-        timer = threading.Timer(self._timeout_ms / 1000, cursor.interrupt) if self._timeout_ms else None
+        limit = self._timeout_ms if timeout_ms is None else timeout_ms
+        timer = threading.Timer(limit / 1000, cursor.interrupt) if limit else None
         try:
             if timer is not None:
                 timer.start()

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from adql import OutputColumn, parse
+from adql import Metadata, OutputColumn, parse
 from adql.dialect import dialect_named
 from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
@@ -50,11 +50,13 @@ class ServedLake:
         self._newest: _State | None = None
 
     @contextmanager
-    def prepare(self, query: RecordableQuery, dialect: str, timeout_ms: int) -> Iterator[LakeResult]:
+    def prepare(
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
+    ) -> Iterator[LakeResult]:
         """Give a natural query as of a snapshot, ready to run."""
         state = self._enter()
         try:
-            replayer = LakeReplayer(state.lake, timeout_ms=timeout_ms)
+            replayer = state.replayer(published)
             tree = parse(query.text, dialect=dialect_named(dialect))
             request = Request(query.max_rows, query.exact_sums, tree.dialect)
             plan = replayer.prepare(tree, query.snapshot or None, request, name="PPDB_SNAPSHOT")
@@ -66,7 +68,7 @@ class ServedLake:
                 repeatable=plan.repeatable,
                 where=Answering(PATH, f"{SOFTWARE}, {engine_version()}"),
             )
-            yield LakeResult(replayer, plan, recording)
+            yield LakeResult(replayer, plan, recording, timeout_ms)
         finally:
             self._leave(state)
 
@@ -107,6 +109,14 @@ class _State:
         self.users = 0
         self.resources = ExitStack()
         self.lake = self.resources.enter_context(open_lake(where))
+        self._replayer: tuple[Metadata | None, LakeReplayer] | None = None
+
+    def replayer(self, published: Metadata | None) -> LakeReplayer:
+        """Return what answers with what is published; it remembers the columns of snapshots."""
+        known = self._replayer
+        if known is None or known[0] is not published:
+            known = self._replayer = (published, LakeReplayer(self.lake, published=published))
+        return known[1]
 
 
 class LakeResult:
@@ -120,9 +130,18 @@ class LakeResult:
         The query as of its snapshot.
     recording
         What records its result.
+    timeout_ms
+        How long it may take, in milliseconds; 0 for no limit.
     """
 
-    def __init__(self, replayer: LakeReplayer, plan: LakePlan, recording: ResultRecording[LakeQuery]) -> None:
+    def __init__(
+        self,
+        replayer: LakeReplayer,
+        plan: LakePlan,
+        recording: ResultRecording[LakeQuery],
+        timeout_ms: int,
+    ) -> None:
+        self._timeout_ms = timeout_ms
         self._replayer = replayer
         self._plan = plan
         self._recording = recording
@@ -156,7 +175,7 @@ class LakeResult:
     @contextmanager
     def rows(self) -> Iterator[RowStream]:
         """Run it."""
-        with self._replayer.rows(self._plan, self._began) as rows:
+        with self._replayer.rows(self._plan, self._began, self._timeout_ms) as rows:
             yield rows
 
     def cancel(self) -> None:

@@ -34,12 +34,17 @@ class SyncEndpoint:
                 gzip=wants_gzip(request),
                 base_url=service.base_url(request),
             )
-            facts |= {
-                "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
-                "query": query.text[:_LONGEST_LOGGED],
-            }
+            facts |= note_query(parameters, query)
             parts = {name: file.file for name, file in parameters.files.items()}
             await send_query(request, send, user, query, parts)
+
+
+def note_query(parameters: Parameters, query: TapQuery) -> dict[str, str]:
+    """Return what the log says of a query."""
+    return {
+        "run_id": (parameters.one("RUNID") or "")[:_LONGEST_NAME],
+        "query": query.text[:_LONGEST_LOGGED],
+    }
 
 
 def query_of(

@@ -107,7 +107,8 @@ def memory_lake(postgres: Connection) -> MemoryLake:
         row[0]: LakeSnapshot(Snapshot(row[0], row[1]), row[2])
         for row in postgres.execute(
             "SELECT snapshot_id, t_mjd_tai,"
-            " coalesce(encode(ppdb_history.snapshot_digest(snapshot_id), 'hex'), '') FROM ppdb_history.snapshot"
+            " coalesce(encode(ppdb_history.snapshot_digest(snapshot_id), 'hex'), '')"
+            " FROM ppdb_history.snapshot"
         ).fetchall()
     }
     return MemoryLake(lake, tables, snapshots)

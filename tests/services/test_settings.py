@@ -58,6 +58,7 @@ from tapdb.errors import SettingsError, TapdbError
         ("signing_key_file", "/etc/key", Path("/etc/key")),
         ("sia_table", "oga.ObsCore", "oga.ObsCore"),
         ("site", "/srv/docs", Path("/srv/docs")),
+        ("lake", "s3://bucket/lake", "s3://bucket/lake"),
         ("trusted_proxies", "", ServiceSettings.model_fields["trusted_proxies"].default),
     ],
 )
@@ -165,6 +166,8 @@ def test_help_explains_every_variable() -> None:
     ("name", "status"),
     [
         ("AdqlError", 400),
+        ("AdqlEngineError", 400),
+        ("LakeAnswerError", 400),
         ("AdqlNameError", 400),
         ("UploadError", 400),
         ("UploadRefusedError", 400),
