@@ -10,7 +10,7 @@ import argparse
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -206,7 +206,7 @@ def _insert(
         "WHERE table_schema = 'ppdb' AND table_name = %s ORDER BY ordinal_position",
         [table],
     ).fetchall()
-    chosen = {}
+    chosen: dict[str, sql.Composable] = {}
     for name, kind, may_be_null in columns:
         if name in _EMPTY or (snapshot is None and name.startswith("snap_")):
             continue
@@ -321,15 +321,18 @@ def _note(
 def _export(url: sa.URL, place: Path) -> dict[str, float]:
     """Export a lake, beside COPY of the same rows."""
     with connect(url) as connection, step("rows copied to a file"):
-        copied = _seconds(
-            lambda: [_copy(connection, table, "TRUE", place) for table in ("DiaObject", "DiaSource")]
-        )
+        started = time.perf_counter()
+        for table in ("DiaObject", "DiaSource"):
+            _copy(connection, table, "TRUE", place)
+        copied = time.perf_counter() - started
         ((rows,),) = connection.execute(
             'SELECT (SELECT count(*) FROM ppdb_history."DiaSource") + '
             '(SELECT count(*) FROM ppdb_history."DiaObject")'
         ).fetchall()
     with checked_connection(url) as session, step("history exported"):
-        exported = _seconds(lambda: export_lake(session, place))
+        started = time.perf_counter()
+        export_lake(session, place)
+        exported = time.perf_counter() - started
     size = sum(one.stat().st_size for one in place.rglob("*") if one.is_file())
     return {
         "export_s": exported,
@@ -352,12 +355,6 @@ def _copy(connection: psycopg.Connection[Any], table: str, condition: str, place
     file.unlink()
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 def _ask(url: sa.URL, place: Path, stream: Stream, fast: int, slow: int) -> tuple[Stopwatch, int]:
     """Ask both sides in turn; return the times, and how many results differ."""
     watch = Stopwatch()
@@ -376,7 +373,10 @@ def _ask(url: sa.URL, place: Path, stream: Stream, fast: int, slow: int) -> tupl
     with open_lake(place) as lake, connect(url) as connection:
         snapshot = lake.snapshot(round(lake.newest_snapshot * _PART))
         assert snapshot is not None
-        sides = {"postgresql": Replayer(connection), "lake": LakeReplayer(lake)}
+        sides: dict[str, Replayer | LakeReplayer] = {
+            "postgresql": Replayer(connection),
+            "lake": LakeReplayer(lake),
+        }
         # Once without a clock: catalogs are read, files are opened.
         for side in sides.values():
             side.at(asked[0][1], snapshot.snapshot)

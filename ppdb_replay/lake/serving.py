@@ -11,7 +11,7 @@ from adql import Metadata, OutputColumn, parse
 from adql.dialect import dialect_named
 from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
-from ppdb_replay.lake.store import Store, open_store
+from ppdb_replay.lake.storage import Store, open_store
 from ppdb_replay.recorder import Answering, ResultRecording, recording_of
 from ppdb_replay.replaying.execution import SOFTWARE
 from ppdb_replay.replaying.record import Request
