@@ -382,10 +382,10 @@ def _ask(url: sa.URL, place: Path, stream: Stream, fast: int, slow: int) -> tupl
             side.at(asked[0][1], snapshot.snapshot)
         for name, text in asked:
             digests = set()
-            for side in dice.sample(sorted(sides), 2):
+            for name_of_side in dice.sample(sorted(sides), 2):
                 started = time.perf_counter()
-                result = sides[side].at(text, snapshot.snapshot)
-                watch.add(name, side, started)
+                result = sides[name_of_side].at(text, snapshot.snapshot)
+                watch.add(name, name_of_side, started)
                 digests.add(result.digest)
             different += len(digests) > 1
     return watch, different

@@ -11,7 +11,7 @@ from adql import Metadata, OutputColumn, parse
 from adql.dialect import dialect_named
 from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
-from ppdb_replay.lake.storage import Store, open_store
+from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.recorder import Answering, ResultRecording, recording_of
 from ppdb_replay.replaying.execution import SOFTWARE
 from ppdb_replay.replaying.record import Request
@@ -46,7 +46,7 @@ class ServedLake:
     def __init__(self, where: str) -> None:
         self._where = where
         self._lock = Lock()
-        self._store: Store | None = None
+        self._store: LakeStore | None = None
         self._newest: _State | None = None
 
     @contextmanager
