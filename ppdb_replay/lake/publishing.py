@@ -176,18 +176,20 @@ class Draft:
     def clean(self, keep_s: float) -> None:
         """Remove files that no state needs: of states that were replaced long ago, and of who died.
 
+        What the state that readers see still needs is only noted, and goes with a later state.
+
         Parameters
         ----------
         keep_s
             How long they stay, in seconds.
         """
         lake = sql.Literal(LAKE_SCHEMA)
-        # Counted: Python needs another package for the times that it returns.
-        self.run("SELECT count(*) FROM ducklake_expire_snapshots({}, older_than => now())", lake)
         before = sql.Literal(f"{keep_s} seconds")
         for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
             frame = "SELECT count(*) FROM {}({}, older_than => now() - {}::INTERVAL)"
             self.run(frame, sql.Identifier(function), lake, before)
+        # Last: what it notes would be removed above. Counted, for Python needs another package for its times.
+        self.run("SELECT count(*) FROM ducklake_expire_snapshots({}, older_than => now())", lake)
 
     def detach(self) -> None:
         """Write all of the catalog into its file, and leave it."""

@@ -296,7 +296,8 @@ def compact_lake(
 ) -> LakeState:
     """Write all rows of a lake into new HATS catalogues, sorted, without the files of refreshes.
 
-    Readers go on with the files that they have open; these are removed by a later refresh or compaction.
+    Nothing is done if nothing was refreshed since. Readers go on with the files that they have open; these
+    are removed by a later refresh or compaction.
 
     Parameters
     ----------
@@ -319,6 +320,8 @@ def compact_lake(
     store = open_store(where)
     with store.locked():
         state, mark = require_state(store)
+        if state.hats_snapshot_id == state.snapshot_id:
+            return state
         folder = store.staging / "compact"
         shutil.rmtree(folder, ignore_errors=True)
         with connected_duckdb(store) as duck, begin_draft(store, duck, state, mark) as draft:
