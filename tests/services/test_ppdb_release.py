@@ -21,7 +21,7 @@ from tap_query.recording import RecordedRelease
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tests.plugins.service_fixtures import PLAIN, Served, running_service
-from tests.plugins.web_fixtures import insert
+from tests.plugins.web_fixtures import insert, links_of
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection
 
 TOKENS = {"alice": "a-token-of-alice-0001", "bob": "a-token-of-bob-000002"}
@@ -141,6 +141,19 @@ def test_a_file_of_the_group_is_verified_for_the_group_alone(doors: Doors) -> No
     for user in TOKENS:
         again = doors.post(user, "replay/verify", theirs, REPLAY="true").json()
         assert again["database"]["is_identical"], again
+
+
+def test_links_of_a_row_are_for_those_who_see_it(doors: Doors) -> None:
+    for key, seen_by in ((1, ("alice", "bob")), (4, ("alice",))):
+        for user in TOKENS:
+            name = f"ivo://org.rubinobs/ppdb?table=ppdb.DiaSource&key={key}"
+            answer = doors.get(user, "datalink/links", ID=name)
+            found = [one.get("error_message", "") for one in links_of(answer.content)]
+            if user in seen_by:
+                assert found, answer.text
+                assert not any(found)
+            else:
+                assert found == [f"NotFoundFault: ppdb.DiaSource has no row {key}"]
 
 
 def test_an_error_and_a_plan_tell_nothing(doors: Doors) -> None:
