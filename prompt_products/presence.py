@@ -241,7 +241,7 @@ def _departure(
     )
     replaced: sa.ColumnElement[bool] = sa.false()
     if rule.replaced_by is not None:
-        replaced = _twin(connection, tables, name, rule.replaced_by, now)
+        replaced = _twin(connection, tables, name, rule.replaced_by, now, stays=True)
     inputs = [_twin(connection, tables, name, one, now, stays=True) for one in rule.made_from]
     virtual = sa.and_(~replaced, *inputs) if inputs else sa.false()
     count = sa.func.count()

@@ -27,11 +27,13 @@ NEW = (
     ("functions/tapdb.find_datasets", 2),
     ("functions/tapdb.link_datasets", 2),
     ("functions/tapdb.published_datasets", 2),
+    ("functions/tapdb.published_tables", 2),
 )
 OLD = (
     ("functions/tapdb.find_datasets", 1),
     ("functions/tapdb.link_datasets", 1),
     ("functions/tapdb.published_datasets", 1),
+    ("functions/tapdb.published_tables", 1),
 )
 
 

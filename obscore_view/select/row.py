@@ -47,7 +47,7 @@ def dataset_row(
     ------
     MappingError
         Raised if ``obs_id``, ``access_url`` or ``obs_publisher_did`` refer to something that the datasets
-        lack.
+        lack, or the files of a dataset type with other dimensions are to replace theirs.
     """
     values = constants | {
         "id": relations.dataset_id,
@@ -299,6 +299,7 @@ def _stored(
     states: list[tuple[sa.ColumnElement[bool], Any]] = [(is_here, "online")]
     found: ColumnValues = {"access_estsize": size}
     if rule.replaced_by is not None:
+        _require_same_dimensions(mapping, dataset_type, rule.replaced_by)
         other = _with_same_data_id(mapping, dataset_type, rule.replaced_by, relations)
         if other is not None:
             identifier = other.with_only_columns(sa.func.min(sa.cast(other.selected_columns[0], sa.Text())))
@@ -313,6 +314,25 @@ def _stored(
     if "access_url" in row:
         found["access_url"] = sa.case((sa.or_(*(state for state, _ in states)), row["access_url"]))
     return found
+
+
+def _require_same_dimensions(mapping: DatasetMapping, dataset_type: str, other: str) -> None:
+    """Check that a dataset has one data ID in both types: the file of another one does not replace it.
+
+    Raises
+    ------
+    MappingError
+        Raised if both are registered, with different dimensions.
+    """
+    known = mapping.registry.dataset_types
+    kind, mine = known.get(other), known.get(dataset_type)
+    if kind is not None and mine is not None and set(kind.required) != set(mine.required):
+        theirs, ours = (", ".join(one.required) or "none" for one in (kind, mine))
+        raise MappingError(
+            f"tapdb.presence.{dataset_type}.replaced_by",
+            f"{other} has other dimensions ({theirs}) than {dataset_type} ({ours})",
+            "name a dataset type with the same dimensions",
+        )
 
 
 def _files(mapping: DatasetMapping) -> list[sa.FromClause]:

@@ -191,7 +191,7 @@ def read_density(
     Parameters
     ----------
     connection, view, chosen
-        Connection, schema and name of the view, and which bands and nights.
+        Connection, schema and name of the view, and which instruments, bands and nights.
     dataset_types
         Dataset types that count.
     order
@@ -203,7 +203,12 @@ def read_density(
         Raised if there is none of this kind.
     """
     function = sa.func.tapdb.coverage_density(
-        view, sa.cast(list(dataset_types), sa.ARRAY(sa.Text())), order, chosen.first_night, chosen.last_night
+        view,
+        sa.cast(list(dataset_types), sa.ARRAY(sa.Text())),
+        sa.cast(list(chosen.instruments) or None, sa.ARRAY(sa.Text())),
+        order,
+        chosen.first_night,
+        chosen.last_night,
     )
     found: dict[str | None, dict[int, int]] = {}
     cells = function.table_valued("band", "cell", "observations")

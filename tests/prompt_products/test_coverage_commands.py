@@ -17,7 +17,7 @@ from mocpy import MOC
 from adql import parse, to_postgres
 from examples.lsstcam import Pair
 from examples.lsstcam.layout import FIRST_RUN
-from prompt_products.coverage.reading import Chosen, read_coverage, united
+from prompt_products.coverage.reading import Chosen, read_coverage, read_density, united
 from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
 from tapdb.cli.root import main
@@ -104,6 +104,25 @@ def test_a_picture_is_drawn(
     file = tmp_path / "sky.png"
     run("plot", what, "--type", "visit_image", "-o", str(file))
     assert len(set(map(tuple, imread(io.BytesIO(file.read_bytes())).reshape(-1, 4)))) > 3
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Chosen(instruments=("LATISS",)),
+        Chosen(instruments=("LSSTCam",), dataset_types=("raw",)),
+        Chosen(dataset_types=("deep_coadd",)),
+    ],
+    ids=["one instrument", "one of the other", "products without a time"],
+)
+def test_the_cells_of_a_density_are_those_of_the_rows_that_are_chosen(
+    connection: sa.Connection, chosen: Chosen
+) -> None:
+    rows = read_coverage(connection, chosen)
+    types = sorted({one.dataset_type for one in rows})
+    found = {cell for cells in read_density(connection, VIEW, chosen, types, 9).values() for cell in cells}
+    covered = ((lower >> 40, (upper - 1) >> 40) for lower, upper in united(rows))
+    assert found == {cell for first, last in covered for cell in range(first, last + 1)} != set()
 
 
 def test_the_last_night_is_printed(run: Callable[..., Result], connection: sa.Connection) -> None:

@@ -240,7 +240,8 @@ COUNTED = {
     "changes of it": "SELECT count(*) FROM tapdb.coverage_changes('{base}')",
     "totals": "SELECT count(*) FROM tapdb.coverage_total_changes('{base}')",
     "density": (
-        "SELECT count(*) FROM tapdb.coverage_density('ivoa.obscore', ARRAY['visit_image'], 3, NULL, NULL)"
+        "SELECT count(*) FROM "
+        "tapdb.coverage_density('ivoa.obscore', ARRAY['visit_image'], NULL, 3, NULL, NULL)"
     ),
     "visits": "SELECT count(*) FROM tapdb.visit_templates('{base}', {night})",
 }

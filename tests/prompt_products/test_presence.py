@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,10 +15,11 @@ from lsst.daf.butler import Butler, DatasetRef, DatasetType
 
 from examples.lsstcam import Pair, Repository
 from examples.lsstcam.layout import FIRST_RUN, PROMPT_RUN
+from obscore_view.errors import MappingError
 from obscore_view.view.make import drop_view
 from obscore_view.view.store import read_stored_views
 from prompt_products.errors import PresenceNotKeptError
-from prompt_products.presence import find_view, plan, summary
+from prompt_products.presence import PresenceRules, find_view, plan, summary
 from tapdb.cli.root import main
 from tapdb.hooks.descriptions import load_link_providers, read_dataset_files, read_links
 from tapdb.server.environment import client_environment
@@ -170,6 +171,23 @@ def test_the_plan_counts_what_would_go_and_changes_nothing(archive: Archive) -> 
     assert (differences.virtual, differences.purged) == (0, differences.datasets)
     # But for images of 2017, nothing was old enough.
     assert [one.datasets for one in nothing] == [2, 0]
+
+
+def test_what_goes_too_replaces_nothing_in_the_plan(archive: Archive) -> None:
+    with archive.engine.connect() as connection:
+        view = find_view(connection)
+        both = replace(view, rules={**view.rules, LOSSY: PresenceRules(days=30)})
+        images, _, lossy = plan(connection, both, NOW)
+    assert (images.replaced, images.purged) == (0, images.datasets)
+    # The view has no rows of it: it is not among its dataset types.
+    assert lossy.datasets == 0
+
+
+@pytest.mark.parametrize("other", ["raw", "preliminary_visit_summary", "run_manifest"])
+def test_the_file_of_another_data_id_replaces_nothing(archive: Archive, other: str) -> None:
+    text = view_config_text(view="ivoa.other", presence=f"{{visit_image: {{replaced_by: {other}}}}}")
+    with archive.engine.connect() as connection, pytest.raises(MappingError, match="other dimensions"):
+        make_test_view(connection, text, "plain")
 
 
 def test_the_plan_says_what_depends_on_what_goes(archive: Archive) -> None:

@@ -27,7 +27,7 @@ from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tapdb.postgres.engine import checked_connection
 from tests.plugins.service_fixtures import PLAIN, Served, running_service
-from tests.plugins.web_fixtures import insert
+from tests.plugins.web_fixtures import insert, links_of
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection
 
 TOKENS = {"alice": "a-token-of-alice-0001", "bob": "a-token-of-bob-000002"}
@@ -153,6 +153,7 @@ def test_a_file_of_the_group_is_verified_for_the_group_alone(doors: Doors) -> No
         assert again["database"]["is_identical"], again
 
 
+<<<<<<< HEAD
 def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> None:
     sent = {"LANG": "ADQL", "QUERY": QUERY, "RESPONSEFORMAT": "csv"}
     assert count(doors.get("alice", "lake/sync", **sent)) == 4
@@ -164,6 +165,19 @@ def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> Non
     record = ReplayRecord.from_json(doors.get("bob", doors.address("bob")).text)
     with open_lake(doors.lake) as lake, pytest.raises(LakeAnswerError, match="which files do not know"):
         LakeReplayer(lake).replay(record)
+=======
+def test_links_of_a_row_are_for_those_who_see_it(doors: Doors) -> None:
+    for key, seen_by in ((1, ("alice", "bob")), (4, ("alice",))):
+        for user in TOKENS:
+            name = f"ivo://org.rubinobs/ppdb?table=ppdb.DiaSource&key={key}"
+            answer = doors.get(user, "datalink/links", ID=name)
+            found = [one.get("error_message", "") for one in links_of(answer.content)]
+            if user in seen_by:
+                assert found, answer.text
+                assert not any(found)
+            else:
+                assert found == [f"NotFoundFault: ppdb.DiaSource has no row {key}"]
+>>>>>>> attack19
 
 
 def test_an_error_and_a_plan_tell_nothing(doors: Doors) -> None:

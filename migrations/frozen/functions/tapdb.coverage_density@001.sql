@@ -1,12 +1,12 @@
--- sha256 6e134ecae2266eb4367770cba4534cd385b9729255379756177fe304a82bbe90
+-- sha256 2a72dd7fabb91fd8f5baa8740445f1e83614fc3a9fde9110efa72256dc0f7dd1
 -- How many observations cover each cell of an order, by band: for pictures. All datasets of the types are looked at, so a role
--- has to see all rows of the view.
+-- has to see all rows of the view. Products without a time, such as coadds, are counted where no nights are named; instruments: NULL for all.
 -- requires: schemas/tapdb, roles/tapdb_owner, roles/tapdb_reader, tables/tapdb.coverage_view, tables/tapdb.region_moc, tables/tapdb.dataset_type_mapping
 -- requires: functions/tapdb.moc, functions/tapdb.readable_views
 -- drop
-DROP FUNCTION IF EXISTS tapdb.coverage_density(text, text[], integer, integer, integer);
+DROP FUNCTION IF EXISTS tapdb.coverage_density(text, text[], text[], integer, integer, integer);
 -- create
-CREATE FUNCTION tapdb.coverage_density(obscore_table text, dataset_types text[], "order" integer, first_night integer, last_night integer)
+CREATE FUNCTION tapdb.coverage_density(obscore_table text, dataset_types text[], instruments text[], "order" integer, first_night integer, last_night integer)
 RETURNS TABLE (band text, cell bigint, observations bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -26,7 +26,7 @@ FROM (
   SELECT o.band, o.observation, d.region
   FROM (%1$s) o JOIN tapdb.%2$I d ON d.observation = o.observation
   JOIN tapdb.dataset_type_mapping m ON m.kept = $1 AND m.number = d.type AND m.dataset_type = ANY ($2)
-  WHERE o.day_obs BETWEEN coalesce($4, o.day_obs) AND coalesce($5, o.day_obs)
+  WHERE ($7 IS NULL OR o.instrument = ANY ($7)) AND ($4 IS NULL OR o.day_obs >= $4) AND ($5 IS NULL OR o.day_obs <= $5)
   GROUP BY o.band, o.observation, d.region
 ) p
 JOIN tapdb.%3$I r ON r.region = p.region
@@ -35,10 +35,10 @@ CROSS JOIN LATERAL unnest(coalesce(q.moc, tapdb.moc(r.pgs_region, 11))) u (cells
 CROSS JOIN LATERAL generate_series(lower(u.cells) >> (58 - 2 * $3), (upper(u.cells) - 1) >> (58 - 2 * $3)) c (cell)
 GROUP BY p.band, c.cell',
     format(it.observed, format('tapdb.%I', it.kept || '_observation')), it.kept || '_dataset', it.regions)
-  USING it.kept, dataset_types, "order", first_night, last_night, it.regions;
+  USING it.kept, dataset_types, "order", first_night, last_night, it.regions, instruments;
 END
 $$;
-ALTER FUNCTION tapdb.coverage_density(text, text[], integer, integer, integer) OWNER TO tapdb_owner;
-COMMENT ON FUNCTION tapdb.coverage_density(text, text[], integer, integer, integer) IS 'How many observations cover each cell of an order, by band.';
-REVOKE ALL ON FUNCTION tapdb.coverage_density(text, text[], integer, integer, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tapdb.coverage_density(text, text[], integer, integer, integer) TO tapdb_reader;
+ALTER FUNCTION tapdb.coverage_density(text, text[], text[], integer, integer, integer) OWNER TO tapdb_owner;
+COMMENT ON FUNCTION tapdb.coverage_density(text, text[], text[], integer, integer, integer) IS 'How many observations cover each cell of an order, by band.';
+REVOKE ALL ON FUNCTION tapdb.coverage_density(text, text[], text[], integer, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tapdb.coverage_density(text, text[], text[], integer, integer, integer) TO tapdb_reader;
