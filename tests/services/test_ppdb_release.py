@@ -153,7 +153,6 @@ def test_a_file_of_the_group_is_verified_for_the_group_alone(doors: Doors) -> No
         assert again["database"]["is_identical"], again
 
 
-<<<<<<< HEAD
 def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> None:
     sent = {"LANG": "ADQL", "QUERY": QUERY, "RESPONSEFORMAT": "csv"}
     assert count(doors.get("alice", "lake/sync", **sent)) == 4
@@ -165,7 +164,8 @@ def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> Non
     record = ReplayRecord.from_json(doors.get("bob", doors.address("bob")).text)
     with open_lake(doors.lake) as lake, pytest.raises(LakeAnswerError, match="which files do not know"):
         LakeReplayer(lake).replay(record)
-=======
+
+
 def test_links_of_a_row_are_for_those_who_see_it(doors: Doors) -> None:
     for key, seen_by in ((1, ("alice", "bob")), (4, ("alice",))):
         for user in TOKENS:
@@ -177,7 +177,6 @@ def test_links_of_a_row_are_for_those_who_see_it(doors: Doors) -> None:
                 assert not any(found)
             else:
                 assert found == [f"NotFoundFault: ppdb.DiaSource has no row {key}"]
->>>>>>> attack19
 
 
 def test_an_error_and_a_plan_tell_nothing(doors: Doors) -> None:
