@@ -92,7 +92,8 @@ def rows_of(url: sa.URL) -> dict[str, list[tuple[Any, ...]]]:
         names = execute_query(
             connection,
             "SELECT c.oid::regclass::text AS name FROM pg_class c WHERE relkind IN ('r', 'p', 'v') "
-            "AND relnamespace = ANY ('{ivoa,ppdb,ppdb_history,provenance,tap_schema,tapdb}'::regnamespace[])",
+            "AND relnamespace::regnamespace::text IN "
+            "('ivoa', 'ppdb', 'ppdb_history', 'provenance', 'tap_schema', 'tapdb')",
         )
         for (name,) in names:
             rows = connection.execute(sa.select(sa.text("*")).select_from(sa.text(name)))
