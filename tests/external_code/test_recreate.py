@@ -53,8 +53,7 @@ def files_of(archive: Archive) -> dict[str, tuple[int, int]]:
     }
 
 
-@pytest.mark.parametrize("forget", [False, True], ids=["unstored", "forgotten"])
-@pytest.mark.parametrize("name", ["background", "sources"])
+@pytest.mark.parametrize(("name", "forget"), [("background", False), ("sources", True)])
 def test_a_purged_dataset_comes_back_under_its_uuid_with_its_values(
     archive: Archive, name: str, *, forget: bool
 ) -> None:
@@ -180,6 +179,7 @@ def test_of_an_unknown_dataset_it_says_so(archive: Archive) -> None:
         assert "nothing is known of how dataset" in result.stderr
 
 
+@pytest.mark.soak
 def test_a_recreation_that_is_ended_ends_its_program(archive: Archive, tmp_path: Path) -> None:
     described = {
         "slow": {
