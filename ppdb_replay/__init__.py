@@ -9,7 +9,7 @@ Read `snapshot` and `tables` (what there is), `versions` (how rows get versions)
 of a snapshot), `replaying` (run it, record it, run it again). `votable` puts records into files and takes
 them out, `recorder` gives them to results of TAP, `query_store` keeps what is cited, `replication` brings
 chunks of an APDB, `following` the rows of a PPDB on another server, `derived` serves migrations and
-TAP_SCHEMA, `lake` keeps the history in files, `errors` and `cli` are what users see.
+TAP_SCHEMA, `lake` keeps the history in files and answers from them, `errors` and `cli` are what users see.
 """
 
 from ppdb_replay.replaying.execution import RecordedResult

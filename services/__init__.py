@@ -5,7 +5,6 @@
 `observing` (log and figures), `worker` (of jobs), `service` (what handlers share), `gate` (proxies, headers);
 `running` is work of the database that can be cancelled, `results` sends its rows; `tap` is the TAP service,
 `files` gives files away, `datalink` says what belongs to what, `simple` are searches by parameters and
-identifiers, `replay` has records of results, `lake` answers from files, `documentation` has `/docs`, `page`
-is for people;
+identifiers, `replay` has records of results, `documentation` has `/docs`, `page` is for people;
 `application` puts the parts together, `cli` is ``tapdb serve``.
 """

@@ -31,7 +31,6 @@ from services.files import Files
 from services.files import routes as routes_of_files
 from services.gate import FACTS, Gate
 from services.identity import Authenticator
-from services.lake import LakeEndpoint
 from services.observing import Metrics, load_figures, text_of_figures
 from services.page import Pages, Subjects
 from services.page import routes as routes_of_pages
@@ -40,7 +39,7 @@ from services.replay import routes as routes_of_replay
 from services.service import Service, service_of
 from services.settings import ServiceSettings, read_service_settings
 from services.simple import cone_routes, identifier_routes, sia_routes
-from services.tap import AsyncJobs, routes
+from services.tap import AsyncJobs, LakeEndpoint, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
 from tap_query.lakes import load_lakes
 from tapdb.errors import DatabaseUnavailableError, TapdbError

@@ -60,7 +60,7 @@ async def send_query(
     await send_running(request, send, user, RunningQuery(service_of(request).database, query, parts))
 
 
-class Running(Protocol):
+class StreamedQuery(Protocol):
     """A query that runs, such as `services.running.RunningQuery`."""
 
     query: TapQuery
@@ -96,7 +96,7 @@ class Running(Protocol):
         """Give back what it uses."""
 
 
-async def send_running(request: Request, send: Send, user: User, running: Running) -> None:
+async def send_running(request: Request, send: Send, user: User, running: StreamedQuery) -> None:
     """Run a query as soon as its user may, and send its result; of HEAD, what stands before it.
 
     Parameters
@@ -220,7 +220,7 @@ async def run_at_once(
 async def _send_result(
     send: Send,
     client: Client,
-    running: Running,
+    running: StreamedQuery,
     quota: Quota,
     facts: dict[str, Any],
     metrics: Metrics,
@@ -322,7 +322,7 @@ def accepts_gzip(values: Sequence[str]) -> bool:
     return False
 
 
-async def _send_head(send: Send, running: Running) -> None:
+async def _send_head(send: Send, running: StreamedQuery) -> None:
     query = running.query
     headers = [(b"content-type", query.format.content_type.encode()), (b"vary", b"Accept-Encoding")]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in running.headers]

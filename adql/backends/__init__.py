@@ -1,1 +1,1 @@
-"""What a checked query becomes: a folder for each database. `postgres` is PostgreSQL with pgSphere."""
+"""What a checked query becomes: `postgres` is PostgreSQL with pgSphere, `lake` engines that read files."""

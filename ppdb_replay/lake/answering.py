@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from adql import Limits, Metadata, OutputColumn, Query, parse
 from ppdb_replay.errors import LakeAnswerError
-from ppdb_replay.lake.relations import BY_OBJECT, LAKE_SCHEMA, PIXEL, VECTOR, Lake, LakeSnapshot
+from ppdb_replay.lake.contract import BY_OBJECT, LAKE_SCHEMA, PIXEL, VECTOR, Lake, LakeSnapshot
 from ppdb_replay.replaying.catalog import HISTORY_SCHEMA, ClockReading, versioned_metadata
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import SOFTWARE, RecordedResult, make_record
@@ -27,7 +27,7 @@ from ppdb_replay.rewriting.as_of import as_of
 from ppdb_replay.rewriting.version_catalog import VersionCatalog, build_catalog
 from ppdb_replay.snapshot import CURRENT, Snapshot, parse_when
 from tap_query.errors import QueryFailedError, SnapshotParameterError
-from tap_query.execute import QueryResult, RowStream
+from tap_query.execute import QueryResult, Row, RowStream
 from tapdb.extras import from_extra
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ _CODES = {
 _CANCELLED = "57014"
 # What the driver makes of times without end.
 _ENDLESS = {datetime.max: "infinity", datetime.min: "-infinity"}  # noqa: DTZ901  UTC without saying so
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +317,7 @@ class LakeReplayer:
         with from_extra("lake", "a query of a lake"):
             # SQLGlot is for those who have a lake.
             from adql.backends.lake.duckdb import DUCKDB  # noqa: PLC0415
-            from adql.backends.lake.pieces import LakeRelation, Store  # noqa: PLC0415
+            from adql.backends.lake.engine import LakeRelation, LakeView  # noqa: PLC0415
             from adql.backends.lake.query import to_lake  # noqa: PLC0415
 
         relations = {
@@ -330,7 +328,7 @@ class LakeReplayer:
             )
             for name, table in self._lake.tables.items()
         }
-        store = Store(
+        store = LakeView(
             engine=DUCKDB,
             relations=relations,
             pixel=PIXEL,

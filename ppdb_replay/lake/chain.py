@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from psycopg.rows import tuple_row
 
 from ppdb_replay.errors import LakeBusyError, LakeHistoryError, PpdbNotReadyError
-from ppdb_replay.lake.relations import LakeSnapshot
+from ppdb_replay.lake.contract import LakeSnapshot
 from ppdb_replay.replaying.catalog import require_whole
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import clock_needed, seal_where_possible

@@ -20,11 +20,11 @@ from psycopg import sql
 
 from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError, PpdbNotReadyError
 from ppdb_replay.lake.chain import Change, one_at_a_time, read_history, require_same_history
+from ppdb_replay.lake.contract import LakeSnapshot, LakeTable
 from ppdb_replay.lake.layout import LakeState, table_from, tables_at
 from ppdb_replay.lake.opening import connected_duckdb, find_state
 from ppdb_replay.lake.pieces import StagedTable, run_all, write_catalogue, write_pieces
 from ppdb_replay.lake.publishing import Progress, begin_draft
-from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
 from ppdb_replay.lake.rows import POSTGRES, RowReader
 from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.snapshot import Snapshot

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import sql
 
 from ppdb_replay.errors import LakeUnreadableError
-from ppdb_replay.lake.relations import BY_OBJECT, LAKE_SCHEMA, PIXEL, VECTOR, LakeColumn, LakeTable
+from ppdb_replay.lake.contract import BY_OBJECT, LAKE_SCHEMA, PIXEL, VECTOR, LakeColumn, LakeTable
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, SNAP_TO
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.versions.versioned_table import VersionedTable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from ppdb_replay.errors import LakeUnreadableError
+from ppdb_replay.lake.contract import LAKE_SCHEMA, LakeSnapshot, LakeTable
 from ppdb_replay.lake.layout import OWN_SCHEMA, POINTER, LakeState, read_state, table_from
-from ppdb_replay.lake.relations import LAKE_SCHEMA, LakeSnapshot, LakeTable
 from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.snapshot import Snapshot
 from tapdb.extras import MissingExtraError, from_extra
@@ -127,7 +127,7 @@ def require_state(store: LakeStore) -> tuple[LakeState, str]:
 
 
 class OpenLake:
-    """A lake that is open, at one state (`ppdb_replay.lake.relations.Lake`).
+    """A lake that is open, at one state (`ppdb_replay.lake.contract.Lake`).
 
     Parameters
     ----------

@@ -16,13 +16,13 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
 
+from ppdb_replay.lake.contract import PIXEL, PIXEL_ORDER, LakeTable
 from ppdb_replay.lake.layout import (
     pixel_file,
     relations_of,
     sort_order,
     table_folder,
 )
-from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, LakeTable
 from ppdb_replay.lake.storage import LakeStore
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from ppdb_replay.lake.contract import LAKE_SCHEMA, LakeSnapshot, LakeTable
 from ppdb_replay.lake.layout import (
     CATALOGS,
     OWN_SCHEMA,
@@ -30,7 +31,6 @@ from ppdb_replay.lake.layout import (
     relations_of,
 )
 from ppdb_replay.lake.opening import METADATA, OpenLake, attach_catalog
-from ppdb_replay.lake.relations import LAKE_SCHEMA, LakeSnapshot, LakeTable
 from ppdb_replay.lake.storage import LakeStore
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from ppdb_replay.lake.chain import (
     require_same_history,
     require_tables,
 )
+from ppdb_replay.lake.contract import LakeSnapshot, LakeTable
 from ppdb_replay.lake.export import (
     CHUNK_ROWS,
     PIECE_ROWS,
@@ -50,7 +51,6 @@ from ppdb_replay.lake.publishing import (
     lake_of,
     remove_old_catalogs,
 )
-from ppdb_replay.lake.relations import LakeSnapshot, LakeTable
 from ppdb_replay.lake.rows import POSTGRES, RowReader, joined, with_uuids
 from ppdb_replay.lake.storage import open_store
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM

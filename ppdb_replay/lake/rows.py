@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ppdb_replay.errors import PpdbRefusedError
+from ppdb_replay.lake.contract import PIXEL, PIXEL_ORDER, VECTOR, LakeColumn, LakeTable
 from ppdb_replay.lake.layout import is_text, typed_columns
-from ppdb_replay.lake.relations import PIXEL, PIXEL_ORDER, VECTOR, LakeColumn, LakeTable
 from ppdb_replay.rewriting.version_catalog import SNAP_FROM, SNAP_TO
 from ppdb_replay.snapshot import CURRENT
 from ppdb_replay.versions.triggers import HISTORY

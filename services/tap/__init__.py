@@ -1,13 +1,14 @@
 """TAP 1.1 below ``/tap``: handlers parse a request, call one function, and render what it returns.
 
 `documents` are XML that is no result, `examples` are queries to begin with; `vosi` and `sync` answer
-requests, `jobs` has the resources of asynchronous jobs.
+requests, `jobs` has the resources of asynchronous jobs; `lake` answers as `sync` does, from files.
 """
 
 from starlette.routing import BaseRoute, Route
 
 from services.tap.jobs import AsyncJobs
 from services.tap.jobs import routes as routes_of_jobs
+from services.tap.lake import LakeEndpoint
 from services.tap.sync import SyncEndpoint
 from services.tap.vosi import availability, capabilities, examples, front, table, tables
 
@@ -26,4 +27,4 @@ def routes(jobs: AsyncJobs | None) -> list[BaseRoute]:
     ]
 
 
-__all__ = ["AsyncJobs", "routes"]
+__all__ = ["AsyncJobs", "LakeEndpoint", "routes"]

@@ -18,7 +18,7 @@ from cdshealpix.nested import lonlat_to_healpix
 
 from adql import RUBIN, AdqlError, Limits, Metadata, OutputColumn, Server, parse, to_postgres
 from adql.backends.lake.duckdb import DUCKDB
-from adql.backends.lake.pieces import LakeRelation, Store
+from adql.backends.lake.engine import LakeRelation, LakeView
 from adql.backends.lake.query import LakeQuery, to_lake
 from adql.metadata import UserFunction, metadata_from_rows
 from adql.types import DOUBLE
@@ -86,7 +86,7 @@ class Twin:
 
     postgres: psycopg.Connection[Any]
     lake: duckdb.DuckDBPyConnection
-    store: Store
+    store: LakeView
     metadata: Metadata
 
     def in_postgres(self, text: str) -> Answer:
@@ -162,7 +162,7 @@ def make_twin(postgres: psycopg.Connection[Any], *, rows: int = 200) -> Twin:
     return Twin(
         postgres,
         lake,
-        Store(engine=DUCKDB, relations=relations, exact_sums=True),
+        LakeView(engine=DUCKDB, relations=relations, exact_sums=True),
         _metadata("things", "edges", "elsewhere"),
     )
 

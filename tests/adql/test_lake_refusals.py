@@ -48,7 +48,7 @@ def refusal(text: str, twin: Twin, **changes: object) -> AdqlEngineError:
 def test_a_value_is_refused_by_name_at_its_place(value: str, twin: Twin) -> None:
     error = refusal(f"SELECT id,\n {value} AS v FROM cat.things", twin)  # noqa: S608
     assert REFUSED[value] in str(error)
-    assert str(error).startswith("duckdb cannot answer ")
+    assert str(error).startswith("DuckDB cannot answer ")
     assert (error.line, error.hint) == (2, "ask the database")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ppdb_replay.lake.contract import LakeTable
 from ppdb_replay.lake.layout import is_text, relations_of
 from ppdb_replay.lake.opening import OpenLake
-from ppdb_replay.lake.relations import LakeTable
 
 __all__ = ["assert_same", "differences", "history_rows", "lake_rows"]
 

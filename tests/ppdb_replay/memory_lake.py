@@ -18,7 +18,7 @@ from astropy.coordinates import Latitude, Longitude
 from cdshealpix.nested import lonlat_to_healpix
 from psycopg import sql
 
-from ppdb_replay.lake.relations import (
+from ppdb_replay.lake.contract import (
     BY_OBJECT,
     LAKE_SCHEMA,
     PIXEL,
@@ -49,7 +49,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class MemoryLake:
-    """What `ppdb_replay.lake.relations.Lake` asks for."""
+    """What `ppdb_replay.lake.contract.Lake` asks for."""
 
     connection: duckdb.DuckDBPyConnection
     tables: Mapping[str, LakeTable]

@@ -156,7 +156,7 @@ def test_a_query_names_a_snapshot_and_is_cut_off(kept: Kept, run: Run) -> None:
 def test_what_a_lake_cannot_answer_is_said(kept: Kept, run: Run) -> None:
     polygon = "SELECT ra FROM DiaObject WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(10, -5, 12, -5, 11, -3))"
     assert (
-        "duckdb cannot answer a geometry other than"
+        "DuckDB cannot answer a geometry other than"
         in run("query", "run", polygon, "--lake", kept.where, status=1).stderr
     )
     wrong = run(

@@ -84,7 +84,7 @@ def test_all_formats_are_those_of_the_database(form: str, service: Served) -> No
     ("query", "parameters", "said"),
     [
         ("SELECT ra FROM", {}, "ra"),
-        ("SELECT POINT(ra, dec) AS p FROM DiaObject", {}, "duckdb cannot answer a geometry as a value"),
+        ("SELECT POINT(ra, dec) AS p FROM DiaObject", {}, "DuckDB cannot answer a geometry as a value"),
         (OBJECTS, {"PPDB_SNAPSHOT": "99999"}, "the lake has no such snapshot"),
         (OBJECTS, {"UPLOAD": "mine,https://example.org/x"}, "send the query to /tap/sync"),
         ("SELECT diaSourceId * 9223372036854775807 AS n FROM DiaSource", {}, "out of range"),

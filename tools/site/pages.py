@@ -18,7 +18,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PARTS: dict[str, tuple[str, ...]] = {
     "Start": ("Overview <project/overview>", "concepts"),
-    "For DBAs": ("dba", "configuration", "ppdb", "ppdb-replication", "scale", "jobs", "follow"),
+    "For DBAs": (
+        "dba",
+        "configuration",
+        "ppdb",
+        "ppdb-replication",
+        "scale",
+        "lake-queries",
+        "jobs",
+        "follow",
+    ),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),
     "For users": (
         "page",

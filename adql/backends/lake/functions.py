@@ -10,13 +10,13 @@ import sqlglot
 from sqlglot import exp
 
 from adql import tree
-from adql.backends.lake.pieces import (
+from adql.backends.lake.engine import (
     BIGINT,
     DOUBLE,
     INT,
     RADIANS_PER_DEGREE,
     LakeEmitter,
-    Value,
+    SqlNode,
     add,
     call,
     case,
@@ -38,7 +38,7 @@ from adql.tree import type_of
 from adql.units import conversion_factor
 from adql.walk import constant_value
 
-_Writer = Callable[[LakeEmitter, tree.Function], Value]
+_Writer = Callable[[LakeEmitter, tree.Function], SqlNode]
 
 # As in `adql.backends.postgres.functions`.
 _BELOW_ZERO = -5e-324
@@ -50,16 +50,19 @@ _MOST_PLACES = 9
 _DECIMALS = ((1e9, 28), (1e19, 18), (1e37, 0))
 
 
-def function_value(emitter: LakeEmitter, node: tree.Function) -> Value:
+def function_value(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     """Return a call of a function of the language or of the service."""
     if node.definition is not None:
         return _user_defined(emitter, node, node.definition)
-    return _WRITERS[node.name](emitter, node)
+    write = _WRITERS.get(node.name)
+    if write is None:
+        raise emitter.refused(f"{node.name}()", node)
+    return write(emitter, node)
 
 
-def _user_defined(emitter: LakeEmitter, node: tree.Function, definition: UserFunction) -> Value:
+def _user_defined(emitter: LakeEmitter, node: tree.Function, definition: UserFunction) -> SqlNode:
     engine = emitter.store.engine
-    parts = definition.elsewhere.get(engine.name)
+    parts = definition.elsewhere.get(engine.dialect)
     if parts is None:
         raise emitter.refused(f"{definition.name}(), which says nothing of this engine,", node)
     arguments = [
@@ -73,7 +76,7 @@ def _user_defined(emitter: LakeEmitter, node: tree.Function, definition: UserFun
 
 
 @lru_cache(maxsize=256)
-def _form(dialect: str, parts: tuple[str | int, ...]) -> Value:
+def _form(dialect: str, parts: tuple[str | int, ...]) -> SqlNode:
     """Return the tree of a function of a service, with a placeholder for each argument."""
     written = "".join(f":a{part}" if isinstance(part, int) else part for part in parts)
     return sqlglot.parse_one(written, dialect=dialect)
@@ -83,7 +86,7 @@ def _form(dialect: str, parts: tuple[str | int, ...]) -> Value:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def _modulo(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _modulo(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     one, other = node.arguments
     if not all(type_of(argument).is_integer for argument in node.arguments):
         raise emitter.refused("MOD of numbers with decimal places", node)
@@ -93,7 +96,7 @@ def _modulo(emitter: LakeEmitter, node: tree.Function) -> Value:
     return cast(joined(exp.Mod, emitter.as_number(one, type_), known), DOUBLE)
 
 
-def _round(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _round(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     """Return a number rounded in decimal digits, halves away from zero, as PostgreSQL's numeric does."""
     argument, *rest = node.arguments
     places = constant_value(rest[0]) if rest else 0.0
@@ -107,7 +110,7 @@ def _round(emitter: LakeEmitter, node: tree.Function) -> Value:
     if emitter.number_type(argument) != DOUBLE and type_of(argument).datatype != "float":
         return _rounded(cast(emitter.numeric(argument), "DECIMAL(38, 0)"), number)
 
-    def rounded(value: Value) -> Value:
+    def rounded(value: SqlNode) -> SqlNode:
         size = call("ABS", value)
         branches = [
             (
@@ -123,7 +126,7 @@ def _round(emitter: LakeEmitter, node: tree.Function) -> Value:
     return emitter.bind([emitter.double(argument)], rounded)
 
 
-def _rounded(decimal: Value, places: int) -> Value:
+def _rounded(decimal: SqlNode, places: int) -> SqlNode:
     # By text: it is rounded to a double once.
     return cast(cast(call("ROUND", decimal, integer(places)), "TEXT"), DOUBLE)
 
@@ -131,28 +134,28 @@ def _rounded(decimal: Value, places: int) -> Value:
 def _named(name: str) -> _Writer:
     """Return how to write a function of doubles that all engines have by one name."""
 
-    def write(emitter: LakeEmitter, node: tree.Function) -> Value:
+    def write(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
         return call(name, *map(emitter.double, node.arguments))
 
     return write
 
 
-def _absolute(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _absolute(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return call("ABS", emitter.operand(node.arguments[0]))
 
 
-def _degrees(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _degrees(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return divide(emitter.double(node.arguments[0]), double(RADIANS_PER_DEGREE))
 
 
-def _radians(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _radians(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return multiply(emitter.double(node.arguments[0]), double(RADIANS_PER_DEGREE))
 
 
 def _defined(name: str, low: float, high: float | None = None) -> _Writer:
     """Return how to write a function that has a value between two bounds alone, and is NULL elsewhere."""
 
-    def write(emitter: LakeEmitter, node: tree.Function) -> Value:
+    def write(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
         return call(name, within(emitter.double(node.arguments[0]), low, high))
 
     return write
@@ -161,7 +164,7 @@ def _defined(name: str, low: float, high: float | None = None) -> _Writer:
 def _finite(name: str) -> _Writer:
     """Return how to write a function that has a value for each number but the infinite ones."""
 
-    def write(emitter: LakeEmitter, node: tree.Function) -> Value:
+    def write(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
         number = emitter.double(node.arguments[0])
         if constant_value(node.arguments[0]) is None:
             number = nullif(nullif(number, double(math.inf)), double(-math.inf))
@@ -170,23 +173,23 @@ def _finite(name: str) -> _Writer:
     return write
 
 
-def _cotangent(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _cotangent(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     number = nullif(nullif(emitter.double(node.arguments[0]), double(math.inf)), double(-math.inf))
     return divide(double(1.0), call("TAN", nullif(number, double(0.0))))
 
 
-def _exponential(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _exponential(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     exponent = _at_least(emitter, emitter.double(node.arguments[0]), _LEAST_EXPONENT)
     return subtract(call("EXP", exponent), double(5e-324))
 
 
-def _at_least(emitter: LakeEmitter, value: Value, least: float) -> Value:
+def _at_least(emitter: LakeEmitter, value: SqlNode, least: float) -> SqlNode:
     return emitter.bind(
         [value], lambda of: case((joined(exp.LT, of, double(least)), double(least)), otherwise=of)
     )
 
 
-def _power(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _power(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     base, exponent = node.arguments
     known, power = constant_value(base), constant_value(exponent)
     one, other = emitter.double(base), emitter.double(exponent)
@@ -204,7 +207,7 @@ def _power(emitter: LakeEmitter, node: tree.Function) -> Value:
     if not power or abs(limit) > _LARGEST_EXPONENT:
         return call("POWER", one, other)
 
-    def bounded(base: Value) -> Value:
+    def bounded(base: SqlNode) -> SqlNode:
         kind = exp.LT if power > 0 else exp.GT
         small = joined(kind, call("ABS", base), double(math.exp(limit)))
         return case((small, zero), otherwise=call("POWER", base, other))
@@ -212,7 +215,7 @@ def _power(emitter: LakeEmitter, node: tree.Function) -> Value:
     return emitter.bind([one], bounded)
 
 
-def _power_of_any(one: Value, other: Value) -> Value:
+def _power_of_any(one: SqlNode, other: SqlNode) -> SqlNode:
     zero = double(0.0)
     broken = joined(exp.NEQ, other, call("FLOOR", other))
     undefined = joined(
@@ -231,14 +234,14 @@ def _power_of_any(one: Value, other: Value) -> Value:
     return case((undefined, nothing), (small, zero), otherwise=call("POWER", one, other))
 
 
-def _in_unit(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _in_unit(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     value, target = node.arguments
     source = type_of(value).unit
     assert source is not None and isinstance(target, tree.String)  # noqa: S101, PT018  the query has been checked
     return multiply(emitter.double(value), double(conversion_factor(source, target.value)))
 
 
-def _pi(_emitter: LakeEmitter, _node: tree.Function) -> Value:
+def _pi(_emitter: LakeEmitter, _node: tree.Function) -> SqlNode:
     return double(math.pi)
 
 
@@ -246,29 +249,29 @@ def _pi(_emitter: LakeEmitter, _node: tree.Function) -> Value:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def _change_case(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _change_case(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return call(node.name, emitter.text_of(node.arguments[0]))
 
 
-def _coalesce(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _coalesce(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     first, *rest = emitter.as_common(node.arguments, type_of(node), node)
     return exp.Coalesce(this=first, expressions=rest)
 
 
-def _coordinate(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _coordinate(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return coordinate(emitter, node.arguments[0], 0 if node.name == "COORD1" else 1)
 
 
-def _coordinate_system(_emitter: LakeEmitter, _node: tree.Function) -> Value:
+def _coordinate_system(_emitter: LakeEmitter, _node: tree.Function) -> SqlNode:
     return text("ICRS")
 
 
-def _distance(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _distance(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     one, other = (point_of(emitter, argument) for argument in node.arguments)
     return distance(emitter, one, other)
 
 
-def relation(emitter: LakeEmitter, node: tree.Function) -> Value:
+def relation(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     """Return CONTAINS or INTERSECTS of a point and a circle as a condition."""
     first, second = node.arguments
     if [type_of(of).family == "point" for of in (first, second)] == [False, True]:
@@ -278,19 +281,19 @@ def relation(emitter: LakeEmitter, node: tree.Function) -> Value:
     return in_circle(emitter, first, second)
 
 
-def _relation_as_number(emitter: LakeEmitter, node: tree.Function) -> Value:
+def _relation_as_number(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
     return cast(relation(emitter, node), INT)
 
 
 def _refused(what: str) -> _Writer:
-    def write(emitter: LakeEmitter, node: tree.Function) -> Value:
+    def write(emitter: LakeEmitter, node: tree.Function) -> SqlNode:
         raise emitter.refused(what, node)
 
     return write
 
 
 _SHAPE = _refused("a geometry as a value")
-# A row for each of `adql.words.FUNCTIONS`, but REGION, which the check replaces.
+# What has no row is refused. The check has put the geometry in the place of REGION.
 _WRITERS: Mapping[str, _Writer] = {
     "ABS": _absolute,
     "CEILING": _named("CEIL"),
@@ -342,7 +345,7 @@ _DIGITS = 4
 _LEAST_DIGITS = 16
 
 
-def mean_of_integers(emitter: LakeEmitter, total: Value, count: Value) -> Value:
+def mean_of_integers(emitter: LakeEmitter, total: SqlNode, count: SqlNode) -> SqlNode:
     """Return a sum divided by a number, as PostgreSQL's numeric does before it makes a double of it.
 
     The quotient has sixteen digits or a few more: places are counted in groups of four digits
@@ -357,13 +360,13 @@ def mean_of_integers(emitter: LakeEmitter, total: Value, count: Value) -> Value:
         Whole numbers; the second is not negative.
     """
 
-    def mean(total: Value, count: Value) -> Value:
+    def mean(total: SqlNode, count: SqlNode) -> SqlNode:
         return emitter.bind([call("ABS", total), _places_of(total, count)], partial(_quotient, total, count))
 
     return emitter.bind([cast(total, "INT128"), cast(count, "INT128")], mean)
 
 
-def _places_of(total: Value, count: Value) -> Value:
+def _places_of(total: SqlNode, count: SqlNode) -> SqlNode:
     """Return how many decimal places the quotient has."""
     weight_1, first_1 = _leading(call("ABS", total))
     weight_2, first_2 = _leading(count)
@@ -375,7 +378,7 @@ def _places_of(total: Value, count: Value) -> Value:
     return cast(places, BIGINT)
 
 
-def _quotient(total: Value, count: Value, size: Value, places: Value) -> Value:
+def _quotient(total: SqlNode, count: SqlNode, size: SqlNode, places: SqlNode) -> SqlNode:
     power = cast(joined(exp.DPipe, text("1e"), cast(places, "TEXT")), "INT128")
     # Twice the rest is not less than the divisor, or the rest not less than its half without a rest.
     half = joined(exp.IntDiv, count, integer(2))
@@ -385,7 +388,7 @@ def _quotient(total: Value, count: Value, size: Value, places: Value) -> Value:
     return case((joined(exp.GT, count, integer(0)), multiply(sign, digits)))
 
 
-def _leading(size: Value) -> tuple[Value, Value]:
+def _leading(size: SqlNode) -> tuple[SqlNode, SqlNode]:
     """Return how many groups of four digits follow the first one, and that one; of 0 both are 0."""
     written = cast(size, "TEXT")
     weight = joined(exp.IntDiv, subtract(call("LENGTH", written), integer(1)), integer(_DIGITS))

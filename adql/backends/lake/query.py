@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from adql import tree
-from adql.backends.lake.pieces import (
+from adql.backends.lake.engine import (
     LakeEmitter,
     LakeRelation,
-    Store,
-    Value,
-    Writers,
+    LakeView,
+    LakeWriters,
+    SqlNode,
     cast,
     fixed_length,
     integer,
@@ -60,7 +60,7 @@ class LakeQuery:
 
 
 def to_lake(
-    query: tree.Query, metadata: Metadata, store: Store, limits: Limits = DEFAULT_LIMITS
+    query: tree.Query, metadata: Metadata, store: LakeView, limits: Limits = DEFAULT_LIMITS
 ) -> LakeQuery:
     """Return a query as one SELECT for the engine of a lake; its rows are those of PostgreSQL, bit for bit.
 
@@ -198,7 +198,7 @@ def _keys(node: tree.Node) -> list[ColumnOrigin]:
     return [of.origin for of in sides if isinstance(of, tree.Column) and of.origin is not None]
 
 
-def lake_relation(store: Store, relation: TableOrigin) -> LakeRelation | None:
+def lake_relation(store: LakeView, relation: TableOrigin) -> LakeRelation | None:
     """Return what a table of a query is in a lake; `None` if it is not there."""
     table = relation.table
     return None if table is None else store.relations.get((table.sql_schema or "", table.sql_name))
@@ -360,7 +360,7 @@ def _items(
     return found
 
 
-def _as(value: Value, name: str) -> exp.Expression:
+def _as(value: SqlNode, name: str) -> exp.Expression:
     return exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
 
 
@@ -421,4 +421,4 @@ def _table(emitter: LakeEmitter, node: tree.TableReference) -> exp.Expression:
     return exp.Table(this=table, db=schema[-1] if schema else None, alias=_alias(name))
 
 
-_WRITERS = Writers(VALUE_WRITERS, CONDITION_WRITERS, _subquery)
+_WRITERS = LakeWriters(VALUE_WRITERS, CONDITION_WRITERS, _subquery)

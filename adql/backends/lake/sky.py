@@ -17,10 +17,10 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from adql import tree
-from adql.backends.lake.pieces import (
+from adql.backends.lake.engine import (
     RADIANS_PER_DEGREE,
     LakeEmitter,
-    Value,
+    SqlNode,
     add,
     call,
     case,
@@ -51,7 +51,7 @@ _PIXELS_ACROSS = 2.0
 _LARGEST_PIXEL = math.pi
 
 
-class Point(NamedTuple):
+class SkyPoint(NamedTuple):
     """A point of a query.
 
     Parameters
@@ -66,14 +66,14 @@ class Point(NamedTuple):
         Its pixel, if a table has it.
     """
 
-    longitude: Value
-    latitude: Value
+    longitude: SqlNode
+    latitude: SqlNode
     constant: tuple[float, float] | None = None
-    vector: tuple[Value, Value, Value] | None = None
-    pixel: Value | None = None
+    vector: tuple[SqlNode, SqlNode, SqlNode] | None = None
+    pixel: SqlNode | None = None
 
 
-def point_of(emitter: LakeEmitter, node: tree.Expression) -> Point:
+def point_of(emitter: LakeEmitter, node: tree.Expression) -> SkyPoint:
     """Return a point of two numbers.
 
     Raises
@@ -92,12 +92,12 @@ def point_of(emitter: LakeEmitter, node: tree.Expression) -> Point:
     raise emitter.refused("a geometry other than a point of two numbers or a circle around one", node)
 
 
-def _point(emitter: LakeEmitter, longitude: tree.Expression, latitude: tree.Expression) -> Point:
+def _point(emitter: LakeEmitter, longitude: tree.Expression, latitude: tree.Expression) -> SkyPoint:
     angles = constant_value(longitude), constant_value(latitude)
     if angles[0] is not None and angles[1] is not None:
         vector = tuple(map(double, unit_vector(*_canonical(angles[0], angles[1]))))
-        return Point(double(angles[0]), double(angles[1]), (angles[0], angles[1]), vector)  # type: ignore[arg-type]
-    return Point(
+        return SkyPoint(double(angles[0]), double(angles[1]), (angles[0], angles[1]), vector)  # type: ignore[arg-type]
+    return SkyPoint(
         _bounded(emitter, longitude, -_LARGEST, _LARGEST),
         _bounded(emitter, latitude, -_BEYOND_THE_POLE, _BEYOND_THE_POLE),
         None,
@@ -105,14 +105,14 @@ def _point(emitter: LakeEmitter, longitude: tree.Expression, latitude: tree.Expr
     )
 
 
-def _bounded(emitter: LakeEmitter, node: tree.Expression, low: float, high: float) -> Value:
+def _bounded(emitter: LakeEmitter, node: tree.Expression, low: float, high: float) -> SqlNode:
     value = constant_value(node)
     return within(emitter.double(node), low, high) if value is None else double(value)
 
 
 def _stored(
     emitter: LakeEmitter, longitude: tree.Expression, latitude: tree.Expression
-) -> tuple[tuple[Value, Value, Value] | None, Value | None]:
+) -> tuple[tuple[SqlNode, SqlNode, SqlNode] | None, SqlNode | None]:
     """Return vector and pixel that a table has of two columns."""
     if not isinstance(longitude, tree.Column) or not isinstance(latitude, tree.Column):
         return None, None
@@ -127,7 +127,7 @@ def _stored(
     return (x, y, z), pixel
 
 
-def coordinate(emitter: LakeEmitter, node: tree.Expression, number: int) -> Value:
+def coordinate(emitter: LakeEmitter, node: tree.Expression, number: int) -> SqlNode:
     """Return longitude (0) or latitude (1) of a point, in degrees."""
     point = point_of(emitter, node)
     value, other = (point.longitude, point.latitude)[:: 1 - 2 * number]
@@ -136,17 +136,19 @@ def coordinate(emitter: LakeEmitter, node: tree.Expression, number: int) -> Valu
     return case((joined(exp.Is, other, exp.Not(this=exp.Null())), value))
 
 
-def distance(emitter: LakeEmitter, one: Point, other: Point) -> Value:
+def distance(emitter: LakeEmitter, one: SkyPoint, other: SkyPoint) -> SqlNode:
     """Return the distance of two points in degrees, as ``degrees(one <-> other)``."""
     return divide(_distance(emitter, one, other), double(RADIANS_PER_DEGREE))
 
 
-def _distance(emitter: LakeEmitter, one: Point, other: Point) -> Value:
+def _distance(emitter: LakeEmitter, one: SkyPoint, other: SkyPoint) -> SqlNode:
     """Return ``spoint_dist`` of pg_sphere in radians: Vincenty's formula."""
     return emitter.bind([*_radians(one), *_radians(other)], partial(_vincenty, emitter))
 
 
-def _vincenty(emitter: LakeEmitter, lon_1: Value, lat_1: Value, lon_2: Value, lat_2: Value) -> Value:
+def _vincenty(
+    emitter: LakeEmitter, lon_1: SqlNode, lat_1: SqlNode, lon_2: SqlNode, lat_2: SqlNode
+) -> SqlNode:
     lon_1, lat_1, lon_2, lat_2 = _longitude(lon_1), _latitude(lat_1), _longitude(lon_2), _latitude(lat_2)
     angles = (lat_1, lat_2, subtract(lon_1, lon_2))
     functions = [call(name, angle) for angle in angles for name in ("SIN", "COS")]
@@ -155,12 +157,12 @@ def _vincenty(emitter: LakeEmitter, lon_1: Value, lat_1: Value, lon_2: Value, la
 
 def _by_functions(
     emitter: LakeEmitter,
-    sin_1: Value,
-    cos_1: Value,
-    sin_2: Value,
-    cos_2: Value,
-    *apart: Value,
-) -> Value:
+    sin_1: SqlNode,
+    cos_1: SqlNode,
+    sin_2: SqlNode,
+    cos_2: SqlNode,
+    *apart: SqlNode,
+) -> SqlNode:
     sine, cosine = apart
     across = multiply(cos_2, sine)
     along = subtract(multiply(cos_1, sin_2), multiply(sin_1, cos_2, cosine))
@@ -169,7 +171,7 @@ def _by_functions(
     return emitter.bind([call("ATAN2", length, towards)], _snapped)
 
 
-def _radians(point: Point) -> tuple[Value, Value]:
+def _radians(point: SkyPoint) -> tuple[SqlNode, SqlNode]:
     """Return longitude and latitude in radians; the longitude from 0 to a turn."""
     if point.constant is not None:
         longitude, latitude = _canonical(*point.constant)
@@ -179,7 +181,7 @@ def _radians(point: Point) -> tuple[Value, Value]:
     return subtract(angle, multiply(turns, turn)), multiply(point.latitude, double(RADIANS_PER_DEGREE))
 
 
-def _longitude(value: Value) -> Value:
+def _longitude(value: SqlNode) -> SqlNode:
     """Return a longitude as ``spoint_check`` makes it: 0 for what is next to it on either side."""
     if _is_number(value):
         return value
@@ -191,17 +193,17 @@ def _longitude(value: Value) -> Value:
     return case((exp.Not(this=inside), double(0.0)), otherwise=value)
 
 
-def _latitude(value: Value) -> Value:
+def _latitude(value: SqlNode) -> SqlNode:
     return value if _is_number(value) else _snapped(value)
 
 
-def _snapped(value: Value) -> Value:
+def _snapped(value: SqlNode) -> SqlNode:
     """Return 0 in place of what pg_sphere takes for 0 (``FPzero``)."""
     near = joined(exp.LTE, call("ABS", value), double(_EPSILON))
     return case((near, double(0.0)), otherwise=value)
 
 
-def _is_number(value: Value) -> bool:
+def _is_number(value: SqlNode) -> bool:
     return isinstance(value, exp.Cast) and isinstance(value.this, exp.Literal)
 
 
@@ -227,7 +229,7 @@ def unit_vector(longitude: float, latitude: float) -> tuple[float, float, float]
 # ----------------------------------------------------------------------------------------------------------
 
 
-def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Expression) -> Value:
+def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Expression) -> SqlNode:
     """Return that a point lies within a circle, as pg_sphere's ``<@``; NULL where there is no point."""
     parts = circle_of(circle)
     if parts is None:
@@ -250,7 +252,7 @@ def in_circle(emitter: LakeEmitter, point: tree.Expression, circle: tree.Express
 
 def nearer(
     emitter: LakeEmitter, node: tree.Function, limit: tree.Expression, kind: type[exp.Binary]
-) -> Value | None:
+) -> SqlNode | None:
     """Return that a distance is less than a constant, or not more; `None` for what has to be computed."""
     value = constant_value(limit)
     if value is None or not 0 <= value <= _LARGEST_RADIUS:
@@ -262,7 +264,7 @@ def nearer(
     return _by_chord(first, second, radians - 2 * _EPSILON, radians + 2 * _EPSILON, exactly)
 
 
-def _by_chord(one: Point, other: Point, inside: float, outside: float, exactly: Value) -> Value:
+def _by_chord(one: SkyPoint, other: SkyPoint, inside: float, outside: float, exactly: SqlNode) -> SqlNode:
     """Return a condition that decides by pixels and chords what they decide.
 
     Parameters
@@ -278,7 +280,7 @@ def _by_chord(one: Point, other: Point, inside: float, outside: float, exactly: 
         return exactly
     parts = [subtract(a, b) for a, b in zip(one.vector, other.vector, strict=True)]
     squared = add(*(multiply(part, part) for part in parts))
-    conditions: list[Value] = []
+    conditions: list[SqlNode] = []
     if inside >= 0:
         conditions.append(joined(exp.LTE, squared, double(_chord_squared(inside))))
     open_ones = joined(exp.And, joined(exp.LTE, squared, double(_chord_squared(outside))), exactly)
@@ -294,7 +296,7 @@ def _chord_squared(angle: float) -> float:
     return (2 * math.sin(min(angle, math.pi) / 2)) ** 2
 
 
-def _in_ranges(pixel: Value, ranges: list[tuple[int, int]]) -> Value:
+def _in_ranges(pixel: SqlNode, ranges: list[tuple[int, int]]) -> SqlNode:
     """Return that a pixel lies in one of some ranges; the outermost bounds first, which skip whole files."""
     bounds = _between(pixel, ranges[0][0], ranges[-1][1])
     if len(ranges) == 1:
@@ -302,7 +304,7 @@ def _in_ranges(pixel: Value, ranges: list[tuple[int, int]]) -> Value:
     return joined(exp.And, bounds, joined(exp.Or, *(_between(pixel, *one) for one in ranges)))
 
 
-def _between(value: Value, low: int, high: int) -> Value:
+def _between(value: SqlNode, low: int, high: int) -> SqlNode:
     return joined(exp.And, joined(exp.GTE, value, integer(low)), joined(exp.LTE, value, integer(high)))
 
 

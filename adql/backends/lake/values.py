@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlglot import exp
 
 from adql import tree
-from adql.backends.lake.functions import function_value, mean_of_integers, relation
-from adql.backends.lake.pieces import (
+from adql.backends.lake.engine import (
     BIGINT,
     DOUBLE,
     NUMBER_TYPES,
     REAL,
     SMALLINT,
     LakeEmitter,
-    Value,
+    SqlNode,
     call,
     case,
     cast,
@@ -36,6 +35,7 @@ from adql.backends.lake.pieces import (
     text,
     within,
 )
+from adql.backends.lake.functions import function_value, mean_of_integers, relation
 from adql.backends.lake.sky import nearer
 from adql.tree import type_of
 from adql.types import ValueType
@@ -71,17 +71,17 @@ _LONGEST_PLAIN = 18
 # ----------------------------------------------------------------------------------------------------------
 
 
-def _string(_emitter: LakeEmitter, node: tree.String) -> Value:
+def _string(_emitter: LakeEmitter, node: tree.String) -> SqlNode:
     type_ = {"time": "TIMESTAMP", "uuid": "UUID"}.get(type_of(node).family)
     return text(node.value) if type_ is None else cast(text(node.value), type_)
 
 
-def _null(_emitter: LakeEmitter, node: tree.Null) -> Value:
+def _null(_emitter: LakeEmitter, node: tree.Null) -> SqlNode:
     type_ = sql_type(type_of(node))
     return exp.Null() if type_ is None else null(type_)
 
 
-def _column(emitter: LakeEmitter, node: tree.Column) -> Value:
+def _column(emitter: LakeEmitter, node: tree.Column) -> SqlNode:
     """Return a column; after FULL JOIN ... USING the first value that is there."""
     origin = node.origin
     assert origin is not None  # noqa: S101  the query has been checked
@@ -99,14 +99,14 @@ def _column(emitter: LakeEmitter, node: tree.Column) -> Value:
     return exp.Coalesce(this=first, expressions=rest)
 
 
-def _sign(emitter: LakeEmitter, node: tree.Sign) -> Value:
+def _sign(emitter: LakeEmitter, node: tree.Sign) -> SqlNode:
     if isinstance(node.operand, tree.Number):
         return number(emitter, node.operand, negative=node.operator == "-")
     value = emitter.as_number(node.operand, NUMBER_TYPES.get(type_of(node).datatype, DOUBLE))
     return exp.Paren(this=exp.Neg(this=value)) if node.operator == "-" else value
 
 
-def _arithmetic(emitter: LakeEmitter, node: tree.Arithmetic) -> Value:
+def _arithmetic(emitter: LakeEmitter, node: tree.Arithmetic) -> SqlNode:
     first, *rest = node.operands
     type_ = computed_type(emitter.number_type(first))
     value = emitter.as_number(first, type_)
@@ -125,11 +125,11 @@ def _arithmetic(emitter: LakeEmitter, node: tree.Arithmetic) -> Value:
     return value
 
 
-def _concatenation(emitter: LakeEmitter, node: tree.Concatenation) -> Value:
+def _concatenation(emitter: LakeEmitter, node: tree.Concatenation) -> SqlNode:
     return joined(exp.DPipe, *map(emitter.text_of, node.operands))
 
 
-def _aggregate(emitter: LakeEmitter, node: tree.Aggregate) -> Value:
+def _aggregate(emitter: LakeEmitter, node: tree.Aggregate) -> SqlNode:
     if node.argument is None:
         return exp.Count(this=exp.Star())
     value = emitter.numeric(node.argument)
@@ -143,11 +143,11 @@ def _aggregate(emitter: LakeEmitter, node: tree.Aggregate) -> Value:
     return call(node.name, cast(value, "TEXT") if known.family == "uuid" else value)
 
 
-def _counted(value: Value, quantifier: str) -> Value:
+def _counted(value: SqlNode, quantifier: str) -> SqlNode:
     return exp.Count(this=exp.Distinct(expressions=[value]) if quantifier == "DISTINCT" else value)
 
 
-def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
+def _added(emitter: LakeEmitter, node: tree.Aggregate, value: SqlNode) -> SqlNode:
     """Return SUM or AVG."""
     assert node.argument is not None  # noqa: S101  only COUNT has none
     distinct = node.quantifier == "DISTINCT"
@@ -157,7 +157,7 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
             return cast(whole, BIGINT)
         return mean_of_integers(emitter, whole, _counted(value, node.quantifier))
     value = emitter.double(node.argument)
-    total: Value
+    total: SqlNode
     if emitter.store.exact_sums:
         total = emitter.store.engine.ordered_sum(value, distinct)
         if node.name == "SUM":
@@ -171,7 +171,7 @@ def _added(emitter: LakeEmitter, node: tree.Aggregate, value: Value) -> Value:
     return divide(total, nullif(cast(_counted(value, node.quantifier), DOUBLE), double(0.0)))
 
 
-def _cast(emitter: LakeEmitter, node: tree.Cast) -> Value:
+def _cast(emitter: LakeEmitter, node: tree.Cast) -> SqlNode:
     operand, known = node.operand, type_of(node.operand)
     if isinstance(operand, tree.Null) or known.family == "null":
         return null(sql_type(type_of(node)) or "TEXT")
@@ -193,7 +193,7 @@ def _cast(emitter: LakeEmitter, node: tree.Cast) -> Value:
     return _whole(emitter, node, operand)
 
 
-def _whole(emitter: LakeEmitter, node: tree.Cast, operand: tree.Expression) -> Value:
+def _whole(emitter: LakeEmitter, node: tree.Cast, operand: tree.Expression) -> SqlNode:
     type_, given = _CAST_TYPES[node.target], emitter.number_type(operand)
     if given in _INTEGERS and _INTEGERS.index(given) <= _INTEGERS.index(type_):
         return emitter.as_number(operand, type_)
@@ -201,14 +201,14 @@ def _whole(emitter: LakeEmitter, node: tree.Cast, operand: tree.Expression) -> V
     return emitter.store.engine.half_even(inside, type_)
 
 
-def _single(emitter: LakeEmitter, operand: tree.Expression) -> Value:
+def _single(emitter: LakeEmitter, operand: tree.Expression) -> SqlNode:
     """Return a number as real: NULL if it is too large for that, 0 if it is too small."""
     if emitter.number_type(operand) != DOUBLE:
         return emitter.as_number(operand, REAL)
     return emitter.bind([emitter.double(operand)], _as_real)
 
 
-def _as_real(value: Value) -> Value:
+def _as_real(value: SqlNode) -> SqlNode:
     size = call("ABS", value)
     small = joined(exp.LT, size, double(_LEAST_REAL))
     fits = joined(
@@ -220,7 +220,7 @@ def _as_real(value: Value) -> Value:
     return case((small, cast(double(0.0), REAL)), (fits, cast(value, REAL)))
 
 
-def _case(emitter: LakeEmitter, node: tree.Case) -> Value:
+def _case(emitter: LakeEmitter, node: tree.Case) -> SqlNode:
     results = node.thens if node.otherwise is None else (*node.thens, node.otherwise)
     values = emitter.as_common(results, type_of(node), node)
     branches = []
@@ -234,7 +234,7 @@ def _case(emitter: LakeEmitter, node: tree.Case) -> Value:
     return case(*branches, otherwise=None if node.otherwise is None else values[-1])
 
 
-def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> Value:
+def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> SqlNode:
     return exp.Subquery(this=emitter.subquery(node.query))
 
 
@@ -242,14 +242,14 @@ def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> Value:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def compared(emitter: LakeEmitter, left: tree.Expression, sign: str, right: tree.Expression) -> Value:
+def compared(emitter: LakeEmitter, left: tree.Expression, sign: str, right: tree.Expression) -> SqlNode:
     """Return a comparison of two values, in the type in which PostgreSQL compares them."""
     return joined(_KINDS[sign], *_sides(emitter, left, right, ordered=sign not in ("=", "<>")))
 
 
 def _sides(
     emitter: LakeEmitter, left: tree.Expression, right: tree.Expression, *, ordered: bool
-) -> tuple[Value, Value]:
+) -> tuple[SqlNode, SqlNode]:
     one, other = type_of(left), type_of(right)
     families = {one.family, other.family} - {"null", "any"}
     if families & _GEOMETRIES:
@@ -265,13 +265,13 @@ def _sides(
     return emitter.value(left), emitter.value(right)
 
 
-def _moment(emitter: LakeEmitter, node: tree.Expression) -> Value:
+def _moment(emitter: LakeEmitter, node: tree.Expression) -> SqlNode:
     value = emitter.value(node)
     # With a time zone or without: PostgreSQL compares them in UTC.
     return cast(value, "TIMESTAMP") if isinstance(node, tree.Column) else value
 
 
-def _numbers(emitter: LakeEmitter, left: tree.Expression, right: tree.Expression) -> tuple[Value, Value]:
+def _numbers(emitter: LakeEmitter, left: tree.Expression, right: tree.Expression) -> tuple[SqlNode, SqlNode]:
     types = [emitter.number_type(of) for of in (left, right)]
     for one, other, type_ in ((left, right, types[1]), (right, left, types[0])):
         if type_ not in _FLOATING and (exact := exact_decimal(emitter, one)) is not None:
@@ -288,7 +288,7 @@ def _given(left: tree.Expression, right: tree.Expression, types: list[str]) -> l
     return types[:1] if type_of(right).family == "null" else types
 
 
-def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expression) -> Value:
+def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expression) -> SqlNode:
     length = fixed_length(type_of(node)) if isinstance(node, tree.Column) else None
     if length == 1 and isinstance(other, tree.String) and other.value.strip(" "):
         # One character that is no blank is the same with blanks behind it and without: files can be skipped.
@@ -296,7 +296,7 @@ def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expressi
     return emitter.value(node) if isinstance(node, tree.Null) else emitter.text_of(node)
 
 
-def _comparison(emitter: LakeEmitter, node: tree.Comparison) -> Value:
+def _comparison(emitter: LakeEmitter, node: tree.Comparison) -> SqlNode:
     left, sign, right = node.left, node.operator, node.right
     if isinstance(right, tree.Function):
         left, sign, right = right, _MIRRORED[sign], left
@@ -312,7 +312,7 @@ def _comparison(emitter: LakeEmitter, node: tree.Comparison) -> Value:
     return compared(emitter, node.left, node.operator, node.right)
 
 
-def _between(emitter: LakeEmitter, node: tree.Between) -> Value:
+def _between(emitter: LakeEmitter, node: tree.Between) -> SqlNode:
     operand, low, high = node.operand, node.low, node.high
     if node.negated:
         below, above = compared(emitter, operand, "<", low), compared(emitter, operand, ">", high)
@@ -324,7 +324,7 @@ def _between(emitter: LakeEmitter, node: tree.Between) -> Value:
     return joined(exp.And, compared(emitter, operand, ">=", low), compared(emitter, operand, "<=", high))
 
 
-def _in(emitter: LakeEmitter, node: tree.In) -> Value:
+def _in(emitter: LakeEmitter, node: tree.In) -> SqlNode:
     if isinstance(node.choices, tree.Query):
         found = _in_rows(emitter, node.operand, node.choices)
     else:
@@ -336,11 +336,11 @@ def _in(emitter: LakeEmitter, node: tree.In) -> Value:
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
-def _plain_integers(operand: tree.Expression, choices: Iterable[tree.Expression]) -> list[Value] | None:
+def _plain_integers(operand: tree.Expression, choices: Iterable[tree.Expression]) -> list[SqlNode] | None:
     """Return integers as they are written: object ids come by the thousand."""
     if not type_of(operand).is_integer:
         return None
-    found: list[Value] = []
+    found: list[SqlNode] = []
     for choice in choices:
         literal = choice.operand if isinstance(choice, tree.Sign) else choice
         if not isinstance(literal, tree.Number) or not literal.text.isdigit():
@@ -352,7 +352,7 @@ def _plain_integers(operand: tree.Expression, choices: Iterable[tree.Expression]
     return found
 
 
-def _in_rows(emitter: LakeEmitter, operand: tree.Expression, query: tree.Query) -> Value:
+def _in_rows(emitter: LakeEmitter, operand: tree.Expression, query: tree.Query) -> SqlNode:
     """Return that a value is among those of a subquery, in the type in which PostgreSQL compares them."""
     known, rows = type_of(operand), query.columns[0].type
     subquery = emitter.subquery(query)
@@ -380,7 +380,7 @@ def _is_padded(type_: ValueType) -> bool:
     return (fixed_length(type_) or 0) > 1
 
 
-def _like(emitter: LakeEmitter, node: tree.Like) -> Value:
+def _like(emitter: LakeEmitter, node: tree.Like) -> SqlNode:
     kind = exp.ILike if node.operator == "ILIKE" else exp.Like
     # PostgreSQL compares a column of a fixed length with its blanks.
     bare = isinstance(node.operand, tree.Column) and fixed_length(type_of(node.operand))
@@ -389,30 +389,30 @@ def _like(emitter: LakeEmitter, node: tree.Like) -> Value:
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
-def _is_null(emitter: LakeEmitter, node: tree.IsNull) -> Value:
+def _is_null(emitter: LakeEmitter, node: tree.IsNull) -> SqlNode:
     if type_of(node.operand).family in _GEOMETRIES:
         raise emitter.refused("a geometry as a value", node.operand)
     found = joined(exp.Is, emitter.value(node.operand), exp.Null())
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
-def _exists(emitter: LakeEmitter, node: tree.Exists) -> Value:
+def _exists(emitter: LakeEmitter, node: tree.Exists) -> SqlNode:
     return exp.Exists(this=emitter.subquery(node.query))
 
 
-def _not(emitter: LakeEmitter, node: tree.Not) -> Value:
+def _not(emitter: LakeEmitter, node: tree.Not) -> SqlNode:
     return exp.Paren(this=exp.Not(this=exp.Paren(this=emitter.condition(node.operand))))
 
 
-def _and(emitter: LakeEmitter, node: tree.And) -> Value:
+def _and(emitter: LakeEmitter, node: tree.And) -> SqlNode:
     return joined(exp.And, *map(emitter.condition, node.operands))
 
 
-def _or(emitter: LakeEmitter, node: tree.Or) -> Value:
+def _or(emitter: LakeEmitter, node: tree.Or) -> SqlNode:
     return joined(exp.Or, *map(emitter.condition, node.operands))
 
 
-VALUE_WRITERS: Mapping[type, Callable[..., Value]] = {
+VALUE_WRITERS: Mapping[type, Callable[..., SqlNode]] = {
     tree.Number: number,
     tree.String: _string,
     tree.Null: _null,
@@ -427,7 +427,7 @@ VALUE_WRITERS: Mapping[type, Callable[..., Value]] = {
     tree.ScalarQuery: _scalar_query,
 }
 
-CONDITION_WRITERS: Mapping[type, Callable[..., Value]] = {
+CONDITION_WRITERS: Mapping[type, Callable[..., SqlNode]] = {
     tree.Comparison: _comparison,
     tree.Between: _between,
     tree.In: _in,

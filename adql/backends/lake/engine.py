@@ -7,7 +7,7 @@ single precision, is told otherwise by a CAST. What an engine cannot do as Postg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlglot import exp
@@ -19,7 +19,7 @@ from adql.metadata import ColumnOrigin, TableOrigin
 from adql.tokens import error_at
 from adql.tree import type_of
 from adql.types import DECIMAL, ValueType
-from adql.walk import walk
+from adql.walk import transform, walk
 
 SMALLINT, INT, BIGINT, REAL, DOUBLE = "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"
 NUMBER_TYPES: Mapping[str, str] = {
@@ -38,7 +38,7 @@ _OTHER_TYPES = {"string": "TEXT", "boolean": "BOOLEAN", "time": "TIMESTAMP", "uu
 _MOST_DIGITS = 38
 _LONGEST_SHOWN = 60
 
-Value = exp.Expr
+SqlNode = exp.Expr
 
 
 class LakeRelation(NamedTuple):
@@ -66,9 +66,9 @@ class Engine:
     Parameters
     ----------
     name
-        Its name, as `adql.metadata.UserFunction.elsewhere` has it and as messages show it.
+        Its name, as messages show it.
     dialect
-        SQLGlot's name of its dialect.
+        SQLGlot's name of its dialect, which `adql.metadata.UserFunction.elsewhere` has too.
     generator
         What writes a tree; it has to write the order of NULLs out.
     half_even
@@ -87,19 +87,19 @@ class Engine:
     name: str
     dialect: str
     generator: Callable[[], Generator]
-    half_even: Callable[[Value, str], Value]
-    sort_key: Callable[[Value], Value]
-    ordered_sum: Callable[[Value, bool], Value]
-    text_of_time: Callable[[Value], Value]
-    bound: Callable[[str, Sequence[Value], Value], Value]
+    half_even: Callable[[SqlNode, str], SqlNode]
+    sort_key: Callable[[SqlNode], SqlNode]
+    ordered_sum: Callable[[SqlNode, bool], SqlNode]
+    text_of_time: Callable[[SqlNode], SqlNode]
+    bound: Callable[[str, Sequence[SqlNode], SqlNode], SqlNode]
 
-    def sql(self, node: Value) -> str:
+    def sql(self, node: SqlNode) -> str:
         """Return a tree as text."""
         return self.generator().generate(node, copy=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class LakeView:
     """A lake, as queries see it.
 
     Parameters
@@ -127,12 +127,12 @@ class Store:
     orders_text: bool = True
 
 
-class Writers(NamedTuple):
+class LakeWriters(NamedTuple):
     """What writes values and conditions, by type of node, and a subquery."""
 
-    values: Mapping[type, Callable[..., Value]]
-    conditions: Mapping[type, Callable[..., Value]]
-    subquery: Callable[[LakeEmitter, tree.Query], Value]
+    values: Mapping[type, Callable[..., SqlNode]]
+    conditions: Mapping[type, Callable[..., SqlNode]]
+    subquery: Callable[[LakeEmitter, tree.Query], SqlNode]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,8 +163,8 @@ class LakeEmitter:
     """
 
     text: str | None
-    store: Store
-    writers: Writers
+    store: LakeView
+    writers: LakeWriters
     names: dict[object, dict[str, str]] = field(default_factory=dict)
     aliases: dict[int, str] = field(default_factory=dict)
     vectors: dict[tuple[object, str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -174,21 +174,21 @@ class LakeEmitter:
     by_object: set[int] = field(default_factory=set)
     depth: int = 0
 
-    def value(self, node: tree.Expression) -> Value:
+    def value(self, node: tree.Expression) -> SqlNode:
         """Return a value, of the type that the check has found."""
         return self.writers.values[type(node)](self, node)
 
-    def condition(self, node: tree.Condition) -> Value:
+    def condition(self, node: tree.Condition) -> SqlNode:
         """Return a condition."""
         return self.writers.conditions[type(node)](self, node)
 
-    def subquery(self, query: tree.Query) -> Value:
+    def subquery(self, query: tree.Query) -> SqlNode:
         """Return a subquery after IN or EXISTS, or one that is a value."""
         return self.writers.subquery(self, query)
 
     def refused(self, what: str, node: tree.Node, hint: str = "") -> AdqlError:
         """Return the error that a construct is not carried over, with its place in the query."""
-        shown = str(node)
+        shown = str(transform(node, _without_table))
         shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
         return error_at(
             AdqlEngineError,
@@ -198,7 +198,7 @@ class LakeEmitter:
             token=next((of for of in (node.at, *_places(node)) if of >= 0), -1),
         )
 
-    def bind(self, values: Sequence[Value], body: Callable[..., Value]) -> Value:
+    def bind(self, values: Sequence[SqlNode], body: Callable[..., SqlNode]) -> SqlNode:
         """Return an expression that uses values more than once, without writing long ones again.
 
         Parameters
@@ -224,7 +224,7 @@ class LakeEmitter:
         self.depth -= 1
         return self.store.engine.bound(name, values, made)
 
-    def numeric(self, node: tree.Expression) -> Value:
+    def numeric(self, node: tree.Expression) -> SqlNode:
         """Return a value as a number; a boolean counts as 0 or 1."""
         value = self.value(node)
         return cast(value, INT) if type_of(node).family == "boolean" else value
@@ -234,20 +234,20 @@ class LakeEmitter:
         known = type_of(node)
         return INT if known.family == "boolean" else NUMBER_TYPES.get(known.datatype, DOUBLE)
 
-    def as_number(self, node: tree.Expression, type_: str) -> Value:
+    def as_number(self, node: tree.Expression, type_: str) -> SqlNode:
         """Return a value as a number of a type."""
         number = self.numeric(node)
         return number if self.number_type(node) == type_ and not _is_null(node) else cast(number, type_)
 
-    def double(self, node: tree.Expression) -> Value:
+    def double(self, node: tree.Expression) -> SqlNode:
         """Return a value as a double."""
         return self.as_number(node, DOUBLE)
 
-    def operand(self, node: tree.Expression) -> Value:
+    def operand(self, node: tree.Expression) -> SqlNode:
         """Return a number to compute with, as PostgreSQL is told to compute: at least an integer, no real."""
         return self.as_number(node, computed_type(self.number_type(node)))
 
-    def as_type(self, node: tree.Expression, type_: ValueType) -> Value:
+    def as_type(self, node: tree.Expression, type_: ValueType) -> SqlNode:
         """Return a value among others of one type."""
         if type_.family == "numeric" and type_of(node).family in ("numeric", "boolean", "null"):
             return self.as_number(node, NUMBER_TYPES[type_.datatype])
@@ -256,14 +256,16 @@ class LakeEmitter:
         length = fixed_length(type_of(node))
         return self.text_of(node) if length and length != fixed_length(type_) else self.value(node)
 
-    def as_common(self, nodes: Sequence[tree.Expression], type_: ValueType, whole: tree.Node) -> list[Value]:
+    def as_common(
+        self, nodes: Sequence[tree.Expression], type_: ValueType, whole: tree.Node
+    ) -> list[SqlNode]:
         """Return values that become one of a type, as of COALESCE."""
         lengths = {fixed_length(type_of(node)) for node in nodes if type_of(node).family != "null"}
         if len(lengths) > 1 and None not in lengths:
             raise self.refused("text of several fixed lengths", whole)
         return [self.as_type(node, type_) for node in nodes]
 
-    def text_of(self, node: tree.Expression) -> Value:
+    def text_of(self, node: tree.Expression) -> SqlNode:
         """Return a value as text."""
         known = type_of(node)
         value = self.value(node)
@@ -310,39 +312,39 @@ def fixed_length(type_: ValueType) -> int | None:
     return int(size) if size.isdigit() else None
 
 
-def cast(value: Value, type_: str) -> Value:
+def cast(value: SqlNode, type_: str) -> SqlNode:
     """Return a value as another type."""
     return exp.Cast(this=value, to=exp.DataType.build(type_))
 
 
-def null(type_: str) -> Value:
+def null(type_: str) -> SqlNode:
     """Return NULL of a type."""
     return cast(exp.Null(), type_)
 
 
-def call(name: str, *arguments: Value) -> Value:
+def call(name: str, *arguments: SqlNode) -> SqlNode:
     """Return a call of a function that all engines know by one name."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def text(value: str) -> Value:
+def text(value: str) -> SqlNode:
     """Return a character string."""
     return exp.Literal.string(value)
 
 
-def integer(value: int, type_: str = "") -> Value:
+def integer(value: int, type_: str = "") -> SqlNode:
     """Return a whole number, of a type if one is given."""
-    literal: Value = exp.Literal.number(abs(value))
+    literal: SqlNode = exp.Literal.number(abs(value))
     signed = exp.Neg(this=literal) if value < 0 else literal
     return cast(signed, type_) if type_ else signed
 
 
-def double(value: float) -> Value:
+def double(value: float) -> SqlNode:
     """Return a double: read from text, which engines round once."""
     return cast(text(repr(float(value))), DOUBLE)
 
 
-def joined(kind: type[exp.Binary], *operands: Value, **arguments: Any) -> Value:
+def joined(kind: type[exp.Binary], *operands: SqlNode, **arguments: Any) -> SqlNode:
     """Return operands with an operator between them, from the left, in parentheses."""
     whole, *rest = operands
     for operand in rest:
@@ -350,49 +352,49 @@ def joined(kind: type[exp.Binary], *operands: Value, **arguments: Any) -> Value:
     return exp.Paren(this=whole)
 
 
-def add(*operands: Value) -> Value:
+def add(*operands: SqlNode) -> SqlNode:
     """Return a sum."""
     return joined(exp.Add, *operands)
 
 
-def subtract(one: Value, other: Value) -> Value:
+def subtract(one: SqlNode, other: SqlNode) -> SqlNode:
     """Return a difference."""
     return joined(exp.Sub, one, other)
 
 
-def multiply(*operands: Value) -> Value:
+def multiply(*operands: SqlNode) -> SqlNode:
     """Return a product."""
     return joined(exp.Mul, *operands)
 
 
-def divide(one: Value, other: Value) -> Value:
+def divide(one: SqlNode, other: SqlNode) -> SqlNode:
     """Return a quotient of doubles."""
     return joined(exp.Div, one, other, typed=False, safe=False)
 
 
-def nullif(value: Value, other: Value) -> Value:
+def nullif(value: SqlNode, other: SqlNode) -> SqlNode:
     """Return NULL in place of one value."""
     return exp.Nullif(this=value, expression=other)
 
 
-def within(value: Value, low: float, high: float | None = None) -> Value:
+def within(value: SqlNode, low: float, high: float | None = None) -> SqlNode:
     """Return a double that lies between two others, and NULL for all that do not."""
     bound = double(low)
-    larger: Value = exp.Greatest(this=value, expressions=[bound])
+    larger: SqlNode = exp.Greatest(this=value, expressions=[bound])
     if high is None:
         return nullif(larger, bound.copy())
     upper = double(high)
-    found: Value = exp.Least(this=larger, expressions=[upper])
+    found: SqlNode = exp.Least(this=larger, expressions=[upper])
     return nullif(nullif(found, upper.copy()), bound.copy())
 
 
-def case(*branches: tuple[Value, Value], otherwise: Value | None = None) -> Value:
+def case(*branches: tuple[SqlNode, SqlNode], otherwise: SqlNode | None = None) -> SqlNode:
     """Return the value of the first condition that is true."""
     ifs = [exp.If(this=condition, true=value) for condition, value in branches]
     return exp.Case(ifs=ifs, default=otherwise)
 
 
-def column(origin: ColumnOrigin, emitter: LakeEmitter) -> Value:
+def column(origin: ColumnOrigin, emitter: LakeEmitter) -> SqlNode:
     """Return a column of a relation."""
     relation = origin.relation
     names = emitter.names.get(relation_key(relation), {})
@@ -400,12 +402,12 @@ def column(origin: ColumnOrigin, emitter: LakeEmitter) -> Value:
     return named(emitter.aliases[id(relation)], name)
 
 
-def named(relation: str, name: str) -> Value:
+def named(relation: str, name: str) -> SqlNode:
     """Return a column by the names of relation and column."""
     return exp.column(name, table=relation, quoted=True)
 
 
-def number(_emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> Value:
+def number(_emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) -> SqlNode:
     """Return a number literal, with the minus sign before it if there is one."""
     known = type_of(node)
     if known.family == "boolean":
@@ -416,8 +418,8 @@ def number(_emitter: LakeEmitter, node: tree.Number, *, negative: bool = False) 
     return integer(int(sign + node.text), NUMBER_TYPES[known.datatype])
 
 
-def exact_decimal(emitter: LakeEmitter, node: tree.Expression) -> Value | None:
-    """Return a literal with decimal places or many digits as it is; `None` if it is none."""
+def exact_decimal(emitter: LakeEmitter, node: tree.Expression) -> SqlNode | None:
+    """Return a literal with decimal places or many digits as it is; `None` for any other value."""
     sign, literal = "", node
     if isinstance(node, tree.Sign):
         sign, literal = node.operator.replace("+", ""), node.operand
@@ -433,12 +435,16 @@ def _field(place: int) -> exp.Identifier:
     return exp.to_identifier(f"a{place}")
 
 
-def _is_constant(value: Value) -> bool:
+def _is_constant(value: SqlNode) -> bool:
     return isinstance(value, exp.Cast) and isinstance(value.this, (exp.Literal, exp.Null))
 
 
-def _is_short(value: Value) -> bool:
+def _is_short(value: SqlNode) -> bool:
     return _is_constant(value) or isinstance(value, (exp.Column, exp.Dot))
+
+
+def _without_table(node: tree.Node) -> tree.Node:
+    return replace(node, table=()) if isinstance(node, tree.Column) else node
 
 
 def _is_null(node: tree.Expression) -> bool:
