@@ -13,6 +13,7 @@ BENCHMARKS = {
     "follow": "benchmarks.follow",
     "formats": "benchmarks.services.formats",
     "fresh": "benchmarks.fresh",
+    "lake": "benchmarks.lake",
     "links": "benchmarks.services.links",
     "obscore": "benchmarks.obscore.benchmark",
     "ppdb": "benchmarks.ppdb.benchmark",

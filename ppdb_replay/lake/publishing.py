@@ -174,20 +174,25 @@ class Draft:
                 self.run("CALL ducklake_merge_adjacent_files({}, {})", lake, name)
 
     def clean(self, keep_s: float) -> None:
-        """Remove files that no state needs: of states that were replaced long ago, and of who died.
+        """Remove files that no state needs: of states that were replaced long ago, and of what was killed.
+
+        Before the draft is changed: what a change makes superfluous is still needed by those who read.
 
         Parameters
         ----------
         keep_s
             How long they stay, in seconds.
         """
-        lake = sql.Literal(LAKE_SCHEMA)
-        # Counted: Python needs another package for the times that it returns.
-        self.run("SELECT count(*) FROM ducklake_expire_snapshots({}, older_than => now())", lake)
-        before = sql.Literal(f"{keep_s} seconds")
+        lake, before = sql.Literal(LAKE_SCHEMA), sql.Literal(f"{keep_s} seconds")
         for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
             frame = "SELECT count(*) FROM {}({}, older_than => now() - {}::INTERVAL)"
             self.run(frame, sql.Identifier(function), lake, before)
+
+    def forget(self) -> None:
+        """Let the catalog know no state but its newest: files of others are noted as to be removed."""
+        # Counted: Python needs another package for the times that it returns.
+        frame = "SELECT count(*) FROM ducklake_expire_snapshots({}, older_than => now())"
+        self.run(frame, sql.Literal(LAKE_SCHEMA))
 
     def detach(self) -> None:
         """Write all of the catalog into its file, and leave it."""
@@ -208,7 +213,11 @@ class Draft:
         LakeBusyError
             Raised if another process has published a state meanwhile.
         """
+        if self._state is not None:
+            self.forget()
         self.detach()
+        # Files that DuckLake has written itself.
+        self.store.settle(f"{TABLES}/*/ducklake-*")
         name = catalog_name(following.snapshot_id, secrets.token_hex(4))
         values = {one: getattr(following, one) for one in LakeState.__dataclass_fields__}
         before = {} if self._state is None else {self._state.catalog: time.time()}

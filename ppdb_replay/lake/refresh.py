@@ -145,9 +145,9 @@ def refresh_lake(
                         number = batch.newest.snapshot.snapshot_id
                         progress(batch.first, len(history.snapshots), f"snapshot {number}")
                     with begin_draft(store, duck, state, mark) as draft:
-                        rows += _apply(draft, state, history, batch, reader, small_files)
                         if not batch.first:
                             draft.clean(keep_s)
+                        rows += _apply(draft, state, history, batch, reader, small_files)
                         draft.publish(_following(state, batch, keep_s))
                     state, mark = require_state(store)
         remove_old_catalogs(store, state, keep_s)
@@ -296,7 +296,8 @@ def compact_lake(
 ) -> LakeState:
     """Write all rows of a lake into new HATS catalogues, sorted, without the files of refreshes.
 
-    Readers go on with the files that they have open; these are removed by a later refresh or compaction.
+    Nothing is done if nothing was refreshed since. Readers go on with the files that they have open; these
+    are removed by a later refresh or compaction.
 
     Parameters
     ----------
@@ -319,9 +320,12 @@ def compact_lake(
     store = open_store(where)
     with store.locked():
         state, mark = require_state(store)
+        if state.hats_snapshot_id == state.snapshot_id:
+            return state
         folder = store.staging / "compact"
         shutil.rmtree(folder, ignore_errors=True)
         with connected_duckdb(store) as duck, begin_draft(store, duck, state, mark) as draft:
+            draft.clean(keep_s)
             lake = lake_of(draft, state)
             staged = []
             for done, table in enumerate(lake.tables.values()):
@@ -339,7 +343,6 @@ def compact_lake(
                         draft.run("DROP TABLE {}", relation_sql(relation))
                 draft.make_tables(lake.tables.values())
                 draft.add_files(files)
-            draft.clean(keep_s)
             state = draft.publish(
                 replace(
                     without_superseded(state, time.time() - keep_s),

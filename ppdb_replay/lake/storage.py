@@ -87,6 +87,10 @@ class LakeStore(Protocol):
         """Remove folders without files below one."""
         ...
 
+    def settle(self, pattern: str) -> None:
+        """Let what others have written here reach the disk: files whose names match a pattern."""
+        ...
+
     def statements(self) -> tuple[str, ...]:
         """Return the statements that let DuckDB read and write here."""
         ...
@@ -188,6 +192,11 @@ class _Folder:
             with suppress(OSError):
                 folder.rmdir()
 
+    def settle(self, pattern: str) -> None:
+        for path in self._folder.glob(pattern):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+
     def statements(self) -> tuple[str, ...]:
         return ()
 
@@ -284,6 +293,9 @@ class _Bucket:
 
     def tidy(self, prefix: str) -> None:
         """Do nothing: a bucket has no folders."""
+
+    def settle(self, pattern: str) -> None:
+        """Do nothing: what a bucket has taken it keeps."""
 
     def statements(self) -> tuple[str, ...]:
         endpoint = urlsplit(self._client.meta.endpoint_url)

@@ -130,7 +130,7 @@ def _export(where: str) -> None:
 
 def _refresh(where: str) -> None:
     with checked_connection() as connection:
-        refresh_lake(connection, where, batch_rows=1, keep_s=60)
+        refresh_lake(connection, where, batch_rows=1, keep_s=0)
 
 
 if __name__ == "__main__":
