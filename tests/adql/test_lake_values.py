@@ -149,6 +149,28 @@ def test_sql_for_postgresql_that_is_transpiled_answers_otherwise(twin: Twin) -> 
     assert different
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "code = 'a '",
+        "code > 'ab '",
+        "code BETWEEN 'a ' AND 'b '",
+        "code IN ('a ', 'B')",
+        "code IN ('a ')",
+        "band = '' OR band = ' '",
+        "band IN ('g ', 'r')",
+        "code = name",
+        "code LIKE 'a%' AND code NOT LIKE 'a'",
+        "code IN (SELECT code FROM cat.things WHERE id < 50)",
+    ],
+)
+def test_blanks_at_the_end_of_text_of_a_fixed_length_count_as_in_postgresql(
+    condition: str, twin: Twin
+) -> None:
+    text = f"SELECT id FROM cat.things WHERE {condition} ORDER BY id"  # noqa: S608
+    assert twin.in_lake(text) == twin.in_postgres(text)
+
+
 def test_names_that_differ_in_case_alone_stay_apart(twin: Twin) -> None:
     text = (
         'SELECT a.id AS n, A."N" AS m FROM cat.things AS a JOIN (SELECT id AS "n", i2 AS "N" FROM cat.things)'
