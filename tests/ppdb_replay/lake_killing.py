@@ -64,10 +64,12 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
     dice = random.Random(_SEED)
     store = open_store(where)
     killed = half_done = states = 0
-    seconds = 0.9 if kind == "export" else 1.5 * _seconds_to_a_state(where)
+    seconds = 0.3 if kind == "export" else 1.5 * _seconds_to_a_state(where)
     for _ in range(kills):
         before, files = find_state(store), _files(Path(where))
         child = _fork(lambda: work(where))
+        if kind == "export":
+            _wait_for_files(Path(where), files)
         time.sleep(dice.uniform(0.1, seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -96,6 +98,14 @@ def _seconds_to_a_state(where: str) -> float:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return time.monotonic() - started
+
+
+def _wait_for_files(folder: Path, before: set[Path]) -> None:
+    """Wait until something was written: on a busy machine that takes longer than what follows."""
+    for _ in range(1000):
+        if _files(folder) - before - {folder / ".lock"}:
+            return
+        time.sleep(0.01)
 
 
 def _files(folder: Path) -> set[Path]:
