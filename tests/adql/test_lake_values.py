@@ -80,6 +80,20 @@ def test_sums_and_means_are_those_of_postgresql_to_the_last_bit(argument: str, t
     assert twin.in_lake(text) == twin.in_postgres(text)
 
 
+def test_sums_and_means_of_no_rows_are_null(twin: Twin) -> None:
+    text = "SELECT AVG(i4) AS a, AVG(f8) AS b, SUM(i8) AS c, SUM(f4) AS d, MAX(id) AS e FROM cat.things"
+    assert twin.in_lake(f"{text} WHERE id < 0").rows == [("None",) * 5]
+
+
+@pytest.mark.parametrize(
+    "cells", [(1, 2), (10, 0, 0), (-7, 0, 0), (1, 1, 1, 1, 1, 1, 2), (10**18, 10**18, 5)]
+)
+def test_a_mean_of_integers_has_the_digits_of_a_decimal_quotient(cells: tuple[int, ...], twin: Twin) -> None:
+    values = " UNION ALL ".join(f"SELECT TOP 1 id - id + {cell} AS v, id FROM cat.things" for cell in cells)  # noqa: S608
+    text = f"SELECT AVG(d.v) AS m FROM ({values}) AS d"  # noqa: S608
+    assert twin.in_lake(text) == twin.in_postgres(text)
+
+
 def test_a_sum_of_negative_zeros_is_one(twin: Twin) -> None:
     text = "SELECT SUM(-0.0 * ABS(id)) AS s, AVG(-0.0 * ABS(id)) AS m FROM cat.things"
     assert twin.in_lake(text) == twin.in_postgres(text)
