@@ -147,6 +147,7 @@ def run(
             figures |= found | watch.figures("lake", "postgresql")
             say(str(figures))
             figures["digests_different"] = float(different)
+            figures["sources"] = float(stream.sources_a_night * stream.nights)
             for scan in _SCANS:
                 figures[f"{scan}_speedup"] = 1 / figures[f"{scan}_ratio"]
             figures |= _refresh(url, place, stream, nights, night_sources)

@@ -38,6 +38,7 @@ LONGEST = (
     "obscore_view/test_view_runs.py",
     "tapdb/test_migrate_cli.py",
     "obscore_view/test_kept_soak.py",
+    "ppdb_replay/test_lake_refresh.py",
     "ppdb_replay/test_ppdb_follow.py",
     "ppdb_replay/test_replication_timestamps.py",
     "obscore_view/test_view_registrations.py",

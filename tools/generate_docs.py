@@ -288,6 +288,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "service-environment": lambda: _environment(ServiceSettings),
     "figures": _figures,
     "functions": _functions,
+    "lake-figures": generate_ppdb.lake_figures,
     "ppdb-figures": generate_ppdb.figures,
 }
 """What makes each part, by its name."""

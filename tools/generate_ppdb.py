@@ -9,9 +9,11 @@ from pathlib import Path
 
 from benchmarks.results_file import Reach
 
-__all__ = ["figures"]
+__all__ = ["figures", "lake_figures"]
 
-_RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "ppdb.json"
+_FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
+_RESULTS = _FOLDER / "ppdb.json"
+_LAKE = _FOLDER / "lake.json"
 _QUESTIONS = {
     "by_id": "versions of one object",
     "cone_small": "small cone",
@@ -59,6 +61,24 @@ def figures() -> str:
             _table(("figure", "what it is", "measured"), more),
         )
     )
+
+
+def lake_figures() -> str:
+    """Return what the benchmark of the history in files measured, and what was to be reached."""
+    if not _LAKE.exists():
+        return "No results are recorded yet; `make bench` measures and records them."
+    found: dict[str, float] = json.loads(_LAKE.read_text(encoding="utf-8"))
+    rows = [
+        (f"`{one.key}`", one.meaning, _shown(found, one.key), f"{one.limit:.3g}", _verdict(found, one))
+        for one in import_module("benchmarks.lake").REACHES
+    ]
+    more = (
+        f"A night of 10,000 sources is in the lake after {_shown(found, 'refresh_s')} s, "
+        f"{_shown(found, 'refresh_ratio')} times what COPY of its rows takes; "
+        f"{_number(found, 'export_rows_per_s')} rows are exported in a second, sources twice."
+    )
+    table = _table(("figure", "what", "measured", "to reach", ""), rows)
+    return f"With {_number(found, 'sources')} sources:\n\n{table}\n{more}"
 
 
 def _verdict(found: Mapping[str, float], reach: Reach) -> str:

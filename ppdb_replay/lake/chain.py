@@ -7,7 +7,7 @@ A lake belongs to a database whose digest of the lake's newest snapshot is the l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,7 +210,8 @@ def one_at_a_time(connection: sa.Connection, where: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not driver.broken:
+        # A session that has ended meanwhile holds no lock any more.
+        with suppress(psycopg.OperationalError):
             driver.rollback()
             driver.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
             driver.rollback()

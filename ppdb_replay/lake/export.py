@@ -22,7 +22,7 @@ from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError, PpdbNotRea
 from ppdb_replay.lake.chain import Change, one_at_a_time, read_history, require_same_history
 from ppdb_replay.lake.contract import LakeSnapshot, LakeTable
 from ppdb_replay.lake.layout import LakeState, table_from, tables_at
-from ppdb_replay.lake.opening import connected_duckdb, find_state
+from ppdb_replay.lake.opening import connected_duckdb, files_needed, find_state
 from ppdb_replay.lake.pieces import StagedTable, run_all, write_catalogue, write_pieces
 from ppdb_replay.lake.publishing import Progress, begin_draft
 from ppdb_replay.lake.rows import POSTGRES, RowReader
@@ -213,7 +213,7 @@ def export_lake(
     Raises
     ------
     LakeUnreadableError
-        Raised if there is a lake already.
+        Raised if there is a lake already, or its files cannot be written.
     LakeBusyError
         Raised if another process writes one there.
     LakeHistoryError
@@ -223,7 +223,7 @@ def export_lake(
         Raised if no table is versioned, or no snapshot has its digest.
     """
     store = open_store(where)
-    with store.locked(), one_at_a_time(connection, store.url):
+    with files_needed(store.url), store.locked(), one_at_a_time(connection, store.url):
         if find_state(store) is not None:
             raise LakeUnreadableError(store.url, "it is there; bring it up to date: tapdb ppdb lake refresh")
         plan = _plan(connection, store, chunk_rows)

@@ -232,12 +232,10 @@ def open_lake(where: str | Path) -> Iterator[OpenLake]:
         catalog = folder / "catalog.ducklake"
         state = _get_catalog(store, catalog)
         connection = stack.enter_context(connected_duckdb(store))
-        try:
+        with files_needed(store.url):
             attach_catalog(connection, catalog, store, read_only=True)
             _confine(connection, store)
             lake = OpenLake(connection, state)
-        except _duckdb_error() as error:
-            raise LakeUnreadableError(store.url, f"its catalog cannot be read: {error}") from error
         yield lake
 
 
@@ -258,7 +256,25 @@ def _confine(connection: DuckDBPyConnection, store: LakeStore) -> None:
     connection.execute("SET enable_external_access = false")
 
 
-def _duckdb_error() -> type[Exception]:
-    import duckdb  # noqa: PLC0415 - as above
+@contextmanager
+def files_needed(where: str) -> Iterator[None]:
+    """Say of errors of files, and of DuckDB, which lake they are of.
 
-    return duckdb.Error
+    Parameters
+    ----------
+    where
+        The lake.
+
+    Raises
+    ------
+    LakeUnreadableError
+        Raised in their place.
+    MissingExtraError
+        Raised if DuckDB is not installed.
+    """
+    with from_extra(_EXTRA, _PURPOSE):
+        import duckdb  # noqa: PLC0415 - as above
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        raise LakeUnreadableError(where, f"its files cannot be read or written: {error}") from error

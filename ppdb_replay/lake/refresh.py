@@ -41,7 +41,7 @@ from ppdb_replay.lake.layout import (
     tables_at,
     without_superseded,
 )
-from ppdb_replay.lake.opening import connected_duckdb, require_state
+from ppdb_replay.lake.opening import connected_duckdb, files_needed, require_state
 from ppdb_replay.lake.pieces import StagedTable
 from ppdb_replay.lake.publishing import (
     KEEP_S,
@@ -120,7 +120,7 @@ def refresh_lake(
     Raises
     ------
     LakeUnreadableError
-        Raised if there is no lake.
+        Raised if there is no lake, or its files cannot be read or written.
     LakeBusyError
         Raised if another process changes it.
     LakeHistoryError
@@ -128,7 +128,7 @@ def refresh_lake(
         has noted.
     """
     store = open_store(where)
-    with store.locked(), one_at_a_time(connection, store.url):
+    with files_needed(store.url), store.locked(), one_at_a_time(connection, store.url):
         state, mark = require_state(store)
         require_same_history(connection, store.url, _newest(state))
         history = read_history(connection, state.snapshot_id)
@@ -313,12 +313,12 @@ def compact_lake(
     Raises
     ------
     LakeUnreadableError
-        Raised if there is no lake.
+        Raised if there is no lake, or its files cannot be read or written.
     LakeBusyError
         Raised if another process changes it.
     """
     store = open_store(where)
-    with store.locked():
+    with files_needed(store.url), store.locked():
         state, mark = require_state(store)
         if state.hats_snapshot_id == state.snapshot_id:
             return state

@@ -80,6 +80,20 @@ def test_sums_and_means_are_those_of_postgresql_to_the_last_bit(argument: str, t
     assert twin.in_lake(text) == twin.in_postgres(text)
 
 
+def test_sums_and_means_of_no_rows_are_null(twin: Twin) -> None:
+    text = "SELECT AVG(i4) AS a, AVG(f8) AS b, SUM(i8) AS c, SUM(f4) AS d, MAX(id) AS e FROM cat.things"
+    assert twin.in_lake(f"{text} WHERE id < 0").rows == [("None",) * 5]
+
+
+@pytest.mark.parametrize(
+    "cells", [(1, 2), (10, 0, 0), (-7, 0, 0), (1, 1, 1, 1, 1, 1, 2), (10**18, 10**18, 5)]
+)
+def test_a_mean_of_integers_has_the_digits_of_a_decimal_quotient(cells: tuple[int, ...], twin: Twin) -> None:
+    values = " UNION ALL ".join(f"SELECT TOP 1 id - id + {cell} AS v, id FROM cat.things" for cell in cells)  # noqa: S608
+    text = f"SELECT AVG(d.v) AS m FROM ({values}) AS d"  # noqa: S608
+    assert twin.in_lake(text) == twin.in_postgres(text)
+
+
 def test_a_sum_of_negative_zeros_is_one(twin: Twin) -> None:
     text = "SELECT SUM(-0.0 * ABS(id)) AS s, AVG(-0.0 * ABS(id)) AS m FROM cat.things"
     assert twin.in_lake(text) == twin.in_postgres(text)
@@ -133,6 +147,28 @@ def test_sql_for_postgresql_that_is_transpiled_answers_otherwise(twin: Twin) -> 
             different.add(value)
         assert twin.in_lake(text) == twin.in_postgres(text)
     assert different
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "code = 'a '",
+        "code > 'ab '",
+        "code BETWEEN 'a ' AND 'b '",
+        "code IN ('a ', 'B')",
+        "code IN ('a ')",
+        "band = '' OR band = ' '",
+        "band IN ('g ', 'r')",
+        "code = name",
+        "code LIKE 'a%' AND code NOT LIKE 'a'",
+        "code IN (SELECT code FROM cat.things WHERE id < 50)",
+    ],
+)
+def test_blanks_at_the_end_of_text_of_a_fixed_length_count_as_in_postgresql(
+    condition: str, twin: Twin
+) -> None:
+    text = f"SELECT id FROM cat.things WHERE {condition} ORDER BY id"  # noqa: S608
+    assert twin.in_lake(text) == twin.in_postgres(text)
 
 
 def test_names_that_differ_in_case_alone_stay_apart(twin: Twin) -> None:

@@ -24,7 +24,7 @@ import pyarrow.parquet
 
 from ppdb_replay.lake.export import export_lake
 from ppdb_replay.lake.opening import find_state, open_lake
-from ppdb_replay.lake.refresh import refresh_lake
+from ppdb_replay.lake.refresh import compact_lake, refresh_lake
 from ppdb_replay.lake.storage import open_store
 from tapdb.postgres.engine import checked_connection, driver_connection
 from tests.ppdb_replay.lake_rows import assert_same
@@ -49,7 +49,7 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
     Parameters
     ----------
     kind
-        ``export`` or ``refresh``.
+        ``export``, ``refresh`` or ``compact``.
     where
         The lake.
     kills
@@ -60,14 +60,16 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
     dict
         How many were killed, and how many of these had left something.
     """
-    work = _export if kind == "export" else _refresh
+    work = {"export": _export, "refresh": _refresh, "compact": _compact}[kind]
     dice = random.Random(_SEED)
     store = open_store(where)
     killed = half_done = states = 0
-    seconds = 0.9 if kind == "export" else 1.5 * _seconds_to_a_state(where)
+    seconds = 1.5 * _seconds_to_a_state(where) if kind == "refresh" else 0.3
     for _ in range(kills):
         before, files = find_state(store), _files(Path(where))
         child = _fork(lambda: work(where))
+        if kind != "refresh":
+            _wait_for_files(Path(where), files)
         time.sleep(dice.uniform(0.1, seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -76,11 +78,11 @@ def main(kind: str, where: str, kills: int) -> dict[str, int]:
         killed += os.WIFSIGNALED(status)
         states += find_state(store) != before
         half_done += _files(Path(where)) != files
-        if kind == "export" and find_state(store) is not None:
+        if kind != "refresh" and find_state(store) != before:
             break
         if find_state(store) != before:
             _check(where)
-    if find_state(store) is None or kind == "refresh":
+    if kind != "export" or find_state(store) is None:
         work(where)
     return {"killed": killed, "half_done": half_done, "states": states}
 
@@ -96,6 +98,14 @@ def _seconds_to_a_state(where: str) -> float:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return time.monotonic() - started
+
+
+def _wait_for_files(folder: Path, before: set[Path]) -> None:
+    """Wait until something was written: on a busy machine that takes longer than what follows."""
+    for _ in range(1000):
+        if _files(folder) - before - {folder / ".lock"}:
+            return
+        time.sleep(0.01)
 
 
 def _files(folder: Path) -> set[Path]:
@@ -131,6 +141,10 @@ def _export(where: str) -> None:
 def _refresh(where: str) -> None:
     with checked_connection() as connection:
         refresh_lake(connection, where, batch_rows=1, keep_s=0)
+
+
+def _compact(where: str) -> None:
+    compact_lake(where, piece_rows=30, keep_s=0)
 
 
 if __name__ == "__main__":

@@ -265,20 +265,36 @@ def _as_of(lake: OpenLake, table: str, snapshot: int) -> list[tuple[Any, ...]]:
     return sorted(lake.connection.execute(query, [snapshot, snapshot]).fetchall(), key=repr)
 
 
-def test_a_refresh_that_is_killed_leaves_whole_snapshots(kept: Kept) -> None:
-    for seed in (2, 3):
-        _night(kept, seed)
-    arguments = [sys.executable, "-m", "tests.ppdb_replay.lake_killing", "refresh", kept.where, "20"]
+def _kill(kept: Kept, kind: str, kills: int) -> dict[str, int]:
+    """Kill what changes a lake, again and again, and compare each state that is seen between."""
+    arguments = [sys.executable, "-m", "tests.ppdb_replay.lake_killing", kind, kept.where, str(kills)]
     address = kept.url.render_as_string(hide_password=False)
     done = subprocess.run(
         arguments, env={**os.environ, "TAPDB_URL": address}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    killed = json.loads(done.stdout)
+    counted: dict[str, int] = json.loads(done.stdout)
+    kept.check()
+    return counted
+
+
+def test_a_compaction_that_is_killed_leaves_the_lake_as_it_was(kept: Kept) -> None:
+    _night(kept, 2)
+    before = kept.refresh().state.snapshot_id
+    assert _kill(kept, "compact", 5)["half_done"] >= 1
+    state, _ = require_state(open_store(kept.where))
+    assert state.hats_snapshot_id == before
+    for folder in state.hats.values():
+        assert is_valid_catalog(Path(kept.where) / folder, strict=True)
+
+
+def test_a_refresh_that_is_killed_leaves_whole_snapshots(kept: Kept) -> None:
+    for seed in (2, 3):
+        _night(kept, seed)
+    killed = _kill(kept, "refresh", 20)
     assert killed["killed"] >= 10, killed
     assert killed["half_done"] >= 8, killed
     assert killed["states"] >= 3, killed
-    kept.check()
     # What died has left files, and they go.
     assert _files(kept) >= _known_files(kept)
     for seed in (4, 5):

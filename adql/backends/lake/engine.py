@@ -380,11 +380,11 @@ def nullif(value: SqlNode, other: SqlNode) -> SqlNode:
 def within(value: SqlNode, low: float, high: float | None = None) -> SqlNode:
     """Return a double that lies between two others, and NULL for all that do not."""
     bound = double(low)
-    larger: SqlNode = exp.Greatest(this=value, expressions=[bound])
+    larger: SqlNode = exp.Greatest(this=value, expressions=[bound], ignore_nulls=True)
     if high is None:
         return nullif(larger, bound.copy())
     upper = double(high)
-    found: SqlNode = exp.Least(this=larger, expressions=[upper])
+    found: SqlNode = exp.Least(this=larger, expressions=[upper], ignore_nulls=True)
     return nullif(nullif(found, upper.copy()), bound.copy())
 
 

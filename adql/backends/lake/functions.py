@@ -373,7 +373,9 @@ def _places_of(total: SqlNode, count: SqlNode) -> SqlNode:
     carry = case((joined(exp.LTE, first_1, first_2), integer(1)), otherwise=integer(0))
     weight = subtract(subtract(weight_1, weight_2), carry)
     places = exp.Greatest(
-        this=subtract(integer(_LEAST_DIGITS), multiply(weight, integer(_DIGITS))), expressions=[integer(0)]
+        this=subtract(integer(_LEAST_DIGITS), multiply(weight, integer(_DIGITS))),
+        expressions=[integer(0)],
+        ignore_nulls=True,
     )
     return cast(places, BIGINT)
 

@@ -242,13 +242,26 @@ def _scalar_query(emitter: LakeEmitter, node: tree.ScalarQuery) -> SqlNode:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def compared(emitter: LakeEmitter, left: tree.Expression, sign: str, right: tree.Expression) -> SqlNode:
-    """Return a comparison of two values, in the type in which PostgreSQL compares them."""
-    return joined(_KINDS[sign], *_sides(emitter, left, right, ordered=sign not in ("=", "<>")))
+def compared(
+    emitter: LakeEmitter, left: tree.Expression, sign: str, right: tree.Expression, *, listed: bool = False
+) -> SqlNode:
+    """Return a comparison of two values, in the type in which PostgreSQL compares them.
+
+    Parameters
+    ----------
+    emitter
+        What writes the values.
+    left, sign, right
+        The comparison.
+    listed
+        Whether the right value is one of a list of texts.
+    """
+    ordered = sign not in ("=", "<>")
+    return joined(_KINDS[sign], *_sides(emitter, left, right, ordered=ordered, listed=listed))
 
 
 def _sides(
-    emitter: LakeEmitter, left: tree.Expression, right: tree.Expression, *, ordered: bool
+    emitter: LakeEmitter, left: tree.Expression, right: tree.Expression, *, ordered: bool, listed: bool
 ) -> tuple[SqlNode, SqlNode]:
     one, other = type_of(left), type_of(right)
     families = {one.family, other.family} - {"null", "any"}
@@ -259,7 +272,8 @@ def _sides(
     if families and families <= _TEXTS:
         if ordered and not emitter.store.orders_text:
             raise emitter.refused("text by its order in another collation", left)
-        return _text_side(emitter, left, right), _text_side(emitter, right, left)
+        pair = (_text_side(emitter, left, right), _text_side(emitter, right, left))
+        return pair if listed else (_unpadded(left, right, pair[0]), _unpadded(right, left, pair[1]))
     if families == {"time"}:
         return _moment(emitter, left), _moment(emitter, right)
     return emitter.value(left), emitter.value(right)
@@ -294,6 +308,13 @@ def _text_side(emitter: LakeEmitter, node: tree.Expression, other: tree.Expressi
         # One character that is no blank is the same with blanks behind it and without: files can be skipped.
         return emitter.value(node)
     return emitter.value(node) if isinstance(node, tree.Null) else emitter.text_of(node)
+
+
+def _unpadded(node: tree.Expression, other: tree.Expression, side: SqlNode) -> SqlNode:
+    """Return a literal without the blanks at its end, beside a column whose type has none that count."""
+    if isinstance(node, tree.String) and isinstance(other, tree.Column) and fixed_length(type_of(other)):
+        return text(node.value.rstrip(" "))
+    return side
 
 
 def _comparison(emitter: LakeEmitter, node: tree.Comparison) -> SqlNode:
@@ -332,7 +353,10 @@ def _in(emitter: LakeEmitter, node: tree.In) -> SqlNode:
         if plain is not None:
             found = exp.Paren(this=exp.In(this=emitter.value(node.operand), expressions=plain))
         else:
-            found = joined(exp.Or, *(compared(emitter, node.operand, "=", of) for of in node.choices))
+            listed = len(node.choices) > 1 and all(isinstance(of, tree.String) for of in node.choices)
+            found = joined(
+                exp.Or, *(compared(emitter, node.operand, "=", of, listed=listed) for of in node.choices)
+            )
     return exp.Paren(this=exp.Not(this=found)) if node.negated else found
 
 
