@@ -237,10 +237,16 @@ class Metadata:
         Published tables.
     functions
         User-defined functions.
+
+    Attributes
+    ----------
+    hides_rows
+        Whether rows of a table are hidden (`TableMetadata.guarded`).
     """
 
     tables: tuple[TableMetadata, ...]
     functions: tuple[UserFunction, ...] = ()
+    hides_rows: bool = field(init=False, compare=False, repr=False)
     _by_name: Mapping[str, tuple[TableMetadata, ...]] = field(init=False, compare=False, repr=False)
     _functions: Mapping[str, UserFunction] = field(init=False, compare=False, repr=False)
 
@@ -248,6 +254,7 @@ class Metadata:
         by_name: dict[str, list[TableMetadata]] = {}
         for table in self.tables:
             by_name.setdefault(table.name[-1].lower(), []).append(table)
+        object.__setattr__(self, "hides_rows", any(table.guarded is not None for table in self.tables))
         object.__setattr__(
             self, "_by_name", MappingProxyType({name: tuple(of) for name, of in by_name.items()})
         )

@@ -24,7 +24,7 @@ from ppdb_replay.tables import (
 from ppdb_replay.versions.check import BROKEN, check
 from ppdb_replay.versions.clock import seal_where_possible
 from ppdb_replay.versions.install import create_tables, install, uninstall
-from ppdb_replay.versions.release import read_rules
+from ppdb_replay.versions.release_rules import read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     drop_following_statements,

@@ -31,7 +31,7 @@ from ppdb_replay.replaying.execution import (
 )
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.replaying.release import Release, ask_release_at, read_release
+from ppdb_replay.replaying.released import Release, ask_release_at, read_release
 from ppdb_replay.replaying.replayer import snapshot_named
 from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify, named_tables

@@ -26,7 +26,7 @@ class RecordedRelease:
     Attributes
     ----------
     instant
-        When release was asked: UTC, ISO 8601; empty if all rows of the tables were for everybody.
+        Instant at which release counted: UTC, ISO 8601; empty if all rows of the tables were for everybody.
     groups
         Roles through which rows were seen that were not released; none if the result was for everybody.
     """

@@ -7,7 +7,7 @@ import click
 import sqlalchemy as sa
 
 from ppdb_replay.errors import ReleaseRuleError
-from ppdb_replay.versions.release import (
+from ppdb_replay.versions.release_rules import (
     ReleaseRule,
     read_rules,
     readers_of,

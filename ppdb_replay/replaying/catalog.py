@@ -104,7 +104,8 @@ _Guards = dict[tuple[str, str], Guard]
 def _releases(connection: psycopg.Connection[Any]) -> tuple[frozenset[str], _Guards, _Guards]:
     """Return the tables with rules, what shows what is released of them, and what the user reads."""
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        known = cursor.execute("SELECT to_regclass('ppdb_history.release_rule') IS NOT NULL").fetchone()
+        # A role that may not read the rules reads by rights of its own, to which they do not belong.
+        known = cursor.execute(_MAY_READ_RULES).fetchone()
         if known != (True,):
             return frozenset(), {}, {}
         rules = cursor.execute("SELECT table_name FROM ppdb_history.release_rule").fetchall()
@@ -114,6 +115,10 @@ def _releases(connection: psycopg.Connection[Any]) -> tuple[frozenset[str], _Gua
         return frozenset(name for (name,) in rules), of_all, _guards(cursor.execute(_OWN_GUARDS))
 
 
+_MAY_READ_RULES = (
+    "SELECT has_table_privilege(to_regclass('ppdb_history.release_rule'), 'SELECT') "
+    "AND has_function_privilege(to_regprocedure('tapdb.guarded_views(name)'), 'EXECUTE')"
+)
 _OWN_GUARDS = "SELECT * FROM tapdb.guarded_views()"
 
 

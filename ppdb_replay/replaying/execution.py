@@ -16,7 +16,7 @@ from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, require_whole, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.replaying.release import EVERYTHING, Release
+from ppdb_replay.replaying.released import EVERYTHING, Release
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot

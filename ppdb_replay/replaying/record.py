@@ -85,7 +85,7 @@ class ReplayRecord:
     software
         Name and version of the software that made the record.
     release_instant
-        When release was asked: UTC, ISO 8601; empty if all rows of the tables were for everybody.
+        Instant at which release counted: UTC, ISO 8601; empty if all rows of the tables were for everybody.
     release_groups
         Roles through which rows were seen that were not released; none if the result was for everybody.
     """

@@ -36,7 +36,7 @@ from ppdb_replay.replaying.execution import (
     versioned_tables,
 )
 from ppdb_replay.replaying.record import ReplayRecord, Request
-from ppdb_replay.replaying.release import (
+from ppdb_replay.replaying.released import (
     EVERYTHING,
     Release,
     instant_of,
@@ -181,7 +181,7 @@ class Replayer:
         Raises
         ------
         NotReleasedError
-            Raised if the user does not see all of its rows: fewer are not returned. Release is asked as at
+            Raised if the user does not see all of its rows: fewer are not returned. Release counts as at
             the capture, if that saw what was for everybody.
         """
         like = self.as_recorded(record)

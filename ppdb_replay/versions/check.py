@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED, position_index
-from ppdb_replay.versions.release import read_rules, released_views
+from ppdb_replay.versions.release_rules import read_rules, released_views
 from ppdb_replay.versions.triggers import (
     APPLY,
     FOLLOWING,

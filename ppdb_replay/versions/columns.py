@@ -5,7 +5,7 @@ from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
 from ppdb_replay.tables import SYSTEM_COLUMNS
-from ppdb_replay.versions.release import remake_views
+from ppdb_replay.versions.release_rules import remake_views
 from ppdb_replay.versions.triggers import HISTORY, drop_trigger_statements, trigger_statements
 from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, require_own_type
 from tapdb.sources import execute_composed, execute_query

@@ -15,7 +15,7 @@ from ppdb_replay.tables import (
     read_schema,
     table_statements,
 )
-from ppdb_replay.versions.release import hold_back, read_rules
+from ppdb_replay.versions.release_rules import hold_back, read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     closed_name,

@@ -21,7 +21,7 @@ from prompt_products.coverage.keeping import (
     rebuild,
     require_kept,
 )
-from prompt_products.coverage.maps import SkyLayer, band_colour, draw_density, draw_growth, draw_layers
+from prompt_products.coverage.maps import BANDS, SkyLayer, band_colour, draw_density, draw_growth, draw_layers
 from prompt_products.coverage.reading import Chosen, CoverageRow, growth, read_coverage, read_density, united
 from prompt_products.errors import CoverageNotKeptError
 from tapdb.cli.output import (
@@ -38,6 +38,7 @@ from tapdb.postgres.engine import checked_connection, translate_database_errors
 
 _NAME = "tapdb coverage"
 _Command = Callable[..., None]
+_BAND_ORDER = "".join(BANDS)
 _COLUMNS = (*("dataset_type", "instrument", "band", "day_obs", "dataset_count", "t_min", "t_max", "area"),)
 _view_argument = click.argument("view", metavar="SCHEMA.NAME")
 _view_option = click.option("--view", metavar="SCHEMA.NAME", help="ObsCore view; all if not given.")
@@ -249,10 +250,11 @@ def plot_command(what: str, output: str, order: int, url: str | None, **chosen: 
     with checked_connection(url, read_only=True) as connection:
         found = read_coverage(connection, wanted, last_night=what == "last-night")
         counts = _counts(connection, wanted, found, order) if what == "density" else {}
-    bands = {
-        name or "none": [one for one in found if (one.band or "") == name]
-        for name in sorted({one.band or "" for one in found})
-    }
+    # As the light goes, then other bands by name, then what has none.
+    names = sorted(
+        {one.band for one in found}, key=lambda name: (name is None, _BAND_ORDER.find(name or ""), name)
+    )
+    bands = {name or "no band": [one for one in found if one.band == name] for name in names}
     if what == "density":
         picture = draw_density(f"Density: {', '.join(bands)}", counts, order, "observations")
     elif what == "growth":

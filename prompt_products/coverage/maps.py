@@ -29,7 +29,9 @@ MARGIN = 40
 
 _FOOT = 60
 _DPI = 100
-_OUTSIDE, _EMPTY = "white", "#e8e8ee"
+_OUTSIDE, _EMPTY, _LINE, _TEXT = "white", "#e8e8ee", "#cfcfda", "#777788"
+_GRID_DEG = 30
+_SMALL = 7
 BANDS = {
     "u": "#0c71ff",
     "g": "#49be61",
@@ -70,6 +72,12 @@ def band_colour(band: str | None) -> str:
 
 def pixel_of(ra: float, dec: float) -> tuple[int, int]:
     """Return column and row, from the upper left corner of a picture, of a place on the sky in degrees."""
+    column, row = _pixels((ra + 180) % 360 - 180, _parameter(dec))
+    return int(column) + MARGIN, int(row) + MARGIN
+
+
+def _parameter(dec: float) -> float:
+    """Return the angle by which Mollweide's projection places a declination; degrees, then radians."""
     np = _numpy()
     lat = np.radians(dec)
     theta = lat
@@ -78,11 +86,16 @@ def pixel_of(ra: float, dec: float) -> tuple[int, int]:
         if abs(slope) < _FLAT:
             break
         theta = theta - (2 * theta + np.sin(2 * theta) - np.pi * np.sin(lat)) / slope
-    lon = np.radians((ra + 180) % 360 - 180)
-    x, y = -lon / np.pi * np.cos(theta), np.sin(theta)
-    column = min(int((x + 1) / 2 * WIDTH), WIDTH - 1)
-    row = min(int((1 - y) / 2 * HEIGHT), HEIGHT - 1)
-    return column + MARGIN, row + MARGIN
+    return float(theta)
+
+
+def _pixels(lon_deg: Any, theta: Any) -> tuple[Any, Any]:
+    """Return columns and rows of places by their longitudes, -180 to 180, and `_parameter`."""
+    np = _numpy()
+    x, y = -np.asarray(lon_deg) / 180 * np.cos(theta), np.sin(theta)
+    columns = np.clip(((x + 1) / 2 * WIDTH).astype(int), 0, WIDTH - 1)
+    rows = np.clip(((1 - y) / 2 * HEIGHT).astype(int), 0, HEIGHT - 1)
+    return columns, rows
 
 
 def draw_layers(title: str, layers: Sequence[SkyLayer]) -> bytes:
@@ -257,6 +270,15 @@ def _background(inside: "Marks") -> "Picture":
     picture = np.empty((HEIGHT, WIDTH, 3))
     picture[:] = _rgb(_OUTSIDE)
     picture[inside] = _rgb(_EMPTY)
+    # Lines of the grid lie below what is drawn.
+    theta = np.linspace(-np.pi / 2, np.pi / 2, 4 * HEIGHT)
+    for lon in range(-180, 181, _GRID_DEG):
+        columns, rows = _pixels(np.full(theta.shape, lon), theta)
+        picture[rows, columns] = _rgb(_LINE)
+    longitudes = np.linspace(-180, 180, 4 * WIDTH)
+    for dec in range(_GRID_DEG - 90, 90, _GRID_DEG):
+        columns, rows = _pixels(longitudes, np.full(longitudes.shape, _parameter(dec)))
+        picture[rows, columns] = _rgb(_LINE)
     return cast("Picture", picture)
 
 
@@ -283,18 +305,35 @@ def _png(
     axes = figure.add_axes((MARGIN / width, _FOOT / height, WIDTH / width, HEIGHT / height))
     axes.set_axis_off()
     axes.imshow(picture, interpolation="nearest", aspect="auto")
+    _label(axes)
     if scale is not None:
         from matplotlib.cm import ScalarMappable  # noqa: PLC0415
 
-        below = figure.add_axes((0.3, 0.6 * _FOOT / height, 0.4, 0.15 * _FOOT / height))
+        below = figure.add_axes((0.3, 0.65 * _FOOT / height, 0.4, 0.15 * _FOOT / height))
         bar = figure.colorbar(ScalarMappable(scale[1], scale[0]), cax=below, orientation="horizontal")
-        bar.set_label(what)
+        bar.set_label(what, fontsize=_SMALL + 1, labelpad=1)
+        bar.ax.tick_params(labelsize=_SMALL + 1, length=2, pad=2)
     elif legend:
         from matplotlib.patches import Patch  # noqa: PLC0415
 
         patches = [Patch(color=colour, label=label) for label, colour in legend]
         figure.legend(handles=patches, loc="lower center", ncols=min(len(patches), 8), frameon=False)
     return _saved(figure)
+
+
+def _label(axes: Any) -> None:
+    """Write right ascensions along the equator and declinations at the left edge, in degrees."""
+    for ra in range(2 * _GRID_DEG, 360, 2 * _GRID_DEG):
+        column, row = pixel_of(ra, 0)
+        axes.text(
+            column - MARGIN, row - MARGIN + 2, f"{ra}°", ha="center", va="top", fontsize=_SMALL, color=_TEXT
+        )
+    for dec in range(_GRID_DEG - 90, 90, _GRID_DEG):
+        column, row = pixel_of(179.99, dec)
+        text = f"{dec:+d}°" if dec else "0°"
+        axes.text(
+            column - MARGIN - 4, row - MARGIN, text, ha="right", va="center", fontsize=_SMALL, color=_TEXT
+        )
 
 
 def _saved(figure: Any) -> bytes:

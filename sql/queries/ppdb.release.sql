@@ -1,4 +1,4 @@
--- What decides which rows of some tables the current role sees: the instant at which release is asked (UTC, ISO 8601), the roles through which it sees all rows of one of
+-- What decides which rows of some tables the current role sees: the instant at which release counts (UTC, ISO 8601), the roles through which it sees all rows of one of
 -- them, whether it sees all rows of all of them, the time now (MJD TAI), the longest embargo in hours: infinity if rows of one are never released, as those are of a
 -- table that follows another which lacks their key; and since when the rules are what they are. No row without a rule. A role that sees all rows by no grant, such as a
 -- member of pg_read_all_data, is named itself.

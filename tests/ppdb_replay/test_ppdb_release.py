@@ -23,7 +23,7 @@ from ppdb_replay.tables import read_schema, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.columns import add_column, drop_column
 from ppdb_replay.versions.install import create_tables, install, uninstall
-from ppdb_replay.versions.release import read_rules, rules_for, set_release
+from ppdb_replay.versions.release_rules import read_rules, rules_for, set_release
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tapdb.cli.root import main
 from tapdb.server.environment import client_environment

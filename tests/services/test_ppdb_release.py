@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ppdb_replay import ReplayRecord
 from ppdb_replay.query_store.store import store_query
 from ppdb_replay.replaying.recipe import Recipe
-from ppdb_replay.versions.release import rules_for, set_release
+from ppdb_replay.versions.release_rules import rules_for, set_release
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tap_query.recording import RecordedRelease
 from tap_schema.assemble import assemble

@@ -151,6 +151,7 @@ READERS = frozenset(
             "coverage plot",
             "obscore export",
             "ppdb check",
+            "ppdb release status",
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",

@@ -184,7 +184,7 @@ def to_postgres(
     try:
         planned, budget = _within_limits(checked, query.text, limits)
         emitter.fenced = budget.fenced
-        is_guarded = names_guarded(checked)
+        is_guarded = metadata.hides_rows and names_guarded(checked)
         emitter.is_guarded = is_guarded and can_fail(checked)
         sql = _whole(emitter, planned)
     except RecursionError:

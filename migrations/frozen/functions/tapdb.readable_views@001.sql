@@ -1,7 +1,7 @@
--- sha256 4a633668293a7b0a486fd9c78ff26249a52ff53e6223fbc66edf08f13444976a
+-- sha256 bed265736c661f6c6fa4785da5e1319a27dd44030f8903c11efd4a18607317c1
 -- ObsCore views with all rows that the role that reads may read, by name (schema.name): what is counted of all rows of
 -- others, such as coverage, would tell of rows that are not released.
--- requires: tables/tapdb.view_definition
+-- requires: tables/tapdb.view_definition, roles/tapdb_reader
 -- drop
 DROP FUNCTION IF EXISTS tapdb.readable_views();
 -- create
@@ -17,4 +17,5 @@ AS $$
 $$;
 ALTER FUNCTION tapdb.readable_views() OWNER TO tapdb_owner;
 COMMENT ON FUNCTION tapdb.readable_views() IS 'Views all of whose rows the role that reads may see, by name.';
-GRANT EXECUTE ON FUNCTION tapdb.readable_views() TO PUBLIC;
+REVOKE ALL ON FUNCTION tapdb.readable_views() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tapdb.readable_views() TO tapdb_reader;

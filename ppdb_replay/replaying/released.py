@@ -27,7 +27,7 @@ class Release:
     Parameters
     ----------
     instant
-        When release is asked: UTC, ISO 8601; empty if all rows of the tables are for everybody.
+        Instant at which release counts: UTC, ISO 8601; empty if all rows of the tables are for everybody.
     groups
         Roles through which all rows of one of the tables are seen.
     sees_all
@@ -67,7 +67,7 @@ class Release:
     def rules_differ_from(self, groups: Collection[str], instant: str) -> bool:
         """Return whether other rules than those of now decided what was for everybody at an instant.
 
-        Release is asked at that instant to repeat the result, and the rules of now would show other rows.
+        Release counts at that instant to repeat the result, and the rules of now would show other rows.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ def ask_release_at(connection: Connection, instant: str) -> None:
 
 
 def instant_of(record: ReplayRecord) -> str:
-    """Return when release is asked to replay a record: as at its capture, if that saw what was for all."""
+    """Return at which instant release counts in a replay: at the capture, if that saw what was for all."""
     return "" if record.release_groups else record.release_instant
 
 
