@@ -171,11 +171,12 @@ def make_combined(one: CombinedView, parts: Sequence[DatasetMapping], *, is_publ
         *map(sql.Literal, (one.schema, one.name, list(one.parts), one.first_only)),
         *map(sql.Literal, (_digest(select), __version__)),
     )
-    grant = [sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER)] if is_public else []
+    # A schema may give its readers what is made in it.
+    right = "GRANT SELECT ON {} TO {}" if is_public else "REVOKE ALL ON {} FROM {}"
     statements = (
         sql.SQL("CREATE VIEW {} AS\n{}").format(view, select),
         sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER),
-        *grant,
+        sql.SQL(right).format(view, READER),
         *comments(view, about, combined_columns(parts)),
         record,
     )
@@ -217,7 +218,7 @@ def around(
         before += drop_combined(one).statements
         try:
             parts = mappings_of(connection, one, {view: mapping})
-            is_public = not unread_parts(connection, one)
+            is_public = not (unread_parts(connection, one) or _is_restricted(parts))
             after += make_combined(one, parts, is_public=is_public).statements
         except CombinationError as error:
             raise CombinationError(
@@ -231,6 +232,9 @@ def around(
 def grants_as_before(connection: sa.Connection, one: CombinedView, parts: Sequence[DatasetMapping]) -> Script:
     """Return what restores exactly the grants of a combined view that is made again, the reader's own too.
 
+    Where a part holds rows back until their release, readers in general get none: nobody gives them what the
+    configuration of the part takes from them.
+
     Parameters
     ----------
     connection, one, parts
@@ -241,8 +245,15 @@ def grants_as_before(connection: sa.Connection, one: CombinedView, parts: Sequen
         return Script(())
     shown = {column.name for column in combined_columns(parts)}
     kept = frozenset(grant for grant in had.grants if grant.column in {None, *shown})
+    if _is_restricted(parts):
+        kept = frozenset(grant for grant in kept if grant.grantee not in {"tapdb_reader", None})
     revoke = sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(*name), READER)
     return _script((revoke, *grant_statements(name, kept)))
+
+
+def _is_restricted(parts: Iterable[DatasetMapping]) -> bool:
+    """Return whether readers in general may not read one of the parts, by its configuration."""
+    return any(one.config.is_restricted for one in parts)
 
 
 def _select(one: CombinedView, parts: Sequence[DatasetMapping]) -> sql.SQL:

@@ -349,11 +349,16 @@ def _views(
 def _until(table: VersionedTable, rule: ReleaseRule) -> sql.Composed:
     """Return the last time of observation that is released, as a subquery: it runs once for a query."""
     types = {column.name: column.data_type for column in table.columns}
-    is_timestamp = types.get(rule.time_column or "", "").startswith("timestamp")
+    data_type = types.get(rule.time_column or "", "")
+    is_timestamp = data_type.startswith("timestamp")
     function = "released_until_tai" if is_timestamp else "released_until_mjd_tai"
-    return sql.SQL("(SELECT tapdb.{}({}, {}, {}))").format(
+    until = sql.SQL("tapdb.{}({}, {}, {})").format(
         sql.Identifier(function), *map(sql.Literal, (table.schema, table.name, rule.embargo_hours))
     )
+    if "with time zone" in data_type:
+        # Beside it a time without a zone would be read in the zone that the session says.
+        until = sql.SQL("{} AT TIME ZONE 'UTC'").format(until)
+    return sql.SQL("(SELECT {})").format(until)
 
 
 def _column(name: str, rule: ReleaseRule, until: sql.Composable) -> sql.Composable:

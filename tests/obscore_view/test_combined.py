@@ -270,6 +270,23 @@ def test_a_part_whose_readers_are_chosen_does_not_become_public_by_a_combined_vi
     assert "tapdb_reader may not read embargo.obscore, so not joint.obscore either" in caplog.text
 
 
+def test_a_part_that_holds_rows_back_from_now_on_is_not_public_by_a_combined_view(
+    view_connection_readonly: sa.Connection,
+) -> None:
+    session = view_connection_readonly
+    may = sa.select(sa.func.has_table_privilege("tapdb_reader", "joint.obscore", "SELECT"))
+    session.exec_driver_sql("CREATE ROLE tapdb_test_joint NOLOGIN; GRANT tapdb_reader TO tapdb_test_joint")
+    combine_views(session, BOTH)
+    session.exec_driver_sql("GRANT SELECT ON joint.obscore TO PUBLIC, tapdb_test_joint")
+    stored = find_stored_view(session, PLAIN)
+    text = view_config_text(stored.full_name, release="{readers: [tapdb_test_joint]}")
+    refresh_view(session, stored, parse_config(text), config_yaml=text)
+    assert session.scalar(may) is False
+    # Of a role that was named by a DBA nothing is taken.
+    theirs = sa.select(sa.func.has_table_privilege("tapdb_test_joint", "joint.obscore", "SELECT"))
+    assert session.scalar(theirs) is True
+
+
 def test_who_may_not_read_the_registries_is_told_what_to_grant(
     view_connection_readonly: sa.Connection,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,11 @@ from ppdb_replay import Replayer, Request, capture, query_at, replay, verify_rec
 from ppdb_replay.errors import NotReleasedError, ReleaseRuleError, VersioningError
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord
+from ppdb_replay.tables import read_schema, with_system_columns, with_timestamps
 from ppdb_replay.versions.check import check
 from ppdb_replay.versions.columns import add_column, drop_column
-from ppdb_replay.versions.install import install, uninstall
-from ppdb_replay.versions.release_rules import read_rules, rules_for
+from ppdb_replay.versions.install import create_tables, install, uninstall
+from ppdb_replay.versions.release_rules import read_rules, rules_for, set_release
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tapdb.cli.root import main
 from tapdb.server.environment import client_environment
@@ -531,6 +533,25 @@ def test_what_cannot_be_held_back_so_is_refused_and_nothing_changes(
     done = held_template.run("set", *given)
     assert (done.exit_code, WRONG[given] in done.stderr) == (2, True), done.stderr
     assert held_template.rows("tapdb_reader", "SELECT COUNT(*) AS n FROM DiaSource") == [(2,)]
+
+
+def test_the_zone_of_a_session_releases_nothing_where_times_are_timestamps(
+    migrated_database: sa.URL, now: float
+) -> None:
+    old = Held(migrated_database, now)
+    with engine_connection(old.url) as connection:
+        create_tables(connection, with_system_columns(with_timestamps(read_schema())))
+        install(connection)
+        for number, hours in enumerate((1, HOURS - 1, HOURS + 1), 1):
+            seen = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
+            insert(connection, "DiaObject", diaObjectId=number, validityStart=seen, ra=1.0, dec=1.0)
+        set_release(connection, rules_for(read_versioned_tables(connection), HOURS), [])
+    with old.session("tapdb_reader") as connection:
+        for zone in ("UTC", "XXX+24", "XXX+100", "XXX-100"):
+            connection.execute(sql.SQL("SET TimeZone = {}").format(sql.Literal(zone)))
+            for view in ("DiaObject_released", "DiaObject_versions_guarded"):
+                query = sql.SQL('SELECT "diaObjectId" FROM ppdb_history.{}').format(sql.Identifier(view))
+                assert connection.execute(query).fetchall() == [(3,)], zone
 
 
 def test_hours_of_one_table_and_the_time_of_older_schemas(held_template: Held) -> None:
