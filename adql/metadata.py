@@ -26,6 +26,8 @@ COLUMN_FIELDS = (
 # Hidden columns beside a region, by the names that Butler's ObsCore and OpenCADC's services give them.
 _REGION_COLUMNS = ("pgs_region", "pgsphere_region")
 _CENTER_COLUMNS = ("pgs_center", "pgsphere_position")
+_MOC_COLUMNS = {"moc": "pgs_moc"}
+"""Text columns with a MOC, and the hidden columns of type ``smoc`` that say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,22 @@ class Position:
     region: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What stands for a table of which a role sees a part.
+
+    Parameters
+    ----------
+    shown
+        Schema and name of the view of that part.
+    barrier
+        The same of a view of these rows that is a barrier (`TableMetadata.guarded`).
+    """
+
+    shown: tuple[str, str]
+    barrier: tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMetadata:
     """A published table or an uploaded one.
@@ -140,8 +158,7 @@ class TableMetadata:
     sql_schema, sql_name
         Name in the database.
     is_upload
-        Whether a user brought it: a table, no view, small and without an index, and so the side that drives
-        a crossmatch.
+        Whether a user brought it: a small table without an index, the side that drives a crossmatch.
     positions
         Points that are stored beside their coordinates.
     by_full_name
@@ -150,6 +167,9 @@ class TableMetadata:
     nodes
         What a view or a table with partitions adds to each query that names it, in operations as
         ``max_expanded`` counts them; 0 for a plain table.
+    guarded
+        Schema and name of a view of the same rows that is a barrier: PostgreSQL evaluates no expression of a
+        query on a row that it hides. `None` for a table whose rows all may be seen.
     """
 
     name: tuple[str, ...]
@@ -160,6 +180,7 @@ class TableMetadata:
     positions: Sequence[Position] = ()
     by_full_name: bool = False
     nodes: int = 0
+    guarded: tuple[str, str] | None = None
     _by_name: _ColumnsByName | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
@@ -183,18 +204,16 @@ class UserFunction:
     returns
         Type of the result.
     sql
-        What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument
-        stands there exactly once, so that the length of the SQL follows the length of the query.
+        What it is in PostgreSQL: text, and in place of each argument, exactly once, its number from 0.
     is_pure
         Whether the result is known to depend on the arguments alone, always and everywhere.
     elsewhere
-        What it is in other engines, in the form of `sql`, by their names such as ``duckdb``. A numeric
-        argument comes as an integer or a double.
+        The same for other engines, by names such as ``duckdb``; numbers come as integers or doubles.
 
     Raises
     ------
     ValueError
-        `sql`, or what it is elsewhere, does not hold each argument once.
+        `sql` does not hold each argument once.
     """
 
     name: str
@@ -220,10 +239,16 @@ class Metadata:
         Published tables.
     functions
         User-defined functions.
+
+    Attributes
+    ----------
+    hides_rows
+        Whether rows of a table are hidden (`TableMetadata.guarded`).
     """
 
     tables: tuple[TableMetadata, ...]
     functions: tuple[UserFunction, ...] = ()
+    hides_rows: bool = field(init=False, compare=False, repr=False)
     _by_name: Mapping[str, tuple[TableMetadata, ...]] = field(init=False, compare=False, repr=False)
     _functions: Mapping[str, UserFunction] = field(init=False, compare=False, repr=False)
 
@@ -231,6 +256,7 @@ class Metadata:
         by_name: dict[str, list[TableMetadata]] = {}
         for table in self.tables:
             by_name.setdefault(table.name[-1].lower(), []).append(table)
+        object.__setattr__(self, "hides_rows", any(table.guarded is not None for table in self.tables))
         object.__setattr__(
             self, "_by_name", MappingProxyType({name: tuple(of) for name, of in by_name.items()})
         )
@@ -367,6 +393,7 @@ def metadata_from_values(
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
     nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    guards: Mapping[tuple[str, str], Guard] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -380,6 +407,8 @@ def metadata_from_values(
         Names in the database of columns that have another one there, by published names of table and column.
     nodes
         What views add to queries (`TableMetadata`), by names of schema and view in the database.
+    guards
+        What stands for tables and views that hide rows, by the same names.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
@@ -389,7 +418,25 @@ def metadata_from_values(
         _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
         for row in tables
     )
-    return Metadata(tuple(made), tuple(functions))
+    tables_made = (guarded(one, guards) for one in made) if guards else made
+    return Metadata(tuple(tables_made), tuple(functions))
+
+
+def guarded(table: TableMetadata, guards: Mapping[tuple[str, str], Guard]) -> TableMetadata:
+    """Return a table under the names by which a role reads what it may see of it.
+
+    Parameters
+    ----------
+    table
+        The table.
+    guards
+        What stands for tables and views that hide rows, by names of schema and table in the database.
+    """
+    guard = guards.get((table.sql_schema or "", table.sql_name))
+    if guard is None:
+        return table
+    schema, name = guard.shown
+    return replace(table, sql_schema=schema, sql_name=name, guarded=guard.barrier)
 
 
 def _table(
@@ -498,6 +545,14 @@ def _columns(
             for row, name, sql_name in zip(rows, names, spelled, strict=True)
         ]
     )
+    mocs = {name: hidden for name, hidden in _MOC_COLUMNS.items() if hidden in existing}
+    if mocs:
+        made = tuple(
+            [
+                _with_geometry(column, mocs[column.name], None) if column.name in mocs else column
+                for column in made
+            ]
+        )
     if region is not None or center is not None:
         return tuple(
             _with_geometry(column, region, center) if column.name.lower() == "s_region" else column

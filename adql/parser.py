@@ -5,7 +5,6 @@ methods reads both, and each place asks for the sort of thing that it needs.
 """
 
 import re
-from dataclasses import replace
 
 from adql import tree
 from adql.dialect import STRICT, Dialect
@@ -219,7 +218,7 @@ class Parser:
             self.index += 1
         if self.kinds[self.index] != END:
             raise self.unexpected("the end of the query")
-        return replace(query, common_tables=common_tables, text=self.tokens.text, dialect=self.dialect)
+        return query.as_whole(common_tables, self.tokens.text, self.dialect)
 
     def subquery(self) -> tree.Query:
         """Read <table_subquery>."""

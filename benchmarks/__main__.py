@@ -20,6 +20,7 @@ BENCHMARKS = {
     "services": "benchmarks.services.over_http",
     "sia": "benchmarks.services.sia",
     "replay": "benchmarks.services.replay",
+    "prompt": "benchmarks.prompt",
     "page": "benchmarks.page",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",

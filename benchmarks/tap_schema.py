@@ -30,9 +30,9 @@ from psycopg import sql
 
 from benchmarks.results_file import Reach, missed, print_table, say, write_results
 from tap_schema import assemble, publish, read_felis
+from tap_schema.catalog import READER
 from tap_schema.files import vosi_tables
 from tap_schema.lint import lint_rows
-from tap_schema.publish import READER
 from tap_schema.rows import ROW_TYPES
 from tap_schema.stored import read_published, stored_table
 from tapdb.hooks.descriptions import load_standards

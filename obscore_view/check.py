@@ -305,10 +305,16 @@ def _relations(connection: sa.Connection) -> Relations:
 
 
 def _views(view: StoredView, relations: Relations) -> Iterator[Finding]:
+    guarded = None if view.released is None else (SCHEMA, view.released["guarded"])
     for schema, name in view.objects.views:
         found = relations.get((schema, name))
         if found is None or found.kind != "v":
             yield _drift(f"view {schema}.{name}", "is missing", REFRESH)
+            continue
+        if (schema, name) == guarded:
+            if "security_barrier=true" not in found.storage_options:
+                problem = "is no barrier any more: queries could learn of what is not released"
+                yield _drift(f"view {schema}.{name}", problem, REFRESH)
             continue
         for option in found.storage_options:
             # Views are made without options: each of them was set by hand.
@@ -544,9 +550,20 @@ def check_view(
             found += check_rows(connection, view, mapping, deep=deep)
             if _is_there(connection, view.schema, view.name) and is_empty(connection, mapping):
                 found.append(_notice(f"view {view.schema}.{view.name}", "has no rows"))
+        found += _exposed(connection, view, stored)
         found += check_performance(connection, view, stored)
     order = ("error", "warning", "notice")
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
+
+
+def _exposed(connection: sa.Connection, view: StoredView, config: ObsCoreConfig) -> Iterator[Finding]:
+    """Find that readers in general may read a view whose configuration keeps it from them."""
+    if not config.is_restricted or not _is_there(connection, view.schema, view.name):
+        return
+    relation = f'"{view.schema}"."{view.name}"'
+    if connection.scalar(sa.select(sa.func.has_table_privilege("tapdb_reader", relation, "SELECT"))):
+        remedy = f"take from PUBLIC and tapdb_reader what they may do with {view.full_name} (REVOKE)"
+        yield _drift(f"view {view.full_name}", "readers may see what is not released", remedy)
 
 
 def _software(view: StoredView) -> list[Finding]:

@@ -180,6 +180,8 @@ _RUBIN: tuple[tuple[str, _Kind, str | None, str, str], ...] = (
     (DATASET_ID_COLUMN, _UUID, None, "meta.id;meta.dataset", "UUID of the dataset in the Butler registry"),
     ("pgs_region", _SPOLY, "deg", "pos.outline;obs.field", "Covered region of the sky, ICRS, as pgSphere polygon for spatial search"),
     ("pgs_center", _SPOINT, "deg", "pos.eq;obs.field", "Centre of the covered region, ICRS, as pgSphere point for spatial search"),
+    ("presence", _TEXT, None, "meta.code.status", "What is stored: online, replaced by another dataset, virtual (can be made again) or purged"),
+    ("replaced_by", _UUID, None, "meta.id;meta.dataset", "UUID of the dataset whose file is given in place of one that was deleted"),
 )
 # fmt: on
 

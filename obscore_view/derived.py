@@ -90,7 +90,7 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
     connection
         Connection to the database.
     """
-    made = {(view.schema, view.name) for view in read_stored_views(connection)}
+    made = {view.shown for view in read_stored_views(connection)}
     made |= {(view.schema, view.name) for view in read_combined_views(connection)}
     for (schema, name), columns in _existing(connection, made).items():
         yield SchemaDescription(
@@ -255,15 +255,22 @@ class ObsCoreViews:
             if (lasting := self._lasting.get(".".join(name))) is not None:
                 _say_lasting(lasting, wanted)
                 continue
-            if not is_migrated(connection):
+            if not is_migrated(connection, wanted.config):
                 _LOG.warning(
                     "%s.%s is not made: this tapdb needs a later revision for it. Upgrade to head, or let "
                     "the tapdb of this revision make it: tapdb obscore create -c CONFIG",
                     *name,
                 )
                 continue
-            if name in before and (was := stored_config(before[name]).tapdb.geometry) != wanted.geometry:
-                _LOG.warning("%s.%s: geometry: %s -> %s", *name, was, wanted.geometry)
+            if name in before:
+                was = stored_config(before[name])
+                if was.tapdb.geometry != wanted.geometry:
+                    _LOG.warning("%s.%s: geometry: %s -> %s", *name, was.tapdb.geometry, wanted.geometry)
+                if wanted.config.is_restricted and not was.is_restricted:
+                    # A migration restores grants: those of readers on a view that they may not read any more.
+                    remedy = "leave the option out, and then: tapdb obscore refresh -c CONFIG"
+                    problem = f"the view {'.'.join(name)} was for all readers, and is not to be"
+                    raise ConfigError([ConfigProblem(problem, remedy, "tapdb.release")])
             schema = wanted.registry_schema or wanted.config.tapdb.registry_schema
             mapping = match_mapping(
                 wanted.config, read_registry(connection, find_registry(connection, schema))

@@ -262,6 +262,23 @@ class ViewExistsError(TapdbError):
         super().__init__(f"{said}, or take another name: key view in section tapdb of the configuration")
 
 
+class NoReleaseDatesError(TapdbError):
+    """The configuration of a view does not say when datasets are public.
+
+    Parameters
+    ----------
+    view
+        Name of the view, ``schema.name``.
+    """
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(
+            f"the configuration of {view} does not say when datasets are public; write rules of embargo into "
+            "its section tapdb, release, and then: tapdb obscore refresh -c CONFIG"
+        )
+
+
 class FillingRefusedError(DatabaseRefusedError):
     """PostgreSQL refused a statement of a filling; what was filled before is kept.
 

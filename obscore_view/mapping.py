@@ -103,12 +103,17 @@ class DatasetMapping:
 
     @property
     def record_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """Fields of dimension records that format strings refer to, by element."""
+        """Fields of dimension records that format strings and rules of release need, by element."""
         found: dict[str, dict[tuple[str, ...], None]] = {}
         for dataset_type in self.dataset_types:
             for reference in dataset_type.references:
                 if isinstance(reference, RecordField):
                     found.setdefault(reference.element, {})[reference.path] = None
+        release = self.config.tapdb.release
+        for rule in release.embargo if release is not None else ():
+            for value, name in ((rule.observation_type, "observation_type"), (rule.on_sky, "can_see_sky")):
+                if value is not None:
+                    found.setdefault("exposure", {})[name,] = None
         return {element: tuple(paths) for element, paths in found.items()}
 
 

@@ -12,11 +12,11 @@ chunks of an APDB, `following` the rows of a PPDB on another server, `derived` s
 TAP_SCHEMA, `lake` keeps the history in files and answers from them, `errors` and `cli` are what users see.
 """
 
+from ppdb_replay.replaying.difference import ResultDifference
 from ppdb_replay.replaying.execution import RecordedResult
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.replaying.replayer import (
     Replayer,
-    ResultDifference,
     Verification,
     capture,
     diff,

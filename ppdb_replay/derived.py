@@ -24,6 +24,7 @@ from ppdb_replay.tables import (
 from ppdb_replay.versions.check import BROKEN, check
 from ppdb_replay.versions.clock import seal_where_possible
 from ppdb_replay.versions.install import create_tables, install, uninstall
+from ppdb_replay.versions.release_rules import read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     drop_following_statements,
@@ -280,6 +281,9 @@ def _schema(variant: str) -> PpdbSchema:
 
 def _unused_variant(connection: sa.Connection, tables: tuple[VersionedTable, ...]) -> str | None:
     """Return how our tables were made, if they are ours and nothing was ever written to them."""
+    if read_rules(connection):
+        # Rules are not made again with the tables.
+        return None
     ours = read_tables(connection, _SCHEMA)
     made = {table.name for table in tables if table.schema == _SCHEMA}
     owned = [ours[name] for name in (*PUBLISHED, CHUNKS, METADATA) if name in ours]

@@ -85,6 +85,56 @@ class VersioningError(PpdbError):
         super().__init__(f"table {table}: {problem}; {remedy}")
 
 
+class ReleaseRuleError(PpdbError, ValueError):
+    """Rows of a PPDB cannot be held back as requested.
+
+    Parameters
+    ----------
+    table
+        Table that is concerned; `None` for all.
+    problem
+        What prevents it.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, table: str | None, problem: str, remedy: str) -> None:
+        self.table = table
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{'release' if table is None else f'release of {table}'}: {problem}; {remedy}")
+
+
+class NotReleasedError(PpdbError):
+    """A result holds rows, or may hold some, that its reader is not to see yet.
+
+    Parameters
+    ----------
+    groups
+        Roles that saw all rows when it was made; none if that is not known.
+    has_changed
+        Whether it was for everybody, by other rules of release than there are now.
+    """
+
+    def __init__(self, groups: Sequence[str] = (), *, has_changed: bool = False) -> None:
+        self.groups = tuple(groups)
+        if has_changed:
+            super().__init__(
+                "rules of release have changed since this result was made for everybody, and would give "
+                "other rows; send its query again for the rows that are released now"
+            )
+            return
+        those = (
+            f"ask a member of {' or '.join(groups)} for it" if groups else "log in as one who sees all rows"
+        )
+        super().__init__(
+            "this result may hold rows that are not released for you, and without them it is another one; "
+            f"{those}, wait for their release, or send its query again for the rows that are released"
+        )
+
+
 class SnapshotTimeError(PpdbError, ValueError):
     """A time cannot be resolved to a snapshot.
 

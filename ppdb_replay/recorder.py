@@ -25,7 +25,7 @@ from adql import (
     to_postgres,
     walk,
 )
-from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
+from ppdb_replay.errors import NotReleasedError, PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.replaying.catalog import (
     HISTORY_SCHEMA,
     ClockReading,
@@ -44,6 +44,7 @@ from ppdb_replay.replaying.execution import (
 )
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.released import EVERYTHING, Release, ask_release_at, read_release
 from ppdb_replay.replaying.replayer import snapshot_named
 from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
 from ppdb_replay.rewriting.classify import classify, named_tables
@@ -141,7 +142,7 @@ class PpdbRecorder:
         """Return the names of tables whose versions are published, in small letters."""
         known = self._known
         if known is None or known[0] is not metadata:
-            histories = (table for table in metadata.tables if table.sql_schema == HISTORY_SCHEMA)
+            histories = (table for table in metadata.tables if table.name[-2:-1] == (HISTORY_SCHEMA,))
             names = frozenset(
                 table.name[-1].lower() for table in histories if SNAP_FROM in table.columns_by_name
             )
@@ -162,10 +163,13 @@ class Answering(NamedTuple):
         Its path in the service.
     software
         What records say of it.
+    release
+        What decides which rows are seen.
     """
 
     path: str = "/tap/sync"
     software: str = SOFTWARE
+    release: Release = EVERYTHING
 
 
 _HERE = Answering()
@@ -256,6 +260,9 @@ class _NoWatch:
 def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> ResultRecording[CompiledQuery]:
     query, tree = asked.query, asked.tree
     catalog, snapshot = clock.catalog, clock.snapshot
+    release = _release(asked, clock)
+    if asked.query.release is not None and release.instant and not release.groups:
+        catalog = catalog.as_released()
     if is_now:
         run, is_complete = stable_and_complete(tree, snapshot, catalog)
         repeatable = fix_snapshot(run, catalog, snapshot.snapshot_id)
@@ -265,7 +272,14 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> Res
     compiled = _compiled(query, run, catalog.metadata, asked.server)
     uploads = upload_digests(asked.connection, tree, catalog) if query.has_uploads else {}
     return recording_of(
-        query, tree, clock, compiled, repeatable=repeatable, is_complete=is_complete, uploads=uploads
+        query,
+        tree,
+        replace(clock, catalog=catalog),
+        compiled,
+        repeatable=repeatable,
+        is_complete=is_complete,
+        uploads=uploads,
+        where=Answering(release=release),
     )
 
 
@@ -309,7 +323,14 @@ def recording_of(
     # It follows from the parts that are known by now; the rows add what they are.
     record = replace(
         record_of(
-            tree, repeatable, clock, Outcome(compiled.columns), guarantee, uploads=uploads, request=request
+            tree,
+            repeatable,
+            clock,
+            Outcome(compiled.columns),
+            guarantee,
+            uploads=uploads,
+            request=request,
+            release=where.release,
         ),
         software=where.software,
     )
@@ -330,6 +351,27 @@ def recording_of(
         finish=finish,
         approximate_columns=guarantee.approximate_columns,
     )
+
+
+def _release(asked: RecordRequest, clock: ClockReading) -> Release:
+    """Return what decides which rows are seen; of a result that is to come again, what decided then.
+
+    Raises
+    ------
+    NotReleasedError
+        Raised if rows of that result can be hidden from this role: it would be another result.
+    """
+    named = _versioned(asked.tree, clock.catalog)
+    found = read_release(asked.connection, named, clock.catalog)
+    before = asked.query.release
+    if before is None:
+        return found
+    has_changed = found.rules_differ_from(before.groups, before.instant)
+    if has_changed or found.may_hide_from(before.groups, before.instant, clock.snapshot):
+        raise NotReleasedError(before.groups, has_changed=has_changed)
+    if before.instant and not before.groups:
+        ask_release_at(asked.connection, before.instant)
+    return replace(found, instant=before.instant, groups=before.groups)
 
 
 def _address(site: str, record: ReplayRecord) -> str:

@@ -79,6 +79,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         metrics=Metrics(),
         has_jobs=jobs is not None,
         threads=ThreadPoolExecutor(settings.queries + _SPARE_THREADS, thread_name_prefix="tapdb"),
+        databases={role: Database(settings, url, role=role) for role in settings.roles[1:]},
     )
 
     @asynccontextmanager
@@ -91,7 +92,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
         # The server has cancelled the tasks of queries that still ran: they end their statements first.
         await service.quotas.wait_until_idle()
         await asyncio.to_thread(service.threads.shutdown)
-        await asyncio.to_thread(service.database.close)
+        for database in (service.database, *service.databases.values()):
+            await asyncio.to_thread(database.close)
         if lake is not None:
             await asyncio.to_thread(lake.close)
 
@@ -153,7 +155,8 @@ async def show_metrics(request: Request) -> Response:
     metrics = service.metrics
     metrics.running.set(service.quotas.running)
     metrics.waiting.set(service.quotas.waiting)
-    metrics.connections.set(service.database.connections)
+    databases = (service.database, *service.databases.values())
+    metrics.connections.set(sum(one.connections for one in databases))
     figures = await asyncio.get_running_loop().run_in_executor(service.threads, _figures, service)
     return Response(metrics.text() + figures, media_type=_PROMETHEUS)
 

@@ -70,13 +70,18 @@ class Database:
         Size of the pool, and the role of its sessions.
     url
         Database; the environment counts if it is not given.
+    role
+        Role of its sessions in place of that of the settings: of users whose groups have one.
     """
 
-    def __init__(self, settings: ServiceSettings, url: str | sa.URL | None = None) -> None:
+    def __init__(
+        self, settings: ServiceSettings, url: str | sa.URL | None = None, *, role: str | None = None
+    ) -> None:
+        setting = "TAPDB_ROLE" if role is None else "TAPDB_GROUP_ROLES"
         self._engine = role_engine(
             url,
-            settings.role,
-            ("TAPDB_ROLE", "name another role"),
+            settings.role if role is None else role,
+            (setting, "name another role"),
             application_name="tapdb serve",
             pool_size=settings.queries + _SPARE,
         )

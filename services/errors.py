@@ -306,6 +306,7 @@ _STATUSES = {
     "UploadChangedError": 400,
     "JobParameterError": 400,
     "JobRefusedError": 403,
+    "NotReleasedError": 403,
     "JobUnknownError": 404,
     "TooManyJobsError": 503,
     "DatabaseUnavailableError": 503,

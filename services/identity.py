@@ -9,6 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import HTTPConnection
 
 from services.errors import TokensUnreadableError, UnauthenticatedError
@@ -33,10 +35,13 @@ class User:
         Name; None of somebody whom nobody has named.
     address
         Address of the client: quotas of users without a name are those of their address.
+    groups
+        Groups of the user: they decide what is seen before its release.
     """
 
     name: str | None
     address: str = ""
+    groups: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -114,6 +119,34 @@ class BearerTokens:
         )
 
 
+def read_groups(path: Path) -> Mapping[str, frozenset[str]]:
+    """Return the groups of users from a YAML file.
+
+    Parameters
+    ----------
+    path
+        The file: a list of groups by name of the user.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the file cannot be read or has another form.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return {user: frozenset(groups) for user, groups in _GROUPS.validate_python(content).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SettingsError("TAPDB_GROUP_FILE", f"{path} cannot be read: {reason}") from error
+    except (yaml.YAMLError, ValidationError) as error:
+        raise SettingsError(
+            "TAPDB_GROUP_FILE", f"{path} is no list of groups by user", "write NAME: [GROUP, GROUP]"
+        ) from error
+
+
+_GROUPS = TypeAdapter(dict[str, list[str]])
+
+
 class Authenticator:
     """Says who sends a request.
 
@@ -125,11 +158,12 @@ class Authenticator:
     Raises
     ------
     SettingsError
-        Raised if the file of tokens is missing or cannot be used.
+        Raised if the file of tokens is missing, or that or the file of groups cannot be used.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
+        self._groups = {} if settings.group_file is None else read_groups(settings.group_file)
         self._tokens: BearerTokens | None = None
         if settings.auth == "token":
             if settings.token_file is None:
@@ -162,7 +196,8 @@ class Authenticator:
             header = connection.headers.get("authorization", "")
             if not header and (token := connection.cookies.get(COOKIE)) and is_own(connection):
                 header = f"Bearer {token}"
-            return User(self._by_token(self._tokens, header), address)
+            known = self._by_token(self._tokens, header)
+            return User(known, address, self._groups.get(known, frozenset()))
         if self._settings.auth == "proxy":
             # A proxy that adds its header to that of a client lets the client choose.
             names = connection.headers.getlist(self._settings.auth_header)
@@ -174,7 +209,11 @@ class Authenticator:
             if not name or len(name) > _LONGEST_NAME or not name.isprintable():
                 problem = "several users" if len(names) > 1 else "no user"
                 raise UnauthenticatedError(f"the proxy names {problem}", "log in")
-            return User(name, address)
+            # As with names: of two headers one may be the client's.
+            given = connection.headers.getlist(self._settings.group_header)
+            words = given[0].split(",") if len(given) == 1 else []
+            named = frozenset(filter(None, map(str.strip, words)))
+            return User(name, address, named | self._groups.get(name, frozenset()))
         return User(None, address)
 
     @staticmethod

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.types import Send
 
+from services.database import Database
 from services.errors import ClientGoneError
 from services.gate import FACTS
 from services.identity import User
@@ -57,7 +58,7 @@ async def send_query(
     TapdbError
         Raised if the query cannot be used, or fails before anything is sent.
     """
-    await send_running(request, send, user, RunningQuery(service_of(request).database, query, parts))
+    await send_running(request, send, user, RunningQuery(service_of(request).database_of(user), query, parts))
 
 
 class StreamedQuery(Protocol):
@@ -185,18 +186,18 @@ async def run_in_turn(request: Request, user: User, work: Callable[[sa.Connectio
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(request.receive, service.threads))
         quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
-        return await run_at_once(service, client, work, quota.seconds)
+        return await run_at_once(service.database_of(user), client, work, quota.seconds)
 
 
 async def run_at_once(
-    service: Service, client: Client, work: Callable[[sa.Connection], _Value], seconds: int
+    database: Database, client: Client, work: Callable[[sa.Connection], _Value], seconds: int
 ) -> _Value:
     """Do something in the database while its client waits.
 
     Parameters
     ----------
-    service
-        The service.
+    database
+        The database as the user sees it.
     client
         Who waits.
     work
@@ -209,7 +210,7 @@ async def run_at_once(
     QueryFailedError
         Raised if it takes longer.
     """
-    running = RunningWork(service.database, work)
+    running = RunningWork(database, work)
     try:
         found: _Value = await asyncio.wait_for(client.run(running.run, running.cancel), seconds)
     except TimeoutError:

@@ -1,7 +1,7 @@
 """What all handlers of one process share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from starlette.requests import HTTPConnection
 
 from services.database import Database
-from services.identity import Authenticator
+from services.identity import Authenticator, User
 from services.observing import Metrics
 from services.quotas import Quotas
 from services.settings import ServiceSettings
@@ -27,7 +27,7 @@ class Service:
     settings
         How it is set up.
     database
-        Its database.
+        Its database, as most users see it.
     authenticator
         Says who sends a request.
     quotas
@@ -38,6 +38,8 @@ class Service:
         Whether it has asynchronous jobs.
     threads
         Threads in which the database is used.
+    databases
+        The database as users see it whose groups have a role of their own, by that role.
     started_at
         When the process began.
     """
@@ -49,7 +51,12 @@ class Service:
     metrics: Metrics
     has_jobs: bool
     threads: ThreadPoolExecutor
+    databases: Mapping[str, Database] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def database_of(self, user: User) -> Database:
+        """Return the database as a user sees it: what is not released yet, by the user's groups."""
+        return self.databases.get(self.settings.role_of(user.groups), self.database)
 
     def base_url(self, connection: HTTPConnection) -> str:
         """Return the URL of the service as a client sees it, without a slash at the end."""

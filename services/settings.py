@@ -37,6 +37,15 @@ class ServiceSettings(QuerySettings):
         pattern=r"^[A-Za-z0-9-]+$",
         description="Header in which the proxy names the user, as Gafaelfawr does.",
     )
+    group_header: str = Field(
+        default="X-Auth-Request-Groups",
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="Header in which the proxy names the groups of the user, separated by commas.",
+    )
+    group_file: Path | None = Field(
+        default=None,
+        description="YAML file with the groups of users, lists by name, beside those of the proxy.",
+    )
     token_file: Path | None = Field(
         default=None,
         description="File of bearer tokens: in each line a user and sha256:HEX of the token, or the token.",

@@ -1,12 +1,12 @@
 """A query of TAP with its uploads, from its text to the bytes of its result, now or in a job."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Annotated, Any, Literal
 
 import psycopg
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from adql import CompiledQuery, Limits, Metadata, Query, Server, parse, to_postgres
@@ -16,7 +16,7 @@ from adql.names import split_name
 from tap_query.errors import SnapshotParameterError
 from tap_query.execute import Session
 from tap_query.formats import FORMATS, DocumentFacts, Format, ResultStream, stream_result
-from tap_query.recording import Recording, RecordRequest, load_recorders
+from tap_query.recording import RecordedRelease, Recording, RecordRequest, load_recorders
 from tap_query.uploads.source import FetchPolicy, Upload, open_upload
 from tap_query.uploads.tables import UploadLimits, create_uploads
 from tapdb.hooks.descriptions import ParameterDescription, ServiceDescription
@@ -48,6 +48,11 @@ class QuerySettings(BaseSettings):
         default="tapdb_reader",
         description="Role in which queries run; the user of the database has to be a member of it.",
     )
+    group_roles: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        default=(),
+        description="Roles of users by their groups: GROUP=ROLE, separated by commas; the first that fits "
+        "counts. Such a role sees what is not released yet.",
+    )
     dialect: Literal["strict", "rubin"] = Field(
         default="rubin",
         description="What is tolerated beyond ADQL 2.1; rubin has scisql_* functions and AS distance.",
@@ -76,6 +81,28 @@ class QuerySettings(BaseSettings):
     upload_private: bool = Field(
         default=False, description="Whether such hosts may be in private networks or be this machine."
     )
+
+    @field_validator("group_roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = []
+        for part in filter(None, map(str.strip, value.split(","))):
+            group, equals, role = (one.strip() for one in part.partition("="))
+            if not (group and equals and role):
+                raise ValueError(f'"{part}" is not GROUP=ROLE')
+            found.append((group, role))
+        return tuple(found)
+
+    def role_of(self, groups: Collection[str]) -> str:
+        """Return the role in which queries of a user run, by the user's groups."""
+        return next((role for group, role in self.group_roles if group in groups), self.role)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """All roles in which queries run, that of most users first."""
+        return tuple(dict.fromkeys((self.role, *(role for _, role in self.group_roles))))
 
     @property
     def upload_limits(self) -> UploadLimits:
@@ -118,6 +145,8 @@ class TapQuery:
         From where they are fetched.
     snapshot
         State of versioned tables that it is to see, as the request names it; empty for the present one.
+    release
+        What decided which rows were seen, of a result that is to come again; `None` for a new one.
     exact_sums
         Whether floating-point numbers are added up in a fixed order.
     facts
@@ -138,6 +167,7 @@ class TapQuery:
     limits: UploadLimits = field(default_factory=UploadLimits)
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     snapshot: str = ""
+    release: RecordedRelease | None = None
     exact_sums: bool = False
     facts: DocumentFacts = field(default_factory=DocumentFacts)
     ucds: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
-from adql.metadata import COLUMN_FIELDS, metadata_from_values
+from adql.metadata import COLUMN_FIELDS, Guard, metadata_from_values
 from adql.names import split_name
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
@@ -157,7 +157,40 @@ def published_metadata(
     """
     with without_collecting():
         names, nodes = _existing(connection)
-        return metadata_from_values(tables, columns, database=names, nodes=nodes)
+        guards = read_guards(connection)
+        return metadata_from_values(tables, columns, database=names, nodes=nodes, guards=guards)
+
+
+def read_guards(connection: sa.Connection, role: str | None = None) -> dict[tuple[str, str], Guard]:
+    """Return what stands for tables and views that hide rows from a role, by their names.
+
+    Parameters
+    ----------
+    connection
+        Connection to the database.
+    role
+        The role; that of the connection if not given.
+    """
+    # A role that may not call it reads by rights of its own, to which no rule of release belongs.
+    known = sa.func.to_regprocedure("tapdb.guarded_views(name)")
+    if not connection.scalar(sa.select(sa.func.has_function_privilege(known, "EXECUTE"))):
+        return {}
+    function = sa.func.tapdb.guarded_views(*(() if role is None else (role,)))
+    rows = connection.execute(sa.select(function.table_valued(*_GUARD_COLUMNS)))
+    return {
+        (schema, table): Guard((shown_in, shown), (barrier_in, barrier))
+        for schema, table, shown_in, shown, barrier_in, barrier in rows
+    }
+
+
+_GUARD_COLUMNS = (
+    "table_schema",
+    "table_name",
+    "shown_schema",
+    "shown_name",
+    "guarded_schema",
+    "guarded_name",
+)
 
 
 def read_felis(files: Iterable[str]) -> Metadata:

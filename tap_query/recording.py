@@ -19,6 +19,22 @@ from tapdb.votable.document import Info, ServiceDescriptor
 GROUP = "tapdb.recorders"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedRelease:
+    """What decided which rows the one saw who made a result.
+
+    Attributes
+    ----------
+    instant
+        Instant at which release counted: UTC, ISO 8601; empty if all rows of the tables were for everybody.
+    groups
+        Roles through which rows were seen that were not released; none if the result was for everybody.
+    """
+
+    instant: str = ""
+    groups: tuple[str, ...] = ()
+
+
 class RecordableQuery(Protocol):
     """What a recorder reads of a query as it was sent; `tap_query.answer.TapQuery` is one."""
 
@@ -29,6 +45,10 @@ class RecordableQuery(Protocol):
     @property
     def snapshot(self) -> str:
         """State of versioned tables that it is to see; empty for the present one."""
+
+    @property
+    def release(self) -> RecordedRelease | None:
+        """What decided which rows were seen, of a result that is to come again; `None` for a new one."""
 
     @property
     def text(self) -> str:

@@ -14,8 +14,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from tap_query.metadata import read_guards
 from tapdb.sources import execute_query, read_query
 from tapdb.xml_text import comment_text
+
+READER = "tapdb_reader"
+"""Role that only reads."""
 
 Origin = tuple[int, int]
 """A column: OID of its relation, and its number there."""
@@ -370,6 +374,7 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> LiveCatal
         row.relation_id: _CatalogRow(row.schema, row.relation, _columns(row, indexed)) for row in rows
     }
     keys = _keys(connection, relations)
+    guards = read_guards(connection, READER)
     return LiveCatalog(
         known,
         tuple(
@@ -378,7 +383,8 @@ def read_catalog(connection: sa.Connection, schemas: Iterable[str]) -> LiveCatal
                 row.relation,
                 row.kind in _VIEWS,
                 row.is_partition,
-                row.readable,
+                # Of some tables a reader sees what is released, by another name.
+                row.readable if row.readable is not False else (row.schema, row.relation) in guards,
                 comment_text(row.comment),
                 tuple(relations[row.relation_id].columns.values()),
                 tuple(keys.get(row.relation_id, ())),

@@ -7,10 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from adql.names import split_name
-from tap_schema.catalog import LiveColumn, read_catalog
+from tap_schema.catalog import READER, LiveColumn, read_catalog
 from tap_schema.column_types import type_problem, votable_type
 from tap_schema.errors import PublicationError, TapSchemaMissingError, UnknownGenerationError
-from tap_schema.publish import READER, Publication, plan_publication, publish
+from tap_schema.publish import Publication, plan_publication, publish
 from tap_schema.rows import KEYS, ROW_TYPES, ColumnRow, TapSchemaRow, TapSchemaRows
 from tap_schema.script import Changes, TableChanges, apply_changes
 from tap_schema.stored import enforced_keys, has_tap_schema, read_rows

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from adql.names import split_name
+from tap_query.metadata import read_guards
+from tap_schema.catalog import READER
 from tap_schema.errors import OutdatedRowsError, PublicationError, UnpublishableError
 from tap_schema.rows import TapSchemaRows
 from tap_schema.script import (
@@ -27,9 +29,6 @@ from tapdb.postgres.engine import driver_connection
 from tapdb.postgres.locks import take_migration_lock
 from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import execute_composed, execute_query, execute_text, read_query
-
-READER = "tapdb_reader"
-"""Role that only reads."""
 
 _READ_THROUGH = frozenset({"f", "m", "p", "v"})
 """Kinds of relations (``pg_class.relkind``) that are read with the rights of others, or from elsewhere."""
@@ -84,6 +83,8 @@ def grant_reading(connection: sa.Connection, tables: Sequence[tuple[str, str]]) 
 def _unreadable(connection: sa.Connection, rows: TapSchemaRows) -> list[str]:
     found = execute_query(connection, read_query("published.readable"))
     readable = {(row.schema.lower(), row.relation.lower()) for row in found}
+    # Of others the reader sees what is released.
+    readable |= {(schema.lower(), name.lower()) for schema, name in read_guards(connection, READER)}
     missing = [
         row.table_name
         for row in rows.tables

@@ -26,9 +26,13 @@ from obscore_view.columns import OBSCORE_COLUMNS, ObsCoreColumn
 from obscore_view.config.model import (
     ColumnTemplate,
     DataOrigin,
+    DataRights,
     DatasetTypeConfig,
+    EmbargoRule,
     ExtraColumnConfig,
     ObsCoreConfig,
+    PresenceRule,
+    ReleaseOptions,
     Section,
     SpatialPluginConfig,
     TapdbOptions,
@@ -56,6 +60,10 @@ CONFIG_SECTIONS: dict[str, type[Section]] = {
     "origin": DataOrigin,
     "tapdb": TapdbOptions,
     "tapdb.columns.NAME": ColumnTemplate,
+    "tapdb.release": ReleaseOptions,
+    "tapdb.release.embargo": EmbargoRule,
+    "tapdb.release.data_rights": DataRights,
+    "tapdb.presence.NAME": PresenceRule,
 }
 """Sections of an ObsCore configuration by the place in which they stand."""
 

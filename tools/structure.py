@@ -25,11 +25,21 @@ import grimp
 from benchmarks.results_file import RESULTS, Reach, missed, print_table, read_results, write_results
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGES = ("tapdb", "adql", "tap_query", "obscore_view", "ppdb_replay", "tap_schema", "services")
+PACKAGES = (
+    "tapdb",
+    "adql",
+    "tap_query",
+    "obscore_view",
+    "ppdb_replay",
+    "prompt_products",
+    "tap_schema",
+    "services",
+)
 
 LATER_FOLDERS = (
     *("services", "tap_query/formats", "tapdb/replication", "obscore_view/follow", "obscore_view/cli/follow"),
     *("tapdb/cli/following", "ppdb_replay/following", "ppdb_replay/cli/follow"),
+    *("obscore_view/view/published", "prompt_products"),
 )
 """What came with the services and after them: the number of modules is that of the packages before."""
 

@@ -57,26 +57,23 @@ def _table(checker: Checker, node: tree.Table, scope: Scope) -> tuple[tree.Table
         )
     common = _common_table(checker, node.name[0]) if len(node.name) == 1 else None
     columns: Sequence[ColumnMetadata]
+    written: tuple[Identifier, ...]
+    qualifier: tuple[Identifier, ...]
     if common is not None:
         name: tuple[str, ...] = (common.name.text,)
-        qualifier: tuple[Identifier, ...] = (common.name,)
+        written, qualifier = node.name, (common.name,)
         columns, by_name = common.columns, common.by_name
         table, sql_name = None, common.sql_name
     else:
         table = _published(checker, node)
         name, columns, by_name = table.name, table.columns, table.columns_by_name
-        qualifier = tuple(map(identifier_of, name))
+        written = qualifier = tuple(map(identifier_of, name))
         sql_name = ""
     if node.alias is not None:
         qualifier = (node.alias,)
     alias = scope.free_alias(name[-1] if node.alias is None else node.alias.text)
     origin = TableOrigin(alias, table, sql_name, qualifier, scope.level)
-    checked = tree.Table(
-        node.name if common is not None else tuple(map(identifier_of, name)),
-        node.alias,
-        at=node.at,
-        origin=origin,
-    )
+    checked = tree.Table(written, node.alias, at=node.at, origin=origin)
     return checked, Relation(origin, name, node.alias, columns, by_name)
 
 

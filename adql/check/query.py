@@ -70,7 +70,7 @@ def _whole(checker: Checker, query: tree.Query) -> tuple[tree.Query, _Columns]:
         checker.common.append(common)
         tables.append(tree.CommonTable(table.name, checked, at=table.at))
     checked, columns = _query(checker, query, None, is_result=True)
-    return replace(checked, common_tables=tuple(tables), text=query.text, dialect=query.dialect), columns
+    return checked.as_whole(tuple(tables), query.text, query.dialect), columns
 
 
 def _query(
@@ -220,7 +220,6 @@ def _select(
         )
     scope.place = "HAVING"
     having = None if node.having is None else checker.condition(node.having, scope)
-    select = tree.Select(items, tuple(tables), node.quantifier, node.top, where, group_by, having, at=node.at)
     if group_by or having is not None or scope.has_aggregates:
         scope.has_aggregates = True
         shown: list[tree.Node] = [item.expression for item in items]
@@ -229,7 +228,12 @@ def _select(
         _check_distinct(checker, (type_of(item.expression) for item in items), node)
     scope.outputs = items
     columns = _columns_of(items, shadows=not (scope.has_aggregates or node.quantifier == "DISTINCT"))
-    return replace(select, columns=columns), columns, scope
+    select = tree.Select(
+        *(items, tuple(tables), node.quantifier, node.top, where, group_by, having),
+        columns=columns,
+        at=node.at,
+    )
+    return select, columns, scope
 
 
 def _outputs(checker: Checker, item: tree.Output | tree.AllColumns, scope: Scope) -> tuple[tree.Output, ...]:

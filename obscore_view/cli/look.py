@@ -1,5 +1,6 @@
-"""Commands that change nothing: init, plan, check, mapping, resolve."""
+"""Commands that change nothing: init, plan, check, mapping, releases, resolve."""
 
+import datetime as dt
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from obscore_view.cli.session import (
     registry_schema_option,
     view_option,
 )
-from obscore_view.errors import ViewMissingError
+from obscore_view.errors import NoReleaseDatesError, ViewMissingError
 from obscore_view.first_config import first_config, read_content
 from obscore_view.identifiers import data_id
 from obscore_view.registry.read import read_registry
 from obscore_view.select.kept_rows import dataset_type_mapping
+from obscore_view.view.asked import RELEASES, coming_releases
 from obscore_view.view.changes import plan_view
-from obscore_view.view.make import find_stored_view
+from obscore_view.view.make import find_stored_view, stored_config
 from obscore_view.view.needed_rights import require_looking
 from obscore_view.view.store import mapping_rows, read_stored_views
 from tapdb.cli.output import RowOutput, format_option, output_option, output_stream, prints_rows, url_option
@@ -143,6 +145,33 @@ def mapping(
             recorded = _recorded(connection, view)
     columns = tuple(column.name for column in dataset_type_mapping.c if column.name != "kept")
     rows.write_records(_SHOWN if rows.form == "table" else columns, recorded)
+
+
+@click.command()
+@url_option
+@view_option
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True, max=24 * 366),
+    default=24.0,
+    show_default=True,
+    help="How far to look ahead.",
+)
+@prints_rows
+def releases(url: str | None, view: str | None, rows: RowOutput, *, hours: float) -> None:
+    """Show what becomes public in the next hours: datasets and bytes, by instrument and kind.
+
+    The configuration of the view says when datasets are public: section tapdb, release.
+    """
+    with checked_connection(url, read_only=True) as connection:
+        require_looking(connection, "see what becomes public", view)
+        stored = find_stored_view(connection, view)
+        config = stored_config(stored)
+        if not config.has_release_dates:
+            raise NoReleaseDatesError(stored.full_name)
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        found = coming_releases(connection, config, now, now + dt.timedelta(hours=hours))
+    rows.write_records(RELEASES, found)
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import IO
 import click
 
 from obscore_view.cli.change import combine, create, drop, fill, plan, refresh
-from obscore_view.cli.look import check, init, mapping, resolve
+from obscore_view.cli.look import check, init, mapping, releases, resolve
 from obscore_view.cli.session import view_option
 from obscore_view.export import Form, export_view
 from obscore_view.view.make import find_stored_view
@@ -97,5 +97,5 @@ def obscore() -> None:
     """
 
 
-for _command in (init, plan, create, combine, fill, refresh, drop, check, mapping, resolve, export):
+for _command in (init, plan, create, combine, fill, refresh, drop, check, mapping, releases, resolve, export):
     obscore.add_command(_command)

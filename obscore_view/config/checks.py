@@ -8,9 +8,11 @@ from obscore_view.columns import CALIB_LEVELS, DATAPRODUCT_TYPES, OBSCORE_COLUMN
 from obscore_view.config.model import (
     CollectionType,
     DatasetTypeConfig,
+    EmbargoRule,
     ExtraColumnConfig,
     ExtraColumnValue,
     ObsCoreConfig,
+    ReleaseOptions,
     TapdbOptions,
     WhereBind,
 )
@@ -96,6 +98,8 @@ _FILLED = frozenset(
         "facility_name",
         "instrument_name",
         "obs_release_date",
+        "presence",
+        "replaced_by",
         "registry_dataset_id",
         "pgs_region",
         "pgs_center",
@@ -126,6 +130,9 @@ def find_problems(config: ObsCoreConfig) -> Iterator[Problem]:
     yield from _plugins(config)
     yield from _indices(config)
     yield from _options(config.tapdb)
+    if config.tapdb.release is not None:
+        yield from _release(config, config.tapdb.release)
+    yield from _presence(config)
 
 
 def find_warnings(config: ObsCoreConfig) -> Iterator[Problem]:
@@ -296,6 +303,60 @@ def _options(options: TapdbOptions) -> Iterator[Problem]:
             yield here, f'"{name}" is no column of ObsCore 1.1', likeliest(name, free)
         if not isinstance(value, bool | int | float | str):
             yield from _template((*here, "template"), value.template)
+
+
+def _release(config: ObsCoreConfig, release: ReleaseOptions) -> Iterator[Problem]:
+    """Yield what is wrong with the rules of release: what they forget is not to be public by mistake."""
+    path = ("tapdb", "release")
+    options = config.tapdb
+    if release.embargo and (options.embargo_hours is not None or options.obs_release_date is not None):
+        remedy = "write it as a rule of embargo, and remove the other key"
+        yield (*path, "embargo"), "found beside embargo_hours or obs_release_date", remedy
+    for index, rule in enumerate(release.embargo):
+        yield from _embargo((*path, "embargo", index), config, rule)
+    for index, role in enumerate(release.readers):
+        if not _IDENTIFIER.fullmatch(role):
+            found = f'"{role}" is no name of a role'
+            yield (*path, "readers", index), found, "use letters, digits and _, at most 63"
+    if release.data_rights is not None and "data_rights" in options.columns:
+        yield (*path, "data_rights"), "found beside tapdb.columns.data_rights", "keep one of the two"
+    dated = release.view is not None or release.data_rights is not None
+    if dated and not config.has_release_dates:
+        yield path, "found nothing that says when datasets are public", "write rules of embargo"
+    if release.view is not None:
+        yield from _released_view((*path, "view"), config, release.view)
+
+
+def _embargo(path: Path, config: ObsCoreConfig, rule: EmbargoRule) -> Iterator[Problem]:
+    if (rule.hours is None) == (rule.date is None):
+        yield path, "found neither or both of hours and date", "write one of the two"
+    elif rule.hours is not None and not (math.isfinite(rule.hours) and rule.hours >= 0):
+        yield (*path, "hours"), f"found {rule.hours}", "write hours, 0 or more"
+    if rule.dataset_type is not None and rule.dataset_type not in config.dataset_types:
+        remedy = likeliest(rule.dataset_type, config.dataset_types)
+        yield (*path, "dataset_type"), f'no such dataset type "{rule.dataset_type}"', remedy
+
+
+def _released_view(path: Path, config: ObsCoreConfig, name: str) -> Iterator[Problem]:
+    if not VIEW_NAME.fullmatch(name):
+        yield path, f'found "{name}"', "write schema.name, as in ivoa.ObsCore"
+    elif config.released_view == (config.view_schema, config.view_name):
+        remedy = "name the view with all rows otherwise, such as internal.ObsCore, in tapdb.view"
+        yield path, "found the name of the view with all rows", remedy
+    elif config.shown_view[0] not in {"ivoa", config.view_schema}:
+        remedy = f"name a view in schema ivoa or {config.view_schema}"
+        yield path, f'found the schema "{config.shown_view[0]}"', remedy
+
+
+def _presence(config: ObsCoreConfig) -> Iterator[Problem]:
+    for name, rule in (config.tapdb.presence or {}).items():
+        path = ("tapdb", "presence", name)
+        if name not in config.dataset_types:
+            yield path, "no such dataset type in dataset_types", likeliest(name, config.dataset_types)
+        if name in {rule.replaced_by, *rule.made_from}:
+            yield path, "found the dataset type itself", "name another dataset type"
+        if rule.days is not None and not (math.isfinite(rule.days) and rule.days >= 0):
+            yield (*path, "days"), f"found {rule.days}", "write days, 0 or more"
 
 
 def _known(names: Iterable[str]) -> str:

@@ -185,6 +185,74 @@ class DataOrigin(Section):
     """Title of the datasets."""
 
 
+class EmbargoRule(Section):
+    """When datasets are public; a rule without conditions is for all that no earlier one has met."""
+
+    instrument: str | None = None
+    """Instrument; any if left out."""
+
+    dataset_type: str | None = None
+    """Dataset type; any if left out."""
+
+    observation_type: str | None = None
+    """Value of ``observation_type`` of the exposure, such as science; datasets of visits have none."""
+
+    on_sky: bool | None = None
+    """Whether the camera saw the sky: ``can_see_sky`` of the exposure; datasets of visits did."""
+
+    hours: float | None = None
+    """Hours from the end of the observation (``t_max``) until the datasets are public."""
+
+    date: Annotated[dt.datetime | None, BeforeValidator(_as_time)] = None
+    """Date or time (UTC) from which they are public, in place of ``hours``, as for coadds."""
+
+
+class DataRights(Section):
+    """Values of ``data_rights`` of a dataset before and after its release."""
+
+    before: str = "proprietary"
+    """Value until the release."""
+
+    after: str = "public"
+    """Value from the release on."""
+
+
+class ReleaseOptions(Section):
+    """What is public when, and who may see the rest before."""
+
+    view: str | None = None
+    """Name of a view, ``schema.name``, of what is released: a row appears in it when its time has come.
+
+    Readers then may read this view alone, and not the one with all rows. Its schema is ivoa, or that of the
+    view with all rows.
+    """
+
+    readers: tuple[str, ...] = ()
+    """Roles of the database that may see all rows: through both views, and in links and files.
+
+    If there are any, readers in general may not read the view with all rows.
+    """
+
+    embargo: tuple[EmbargoRule, ...] = ()
+    """When datasets are public: the first rule that fits counts; what none fits stays embargoed."""
+
+    data_rights: DataRights | None = None
+    """Values of ``data_rights`` before and after the release."""
+
+
+class PresenceRule(Section):
+    """What takes the place of the files of a dataset type once they are deleted."""
+
+    replaced_by: str | None = None
+    """Dataset type of a lossy-compressed version, with the same data ID, whose file is given instead."""
+
+    made_from: tuple[str, ...] = ()
+    """Dataset types from which a dataset can be made again while files of all of them are there."""
+
+    days: float | None = None
+    """Days from the end of the observation until the files are to go; they are kept if left out."""
+
+
 class TapdbOptions(Section):
     """What the view can do beyond Butler's own ObsCore; Butler itself passes over this section."""
 
@@ -225,6 +293,15 @@ class TapdbOptions(Section):
 
     embargo_hours: float | None = None
     """Hours from the end of an observation (``t_max``) until it is public, for ``obs_release_date``."""
+
+    release: ReleaseOptions | None = None
+    """What is public when, and who may see the rest before."""
+
+    presence: dict[str, PresenceRule] | None = None
+    """What is stored, for ``presence`` and ``replaced_by``, by dataset type; {} for all as it is.
+
+    Without files, ``access_url`` is NULL unless a dataset was replaced or can be made again.
+    """
 
     datastore_tables: tuple[str, ...] | None = None
     """Tables with the datastore's file sizes, for ``access_estsize``. By default what the registry names."""
@@ -385,6 +462,33 @@ class ObsCoreConfig(Section):
     def view_name(self) -> str:
         """Name of the view within its schema, in lower case as PostgreSQL keeps unquoted names."""
         return self.tapdb.view.partition(".")[2].lower()
+
+    @property
+    def has_release_dates(self) -> bool:
+        """Whether the configuration says when datasets are public."""
+        options = self.tapdb
+        dates = (options.obs_release_date, options.embargo_hours)
+        return any(one is not None for one in dates) or bool(options.release and options.release.embargo)
+
+    @property
+    def released_view(self) -> tuple[str, str] | None:
+        """Schema and name, in lower case, of the view of what is released; None if there is none."""
+        name = self.tapdb.release.view if self.tapdb.release is not None else None
+        if name is None:
+            return None
+        schema, _, relation = name.lower().partition(".")
+        return schema, relation
+
+    @property
+    def shown_view(self) -> tuple[str, str]:
+        """Schema and name, in lower case, of the view that readers see."""
+        return self.released_view or (self.view_schema, self.view_name)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether readers in general may not read the view with all rows."""
+        release = self.tapdb.release
+        return release is not None and (release.view is not None or bool(release.readers))
 
     @property
     def repository_label(self) -> str | None:

@@ -213,6 +213,10 @@ class KeptLayout:
     def _is_kept(self, column: ObsCoreColumn) -> bool:
         made = self._expressions(column.name)
         parts = [self._parts(one) for _, _, one in made]
+        release = self.mapping.config.tapdb.release
+        if column.name == "data_rights" and release is not None and release.data_rights is not None:
+            # They depend on the time, too.
+            return False
         if not any("observation" in one for one in parts):
             return False
         if column.name == "obs_id":

@@ -229,14 +229,19 @@ def view_columns(mapping: DatasetMapping) -> tuple[ObsCoreColumn, ...]:
         for column, value in config.extra_columns_of(name).items():
             extra.setdefault(column, _extra_column(column, value, _FIRST_EXTRA_INDEX + len(extra)))
     filled = _ALWAYS | set(config.tapdb.columns) | set(extra)
-    if config.tapdb.obs_release_date is not None or config.tapdb.embargo_hours is not None:
+    if config.has_release_dates:
         filled.add("obs_release_date")
+    if config.tapdb.presence is not None:
+        filled |= {"presence", "replaced_by"}
+    if config.tapdb.release is not None and config.tapdb.release.data_rights is not None:
+        filled.add("data_rights")
     region, centre = config.pgsphere_columns
     renamed = {"pgs_region": region, "pgs_center": centre}
     standard = {one.name for one in OBSCORE_COLUMNS}
     chosen = [one for one in OBSCORE_COLUMNS if one.mandatory or one.name in filled or one.name in renamed]
     named = [_renamed(one, renamed.get(one.name, one.name)) for one in chosen]
-    plain = [one for one in named if one.std or one.name == "em_filter_name"]
+    own = {"em_filter_name", "presence", "replaced_by"}
+    plain = [one for one in named if one.std or one.name in own]
     technical = [one for one in named if one not in plain]
     return (*plain, *(one for name, one in extra.items() if name not in standard), *technical)
 
@@ -287,6 +292,20 @@ def build_select(mapping: DatasetMapping, *, joined: bool = False) -> sa.Select[
         for place in one.places
     ]
     return layer(columns, branches, centre=mapping.config.pgsphere_columns[1])
+
+
+def released_select(mapping: DatasetMapping) -> sa.Select[Any]:
+    """Return the SELECT of the view of what is released: the same, and the instant of release has come.
+
+    ``tapdb.release_instant`` is called once a query. It says until when the role that reads sees datasets;
+    those without a date are for roles that see all.
+    """
+    select = build_select(mapping)
+    config = mapping.config
+    instant = sa.select(sa.func.tapdb.release_instant(config.view_schema, config.view_name))
+    (date,) = (one.element for one in select.selected_columns if one.key == "obs_release_date")
+    never = sa.cast(sa.literal("infinity", sa.Text()), sa.DateTime())
+    return select.where(sa.func.coalesce(date, never) <= instant.scalar_subquery())
 
 
 def _kept_select(layout: KeptLayout, columns: Sequence[ObsCoreColumn]) -> sa.Select[Any]:

@@ -1,11 +1,14 @@
 """Whether the collections that a configuration names are those of the registry: else a view is empty."""
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from fnmatch import translate
+from typing import Any
 
 import sqlalchemy as sa
 
+from obscore_view.config.model import ObsCoreConfig
 from obscore_view.config.regex import to_postgres
 from obscore_view.errors import ConfigProblem
 from obscore_view.mapping import DatasetMapping
@@ -231,3 +234,44 @@ def is_empty(connection: sa.Connection, mapping: DatasetMapping) -> bool:
     """Return whether a view has no row at all."""
     view = sa.table(mapping.config.view_name, schema=mapping.config.view_schema)
     return not connection.scalar(sa.select(sa.exists(sa.select(sa.literal(1)).select_from(view))))
+
+
+RELEASES = ("instrument_name", "dataproduct_subtype", "calib_level", "datasets", "bytes", "first", "last")
+"""Columns of `coming_releases`."""
+
+
+def coming_releases(
+    connection: sa.Connection, config: ObsCoreConfig, begin: dt.datetime, end: dt.datetime
+) -> list[dict[str, Any]]:
+    """Return how many datasets become public in some time, and their bytes, by instrument and kind.
+
+    Parameters
+    ----------
+    connection
+        Connection of a user who sees all rows of the view.
+    config
+        Configuration of the view, which says when datasets are public.
+    begin, end
+        The time, UTC without a zone; its end belongs to it.
+    """
+    group = ("instrument_name", "dataproduct_subtype", "calib_level")
+    view = sa.table(
+        config.view_name,
+        *map(sa.column, (*group, "access_estsize")),
+        sa.column("obs_release_date", sa.DateTime()),
+        schema=config.view_schema,
+    )
+    keys, date = [view.c[name] for name in group], view.c.obs_release_date
+    query = (
+        sa.select(
+            *keys,
+            sa.func.count().label("datasets"),
+            (1000 * sa.func.sum(view.c.access_estsize)).label("bytes"),
+            sa.func.min(date).label("first"),
+            sa.func.max(date).label("last"),
+        )
+        .where(date > begin, date <= end)
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]

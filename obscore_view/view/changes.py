@@ -26,11 +26,9 @@ from obscore_view.select.statement import kept_layout, view_columns
 from obscore_view.view.asked import as_problem, doubts, rights_to_ask
 from obscore_view.view.combining import around
 from obscore_view.view.keeping import ViewSteps
+from obscore_view.view.published import OWNER, READER, RelationName, published_views
 from obscore_view.view.script import (
-    OWNER,
-    READER,
     OwnObjects,
-    RelationName,
     Script,
     butler_tables,
     create_script,
@@ -51,7 +49,8 @@ from tapdb.postgres.roles import grant_statements, read_grants, require_rights
 
 _LOG = logging.getLogger(__name__)
 _STANDARD_SCHEMAS = frozenset({"ivoa", "tap_schema", "ppdb", SCHEMA})
-_READER_NAME = "tapdb_reader"
+READER_NAME = "tapdb_reader"
+"""Role of all who read what is published."""
 _SELECTIVITY = sql.SQL("SELECT {function}({estimator})")
 
 
@@ -132,6 +131,8 @@ def plan_creation(
     shared = kept | {name for one in others for name in shared_objects(one.objects)}
     shared = frozenset(name for name in shared if is_there(connection, name))
     statements = [] if schema_stays else make_schema(connection, config.view_schema)
+    if config.shown_view[0] != config.view_schema:
+        statements += make_schema(connection, config.shown_view[0])
     statements += let_owner_use_pg_sphere(connection)
     objects = objects_of_view(mapping, butler_tables(mapping))
     parts = [
@@ -178,7 +179,7 @@ def plan_removal(
     spared = {name for one in others for name in (*one.objects.views, *one.objects.tables)}
     spared |= triggers_of_others(connection, view, also) | triggers
     if view.stage != "published":
-        spared.add((view.schema, view.name))
+        spared.update(view.published)
     if keep_footprints:
         spared |= shared_objects(view.objects)
     statements: list[sql.Composable] = []
@@ -423,8 +424,12 @@ def grants_as_before(connection: sa.Connection, view: StoredView, mapping: Datas
     statements: list[sql.Composable] = []
     for name in sorted(name for name, one in was.items() if name in wanted and one in before):
         grants = {one for one in before[was[name]].grants if one.column in {None, *wanted[name]}}
-        published = name == (mapping.config.view_schema, mapping.config.view_name)
-        if published and not any(grant.grantee == _READER_NAME for grant in grants):
+        published = name in published_views(mapping.config)
+        if name == (mapping.config.view_schema, mapping.config.view_name) and mapping.config.is_restricted:
+            # Nobody gives readers in general what the configuration takes from them.
+            grants = {one for one in grants if one.grantee not in {READER_NAME, None}}
+            published = False
+        if published and not any(grant.grantee == READER_NAME for grant in grants):
             relation = sql.Identifier(*name)
             statements.append(sql.SQL("REVOKE ALL ON {} FROM {}").format(relation, READER))
         statements += grant_statements(name, frozenset(grants))
@@ -442,7 +447,7 @@ def _columns_of_view(mapping: DatasetMapping) -> dict[RelationName, frozenset[st
     """Return the columns of the view, of its kept tables and of what these are to be equal to, by name."""
     config, registry = mapping.config, mapping.registry
     shown = frozenset(one.name for one in view_columns(mapping))
-    found = {(config.view_schema, config.view_name): shown}
+    found = dict.fromkeys(published_views(config), shown)
     if config.tapdb.geometry == "none":
         if config.collection_rule.kind == "find-first":
             found[SCHEMA, ranks_name(mapping)] = _names(ranks_select(mapping).selected_columns)

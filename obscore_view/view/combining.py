@@ -13,7 +13,8 @@ from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import read_registry
 from obscore_view.select.combined import combined_columns, combined_select, require_combinable
 from obscore_view.select.kept_tables import SCHEMA
-from obscore_view.view.script import OWNER, READER, RelationName, Script, comments, render
+from obscore_view.view.published import OWNER, READER, RelationName, comments, render
+from obscore_view.view.script import Script
 from obscore_view.view.store import COMBINED, RECORDS, StoredView, read_stored_views
 from tapdb import __version__
 from tapdb.postgres.roles import grant_statements, read_grants, require_rights

@@ -29,7 +29,13 @@ from obscore_view.view.changes import (
     triggers_of_others,
 )
 from obscore_view.view.combining import around, read_combined_views
-from obscore_view.view.make import require_migrated, run_script, stored_config, warn_of_lost_estimators
+from obscore_view.view.make import (
+    grants_to_restore,
+    require_migrated,
+    run_script,
+    stored_config,
+    warn_of_lost_estimators,
+)
 from obscore_view.view.needed_rights import LESS, require_rights_to_begin, rights_to_drop, rights_to_make
 from obscore_view.view.parts import (
     Pass,
@@ -41,7 +47,8 @@ from obscore_view.view.parts import (
     plan_swap,
     record_progress,
 )
-from obscore_view.view.script import RelationName, Script, drop_trigger
+from obscore_view.view.published import RelationName
+from obscore_view.view.script import Script, drop_trigger
 from obscore_view.view.store import STAGES, StoredView, move_script, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.engine import DatabaseRefusedError
@@ -54,7 +61,7 @@ from tapdb.postgres.locks import (
     lock_at_once,
     set_lock_timeout,
 )
-from tapdb.postgres.roles import read_grants, require_rights, restore_grants
+from tapdb.postgres.roles import require_rights, restore_grants
 from tapdb.sources import execute_text, read_query
 
 BATCH_MS = 50
@@ -202,7 +209,7 @@ class Filling:
         """
         connection = self._connection
         require_extensions(connection)
-        require_migrated(connection)
+        require_migrated(connection, config)
         schema = registry_schema if old is None else registry_of(old, config)
         task = f"make the view {config.view_schema}.{config.view_name}"
         require_rights_to_begin(connection, task, config, schema)
@@ -448,7 +455,7 @@ class Filling:
             try:
                 self._settle(view)
                 swap = plan_swap(connection, view, mapping)
-                grants = read_grants(connection)
+                grants = grants_to_restore(connection, mapping.config)
                 set_lock_timeout(connection, _LOCK_OF_SWAP_MS)
                 run_script(connection, swap)
                 restore_grants(connection, grants)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from obscore_view.errors import (
 )
 from obscore_view.mapping import DatasetMapping
 from obscore_view.view.changes import (
+    READER_NAME,
     PlannedView,
     as_text,
     is_there,
@@ -43,12 +45,13 @@ from obscore_view.view.needed_rights import (
     rights_to_drop,
     rights_to_make,
 )
-from obscore_view.view.script import RelationName, Script, objects_of_view
+from obscore_view.view.published import RelationName
+from obscore_view.view.script import Script, objects_of_view
 from obscore_view.view.store import PUBLISHED, STAGES, Stage, StoredView, read_stored_views, registry_of
 from tapdb import __version__
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.locks import LockMode, lock_at_once
-from tapdb.postgres.roles import read_grants, require_rights, restore_grants
+from tapdb.postgres.roles import Grant, Grants, ObjectName, read_grants, require_rights, restore_grants
 from tapdb.sources import execute_query, execute_text, read_query
 
 
@@ -111,7 +114,7 @@ def create_view(
     """
     require_extensions(connection)
     task = f"make the view {config.view_schema}.{config.view_name}"
-    require_migrated(connection)
+    require_migrated(connection, config)
     require_rights_to_begin(connection, task, config, registry_schema)
     require_absence(connection, config)
     change = plan_creation(connection, config, registry_schema=registry_schema, config_yaml=config_yaml)
@@ -198,7 +201,8 @@ def require_absence(connection: sa.Connection, config: ObsCoreConfig) -> None:
         Raised if something else has its name.
     """
     require_migrated(connection)
-    _require_free(connection, config.view_schema, config.view_name)
+    for schema, name in {config.shown_view, (config.view_schema, config.view_name)}:
+        _require_free(connection, schema, name)
 
 
 def _require_free(connection: sa.Connection, schema: str, name: str) -> None:
@@ -210,20 +214,37 @@ def _require_free(connection: sa.Connection, schema: str, name: str) -> None:
         raise NameTakenError(schema, name, taken.kind, taken.owner)
 
 
-def require_migrated(connection: sa.Connection) -> None:
-    """Check that the database has the tables that views stand on.
+def require_migrated(connection: sa.Connection, config: ObsCoreConfig | None = None) -> None:
+    """Check that the database has the tables, and functions, that views stand on.
+
+    Parameters
+    ----------
+    connection, config
+        As for `is_migrated`.
 
     Raises
     ------
     NotMigratedError
         Raised if not.
     """
-    if not is_migrated(connection):
+    if not is_migrated(connection, config):
         raise NotMigratedError
 
 
-def is_migrated(connection: sa.Connection) -> bool:
-    """Return whether the database has the tables that views stand on: those of revision 0003."""
+def is_migrated(connection: sa.Connection, config: ObsCoreConfig | None = None) -> bool:
+    """Return whether the database has the tables that views stand on: those of revision 0003.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    config
+        Configuration of a view: one of what is released needs the rule of revision 0013.
+    """
+    if config is not None and config.released_view is not None:
+        rule = sa.func.to_regprocedure("tapdb.release_instant(text, text)")
+        if connection.scalar(sa.select(rule)) is None:
+            return False
     return connection.scalar(sa.select(sa.func.to_regclass("tapdb.keeping"))) is not None
 
 
@@ -333,18 +354,37 @@ def refresh_view(
     """
     if config is None:
         config, config_yaml = stored_config(view), view.config_yaml
-    require_migrated(connection)
+    require_migrated(connection, config)
     reuse = not rebuild_footprints and reusable_footprints(view, config)
     task = f"make the view {view.schema}.{view.name} again"
     require_rights_to_begin(connection, task, config, registry_of(view, config))
     change = plan_refresh(connection, view, config, config_yaml=config_yaml, keep_footprints=reuse)
     rights = (*rights_to_drop(view), *rights_to_make(connection, change.mapping))
     require_rights(connection, task, rights, otherwise=LESS)
-    grants = read_grants(connection)
+    grants = grants_to_restore(connection, config)
     _lock(connection, view, change.mapping)
     _make(connection, change, progress)
     restore_grants(connection, grants)
     return change.mapping
+
+
+def grants_to_restore(connection: sa.Connection, config: ObsCoreConfig) -> dict[ObjectName, Grants]:
+    """Return the grants that there are, but on a view that is not for all readers those of its own readers.
+
+    Parameters
+    ----------
+    connection
+        Connection.
+    config
+        Configuration of a view that is about to be made again.
+    """
+    grants, view = read_grants(connection), (config.view_schema, config.view_name)
+    if config.is_restricted and (found := grants.get(view)) is not None:
+        kept = frozenset(one for one in found.grants if one.grantee not in {READER_NAME, None})
+        readers = config.tapdb.release.readers if config.tapdb.release is not None else ()
+        own = {Grant(None, role, "SELECT", grantable=False) for role in readers}
+        grants[view] = replace(found, grants=kept | own)
+    return grants
 
 
 def reusable_footprints(view: StoredView, config: ObsCoreConfig) -> bool:

@@ -38,9 +38,9 @@ from obscore_view.view.changes import (
 from obscore_view.view.combining import around
 from obscore_view.view.keeping import AGAIN, ViewSteps, region_steps
 from obscore_view.view.make import reusable_footprints, run_script, stored_config
+from obscore_view.view.published import RelationName, publish
 from obscore_view.view.script import (
     OwnObjects,
-    RelationName,
     Script,
     analyses,
     butler_tables,
@@ -52,7 +52,6 @@ from obscore_view.view.script import (
     make_triggers,
     names_of_keys,
     objects_of_view,
-    publish,
     question_indexes,
     regions_again,
 )
@@ -341,13 +340,14 @@ def plan_preparation(
 def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> Script:
     """Return what lets readers see a set that has been filled, in place of what they see now."""
     old = next((one for one in siblings(connection, view) if one.stage == "published"), None)
-    statements = [] if old is not None else as_text(make_schema(connection, view.schema))
+    schemas = {mapping.config.shown_view[0], *((view.schema,) if old is None else ())}
+    statements = [line for name in sorted(schemas) for line in as_text(make_schema(connection, name))]
     statements += as_text(let_owner_use_pg_sphere(connection))
     before, after = around(connection, view.full_name, mapping)
     statements += before
     if old is not None:
-        published = sql.Identifier(old.schema, old.name)
-        statements.append(sql.SQL("DROP VIEW {}").format(published).as_string(None))
+        for name in old.published:
+            statements.append(sql.SQL("DROP VIEW {}").format(sql.Identifier(*name)).as_string(None))
         statements.append(move_script(old, "leaving"))
         if old.kept:
             unkept = sql.SQL("DELETE FROM {} WHERE registry_schema = {} AND kept = {}").format(

@@ -12,9 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
-from sqlalchemy.dialects import postgresql
 
-from obscore_view.columns import ObsCoreColumn
 from obscore_view.config.template import DatasetId, Literal, parse_template
 from obscore_view.mapping import DatasetMapping
 from obscore_view.registry.snapshot import Registry
@@ -31,10 +29,16 @@ from obscore_view.select.kept_sources import (
 )
 from obscore_view.select.kept_tables import SCHEMA, region_table, shortened
 from obscore_view.select.relations import ranks_name, ranks_select
-from obscore_view.select.statement import build_select, kept_layout, view_columns
+from obscore_view.select.statement import kept_layout
 from obscore_view.view.keeping import AGAIN, Step, ViewSteps, region_steps
-
-RelationName = tuple[str, str]
+from obscore_view.view.published import (
+    DIALECT,
+    OWNER,
+    RelationName,
+    publish,
+    published_views,
+    render,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,11 @@ class OwnObjects:
 def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObjects:
     """Return the names of the objects that a mapping's view consists of."""
     config, registry = mapping.config, mapping.registry
-    published = (config.view_schema, config.view_name)
+    published = published_views(config)
     if config.tapdb.geometry == "none":
         ranks = config.collection_rule.kind == "find-first"
         views = [(SCHEMA, ranks_name(mapping))] if ranks else []
-        return OwnObjects((*views, published), (), (), (), (), (), granted)
+        return OwnObjects((*views, *published), (), (), (), (), (), granted)
     layout = kept_layout(mapping)
     regions = (SCHEMA, region_table(registry).name)
     sources = [(SCHEMA, region_source(registry, one)) for one in shown_regions(mapping)]
@@ -95,7 +99,7 @@ def objects_of_view(mapping: DatasetMapping, granted: tuple[str, ...]) -> OwnObj
     own = [(SCHEMA, one.name) for one in (names.collection, names.observation, names.dataset)]
     touched = dict.fromkeys((one.relation, trigger_name(one.event)) for one in kept_steps(layout))
     return OwnObjects(
-        views=(*sources, published),
+        views=(*sources, *published),
         tables=(regions, *own),
         footprints=(regions,),
         triggers=tuple(touched),
@@ -135,8 +139,6 @@ def trigger_name(event: str) -> str:
     return f"tapdb_{event.lower()}"
 
 
-OWNER = sql.Identifier("tapdb_owner")
-READER = sql.Identifier("tapdb_reader")
 _TIMINGS = {
     "INSERT": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS changed",
     "UPDATE": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS gone NEW TABLE AS changed",
@@ -170,18 +172,6 @@ class Script:
 
     def __str__(self) -> str:
         return "".join(f"{statement};\n" for statement in self.statements)
-
-
-_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-
-
-def render(query: sa.sql.expression.ClauseElement) -> sql.SQL:
-    """Return a query as text with its constants written into it.
-
-    A style of parameters in which neither ``%`` nor ``:`` is doubled: the text goes to the server as it
-    stands.
-    """
-    return sql.SQL(str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})))
 
 
 def create_script(
@@ -222,18 +212,6 @@ def create_script(
         parts += _make_view(ranks_name(mapping), ranks_select(mapping))
     parts += publish(mapping)
     return Script(tuple(part.as_string(None) for part in parts))
-
-
-def publish(mapping: DatasetMapping) -> Iterable[sql.Composable]:
-    """Return what makes the view itself, with its comments and grants."""
-    view = sql.Identifier(mapping.config.view_schema, mapping.config.view_name)
-    yield sql.SQL("CREATE VIEW {} AS\n{}").format(view, render(build_select(mapping)))
-    yield sql.SQL("ALTER VIEW {} OWNER TO {}").format(view, OWNER)
-    yield sql.SQL("GRANT SELECT ON {} TO {}").format(view, READER)
-    about = (
-        f"ObsCore 1.1 over the Butler registry in schema {mapping.registry.schema}, one row a dataset; live."
-    )
-    yield from comments(view, about, view_columns(mapping))
 
 
 def drop_script(
@@ -305,6 +283,9 @@ def butler_tables(mapping: DatasetMapping) -> tuple[str, ...]:
     always = {"collection", "collection_chain", "dataset", "dataset_type", *elements}
     files = mapping.config.tapdb.datastore_tables or registry.datastore_tables
     tags = {place.tags_table for one in mapping.dataset_types for place in one.places}
+    for rule in (mapping.config.tapdb.presence or {}).values():
+        others = map(registry.dataset_types.get, filter(None, (rule.replaced_by, *rule.made_from)))
+        tags |= {one.tags_table for one in others if one is not None}
     return tuple(sorted({*always, *files, *tags}))
 
 
@@ -327,7 +308,7 @@ def _make_table(table: sa.TableClause, about: str) -> Iterable[sql.Composable]:
     first = table.c.keys()[0]
     columns = []
     for column in table.c:
-        kind = column.type.compile(dialect=_DIALECT)
+        kind = column.type.compile(dialect=DIALECT)
         rest = " GENERATED ALWAYS AS IDENTITY" if "key" in table.c and column.name == first else ""
         rest += " NOT NULL" if column.name in _ALWAYS_THERE else ""
         rest += " DEFAULT false" if isinstance(column.type, sa.Boolean) else ""
@@ -575,13 +556,3 @@ def did_formats(mapping: DatasetMapping) -> tuple[str, ...]:
     templates = [one.obs_publisher_did for one in mapping.dataset_types]
     found = {one.text for one in templates if one is not None and one.references == (DatasetId(),)}
     return tuple(sorted(found))
-
-
-def comments(view: sql.Composable, about: str, columns: Iterable[ObsCoreColumn]) -> Iterable[sql.Composable]:
-    """Yield the comments on a view and on its columns."""
-    yield sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(about))
-    for column in columns:
-        unit = f" [{column.unit}]" if column.unit else ""
-        yield sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
-            view, sql.Identifier(column.name), sql.Literal(f"{column.description}{unit}")
-        )

@@ -15,6 +15,7 @@ from obscore_view.config.template import Template
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
 from obscore_view.select.kept_rows import dataset_type_mapping, view_definition
 from obscore_view.select.kept_tables import kept_base, kept_note
+from obscore_view.view.published import released_names
 from obscore_view.view.script import OwnObjects, Script, count_steps
 from tapdb import __version__
 from tapdb.postgres.roles import Right, require_rights
@@ -65,6 +66,8 @@ class StoredView:
         How far it is filled; None if nothing is being filled.
     staged
         Whether the database records stages: those of revision 0002 and before do not.
+    released
+        Names of the view of what is released, as `released_names` has them; None if there is none.
     """
 
     schema: str
@@ -79,11 +82,24 @@ class StoredView:
     stage: Stage = "published"
     progress: Mapping[str, Any] | None = None
     staged: bool = True
+    released: Mapping[str, str] | None = None
 
     @property
     def full_name(self) -> str:
         """Schema and name, with a dot between them."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def published(self) -> tuple[tuple[str, str], ...]:
+        """Schema and name of the views that readers see, that with all rows last."""
+        found = self.released
+        names = () if found is None else (("tapdb", found["guarded"]), (found["schema"], found["name"]))
+        return (*names, (self.schema, self.name))
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Schema and name of the view that readers see: of what is released, if there is one."""
+        return self.published[-2 if self.released else -1]
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -128,6 +144,7 @@ def read_stored_views(
             row.software_version,
             row.fingerprint.get("statements", 0),
             staged=staged,
+            released=row.fingerprint.get("released"),
         )
         found.append(replace(view, kept=row.kept, stage=row.stage, progress=row.progress) if staged else view)
     return tuple(found)
@@ -146,6 +163,7 @@ def record_script(
     """Return the statements that record a view which was just made, and its dataset-type mapping."""
     config, registry = mapping.config, mapping.registry
     name = {"view_schema": config.view_schema, "view_name": config.view_name}
+    released, presence = config.released_view, config.tapdb.presence
     definition = {
         **name,
         "registry_schema": registry.schema,
@@ -155,6 +173,12 @@ def record_script(
             "registry": registry.fingerprint(objects.granted),
             "objects": objects.to_json(),
             "statements": count_steps(mapping) if objects.tables else 0,
+            **({} if released is None else {"released": released_names(released)}),
+            **(
+                {}
+                if presence is None
+                else {"presence": {name: one.model_dump(mode="json") for name, one in presence.items()}}
+            ),
         },
         "geometry_mode": config.tapdb.geometry,
         "software_version": __version__,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from ppdb_replay.cli.follow import follow_group
 from ppdb_replay.cli.lake import lake_group
+from ppdb_replay.cli.release import release_group
 from ppdb_replay.cli.replicate import replicate_command, stopped_by_signals
 from ppdb_replay.cli.stored import at_option
 from ppdb_replay.following import problems
@@ -418,6 +419,7 @@ for _command in (
     uninstall_command,
     follow_group,
     lake_group,
+    release_group,
     replicate_command,
     replace_command,
     check_command,

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 from adql import Metadata, OutputColumn, parse
 from adql.dialect import dialect_named
+from ppdb_replay.errors import LakeAnswerError
 from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
 from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.recorder import Answering, ResultRecording, recording_of
-from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.catalog import read_catalog
+from ppdb_replay.replaying.execution import SOFTWARE, versioned_tables
 from ppdb_replay.replaying.record import Request
+from ppdb_replay.replaying.released import read_release
+from ppdb_replay.rewriting.classify import named_tables
 from tap_query.execute import RowStream
+from tap_query.lakes import LakeService
 from tap_query.recording import RecordableQuery, Watch
 from tapdb.votable.document import Info, ServiceDescriptor
 
@@ -51,15 +56,17 @@ class ServedLake:
 
     @contextmanager
     def prepare(
-        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, service: LakeService | None = None
     ) -> Iterator[LakeResult]:
         """Give a natural query as of a snapshot, ready to run."""
         state = self._enter()
         try:
-            replayer = state.replayer(published)
+            replayer = state.replayer(None if service is None else service.published)
             tree = parse(query.text, dialect=dialect_named(dialect))
             request = Request(query.max_rows, query.exact_sums, tree.dialect)
             plan = replayer.prepare(tree, query.snapshot or None, request, name="PPDB_SNAPSHOT")
+            if service is not None:
+                _require_released(plan, service)
             recording = recording_of(
                 query,
                 tree,
@@ -99,6 +106,26 @@ class ServedLake:
     def _end(self, state: _State | None) -> None:
         if state is not None and not state.users:
             state.resources.close()
+
+
+def _require_released(plan: LakePlan, service: LakeService) -> None:
+    """Check that nothing is held back of what a query may show: a lake has all rows, for everybody.
+
+    Raises
+    ------
+    LakeAnswerError
+        Raised if rows of its tables are not released.
+    """
+    connection, snapshot = service.connection, plan.clock.snapshot
+    # As it is now: what the connection remembers can be older than a rule.
+    catalog = read_catalog(connection, snapshot.snapshot_id, published=service.published)
+    named = versioned_tables((table for _, table in named_tables(plan.query, catalog)), catalog)
+    release = read_release(connection, named, catalog)
+    if release.instant and not release.has_released(snapshot):
+        raise LakeAnswerError(
+            "it has rows of these tables that are not released",
+            "send the query to /tap/sync, which shows those that are",
+        )
 
 
 class _State:

@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 
 from ppdb_replay.query_store.stored_query import DOI, StoredQuery, bibtex, named_identifier
+from ppdb_replay.replaying.difference import ResultDifference
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replayer import ResultDifference
 from ppdb_replay.snapshot import Snapshot, iso_tai, said_time
 from tapdb.votable import text_of
 

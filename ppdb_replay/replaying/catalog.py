@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count, groupby
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from adql import ColumnMetadata, Metadata, TableMetadata
+from adql.metadata import Guard, guarded
 from adql.types import LONG, ValueType, value_type
 from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.rewriting.version_catalog import (
@@ -82,7 +84,8 @@ def read_catalog(
             "this database has no versioned tables", "Make them: tapdb migrate upgrade, tapdb ppdb install."
         ) from error
     others = Metadata(()) if published is None else published
-    metadata = versioned_metadata(rows, others)
+    restricted, guards, own_guards = _releases(connection)
+    metadata = versioned_metadata(rows, others, own_guards)
     return build_catalog(
         metadata,
         natural_schema=rows[0][0] if rows else "ppdb",
@@ -90,10 +93,42 @@ def read_catalog(
         keys={row[1]: tuple(row[2]) for row in rows},
         clocks=clocks,
         schema_version=schema_version,
+        restricted=restricted,
+        guards=guards,
     )
 
 
-def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
+_Guards = dict[tuple[str, str], Guard]
+
+
+def _releases(connection: psycopg.Connection[Any]) -> tuple[frozenset[str], _Guards, _Guards]:
+    """Return the tables with rules, what shows what is released of them, and what the user reads."""
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        # A role that may not read the rules reads by rights of its own, to which they do not belong.
+        known = cursor.execute(_MAY_READ_RULES).fetchone()
+        if known != (True,):
+            return frozenset(), {}, {}
+        rules = cursor.execute("SELECT table_name FROM ppdb_history.release_rule").fetchall()
+        if not rules:
+            return frozenset(), {}, {}
+        of_all = _guards(cursor.execute("SELECT * FROM tapdb.guarded_views('tapdb_reader')"))
+        return frozenset(name for (name,) in rules), of_all, _guards(cursor.execute(_OWN_GUARDS))
+
+
+_MAY_READ_RULES = (
+    "SELECT has_table_privilege(to_regclass('ppdb_history.release_rule'), 'SELECT') "
+    "AND has_function_privilege(to_regprocedure('tapdb.guarded_views(name)'), 'EXECUTE')"
+)
+_OWN_GUARDS = "SELECT * FROM tapdb.guarded_views()"
+
+
+def _guards(rows: Iterable[tuple[Any, ...]]) -> _Guards:
+    return {(row[0], row[1]): Guard((row[2], row[3]), (row[4], row[5])) for row in rows}
+
+
+def versioned_metadata(
+    rows: Iterable[_Row], others: Metadata, guards: Mapping[tuple[str, str], Guard] = MappingProxyType({})
+) -> Metadata:
     """Return what is published if versioned tables have certain columns.
 
     Parameters
@@ -102,6 +137,8 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         Schema, table, key columns, column and type in PostgreSQL, by table and in order.
     others
         What else is published, and how it describes the columns of versioned tables.
+    guards
+        What stands for tables that hide rows from the user.
     """
     tables: list[TableMetadata] = []
     described = {table.name[-2:]: table for table in others.tables}
@@ -114,7 +151,7 @@ def versioned_metadata(rows: Iterable[_Row], others: Metadata) -> Metadata:
         history = replace(
             natural, name=(HISTORY_SCHEMA, name), columns=(*columns, *system), sql_schema=HISTORY_SCHEMA
         )
-        tables += (natural, history)
+        tables += (guarded(natural, guards), guarded(history, guards))
     names = {table.name for table in tables}
     rest = (table for table in others.tables if table.name[-2:] not in names)
     return Metadata((*tables, *rest), others.functions)

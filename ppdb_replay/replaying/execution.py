@@ -16,6 +16,7 @@ from ppdb_replay.errors import ReplayTransactionError, SnapshotUnknownError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, require_whole, written_here
 from ppdb_replay.replaying.digest import digest_of_result, digest_of_set
 from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.released import EVERYTHING, Release
 from ppdb_replay.rewriting.classify import Guarantee, classify, named_tables
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
 from ppdb_replay.snapshot import Snapshot
@@ -246,6 +247,7 @@ def make_record(
     uploads: Mapping[str, str],
     request: Request,
     is_complete: bool = False,
+    release: Release = EVERYTHING,
 ) -> ReplayRecord:
     """Return the record of an answer.
 
@@ -263,6 +265,8 @@ def make_record(
         How it was answered.
     is_complete
         Whether a complete order was found for it.
+    release
+        What decided which rows were seen.
     """
     # What has been answered was checked.
     guarantee = classify(
@@ -271,7 +275,9 @@ def make_record(
     columns, rows = answered.columns, answered.rows
     digest = digest_of_result(columns, rows, without=guarantee.approximate_columns)
     outcome = Outcome(columns, digest, len(rows), answered.overflow)
-    return record_of(query, repeatable, clock, outcome, guarantee, uploads=uploads, request=request)
+    return record_of(
+        query, repeatable, clock, outcome, guarantee, uploads=uploads, request=request, release=release
+    )
 
 
 def record_of(
@@ -283,12 +289,13 @@ def record_of(
     *,
     uploads: Mapping[str, str],
     request: Request,
+    release: Release = EVERYTHING,
 ) -> ReplayRecord:
     """Return the record of a result, also before its rows are known.
 
     Parameters
     ----------
-    query, repeatable, clock, uploads, request
+    query, repeatable, clock, uploads, request, release
         As for `make_record`.
     outcome
         The result, as far as it is known.
@@ -311,6 +318,8 @@ def record_of(
         exact_sums=request.exact_sums,
         dialect=query.dialect.name,
         software=SOFTWARE,
+        release_instant=release.instant,
+        release_groups=release.groups,
     )
 
 

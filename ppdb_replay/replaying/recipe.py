@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -20,6 +20,7 @@ from adql.dialect import dialect_named
 from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.replaying.record import ReplayRecord, Request
 from ppdb_replay.snapshot import Snapshot
+from tap_query.recording import RecordedRelease
 
 MARK = "~"
 """First character of such a word; no identifier of a stored query begins with it."""
@@ -44,6 +45,8 @@ class Recipe:
         Whether floating-point numbers are added up in a fixed order.
     dialect
         Dialect of ADQL.
+    release
+        What decided which rows were seen.
     """
 
     natural: str
@@ -51,11 +54,19 @@ class Recipe:
     max_rows: int | None = None
     exact_sums: bool = False
     dialect: str = "rubin"
+    release: RecordedRelease = field(default_factory=RecordedRelease)
 
     @classmethod
     def of_record(cls, record: ReplayRecord) -> Recipe:
         """Return the recipe of a record."""
-        return cls(record.natural, record.snapshot, record.max_rows, record.exact_sums, record.dialect)
+        return cls(
+            record.natural,
+            record.snapshot,
+            record.max_rows,
+            record.exact_sums,
+            record.dialect,
+            RecordedRelease(record.release_instant, record.release_groups),
+        )
 
     @property
     def request(self) -> Request:
@@ -65,7 +76,7 @@ class Recipe:
     def to_word(self) -> str:
         """Return the word, of characters that a URL has as they are (RFC 3986 section 2.3)."""
         snapshot = self.snapshot
-        content = [
+        content: list[object] = [
             self.natural,
             snapshot.snapshot_id,
             snapshot.t_mjd_tai,
@@ -73,6 +84,8 @@ class Recipe:
             self.exact_sums,
             self.dialect,
         ]
+        if self.release.instant:
+            content += [self.release.instant, self.release.groups]
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         packed = zlib.compress(text.encode(), _SMALLEST)
         return MARK + base64.urlsafe_b64encode(packed).decode().rstrip("=")
@@ -93,7 +106,9 @@ class Recipe:
             text = unpack.decompress(packed, _MOST_BYTES)
             if not unpack.eof or unpack.unused_data:
                 raise ReplayRecordError("the address of a record was cut or is too long")
-            natural, number, time, max_rows, exact_sums, dialect = _CONTENT.validate_json(text, strict=True)
+            content = _CONTENT.validate_json(text, strict=True)
+            natural, number, time, max_rows, exact_sums, dialect = content[:6]
+            release = RecordedRelease(*content[6:]) if len(content) == _DATED else RecordedRelease()
             dialect_named(dialect)
         except (
             binascii.Error,
@@ -106,10 +121,14 @@ class Recipe:
             if isinstance(error, ReplayRecordError):
                 raise
             raise ReplayRecordError("the address of a record was cut or changed: it cannot be read") from None
-        return cls(natural, Snapshot(number, time), max_rows, exact_sums, dialect)
+        return cls(natural, Snapshot(number, time), max_rows, exact_sums, dialect, release)
 
 
 _Number = Annotated[int, Field(ge=0, lt=2**63)]
 # Times that a date can be made of.
 _Time = Annotated[float, Field(ge=0, lt=2_973_484, allow_inf_nan=False)]
-_CONTENT = TypeAdapter(tuple[str, _Number, _Time, _Number | None, bool, str])
+_Instant = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z$")]
+_Plain = tuple[str, _Number, _Time, _Number | None, bool, str]
+_DATED = 8
+_Dated = tuple[str, _Number, _Time, _Number | None, bool, str, _Instant, tuple[str, ...]]
+_CONTENT: TypeAdapter[_Plain | _Dated] = TypeAdapter(_Plain | _Dated)

@@ -23,6 +23,8 @@ FORMAT = "tapdb-replay-record/1"
 
 _DIGEST = "record_digest"
 """Key of JSON with the digest of all others: a record that was edited by hand has another one."""
+_INSTANT = r"^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z$"
+_RELEASE = ("release_instant", "release_groups")
 _NEWER = "a newer release may have made it: upgrade tapdb"
 
 
@@ -82,6 +84,10 @@ class ReplayRecord:
         Dialect of ADQL in which both texts are read.
     software
         Name and version of the software that made the record.
+    release_instant
+        Instant at which release counted: UTC, ISO 8601; empty if all rows of the tables were for everybody.
+    release_groups
+        Roles through which rows were seen that were not released; none if the result was for everybody.
     """
 
     natural: str
@@ -99,6 +105,8 @@ class ReplayRecord:
     exact_sums: bool = False
     dialect: str = "rubin"
     software: str = ""
+    release_instant: Annotated[str, Field(pattern=_INSTANT)] = ""
+    release_groups: tuple[str, ...] = ()
 
     @property
     def request(self) -> Request:
@@ -115,6 +123,10 @@ class ReplayRecord:
             "uploads": dict(self.uploads),
             "format": FORMAT,
         }
+        for name in _RELEASE:
+            # Records of tables without rules are what they were before there were rules.
+            if not content[name]:
+                del content[name]
         content[_DIGEST] = _digest(content)
         return json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
 

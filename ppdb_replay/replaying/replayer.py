@@ -1,10 +1,9 @@
 """Capture a query, replay a record, run a query as of a past time, compare two results, verify a record."""
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, Self
+from typing import Self
 
 from psycopg.pq import TransactionStatus
 
@@ -20,13 +19,13 @@ from adql import (
     parse,
     to_postgres,
 )
-from ppdb_replay.errors import SnapshotTimeError, UploadChangedError
+from ppdb_replay.errors import NotReleasedError, SnapshotTimeError, UploadChangedError
 from ppdb_replay.replaying.catalog import ClockReading, Connection, catalog_at, read_clock
+from ppdb_replay.replaying.difference import ResultDifference, compare_rows
 from ppdb_replay.replaying.digest import digest_of_result
 from ppdb_replay.replaying.execution import (
     SOFTWARE,
     RecordedResult,
-    Rows,
     answer,
     find_snapshot,
     make_record,
@@ -34,10 +33,19 @@ from ppdb_replay.replaying.execution import (
     one_snapshot,
     require_snapshot,
     upload_digests,
+    versioned_tables,
 )
 from ppdb_replay.replaying.record import ReplayRecord, Request
+from ppdb_replay.replaying.released import (
+    EVERYTHING,
+    Release,
+    instant_of,
+    read_release,
+    released_at,
+    require_released,
+)
 from ppdb_replay.rewriting.as_of import as_of, stable_and_complete
-from ppdb_replay.rewriting.classify import classify
+from ppdb_replay.rewriting.classify import classify, named_tables
 from ppdb_replay.rewriting.rule_order import result_key
 from ppdb_replay.rewriting.rule_snapshot import fix_snapshot
 from ppdb_replay.rewriting.version_catalog import VersionCatalog
@@ -47,38 +55,6 @@ from tap_query.errors import SnapshotParameterError
 from tap_query.execute import QueryResult
 
 _PLAIN = Request()
-
-
-_Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultDifference:
-    """Two results of the same query.
-
-    Parameters
-    ----------
-    columns
-        Columns of both.
-    key
-        Places of the columns, from 0, by which rows were taken for the same row; none if none are known. Then
-        a changed row is one that has gone and one that has come.
-    added, removed
-        Rows that have come and gone.
-    changed
-        Rows before and after, of the same key.
-    """
-
-    columns: tuple[OutputColumn, ...]
-    key: tuple[int, ...]
-    added: Rows
-    removed: Rows
-    changed: list[tuple[_Row, _Row]]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the rows are the same; their order is not looked at."""
-        return not (self.added or self.removed or self.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +157,7 @@ class Replayer:
         ) as read:
             clock = replace(read, catalog=self._with_uploads(read.catalog))
             natural, is_complete = stable_and_complete(query, clock.snapshot, clock.catalog)
+            release = self._release(natural, clock.catalog)
             answered = self._answer(natural, clock.catalog, request)
             digests = upload_digests(connection, query, clock.catalog)
         repeatable = fix_snapshot(natural, clock.catalog, clock.snapshot.snapshot_id)
@@ -189,6 +166,7 @@ class Replayer:
             uploads=digests,
             request=request,
             is_complete=is_complete,
+            release=release,
         )
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
@@ -199,6 +177,12 @@ class Replayer:
         ----------
         record
             What `capture` returned, or `ppdb_replay.query_store.store.load_record` read.
+
+        Raises
+        ------
+        NotReleasedError
+            Raised if the user does not see all of its rows: fewer are not returned. Release counts as at
+            the capture, if that saw what was for everybody.
         """
         like = self.as_recorded(record)
         if like is not self:
@@ -233,10 +217,13 @@ class Replayer:
         with one_sealed_snapshot(connection, lambda: require_snapshot(connection, snapshot), str) as digest:
             catalog = self._catalog_at(snapshot)
             repeatable = as_of(query, snapshot, catalog)
+            release = self._release(repeatable, catalog)
             answered = self._answer(repeatable, catalog, request)
             digests = upload_digests(connection, query, catalog)
         clock = ClockReading(snapshot, digest, catalog)
-        record = make_record(query, repeatable, clock, answered, uploads=digests, request=request)
+        record = make_record(
+            query, repeatable, clock, answered, uploads=digests, request=request, release=release
+        )
         return RecordedResult(answered.rows, record, record.digest, answered.overflow)
 
     def diff(self, record: ReplayRecord, later: Snapshot | float | str | None = None) -> ResultDifference:
@@ -348,6 +335,32 @@ class Replayer:
                     )
         return self
 
+    def require_seen(self, record: ReplayRecord) -> None:
+        """Check that no table of the query of a record can hide rows of its result from the user.
+
+        Nothing is run: what is not certain is refused, until all rows of the snapshot are released.
+
+        Parameters
+        ----------
+        record
+            The record, which may be of another user's result.
+
+        Raises
+        ------
+        NotReleasedError
+            Raised if one can.
+        """
+        query = parse(record.repeatable, dialect=record.request.dialect)
+        with one_snapshot(self._connection):
+            catalog = self._catalog_at(record.snapshot)
+            tables = [table for _, table in named_tables(query, catalog) if table is not None]
+            release = self._release(query, catalog)
+        unversioned = (one for one in tables if not versioned_tables([one], catalog))
+        if any(table.guarded is not None for table in unversioned) or release.may_hide_from(
+            record.release_groups, record.release_instant, record.snapshot
+        ):
+            raise NotReleasedError(record.release_groups)
+
     def catalog_of(self, record: ReplayRecord) -> VersionCatalog:
         """Return what the query of a record can name, with the columns that tables had at its snapshot."""
         with one_snapshot(self._connection):
@@ -362,7 +375,19 @@ class Replayer:
             catalog = self._catalog_at(record.snapshot)
             if record.uploads:
                 _require_uploads(record.uploads, upload_digests(connection, query, catalog))
-            return self._answer(query, catalog, record.request)
+            release, instant = self._release(query, catalog), instant_of(record)
+            with released_at(connection, instant):
+                shown = catalog.as_released() if instant else catalog
+                answered = self._answer(query, shown, record.request)
+        if record.release_instant or not release.sees_all:
+            require_released(record, release, is_identical=_digest(record, answered) == record.digest)
+        return answered
+
+    def _release(self, query: Query, catalog: VersionCatalog) -> Release:
+        if not catalog.restricted:
+            return EVERYTHING
+        named = versioned_tables((table for _, table in named_tables(query, catalog)), catalog)
+        return read_release(self._connection, named, catalog)
 
     def _answer(self, query: Query, catalog: VersionCatalog, request: Request) -> QueryResult:
         return answer(self._connection, query, catalog, request, timeout_ms=self._timeout_ms)
@@ -530,58 +555,3 @@ def verify_record(
 ) -> Verification:
     """Return whether a record still holds: `Replayer.verify`."""
     return Replayer(connection, published=published, uploads=uploads).verify(record)
-
-
-def compare_rows(
-    columns: tuple[OutputColumn, ...], before: Rows, after: Rows, key: tuple[int, ...] = ()
-) -> ResultDifference:
-    """Return the difference of two lists of rows.
-
-    Parameters
-    ----------
-    columns
-        Columns of the rows.
-    before, after
-        The rows.
-    key
-        Places of columns that tell rows apart.
-    """
-    gone = _minus(before, after)
-    come = _minus(after, before)
-    changed: list[tuple[_Row, _Row]] = []
-    if key:
-        waiting: dict[Hashable, Rows] = defaultdict(list)
-        for row in gone:
-            waiting[_key_of(row, key)].append(row)
-        kept = []
-        for row in come:
-            same = waiting.get(_key_of(row, key))
-            if same:
-                changed.append((same.pop(0), row))
-            else:
-                kept.append(row)
-        come = kept
-        gone = [row for rows in waiting.values() for row in rows]
-    return ResultDifference(columns, key, come, gone, changed)
-
-
-def _minus(rows: Rows, others: Rows) -> Rows:
-    """Return the rows that are not among others, as often as they are more often there."""
-    left = Counter(map(_hashable, others))
-    found = []
-    for row in rows:
-        known = _hashable(row)
-        if left[known]:
-            left[known] -= 1
-        else:
-            found.append(row)
-    return found
-
-
-def _key_of(row: _Row, key: Sequence[int]) -> Hashable:
-    return _hashable(tuple(row[place] for place in key))
-
-
-def _hashable(row: Iterable[Any]) -> Hashable:
-    # NaN is equal to itself here; a geometry is a list.
-    return tuple(repr(value) if isinstance(value, (float, list)) else value for value in row)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from adql import AdqlNameError, Column, Identifier, Metadata, Table, TableMetadata, walk
+from adql.metadata import Guard, guarded
 from adql.names import identifier_of
 from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
 from adql.types import GEOMETRIES
@@ -143,12 +144,18 @@ class VersionCatalog:
         Functions that return the present time.
     schema_version
         Version of the schema, as a replay record names it.
+    restricted
+        Published names, natural ones, of versioned tables whose rows are seen when they are released.
+    guards
+        What shows what is released of them, by names of schema and table in the database.
     """
 
     tables: tuple[NaturalTable, ...]
     metadata: Metadata
     clocks: tuple[ClockFunction, ...] = ()
     schema_version: str = ""
+    restricted: frozenset[tuple[str, ...]] = frozenset()
+    guards: Mapping[tuple[str, str], Guard] = field(default_factory=dict)
     _natural: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _history: Mapping[tuple[str, ...], NaturalTable] = field(init=False, compare=False, repr=False)
     _shown: Mapping[tuple[str, ...], tuple[Shown, ...]] = field(init=False, compare=False, repr=False)
@@ -205,6 +212,11 @@ class VersionCatalog:
         """Return what is known of a function that returns the present time."""
         return next((clock for clock in self.clocks if clock.name.lower() == function.lower()), None)
 
+    def as_released(self) -> VersionCatalog:
+        """Return the same catalog for queries that see what is released, even if their role may see more."""
+        tables = tuple(guarded(table, self.guards) for table in self.metadata.tables)
+        return replace(self, metadata=Metadata(tables, self.metadata.functions))
+
     def with_tables(self, tables: Iterable[TableMetadata]) -> VersionCatalog:
         """Return the same catalog with more published tables, such as the uploads of one request."""
         return replace(self, metadata=self.metadata.with_tables(tables))
@@ -218,6 +230,8 @@ def build_catalog(
     keys: Mapping[str, tuple[str, ...]] = PPDB_KEYS,
     clocks: Iterable[ClockFunction] = (),
     schema_version: str = "",
+    restricted: Collection[str] = (),
+    guards: Mapping[tuple[str, str], Guard] = MappingProxyType({}),
 ) -> VersionCatalog:
     """Return the catalog of a service whose tables of old versions are in a schema of their own.
 
@@ -233,6 +247,10 @@ def build_catalog(
     keys
         Columns that tell rows apart, by table name.
     clocks, schema_version
+        As in `VersionCatalog`.
+    restricted
+        Names of tables whose rows are seen when they are released.
+    guards
         As in `VersionCatalog`.
     """
     histories = {
@@ -254,6 +272,8 @@ def build_catalog(
         metadata=Metadata(marked, metadata.functions),
         clocks=tuple(clocks),
         schema_version=schema_version,
+        restricted=frozenset(table.name for table in tables if table.name[-1] in restricted),
+        guards=guards,
     )
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ppdb_replay.tables import PUBLISHED, position_index
+from ppdb_replay.versions.release_rules import read_rules, released_views
 from ppdb_replay.versions.triggers import (
     APPLY,
     FOLLOWING,
@@ -384,8 +385,34 @@ def _check_following(
         yield _broken(f"{HISTORY}.applied_row", problem, f"{enable}; then run tapdb ppdb verify")
 
 
+def _check_release(connection: sa.Connection, table: VersionedTable) -> Iterable[Finding]:
+    """Name who sees rows that are not released."""
+    remedy = "tapdb ppdb release set makes it again, or tapdb ppdb release remove ends it"
+    for schema, name in (
+        (table.schema, table.name),
+        (HISTORY, table.name),
+        (HISTORY, closed_name(table.name)),
+    ):
+        relation = sql.Identifier(schema, name).as_string()
+        if connection.scalar(sa.select(sa.func.has_any_column_privilege(_READER, relation, "SELECT"))):
+            problem = f"{_READER} may read rows that are not released"
+            yield _broken(f"{schema}.{name}", problem, remedy)
+    for name, is_barrier in released_views(table.name).items():
+        options = sa.select(sa.column("reloptions", sa.ARRAY(sa.Text))).select_from(sa.table("pg_class"))
+        relation = sql.Identifier(HISTORY, name).as_string()
+        row = connection.execute(options.where(sa.column("oid") == sa.func.to_regclass(relation))).first()
+        if row is None:
+            yield _broken(f"{HISTORY}.{name}", "the view of what is released is missing", remedy)
+        elif is_barrier and "security_barrier=true" not in (row[0] or ()):
+            problem = "is no barrier any more: queries could learn of what is not released"
+            yield _broken(f"{HISTORY}.{name}", problem, remedy)
+
+
 def _check_reader(connection: sa.Connection, table: VersionedTable) -> Iterable[Finding]:
     """Tables of dax_ppdb belong to others: who may read them is said, not changed."""
+    if table.name in {rule.table for rule in read_rules(connection)}:
+        yield from _check_release(connection, table)
+        return
     schema, relation = sql.Identifier(table.schema), sql.Identifier(table.schema, table.name)
     may_read = sa.func.has_table_privilege("tapdb_reader", relation.as_string(), "SELECT")
     may_enter = sa.func.has_schema_privilege("tapdb_reader", table.schema, "USAGE")

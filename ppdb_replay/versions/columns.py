@@ -5,6 +5,7 @@ from psycopg import sql
 
 from ppdb_replay.errors import VersioningError
 from ppdb_replay.tables import SYSTEM_COLUMNS
+from ppdb_replay.versions.release_rules import remake_views
 from ppdb_replay.versions.triggers import HISTORY, drop_trigger_statements, trigger_statements
 from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, require_own_type
 from tapdb.sources import execute_composed, execute_query
@@ -74,6 +75,7 @@ def add_column(
         ),
     )
     _renew_triggers(connection, table)
+    remake_views(connection, find_versioned_table(connection, table))
     return snapshot
 
 

@@ -15,6 +15,7 @@ from ppdb_replay.tables import (
     read_schema,
     table_statements,
 )
+from ppdb_replay.versions.release_rules import hold_back, read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     closed_name,
@@ -188,7 +189,8 @@ def install(
     """Keep all versions of the rows of some tables from now on; return the names of the tables.
 
     Nothing is copied, but each table is locked against reading and writing until the transaction ends, and
-    read once, for the digest of what it holds. Tables that are versioned already are left alone.
+    read once, for the digest of what it holds. Tables that are versioned already are left alone. Where rows
+    of others are held back until their release, those of the new ones are too.
 
     Parameters
     ----------
@@ -216,7 +218,9 @@ def install(
     for table in found:
         for statement in install_statements(table):
             execute_text(connection, statement)
-    return tuple(table.name for table in found)
+    names = tuple(table.name for table in found)
+    hold_back(connection, names)
+    return names
 
 
 def plan_install(
@@ -343,14 +347,19 @@ def plan_uninstall(
     PpdbNotReadyError
         Raised if the database has no clock of snapshots.
     VersioningError
-        Raised if a table is not versioned, or has versions that would be lost.
+        Raised if a table is not versioned, has versions that would be lost, or rows that are not released.
     """
     if tables is None:
         found = read_versioned_tables(connection)
     else:
         found = tuple(find_versioned_table(connection, name) for name in tables)
-    for table in found if not discard_history else ():
-        _require_no_history(connection, table)
+    ruled = {rule.table for rule in read_rules(connection)}
+    for table in found:
+        if table.name in ruled:
+            remedy = "show all rows first: tapdb ppdb release remove"
+            raise VersioningError(table.name, "its rows are seen when they are released", remedy)
+        if not discard_history:
+            _require_no_history(connection, table)
     return found
 
 

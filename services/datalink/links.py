@@ -1,7 +1,7 @@
 """``/datalink/links``: what belongs to identifiers, by one statement for all of them (DataLink 1.1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 from uuid import UUID
 
 from starlette.requests import Request
@@ -106,7 +106,14 @@ class Links:
         """Yield the link to a file, if the service has files of its repository."""
         parts = urlsplit(url)
         repository, _, dataset = parts.path.removeprefix(_FILES).rpartition("/")
-        component = next(iter(parse_qs(parts.query).get("component", ())), None)
+        given = parse_qs(parts.query)
+        component = next(iter(given.get("component", ())), None)
+        if "embargoed" in given and unquote(repository) in self._files.datastores:
+            # Nobody else can use this link: it is not signed, and its user has to log in.
+            query = "" if component is None else f"?{urlencode({'component': component})}"
+            whole = f"{base_url}{_FILES}{dataset}{query}"
+            yield GivenLink(link._replace(access_url=whole), "true", authorized=True)
+            return
         signed = self._files.link(base_url, unquote(repository), UUID(dataset), component)
         if signed is not None:
             yield GivenLink(link._replace(access_url=signed), "false", authorized=True)

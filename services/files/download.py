@@ -1,6 +1,7 @@
 """Downloads: a signed link is answered with the bytes of its file, or the URL of another server that has it.
 
-A link that is not signed is answered with one that is, if its dataset is published to the user.
+A link that is not signed is answered with one that is, if its dataset is published to the user. No link is
+signed to a file that is not released yet: that is sent at once, to those who may see it.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from services.database import Database
 from services.errors import ClientGoneError, FileGoneError, ParameterError, ResourceUnknownError
 from services.files.datastores import Datastores, LocalFile, RemoteFile
 from services.files.ranges import Span, is_refused, is_unchanged, spans_of
@@ -91,27 +93,39 @@ class Download:
         component, signature = parameters.one("COMPONENT"), parameters.one("SIGNATURE")
         async with Client(receive, service.threads) as client:
             if signature is None:
-                response = await self._sign(request, client, dataset, component)
-                await response(scope, receive, send)
+                user = service.authenticator.user(request)
+                facts["user"] = user.name
+                file = await _find(service, service.database_of(user), client, dataset, component)
+                if file.is_embargoed and file.repository in self._files.datastores:
+                    # A link would do for everybody who has it: each request says who sends it instead.
+                    await self._give(request, send, client, file, _SECONDS_OF_EMBARGOED)
+                    return
+                await self._signed(request, file, dataset, component)(scope, receive, send)
                 return
             left = self._files.signer.check(dataset, component, parameters.one("EXPIRES") or "", signature)
-            file = await _find(service, client, dataset, component)
-            opening = _Opening(self._files.datastores, file, max(1, int(left)), request.method)
-            try:
-                found = await client.run(opening.open, _no_cancel)
-                if isinstance(found, LocalFile):
-                    await _send_file(request, send, client, _Body(found, file, service.threads))
-                else:
-                    response = RedirectResponse(found.url, _TEMPORARY, headers=_UNKEPT)
-                    await response(scope, receive, send)
-            finally:
-                await client.in_thread(opening.close)
+            # Only what is released is signed, so the rights of everybody do.
+            file = await _find(service, service.database, client, dataset, component)
+            await self._give(request, send, client, file, max(1, int(left)))
 
-    async def _sign(self, request: Request, client: Client, dataset: UUID, component: str | None) -> Response:
+    async def _give(
+        self, request: Request, send: Send, client: Client, file: DatasetFile, seconds: int
+    ) -> None:
+        """Send a file, or the URL of another server that gives it for some seconds."""
+        opening = _Opening(self._files.datastores, file, seconds, request.method)
+        try:
+            found = await client.run(opening.open, _no_cancel)
+            if isinstance(found, LocalFile):
+                body = _Body(found, file, service_of(request).threads)
+                await _send_file(request, send, client, body)
+            else:
+                response = RedirectResponse(found.url, _TEMPORARY, headers=_UNKEPT)
+                await response(request.scope, request.receive, send)
+        finally:
+            await client.in_thread(opening.close)
+
+    def _signed(self, request: Request, file: DatasetFile, dataset: UUID, component: str | None) -> Response:
         """Return the signed link to a file, for a user who may have it: no byte of it goes without."""
         service = service_of(request)
-        request.scope[FACTS]["user"] = service.authenticator.user(request).name
-        file = await _find(service, client, dataset, component)
         link = self._files.link(service.base_url(request), file.repository, dataset, component)
         if link is None:
             raise ResourceUnknownError(
@@ -120,6 +134,8 @@ class Download:
         return RedirectResponse(link, _TEMPORARY, headers=_UNKEPT)
 
 
+# How long another server gives a file that is not released yet.
+_SECONDS_OF_EMBARGOED = 60
 # What leads to a file is for one user, and for some time.
 _UNKEPT = {"Cache-Control": "private, no-store"}
 
@@ -132,10 +148,12 @@ def _dataset(text: str) -> UUID:
     return UUID(text)
 
 
-async def _find(service: Service, client: Client, dataset: UUID, component: str | None) -> DatasetFile:
+async def _find(
+    service: Service, database: Database, client: Client, dataset: UUID, component: str | None
+) -> DatasetFile:
     """Return a file of a published dataset; no longer than a query is it looked for."""
     find = read_only(lambda one: read_dataset_files(one, dataset))
-    files = await run_at_once(service, client, find, service.settings.max_seconds)
+    files = await run_at_once(database, client, find, service.settings.max_seconds)
     if files is None:
         raise ResourceUnknownError(f"published dataset {dataset}", "search in ivoa.ObsCore for datasets")
     if not files:

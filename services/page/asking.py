@@ -36,6 +36,7 @@ _PLAN_MS = 5_000
 _QUERY_BYTES = 2**20
 _NOT_MODIFIED = 304
 _NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_NO_PLAN = "No plan is shown of a table with rows that are not released yet."
 _MEANT = re.compile(r'^did you mean "(?P<name>[^"]+)"\?')
 
 
@@ -59,7 +60,7 @@ async def show_query(pages: Pages, request: Request) -> Response:
     }
     if text and given.one("PLAIN"):
         try:
-            result = await first_rows(request, published, text, _most_shown(facts["maxrec"]))
+            result = await first_rows(request, text, _most_shown(facts["maxrec"]))
         except TapdbError as error:
             request.scope[FACTS]["error"], facts["error"] = str(error), told_of(error)
         else:
@@ -76,17 +77,13 @@ def _most_shown(maxrec: str) -> int:
     return min(_SHOWN_ROWS, int(maxrec)) if re.fullmatch("[0-9]{1,9}", maxrec) else _SHOWN_ROWS
 
 
-async def first_rows(
-    request: Request, published: PublishedState, text: str, most_rows: int = _SHOWN_ROWS
-) -> QueryResult:
+async def first_rows(request: Request, text: str, most_rows: int = _SHOWN_ROWS) -> QueryResult:
     """Run a query for its first rows, when the user has a turn.
 
     Parameters
     ----------
     request
         The request.
-    published
-        What is published.
     text
         ADQL.
     most_rows
@@ -101,7 +98,7 @@ async def first_rows(
     user = service.authenticator.user(request)
     quota = service.quotas.of(user)
     most = min(most_rows, quota.rows)
-    compiled = await _compiled(service, user, published, text, most)
+    compiled = await _compiled(service, user, text, most)
 
     def run(connection: sa.Connection) -> QueryResult:
         session = Session(timeout_ms=1000 * quota.seconds)
@@ -113,9 +110,8 @@ async def first_rows(
 async def check_query(request: Request) -> Response:
     """Return what is wrong with a query, where, and what to write instead; no database takes part."""
     service, user, text = await _sent(request)
-    published = await in_thread(service, service.database.publication)
     try:
-        compiled = await _compiled(service, user, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, user, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
     columns = [{"name": one.name, "unit": one.unit} for one in compiled.columns]
@@ -125,11 +121,13 @@ async def check_query(request: Request) -> Response:
 async def explain_query(request: Request) -> Response:
     """Return in words how the database will answer a query."""
     service, user, text = await _sent(request)
-    published = await in_thread(service, service.database.publication)
     try:
-        compiled = await _compiled(service, user, published, text, service.settings.max_rows)
+        compiled = await _compiled(service, user, text, service.settings.max_rows)
     except AdqlError as error:
         return JSONResponse(_problem(error), headers=_NO_STORE)
+    if compiled.is_guarded:
+        # How many rows the planner expects is what it knows of all rows.
+        return JSONResponse({"ok": False, "problem": _NO_PLAN}, headers=_NO_STORE)
 
     def run(connection: sa.Connection) -> str:
         session = Session(timeout_ms=_PLAN_MS)
@@ -219,12 +217,11 @@ async def _sent(request: Request) -> tuple[Service, User, str]:
         return service, service.authenticator.user(request), parameters.one("QUERY") or ""
 
 
-async def _compiled(
-    service: Service, user: User, published: PublishedState, text: str, most: int
-) -> CompiledQuery:
+async def _compiled(service: Service, user: User, text: str, most: int) -> CompiledQuery:
     """Return a query as SQL; a long one keeps a thread busy, and neither other requests nor other users."""
 
     def work() -> CompiledQuery:
+        published = service.database_of(user).publication()
         tree = parse(text, dialect=dialect_named(service.settings.dialect))
         return to_postgres(tree, published.metadata, Limits(max_rows=most), server=published.server)
 

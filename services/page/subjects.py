@@ -135,7 +135,7 @@ class Subjects:
         query = obscore_query(published, dataset.did)
         facts: list[ShownValue] = []
         if query is not None:
-            facts = next(iter(_facts(await first_rows(request, published, query, 1))), [])
+            facts = next(iter(_facts(await first_rows(request, query, 1))), [])
         return pages.render(
             request,
             "image",
@@ -169,7 +169,7 @@ class Subjects:
         names = [one.column_name for one in published.rows.columns_by_table()[table.table_name]]
         begin = next((one for one in names if one.startswith(_BEGIN_OF_VALIDITY)), "")
         query = rows_query(table.table_name, column, key, f"{begin} DESC" if begin else "")
-        rows = list(_facts(await first_rows(request, published, query, 1)))
+        rows = list(_facts(await first_rows(request, query, 1)))
         versions = await _versions(request, published, table, column, key)
         if not rows and not versions:
             raise ResourceUnknownError(f"row of {table.table_name} with {column} {key}", "search the table")
@@ -412,4 +412,4 @@ async def _versions(
     if history is None:
         return []
     query = rows_query(history, column, key, _VALIDITY[0])
-    return _facts(await first_rows(request, published, query, _MOST_VERSIONS))
+    return _facts(await first_rows(request, query, _MOST_VERSIONS))

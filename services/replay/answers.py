@@ -174,8 +174,8 @@ def user_of(request: Request) -> User:
     return user
 
 
-async def look_up(service: Service, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
-    """Do something short in the database, in a thread."""
-    job = RunningWork(service.database, lambda connection: work(driver_connection(connection)))
+async def look_up(service: Service, user: User, work: Callable[[psycopg.Connection[Any]], _Value]) -> _Value:
+    """Do something short in the database as a user sees it, in a thread."""
+    job = RunningWork(service.database_of(user), lambda connection: work(driver_connection(connection)))
     found: _Value = await in_thread(service, job.run)
     return found

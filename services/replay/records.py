@@ -21,10 +21,11 @@ from ppdb_replay.query_store.landing import (
 )
 from ppdb_replay.query_store.store import find_stored
 from ppdb_replay.query_store.stored_query import StoredQuery, named_identifier
+from ppdb_replay.replaying.difference import ResultDifference
 from ppdb_replay.replaying.execution import require_snapshot
 from ppdb_replay.replaying.recipe import MARK, Recipe
 from ppdb_replay.replaying.record import ReplayRecord
-from ppdb_replay.replaying.replayer import Replayer, ResultDifference
+from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.snapshot import Snapshot
 from ppdb_replay.versions.clock import read_snapshot
 from services.errors import ComparisonTooLargeError, ParameterError, ResourceUnknownError
@@ -45,7 +46,7 @@ from services.replay.answers import (
 )
 from services.results import run_in_turn, send_query, wants_gzip
 from services.running import RunningQuery
-from services.service import in_thread, service_of
+from services.service import Service, in_thread, service_of
 from services.waiting import Client
 from tap_query.answer import TapQuery
 from tap_query.formats import find_format
@@ -65,9 +66,9 @@ async def show_record(request: Request) -> Response:
     service = service_of(request)
     if pid.startswith(MARK):
         recipe = _recipe(pid)
-        newest = await look_up(service, lambda connection: _require_known(connection, recipe))
+        newest = await look_up(service, user, lambda connection: _require_known(connection, recipe))
         return await _show_recipe(request, user, form, recipe, newest)
-    stored, newest = await look_up(service, lambda connection: _find(connection, pid))
+    stored, newest = await _stored(service, user, pid)
     url = _url_of(request, stored)
     if form == "html":
         return page(stored_page(stored, Page(url, newest)))
@@ -97,7 +98,7 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
         client = await stack.enter_async_context(Client(request.receive, service.threads))
         quota = await client.wait_for(stack.enter_async_context(service.quotas.turn(user)))
         query = _query(request, recipe, quota.rows, quota.seconds)
-        running = RunningQuery(service.database, query, {})
+        running = RunningQuery(service.database_of(user), query, {})
         stack.push_async_callback(client.in_thread, running.close)
         with versions_needed():
             block = await client.run(running.begin, running.cancel)
@@ -131,10 +132,10 @@ class ResultEndpoint:
             if pid.startswith(MARK):
                 recipe = _recipe(pid)
             else:
-                stored, _ = await look_up(service, lambda connection: _find(connection, pid))
+                stored, _ = await _stored(service, user, pid)
                 _require_no_uploads(stored.record)
                 recipe = Recipe.of_record(stored.record)
-            await look_up(service, lambda connection: _require_known(connection, recipe))
+            await look_up(service, user, lambda connection: _require_known(connection, recipe))
             quota = service.quotas.of(user)
             query = _query(request, recipe, quota.rows, quota.seconds)
             scope[FACTS]["query"] = query.text[:_LONGEST_LOGGED]
@@ -158,16 +159,16 @@ async def show_changes(request: Request) -> Response:
     service = service_of(request)
     if pid.startswith(MARK):
         recipe, name = _recipe(pid), "Result that is not stored"
-        newest = await look_up(service, lambda connection: _require_known(connection, recipe))
+        newest = await look_up(service, user, lambda connection: _require_known(connection, recipe))
         record = ReplayRecord.from_json(await _made_again(request, user, recipe))
         address = _url(request).removesuffix("/changes")
     else:
-        stored, newest = await look_up(service, lambda connection: _find(connection, pid))
+        stored, newest = await _stored(service, user, pid)
         record, name, address = stored.record, stored.pid, _url_of(request, stored)
     _require_no_uploads(record)
     if record.row_count > MOST_COMPARED:
         raise ComparisonTooLargeError(record.row_count, MOST_COMPARED)
-    metadata = (await in_thread(service, service.database.publication)).metadata
+    metadata = (await in_thread(service, service.database_of(user).publication)).metadata
 
     # The rows of now may be many more: one more than is compared tells, and no more are kept.
     given = record.max_rows
@@ -204,12 +205,12 @@ async def find_request(request: Request, pid: str) -> Recipe:
     StoredQueryUnknownError
         Raised if no stored query has this identifier.
     """
-    service = service_of(request)
+    service, user = service_of(request), user_of(request)
     if pid.startswith(MARK):
         recipe = _recipe(pid)
-        await look_up(service, lambda connection: _require_known(connection, recipe))
+        await look_up(service, user, lambda connection: _require_known(connection, recipe))
         return recipe
-    stored, _ = await look_up(service, lambda connection: _find(connection, pid))
+    stored, _ = await _stored(service, user, pid)
     return Recipe.of_record(stored.record)
 
 
@@ -217,8 +218,16 @@ def _record_response(record: str) -> Response:
     return Response(record, headers=HEADERS, media_type=FORMS["json"])
 
 
-def _find(connection: psycopg.Connection[Any], pid: str) -> tuple[StoredQuery, Snapshot]:
-    return find_stored(connection, pid), read_snapshot(connection)
+async def _stored(service: Service, user: User, pid: str) -> tuple[StoredQuery, Snapshot]:
+    """Return a stored query that a user may see, and the newest snapshot."""
+    database = service.database_of(user)
+
+    def find(connection: psycopg.Connection[Any]) -> tuple[StoredQuery, Snapshot]:
+        stored = find_stored(connection, pid)
+        Replayer(connection, published=database.publication().metadata).require_seen(stored.record)
+        return stored, read_snapshot(connection)
+
+    return await look_up(service, user, find)
 
 
 def _require_known(connection: psycopg.Connection[Any], recipe: Recipe) -> Snapshot:
@@ -254,6 +263,7 @@ def _query(request: Request, recipe: Recipe, most_rows: int, seconds: int) -> Ta
         format=find_format(form),
         gzip=form is not None and wants_gzip(request),
         snapshot=str(recipe.snapshot.snapshot_id),
+        release=recipe.release,
         exact_sums=recipe.exact_sums,
         base_url=service.base_url(request),
     )

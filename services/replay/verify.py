@@ -25,7 +25,14 @@ from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.votable.file_record import FileCheck, check_rows
 from services.errors import ParameterError, RequestTooLargeError
 from services.parameters import Parameters, read_parameters
-from services.replay.answers import document, form_of, page, told_in_form, user_of, versions_needed
+from services.replay.answers import (
+    document,
+    form_of,
+    page,
+    told_in_form,
+    user_of,
+    versions_needed,
+)
 from services.results import run_in_turn
 from services.service import in_thread, service_of
 from tap_query.errors import UploadNotKeptError
@@ -55,12 +62,14 @@ async def verify(request: Request) -> Response:
         replays = parameters.choice("REPLAY", "true", "false") == "true"
         against = parameters.one("AGAINST")
         service = service_of(request)
-        metadata = (await in_thread(service, service.database.publication)).metadata
+        metadata = (await in_thread(service, service.database_of(user).publication)).metadata
         most = service.settings.upload_bytes
 
         def check(connection: sa.Connection) -> FileCheck:
             driver = driver_connection(connection)
             stored = None if against is None else find_stored(driver, against)
+            if stored is not None:
+                Replayer(driver, published=metadata).require_seen(stored.record)
             files = {part: _readable(path, most) for part, path in paths.items()}
             found = _check(files, None if stored is None else stored.record)
             if stored is None or found.record is None:

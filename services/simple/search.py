@@ -64,7 +64,7 @@ class SearchEndpoint:
                 gzip=wants_gzip(request),
                 base_url=service.base_url(request),
             )
-            published = await in_thread(service, service.database.publication)
+            published = await in_thread(service, service.database_of(user).publication)
             query = self.make_query(request, parameters, published, limits)
             facts["query"] = query.text[:_LONGEST_LOGGED]
             try:

@@ -146,8 +146,8 @@ class AsyncJobs:
             self.limits, duration_s=min(self.limits.duration_s, longest), longest_duration_s=longest
         )
 
-    def run(self, connection: sa.Connection, job: Job, quota: Quota, site: str) -> Job:
-        """Put a job into the queue, if that is not full."""
+    def run(self, connection: sa.Connection, job: Job, quota: Quota, site: str, role: str) -> Job:
+        """Put a job into the queue, if that is not full; its query runs in a role."""
         if quota.jobs == 0:
             raise BusyError(f'user "{job.owner}" may run no jobs at present', _LATER_S)
         if self.most_active and (active := store.count_active(connection)) >= self.most_active:
@@ -157,7 +157,7 @@ class AsyncJobs:
             if active >= self.most_active_of_user:
                 raise TooManyJobsError(active, "you have")
         allowed = JobQuota(quota.jobs, quota.bytes)
-        return store.run_job(connection, job, allowed, queue=self.files.queue, site=site)
+        return store.run_job(connection, job, allowed, queue=self.files.queue, site=site, role=role)
 
 
 _Handler = Callable[[AsyncJobs, Request], Awaitable[Response]]
@@ -208,6 +208,13 @@ def _quota(request: Request) -> Quota:
     return service.quotas.of(service.authenticator.user(request))
 
 
+def _role(request: Request) -> str:
+    """Return the role in which the job of a user runs; empty for that of the worker."""
+    service = service_of(request)
+    role = service.settings.role_of(service.authenticator.user(request).groups)
+    return "" if role == service.settings.role else role
+
+
 def _sent(request: Request) -> AbstractAsyncContextManager[Parameters]:
     return read_parameters(request, max_bytes=service_of(request).settings.upload_bytes)
 
@@ -241,7 +248,7 @@ async def _create(jobs: AsyncJobs, request: Request) -> Response:
             try:
                 _save(jobs.files, job, sent.files)
                 job = _set_times(connection, limits, job, sent)
-                return jobs.run(connection, job, quota, _site(request)) if runs else job
+                return jobs.run(connection, job, quota, _site(request), _role(request)) if runs else job
             except (TapdbError, OSError):
                 jobs.files.delete(job.job_id)
                 raise
@@ -286,7 +293,9 @@ async def _phase(jobs: AsyncJobs, request: Request) -> Response:
         await jobs.transact(lambda connection: store.abort_job(connection, job))
     elif wanted == "RUN":
         quota = _quota(request)
-        await jobs.transact(lambda connection: jobs.run(connection, job, quota, _site(request)))
+        await jobs.transact(
+            lambda connection: jobs.run(connection, job, quota, _site(request), _role(request))
+        )
     else:
         raise JobParameterError("PHASE", wanted, "give RUN or ABORT")
     return _to_job(request, job)

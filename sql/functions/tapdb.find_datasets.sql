@@ -32,7 +32,8 @@ BEGIN
     FOR place IN
       SELECT DISTINCT v.registry_schema AS name
       FROM tapdb.view_definition v JOIN tapdb.dataset_type_mapping m USING (view_schema, view_name, kept)
-      JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', v.view_schema, v.view_name))
+      JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', coalesce(v.fingerprint #>> '{released,schema}', v.view_schema),
+        coalesce(v.fingerprint #>> '{released,name}', v.view_name)))
       WHERE v.stage = 'published' AND m.registered AND m.dataset_type = one.dataset_type
         AND has_schema_privilege(caller, c.relnamespace, 'USAGE') AND has_table_privilege(caller, c.oid, 'SELECT')
       ORDER BY v.registry_schema

@@ -2,7 +2,7 @@
 -- Datasets with the same data ID are co-derived, not derived from each other: the data ID is no proof of provenance (VEP-005). They count if
 -- they are in the same RUN, or their RUNs are in one chain. One that is a picture is a preview. Targets with observations, objects with visit and
 -- detector, get the images of these, of any RUN. A link to a file is
--- /files/REPOSITORY/UUID: the service knows where files of a repository lie, and signs the link.
+-- /files/REPOSITORY/UUID: the service knows where files of a repository lie, and signs the link, unless it has embargoed=true: not released yet.
 -- requires: tables/tapdb.view_definition, tables/tapdb.dataset_type_mapping, functions/tapdb.published_datasets
 -- drop
 DROP FUNCTION IF EXISTS tapdb.link_datasets(jsonb);
@@ -89,13 +89,16 @@ BEGIN
     ORDER BY l.number, l.facts ->> 'dataset', f ->> 'component'
   )
   SELECT f.number,
-    CASE WHEN f.file IS NOT NULL THEN '/files/' || coalesce(f.repository, '') || '/' || f.dataset || coalesce('?component=' || (f.file ->> 'component'), '') END, NULL,
-    CASE WHEN f.file IS NULL THEN 'NotFoundFault: the dataset has no file: it was deleted, or never stored' END,
+    CASE WHEN f.file ? 'path' THEN '/files/' || coalesce(f.repository, '') || '/' || f.dataset
+      || CASE WHEN f.file ? 'embargoed' THEN '?embargoed=true' || coalesce('&component=' || (f.file ->> 'component'), '')
+        ELSE coalesce('?component=' || (f.file ->> 'component'), '') END END, NULL,
+    CASE WHEN f.file ->> 'absent' = 'virtual' THEN 'NotFoundFault: the file of the dataset was deleted; it can be made again'
+      WHEN f.file IS NULL OR f.file ? 'absent' THEN 'NotFoundFault: the dataset has no file: it was deleted, or never stored' END,
     CASE WHEN f.is_itself THEN '#this' WHEN f.file ->> 'type' IN ('image/png', 'image/jpeg') THEN '#preview' ELSE '#coderived' END,
-    concat_ws('; ', f.dataset_type || coalesce(', component ' || (f.file ->> 'component'), ''), f.data_id, 'run ' || f.run, 'checksum ' || (f.file ->> 'checksum')),
+    concat_ws('; ', CASE WHEN f.file ? 'replaced' THEN 'lossy-compressed version of a file that was deleted' END, f.dataset_type || coalesce(', component ' || (f.file ->> 'component'), ''), f.data_id, 'run ' || f.run, 'checksum ' || (f.file ->> 'checksum')),
     f.file ->> 'type', (f.file ->> 'size')::bigint, CASE WHEN f.product = 'image' THEN '#image' END, f.dataset_type
   FROM filed f
-  WHERE f.is_itself OR f.file IS NOT NULL
+  WHERE f.is_itself OR f.file ? 'path'
   ORDER BY f.number, f.is_itself DESC, f.dataset_type, f.run, f.dataset, f.file ->> 'component';
 END
 $$;

@@ -166,6 +166,7 @@ def run(
     job_id: str,
     max_bytes: int | None = None,
     site: str = "",
+    role: str = "",
     answer: Answer = answer_query,
 ) -> None:
     """Run a job, and note how it ended.
@@ -180,6 +181,8 @@ def run(
         Bytes that its result may have, if its user has a limit.
     site
         URL of the service that took it.
+    role
+        Role in which its query runs, by the groups of its user; that of the worker's settings if empty.
     answer
         Runs its query.
 
@@ -201,7 +204,7 @@ def run(
         if job.attempts > MOST_ATTEMPTS:
             problem = f"its worker was lost {MOST_ATTEMPTS} times while it ran: it may need too much memory"
             return
-        _complete(running, job, answer, max_bytes, site)
+        _complete(_Attempt(running, job, answer, role), max_bytes, site)
         problem = ""
     except JobEndedError as ended:
         problem = ""
@@ -247,13 +250,23 @@ TASKS = (Task(store.TASK, run, queue=job_queue), Task("tap.expire", expire, cron
 """What workers of the queue can run for jobs."""
 
 
-def _complete(running: Running, job: Job, answer: Answer, max_bytes: int | None, site: str) -> None:
-    files = JobFiles.of_settings()
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A job that is run: by which job of the queue, what runs its query, and in which role."""
+
+    running: Running
+    job: Job
+    answer: Answer
+    role: str
+
+
+def _complete(attempt: _Attempt, max_bytes: int | None, site: str) -> None:
+    running, job, files = attempt.running, attempt.job, JobFiles.of_settings()
     timeout_ms = min(1000 * job.execution_duration, LONGEST_TIMEOUT_MS)
     request = JobRequest(job.parameters, files.uploads(job.job_id), timeout_ms, max_bytes, site)
     with files.writing_result(job.job_id) as stream:
-        with _query_connection(running, job) as connection:
-            written = answer(connection, request, stream)
+        with _query_connection(attempt) as connection:
+            written = attempt.answer(connection, request, stream)
         size = stream.tell()
     result = JobResult(written.mime, written.rows, size, written.overflow, written.headers)
     told = {name: getattr(result, name) for name in JobResult.__slots__ if name != "headers"}
@@ -267,13 +280,13 @@ def _complete(running: Running, job: Job, answer: Answer, max_bytes: int | None,
 
 
 @contextmanager
-def _query_connection(running: Running, job: Job) -> Iterator[sa.Connection]:
+def _query_connection(attempt: _Attempt) -> Iterator[sa.Connection]:
     """Give a connection whose statement is ended when the job is; its failure says so then."""
-    engine = running.engine
+    running, job, engine = attempt.running, attempt.job, attempt.running.engine
     with translate_database_errors(), engine.connect() as connection:
         driver = driver_connection(connection)
         try:
-            _settle(connection)
+            _settle(connection, attempt.role)
             with engine.begin() as other:
                 store.note_backend(other, job.job_id, job.attempts, driver.info.backend_pid)
             with running.ended_by(lambda: _cancel(driver)):
@@ -287,8 +300,13 @@ def _query_connection(running: Running, job: Job) -> Iterator[sa.Connection]:
             connection.invalidate()
 
 
-def _settle(connection: sa.Connection) -> None:
-    role = read_environment(QuerySettings).role
+def _settle(connection: sa.Connection, wanted: str) -> None:
+    settings = read_environment(QuerySettings)
+    role = wanted or settings.role
+    if wanted and wanted not in settings.roles:
+        raise SettingsError(
+            "TAPDB_GROUP_ROLES", f'has no role "{wanted}" here', "set it for workers as for the service"
+        )
     try:
         execute_text(connection, _SETTINGS)
         if role:

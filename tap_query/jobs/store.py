@@ -167,6 +167,7 @@ def run_job(
     *,
     queue: str = DEFAULT_QUEUE,
     site: str = "",
+    role: str = "",
 ) -> Job:
     """Put a job into the queue, in the transaction of the caller.
 
@@ -182,6 +183,8 @@ def run_job(
         Queue of those workers that can run it.
     site
         URL of the service that takes it, for what its result says of it.
+    role
+        Role in which its query runs, by the groups of its user; empty for that of the worker.
 
     Raises
     ------
@@ -198,6 +201,8 @@ def run_job(
         arguments["max_bytes"] = quota.max_bytes
     if site:
         arguments["site"] = site
+    if role:
+        arguments["role"] = role
     place = None
     if quota.at_once is not None and job.owner is not None:
         # One job runs at a time in each of the user's places.

@@ -360,7 +360,8 @@ class LinkProvider:
 class Link(NamedTuple):
     """A link of an identifier; the columns of DataLink 1.1 section 3.2, less those of authorization.
 
-    An ``access_url`` that is a path is relative to the service; ``/files/REPOSITORY/UUID`` is a file.
+    An ``access_url`` that is a path is relative to the service; ``/files/REPOSITORY/UUID`` is a file, with
+    ``embargoed=true`` behind it if it is not released yet.
     """
 
     id: str
@@ -394,6 +395,8 @@ class DatasetFile:
         What the datastore has recorded, if it has.
     content_type
         Its media type.
+    is_embargoed
+        Whether the dataset is not released yet.
     """
 
     dataset: UUID
@@ -403,6 +406,7 @@ class DatasetFile:
     size: int | None
     checksum: str | None
     content_type: str
+    is_embargoed: bool = False
 
 
 def load_link_providers() -> dict[str, LinkProvider]:
@@ -458,6 +462,9 @@ def _files(
     dataset: UUID, repository: str | None, files: Iterable[Mapping[str, object]]
 ) -> Iterator[DatasetFile]:
     for file in files:
+        if "path" not in file:
+            # What has become of files that are not there.
+            continue
         size, checksum, component = (file.get(name) for name in ("size", "checksum", "component"))
         yield DatasetFile(
             dataset=dataset,
@@ -467,4 +474,5 @@ def _files(
             size=size if isinstance(size, int) else None,
             checksum=None if checksum is None else str(checksum),
             content_type=str(file["type"]),
+            is_embargoed=bool(file.get("embargoed")),
         )

@@ -31,7 +31,16 @@ __all__ = [
 
 ROOT = Path(__file__).parent.parent.parent
 
-_PACKAGES = ("adql", "obscore_view", "ppdb_replay", "services", "tap_query", "tap_schema", "tapdb")
+_PACKAGES = (
+    "adql",
+    "obscore_view",
+    "ppdb_replay",
+    "prompt_products",
+    "services",
+    "tap_query",
+    "tap_schema",
+    "tapdb",
+)
 _FOLDERS = (*_PACKAGES, "benchmarks", "docs", "examples", "migrations", "sql", "tests", "tools")
 
 _BLOCK = re.compile(r"^```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,6 +13,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "adql": ("[CBRT(1)]", "WHERE CBRT(objectId * 8) = 2", "astropy_says[Ba]", "GLOB 'a*'"),
     "obscore_view": ("test_every_ucd_and_unit_is_one[lsst_seeing]", "[SuprimeCam-Subaru]", "[sky_mosaic-3-"),
     "ppdb_replay": ("[table_count-2]", "[ppdb_row_count-1]", "[date-char-10-None]"),
+    "prompt_products": ("[deepCoadd_template]", "[lsst_night]", "[white]"),
     "services": ("[cors_seconds-20-20]", "[UnknownDatasetError-404]", "[adql-conditional-COALESCE]"),
     "tap_query": ("[2201G-user-", "[25P04-time-", "[IntervalStyle-iso_8601]"),
     "tap_schema": (

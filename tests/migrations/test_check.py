@@ -49,7 +49,7 @@ BY_HAND = [
         "ALTER TABLE tapdb.dataset_type_mapping DROP CONSTRAINT dataset_type_mapping_view_fkey",
         "tables/tapdb.dataset_type_mapping",
     ),
-    ("DROP TABLE tapdb.dataset_type_mapping", "tables/tapdb.dataset_type_mapping"),
+    ("DROP TABLE tapdb.keeping", "tables/tapdb.keeping"),
     ("ALTER TABLE tapdb.view_definition SET (autovacuum_enabled = off)", "tables/tapdb.view_definition"),
     (
         "ALTER TABLE tapdb.view_definition SET (toast.autovacuum_enabled = off)",
@@ -260,11 +260,11 @@ def test_autogenerate_brings_back_what_is_missing(
     engine: sa.Engine, alembic: RunAlembic, project: Path
 ) -> None:
     with engine.begin() as connection:
-        execute_text(connection, "DROP TABLE tapdb.dataset_type_mapping")
+        execute_text(connection, "DROP TABLE tapdb.kept_note")
     alembic(engine.url, "revision", "--autogenerate", "-m", "x", folder=project)
     up, _, down = body_of_new_revision(project).partition("def downgrade")
-    assert 'op.set_object_version("tables/tapdb.dataset_type_mapping", new=2, old=None)' in up
-    assert 'op.set_object_version("tables/tapdb.dataset_type_mapping", new=None, old=2)' in down
+    assert 'op.set_object_version("tables/tapdb.kept_note", new=1, old=None)' in up
+    assert 'op.set_object_version("tables/tapdb.kept_note", new=None, old=1)' in down
     done = alembic(engine.url, "-x", "obscore=off", "upgrade", "head", folder=project)
     assert done.returncode == 0, done.stderr
     assert alembic(engine.url, "check", folder=project).returncode == 0

@@ -27,7 +27,7 @@ from examples.lsstcam.layout import (
 )
 from examples.lsstcam.records import exposure_records, visit_records
 
-__all__ = ["Writer"]
+__all__ = ["UndoneError", "Writer"]
 
 _RUNS = (FIRST_RUN, SECOND_RUN, PROMPT_RUN, USER_RUN)
 _TAGS = (TAGGED_GOOD, TAGGED_BEST)

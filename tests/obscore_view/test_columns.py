@@ -113,6 +113,8 @@ def test_columns_beside_the_standard_claim_no_utype() -> None:
         DATASET_ID_COLUMN,
         "pgs_region",
         "pgs_center",
+        "presence",
+        "replaced_by",
     ]
     assert not any(column.utype or column.mandatory or column.principal for column in extra)
 

@@ -168,6 +168,44 @@ _WRONG = [
         with_keys("tapdb: {obs_release_date: 2026}"),
         r"tapdb.obs_release_date: found a number 2026, expected a date or time",
     ),
+    (
+        with_keys("tapdb: {release: {embargo: [{hours: 80, date: 2026-01-01}]}}"),
+        r"tapdb.release.embargo\[0\]: found neither or both of hours and date; write one of the two$",
+    ),
+    (with_keys("tapdb: {release: {embargo: [{}]}}"), r"tapdb.release.embargo\[0\]: found neither or both"),
+    (
+        with_keys("tapdb: {release: {embargo: [{hours: -1}]}}"),
+        r"tapdb.release.embargo\[0\].hours: found -1.0",
+    ),
+    (
+        with_keys("tapdb: {release: {embargo: [{hours: 1, dataset_type: none}]}}"),
+        r'tapdb.release.embargo\[0\].dataset_type: no such dataset type "none"',
+    ),
+    (
+        with_keys("tapdb: {embargo_hours: 1, release: {embargo: [{hours: 1}]}}"),
+        r"tapdb.release.embargo: found beside embargo_hours",
+    ),
+    (
+        with_keys("tapdb: {release: {view: ivoa.Other}}"),
+        r"tapdb.release: found nothing that says when datasets are public; write rules of embargo$",
+    ),
+    (
+        with_keys("tapdb: {release: {view: ivoa.obscore, embargo: [{hours: 1}]}}"),
+        r"tapdb.release.view: found the name of the view with all rows; name",
+    ),
+    (
+        with_keys("tapdb: {view: a.b, release: {view: c.d, embargo: [{hours: 1}]}}"),
+        r'tapdb.release.view: found the schema "c"; name a view in schema ivoa or a$',
+    ),
+    (
+        with_keys("tapdb: {release: {readers: ['a b']}}"),
+        r'tapdb.release.readers\[0\]: "a b" is no name of a role',
+    ),
+    (
+        with_keys("tapdb: {columns: {data_rights: x}, release: {embargo: [{hours: 1}], data_rights: {}}}"),
+        r"tapdb.release.data_rights: found beside tapdb.columns.data_rights",
+    ),
+    (with_keys("tapdb: {presence: {none: {}}}"), r"tapdb.presence.none: no such dataset type"),
     # YAML itself
     (with_keys("where: {where: a: b}"), r"^t.yaml:10:\d+: not YAML: .*; mend the YAML text"),
     (MINIMAL + "\tx: 1\n", r"^t.yaml:10:1: not YAML: .*cannot start any token"),

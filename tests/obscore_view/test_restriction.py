@@ -12,7 +12,7 @@ from examples.lsstcam.pair import Pair
 from examples.lsstcam.repository import obscore_config
 from obscore_view import build_mapping, build_select, create_view, parse_config, read_registry
 from obscore_view.errors import MappingError
-from obscore_view.view.script import render
+from obscore_view.view.published import render
 from tapdb.postgres.engine import create_engine
 
 EXPRESSION = "instrument = 'LSSTCam' AND detector IN (0..100) AND visit.exposure_time > 10.0"

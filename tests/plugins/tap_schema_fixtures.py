@@ -14,7 +14,7 @@ from felis.datamodel import Schema
 from felis.metadata import create_metadata
 from psycopg import sql
 
-from tap_schema.publish import READER
+from tap_schema.catalog import READER
 from tapdb.postgres.engine import create_engine
 
 __all__ = [

@@ -25,8 +25,9 @@ from click.testing import CliRunner
 from ppdb_replay import ReplayRecord, Snapshot, capture
 from ppdb_replay.query_store.store import change_collection, read_collection, store_query
 from ppdb_replay.query_store.stored_query import Collection, StoredQuery, bibtex
+from ppdb_replay.replaying.difference import ResultDifference
 from ppdb_replay.replaying.recipe import Recipe
-from ppdb_replay.replaying.replayer import Replayer, ResultDifference
+from ppdb_replay.replaying.replayer import Replayer
 from ppdb_replay.versions.clock import read_snapshot
 from ppdb_replay.votable.file_record import check_votable, read_votable_record
 from tapdb.cli.root import main

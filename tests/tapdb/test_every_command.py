@@ -23,23 +23,36 @@ from click.testing import CliRunner, Result
 
 from examples.apdb import make_apdb
 from examples.lsstcam import Pair
+from obscore_view import parse_config, refresh_view
+from obscore_view.view.make import find_stored_view
 from obscore_view.view.store import read_stored_views
 from ppdb_replay import capture
 from ppdb_replay.lake.export import export_lake
 from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
+from prompt_products.coverage.keeping import keep, rebuild
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.postgres.engine import checked_connection
 from tapdb.sources import execute_text
-from tests.plugins.view_fixtures import open_engine, view_config_text
+from tests.plugins.view_fixtures import VIEWS_OVER_PLAIN, open_engine, view_config_text
 
 SECRET = "not-to-be-shown"  # noqa: S105  of logins that the test makes
 LOGINS = ("every_command_stranger", "every_command_reader")
 UUID = "00000000-0000-0000-0000-000000000000"
 
+DATED = VIEWS_OVER_PLAIN["none"]
+"""The view that says when datasets are public, and what is stored of them."""
+
 COMMANDS: dict[str, tuple[str, ...]] = {
+    "coverage drop": ("ivoa.obscore",),
+    "coverage export": ("-o", "{folder}/moc.fits"),
+    "coverage fold": (),
+    "coverage keep": ("ivoa.obscore",),
+    "coverage last-night": (),
+    "coverage plot": ("growth", "-o", "{folder}/growth.png"),
+    "coverage rebuild": (),
     "extensions check": (),
     "extensions install": (),
     "follow add": ("plain", "--primary", "postgresql://127.0.0.1:1/none", "-c", "{config}"),
@@ -61,6 +74,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore refresh": ("--view", "ivoa.obscore"),
+    "obscore releases": ("--view", DATED),
     "obscore resolve": (f"butler://demo/{UUID}",),
     "ppdb add-column": ("DiaObject", "extra", "integer"),
     "ppdb check": (),
@@ -70,6 +84,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb follow rebuild": ("ppdb",),
     "ppdb follow remove": ("ppdb",),
     "ppdb follow status": (),
+    "ppdb release remove": (),
+    "ppdb release set": ("--hours", "80"),
+    "ppdb release status": (),
     "ppdb install": (),
     "ppdb lake export": ("{folder}/lake",),
     "ppdb lake refresh": ("{lake}",),
@@ -80,6 +97,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ppdb snapshot": (),
     "ppdb uninstall": ("--discard-history",),
     "ppdb verify": (),
+    "presence plan": ("--view", DATED),
+    "presence summary": ("--view", DATED),
     "query explain": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query run": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
     "query translate": ("SELECT TOP 1 obs_id FROM ivoa.ObsCore",),
@@ -133,11 +152,15 @@ ANYBODY = frozenset({"extensions check", "extensions install", "follow status", 
 READERS = frozenset(
     {
         *(
+            "coverage export",
+            "coverage last-night",
+            "coverage plot",
             "obscore export",
             "ppdb check",
             "ppdb lake export",
             "ppdb lake refresh",
             "ppdb lake status",
+            "ppdb release status",
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
@@ -194,6 +217,10 @@ def everything(
     with open_engine(url) as engine, engine.begin() as connection:
         create_tables(connection, with_system_columns(read_schema()))
         install(connection)
+        dated = view_config_text(DATED, geometry="none", embargo_hours=80, presence="{raw: {days: 30}}")
+        stored = find_stored_view(connection, DATED)
+        refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
+        rebuild(connection, keep(connection, "ivoa.obscore"))
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -292,10 +319,13 @@ def test_the_reader_reads_what_is_published_and_is_told_of_rights_for_the_rest(
 PRINTING = (
     *("sql list", "obscore check", "ppdb check", "tap-schema diff", "tap-schema history", "tap-schema lint"),
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
-    *("follow status", "ppdb follow status"),
+    *("follow status", "ppdb follow status", "ppdb release status"),
+    *("obscore releases", "presence plan", "presence summary"),
+    "coverage last-night",
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
+    **dict.fromkeys(("coverage export", "coverage plot"), "--output"),
     **dict.fromkeys(PRINTING, "--output"),
     **dict.fromkeys(("obscore export", "obscore init", "obscore mapping"), "--output"),
     **{f"query {command}": "--output" for command in ("explain", "parse", "run", "translate")},

@@ -245,7 +245,7 @@ def test_a_view_is_made_from_the_configuration_that_the_options_name(
         ("registry", 'did you mean "registry_schema"?'),
         ("obscore=of", "-x obscore: is 'of'; obscore=off leaves the objects of obscore alone"),
         ("obscore", "-x obscore: has no value; obscore=off leaves the objects of obscore alone"),
-        ("qqq=1", "-x qqq: is no option of a migration; known: comment, geometry, "),
+        ("qqq=1", "-x qqq: is no option of a migration; known: comment, coverage, geometry, "),
     ],
 )
 def test_an_option_that_nobody_knows_is_refused_with_the_one_that_was_meant(

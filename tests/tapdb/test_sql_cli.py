@@ -153,7 +153,7 @@ def test_apply_mends_a_function_that_was_changed_by_hand(engine: sa.Engine) -> N
 
 
 def test_apply_asks_before_it_empties_a_table(engine: sa.Engine) -> None:
-    name = "tables/tapdb.dataset_type_mapping"
+    name = "tables/tapdb.kept_note"
     refused = run("apply", name, "--url", url_of(engine))
     assert refused.exit_code == 2
     assert "add --yes" in refused.stderr

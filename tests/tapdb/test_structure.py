@@ -55,7 +55,7 @@ UNCLEAR = re.compile(
 )
 PLAIN_FOLDERS = (*PACKAGES, "benchmarks", "examples", "migrations", "tools")
 # Packages whose folders are read from the lowest layer up.
-READ_UPWARDS = {"tapdb", "tap_query", "obscore_view", "ppdb_replay", "tap_schema", "services"}
+READ_UPWARDS = {*PACKAGES} - {"adql"}
 
 MODULES = read_modules()
 FOLDERS = sorted({module.path.parent for module in MODULES})

@@ -65,6 +65,12 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     (f"query run --format json|{CONE}", None),
     (f"query run --format csv|{CONE}", None),
     (f"query run --format votable|{CONE}", None),
+    ("coverage keep ivoa.ObsCore", None),
+    ("coverage fold", None),
+    ("presence summary", None),
+    ("coverage last-night", None),
+    ("coverage export -o moc.fits", "coverage"),
+    ("coverage plot growth -o growth.png", "coverage"),
     ("ppdb create", "replication"),
     ("ppdb install", None),
     ("ppdb check", None),
@@ -86,11 +92,23 @@ STEPS: tuple[tuple[str, str | None], ...] = (
 """Commands in the order in which they are run, and the extra that each needs; `|` stands before a query."""
 
 OF_EXTRAS = (
-    *("astropy", "felis", "lsst", "mirakuru", "numpy", "psycopg2", "pyarrow", "pytest"),
+    *(
+        "astropy",
+        "felis",
+        "lsst",
+        "matplotlib",
+        "mirakuru",
+        "mocpy",
+        "numpy",
+        "psycopg2",
+        "pyarrow",
+        "pytest",
+    ),
     *("httptools", "prometheus_client", "starlette", "uvicorn", "uvloop"),
 )
 NEEDED = {
     "export": ["pyarrow"],
+    "coverage": ["matplotlib", "mocpy"],
     "astropy": ["astropy"],
     "replication": ["astropy", "lsst-dax-apdb", "lsst-sdm-schemas", "psycopg2-binary"],
     "ephemeral": ["pytest", "pytest-postgresql"],
@@ -111,6 +129,8 @@ NEEDED = {
 FAILING = {
     "ppdb replicate --once nowhere.yaml",
     "ppdb replace DiaForcedSource empty.parquet",
+    # No view says what is stored.
+    "presence summary",
     # No address of the machine.
     "serve --host 192.0.2.1",
 }
@@ -145,11 +165,12 @@ def test_the_site_is_in_a_wheel_that_is_built_after_it(installation: Installatio
 
 def test_what_is_imported_is_the_wheel(installation: Installation, tmp_path: Path) -> None:
     program = (
-        "import json, adql, obscore_view, ppdb_replay, tap_schema, tapdb, tapdb_migrations, tapdb_sql\n"
+        "import json, adql, obscore_view, ppdb_replay, prompt_products, tap_schema, tapdb\n"
+        "import tapdb_migrations, tapdb_sql\n"
         "from alembic.script import ScriptDirectory\n"
         "from tapdb.migrate.run import alembic_config\n"
-        "found = [m.__file__ for m in (adql, obscore_view, ppdb_replay, tap_schema, tapdb, tapdb_migrations, "
-        "tapdb_sql)]\n"
+        "found = [m.__file__ for m in (adql, obscore_view, ppdb_replay, prompt_products, tap_schema, tapdb, "
+        "tapdb_migrations, tapdb_sql)]\n"
         "print(json.dumps([*found, ScriptDirectory.from_config(alembic_config()).dir]))"
     )
     done = installation.run("python", "-c", program, cwd=tmp_path)

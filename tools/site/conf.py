@@ -45,7 +45,7 @@ maximum_signature_line_length = 80
 # Names of other projects, for which there are no inventories without a network, and of ours that only
 # annotations mention: what is for users is in the pages.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(?!(obscore_view|adql|tap_schema|ppdb_replay|tapdb)\.).*"),
+    (r"py:.*", r"(?!(obscore_view|adql|tap_schema|ppdb_replay|prompt_products|tapdb)\.).*"),
     # Aliases, and what is private.
     (r"py:.*", r"(\w+\.)+(_\w+|Annotated)"),
 ]

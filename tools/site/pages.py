@@ -21,12 +21,15 @@ PARTS: dict[str, tuple[str, ...]] = {
     "For DBAs": (
         "dba",
         "configuration",
+        "release",
+        "presence",
         "ppdb",
         "ppdb-replication",
         "scale",
         "lake-queries",
         "jobs",
         "follow",
+        "coverage",
     ),
     "For operators": ("serve", "tap-operator", "tap-schema", "links", "sia", "identifiers", "replay-http"),
     "For users": (

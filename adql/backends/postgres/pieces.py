@@ -79,7 +79,7 @@ class Emitter:
 
     __slots__ = (
         *("text", "limits", "server", "inline", "_values", "_conditions", "_subquery"),
-        *("negated", "parameters", "parameter_types", "fenced", "texts"),
+        *("negated", "parameters", "parameter_types", "fenced", "is_guarded", "texts"),
     )
 
     def __init__(self, text: str | None, server: Server, limits: Limits, writers: Writers) -> None:
@@ -94,6 +94,8 @@ class Emitter:
         self.parameter_types: list[str] = []
         # Subqueries of FROM and tables of WITH to keep apart, by the identities of their nodes.
         self.fenced: AbstractSet[int] = frozenset()
+        # Whether tables that hide rows are read through their barriers.
+        self.is_guarded = False
         # Terms with their constants in them, by the identities of their nodes.
         self.texts: dict[int, str] = {}
 

@@ -7,6 +7,7 @@ from itertools import repeat
 
 from adql import tree
 from adql.backends.postgres.budget import Budget, Search, measure
+from adql.backends.postgres.functions import can_fail, names_guarded
 from adql.backends.postgres.geometry import array_sql, bare_point, geometry_sql, latitude_of
 from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, column_sql, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
@@ -55,6 +56,8 @@ class CompiledQuery:
         How many orders of joins the planner may try.
     checked
         The query that it came from.
+    is_guarded
+        Whether it names a table with rows that are hidden from its user.
     """
 
     sql: str
@@ -63,6 +66,7 @@ class CompiledQuery:
     columns: tuple[OutputColumn, ...]
     search: Search = Search.FULL
     checked: tree.Query | None = field(default=None, compare=False, repr=False)
+    is_guarded: bool = False
 
     def suspects(self, sqlstate: str, message: str) -> tuple[str, ...]:
         """Return the expressions that an error of PostgreSQL can have come from, with their places.
@@ -180,6 +184,8 @@ def to_postgres(
     try:
         planned, budget = _within_limits(checked, query.text, limits)
         emitter.fenced = budget.fenced
+        is_guarded = metadata.hides_rows and names_guarded(checked)
+        emitter.is_guarded = is_guarded and can_fail(checked)
         sql = _whole(emitter, planned)
     except RecursionError:
         raise AdqlLimitError("the query is nested too deep for the program that reads it") from None
@@ -190,6 +196,7 @@ def to_postgres(
         tuple(output_column(column) for column in checked.columns),
         budget.search,
         checked,
+        is_guarded,
     )
 
 
@@ -384,6 +391,8 @@ def _table(emitter: Emitter, node: tree.TableReference) -> str:
         text = quote_identifier(origin.sql_name)
     else:
         names = (origin.table.sql_schema, origin.table.sql_name)
+        if emitter.is_guarded and origin.table.guarded is not None:
+            names = origin.table.guarded
         text = ".".join(quote_identifier(name) for name in names if name is not None)
     return text + " AS " + quote_identifier(origin.alias)
 

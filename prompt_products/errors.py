@@ -1,0 +1,81 @@
+"""What is wrong with a request for coverage, or with the database that it is to come from."""
+
+from collections.abc import Sequence
+
+from tapdb.errors import DatabaseNotReadyError, TapdbError
+
+
+class PromptProductsError(TapdbError):
+    """Base of the errors of `prompt_products`."""
+
+
+class CoverageNotKeptError(PromptProductsError, DatabaseNotReadyError):
+    """Coverage is wanted of a view for which it is not kept.
+
+    Parameters
+    ----------
+    view
+        Name of the view, ``schema.name``; empty if no view of the database has coverage.
+    """
+
+    def __init__(self, view: str = "") -> None:
+        self.view = view
+        what = f'no coverage is kept of the view "{view}"' if view else "no coverage is kept in this database"
+        super().__init__(f"{what}; let it be kept: tapdb coverage keep {view or 'SCHEMA.NAME'}")
+
+
+class CoverageRefusedError(PromptProductsError):
+    """Coverage cannot be kept of a view.
+
+    Parameters
+    ----------
+    view
+        Name of the view.
+    problem
+        What is in the way.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, view: str, problem: str, remedy: str) -> None:
+        self.view = view
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"coverage of {view}: {problem}; {remedy}")
+
+
+class CoverageEmptyError(PromptProductsError):
+    """There is no coverage of the kind that is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no coverage of this kind; leave out options, or see what there is: "
+            "tapdb query run 'SELECT * FROM ivoa.obscore_summary'"
+        )
+
+
+class PresenceNotKeptError(PromptProductsError, DatabaseNotReadyError):
+    """No view says what is stored of its datasets, or not the one that is named.
+
+    Parameters
+    ----------
+    view
+        Name of the view, ``schema.name``; None if none was named.
+    known
+        Names of the views that say so.
+    """
+
+    def __init__(self, view: str | None, known: Sequence[str]) -> None:
+        self.view = view
+        self.known = tuple(known)
+        if known:
+            named = f'"{view}" is not one of them' if view else "there are several"
+            listed = ", ".join(known)
+            super().__init__(f"views that say what is stored: {listed}; {named}: name one, --view")
+        else:
+            super().__init__(
+                "no view says what is stored of its datasets; write presence: {} into section tapdb of its "
+                "configuration, and then: tapdb obscore refresh -c CONFIG"
+            )
