@@ -1,8 +1,9 @@
 """ADQL 2.1 without a database: parse strictly, explain errors, translate to indexable PostgreSQL.
 
 In reading order: `errors`, `limits` and `words` (with the table of functions), `names`, `types`, `units`,
-`metadata` (what a service publishes) and `dialect`; `tree`, `walk` and `printer`; `tokens`, `forms` and
-`parser` make a tree of a text; `check` finds its names and types; `backends` write it for a database.
+`metadata` (what a service publishes), `guards` (what a role sees of it) and `dialect`; `tree`, `walk` and
+`printer`; `tokens`, `forms` and `parser` make a tree of a text; `check` finds its names and types; `backends`
+write it for a database.
 """
 
 from adql.backends.postgres.budget import Search

@@ -129,22 +129,6 @@ class Position:
     region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What stands for a table of which a role sees a part.
-
-    Parameters
-    ----------
-    shown
-        Schema and name of the view of that part.
-    barrier
-        The same of a view of these rows that is a barrier (`TableMetadata.guarded`).
-    """
-
-    shown: tuple[str, str]
-    barrier: tuple[str, str]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableMetadata:
     """A published table or an uploaded one.
@@ -158,8 +142,7 @@ class TableMetadata:
     sql_schema, sql_name
         Name in the database.
     is_upload
-        Whether a user brought it: a table, no view, small and without an index, and so the side that drives
-        a crossmatch.
+        Whether a user brought it: a small table without an index, the side that drives a crossmatch.
     positions
         Points that are stored beside their coordinates.
     by_full_name
@@ -205,18 +188,16 @@ class UserFunction:
     returns
         Type of the result.
     sql
-        What it is in PostgreSQL: text, and in the place of an argument its number from 0. Each argument
-        stands there exactly once, so that the length of the SQL follows the length of the query.
+        What it is in PostgreSQL: text, and in place of each argument, exactly once, its number from 0.
     is_pure
         Whether the result is known to depend on the arguments alone, always and everywhere.
     elsewhere
-        What it is in other engines, in the form of `sql`, by their names such as ``duckdb``. A numeric
-        argument comes as an integer or a double.
+        The same for other engines, by names such as ``duckdb``; numbers come as integers or doubles.
 
     Raises
     ------
     ValueError
-        `sql`, or what it is elsewhere, does not hold each argument once.
+        `sql` does not hold each argument once.
     """
 
     name: str
@@ -396,7 +377,6 @@ def metadata_from_values(
     functions: Iterable[UserFunction] = (),
     sql_names: Mapping[tuple[str, str], str] = MappingProxyType({}),
     nodes: Mapping[tuple[str, str], int] = MappingProxyType({}),
-    guards: Mapping[tuple[str, str], Guard] = MappingProxyType({}),
 ) -> Metadata:
     """Return the same as `metadata_from_rows`, at less cost: columns are sequences of values.
 
@@ -410,8 +390,6 @@ def metadata_from_values(
         Names in the database of columns that have another one there, by published names of table and column.
     nodes
         What views add to queries (`TableMetadata`), by names of schema and view in the database.
-    guards
-        What stands for tables and views that hide rows, by the same names.
     """
     by_table: dict[str, list[_ColumnRow]] = {}
     for row in columns:
@@ -421,25 +399,7 @@ def metadata_from_values(
         _table(row, by_table.get(row["table_name"], []), database or {}, sql_names, types, nodes)
         for row in tables
     )
-    tables_made = (guarded(one, guards) for one in made) if guards else made
-    return Metadata(tuple(tables_made), tuple(functions))
-
-
-def guarded(table: TableMetadata, guards: Mapping[tuple[str, str], Guard]) -> TableMetadata:
-    """Return a table under the names by which a role reads what it may see of it.
-
-    Parameters
-    ----------
-    table
-        The table.
-    guards
-        What stands for tables and views that hide rows, by names of schema and table in the database.
-    """
-    guard = guards.get((table.sql_schema or "", table.sql_name))
-    if guard is None:
-        return table
-    schema, name = guard.shown
-    return replace(table, sql_schema=schema, sql_name=name, guarded=guard.barrier)
+    return Metadata(tuple(made), tuple(functions))
 
 
 def _table(

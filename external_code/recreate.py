@@ -51,7 +51,7 @@ class Recreated:
 
 
 @dataclass(slots=True)
-class _Plan:
+class _Remaking:
     """What is to be run for a dataset.
 
     Attributes
@@ -152,9 +152,9 @@ def _is_stored(butler: Butler, dataset: UUID) -> bool:
     return ref is not None and butler.stored(ref)
 
 
-def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Plan:
+def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Remaking:
     """Find the quanta that make a dataset, and what they read that is missing: upwards until all is there."""
-    plan = _Plan(made=[dataset])
+    plan = _Remaking(made=[dataset])
     quanta: dict[UUID, str] = {}
     waiting = [dataset]
     while waiting:

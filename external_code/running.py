@@ -51,7 +51,7 @@ _REPORT = pa.schema(
     ]
 )
 
-Progress = Callable[[int, int], None]
+QuantaDone = Callable[[int, int], None]
 """Called with how many quanta are done, and how many there are."""
 
 
@@ -204,7 +204,7 @@ def run_pipeline(
     where: str = "",
     processes: int = 1,
     run: str | None = None,
-    progress: Progress | None = None,
+    progress: QuantaDone | None = None,
 ) -> RunSummary:
     """Run a pipeline; what fails does not keep other quanta from running.
 
@@ -250,7 +250,7 @@ def run_pipeline(
 
 
 def execute_graph(
-    butler: Butler, graph: PredictedQuantumGraph, *, processes: int = 1, progress: Progress | None = None
+    butler: Butler, graph: PredictedQuantumGraph, *, processes: int = 1, progress: QuantaDone | None = None
 ) -> tuple[QuantumOutcome, ...]:
     """Run all quanta of a graph, and return what came of each.
 
@@ -308,7 +308,7 @@ def _words(data_id: Any) -> str:
 
 
 @contextmanager
-def _told(progress: Progress | None, total: int) -> Iterator[None]:
+def _told(progress: QuantaDone | None, total: int) -> Iterator[None]:
     """Call a function as the executor's log says how far it is."""
     if progress is None:
         yield
@@ -352,7 +352,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 class _ProgressHandler(logging.Handler):
     """Reads how many quanta are done from the executor's log."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: QuantaDone, total: int) -> None:
         super().__init__()
         self._progress = progress
         self._total = total

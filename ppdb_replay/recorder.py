@@ -274,12 +274,12 @@ def _recorded(asked: RecordRequest, clock: ClockReading, *, is_now: bool) -> Res
     return recording_of(
         query,
         tree,
-        clock,
+        replace(clock, catalog=catalog),
         compiled,
         repeatable=repeatable,
         is_complete=is_complete,
         uploads=uploads,
-        where=_HERE._replace(release=release),
+        where=Answering(release=release),
     )
 
 

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
+
+import psycopg
 
 from adql import Metadata, OutputColumn
 from tap_query.answer import TapQuery
@@ -20,6 +22,21 @@ from tapdb.errors import SettingsError
 from tapdb.votable.document import Info, ServiceDescriptor
 
 GROUP = "tapdb.lakes"
+
+
+class LakeService(NamedTuple):
+    """A service beside a lake: what it publishes, and what the database lets its user see.
+
+    Attributes
+    ----------
+    published
+        Units and UCDs of columns, and functions.
+    connection
+        Connection in the role of the user: rows that are not released are in the lake too.
+    """
+
+    published: Metadata
+    connection: psycopg.Connection[Any]
 
 
 class LakeAnswer(Protocol):
@@ -55,7 +72,7 @@ class OpenedLake(Protocol):
     """A lake that is open for reading; many threads may ask at once."""
 
     def prepare(
-        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, service: LakeService | None = None
     ) -> AbstractContextManager[LakeAnswer]:
         """Give a natural query as of a snapshot, the newest one of the lake if it names none.
 
@@ -67,8 +84,8 @@ class OpenedLake(Protocol):
             Dialect of ADQL.
         timeout_ms
             Milliseconds that it may take; 0 for no limit.
-        published
-            What a service publishes: units and UCDs of columns, and functions.
+        service
+            The service that gives the answer away; `None` for those who have the files.
 
         Raises
         ------

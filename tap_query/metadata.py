@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from adql import Metadata, metadata_from_rows
-from adql.metadata import COLUMN_FIELDS, Guard, metadata_from_values
+from adql.guards import Guard, with_guards
+from adql.metadata import COLUMN_FIELDS, metadata_from_values
 from adql.names import split_name
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
 from tapdb.collecting import without_collecting
@@ -158,7 +159,8 @@ def published_metadata(
     with without_collecting():
         names, nodes = _existing(connection)
         guards = read_guards(connection)
-        return metadata_from_values(tables, columns, database=names, nodes=nodes, guards=guards)
+        metadata = metadata_from_values(tables, columns, database=names, nodes=nodes)
+        return with_guards(metadata, guards)
 
 
 def read_guards(connection: sa.Connection, role: str | None = None) -> dict[tuple[str, str], Guard]:

@@ -372,14 +372,17 @@ class LakeReplayer:
 
 
 def reasons_to_differ(record: ReplayRecord) -> tuple[str, ...]:
-    """Return why a lake may have other last digits than a record, as its guarantee says; empty if it may not.
+    """Return why a lake may have another result than a record has; empty if it may not.
 
     Parameters
     ----------
     record
         The record.
     """
-    return tuple(reason for reason in record.guarantee.reasons if reason.startswith(_SAME_ENGINE))
+    engine = [reason for reason in record.guarantee.reasons if reason.startswith(_SAME_ENGINE)]
+    if record.release_instant and not record.release_groups:
+        engine.append(f"it shows what was released at {record.release_instant}; a lake shows all rows")
+    return tuple(engine)
 
 
 def _same_names(recorded: Sequence[OutputColumn], found: Sequence[OutputColumn]) -> bool:

@@ -7,16 +7,20 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from adql import Metadata, OutputColumn, Query, Table, parse, walk
+from adql import Metadata, OutputColumn, parse
 from adql.dialect import dialect_named
 from ppdb_replay.errors import LakeAnswerError
 from ppdb_replay.lake.answering import LakePlan, LakeReplayer, cancelled, engine_version
 from ppdb_replay.lake.opening import open_lake, require_state
 from ppdb_replay.lake.storage import LakeStore, open_store
 from ppdb_replay.recorder import Answering, ResultRecording, recording_of
-from ppdb_replay.replaying.execution import SOFTWARE
+from ppdb_replay.replaying.catalog import read_catalog
+from ppdb_replay.replaying.execution import SOFTWARE, versioned_tables
 from ppdb_replay.replaying.record import Request
+from ppdb_replay.replaying.released import EVERYTHING, Release, read_release
+from ppdb_replay.rewriting.classify import named_tables
 from tap_query.execute import RowStream
+from tap_query.lakes import LakeService
 from tap_query.recording import RecordableQuery, Watch
 from tapdb.votable.document import Info, ServiceDescriptor
 
@@ -54,23 +58,23 @@ class ServedLake:
 
     @contextmanager
     def prepare(
-        self, query: RecordableQuery, dialect: str, timeout_ms: int, published: Metadata | None = None
+        self, query: RecordableQuery, dialect: str, timeout_ms: int, service: LakeService | None = None
     ) -> Iterator[LakeResult]:
         """Give a natural query as of a snapshot, ready to run."""
         state = self._enter()
         try:
-            replayer = state.replayer(published)
+            replayer = state.replayer(None if service is None else service.published)
             tree = parse(query.text, dialect=dialect_named(dialect))
-            _require_all_seen(tree, published)
             request = Request(query.max_rows, query.exact_sums, tree.dialect)
             plan = replayer.prepare(tree, query.snapshot or None, request, name="PPDB_SNAPSHOT")
+            release = EVERYTHING if service is None else _require_released(plan, service)
             recording = recording_of(
                 query,
                 tree,
                 plan.clock,
                 plan.compiled,
                 repeatable=plan.repeatable,
-                where=Answering(PATH, f"{SOFTWARE}, {engine_version()}"),
+                where=Answering(PATH, f"{SOFTWARE}, {engine_version()}", release),
             )
             yield LakeResult(replayer, plan, recording, timeout_ms)
         finally:
@@ -105,15 +109,30 @@ class ServedLake:
             state.resources.close()
 
 
-def _require_all_seen(tree: Query, published: Metadata | None) -> None:
-    """Check that the user sees all rows of the tables of a query: files have no rules of release."""
-    tables = (node for node in walk(tree) if isinstance(node, Table))
-    named = (table for node in tables for table in (published or Metadata(())).find_tables(node.name))
-    if any(table.guarded is not None for table in named):
+def _require_released(plan: LakePlan, service: LakeService) -> Release:
+    """Check that nothing is held back from the user of what a query may show: a lake has all rows.
+
+    Returns
+    -------
+    Release
+        What decides which rows the user may see.
+
+    Raises
+    ------
+    LakeAnswerError
+        Raised if rows of its tables are not released.
+    """
+    connection, snapshot = service.connection, plan.clock.snapshot
+    # As it is now: what the connection remembers can be older than a rule.
+    catalog = read_catalog(connection, snapshot.snapshot_id, published=service.published)
+    named = versioned_tables((table for _, table in named_tables(plan.query, catalog)), catalog)
+    release = read_release(connection, named, catalog)
+    if not (release.sees_all or release.has_released(snapshot)):
         raise LakeAnswerError(
-            "rows of a table of this query are held back until their release, which files know nothing of",
-            "send it to /tap/sync",
+            "it has rows of these tables that are not released",
+            "send the query to /tap/sync, which shows those that are",
         )
+    return release
 
 
 class _State:

@@ -14,7 +14,7 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from adql import ColumnMetadata, Metadata, TableMetadata
-from adql.metadata import Guard, guarded
+from adql.guards import Guard, guarded
 from adql.types import LONG, ValueType, value_type
 from ppdb_replay.errors import PpdbNotReadyError, RightsDifferError, VersionsIncompleteError
 from ppdb_replay.rewriting.version_catalog import (

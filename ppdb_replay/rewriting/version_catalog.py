@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from adql import AdqlNameError, Column, Identifier, Metadata, Table, TableMetadata, walk
-from adql.metadata import Guard, guarded
+from adql.guards import Guard, with_guards
 from adql.names import identifier_of
 from adql.tree import AllColumns, And, Comparison, Condition, Expression, Number, Select
 from adql.types import GEOMETRIES
@@ -214,8 +214,7 @@ class VersionCatalog:
 
     def as_released(self) -> VersionCatalog:
         """Return the same catalog for queries that see what is released, even if their role may see more."""
-        tables = tuple(guarded(table, self.guards) for table in self.metadata.tables)
-        return replace(self, metadata=Metadata(tables, self.metadata.functions))
+        return replace(self, metadata=with_guards(self.metadata, self.guards))
 
     def with_tables(self, tables: Iterable[TableMetadata]) -> VersionCatalog:
         """Return the same catalog with more published tables, such as the uploads of one request."""

@@ -1,12 +1,12 @@
 """``/lake/sync``: queries over versioned tables as of a snapshot, answered from files beside the database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from services.database import PublishedState
+from services.database import Database
 from services.errors import ClientGoneError, LakeUnavailableError, ParameterError, status_of
 from services.gate import FACTS
 from services.parameters import read_parameters
@@ -15,8 +15,9 @@ from services.service import service_of
 from services.tap.sync import note_query, query_of
 from tap_query.answer import TapQuery
 from tap_query.formats import ResultStream
-from tap_query.lakes import LakeAnswer, OpenedLake, stream_answer
+from tap_query.lakes import LakeAnswer, LakeService, OpenedLake, stream_answer
 from tapdb.errors import TapdbError
+from tapdb.postgres.engine import driver_connection
 
 _FAULT = 500
 
@@ -50,7 +51,7 @@ class LakeEndpoint:
             if query.uploads:
                 raise ParameterError("UPLOAD", "cannot be used here", "send the query to /tap/sync")
             facts |= note_query(parameters, query)
-            running = RunningLakeQuery(self._lake, query, service.database_of(user).publication)
+            running = RunningLakeQuery(self._lake, query, service.database_of(user))
             await send_running(request, send, user, running)
 
 
@@ -63,13 +64,13 @@ class RunningLakeQuery:
         What answers.
     query
         The query.
-    publication
-        Returns what is published: units and UCDs are those of the database.
+    database
+        The database as the user sees it: units and UCDs are its, and so are rules of release.
     """
 
-    def __init__(self, lake: OpenedLake, query: TapQuery, publication: Callable[[], PublishedState]) -> None:
+    def __init__(self, lake: OpenedLake, query: TapQuery, database: Database) -> None:
         self._lake = lake
-        self._publication = publication
+        self._database = database
         self.query = query
         self._resources = ExitStack()
         self._answer: LakeAnswer | None = None
@@ -101,10 +102,12 @@ class RunningLakeQuery:
         TapdbError
             Raised for a query that cannot be used, or a snapshot that is not there.
         """
-        query, published = self.query, self._publication().metadata
-        preparing = self._lake.prepare(query, query.dialect, query.timeout_ms, published)
+        query, published = self.query, self._database.publication().metadata
         try:
-            self._answer = self._resources.enter_context(preparing)
+            with self._database.connect() as connection:
+                beside = LakeService(published, driver_connection(connection))
+                preparing = self._lake.prepare(query, query.dialect, query.timeout_ms, beside)
+                self._answer = self._resources.enter_context(preparing)
         except TapdbError as error:
             if status_of(error) < _FAULT:
                 raise

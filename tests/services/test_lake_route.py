@@ -8,11 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from ppdb_replay.lake.export import export_lake
 from ppdb_replay.lake.refresh import refresh_lake
 from ppdb_replay.replaying.record import ReplayRecord
 from ppdb_replay.votable.file_record import check_votable, read_votable_record
+from tapdb.cli.root import main
 from tapdb.postgres.engine import checked_connection
 from tests.plugins.service_fixtures import Served, running_service
 from tests.ppdb_replay.changing_ppdb import change
@@ -109,6 +111,19 @@ def test_a_lake_that_is_gone_is_no_fault_of_the_client_and_does_not_tell_where_i
         response = ask(service, "/lake/sync", OBJECTS)
     assert (response.status_code, str(tmp_path) in response.text) == (503, False)
     assert "the lake cannot be opened now" in response.text
+
+
+def test_rows_that_are_not_released_are_not_given_away(service: Served) -> None:
+    url = ("--url", service.database.render_as_string(hide_password=False))
+    done = CliRunner().invoke(main, ["ppdb", "release", "set", "--hours", "80", *url])
+    assert done.exit_code == 0, done.output
+    try:
+        response = ask(service, "/lake/sync", OBJECTS)
+        assert (response.status_code, "that are not released" in response.text) == (400, True), response.text
+    finally:
+        done = CliRunner().invoke(main, ["ppdb", "release", "remove", *url])
+        assert done.exit_code == 0, done.output
+    assert ask(service, "/lake/sync", OBJECTS).status_code == 200
 
 
 def test_a_refresh_is_seen_by_the_next_query(served_ppdb: Served, where: Path, tmp_path: Path) -> None:

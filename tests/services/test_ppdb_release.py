@@ -157,7 +157,7 @@ def test_files_which_know_no_release_answer_the_group_alone(doors: Doors) -> Non
     sent = {"LANG": "ADQL", "QUERY": QUERY, "RESPONSEFORMAT": "csv"}
     assert count(doors.get("alice", "lake/sync", **sent)) == 4
     refused = doors.get("bob", "lake/sync", **sent)
-    assert (refused.status_code, "held back until their release" in refused.text) == (400, True)
+    assert (refused.status_code, "that are not released" in refused.text) == (400, True)
     nested = QUERY.replace("FROM", "FROM (SELECT * FROM") + ") AS s"
     assert doors.get("bob", "lake/sync", **(sent | {"QUERY": nested})).status_code == 400
     # What was for all is not what files hold.
