@@ -371,6 +371,8 @@ def refresh_view(
 def grants_to_restore(connection: sa.Connection, config: ObsCoreConfig) -> dict[ObjectName, Grants]:
     """Return the grants that there are, but on a view that is not for all readers those of its own readers.
 
+    Views that show it and others as one are not for all readers then, either.
+
     Parameters
     ----------
     connection
@@ -379,11 +381,17 @@ def grants_to_restore(connection: sa.Connection, config: ObsCoreConfig) -> dict[
         Configuration of a view that is about to be made again.
     """
     grants, view = read_grants(connection), (config.view_schema, config.view_name)
-    if config.is_restricted and (found := grants.get(view)) is not None:
-        kept = frozenset(one for one in found.grants if one.grantee not in {READER_NAME, None})
+    if not config.is_restricted:
+        return grants
+    combined = [(one.schema, one.name) for one in read_combined_views(connection, ".".join(view))]
+    for name in (view, *combined):
+        if (found := grants.get(name)) is not None:
+            kept = frozenset(one for one in found.grants if one.grantee not in {READER_NAME, None})
+            grants[name] = replace(found, grants=kept)
+    if (found := grants.get(view)) is not None:
         readers = config.tapdb.release.readers if config.tapdb.release is not None else ()
         own = {Grant(None, role, "SELECT", grantable=False) for role in readers}
-        grants[view] = replace(found, grants=kept | own)
+        grants[view] = replace(found, grants=found.grants | own)
     return grants
 
 
