@@ -2,12 +2,14 @@
 
 import sqlalchemy as sa
 from psycopg import sql
+from sqlalchemy.dialects.postgresql import OID
 
 from ppdb_replay.errors import VersioningError
 from ppdb_replay.tables import SYSTEM_COLUMNS
 from ppdb_replay.versions.release_rules import remake_views
 from ppdb_replay.versions.triggers import HISTORY, drop_trigger_statements, trigger_statements
 from ppdb_replay.versions.versioned_table import VersionedTable, find_versioned_table, require_own_type
+from tapdb.postgres.engine import driver_connection
 from tapdb.sources import execute_composed, execute_query
 
 _FIRST_FOREIGN_TYPE = 10_000
@@ -143,7 +145,12 @@ def _type_name(connection: sa.Connection, table: str, data_type: str) -> str:
         found = None
     if found in {None, "???", "-"}:
         raise VersioningError(table, f"there is no type {data_type}", "name one of PostgreSQL's types")
-    return str(found)
+    # The length of a text, or the digits of seconds: PostgreSQL says it of a value alone.
+    with driver_connection(connection).cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT NULL::{}").format(sql.SQL(data_type)))
+        assert cursor.pgresult is not None  # noqa: S101  a SELECT has a result
+        oid, modifier = cursor.pgresult.ftype(0), cursor.pgresult.fmod(0)
+    return str(connection.scalar(sa.select(sa.func.format_type(sa.cast(oid, OID()), modifier))))
 
 
 def _renew_triggers(connection: sa.Connection, name: str) -> None:

@@ -114,6 +114,32 @@ def test_a_column_that_cannot_be_added_is_refused(
 
 
 @pytest.mark.parametrize(
+    "data_type",
+    [
+        "character(3)",
+        "character varying(8)",
+        "timestamp(3) without time zone",
+        "numeric(6,2)",
+        "text",
+        "real",
+    ],
+)
+def test_a_column_that_is_added_has_the_type_that_was_named(ppdb_database: sa.URL, data_type: str) -> None:
+    with engine_connection(ppdb_database) as session:
+        add_column(session, "DiaObject", "extra", data_type)
+        found = session.scalar(
+            sa.text(
+                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+                "WHERE attrelid = 'ppdb_history.\"DiaObject\"'::regclass AND attname = 'extra'"
+            )
+        )
+        noted = session.scalar(
+            sa.text("SELECT data_type FROM ppdb_history.versioned_column WHERE column_name = 'extra'")
+        )
+    assert (found, noted) == (data_type, data_type)
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [("diaObjectId", "belongs to its primary key"), ("nothing", "it has no column nothing")],
 )
