@@ -90,6 +90,10 @@ def test_children_that_a_program_leaves_behind_end_with_it(tmp_path: Path) -> No
 def test_a_child_that_is_not_ended_would_be_seen(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "3604.1"]) as child:
         try:
+            # It has the name of its program once that has been loaded.
+            until = time.monotonic() + 30
+            while not alive("3604.1") and time.monotonic() < until:
+                time.sleep(0.01)
             assert alive("3604.1")
         finally:
             child.kill()

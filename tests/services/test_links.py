@@ -428,7 +428,7 @@ def test_links_say_what_they_can_do(linked: Linked, stilts: Stilts, tmp_path: Pa
 
 
 def test_links_of_later_parts_are_absent_until_a_package_registers(linked: Linked) -> None:
-    assert set(load_link_providers()) == {"obscore", "ppdb"}
+    assert set(load_link_providers()) == {"obscore", "ppdb", "provenance"}
     images = [did(ref.id) for ref in linked.refs["visit_image"]]
     rows = linked.get(*images, *(did(ref.id) for some in linked.refs.values() for ref in some))
     assert {row["semantics"] for row in rows} == {"#this", "#coderived", "#derivation"}

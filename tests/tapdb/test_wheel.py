@@ -75,6 +75,10 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     ("ppdb install", None),
     ("ppdb check", None),
     ("ppdb snapshot", None),
+    ("ppdb lake export lake", "lake"),
+    ("task check nowhere.yaml nowhere", "tasks"),
+    ("provenance show {did}", None),
+    ("recreate {did}", None),
     ("ppdb replicate --once nowhere.yaml", "replication"),
     ("queue status", None),
     ("serve --host 192.0.2.1", "serve"),
@@ -110,6 +114,25 @@ NEEDED = {
     "export": ["pyarrow"],
     "coverage": ["matplotlib", "mocpy"],
     "astropy": ["astropy"],
+    "lake": [
+        "astropy",
+        "pyarrow",
+        "cdshealpix",
+        "duckdb",
+        "duckdb-extension-ducklake",
+        "duckdb-extension-httpfs",
+        "duckdb-extension-postgres-scanner",
+        "sqlglot",
+    ],
+    "tasks": [
+        "astropy",
+        "pyarrow",
+        "lsst-ctrl-mpexec",
+        "lsst-daf-butler",
+        "lsst-pex-config",
+        "lsst-pipe-base",
+        "lsst-resources",
+    ],
     "replication": ["astropy", "lsst-dax-apdb", "lsst-sdm-schemas", "psycopg2-binary"],
     "ephemeral": ["pytest", "pytest-postgresql"],
     "serve": [
@@ -129,6 +152,9 @@ NEEDED = {
 FAILING = {
     "ppdb replicate --once nowhere.yaml",
     "ppdb replace DiaForcedSource empty.parquet",
+    "task check nowhere.yaml nowhere",
+    # Nothing was loaded.
+    "provenance show {did}",
     # No view says what is stored.
     "presence summary",
     # No address of the machine.
