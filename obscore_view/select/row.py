@@ -5,12 +5,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from obscore_view.columns import DATASET_ID_COLUMN
-from obscore_view.config.model import ColumnTemplate, EmbargoRule, ExtraColumnType, PresenceRule
+from obscore_view.config.model import ColumnTemplate, ExtraColumnType
 from obscore_view.config.template import Template, parse_template
 from obscore_view.errors import MappingError
 from obscore_view.mapping import DatasetMapping, DatasetTypeMapping, ExtraColumn
-from obscore_view.select.kept_rows import butler_table, wavelength
+from obscore_view.select.kept_rows import wavelength
 from obscore_view.select.relations import BranchJoins, Membership
+from obscore_view.select.release_dates import release
+from obscore_view.select.stored_files import stored
 from obscore_view.select.text import ColumnValues, field_value, missing_reference, template_text
 
 _SQL_TYPES: dict[ExtraColumnType, sa.types.TypeEngine[Any]] = {
@@ -137,13 +139,13 @@ def _from_registry(
         DATASET_ID_COLUMN: relations.dataset_id,
         "facility_name": _facility(mapping, instrument),
     }
-    found |= _stored(mapping, dataset_type, relations, row)
+    found |= stored(mapping, dataset_type, relations, row)
     if instrument is not None:
         found["instrument_name"] = instrument
     elif config.fallback_instrument is not None:
         found["instrument_name"] = sa.literal(config.fallback_instrument)
     found |= _times(mapping, relations)
-    found |= _release(mapping, dataset_type, relations, found.get("t_max"))
+    found |= release(mapping, dataset_type, relations, found.get("t_max"))
     found |= _wavelengths(mapping, relations)
     found |= _place_on_sky(mapping, relations)
     for name in ("t_min", "t_max", "em_min", "em_max"):
@@ -175,90 +177,6 @@ def _times(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValues:
     return found
 
 
-def _release(
-    mapping: DatasetMapping,
-    dataset_type: str,
-    relations: BranchJoins,
-    ended: sa.ColumnElement[Any] | None,
-) -> ColumnValues:
-    """Return when datasets are public, and their rights now; without a date they never are."""
-    config = mapping.config.tapdb
-    date = _release_date(mapping, dataset_type, relations, ended)
-    found: ColumnValues = {} if date is None else {"obs_release_date": date}
-    if config.release is not None and (rights := config.release.data_rights) is not None:
-        found["data_rights"] = (
-            sa.literal(rights.before, sa.Text())
-            if date is None
-            else sa.case((date <= NOW, rights.after), else_=rights.before)
-        )
-    return found
-
-
-NOW: sa.ColumnElement[Any] = sa.func.timezone("UTC", sa.func.now())
-"""When a transaction began, as dates of release are written: UTC, without a zone."""
-
-
-def _release_date(
-    mapping: DatasetMapping,
-    dataset_type: str,
-    relations: BranchJoins,
-    ended: sa.ColumnElement[Any] | None,
-) -> sa.ColumnElement[Any] | None:
-    config = mapping.config.tapdb
-    if config.obs_release_date is not None:
-        return sa.literal(config.obs_release_date)
-    if config.embargo_hours is not None:
-        return None if ended is None else _hours_after(ended, config.embargo_hours)
-    cases: list[tuple[sa.ColumnElement[bool], sa.ColumnElement[Any]]] = []
-    for rule in config.release.embargo if config.release is not None else ():
-        conditions = _conditions(rule, dataset_type, relations)
-        if conditions is None:
-            continue
-        date: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.DateTime())
-        if rule.date is not None:
-            date = sa.literal(rule.date)
-        elif rule.hours is not None and ended is not None:
-            date = _hours_after(ended, rule.hours)
-        if not conditions:
-            return sa.case(*cases, else_=date) if cases else date
-        cases.append((sa.and_(*conditions), date))
-    return sa.case(*cases) if cases else None
-
-
-def _conditions(
-    rule: EmbargoRule, dataset_type: str, relations: BranchJoins
-) -> list[sa.ColumnElement[bool]] | None:
-    """Return the conditions of a rule on datasets of a type; None if none of them can meet it.
-
-    What is not known meets no condition: the next rule is for it.
-    """
-    if rule.dataset_type not in {None, dataset_type}:
-        return None
-    found = []
-    if rule.instrument is not None:
-        instrument = relations.dimension("instrument")
-        if instrument is None:
-            return None
-        found.append(instrument == rule.instrument)
-    if rule.observation_type is not None:
-        observed = relations.record("exposure", ("observation_type",))
-        if observed is None:
-            return None
-        found.append(observed == rule.observation_type)
-    if rule.on_sky is not None:
-        seen = relations.record("exposure", ("can_see_sky",))
-        if seen is not None:
-            found.append(seen if rule.on_sky else ~seen)
-        elif not rule.on_sky or "visit" not in relations.place.group.dimensions:
-            # Visits are of the sky; of coadds nobody has said.
-            return None
-    return found
-
-
-def _hours_after(ended: sa.ColumnElement[Any], hours: float) -> sa.ColumnElement[Any]:
-    return sa.func.tapdb.mjd_timestamp(ended + hours / 24)
-
-
 def _wavelengths(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValues:
     band = relations.dimension("band")
     if band is None:
@@ -285,100 +203,3 @@ def _place_on_sky(mapping: DatasetMapping, relations: BranchJoins) -> ColumnValu
         OUTLINE: footprint.c.outline,
         region: footprint.c.pgs_region,
     }
-
-
-def _stored(
-    mapping: DatasetMapping, dataset_type: str, relations: BranchJoins, row: ColumnValues
-) -> ColumnValues:
-    """Return the size of a dataset's files and, if the configuration wants it, what is stored of it."""
-    size = _size(mapping, relations.dataset_id)
-    if (presence := mapping.config.tapdb.presence) is None:
-        return {"access_estsize": size}
-    rule = presence.get(dataset_type, PresenceRule())
-    is_here = _has_file(mapping, relations.dataset_id)
-    states: list[tuple[sa.ColumnElement[bool], Any]] = [(is_here, "online")]
-    found: ColumnValues = {"access_estsize": size}
-    if rule.replaced_by is not None:
-        _require_same_dimensions(mapping, dataset_type, rule.replaced_by)
-        other = _with_same_data_id(mapping, dataset_type, rule.replaced_by, relations)
-        if other is not None:
-            identifier = other.with_only_columns(sa.func.min(sa.cast(other.selected_columns[0], sa.Text())))
-            replaced = sa.cast(identifier.scalar_subquery(), sa.Uuid())
-            states.append((other.exists(), "replaced"))
-            found["replaced_by"] = sa.case((~is_here, replaced))
-            found["access_estsize"] = sa.func.coalesce(size, _size(mapping, replaced))
-    inputs = [_with_same_data_id(mapping, dataset_type, one, relations) for one in rule.made_from]
-    if inputs and None not in inputs:
-        states.append((sa.and_(*(one.exists() for one in inputs if one is not None)), "virtual"))
-    found["presence"] = sa.case(*states, else_=sa.literal("purged", sa.Text()))
-    if "access_url" in row:
-        found["access_url"] = sa.case((sa.or_(*(state for state, _ in states)), row["access_url"]))
-    return found
-
-
-def _require_same_dimensions(mapping: DatasetMapping, dataset_type: str, other: str) -> None:
-    """Check that a dataset has one data ID in both types: the file of another one does not replace it.
-
-    Raises
-    ------
-    MappingError
-        Raised if both are registered, with different dimensions.
-    """
-    known = mapping.registry.dataset_types
-    kind, mine = known.get(other), known.get(dataset_type)
-    if kind is not None and mine is not None and set(kind.required) != set(mine.required):
-        theirs, ours = (", ".join(one.required) or "none" for one in (kind, mine))
-        raise MappingError(
-            f"tapdb.presence.{dataset_type}.replaced_by",
-            f"{other} has other dimensions ({theirs}) than {dataset_type} ({ours})",
-            "name a dataset type with the same dimensions",
-        )
-
-
-def _files(mapping: DatasetMapping) -> list[sa.FromClause]:
-    names = mapping.config.tapdb.datastore_tables or mapping.registry.datastore_tables
-    return [butler_table(mapping.registry, name).alias("f") for name in names]
-
-
-def _has_file(mapping: DatasetMapping, dataset: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    found = (sa.exists().where(files.c.dataset_id == dataset) for files in _files(mapping))
-    return sa.or_(sa.false(), *found)
-
-
-def _with_same_data_id(
-    mapping: DatasetMapping, dataset_type: str, other: str, relations: BranchJoins
-) -> sa.Select[Any] | None:
-    """Return the SELECT of the UUIDs of datasets with a file that have the data ID of another type.
-
-    Of a type that is not registered there are none. Dimensions count that both types have.
-    """
-    registry = mapping.registry
-    kind, mine = registry.dataset_types.get(other), registry.dataset_types.get(dataset_type)
-    if kind is None or mine is None:
-        return None
-    here = butler_table(registry, relations.place.tags_table).alias("ph")
-    there = butler_table(registry, kind.tags_table).alias("pt")
-    types = butler_table(registry, "dataset_type").alias("pd")
-    same = [there.c[name] == here.c[name] for name in kind.required if name in mine.required]
-    return (
-        sa.select(there.c.dataset_id)
-        .select_from(here.join(there, sa.and_(sa.true(), *same)))
-        .join(types, types.c.id == there.c.dataset_type_id)
-        .where(here.c.dataset_id == relations.dataset_id, types.c.name == other)
-        .where(_has_file(mapping, there.c.dataset_id))
-        # Also where it stands in the condition of another SELECT.
-        .correlate_except(here, there, types)
-    )
-
-
-def _size(mapping: DatasetMapping, dataset: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Return the size of a dataset's files in kB, rounded up; NULL if no datastore knows it (Butler: -1)."""
-    sizes = []
-    for files in _files(mapping):
-        kilobytes = sa.func.ceil(
-            sa.func.sum(sa.func.nullif(files.c.file_size, -1)) / sa.literal_column("1000.0")
-        )
-        sizes.append(sa.select(kilobytes).where(files.c.dataset_id == dataset).scalar_subquery())
-    if not sizes:
-        return sa.cast(sa.null(), sa.BigInteger())
-    return sizes[0] if len(sizes) == 1 else sa.func.coalesce(*sizes)

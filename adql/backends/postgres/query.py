@@ -7,8 +7,8 @@ from itertools import repeat
 
 from adql import tree
 from adql.backends.postgres.budget import Budget, Search, measure
-from adql.backends.postgres.functions import can_fail, names_guarded
 from adql.backends.postgres.geometry import array_sql, bare_point, geometry_sql, latitude_of
+from adql.backends.postgres.guarded import can_fail, names_guarded
 from adql.backends.postgres.pieces import Emitter, Parameter, Server, Writers, column_sql, quote_identifier
 from adql.backends.postgres.values import CONDITION_WRITERS, VALUE_WRITERS
 from adql.check.query import validate
