@@ -145,12 +145,15 @@ def _type_name(connection: sa.Connection, table: str, data_type: str) -> str:
         found = None
     if found in {None, "???", "-"}:
         raise VersioningError(table, f"there is no type {data_type}", "name one of PostgreSQL's types")
-    # The length of a text, or the digits of seconds: PostgreSQL says it of a value alone.
+    # The length of a text, or the digits of seconds: PostgreSQL says it of a value alone. Of a value of a
+    # domain it says the type below, which is not the one that was named.
     with driver_connection(connection).cursor() as cursor:
         cursor.execute(sql.SQL("SELECT NULL::{}").format(sql.SQL(data_type)))
         assert cursor.pgresult is not None  # noqa: S101  a SELECT has a result
         oid, modifier = cursor.pgresult.ftype(0), cursor.pgresult.fmod(0)
-    return str(connection.scalar(sa.select(sa.func.format_type(sa.cast(oid, OID()), modifier))))
+    exact = sa.func.format_type(sa.cast(oid, OID()), modifier)
+    is_named = sa.cast(oid, OID()) == sa.cast(sa.func.to_regtype(data_type), OID())
+    return str(connection.scalar(sa.select(sa.case((is_named, exact), else_=found))))
 
 
 def _renew_triggers(connection: sa.Connection, name: str) -> None:
