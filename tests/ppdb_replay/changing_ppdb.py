@@ -94,7 +94,10 @@ class Archive:
 
 
 def change(connection: Connection, seed: int) -> None:
-    """Write as a few visits do: transactions with new rows, new versions, updates in place and deletions."""
+    """Write as a few visits do: transactions with new rows, new versions, updates in place and deletions.
+
+    The seed names the visits too, so that tests that share a database each need a seed of their own.
+    """
     dice = random.Random(seed)
     for visit in range(10 * seed, 10 * seed + 3):
         with connection.transaction():

@@ -133,7 +133,7 @@ def test_a_refresh_is_seen_by_the_next_query(served_ppdb: Served, where: Path, t
     with running_service(served_ppdb.database, jobs="none", lake=str(copy)) as service:
         before = ask(service, "/lake/sync", count, RESPONSEFORMAT="csv")
         with connect(served_ppdb.database, autocommit=True) as ppdb:
-            change(ppdb, 3)
+            change(ppdb, 13)
         assert ask(service, "/lake/sync", count, RESPONSEFORMAT="csv").text == before.text
         with checked_connection(served_ppdb.database) as connection:
             refresh_lake(connection, str(copy))
