@@ -25,16 +25,7 @@ from tapdb.cli.session import change_session
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.findings import Finding
 from tapdb.postgres.engine import checked_connection, translate_database_errors
-from tapdb.replication.subscription import (
-    Slot,
-    Subscription,
-    figures,
-    make_tables,
-    masked,
-    primary_url,
-    slot_for,
-    without_password,
-)
+from tapdb.replication import subscription
 from tapdb.settings import parse_url
 
 _schema_argument = click.argument("schema", metavar="SCHEMA")
@@ -140,7 +131,7 @@ def remove(schema: str, url: str | None, *, dry_run: bool) -> None:
     """
     with checked_connection(url, read_only=True, application_name=NAME) as connection:
         ended, freed = plan_end(connection, schema)
-        slot = slot_for(connection, schema)
+        slot = subscription.slot_for(connection, schema)
     if dry_run:
         _echo((*ended, *freed))
         return
@@ -172,11 +163,13 @@ def status(url: str | None, rows: RowOutput) -> None:
     )
 
 
-def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, object], list[Finding]]:
+def _state(
+    connection: sa.Connection, one: subscription.Subscription
+) -> tuple[dict[str, object], list[Finding]]:
     """Return what status shows of a subscription, and what is wrong with it at the primary."""
-    slot: Slot | None = None
+    slot: subscription.Slot | None = None
     found: list[Finding] = []
-    subject, place = f"PPDB {one.schema}", primary_url(connection, subscription_name(one.schema))
+    subject, place = f"PPDB {one.schema}", subscription.primary_url(connection, subscription_name(one.schema))
     if place is None:
         said = "only a superuser may know where its primary is: the primary was not looked at"
         found.append(Finding("notice", "good-to-know", subject, said))
@@ -185,24 +178,24 @@ def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, obje
             found, slot = problems_at_primary(connection, one, place)
         except DatabaseUnavailableError as error:
             found.append(Finding("error", "following", subject, f"primary: {error}"))
-    return {"ppdb": one.schema, **figures(one, slot, place)}, found
+    return {"ppdb": one.schema, **subscription.figures(one, slot, place)}, found
 
 
 def _print(plan: PpdbPlan) -> None:
     """Print what a plan runs; a password is not printed."""
     schema = plan.primary.schema
     if plan.primary.publishing:
-        click.echo(f"-- at the primary, {without_password(plan.url)}")
+        click.echo(f"-- at the primary, {subscription.without_password(plan.url)}")
         _echo(plan.primary.publishing)
         click.echo("-- at the follower")
     if not plan.takes_rows:
-        _echo(masked(one, plan.url) for one in plan.resuming)
+        _echo(subscription.masked(one, plan.url) for one in plan.resuming)
         return
-    _echo(make_tables(schema, [one for one in plan.primary.copies if one.name in plan.new]))
+    _echo(subscription.make_tables(schema, [one for one in plan.primary.copies if one.name in plan.new]))
     click.echo(f"-- rows, indexes, and what this prints: tapdb ppdb install --schema {schema} --dry-run")
     for table in plan.primary.tables:
         _echo(one.as_string() for one in following_statements(schema, table.name))
-    _echo((masked(plan.subscribing, plan.url),))
+    _echo((subscription.masked(plan.subscribing, plan.url),))
 
 
 def _echo(statements: Iterable[str]) -> None:
