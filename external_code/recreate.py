@@ -18,11 +18,10 @@ from lsst.daf.butler import ButlerConfig as RepositoryConfig
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from external_code.digests import same_values
-from external_code.errors import NoKeptGraphError, RecreationError, UnknownProvenanceError
-from external_code.running import GRAPH_TYPE, execute_graph, kept_graph, open_repository, record_digests
+from external_code.errors import RecreationError, UnknownProvenanceError
+from external_code.provenance.lineage import Producer, producer_of
+from external_code.running import execute_graph, kept_graph, open_repository, record_digests
 
-_RUN = sa.table("provenance_run", *map(sa.column, ("run", "repository", "source")), schema="tapdb")
-_QUANTUM = sa.table("provenance_quantum", *map(sa.column, ("quantum", "run")), schema="tapdb")
 _DATASET = sa.table("provenance_dataset", *map(sa.column, ("dataset", "digest")), schema="tapdb")
 _EDGE = sa.table("provenance_edge", *map(sa.column, ("quantum", "dataset", "is_read")), schema="tapdb")
 _LOCK_CLASS = 0x7A7D
@@ -94,7 +93,11 @@ def recreate(
     """
     began = time.monotonic()
     with _alone(connection, dataset):
-        repository = _repository(connection, dataset)
+        producer = producer_of(connection, dataset)
+        connection.commit()
+        if producer is None:
+            raise UnknownProvenanceError(str(dataset))
+        repository = producer.repository
         with open_repository(repository, writeable=True) as butler:
             if _is_stored(butler, dataset):
                 return Recreated(dataset, 0, compared=False, seconds=time.monotonic() - began)
@@ -124,23 +127,6 @@ def _alone(connection: sa.Connection, dataset: UUID) -> Iterator[None]:
         connection.commit()
 
 
-def _repository(connection: sa.Connection, dataset: UUID) -> str:
-    """Return the repository of the RUN that made a dataset, whose graph was kept."""
-    query = (
-        sa.select(_RUN.c.repository, _RUN.c.source, _RUN.c.run)
-        .join(_QUANTUM, _QUANTUM.c.run == _RUN.c.run)
-        .join(_EDGE, _EDGE.c.quantum == _QUANTUM.c.quantum)
-        .where(_EDGE.c.dataset == dataset, ~_EDGE.c.is_read)
-    )
-    row = connection.execute(query).first()
-    connection.commit()
-    if row is None:
-        raise UnknownProvenanceError(str(dataset))
-    if row.source != GRAPH_TYPE:
-        raise NoKeptGraphError(row.run, (GRAPH_TYPE,))
-    return str(row.repository)
-
-
 def _digest(connection: sa.Connection, dataset: UUID) -> str | None:
     found = connection.scalar(sa.select(_DATASET.c.digest).where(_DATASET.c.dataset == dataset))
     connection.commit()
@@ -159,7 +145,7 @@ def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Remaking
     waiting = [dataset]
     while waiting:
         wanted = waiting.pop()
-        quantum, run = _producer(connection, wanted, dataset)
+        quantum, run, _ = _producer(connection, wanted, dataset)
         # What is needed further up comes first.
         quanta.pop(quantum, None)
         quanta[quantum] = run
@@ -178,23 +164,15 @@ def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Remaking
     return plan
 
 
-def _producer(connection: sa.Connection, wanted: UUID, dataset: UUID) -> tuple[UUID, str]:
-    query = (
-        sa.select(_QUANTUM.c.quantum, _RUN.c.run, _RUN.c.source)
-        .join(_EDGE, _EDGE.c.quantum == _QUANTUM.c.quantum)
-        .join(_RUN, _RUN.c.run == _QUANTUM.c.run)
-        .where(_EDGE.c.dataset == wanted, ~_EDGE.c.is_read)
-    )
-    row = connection.execute(query).first()
-    if row is None:
+def _producer(connection: sa.Connection, wanted: UUID, dataset: UUID) -> Producer:
+    producer = producer_of(connection, wanted)
+    if producer is None:
         raise RecreationError(
             str(dataset),
             f"its input {wanted} is not stored, and nothing is known of how that was made",
             "Store it again, or load the provenance of its RUN: tapdb provenance load REPO RUN",
         )
-    if row.source != GRAPH_TYPE:
-        raise NoKeptGraphError(row.run, (GRAPH_TYPE,))
-    return row.quantum, row.run
+    return producer
 
 
 def _inputs(connection: sa.Connection, quantum: UUID) -> Sequence[UUID]:

@@ -27,11 +27,9 @@ from lsst.pipe.base.mp_graph_executor import MPGraphExecutor, MPGraphExecutorErr
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
-from external_code.errors import NoKeptGraphError, NoQuantaError, RepositoryError, TaskFileError
+from external_code.errors import GRAPH_TYPE, NoKeptGraphError, NoQuantaError, RepositoryError, TaskFileError
 from tapdb.errors import TapdbError
 
-GRAPH_TYPE = "tapdb_quantum_graph"
-"""Dataset type of the graph that `run_pipeline` keeps in each RUN: a table of blocks of a ``.qg`` file."""
 REPORT_TYPE = "tapdb_quantum_report"
 """Dataset type of what came of each quantum of a RUN: a table."""
 

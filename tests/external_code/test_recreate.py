@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -173,8 +174,9 @@ def test_without_its_input_or_the_kept_graph_it_says_so(archive: Archive) -> Non
 
 
 def test_of_an_unknown_dataset_it_says_so(archive: Archive) -> None:
-    for identifier in (str(uuid4()), archive.dataset("visit_image")):
-        result = archive.tapdb("recreate", "--here", identifier)
+    for where, identifier in product(((), ("--here",)), (str(uuid4()), archive.dataset("visit_image"))):
+        # Without --here too: no job that nothing can come of.
+        result = archive.tapdb("recreate", *where, identifier)
         assert result.exit_code == 1
         assert "nothing is known of how dataset" in result.stderr
 
