@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -102,8 +103,10 @@ def recreate(
             if _is_stored(butler, dataset):
                 return Recreated(dataset, 0, compared=False, seconds=time.monotonic() - began)
             plan = _plan(connection, butler, dataset)
-            with tempfile.TemporaryDirectory(prefix="tapdb-recreate-") as folder:
-                scratch = _Scratch(butler, repository, Path(folder))
+            with (
+                tempfile.TemporaryDirectory(prefix="tapdb-recreate-") as folder,
+                _Scratch(butler, repository, Path(folder)) as scratch,
+            ):
                 for run, quanta in plan.quanta.items():
                     scratch.run(run, quanta, plan.given)
                 compared = scratch.compare(dataset, _digest(connection, dataset), allowed=allow_different)
@@ -195,11 +198,17 @@ class _Scratch:
 
     def __init__(self, butler: Butler, repository: str, folder: Path) -> None:
         self._butler = butler
-        self._root = str(folder)
-        Butler.makeRepo(
-            self._root, config=_scratch_config(repository), dimensionConfig=butler.dimensions.dimensionConfig
-        )
+        config = _scratch_config(repository)
+        made = Butler.makeRepo(str(folder), config, dimensionConfig=butler.dimensions.dimensionConfig)
+        # One for all that follows: to read a registry takes longer than to run most programs.
+        self._scratch = Butler.from_config(made, writeable=True)
         self._records: dict[UUID, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scratch.close()
 
     def run(self, run: str, quanta: Sequence[UUID], given: Iterable[UUID]) -> None:
         """Run quanta of one RUN, given datasets that are stored.
@@ -209,10 +218,8 @@ class _Scratch:
         RecreationError
             Raised if one fails.
         """
-        with (
-            kept_graph(self._butler, run) as file,
-            Butler.from_config(self._root, run=run, writeable=True) as scratch,
-        ):
+        self._scratch = scratch = self._scratch.clone(run=run)
+        with kept_graph(self._butler, run) as file:
             graph = PredictedQuantumGraph.read_execution_quanta(file, quantum_ids=list(quanta))
             executable = graph.build_execution_quanta(quanta)
             refs = [ref for one in given if (ref := self._butler.get_dataset(one)) is not None]
@@ -248,17 +255,16 @@ class _Scratch:
         RecreationError
             Raised if they differ, or if the dataset was not made.
         """
-        with Butler.from_config(self._root) as scratch:
-            ref = scratch.get_dataset(dataset)
-            if ref is None or not scratch.stored(ref):
-                raise RecreationError(str(dataset), "its quantum ran, and did not write it")
-            if digest is None:
-                return False
-            same = (
-                self._records[dataset] == digest
-                if dataset in self._records
-                else same_values(Path(scratch.getURI(ref).ospath), digest)
-            )
+        ref = self._scratch.get_dataset(dataset)
+        if ref is None or not self._scratch.stored(ref):
+            raise RecreationError(str(dataset), "its quantum ran, and did not write it")
+        if digest is None:
+            return False
+        same = (
+            self._records[dataset] == digest
+            if dataset in self._records
+            else same_values(Path(self._scratch.getURI(ref).ospath), digest)
+        )
         if not same and not allowed:
             raise RecreationError(
                 str(dataset),
@@ -269,15 +275,14 @@ class _Scratch:
 
     def hand_over(self, datasets: Iterable[UUID]) -> None:
         """Copy datasets into the repository that is to have them, under their UUIDs."""
-        with Butler.from_config(self._root) as scratch:
-            refs: list[DatasetRef] = [
-                ref
-                for one in datasets
-                if (ref := scratch.get_dataset(one)) is not None and scratch.stored(ref)
-            ]
-            self._butler.transfer_from(
-                scratch, refs, transfer="copy", skip_missing=False, register_dataset_types=True
-            )
+        refs: list[DatasetRef] = [
+            ref
+            for one in datasets
+            if (ref := self._scratch.get_dataset(one)) is not None and self._scratch.stored(ref)
+        ]
+        self._butler.transfer_from(
+            self._scratch, refs, transfer="copy", skip_missing=False, register_dataset_types=True
+        )
 
 
 def _scratch_config(repository: str) -> Config:
