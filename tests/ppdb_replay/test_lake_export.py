@@ -261,6 +261,20 @@ def test_a_query_on_a_lake_reads_no_other_file(exported: Exported, tmp_path: Pat
         lake.connection.execute("SELECT * FROM read_csv(?)", [f"{tmp_path}/other.csv"])
 
 
+def test_what_does_not_fit_into_memory_is_kept_out_of_the_lake(exported: Exported) -> None:
+    before = sorted(exported.where.rglob("*"))
+    with open_lake(exported.where) as lake:
+        run = lake.connection.execute
+        run("SET memory_limit = '100MB'")
+        # Rows of 300 MB, sorted.
+        query = (
+            "SELECT count(*), max(n) FROM (SELECT row_number() OVER (ORDER BY text) n FROM "
+            "(SELECT repeat('x', 100) || i AS text FROM range(3000000) t(i)))"
+        )
+        assert run(query).fetchall() == [(3_000_000, 3_000_000)]
+    assert sorted(exported.where.rglob("*")) == before
+
+
 def test_an_open_lake_cannot_be_written(exported: Exported) -> None:
     with open_lake(exported.where) as lake, pytest.raises(Exception, match="read-only"):
         lake.connection.execute('DELETE FROM lake."DiaObject"')
