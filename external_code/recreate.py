@@ -287,10 +287,13 @@ class _Scratch:
 
 def _scratch_config(repository: str) -> Config:
     """Return the configuration of a repository without its registry and its places: SQLite, one folder."""
-    given = RepositoryConfig(repository)
+    # What the repository itself says: all else is the default of the new one too.
+    given = Config(RepositoryConfig(repository).configFile)
     config = Config()
     if "storageClasses" in given:
         config["storageClasses"] = given["storageClasses"]
+    if "datastore" not in given:
+        return config
     datastore = given["datastore"]
     while "datastores" in datastore:
         first = datastore["datastores"][0]

@@ -120,7 +120,7 @@ def test_it_is_a_job_of_the_queue_of_which_one_waits(archive: Archive, tmp_path:
     assert "a job for it waits already" in second.stderr
     job = int(first.stderr.split("job ")[1].split()[0])
     assert not is_stored(archive, identifier)
-    worked = archive.tapdb("queue", "work", "--no-wait", "--grace", "600")
+    worked = archive.tapdb("queue", "work", "--no-wait", "--grace", "0")
     assert worked.exit_code == 0, worked.output
     with open_engine(archive.url) as engine, engine.connect() as connection:
         # What succeeded is forgotten by the queue.
