@@ -79,3 +79,71 @@ class PresenceNotKeptError(PromptProductsError, DatabaseNotReadyError):
                 "no view says what is stored of its datasets; write presence: {} into section tapdb of its "
                 "configuration, and then: tapdb obscore refresh -c CONFIG"
             )
+
+
+class ProductNotPublishedError(PromptProductsError, DatabaseNotReadyError):
+    """A product is wanted that is not published over any ObsCore view.
+
+    Parameters
+    ----------
+    product
+        Name of the product, as in its command.
+    """
+
+    def __init__(self, product: str) -> None:
+        self.product = product
+        super().__init__(
+            f"{product} is not published in this database; publish it: tapdb {product} publish SCHEMA.NAME"
+        )
+
+
+class ProductRefusedError(PromptProductsError):
+    """A product cannot be published over a view.
+
+    Parameters
+    ----------
+    product
+        Name of the product.
+    problem
+        What is in the way.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, product: str, problem: str, remedy: str) -> None:
+        self.product = product
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{product}: {problem}; {remedy}")
+
+
+class CaomInvalidError(PromptProductsError):
+    """What is known of an observation does not make a valid document of CAOM 2.4.
+
+    Parameters
+    ----------
+    observation
+        Identifier of the observation.
+    problem
+        What the schema has against it.
+    """
+
+    def __init__(self, observation: str, problem: str) -> None:
+        self.observation = observation
+        self.problem = problem
+        super().__init__(
+            f"observation {observation} is not valid in CAOM 2.4: {problem}; mend what the ObsCore view says of "
+            "it, or write it as it is, --no-check"
+        )
+
+
+class CaomEmptyError(PromptProductsError):
+    """There is no observation of the kind that is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no such observation; see what there is: "
+            "tapdb query run 'SELECT TOP 10 collection, observationID FROM caom2.Observation'"
+        )
