@@ -147,3 +147,52 @@ class CaomEmptyError(PromptProductsError):
             "no such observation; see what there is: "
             "tapdb query run 'SELECT TOP 10 collection, observationID FROM caom2.Observation'"
         )
+
+
+class PlanRefusedError(PromptProductsError):
+    """A schedule does not hold to ObsLocTAP.
+
+    Parameters
+    ----------
+    source
+        Name of the file.
+    number
+        Number of the line, or of the object; None for the whole file.
+    problem
+        What is wrong.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, source: str, number: int | None, problem: str, remedy: str) -> None:
+        self.source = source
+        self.number = number
+        where = source if number is None else f"{source}, line {number}"
+        super().__init__(f"{where}: {problem}; {remedy}")
+
+
+class PlanIncompleteError(PromptProductsError):
+    """What was performed cannot be told from a registry.
+
+    Parameters
+    ----------
+    problem
+        What is missing.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"obsplan: {problem}; {remedy}")
+
+
+class PlanEmptyError(PromptProductsError):
+    """There is no such plan, or nothing was planned and performed at all."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is stored of it; load a schedule: tapdb obsplan load FILE")

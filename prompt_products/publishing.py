@@ -8,6 +8,13 @@ import sqlalchemy as sa
 
 from prompt_products.caom.caom_columns import description_of_caom
 from prompt_products.caom.caom_views import CAOM
+from prompt_products.obsplan.plan_columns import description_of_plan
+from prompt_products.obsplan.plan_store import (
+    has_plan,
+    plan_is_published,
+    publish_plan,
+    unpublish_plan,
+)
 from prompt_products.over_obscore import Product, read_publication, refresh, unpublish, view_columns
 from tapdb.hooks.derived import LAST
 from tapdb.hooks.descriptions import SchemaDescription
@@ -28,6 +35,8 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
     """
     if view_columns(connection, "caom2", "plane"):
         yield description_of_caom()
+    if plan_is_published(connection):
+        yield description_of_plan()
 
 
 class PublishedProducts:
@@ -41,15 +50,20 @@ class PublishedProducts:
         for product in PRODUCTS:
             if read_publication(connection, product.name) is not None:
                 unpublish(connection, product, forget=False)
+        if plan_is_published(connection):
+            unpublish_plan(connection)
 
     def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002 - the protocol's signature
         """Make the views again of all that is published and whose ObsCore view is there."""
+        if has_plan(connection):
+            publish_plan(connection)
         for name in refresh(connection, PRODUCTS):
             _LOG.warning("%s is not published: its ObsCore view is gone; it comes back with it", name)
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's signature
         """Return whether there is nothing to be kept around a migration."""
-        return all(read_publication(connection, product.name) is None for product in PRODUCTS)
+        products = (read_publication(connection, product.name) for product in PRODUCTS)
+        return all(one is None for one in products) and not has_plan(connection)
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""

@@ -18,6 +18,7 @@ depends_on = None
 
 OBJECTS = (
     ("schemas/caom2", 1),
+    ("tables/tapdb.observation_plan", 1),
     ("tables/tapdb.published_product", 1),
 )
 
