@@ -134,8 +134,8 @@ class CaomInvalidError(PromptProductsError):
         self.observation = observation
         self.problem = problem
         super().__init__(
-            f"observation {observation} is not valid in CAOM 2.4: {problem}; mend what the ObsCore view says of "
-            "it, or write it as it is, --no-check"
+            f"observation {observation} is not valid in CAOM 2.4: {problem}; mend what the ObsCore view says "
+            "of it, or write it as it is, --no-check"
         )
 
 
@@ -196,3 +196,19 @@ class PlanEmptyError(PromptProductsError):
 
     def __init__(self) -> None:
         super().__init__("nothing is stored of it; load a schedule: tapdb obsplan load FILE")
+
+
+class LogEmptyError(PromptProductsError):
+    """The observing log has no exposures of the night that is wanted.
+
+    Parameters
+    ----------
+    night
+        Observing day; None for the last one.
+    """
+
+    def __init__(self, night: int | None) -> None:
+        self.night = night
+        what = "has no exposures" if night is None else f"has no exposures of {night}"
+        nights = "tapdb query run 'SELECT DISTINCT day_obs FROM ivoa.observing_log'"
+        super().__init__(f"the observing log {what}; which nights there are: {nights}")

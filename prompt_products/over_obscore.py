@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from prompt_products.errors import ProductNotPublishedError, ProductRefusedError
-from tapdb.sources import execute_composed, execute_text, read_query
+from tapdb.sources import execute_composed, read_query
 
 SCHEMA = "tapdb"
 """Schema of the functions, and of the record of what is published."""
@@ -150,9 +150,11 @@ def registry_of(connection: sa.Connection, view: str, product: str) -> str:
     if found is None:
         known = ", ".join(sorted(names)) or "there is none"
         raise ProductRefusedError(
-            product, f"there is no ObsCore view {view}", f"name one ({known}), or make it: tapdb obscore create"
+            product,
+            f"there is no ObsCore view {view}",
+            f"name one ({known}), or make it: tapdb obscore create",
         )
-    return found
+    return str(found)
 
 
 def publish(
@@ -196,10 +198,8 @@ def unpublish(connection: sa.Connection, product: Product, *, forget: bool = Tru
     forget
         Whether the record goes too; a migration keeps it.
     """
-    for schema, name in reversed(product.views):
-        execute_composed(
-            connection, sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(schema, name))
-        )
+    for schema, name in reversed(tuple(product.views)):
+        execute_composed(connection, sql.SQL("DROP VIEW IF EXISTS {}").format(sql.Identifier(schema, name)))
     execute_composed(connection, sql.SQL("DROP FUNCTION IF EXISTS {}()").format(product.function))
     if forget:
         connection.execute(sa.delete(_published).where(_published.c.product == product.name))
@@ -244,8 +244,8 @@ def _function(product: Product, view: sql.Composable, columns: frozenset[str]) -
     ]
     query = sql.SQL("SELECT {} FROM {} AS o").format(sql.SQL(", ").join(taken), view)
     for name, (type_name, text) in product.derived.items():
-        made = sql.SQL("({})::{} AS {}").format(_trusted(text), _trusted(type_name), sql.Identifier(name))
-        query = sql.SQL("SELECT s.*, {} FROM ({}) AS s").format(made, query)
+        more = sql.SQL("({})::{} AS {}").format(_trusted(text), _trusted(type_name), sql.Identifier(name))
+        query = sql.SQL("SELECT s.*, {} FROM ({}) AS s").format(more, query)
     types = [(one.name, one.type_name) for one in product.columns]
     types += [(name, type_name) for name, (type_name, _) in product.derived.items()]
     declared = [sql.SQL("{} {}").format(sql.Identifier(name), _trusted(kind)) for name, kind in types]
@@ -261,7 +261,7 @@ def _value(column: SourceColumn, columns: frozenset[str]) -> sql.Composable:
 
 def _trusted(text: str) -> sql.SQL:
     """Return a text of our own as SQL."""
-    return sql.SQL(text)  # type: ignore[arg-type]  # from a file of ours, or a constant
+    return sql.SQL(text)
 
 
 def refresh(connection: sa.Connection, products: Iterable[Product]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What is published over ObsCore views: made again with them and around a migration, described in TAP_SCHEMA."""
+"""What is published over ObsCore views: made again around changes, described in TAP_SCHEMA."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from prompt_products.caom.caom_columns import description_of_caom
 from prompt_products.caom.caom_views import CAOM
+from prompt_products.observing_log.log_columns import description_of_log
+from prompt_products.observing_log.log_views import LOG, log_tables, refresh_log, unpublish_log
 from prompt_products.obsplan.plan_columns import description_of_plan
 from prompt_products.obsplan.plan_store import (
     has_plan,
@@ -37,6 +39,8 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
         yield description_of_caom()
     if plan_is_published(connection):
         yield description_of_plan()
+    if names := log_tables(connection):
+        yield description_of_log(names)
 
 
 class PublishedProducts:
@@ -50,6 +54,8 @@ class PublishedProducts:
         for product in PRODUCTS:
             if read_publication(connection, product.name) is not None:
                 unpublish(connection, product, forget=False)
+        if read_publication(connection, LOG.name) is not None:
+            unpublish_log(connection, forget=False)
         if plan_is_published(connection):
             unpublish_plan(connection)
 
@@ -57,12 +63,14 @@ class PublishedProducts:
         """Make the views again of all that is published and whose ObsCore view is there."""
         if has_plan(connection):
             publish_plan(connection)
+        for problem in refresh_log(connection):
+            _LOG.warning("%s", problem)
         for name in refresh(connection, PRODUCTS):
             _LOG.warning("%s is not published: its ObsCore view is gone; it comes back with it", name)
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's signature
         """Return whether there is nothing to be kept around a migration."""
-        products = (read_publication(connection, product.name) for product in PRODUCTS)
+        products = (read_publication(connection, product.name) for product in (*PRODUCTS, LOG))
         return all(one is None for one in products) and not has_plan(connection)
 
     def describe_offline(self) -> str:

@@ -1,4 +1,4 @@
-"""Observations in the words of others: CAOM2, ObsLocTAP, the observing log, and what HiPS tiles were made of.
+"""Observations in the words of others: CAOM2, ObsLocTAP, the observing log.
 
 Locks taken: none on any table of Butler's; everything here is new.
 

@@ -1,4 +1,4 @@
-"""Observations as XML of CAOM 2.4, as the package caom2 writes and checks it: a file each, or all in one ZIP."""
+"""Observations as XML of CAOM 2.4, as the package caom2 writes and checks it: a document each."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ from prompt_products.errors import CaomInvalidError
 from tapdb.extras import from_extra
 
 if TYPE_CHECKING:
-    from prompt_products.caom.caom_objects import CaomObservation
+    from caom2 import Observation as CaomObservation
 
 
 def documents(

@@ -1,6 +1,6 @@
 """Rows of the views of CAOM2 as observations of the package caom2, one after the other."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,9 +12,7 @@ import sqlalchemy as sa
 from tapdb.extras import from_extra
 
 if TYPE_CHECKING:
-    from caom2 import DerivedObservation, SimpleObservation
-
-    CaomObservation = SimpleObservation | DerivedObservation
+    from caom2 import Observation as CaomObservation
 
 EXTRA = "caom"
 """Extra of tapdb with the package caom2."""
@@ -54,7 +52,12 @@ _OBSERVATION = (
 _PLANE = (
     *("obsid", "planeid", "productid", "creatorid", "metarelease", "datarelease", "dataproducttype"),
     *("calibrationlevel", "observable_ucd", "provenance_name", "provenance_runid", "provenance_inputs"),
-    *("position_bounds_points", "position_dimension_naxis1", "position_dimension_naxis2", "position_resolution"),
+    *(
+        "position_bounds_points",
+        "position_dimension_naxis1",
+        "position_dimension_naxis2",
+        "position_resolution",
+    ),
     *("position_samplesize", "energy_energybands", "energy_bounds_lower", "energy_bounds_upper"),
     *("energy_dimension", "energy_resolvingpower", "energy_bandpassname", "time_bounds_lower"),
     *("time_bounds_upper", "time_dimension", "time_resolution", "time_exposure", "polarization_states"),
@@ -68,9 +71,7 @@ _ARTIFACT = (
 _PRODUCT_TYPES = {"event": "eventlist"}
 
 
-def read_observations(
-    connection: sa.Connection, chosen: ChosenObservations
-) -> Iterator["CaomObservation"]:
+def read_observations(connection: sa.Connection, chosen: ChosenObservations) -> Iterator["CaomObservation"]:
     """Yield the observations that are chosen, with planes and artifacts, in the order of their UUIDs.
 
     Parameters
@@ -85,7 +86,7 @@ def read_observations(
     MissingExtraError
         Raised if the package caom2 is not installed.
     """
-    build = _builders()
+    build = _Builder()
     with (
         closing(_groups(connection, "observation", _OBSERVATION, chosen)) as found,
         closing(_groups(connection, "plane", _PLANE, chosen)) as of_planes,
@@ -142,130 +143,142 @@ class _InOrder:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Builders:
-    """What makes objects of caom2 of rows."""
+class _Builder:
+    """What makes objects of caom2 of rows; the package is loaded for it.
 
-    observation: Callable[[Any], Any]
-    plane: Callable[[Any], Any]
-    artifact: Callable[[Any], Any]
+    Raises
+    ------
+    MissingExtraError
+        Raised if the package caom2 is not installed.
+    """
 
+    def __init__(self) -> None:
+        with from_extra(EXTRA, "CAOM2"):
+            import caom2  # noqa: PLC0415
 
-def _builders() -> _Builders:
-    with from_extra(EXTRA, "CAOM2"):
-        import caom2  # noqa: PLC0415
+        self._caom2: Any = caom2
+        self._types = {one.value: one for one in caom2.DataProductType}
+        self._levels = {int(one.value): one for one in caom2.CalibrationLevel}
+        self._bands = {one.value: one for one in caom2.EnergyBand}
+        self._states = {one.value: one for one in caom2.PolarizationState}
+        self._products = {one.value: one for one in caom2.ProductType}
+        self._line, self._move, self._close = (
+            caom2.shape.SegmentType[name] for name in ("LINE", "MOVE", "CLOSE")
+        )
 
-    shape, types = caom2.shape, {one.value: one for one in caom2.DataProductType}
-    levels = {int(one.value): one for one in caom2.CalibrationLevel}
-    bands = {one.value: one for one in caom2.EnergyBand}
-    states = {one.value: one for one in caom2.PolarizationState}
-    products = {one.value: one for one in caom2.ProductType}
-    line, move, close = (shape.SegmentType[name] for name in ("LINE", "MOVE", "CLOSE"))
-
-    def interval(lower: float | None, upper: float | None) -> Any:
+    def _interval(self, lower: float | None, upper: float | None) -> Any:
         if lower is None or upper is None:
             return None
-        return shape.Interval(lower, upper, [shape.SubInterval(lower, upper)])
+        return self._caom2.shape.Interval(lower, upper, [self._caom2.shape.SubInterval(lower, upper)])
 
-    def polygon(numbers: Sequence[float] | None) -> Any:
+    def _polygon(self, numbers: Sequence[float] | None) -> Any:
         if not numbers:
             return None
         # Samples of CAOM are closed.
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        points = [shape.Point(ra, dec) for ra, dec in pairs]
+        points = [self._caom2.shape.Point(ra, dec) for ra, dec in pairs]
         vertices = [
-            shape.Vertex(ra, dec, line if number else move) for number, (ra, dec) in enumerate(pairs)
+            self._caom2.shape.Vertex(ra, dec, self._line if number else self._move)
+            for number, (ra, dec) in enumerate(pairs)
         ]
-        return shape.Polygon(points, shape.MultiPolygon([*vertices, shape.Vertex(*pairs[0], close)]))
+        return self._caom2.shape.Polygon(
+            points,
+            self._caom2.shape.MultiPolygon([*vertices, self._caom2.shape.Vertex(*pairs[0], self._close)]),
+        )
 
-    def settle(thing: Any, identifier: Any, row: Any) -> Any:
+    def _settle(self, thing: Any, identifier: Any, row: Any) -> Any:
         # The package makes up a UUID; ours stays the same from one document to the next.
         thing._id = identifier  # noqa: SLF001
         thing.last_modified = row.lastmodified
         return thing
 
-    def observation(row: Any) -> Any:
-        intent = caom2.ObservationIntentType(row.intent)
+    def observation(self, row: Any) -> Any:
+        """Return an observation without planes."""
+        intent = self._caom2.ObservationIntentType(row.intent)
         if row.typecode == "S":
-            made = caom2.SimpleObservation(row.collection, row.observationid, intent=intent)
+            made = self._caom2.SimpleObservation(row.collection, row.observationid, intent=intent)
         else:
-            algorithm = caom2.Algorithm(row.algorithm_name)
-            made = caom2.DerivedObservation(row.collection, row.observationid, algorithm, intent=intent)
+            algorithm = self._caom2.Algorithm(row.algorithm_name)
+            made = self._caom2.DerivedObservation(row.collection, row.observationid, algorithm, intent=intent)
         made.meta_release = row.metarelease
         for name, kind, value in (
-            ("proposal", caom2.Proposal, row.proposal_id),
-            ("target", caom2.Target, row.target_name),
-            ("telescope", caom2.Telescope, row.telescope_name),
-            ("instrument", caom2.Instrument, row.instrument_name),
+            ("proposal", self._caom2.Proposal, row.proposal_id),
+            ("target", self._caom2.Target, row.target_name),
+            ("telescope", self._caom2.Telescope, row.telescope_name),
+            ("instrument", self._caom2.Instrument, row.instrument_name),
         ):
             if value is not None:
                 setattr(made, name, kind(value))
-        return settle(made, row.obsid, row)
+        return self._settle(made, row.obsid, row)
 
-    def provenance(row: Any) -> Any:
+    def _provenance(self, row: Any) -> Any:
         if row.provenance_name is None:
             return None
-        made = caom2.Provenance(row.provenance_name, run_id=row.provenance_runid)
+        made = self._caom2.Provenance(row.provenance_name, run_id=row.provenance_runid)
         for uri in (row.provenance_inputs or "").split():
-            made.inputs.add(caom2.PlaneURI(uri))
+            made.inputs.add(self._caom2.PlaneURI(uri))
         return made
 
-    def plane(row: Any) -> Any:
-        made = caom2.Plane(
+    def plane(self, row: Any) -> Any:
+        """Return a plane without artifacts."""
+        made = self._caom2.Plane(
             row.productid,
             creator_id=row.creatorid,
             meta_release=row.metarelease,
             data_release=row.datarelease,
-            data_product_type=types.get(_PRODUCT_TYPES.get(row.dataproducttype, row.dataproducttype)),
-            calibration_level=levels.get(row.calibrationlevel),
-            provenance=provenance(row),
-            observable=None if row.observable_ucd is None else caom2.Observable(row.observable_ucd),
+            data_product_type=self._types.get(_PRODUCT_TYPES.get(row.dataproducttype, row.dataproducttype)),
+            calibration_level=self._levels.get(row.calibrationlevel),
+            provenance=self._provenance(row),
+            observable=None if row.observable_ucd is None else self._caom2.Observable(row.observable_ucd),
         )
         size = (row.position_dimension_naxis1, row.position_dimension_naxis2)
         made.position = _unless_empty(
-            caom2.Position(
-                bounds=polygon(row.position_bounds_points),
-                dimension=None if None in size else caom2.wcs.Dimension2D(*size),
+            self._caom2.Position(
+                bounds=self._polygon(row.position_bounds_points),
+                dimension=None if None in size else self._caom2.wcs.Dimension2D(*size),
                 resolution=row.position_resolution,
                 sample_size=row.position_samplesize,
             )
         )
         made.energy = _unless_empty(
-            caom2.Energy(
-                bounds=interval(row.energy_bounds_lower, row.energy_bounds_upper),
+            self._caom2.Energy(
+                bounds=self._interval(row.energy_bounds_lower, row.energy_bounds_upper),
                 dimension=row.energy_dimension,
                 resolving_power=row.energy_resolvingpower,
                 bandpass_name=row.energy_bandpassname,
             )
         )
         for name in (row.energy_energybands or "").split("|") if made.energy is not None else ():
-            if name in bands:
-                made.energy.energy_bands.add(bands[name])
+            if name in self._bands:
+                made.energy.energy_bands.add(self._bands[name])
         made.time = _unless_empty(
-            caom2.Time(
-                bounds=interval(row.time_bounds_lower, row.time_bounds_upper),
+            self._caom2.Time(
+                bounds=self._interval(row.time_bounds_lower, row.time_bounds_upper),
                 dimension=row.time_dimension,
                 resolution=row.time_resolution,
                 exposure=row.time_exposure,
             )
         )
-        found = [states[one] for one in (row.polarization_states or "").strip("/").split("/") if one in states]
+        found = [
+            self._states[one]
+            for one in (row.polarization_states or "").strip("/").split("/")
+            if one in self._states
+        ]
         if found:
-            made.polarization = caom2.Polarization(row.polarization_dimension, found)
-        return settle(made, row.planeid, row)
+            made.polarization = self._caom2.Polarization(row.polarization_dimension, found)
+        return self._settle(made, row.planeid, row)
 
-    def artifact(row: Any) -> Any:
-        made = caom2.Artifact(
+    def artifact(self, row: Any) -> Any:
+        """Return an artifact."""
+        made = self._caom2.Artifact(
             row.uri,
-            products[row.producttype],
-            caom2.ReleaseType(row.releasetype),
+            self._products[row.producttype],
+            self._caom2.ReleaseType(row.releasetype),
             content_type=row.contenttype,
             content_length=row.contentlength,
             content_release=row.contentrelease,
         )
-        return settle(made, row.artifactid, row)
-
-    return _Builders(observation, plane, artifact)
+        return self._settle(made, row.artifactid, row)
 
 
 def _unless_empty(thing: Any) -> Any:

@@ -78,7 +78,9 @@ def export_command(
                 raise CaomEmptyError
             if form == "xml" and next(made, None) is not None:
                 remedy = "name one, and its --collection, or write a ZIP"
-                raise ProductRefusedError(CAOM.name, "a document is of one observation, not of several", remedy)
+                raise ProductRefusedError(
+                    CAOM.name, "a document is of one observation, not of several", remedy
+                )
             with output_stream(output) as stream:
                 if form == "zip":
                     count = write_zip(chain((first,), made), stream)

@@ -37,7 +37,11 @@ def load_command(
     Columns have the names of ObsLocTAP; obs_id is needed, and facility_name. What was performed of the plan
     stays.
     """
-    given = {"facility_name": facility, "instrument_name": instrument, "t_planning": mjd(dt.datetime.now(dt.UTC))}
+    given = {
+        "facility_name": facility,
+        "instrument_name": instrument,
+        "t_planning": mjd(dt.datetime.now(dt.UTC)),
+    }
     said = {name: value for name, value in given.items() if value is not None}
     with change_session(url, application_name=_NAME, describe=describe) as connection:
         count = load_plan(connection, plan, file.name, read_plan(file, said))

@@ -1,7 +1,7 @@
 """What registries say was performed: exposures that are stored since the last time, as rows of the plan.
 
-A row of a plan whose ``obs_id`` is that of an exposure, or of its group, becomes what was performed of it; other
-exposures are rows of their own. Names and wavelengths are those of the ObsCore view over the registry.
+A row of a plan whose ``obs_id`` is that of an exposure, or of its group, becomes what was performed of it;
+other exposures are rows of their own. Names and wavelengths are those of the ObsCore view over the registry.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def read_words(connection: sa.Connection, registry: str) -> ObsCoreWords:
     text = connection.scalar(query)
     if text is None:
         raise PlanIncompleteError(
-            f"there is no ObsCore view over the registry {registry}, which names observatories and wavelengths",
+            f"there is no ObsCore view over the registry {registry}, which has names and wavelengths",
             "make one: tapdb obscore create",
         )
     config = yaml.safe_load(text)
@@ -167,7 +167,8 @@ def _exposures(
         return e[name] if name in columns else sa.cast(sa.null(), kind or sa.Text())
 
     group = next((e[name] for name in _GROUP if name in columns), sa.cast(sa.null(), sa.Text()))
-    begin, end = (_tapdb.utc_mjd(bound(e.timespan), type_=sa.Double()) for bound in (sa.func.lower, sa.func.upper))
+    begin: Any = _tapdb.utc_mjd(sa.func.lower(e.timespan), type_=sa.Double())
+    end: Any = _tapdb.utc_mjd(sa.func.upper(e.timespan), type_=sa.Double())
     ranges = sa.cast(sa.literal(dict(words.wavelengths), JSONB()), JSONB())
     pair = sa.func.coalesce(ranges[e.physical_filter], ranges[filters.c.band])
     place = sa.func.tapdb.footprint(sa.cast(visits.c.region, sa.Text())).table_valued(
@@ -179,8 +180,9 @@ def _exposures(
     regions = (
         sa.select(place)
         .select_from(
-            defined.join(visits, sa.and_(visits.c.instrument == defined.c.instrument, visits.c.id == defined.c.visit))
-            .join(place, sa.true())
+            defined.join(
+                visits, sa.and_(visits.c.instrument == defined.c.instrument, visits.c.id == defined.c.visit)
+            ).join(place, sa.true())
         )
         .where(defined.c.instrument == e.instrument, defined.c.exposure == e.id)
         .order_by(defined.c.visit)
@@ -244,7 +246,7 @@ def _exposures(
 
 
 def _table(connection: sa.Connection, registry: str, name: str) -> tuple[sa.TableClause, frozenset[str]]:
-    """Return a table of a registry with the names of its columns; those that are asked for are there anyway."""
+    """Return a table of a registry with the names of its columns; those that queries name are there."""
     columns = view_columns(connection, registry, name)
     kinds: Mapping[str, Any] = {
         "timespan": INT8RANGE(),

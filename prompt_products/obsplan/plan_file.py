@@ -38,7 +38,10 @@ def read_plan(path: Path, given: Mapping[str, Any]) -> Iterator[tuple[int, dict[
         unknown = sorted(set(row) - set(NAMES), key=str)
         if unknown:
             raise PlanRefusedError(
-                path.name, number, f"{unknown[0]} is no column of ObsLocTAP", f"columns are {', '.join(NAMES)}"
+                path.name,
+                number,
+                f"{unknown[0]} is no column of ObsLocTAP",
+                f"columns are {', '.join(NAMES)}",
             )
         values = {name: _value(path, number, name, value) for name, value in row.items()}
         said = {name: value for name, value in values.items() if value is not None}
@@ -51,7 +54,9 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     except UnicodeDecodeError as error:
         raise PlanRefusedError(path.name, None, "it is not text in UTF-8", "give CSV or JSON") from error
     except OSError as error:
-        raise PlanRefusedError(path.name, None, str(error.strerror), "name a file that can be read") from error
+        raise PlanRefusedError(
+            path.name, None, str(error.strerror), "name a file that can be read"
+        ) from error
     if path.suffix.lower() != ".json":
         yield from _lines(path, text)
         return

@@ -1,4 +1,6 @@
-"""CAOM2 over an ObsCore view: as many rows as it has, valid documents, and what was read is what was written."""
+"""CAOM2 over an ObsCore view: as many rows as it has, and valid documents that are read back as written."""
+
+# ruff: noqa: S608 - our own texts
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import caom2
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from caom2.obs_reader_writer import ObservationReader
 from click.testing import CliRunner, Result
 from lxml import etree
@@ -23,6 +26,7 @@ from prompt_products.over_obscore import read_publication
 from tap_query.metadata import read_metadata
 from tap_schema.assemble import assemble
 from tapdb.cli.root import main
+from tapdb.migrate.run import alembic_config
 from tapdb.postgres.engine import driver_connection
 from tests.plugins.view_fixtures import open_engine
 
@@ -31,9 +35,7 @@ SCHEMA = etree.XMLSchema(etree.parse(str(Path(caom2.__file__).parent / "data" / 
 
 
 @pytest.fixture(scope="module")
-def url(
-    view_template: Pair, clone_for_session: Callable[[str], sa.URL]
-) -> sa.URL:
+def url(view_template: Pair, clone_for_session: Callable[[str], sa.URL]) -> sa.URL:
     """Return a database with ObsCore views; the tests below publish CAOM2 over one, in their order."""
     return clone_for_session(str(view_template.url.database))
 
@@ -81,13 +83,16 @@ def test_there_are_as_many_rows_as_the_view_has(connection: sa.Connection) -> No
     stored = number(connection, f"SELECT count(*) FROM {VIEW} WHERE access_url IS NOT NULL")
     assert number(connection, "SELECT count(DISTINCT artifactid) FROM caom2.artifact") == stored > 0
     grouped = (
-        f"SELECT count(*) FROM (SELECT DISTINCT obs_collection, coalesce(instrument_name || lsst_visit, obs_id)"
+        "SELECT count(*) FROM "
+        "(SELECT DISTINCT obs_collection, coalesce(instrument_name || lsst_visit, obs_id)"
         f" FROM {VIEW}) v"
     )
     assert number(connection, "SELECT count(DISTINCT obsid) FROM caom2.observation") == number(
         connection, grouped
     )
-    orphans = "SELECT count(*) FROM caom2.plane p LEFT JOIN caom2.observation o USING (obsid) WHERE o.obsid IS NULL"
+    orphans = (
+        "SELECT count(*) FROM caom2.plane p LEFT JOIN caom2.observation o USING (obsid) WHERE o.obsid IS NULL"
+    )
     assert number(connection, orphans) == 0
 
 
@@ -115,7 +120,8 @@ def test_tap_schema_describes_all_of_it_without_a_fault(connection: sa.Connectio
 def test_it_is_asked_by_adql(connection: sa.Connection) -> None:
     query = parse(
         "SELECT COUNT(*) FROM caom2.Observation AS o JOIN caom2.Plane AS p ON p.obsID = o.obsID "
-        "WHERE o.intent = 'science' AND p.calibrationLevel = 2 AND 1 = INTERSECTS(p.position_bounds, CIRCLE(30, -10, 90))"
+        "WHERE o.intent = 'science' AND p.calibrationLevel = 2 "
+        "AND 1 = INTERSECTS(p.position_bounds, CIRCLE(30, -10, 90))"
     )
     made = to_postgres(query, read_metadata(connection))
     with psycopg.RawCursor(driver_connection(connection)) as cursor:
@@ -152,8 +158,12 @@ def test_documents_are_valid_and_hold_what_the_views_hold(
     assert artifacts == number(connection, "SELECT count(*) FROM caom2.artifact")
 
 
-def test_what_is_read_back_is_what_was_written(connection: sa.Connection, run: Callable[..., Result], tmp_path: Path) -> None:
-    name = "SELECT collection, observationid FROM caom2.observation WHERE typecode = '{}' ORDER BY 2, 1 LIMIT 1"
+def test_what_is_read_back_is_what_was_written(
+    connection: sa.Connection, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    name = (
+        "SELECT collection, observationid FROM caom2.observation WHERE typecode = '{}' ORDER BY 2, 1 LIMIT 1"
+    )
     for kind in "SD":
         collection, wanted = connection.execute(sa.text(name.format(kind))).one()
         file = tmp_path / f"{kind}.xml"
@@ -170,7 +180,10 @@ def test_what_is_read_back_is_what_was_written(connection: sa.Connection, run: C
                 ours, theirs = getattr(plane, part), getattr(other, part)
                 assert (ours is None) == (theirs is None)
                 if ours is not None and ours.bounds is not None and part != "position":
-                    assert (theirs.bounds.lower, theirs.bounds.upper) == (ours.bounds.lower, ours.bounds.upper)
+                    assert (theirs.bounds.lower, theirs.bounds.upper) == (
+                        ours.bounds.lower,
+                        ours.bounds.upper,
+                    )
         assert type(read).__name__ == {"S": "SimpleObservation", "D": "DerivedObservation"}[kind]
 
 
@@ -196,10 +209,12 @@ def test_inputs_are_those_of_loaded_provenance_and_empty_before(
         sa.text(
             f"""
             INSERT INTO tapdb.provenance_run VALUES ('u/run', 'demo', 'run_provenance', true, '0');
-            INSERT INTO tapdb.provenance_quantum VALUES ('{unseen}', 'u/run', 'calibrate', '{{}}', 'success', NULL);
-            INSERT INTO tapdb.provenance_dataset VALUES ('{made}', 'u/run', 'visit_image', '{{}}', true, NULL);
-            INSERT INTO tapdb.provenance_edge VALUES ('{unseen}', '{made}', false), ('{unseen}', '{used}', true),
-              ('{unseen}', '{unseen}', true);
+            INSERT INTO tapdb.provenance_quantum VALUES ('{unseen}', 'u/run', 'calibrate', '{{}}', 'success',
+              NULL);
+            INSERT INTO tapdb.provenance_dataset VALUES ('{made}', 'u/run', 'visit_image', '{{}}', true,
+              NULL);
+            INSERT INTO tapdb.provenance_edge VALUES ('{unseen}', '{made}', false),
+              ('{unseen}', '{used}', true), ('{unseen}', '{unseen}', true);
             """
         )
     )
@@ -207,7 +222,10 @@ def test_inputs_are_those_of_loaded_provenance_and_empty_before(
     uri = connection.scalar(sa.text("SELECT planeuri FROM caom2.plane WHERE planeid = :id"), {"id": used})
     found = connection.execute(sa.text("SELECT outputid, inputid FROM caom2.provenanceinput")).all()
     assert [tuple(row) for row in found] == [(made, uri)]
-    name = "SELECT collection, observationid FROM caom2.observation o JOIN caom2.plane p USING (obsid) WHERE planeid = :id"
+    name = (
+        "SELECT collection, observationid FROM caom2.observation o JOIN caom2.plane p USING (obsid) "
+        "WHERE planeid = :id"
+    )
     collection, wanted = connection.execute(sa.text(name), {"id": made}).one()
     file = tmp_path / "one.xml"
     run("export", wanted, "--collection", collection, "--format", "xml", "-o", str(file))
@@ -219,14 +237,14 @@ def test_inputs_are_those_of_loaded_provenance_and_empty_before(
 def test_a_reader_sees_of_it_what_the_view_shows_the_reader(connection: sa.Connection) -> None:
     connection.execute(sa.text("SET LOCAL ROLE tapdb_reader"))
     assert number(connection, "SELECT count(*) FROM caom2.plane") > 0
-    connection.execute(sa.text(f"RESET ROLE; REVOKE SELECT ON {VIEW} FROM tapdb_reader; SET LOCAL ROLE tapdb_reader"))
+    connection.execute(
+        sa.text(f"RESET ROLE; REVOKE SELECT ON {VIEW} FROM tapdb_reader; SET LOCAL ROLE tapdb_reader")
+    )
     with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
         number(connection, "SELECT count(*) FROM caom2.plane")
 
 
-def test_the_view_below_is_made_again_without_being_stopped(
-    connection: sa.Connection, url: sa.URL
-) -> None:
+def test_the_view_below_is_made_again_without_being_stopped(connection: sa.Connection, url: sa.URL) -> None:
     before = number(connection, "SELECT count(*) FROM caom2.plane")
     connection.rollback()
     with open_engine(url) as engine, engine.begin() as other:
@@ -235,10 +253,6 @@ def test_the_view_below_is_made_again_without_being_stopped(
 
 
 def test_a_migration_keeps_it(connection: sa.Connection, url: sa.URL) -> None:
-    from alembic import command
-
-    from tapdb.migrate.run import alembic_config
-
     connection.rollback()
     with open_engine(url) as engine, engine.connect() as other:
         command.downgrade(alembic_config(other, obscore="off"), "-1")

@@ -1,4 +1,4 @@
-"""ObsLocTAP: the standard is held to by the database, plans become what was performed, taplint has no complaint."""
+"""ObsLocTAP: the database holds to the standard, plans become what was performed, taplint is quiet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.plugins.service_fixtures import service_process
 from tests.plugins.stilts_fixtures import Stilts
 from tests.plugins.view_fixtures import open_engine
 
-GOOD = {
+GOOD: dict[str, object] = {
     "obs_id": "tonight-1",
     "facility_name": "Rubin:Simonyi",
     "instrument_name": "LSSTCam",
@@ -35,7 +35,7 @@ GOOD = {
     "em_min": 5.5e-7,
     "em_max": 6.9e-7,
 }
-WRONG = {
+WRONG: dict[str, tuple[dict[str, object], str]] = {
     "a status of another spelling": ({"execution_status": "performed"}, "execution_status is Planned,"),
     "a category of an observatory": ({"category": "deep-drilling"}, "category is Fixed,"),
     "a priority that is too high": ({"priority": 3}, "priority is 0, 1 or 2"),
@@ -113,13 +113,20 @@ def test_a_plan_is_loaded_from_csv_and_replaced(
     for count in (3, 2):
         lines = [f"next-{number},{number},," for number in range(count)]
         file.write_text("\n".join(["obs_id,s_ra,s_dec,category", *lines]))
-        assert run("load", str(file), "--facility", "Rubin:Simonyi").stderr == f"Loaded {count} observations of plan.\n"
+        assert (
+            run("load", str(file), "--facility", "Rubin:Simonyi").stderr
+            == f"Loaded {count} observations of plan.\n"
+        )
     connection.rollback()
     rows = connection.execute(sa.text("SELECT * FROM ivoa.obsplan ORDER BY obs_id")).mappings().all()
     assert [row["obs_id"] for row in rows] == ["next-0", "next-1"]
     (first, _) = rows
     assert set(NAMES) <= first.keys()
-    assert (first["category"], first["execution_status"], first["tracking_type"]) == ("Other", "Planned", "Sidereal")
+    assert (first["category"], first["execution_status"], first["tracking_type"]) == (
+        "Other",
+        "Planned",
+        "Sidereal",
+    )
     assert abs(first["t_planning"] - Time.now().utc.mjd) < 0.1
 
 
@@ -129,7 +136,8 @@ def test_what_was_performed_is_what_the_registry_says(
     exposure = connection.execute(
         sa.text(
             "SELECT id, obs_id, instrument, exposure_time, target_name, lower(timespan) AS begin "
-            "FROM plain.exposure WHERE observation_type = 'science' AND instrument = 'LSSTCam' ORDER BY id LIMIT 1"
+            "FROM plain.exposure WHERE observation_type = 'science' AND instrument = 'LSSTCam' "
+            "ORDER BY id LIMIT 1"
         )
     ).one()
     connection.rollback()
@@ -138,14 +146,28 @@ def test_what_was_performed_is_what_the_registry_says(
     assert "name one: --registry-schema" in run("update", code=2).stderr
     said = run("update", "--registry-schema", "plain").stderr
     wanted = int(
-        connection.scalar(sa.text("SELECT count(*) FROM plain.exposure WHERE observation_type = 'science'")) or 0
+        connection.scalar(
+            sa.text(
+                # Two have no beginning or no end.
+                "SELECT count(*) FROM plain.exposure WHERE observation_type = 'science' "
+                "AND num_nulls(lower(timespan), upper(timespan)) = 0"
+            )
+        )
+        or 0
     )
     assert said == f"Performed: 1 observations of plans, {wanted - 1} others.\n"
-    assert run("update", "--registry-schema", "plain").stderr.startswith("Performed: 0 observations of plans, 0 ")
+    assert run("update", "--registry-schema", "plain").stderr.startswith(
+        "Performed: 0 observations of plans, 0 "
+    )
     row = connection.execute(
         sa.text("SELECT * FROM ivoa.obsplan WHERE obs_id = :id"), {"id": exposure.obs_id}
     ).one()
-    assert (row.execution_status, row.category, row.priority, row.t_plan_exptime) == ("Performed", "Window", 2, 31)
+    assert (row.execution_status, row.category, row.priority, row.t_plan_exptime) == (
+        "Performed",
+        "Window",
+        2,
+        31,
+    )
     assert (row.t_exptime, row.target_name) == (exposure.exposure_time, exposure.target_name)
     assert row.t_min == pytest.approx(Time(exposure.begin / 1e9, format="unix_tai").utc.mjd, abs=1e-9)
     assert row.facility_name == "Rubin:Simonyi"
@@ -183,7 +205,9 @@ def test_tap_schema_describes_it_without_a_fault(connection: sa.Connection) -> N
     found = [one for one in assemble(connection).findings if "obsplan" in str(one)]
     assert [str(one) for one in found if one.severity == "error"] == []
     described = set(
-        connection.scalars(sa.text("SELECT column_name FROM tap_schema.columns WHERE table_name = 'ivoa.obsplan'"))
+        connection.scalars(
+            sa.text("SELECT column_name FROM tap_schema.columns WHERE table_name = 'ivoa.obsplan'")
+        )
     )
     assert described == set(NAMES)
 
