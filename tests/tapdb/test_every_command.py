@@ -169,6 +169,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 OFFLINE = frozenset(
     {
         "ephemeral",
+        "ppdb lake check",
         "ppdb lake compact",
         "query parse",
         "replay show",
