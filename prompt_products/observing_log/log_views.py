@@ -42,7 +42,8 @@ LOG = Product(
         SourceColumn("obs_publisher_did", "text", ("obs_publisher_did",)),
         SourceColumn("dataproduct_subtype", "text", ("dataproduct_subtype",)),
         SourceColumn("instrument", "text", ("instrument_name",)),
-        SourceColumn("visit", "bigint", ("lsst_visit", "visit", "lsst_exposure", "exposure")),
+        SourceColumn("visit", "bigint", ("lsst_visit", "visit")),
+        SourceColumn("exposure", "bigint", ("lsst_exposure", "exposure")),
     ),
     derived=MappingProxyType({}),
     views=MappingProxyType({}),
@@ -232,11 +233,15 @@ def _statements(parts: list[sql.Composable]) -> Iterator[sql.Composable]:
     exposures, datasets = sql.Identifier(SCHEMA, EXPOSURES), sql.Identifier(SCHEMA, DATASETS)
     yield sql.SQL("CREATE VIEW {} AS {}").format(exposures, sql.SQL(" UNION ALL ").join(parts))
     names = sql.SQL(", ").join(sql.SQL("l.{}").format(sql.Identifier(name)) for name in NAMES)
-    yield sql.SQL(
-        "CREATE VIEW {} AS SELECT s.dataset_id, s.obs_publisher_did, s.dataproduct_subtype, {} "
-        "FROM {}() AS s "
-        "JOIN {} AS l ON l.exposure = s.visit AND l.instrument_name = s.instrument"
-    ).format(datasets, names, LOG.function, exposures)
+    # In two parts, by the index of each column: a condition on either of them would use none.
+    halves = [
+        sql.SQL(
+            "SELECT s.dataset_id, s.obs_publisher_did, s.dataproduct_subtype, {} FROM {}() AS s "
+            "JOIN {} AS l ON l.exposure = {} AND l.instrument_name = s.instrument"
+        ).format(names, LOG.function, exposures, sql.SQL(key))
+        for key in ("s.visit", "s.exposure AND s.visit IS NULL")
+    ]
+    yield sql.SQL("CREATE VIEW {} AS {}").format(datasets, sql.SQL(" UNION ALL ").join(halves))
     for view in (exposures, datasets):
         yield sql.SQL("ALTER VIEW {} OWNER TO tapdb_owner").format(view)
         yield sql.SQL("REVOKE ALL ON {} FROM PUBLIC").format(view)
