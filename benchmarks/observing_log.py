@@ -40,8 +40,9 @@ _NAME, _VIEW = "standards", "ivoa.obscore"
 # ConsDB, as sdm_schemas has the keys and some of its columns.
 _CONSDB: LiteralString = """
 CREATE SCHEMA cdb_lsstcam;
-CREATE TABLE cdb_lsstcam.exposure (exposure_id bigint UNIQUE, exposure_name text, day_obs integer, seq_num integer,
-  band text, obs_start_mjd float8, airmass float4, dimm_seeing float4, PRIMARY KEY (day_obs, seq_num));
+CREATE TABLE cdb_lsstcam.exposure (exposure_id bigint UNIQUE, exposure_name text, day_obs integer,
+  seq_num integer, band text, obs_start_mjd float8, airmass float4, dimm_seeing float4,
+  PRIMARY KEY (day_obs, seq_num));
 INSERT INTO cdb_lsstcam.exposure
 SELECT id, obs_id, day_obs, seq_num, NULL, 61000, 1.1, 0.8 FROM (
   SELECT DISTINCT ON (day_obs, seq_num) * FROM butler.exposure WHERE instrument = 'LSSTCam') e;

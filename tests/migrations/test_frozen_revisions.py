@@ -93,7 +93,8 @@ def rows_of(url: sa.URL) -> dict[str, list[tuple[Any, ...]]]:
             connection,
             "SELECT c.oid::regclass::text AS name FROM pg_class c WHERE relkind IN ('r', 'p', 'v') "
             "AND relnamespace IN (SELECT oid FROM pg_namespace "
-            "WHERE nspname IN ('caom2', 'ivoa', 'ppdb', 'ppdb_history', 'provenance', 'tap_schema', 'tapdb'))",
+            "WHERE nspname IN "
+            "('caom2', 'ivoa', 'ppdb', 'ppdb_history', 'provenance', 'tap_schema', 'tapdb'))",
         )
         for (name,) in names:
             rows = connection.execute(sa.select(sa.text("*")).select_from(sa.text(name)))

@@ -58,7 +58,8 @@ INSERT INTO tapdb.provenance_edge VALUES ('{UUID}', '{DATASET}', false);
 
 CONSDB = """
 CREATE SCHEMA cdb_lsstcam;
-CREATE TABLE cdb_lsstcam.exposure (exposure_id bigint, day_obs integer, seq_num integer, obs_start_mjd float8);
+CREATE TABLE cdb_lsstcam.exposure
+  (exposure_id bigint, day_obs integer, seq_num integer, obs_start_mjd float8);
 INSERT INTO cdb_lsstcam.exposure VALUES (1, 20260301, 1, 61100);
 GRANT USAGE ON SCHEMA cdb_lsstcam TO tapdb_owner;
 GRANT SELECT ON cdb_lsstcam.exposure TO tapdb_owner;
