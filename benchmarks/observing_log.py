@@ -18,7 +18,7 @@ from typing import LiteralString
 import sqlalchemy as sa
 from caom2.obs_reader_writer import ObservationWriter
 
-from benchmarks.obscore.archive import SERVER_SETTINGS, connect, make_grown
+from benchmarks.obscore.archive import CHIPS, SERVER_SETTINGS, connect, make_grown
 from benchmarks.obscore.benchmark import visits_of
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from prompt_products.caom.caom_files import documents
@@ -59,7 +59,7 @@ _OURS: LiteralString = """
 SELECT dataset_id, obs_publisher_did, seq_num, airmass, seeing FROM ivoa.dataset_log WHERE day_obs = %s
 """
 _PLAIN: LiteralString = """
-SELECT p.dataset_id, p.obs_publisher_did, e.seq_num, e.airmass, q.seeing_zenith_500nm_median
+SELECT p.dataset_id, p.obs_publisher_did, e.seq_num, e.airmass::float8, q.seeing_zenith_500nm_median
 FROM cdb_lsstcam.exposure e LEFT JOIN cdb_lsstcam.visit1_quicklook q USING (day_obs, seq_num)
 JOIN public.plain p ON p.visit = e.exposure_id AND p.instrument_name = 'LSSTCam' WHERE day_obs = %s
 """
@@ -96,12 +96,18 @@ def measure_observing_log(root: Path, *, visits: int, planes: int, repeats: int)
     root
         Folder for the files of a repository.
     visits
-        Visits of 189 detectors in the view.
+        Visits of 189 detectors in the view that the log joins.
     planes
         How many planes are written, of whole observations.
     repeats
         How often each side is measured.
     """
+    return measure_log(root / "log", visits, repeats) | measure_caom(root / "caom", planes, repeats)
+
+
+def measure_log(root: Path, visits: int, repeats: int) -> dict[str, float]:
+    """Return the figures of the log over a view with so many visits."""
+    root.mkdir()
     with EphemeralServer(settings=SERVER_SETTINGS) as server:
         repository = make_grown(server, root, visits)
         with connect(repository.url) as connection:
@@ -110,10 +116,20 @@ def measure_observing_log(root: Path, *, visits: int, planes: int, repeats: int)
         engine = create_engine(repository.url)
         with engine.begin() as made:
             publish_log(made, _VIEW)
+        engine.dispose()
+        return _measure_log(repository.url, repeats)
+
+
+def measure_caom(root: Path, planes: int, repeats: int) -> dict[str, float]:
+    """Return the figures of CAOM2 over a view that has little more than so many planes."""
+    root.mkdir()
+    with EphemeralServer(settings=SERVER_SETTINGS) as server:
+        repository = make_grown(server, root, max(1, planes // CHIPS))
+        engine = create_engine(repository.url)
+        with engine.begin() as made:
             publish(made, CAOM, _VIEW)
-        figures = _measure_log(repository.url, repeats)
         with engine.connect() as reading:
-            figures |= _measure_caom(reading, planes, repeats)
+            figures = _measure_caom(reading, planes, repeats)
         engine.dispose()
     return figures
 

@@ -279,7 +279,8 @@ def test_our_schemas_are_those_whose_rows_are_compared(
     url = clone_database(old_databases["0001"])
     upgrade(url, "head")
     tables = rows_of(url)
-    assert {table.partition(".")[0] for table in tables} == set(SCHEMAS)
+    # Schema caom2 is empty until somebody publishes something.
+    assert {table.partition(".")[0] for table in tables} == set(SCHEMAS) - {"caom2"}
 
 
 @pytest.fixture
