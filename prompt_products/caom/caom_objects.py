@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ EXTRA = "caom"
 """Extra of tapdb with the package caom2."""
 
 _ROWS_AT_ONCE = 5000
+_AXES_AT_ONCE = 4096
+"""Axes that are kept for planes that have the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,9 @@ class _Builder:
         self._levels = {int(one.value): one for one in caom2.CalibrationLevel}
         self._bands = {one.value: one for one in caom2.EnergyBand}
         self._states = {one.value: one for one in caom2.PolarizationState}
+        self._position = lru_cache(_AXES_AT_ONCE)(self._make_position)
+        self._energy = lru_cache(_AXES_AT_ONCE)(self._make_energy)
+        self._time = lru_cache(_AXES_AT_ONCE)(self._make_time)
         self._products = {one.value: one for one in caom2.ProductType}
         self._line, self._move, self._close = (
             caom2.shape.SegmentType[name] for name in ("LINE", "MOVE", "CLOSE")
@@ -185,6 +191,49 @@ class _Builder:
             points,
             self._caom2.shape.MultiPolygon([*vertices, self._caom2.shape.Vertex(*pairs[0], self._close)]),
         )
+
+    def _make_position(
+        self,
+        bounds: tuple[float, ...] | None,
+        size: tuple[int | None, int | None],
+        resolution: float | None,
+        sample_size: float | None,
+    ) -> Any:
+        made = self._caom2.Position(
+            bounds=self._polygon(bounds),
+            dimension=None if None in size else self._caom2.wcs.Dimension2D(*size),
+            resolution=resolution,
+            sample_size=sample_size,
+        )
+        return _unless_empty(made)
+
+    def _make_energy(
+        self,
+        bounds: tuple[float | None, float | None],
+        dimension: int | None,
+        power: float | None,
+        bandpass: str | None,
+        names: str | None,
+    ) -> Any:
+        made = self._caom2.Energy(
+            bounds=self._interval(*bounds), dimension=dimension, resolving_power=power, bandpass_name=bandpass
+        )
+        for name in (names or "").split("|"):
+            if name in self._bands:
+                made.energy_bands.add(self._bands[name])
+        return _unless_empty(made)
+
+    def _make_time(
+        self,
+        bounds: tuple[float | None, float | None],
+        dimension: int | None,
+        resolution: float | None,
+        exposure: float | None,
+    ) -> Any:
+        made = self._caom2.Time(
+            bounds=self._interval(*bounds), dimension=dimension, resolution=resolution, exposure=exposure
+        )
+        return _unless_empty(made)
 
     def _settle(self, thing: Any, identifier: Any, row: Any) -> Any:
         # The package makes up a UUID; ours stays the same from one document to the next.
@@ -231,33 +280,26 @@ class _Builder:
             provenance=self._provenance(row),
             observable=None if row.observable_ucd is None else self._caom2.Observable(row.observable_ucd),
         )
-        size = (row.position_dimension_naxis1, row.position_dimension_naxis2)
-        made.position = _unless_empty(
-            self._caom2.Position(
-                bounds=self._polygon(row.position_bounds_points),
-                dimension=None if None in size else self._caom2.wcs.Dimension2D(*size),
-                resolution=row.position_resolution,
-                sample_size=row.position_samplesize,
-            )
+        # Planes of an observation share most of their axes: each is made once.
+        bounds = row.position_bounds_points
+        made.position = self._position(
+            None if bounds is None else tuple(bounds),
+            (row.position_dimension_naxis1, row.position_dimension_naxis2),
+            row.position_resolution,
+            row.position_samplesize,
         )
-        made.energy = _unless_empty(
-            self._caom2.Energy(
-                bounds=self._interval(row.energy_bounds_lower, row.energy_bounds_upper),
-                dimension=row.energy_dimension,
-                resolving_power=row.energy_resolvingpower,
-                bandpass_name=row.energy_bandpassname,
-            )
+        made.energy = self._energy(
+            (row.energy_bounds_lower, row.energy_bounds_upper),
+            row.energy_dimension,
+            row.energy_resolvingpower,
+            row.energy_bandpassname,
+            row.energy_energybands,
         )
-        for name in (row.energy_energybands or "").split("|") if made.energy is not None else ():
-            if name in self._bands:
-                made.energy.energy_bands.add(self._bands[name])
-        made.time = _unless_empty(
-            self._caom2.Time(
-                bounds=self._interval(row.time_bounds_lower, row.time_bounds_upper),
-                dimension=row.time_dimension,
-                resolution=row.time_resolution,
-                exposure=row.time_exposure,
-            )
+        made.time = self._time(
+            (row.time_bounds_lower, row.time_bounds_upper),
+            row.time_dimension,
+            row.time_resolution,
+            row.time_exposure,
         )
         found = [
             self._states[one]
