@@ -183,8 +183,8 @@ def provenance() -> None:
 def load(repository: str, run: str, url: str | None, *, private: bool, describe: bool) -> None:
     """Load what was run in RUN of a Butler REPOSITORY, in place of what was loaded of it before.
 
-    Read is the graph that tapdb task run has kept, or the one of butler ingest-graph. REPOSITORY is noted as
-    it is given: tapdb recreate finds it by that.
+    Read is the graph that tapdb task run has kept, or the one of butler ingest-graph. REPOSITORY, a folder, a
+    label or a URI, is noted: tapdb recreate finds it by that.
     """
     with from_extra("tasks", "tapdb provenance"):
         from external_code.provenance.loading import load_run, require_loading  # noqa: PLC0415 - pipe_base
@@ -194,12 +194,18 @@ def load(repository: str, run: str, url: str | None, *, private: bool, describe:
         require_loading(connection)
         with open_repository(repository) as butler:
             found = read_run(butler, run)
-        load_run(connection, found, repository, public=not private)
+        load_run(connection, found, _found_from_anywhere(repository), public=not private)
     click.echo(
         f"Loaded {run}: {len(found.quanta)} quanta, {len(found.datasets)} datasets, "
         f"{len(found.edges)} edges.",
         err=True,
     )
+
+
+def _found_from_anywhere(repository: str) -> str:
+    """Return the name of a repository that does not depend on the folder that we are in."""
+    path = Path(repository)
+    return str(path.absolute()) if path.exists() else repository
 
 
 @provenance.command()

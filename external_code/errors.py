@@ -133,12 +133,17 @@ class NoKeptGraphError(TapdbError):
         Name of the RUN collection.
     wanted
         Dataset types that would hold one.
+    damage
+        Why the graph that is there cannot be read.
     """
 
-    def __init__(self, run: str, wanted: Sequence[str]) -> None:
+    def __init__(self, run: str, wanted: Sequence[str], damage: str = "") -> None:
         self.run = run
+        names = " or ".join(wanted)
         super().__init__(
-            f"no graph of {run} was kept (no dataset {' or '.join(wanted)} in it)\n"
+            f"the graph of {run} (dataset {names}) cannot be read: {damage}\nBring its file back from a copy."
+            if damage
+            else f"no graph of {run} was kept: there is no such RUN, or no dataset {names} in it\n"
             "tapdb task run keeps one; so do butler aggregate-graph and ingest-graph, for provenance alone."
         )
 

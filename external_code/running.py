@@ -19,13 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lsst.daf.butler import (  # type: ignore[attr-defined]  # CollectionType is public, but in no __all__
     Butler,
+    ButlerUserError,
     CollectionType,
     DatasetType,
+    MissingCollectionError,
 )
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.all_dimensions_quantum_graph_builder import AllDimensionsQuantumGraphBuilder
 from lsst.pipe.base.mp_graph_executor import MPGraphExecutor, MPGraphExecutorError
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph, PredictedQuantumGraphComponents
+from lsst.pipe.base.quantum_graph_builder import OutputExistsError
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
 from external_code.errors import GRAPH_TYPE, NoKeptGraphError, NoQuantaError, RepositoryError, TaskFileError
@@ -150,7 +153,14 @@ def read_pipeline(file: str) -> Any:
 
 
 def build_graph(
-    butler: Butler, pipeline: Any, *, run: str, where: str = "", output: str = "", name: str = "pipeline"
+    butler: Butler,
+    pipeline: Any,
+    *,
+    run: str,
+    where: str = "",
+    output: str = "",
+    name: str = "pipeline",
+    repository: str = "that is open",
 ) -> PredictedQuantumGraphComponents:
     """Return the graph of all quanta of a pipeline over the collections of a Butler.
 
@@ -166,8 +176,8 @@ def build_graph(
         Condition on data IDs.
     output
         Name of the collection that is a chain of the RUN and the inputs.
-    name
-        Name of the pipeline, for messages.
+    name, repository
+        Names of the pipeline and the repository, for messages.
 
     Raises
     ------
@@ -183,11 +193,14 @@ def build_graph(
         if "visit_detector_region" not in str(error):
             raise
         raise RepositoryError(
-            name, "visits have no regions of detectors (visit_detector_region)", "Define visits first."
+            repository, "visits have no regions of detectors (visit_detector_region)", "Define visits first."
         ) from error
+    except OutputExistsError as error:
+        raise RepositoryError(repository, f"RUN {run} has outputs of {name}", "Name another RUN.") from error
     except Exception as error:
         # Registries and expressions raise dozens of classes; all of them say what is wrong with the data.
-        raise RepositoryError(name, f"no graph can be made: {type(error).__name__}: {error}") from error
+        said = str(error) if isinstance(error, ButlerUserError) else f"{type(error).__name__}: {error}"
+        raise RepositoryError(repository, f"no graph of {name} can be made: {said}") from error
     if not components.quantum_datasets:
         collections = ", ".join(butler.collections.defaults)
         raise NoQuantaError(name, where, (f"Collections that were searched: {collections}.",))
@@ -234,7 +247,9 @@ def run_pipeline(
     pipeline = read_pipeline(pipeline_file)
     name = run or f"{output}/{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
     with open_repository(repository, collections=list(inputs)) as reader:
-        graph_parts = build_graph(reader, pipeline, run=name, where=where, output=output, name=pipeline_file)
+        graph_parts = build_graph(
+            reader, pipeline, run=name, where=where, output=output, name=pipeline_file, repository=repository
+        )
     with open_repository(repository, collections=list(inputs), run=name, writeable=True) as butler:
         graph = graph_parts.assemble()
         graph.pipeline_graph.register_dataset_types(butler)
@@ -395,7 +410,7 @@ def kept_graph(butler: Butler, run: str) -> Iterator[str]:
     Raises
     ------
     NoKeptGraphError
-        Raised if none was kept.
+        Raised if none was kept, or the one that was cannot be read.
     """
     ref = find_run_dataset(butler, GRAPH_TYPE, run)
     if ref is None:
@@ -403,13 +418,16 @@ def kept_graph(butler: Butler, run: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tapdb-graph-") as folder:
         file = Path(folder) / "graph.qg"
         # Butler's own reader would load pandas, which takes longer than all else here.
-        with butler.getURI(ref).as_local() as stored, pq.ParquetFile(stored.ospath) as table:
-            file.write_bytes(b"".join(table.read().column("block").to_pylist()))
+        try:
+            with butler.getURI(ref).as_local() as stored, pq.ParquetFile(stored.ospath) as table:
+                file.write_bytes(b"".join(table.read().column("block").to_pylist()))
+        except (OSError, LookupError, pa.ArrowException) as error:
+            raise NoKeptGraphError(run, (GRAPH_TYPE,), str(error)) from error
         yield str(file)
 
 
 def find_run_dataset(butler: Butler, name: str, run: str) -> Any:
-    """Return the reference of a dataset without dimensions in a RUN; `None` if there is none.
+    """Return the reference of a dataset without dimensions in a RUN; `None` if there is none, or no such RUN.
 
     Parameters
     ----------
@@ -422,7 +440,10 @@ def find_run_dataset(butler: Butler, name: str, run: str) -> Any:
     """
     if not list(butler.registry.queryDatasetTypes(name)):
         return None
-    found = butler.find_dataset(name, collections=[run])
+    try:
+        found = butler.find_dataset(name, collections=[run])
+    except MissingCollectionError:
+        return None
     return found if found is not None and butler.stored(found) else None
 
 

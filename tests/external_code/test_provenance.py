@@ -210,9 +210,21 @@ def test_loading_again_changes_nothing(archive: Archive) -> None:
 
 
 def test_a_run_without_a_graph_is_one_message(archive: Archive) -> None:
-    result = archive.tapdb("provenance", "load", str(archive.repository.root), "LSSTCam/runs/images")
-    assert result.exit_code == 1
-    assert "no graph of LSSTCam/runs/images was kept" in result.stderr
+    for run in ("LSSTCam/runs/images", "no/such/run"):
+        result = archive.tapdb("provenance", "load", str(archive.repository.root), run)
+        assert result.exit_code == 1
+        assert f"no graph of {run} was kept" in result.stderr
+
+
+def test_a_repository_is_noted_so_that_it_is_found_from_any_folder(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(archive.repository.root.parent)
+    loaded = archive.tapdb("provenance", "load", archive.repository.root.name, archive.done.run)
+    assert loaded.exit_code == 0, loaded.output
+    with open_engine(archive.url) as engine, engine.connect() as connection:
+        found = connection.scalar(sa.text("SELECT repository FROM tapdb.provenance_run"))
+    assert found == str(archive.repository.root)
 
 
 def test_ancestors_are_found_level_by_level_as_networkx_finds_them(archive: Archive) -> None:

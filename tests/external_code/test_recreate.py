@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from external_code.digests import values_digest
-from external_code.errors import NoKeptGraphError, RecreationError
+from external_code.errors import GRAPH_TYPE, NoKeptGraphError, RecreationError
 from external_code.recreate import recreate
+from external_code.running import find_run_dataset
 from tapdb.queue.client import job_status
 from tapdb.server.environment import client_environment
 from tests.external_code.conftest import Archive
@@ -170,6 +171,16 @@ def test_without_its_input_or_the_kept_graph_it_says_so(archive: Archive) -> Non
             connection.rollback()
             connection.execute(sa.update(runs).values(source="tapdb_quantum_graph"))
             connection.commit()
+        with archive.repository.butler() as butler:
+            ref = find_run_dataset(butler, GRAPH_TYPE, archive.done.run)
+            graph = Path(butler.getURI(ref).ospath)
+        content = graph.read_bytes()
+        graph.write_bytes(content[:100])
+        try:
+            with pytest.raises(NoKeptGraphError, match=r"cannot be read: .*"):
+                recreate(connection, UUID(identifier))
+        finally:
+            graph.write_bytes(content)
         assert recreate(connection, UUID(identifier)).quanta == 1
 
 

@@ -254,6 +254,11 @@ def test_the_command_runs_a_pipeline_and_says_what_came_of_it(tasks: TaskRunner,
     summary = json.loads((tmp_path / "s.json").read_text())
     assert summary["run"] == result.stdout.splitlines()[-1]
     assert sorted(one["status"] for one in summary["quanta"]) == ["failure", "success"]
+    again = CliRunner().invoke(
+        main, ["task", "run", str(pipeline), tasks.repository, *arguments, "--run", summary["run"]]
+    )
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert f"repository {tasks.repository}: RUN {summary['run']} has outputs of {pipeline}" in again.stderr
     with tasks.butler("u/tests/command") as butler:
         assert butler.collections.get_info("u/tests/command").children == (summary["run"], IMAGE_RUN)
 
@@ -262,8 +267,8 @@ def test_the_command_runs_a_pipeline_and_says_what_came_of_it(tasks: TaskRunner,
     ("where", "problem"),
     [
         ("visit = 1", "no input data are there"),
-        ("vist = 1", "no graph can be made"),
-        ("visit =", "no graph can be made"),
+        ("vist = 1", "can be made: Unrecognized identifier"),
+        ("visit =", "can be made: "),
     ],
 )
 def test_nothing_to_run_is_one_message(tasks: TaskRunner, where: str, problem: str) -> None:
