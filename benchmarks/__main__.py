@@ -16,6 +16,7 @@ BENCHMARKS = {
     "lake": "benchmarks.lake",
     "links": "benchmarks.services.links",
     "obscore": "benchmarks.obscore.benchmark",
+    "observing_log": "benchmarks.observing_log",
     "ppdb": "benchmarks.ppdb.benchmark",
     "services": "benchmarks.services.over_http",
     "sia": "benchmarks.services.sia",

@@ -79,3 +79,136 @@ class PresenceNotKeptError(PromptProductsError, DatabaseNotReadyError):
                 "no view says what is stored of its datasets; write presence: {} into section tapdb of its "
                 "configuration, and then: tapdb obscore refresh -c CONFIG"
             )
+
+
+class ProductNotPublishedError(PromptProductsError, DatabaseNotReadyError):
+    """A product is wanted that is not published over any ObsCore view.
+
+    Parameters
+    ----------
+    product
+        Name of the product, as in its command.
+    """
+
+    def __init__(self, product: str) -> None:
+        self.product = product
+        super().__init__(
+            f"{product} is not published in this database; publish it: tapdb {product} publish SCHEMA.NAME"
+        )
+
+
+class ProductRefusedError(PromptProductsError):
+    """A product cannot be published over a view.
+
+    Parameters
+    ----------
+    product
+        Name of the product.
+    problem
+        What is in the way.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, product: str, problem: str, remedy: str) -> None:
+        self.product = product
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{product}: {problem}; {remedy}")
+
+
+class CaomInvalidError(PromptProductsError):
+    """What is known of an observation does not make a valid document of CAOM 2.4.
+
+    Parameters
+    ----------
+    observation
+        Identifier of the observation.
+    problem
+        What the schema has against it.
+    """
+
+    def __init__(self, observation: str, problem: str) -> None:
+        self.observation = observation
+        self.problem = problem
+        super().__init__(
+            f"observation {observation} is not valid in CAOM 2.4: {problem}; mend what the ObsCore view says "
+            "of it, or write it as it is, --no-check"
+        )
+
+
+class CaomEmptyError(PromptProductsError):
+    """There is no observation of the kind that is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no such observation; see what there is: "
+            "tapdb query run 'SELECT TOP 10 collection, observationID FROM caom2.Observation'"
+        )
+
+
+class PlanRefusedError(PromptProductsError):
+    """A schedule does not hold to ObsLocTAP.
+
+    Parameters
+    ----------
+    source
+        Name of the file.
+    number
+        Number of the line, or of the object; None for the whole file.
+    problem
+        What is wrong.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, source: str, number: int | None, problem: str, remedy: str) -> None:
+        self.source = source
+        self.number = number
+        where = source if number is None else f"{source}, line {number}"
+        super().__init__(f"{where}: {problem}; {remedy}")
+
+
+class PlanIncompleteError(PromptProductsError):
+    """What was performed cannot be told from a registry.
+
+    Parameters
+    ----------
+    problem
+        What is missing.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"obsplan: {problem}; {remedy}")
+
+
+class PlanEmptyError(PromptProductsError):
+    """There is no such plan, or nothing was planned and performed at all."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is stored of it; load a schedule: tapdb obsplan load FILE")
+
+
+class LogEmptyError(PromptProductsError):
+    """The observing log has no exposures of the night that is wanted.
+
+    Parameters
+    ----------
+    night
+        Observing day; None for the last one.
+    """
+
+    def __init__(self, night: int | None) -> None:
+        self.night = night
+        what = "has no exposures" if night is None else f"has no exposures of {night}"
+        nights = "tapdb query run 'SELECT DISTINCT day_obs FROM ivoa.observing_log'"
+        super().__init__(f"the observing log {what}; which nights there are: {nights}")

@@ -18,7 +18,7 @@ from tapdb.postgres.catalog import Catalog, CatalogDifference, describe, diff, o
 from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import SqlSource, execute_composed, execute_text, newest_version
 
-SCHEMAS = ("ivoa", "ppdb", "ppdb_history", "provenance", "tap_schema", "tapdb")
+SCHEMAS = ("caom2", "ivoa", "ppdb", "ppdb_history", "provenance", "tap_schema", "tapdb")
 """Schemas that tapdb makes and fills; what is in tapdb_queue, that of the job queue, is not our text."""
 
 _OUR_GRANTS = tuple(f"grant to {role}" for role in ("PUBLIC", "tapdb_owner", "tapdb_reader", "tapdb_service"))

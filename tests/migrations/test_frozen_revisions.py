@@ -93,7 +93,8 @@ def rows_of(url: sa.URL) -> dict[str, list[tuple[Any, ...]]]:
             connection,
             "SELECT c.oid::regclass::text AS name FROM pg_class c WHERE relkind IN ('r', 'p', 'v') "
             "AND relnamespace IN (SELECT oid FROM pg_namespace "
-            "WHERE nspname IN ('ivoa', 'ppdb', 'ppdb_history', 'provenance', 'tap_schema', 'tapdb'))",
+            "WHERE nspname IN "
+            "('caom2', 'ivoa', 'ppdb', 'ppdb_history', 'provenance', 'tap_schema', 'tapdb'))",
         )
         for (name,) in names:
             rows = connection.execute(sa.select(sa.text("*")).select_from(sa.text(name)))
@@ -278,7 +279,8 @@ def test_our_schemas_are_those_whose_rows_are_compared(
     url = clone_database(old_databases["0001"])
     upgrade(url, "head")
     tables = rows_of(url)
-    assert {table.partition(".")[0] for table in tables} == set(SCHEMAS)
+    # Schema caom2 is empty until somebody publishes something.
+    assert {table.partition(".")[0] for table in tables} == set(SCHEMAS) - {"caom2"}
 
 
 @pytest.fixture

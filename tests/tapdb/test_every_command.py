@@ -34,7 +34,10 @@ from ppdb_replay.lake.export import export_lake
 from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
+from prompt_products.caom.caom_views import CAOM
 from prompt_products.coverage.keeping import keep, rebuild
+from prompt_products.observing_log.log_views import publish_log
+from prompt_products.over_obscore import publish
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.postgres.engine import checked_connection
@@ -53,10 +56,23 @@ INSERT INTO tapdb.provenance_edge VALUES ('{UUID}', '{DATASET}', false);
 """  # noqa: S608 - our own texts
 """A dataset whose provenance was loaded."""
 
+CONSDB = """
+CREATE SCHEMA cdb_lsstcam;
+CREATE TABLE cdb_lsstcam.exposure
+  (exposure_id bigint, day_obs integer, seq_num integer, obs_start_mjd float8);
+INSERT INTO cdb_lsstcam.exposure VALUES (1, 20260301, 1, 61100);
+GRANT USAGE ON SCHEMA cdb_lsstcam TO tapdb_owner;
+GRANT SELECT ON cdb_lsstcam.exposure TO tapdb_owner;
+"""
+"""An exposure of ConsDB."""
+
 DATED = VIEWS_OVER_PLAIN["none"]
 """The view that says when datasets are public, and what is stored of them."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
+    "caom2 drop": (),
+    "caom2 export": ("-o", "{folder}/caom.zip"),
+    "caom2 publish": ("ivoa.obscore",),
     "coverage drop": ("ivoa.obscore",),
     "coverage export": ("-o", "{folder}/moc.fits"),
     "coverage fold": (),
@@ -71,6 +87,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "follow rebuild": ("plain",),
     "follow remove": ("plain",),
     "follow status": (),
+    "log drop": (),
+    "log last-night": (),
+    "log publish": ("ivoa.obscore",),
     "migrate check": (),
     "migrate current": (),
     "migrate downgrade": ("base",),
@@ -85,6 +104,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
     "obscore refresh": ("--view", "ivoa.obscore"),
+    "obsplan drop": (),
+    "obsplan load": ("{plan}",),
+    "obsplan update": ("--registry-schema", "plain"),
     "obscore releases": ("--view", DATED),
     "obscore resolve": (f"butler://demo/{UUID}",),
     "ppdb add-column": ("DiaObject", "extra", "integer"),
@@ -168,9 +190,11 @@ ANYBODY = frozenset({"extensions check", "extensions install", "follow status", 
 READERS = frozenset(
     {
         *(
+            "caom2 export",
             "coverage export",
             "coverage last-night",
             "coverage plot",
+            "log last-night",
             "obscore export",
             "ppdb check",
             "ppdb lake export",
@@ -238,7 +262,9 @@ def everything(
         stored = find_stored_view(connection, DATED)
         refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
         rebuild(connection, keep(connection, "ivoa.obscore"))
-        execute_text(connection, LINEAGE)
+        execute_text(connection, LINEAGE + CONSDB)
+        publish(connection, CAOM, "ivoa.obscore")
+        publish_log(connection, "ivoa.obscore")
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -249,6 +275,7 @@ def everything(
     # dax_apdb has made another engine for it, and let go of it.
     gc.collect()
     (files / "config.yaml").write_text(view_config_text("fresh.ObsCore"))
+    (files / "plan.csv").write_text("obs_id,facility_name\nnext,Rubin\n")
     pq.write_table(pa.table({"ssObjectId": [1]}), files / "rows.parquet")
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain) as session:
@@ -262,7 +289,7 @@ def everything(
     with checked_connection(url) as connection:
         export_lake(connection, files / "lake")
     names = {"config": "config.yaml", "parquet": "rows.parquet", "record": "record.json", "apdb": "apdb.yaml"}
-    names |= {"pipeline": "pipeline.yaml", "butler": "images", "lake": "lake"}
+    names |= {"pipeline": "pipeline.yaml", "butler": "images", "lake": "lake", "plan": "plan.csv"}
     stranger, reader = (url.set(username=login, password=SECRET) for login in LOGINS)
     paths = {key: str(files / name) for key, name in names.items()}
     yield Everything(url, stranger, reader, {**paths, "pid": json.loads(cited.stdout)["identifier"]})
@@ -336,11 +363,11 @@ PRINTING = (
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
     *("follow status", "task check", "ppdb follow status", "ppdb release status"),
     *("obscore releases", "presence plan", "presence summary"),
-    "coverage last-night",
+    *("coverage last-night", "log last-night"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {
-    **dict.fromkeys(("coverage export", "coverage plot"), "--output"),
+    **dict.fromkeys(("caom2 export", "coverage export", "coverage plot"), "--output"),
     **dict.fromkeys(PRINTING, "--output"),
     **dict.fromkeys(("obscore export", "obscore init", "obscore mapping"), "--output"),
     **{f"query {command}": "--output" for command in ("explain", "parse", "run", "translate")},

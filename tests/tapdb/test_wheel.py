@@ -71,6 +71,10 @@ STEPS: tuple[tuple[str, str | None], ...] = (
     ("coverage last-night", None),
     ("coverage export -o moc.fits", "coverage"),
     ("coverage plot growth -o growth.png", "coverage"),
+    ("caom2 publish ivoa.ObsCore", None),
+    ("caom2 export -o caom.zip", "caom"),
+    ("obsplan update", None),
+    ("log last-night", None),
     ("ppdb create", "replication"),
     ("ppdb install", None),
     ("ppdb check", None),
@@ -98,6 +102,7 @@ STEPS: tuple[tuple[str, str | None], ...] = (
 OF_EXTRAS = (
     *(
         "astropy",
+        "caom2",
         "felis",
         "lsst",
         "matplotlib",
@@ -113,6 +118,7 @@ OF_EXTRAS = (
 NEEDED = {
     "export": ["pyarrow"],
     "coverage": ["matplotlib", "mocpy"],
+    "caom": ["caom2", "lxml"],
     "astropy": ["astropy"],
     "lake": [
         "astropy",
@@ -155,6 +161,8 @@ FAILING = {
     "task check nowhere.yaml nowhere",
     # Nothing was loaded.
     "provenance show {did}",
+    # There is no ConsDB.
+    "log last-night",
     # No view says what is stored.
     "presence summary",
     # No address of the machine.
