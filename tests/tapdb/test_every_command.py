@@ -35,6 +35,7 @@ from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from prompt_products.coverage.keeping import keep, rebuild
+from prompt_products.journal.keeping import keep as keep_journal
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.postgres.engine import checked_connection
@@ -81,6 +82,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore drop": ("--all",),
     "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
     "obscore fill": (),
+    "journal drop": ("ivoa.obscore",),
+    "journal keep": ("ivoa.obscore",),
+    "journal list": ("ivoa.obscore",),
+    "journal prune": (),
     "obscore init": ("--registry-schema", "plain"),
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
@@ -141,6 +146,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tap-schema lint": (),
     "tap-schema publish": (),
     "tap-schema rollback": (),
+    "watch": ("SELECT obs_id FROM ivoa.ObsCore", "--once"),
 }
 """Arguments with which each command that uses a database does its main work."""
 
@@ -179,6 +185,7 @@ READERS = frozenset(
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
+            "watch",
             "provenance show",
             "query explain",
             "query run",
@@ -237,6 +244,7 @@ def everything(
         stored = find_stored_view(connection, DATED)
         refresh_view(connection, stored, parse_config(dated), config_yaml=dated)
         rebuild(connection, keep(connection, "ivoa.obscore"))
+        keep_journal(connection, "ivoa.obscore")
         execute_text(connection, LINEAGE)
         create_last(connection, {})
         for login in LOGINS:
@@ -335,7 +343,7 @@ PRINTING = (
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
     *("follow status", "task check", "ppdb follow status", "ppdb release status"),
     *("obscore releases", "presence plan", "presence summary"),
-    "coverage last-night",
+    *("coverage last-night", "journal list"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {

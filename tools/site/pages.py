@@ -28,6 +28,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "jobs",
         "follow",
         "coverage",
+        "watch",
         "scale",
         "lake-queries",
         "provenance",
