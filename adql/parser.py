@@ -21,6 +21,7 @@ from adql.tokens import (
     Tokens,
     describe_token,
     error_at,
+    fits_bigint,
     hint_for_token,
     read_tokens,
 )
@@ -45,7 +46,6 @@ _ARITHMETIC = frozenset(("+", "-", "*", "/"))
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 400
 _LONGEST_INTEGER = 100
-_BIGINT_DIGITS = 19
 
 _SetOperand = tree.Select | tree.SetOperation | tree.Query
 
@@ -183,12 +183,10 @@ class Parser:
         value = self.values[index]
         if self.kinds[index] != NUMBER or not value.isdigit():
             raise self.unexpected(f"an unsigned integer for {what}")
-        digits = value.lstrip("0") or "0"
-        # Python refuses to convert thousands of digits.
-        if len(digits) > _BIGINT_DIGITS or int(digits) >= 2**63:
+        if not fits_bigint(value):
             raise self.error(f"{what} is too large", kind=AdqlLimitError)
         self.index = index + 1
-        return int(digits)
+        return int(value.lstrip("0") or "0")
 
     def check_length(self, length: int, most: int, what: str) -> None:
         """Refuse a list that has become longer than the limits allow."""

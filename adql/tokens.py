@@ -54,6 +54,7 @@ _FIRST = {
 }
 
 _LONGEST_SHOWN = 40
+_BIGINT_DIGITS = 19
 _COMMA = "there is a comma too many"
 _COMMENTS = "comments start with --"
 
@@ -206,6 +207,12 @@ def offset_of_token(text: str, index: int) -> int:
     """
     match = next(islice(_TOKEN.finditer(text), index, None), None)
     return len(text) if match is None else match.start(1)
+
+
+def fits_bigint(digits: str) -> bool:
+    """Return whether digits are a number that a bigint holds; Python refuses to convert thousands of them."""
+    significant = digits.lstrip("0") or "0"
+    return len(significant) <= _BIGINT_DIGITS and int(significant) < 2**63
 
 
 def error_at(

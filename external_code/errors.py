@@ -120,6 +120,10 @@ class NoQuantaError(TapdbError):
         super().__init__(f"{pipeline}: no input data are there for any quantum{condition}{more}")
 
 
+GRAPH_TYPE = "tapdb_quantum_graph"
+"""Dataset type of the graph that ``tapdb task run`` keeps in each RUN: a table of blocks of its file."""
+
+
 class NoKeptGraphError(TapdbError):
     """A RUN has no graph of what was run, so nothing is known of how its datasets were made.
 

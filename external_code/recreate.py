@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,11 +19,10 @@ from lsst.daf.butler import ButlerConfig as RepositoryConfig
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
 from external_code.digests import same_values
-from external_code.errors import NoKeptGraphError, RecreationError, UnknownProvenanceError
-from external_code.running import GRAPH_TYPE, execute_graph, kept_graph, open_repository, record_digests
+from external_code.errors import RecreationError, UnknownProvenanceError
+from external_code.provenance.lineage import Producer, producer_of
+from external_code.running import execute_graph, kept_graph, open_repository, record_digests
 
-_RUN = sa.table("provenance_run", *map(sa.column, ("run", "repository", "source")), schema="tapdb")
-_QUANTUM = sa.table("provenance_quantum", *map(sa.column, ("quantum", "run")), schema="tapdb")
 _DATASET = sa.table("provenance_dataset", *map(sa.column, ("dataset", "digest")), schema="tapdb")
 _EDGE = sa.table("provenance_edge", *map(sa.column, ("quantum", "dataset", "is_read")), schema="tapdb")
 _LOCK_CLASS = 0x7A7D
@@ -94,13 +94,19 @@ def recreate(
     """
     began = time.monotonic()
     with _alone(connection, dataset):
-        repository = _repository(connection, dataset)
+        producer = producer_of(connection, dataset)
+        connection.commit()
+        if producer is None:
+            raise UnknownProvenanceError(str(dataset))
+        repository = producer.repository
         with open_repository(repository, writeable=True) as butler:
             if _is_stored(butler, dataset):
                 return Recreated(dataset, 0, compared=False, seconds=time.monotonic() - began)
             plan = _plan(connection, butler, dataset)
-            with tempfile.TemporaryDirectory(prefix="tapdb-recreate-") as folder:
-                scratch = _Scratch(butler, repository, Path(folder))
+            with (
+                tempfile.TemporaryDirectory(prefix="tapdb-recreate-") as folder,
+                _Scratch(butler, repository, Path(folder)) as scratch,
+            ):
                 for run, quanta in plan.quanta.items():
                     scratch.run(run, quanta, plan.given)
                 compared = scratch.compare(dataset, _digest(connection, dataset), allowed=allow_different)
@@ -124,23 +130,6 @@ def _alone(connection: sa.Connection, dataset: UUID) -> Iterator[None]:
         connection.commit()
 
 
-def _repository(connection: sa.Connection, dataset: UUID) -> str:
-    """Return the repository of the RUN that made a dataset, whose graph was kept."""
-    query = (
-        sa.select(_RUN.c.repository, _RUN.c.source, _RUN.c.run)
-        .join(_QUANTUM, _QUANTUM.c.run == _RUN.c.run)
-        .join(_EDGE, _EDGE.c.quantum == _QUANTUM.c.quantum)
-        .where(_EDGE.c.dataset == dataset, ~_EDGE.c.is_read)
-    )
-    row = connection.execute(query).first()
-    connection.commit()
-    if row is None:
-        raise UnknownProvenanceError(str(dataset))
-    if row.source != GRAPH_TYPE:
-        raise NoKeptGraphError(row.run, (GRAPH_TYPE,))
-    return str(row.repository)
-
-
 def _digest(connection: sa.Connection, dataset: UUID) -> str | None:
     found = connection.scalar(sa.select(_DATASET.c.digest).where(_DATASET.c.dataset == dataset))
     connection.commit()
@@ -159,7 +148,7 @@ def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Remaking
     waiting = [dataset]
     while waiting:
         wanted = waiting.pop()
-        quantum, run = _producer(connection, wanted, dataset)
+        quantum, run, _ = _producer(connection, wanted, dataset)
         # What is needed further up comes first.
         quanta.pop(quantum, None)
         quanta[quantum] = run
@@ -178,23 +167,15 @@ def _plan(connection: sa.Connection, butler: Butler, dataset: UUID) -> _Remaking
     return plan
 
 
-def _producer(connection: sa.Connection, wanted: UUID, dataset: UUID) -> tuple[UUID, str]:
-    query = (
-        sa.select(_QUANTUM.c.quantum, _RUN.c.run, _RUN.c.source)
-        .join(_EDGE, _EDGE.c.quantum == _QUANTUM.c.quantum)
-        .join(_RUN, _RUN.c.run == _QUANTUM.c.run)
-        .where(_EDGE.c.dataset == wanted, ~_EDGE.c.is_read)
-    )
-    row = connection.execute(query).first()
-    if row is None:
+def _producer(connection: sa.Connection, wanted: UUID, dataset: UUID) -> Producer:
+    producer = producer_of(connection, wanted)
+    if producer is None:
         raise RecreationError(
             str(dataset),
             f"its input {wanted} is not stored, and nothing is known of how that was made",
             "Store it again, or load the provenance of its RUN: tapdb provenance load REPO RUN",
         )
-    if row.source != GRAPH_TYPE:
-        raise NoKeptGraphError(row.run, (GRAPH_TYPE,))
-    return row.quantum, row.run
+    return producer
 
 
 def _inputs(connection: sa.Connection, quantum: UUID) -> Sequence[UUID]:
@@ -217,11 +198,17 @@ class _Scratch:
 
     def __init__(self, butler: Butler, repository: str, folder: Path) -> None:
         self._butler = butler
-        self._root = str(folder)
-        Butler.makeRepo(
-            self._root, config=_scratch_config(repository), dimensionConfig=butler.dimensions.dimensionConfig
-        )
+        config = _scratch_config(repository)
+        made = Butler.makeRepo(str(folder), config, dimensionConfig=butler.dimensions.dimensionConfig)
+        # One for all that follows: to read a registry takes longer than to run most programs.
+        self._scratch = Butler.from_config(made, writeable=True)
         self._records: dict[UUID, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scratch.close()
 
     def run(self, run: str, quanta: Sequence[UUID], given: Iterable[UUID]) -> None:
         """Run quanta of one RUN, given datasets that are stored.
@@ -231,10 +218,8 @@ class _Scratch:
         RecreationError
             Raised if one fails.
         """
-        with (
-            kept_graph(self._butler, run) as file,
-            Butler.from_config(self._root, run=run, writeable=True) as scratch,
-        ):
+        self._scratch = scratch = self._scratch.clone(run=run)
+        with kept_graph(self._butler, run) as file:
             graph = PredictedQuantumGraph.read_execution_quanta(file, quantum_ids=list(quanta))
             executable = graph.build_execution_quanta(quanta)
             refs = [ref for one in given if (ref := self._butler.get_dataset(one)) is not None]
@@ -270,17 +255,16 @@ class _Scratch:
         RecreationError
             Raised if they differ, or if the dataset was not made.
         """
-        with Butler.from_config(self._root) as scratch:
-            ref = scratch.get_dataset(dataset)
-            if ref is None or not scratch.stored(ref):
-                raise RecreationError(str(dataset), "its quantum ran, and did not write it")
-            if digest is None:
-                return False
-            same = (
-                self._records[dataset] == digest
-                if dataset in self._records
-                else same_values(Path(scratch.getURI(ref).ospath), digest)
-            )
+        ref = self._scratch.get_dataset(dataset)
+        if ref is None or not self._scratch.stored(ref):
+            raise RecreationError(str(dataset), "its quantum ran, and did not write it")
+        if digest is None:
+            return False
+        same = (
+            self._records[dataset] == digest
+            if dataset in self._records
+            else same_values(Path(self._scratch.getURI(ref).ospath), digest)
+        )
         if not same and not allowed:
             raise RecreationError(
                 str(dataset),
@@ -291,23 +275,25 @@ class _Scratch:
 
     def hand_over(self, datasets: Iterable[UUID]) -> None:
         """Copy datasets into the repository that is to have them, under their UUIDs."""
-        with Butler.from_config(self._root) as scratch:
-            refs: list[DatasetRef] = [
-                ref
-                for one in datasets
-                if (ref := scratch.get_dataset(one)) is not None and scratch.stored(ref)
-            ]
-            self._butler.transfer_from(
-                scratch, refs, transfer="copy", skip_missing=False, register_dataset_types=True
-            )
+        refs: list[DatasetRef] = [
+            ref
+            for one in datasets
+            if (ref := self._scratch.get_dataset(one)) is not None and self._scratch.stored(ref)
+        ]
+        self._butler.transfer_from(
+            self._scratch, refs, transfer="copy", skip_missing=False, register_dataset_types=True
+        )
 
 
 def _scratch_config(repository: str) -> Config:
     """Return the configuration of a repository without its registry and its places: SQLite, one folder."""
-    given = RepositoryConfig(repository)
+    # What the repository itself says: all else is the default of the new one too.
+    given = Config(RepositoryConfig(repository).configFile)
     config = Config()
     if "storageClasses" in given:
         config["storageClasses"] = given["storageClasses"]
+    if "datastore" not in given:
+        return config
     datastore = given["datastore"]
     while "datastores" in datastore:
         first = datastore["datastores"][0]

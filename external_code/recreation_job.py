@@ -10,7 +10,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from external_code.errors import RecreationError
+from external_code.errors import RecreationError, UnknownProvenanceError
+from external_code.provenance.lineage import producer_of
 from tapdb.queue.client import defer_job
 from tapdb.queue.task import Running, Task
 from tapdb.server.environment import client_environment
@@ -34,7 +35,14 @@ def request_recreation(
         UUID of the dataset.
     with_inputs, allow_different
         As of `external_code.recreate.recreate`.
+
+    Raises
+    ------
+    UnknownProvenanceError, NoKeptGraphError
+        Raised if nothing is known of how it was made: no job could make it.
     """
+    if producer_of(connection, dataset) is None:
+        raise UnknownProvenanceError(str(dataset))
     arguments = {
         "dataset": str(dataset),
         "with_inputs": with_inputs,

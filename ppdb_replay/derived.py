@@ -24,7 +24,7 @@ from ppdb_replay.tables import (
 from ppdb_replay.versions.check import BROKEN, check
 from ppdb_replay.versions.clock import seal_where_possible
 from ppdb_replay.versions.install import create_tables, install, uninstall
-from ppdb_replay.versions.release_rules import read_rules
+from ppdb_replay.versions.release_rules import ReleaseRule, drop_views, make_views, read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
     drop_following_statements,
@@ -166,9 +166,9 @@ _LOG = logging.getLogger(__name__)
 class PpdbTables:
     """Versioned tables between the two halves of a migration.
 
-    Tables that hold rows are never dropped, only the triggers on them, which use functions that a migration
-    may replace. Without these functions there are no versions: a downgrade that takes them away is stopped by
-    the tables.
+    Tables that hold rows are never dropped, only the triggers on them and the views of what is released,
+    which use functions that a migration may replace. Without these functions there are no versions: a
+    downgrade that takes them away is stopped by the tables.
     """
 
     options: Mapping[str, str] = MappingProxyType({OPTION: "current, timestamps, or a Felis file"})
@@ -176,6 +176,7 @@ class PpdbTables:
     def __init__(self) -> None:
         self._tables: tuple[VersionedTable, ...] = ()
         self._followed: frozenset[tuple[str, str]] = frozenset()
+        self._rules: tuple[ReleaseRule, ...] = ()
         self._empty_variant: str | None = None
 
     def drop(self, connection: sa.Connection) -> None:
@@ -193,6 +194,7 @@ class PpdbTables:
             return
         self._tables = tables
         self._followed = read_followed(connection)
+        self._rules = drop_views(connection)
         for table in tables:
             for statement in (
                 *drop_following_statements(table.schema, table.name),
@@ -235,6 +237,8 @@ class PpdbTables:
         ------
         FelisSchemaError
             Raised if the Felis schema cannot be used.
+        ReleaseRuleError
+            Raised if there are rules of release, and the migration has taken away what keeps them.
         VersioningError
             Raised if tables are there that cannot be versioned.
         """
@@ -250,6 +254,7 @@ class PpdbTables:
                 ),
             ):
                 execute_composed(connection, statement)
+        make_views(connection, self._rules)
         variant = options.get(OPTION, self._empty_variant)
         if variant is None or not has_clock(connection):
             return

@@ -26,6 +26,7 @@ from ppdb_replay.versions.versioned_table import (
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.findings import Finding
 from tapdb.postgres.engine import checked_connection, describe_target, driver_connection
+from tapdb.replication import subscription
 from tapdb.replication.primary import (
     FollowerError,
     Primary,
@@ -33,33 +34,6 @@ from tapdb.replication.primary import (
     publish,
     read_primary,
     read_tables,
-)
-from tapdb.replication.subscription import (
-    LONGEST_NAME,
-    Slot,
-    Subscription,
-    alter_subscription,
-    conninfo,
-    difference,
-    drop_slot,
-    drop_subscription,
-    find_subscription,
-    make_indexes,
-    make_subscription,
-    make_tables,
-    primary_url,
-    problems_here,
-    problems_there,
-    read_slot,
-    read_subscriptions,
-    require_follower,
-    resume,
-    run_each,
-    run_together,
-    service_figures,
-    slot_for,
-    subscribed_tables,
-    unsubscribe,
 )
 from tapdb.sources import execute_composed, execute_text
 
@@ -75,7 +49,7 @@ RowsProgress = Callable[[int, int | None, str], None]
 
 def subscription_name(schema: str) -> str:
     """Return the name of the subscription that feeds the tables of a PPDB."""
-    return f"tapdb_versions_{schema}"[:LONGEST_NAME]
+    return f"tapdb_versions_{schema}"[: subscription.LONGEST_NAME]
 
 
 def _subject_of(schema: str) -> str:
@@ -106,7 +80,7 @@ class PpdbPlan:
 
     primary: Primary
     url: sa.URL
-    found: Subscription | None
+    found: subscription.Subscription | None
     slot: str
     version: int
     new: frozenset[str]
@@ -124,12 +98,14 @@ class PpdbPlan:
     def subscribing(self) -> str:
         """Statement that makes the subscription, once the rows are here."""
         publication = self.primary.publication
-        return make_subscription(self.name, self.url, publication, self.slot, self.version, has_rows=True)
+        return subscription.make_subscription(
+            self.name, self.url, publication, self.slot, self.version, has_rows=True
+        )
 
     @property
     def resuming(self) -> tuple[str, ...]:
         """Statements that let the subscription go on."""
-        return () if self.found is None else tuple(resume(self.name, self.moved, self.found))
+        return () if self.found is None else tuple(subscription.resume(self.name, self.moved, self.found))
 
 
 def plan_following(
@@ -166,9 +142,9 @@ def plan_following(
     PrimaryNotReadyError
         Raised if the primary does not allow it yet.
     """
-    version = require_follower(follower, "ppdb_history.fold()", "tapdb follow init")
-    found = find_subscription(follower, schema, subscription_name)
-    place = url or primary_url(follower, subscription_name(schema))
+    version = subscription.require_follower(follower, "ppdb_history.fold()", "tapdb follow init")
+    found = subscription.find_subscription(follower, schema, subscription_name)
+    place = url or subscription.primary_url(follower, subscription_name(schema))
     if place is None:
         raise FollowerError("it is not followed yet", "say where it is: --primary URL", _subject_of(schema))
     primary = _read_primary(follower, schema, place, publication, tables, found)
@@ -181,13 +157,13 @@ def plan_following(
         came, went = _changes(schema, here.get(table.name), table)
         added += came
         dropped += went
-    followed = subscribed_tables(follower, schema, subscription_name(schema))
+    followed = subscription.subscribed_tables(follower, schema, subscription_name(schema))
     new_columns = _with_values(place, schema, added)
     return PpdbPlan(
         primary=primary,
         url=place,
         found=found,
-        slot=slot_for(follower, schema),
+        slot=subscription.slot_for(follower, schema),
         version=version,
         new=frozenset(names - here.keys()),
         added=tuple(added),
@@ -203,9 +179,9 @@ def _read_primary(
     place: sa.URL,
     publication: str | None,
     tables: Sequence[str],
-    found: Subscription | None,
+    found: subscription.Subscription | None,
 ) -> Primary:
-    wanted = {*tables, *subscribed_tables(follower, schema, subscription_name(schema))}
+    wanted = {*tables, *subscription.subscribed_tables(follower, schema, subscription_name(schema))}
     name = publication or (found.publication if found is not None else subscription_name(schema))
     with checked_connection(place, read_only=True, application_name=NAME) as connection:
         there = {one.name: one for one in read_tables(connection, schema)}
@@ -279,7 +255,8 @@ def _changes(
     theirs = {one.name: one.type for one in table.columns}
     if any(types[name] != kind for name, kind in theirs.items() if name in types):
         raise FollowerError(
-            f"table {table.name}: {difference(mine, table)}, and versions have the type that they had",
+            f"table {table.name}: {subscription.difference(mine, table)}, "
+            "and versions have the type that they had",
             f"tapdb ppdb follow remove {schema}; tapdb ppdb uninstall; then drop the tables, and add again",
             _subject_of(schema),
         )
@@ -322,7 +299,7 @@ def prepare(url: str | sa.URL | None, plan: PpdbPlan) -> None:
         with checked_connection(plan.url, application_name=NAME) as connection:
             publish(connection, plan.primary)
     if plan.found is not None and (plan.takes_rows or plan.added or plan.dropped):
-        run_each(url, (alter_subscription(plan.name, "DISABLE"),), NAME)
+        subscription.run_each(url, (subscription.alter_subscription(plan.name, "DISABLE"),), NAME)
     for table, name, kind in plan.added:
         with checked_connection(url, application_name=NAME) as connection:
             add_column(connection, table, name, kind)
@@ -359,11 +336,11 @@ def follow(connection: sa.Connection, plan: PpdbPlan, show: RowsProgress | None 
         # A disabled subscription was read before, perhaps.
         for statement in plan.resuming:
             execute_text(connection, statement)
-        execute_text(connection, alter_subscription(plan.name, "ENABLE"))
+        execute_text(connection, subscription.alter_subscription(plan.name, "ENABLE"))
         return
     with _new_slot(plan) as snapshot, _reading(plan, snapshot) as source:
         if plan.found is not None:
-            for statement in drop_subscription(plan.name, with_slot=False):
+            for statement in subscription.drop_subscription(plan.name, with_slot=False):
                 execute_text(connection, statement)
         _take_rows(connection, plan, source, show)
         _follow_changes(connection, schema, names)
@@ -399,7 +376,7 @@ def _take_rows(
             for block in blocks:
                 copy.write(block)
     execute_text(connection, "SET LOCAL session_replication_role = origin")
-    for statement in make_indexes(schema, made):
+    for statement in subscription.make_indexes(schema, made):
         execute_text(connection, statement)
     for table in made:
         if {"ra", "dec"} <= {one.name for one in table.columns}:
@@ -426,7 +403,7 @@ def _make_schema(connection: sa.Connection, schema: str) -> None:
 
 def _make_table(connection: sa.Connection, schema: str, table: PrimaryTable) -> None:
     name = sql.Identifier(schema, table.name)
-    for statement in make_tables(schema, (table,)):
+    for statement in subscription.make_tables(schema, (table,)):
         execute_text(connection, statement)
     execute_composed(connection, sql.SQL("ALTER TABLE {} OWNER TO {}").format(name, _OWNER))
     execute_composed(connection, sql.SQL("GRANT SELECT ON {} TO {}").format(name, _READER))
@@ -444,11 +421,12 @@ def _new_slot(plan: PpdbPlan) -> Iterator[str]:
     """Make the slot, and give the snapshot of the rows as of its beginning; it is dropped after an error."""
     with checked_connection(plan.url, application_name=NAME) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        drop_slot(connection, plan.slot, plan.primary.subject)
+        subscription.drop_slot(connection, plan.slot, plan.primary.subject)
     words = sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput (SNAPSHOT 'export')")
     try:
         session = psycopg.connect(
-            make_conninfo(conninfo(plan.url), replication="database", application_name=NAME), autocommit=True
+            make_conninfo(subscription.conninfo(plan.url), replication="database", application_name=NAME),
+            autocommit=True,
         )
     except psycopg.OperationalError as error:
         raise DatabaseUnavailableError(describe_target(plan.url), str(error)) from error
@@ -460,7 +438,7 @@ def _new_slot(plan: PpdbPlan) -> Iterator[str]:
             session.close()
             with suppress(DatabaseUnavailableError), checked_connection(plan.url) as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-                drop_slot(connection, plan.slot, plan.primary.subject)
+                subscription.drop_slot(connection, plan.slot, plan.primary.subject)
             raise
 
 
@@ -492,28 +470,28 @@ def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tup
     FollowerError
         Raised if it is not followed.
     """
-    require_follower(follower, "ppdb_history.fold()", "tapdb follow init")
-    found = find_subscription(follower, schema, subscription_name)
+    subscription.require_follower(follower, "ppdb_history.fold()", "tapdb follow init")
+    found = subscription.find_subscription(follower, schema, subscription_name)
     followed = sorted(one for one in read_followed(follower) if one[0] == schema)
     if found is None and not followed:
         raise FollowerError(
             "it is not followed", "tapdb ppdb follow status lists what is", _subject_of(schema)
         )
     name = subscription_name(schema)
-    ended = tuple(unsubscribe(name, found, primary_url(follower, name), NAME))
+    ended = tuple(subscription.unsubscribe(name, found, subscription.primary_url(follower, name), NAME))
     freed = (one for table in followed for one in drop_following_statements(*table))
     return ended, tuple(one.as_string() for one in freed)
 
 
 def end(url: str | sa.URL | None, ended: Sequence[str], freed: Sequence[str]) -> None:
     """End a subscription and free its tables, as `plan_end` says."""
-    run_each(url, ended, NAME)
-    run_together(url, freed, NAME)
+    subscription.run_each(url, ended, NAME)
+    subscription.run_together(url, freed, NAME)
 
 
-def followed_ppdbs(connection: sa.Connection) -> tuple[Subscription, ...]:
+def followed_ppdbs(connection: sa.Connection) -> tuple[subscription.Subscription, ...]:
     """Return the subscriptions that feed tables of a PPDB, by schema."""
-    return read_subscriptions(connection, subscription_name)
+    return subscription.read_subscriptions(connection, subscription_name)
 
 
 def problems(connection: sa.Connection) -> Iterator[Finding]:
@@ -527,8 +505,10 @@ def problems(connection: sa.Connection) -> Iterator[Finding]:
     followed, fed = read_followed(connection), set()
     for one in followed_ppdbs(connection):
         add = f"{NAME} add {one.schema}"
-        yield from problems_here(one, _subject_of(one.schema), add)
-        tables = {(one.schema, name) for name in subscribed_tables(connection, one.schema, one.name)}
+        yield from subscription.problems_here(one, _subject_of(one.schema), add)
+        tables = {
+            (one.schema, name) for name in subscription.subscribed_tables(connection, one.schema, one.name)
+        }
         fed |= tables
         if lost := sorted(name for _, name in tables - followed):
             said = (
@@ -547,8 +527,8 @@ def problems(connection: sa.Connection) -> Iterator[Finding]:
 
 
 def problems_at_primary(
-    connection: sa.Connection, one: Subscription, place: sa.URL
-) -> tuple[list[Finding], Slot | None]:
+    connection: sa.Connection, one: subscription.Subscription, place: sa.URL
+) -> tuple[list[Finding], subscription.Slot | None]:
     """Return what is wrong with a subscription as far as the primary knows, and its slot there.
 
     Parameters
@@ -565,12 +545,12 @@ def problems_at_primary(
     DatabaseUnavailableError
         Raised if the primary cannot be reached.
     """
-    tables = subscribed_tables(connection, one.schema, one.name)
+    tables = subscription.subscribed_tables(connection, one.schema, one.name)
     mine = [table for table in own_tables(connection, one.schema) if table.name in tables]
     with checked_connection(place, read_only=True, application_name=NAME) as primary:
-        slot = read_slot(primary, one.slot)
+        slot = subscription.read_slot(primary, one.slot)
         facts = read_primary(primary, _subject_of(one.schema), one.schema, tables, one.publication)
-    return list(problems_there(one, mine, facts, slot, NAME)), slot
+    return list(subscription.problems_there(one, mine, facts, slot, NAME)), slot
 
 
 def read_figures(connection: sa.Connection) -> Iterator[tuple[str, str, Mapping[str, str], float]]:
@@ -582,4 +562,4 @@ def read_figures(connection: sa.Connection) -> Iterator[tuple[str, str, Mapping[
         Connection to the follower, of any role.
     """
     for one in followed_ppdbs(connection):
-        yield from service_figures(one, "ppdb")
+        yield from subscription.service_figures(one, "ppdb")

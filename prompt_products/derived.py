@@ -6,21 +6,7 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from prompt_products.coverage.keeping import (
-    PUBLISHED_SCHEMA,
-    KeptCoverage,
-    can_keep,
-    drop_trigger_statements,
-    fold,
-    keep,
-    kept_bases,
-    publish,
-    read_kept,
-    rebuild,
-    table_numbers,
-    trigger_statements,
-    unpublish,
-)
+from prompt_products.coverage import keeping
 from prompt_products.errors import CoverageRefusedError
 from tapdb.errors import Place
 from tapdb.hooks.derived import LAST
@@ -96,10 +82,10 @@ def describe(connection: sa.Connection) -> Iterable[SchemaDescription]:
     connection
         Connection to the database.
     """
-    if connection.scalar(sa.select(sa.func.to_regclass(f"{PUBLISHED_SCHEMA}.coverage"))) is None:
+    if connection.scalar(sa.select(sa.func.to_regclass(f"{keeping.PUBLISHED_SCHEMA}.coverage"))) is None:
         return
     yield SchemaDescription(
-        name=PUBLISHED_SCHEMA,
+        name=keeping.PUBLISHED_SCHEMA,
         tables=tuple(
             TableDescription(
                 name=name,
@@ -145,34 +131,34 @@ class KeptCoverages:
 
     def drop(self, connection: sa.Connection) -> None:
         """Take the published views and the triggers away, which use functions that a migration may replace."""
-        kept = read_kept(connection)
+        kept = keeping.read_kept(connection)
         if not kept:
             return
-        unpublish(connection)
+        keeping.unpublish(connection)
         for one in kept:
             if one.is_current:
-                self._tables[one.base] = table_numbers(connection, one)
-            for statement in drop_trigger_statements(connection, one):
+                self._tables[one.base] = keeping.table_numbers(connection, one)
+            for statement in keeping.drop_trigger_statements(connection, one):
                 execute_composed(connection, statement)
 
     def create(self, connection: sa.Connection, options: Mapping[str, str]) -> None:  # noqa: ARG002 - the protocol's signature
         """Let coverage be kept again of all views of which it was."""
-        kept = read_kept(connection)
+        kept = keeping.read_kept(connection)
         if not kept:
             return
         for one in kept:
             if one.is_current:
                 continue
-            if self._tables.get(one.base) == table_numbers(connection, one):
-                for statement in trigger_statements(one):
+            if self._tables.get(one.base) == keeping.table_numbers(connection, one):
+                for statement in keeping.trigger_statements(one):
                     execute_composed(connection, statement)
             else:
                 _again(connection, one)
-        publish(connection)
+        keeping.publish(connection)
 
     def is_current(self, connection: sa.Connection, options: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's signature
         """Return whether there is nothing to be kept around a migration."""
-        return not can_keep(connection) or not read_kept(connection)
+        return not keeping.can_keep(connection) or not keeping.read_kept(connection)
 
     def describe_offline(self) -> str:
         """Return what a DBA has to run when the migration is a script."""
@@ -181,10 +167,10 @@ class KeptCoverages:
         )
 
 
-def _again(connection: sa.Connection, kept: KeptCoverage) -> None:
+def _again(connection: sa.Connection, kept: keeping.KeptCoverage) -> None:
     """Keep the coverage of a view whose kept tables are others now."""
     try:
-        again = keep(
+        again = keeping.keep(
             connection,
             kept.view,
             templates=kept.templates,
@@ -195,15 +181,15 @@ def _again(connection: sa.Connection, kept: KeptCoverage) -> None:
     except CoverageRefusedError as error:
         _LOG.warning("%s", error)
         return
-    rebuild(connection, again)
+    keeping.rebuild(connection, again)
 
 
 def _fold(running: Running, *, timestamp: int) -> None:  # noqa: ARG001 - the argument of all periodic tasks
     """Fold what has come to the coverage of all views; every minute."""
     with running.engine.connect() as connection:
-        for base in kept_bases(connection).values():
+        for base in keeping.kept_bases(connection).values():
             running.require_wanted()
-            fold(connection, base)
+            keeping.fold(connection, base)
             connection.commit()
 
 

@@ -1,7 +1,8 @@
 """Work of the database in threads that another thread can cancel.
 
 `RunningQuery` is one query from its text to the bytes of its result: begun, taken block by block, cancelled.
-`RunningRead` is anything that is read at once.
+`RunningResult` is what it shares with a query that something else than the database answers, `RunningWork`
+anything that is done at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,50 @@ def said_plainly() -> Iterator[None]:
         raise PublishedMissingError(str(error.__cause__).splitlines()[0]) from error
 
 
-class RunningQuery:
+class RunningResult:
+    """The result of a query, taken block by block; every method in one thread at a time.
+
+    Parameters
+    ----------
+    query
+        The query.
+    """
+
+    def __init__(self, query: TapQuery) -> None:
+        self.query = query
+        self._resources = ExitStack()
+        self._result: ResultStream | None = None
+        self._cancelled = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been read so far."""
+        return 0 if self._result is None else self._result.count
+
+    @property
+    def error(self) -> TapdbError | None:
+        """What has ended the rows too early, where the document says so; None if nothing has."""
+        return None if self._result is None else self._result.error
+
+    def next_block(self) -> bytes:
+        """Return the next block of the result; empty at its end."""
+        if self._cancelled:
+            raise ClientGoneError
+        return b"" if self._result is None else next(self._result, b"")
+
+    def stop(self, error: TapdbError) -> None:
+        """Let the rows end with an error, which the document says where its format can."""
+        if self._result is not None:
+            self._result.stop(error)
+
+    def close(self) -> None:
+        """End the query, and give back what it used."""
+        if self._result is not None:
+            self._result.close()
+        self._resources.close()
+
+
+class RunningQuery(RunningResult):
     """A query that runs on a connection of its own; every method but `cancel` in one thread at a time.
 
     Parameters
@@ -58,25 +102,12 @@ class RunningQuery:
     """
 
     def __init__(self, database: Database, query: TapQuery, parts: Mapping[str, IO[bytes]]) -> None:
+        super().__init__(query)
         self._database = database
         self._parts = parts
-        self.query = query
-        self._resources = ExitStack()
         self._lock = Lock()
         self._driver: psycopg.Connection[Any] | None = None
         self._prepared: PreparedQuery | None = None
-        self._result: ResultStream | None = None
-        self._cancelled = False
-
-    @property
-    def rows(self) -> int:
-        """How many rows have been read so far."""
-        return 0 if self._result is None else self._result.count
-
-    @property
-    def error(self) -> TapdbError | None:
-        """What has ended the rows too early, where the document says so; None if nothing has."""
-        return None if self._result is None else self._result.error
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
@@ -150,17 +181,6 @@ class RunningQuery:
                 self._driver = driver_connection(connection)
         return self._driver
 
-    def next_block(self) -> bytes:
-        """Return the next block of the result; empty at its end."""
-        if self._cancelled:
-            raise ClientGoneError
-        return b"" if self._result is None else next(self._result, b"")
-
-    def stop(self, error: TapdbError) -> None:
-        """Let the rows end with an error, which the document says where its format can."""
-        if self._result is not None:
-            self._result.stop(error)
-
     def cancel(self) -> None:
         """Stop the statement that runs, if one does; called in another thread, any number of times."""
         with self._lock:
@@ -172,9 +192,7 @@ class RunningQuery:
         """End the transaction and give the connection back."""
         with self._lock:
             self._driver = None
-        if self._result is not None:
-            self._result.close()
-        self._resources.close()
+        super().close()
 
 
 class RunningWork:

@@ -5,13 +5,12 @@ import re
 from dataclasses import replace
 from datetime import date
 
+from adql.tokens import fits_bigint
 from adql.tree import Expression, Number, Sign, String, type_of
 from adql.types import BOOLEAN, DECIMAL, DOUBLE, LONG, TIMESTAMP, ValueType
 
 # Python refuses to convert thousands of digits.
 _LONGEST_NUMBER = 400
-_SURELY_SHORT = 20
-_LARGEST_LONG = 2**63 - 1
 _TRUE = frozenset(("1", "t", "true", "y", "yes"))
 _FALSE = frozenset(("0", "f", "false", "n", "no"))
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
@@ -84,7 +83,7 @@ def _fitted_number(node: Number, other: ValueType) -> Number:
     whole, _, places = node.text.partition(".")
     if not places.strip("0"):
         digits = whole.lstrip("0") or "0"
-        if len(digits) < _SURELY_SHORT and int(digits) <= _LARGEST_LONG:
+        if fits_bigint(digits):
             return Number(digits, at=node.at, type=LONG)
     # What is narrower than a bigint is exact as a double too, if the literal is.
     exact = other.datatype == "long" or float(node.text).is_integer()
@@ -110,6 +109,4 @@ def _fitted_string(node: String, other: ValueType) -> Expression:
 
 def _number_type(digits: str) -> ValueType:
     plain = digits.lstrip("+-")
-    significant = plain.lstrip("0") or "0"
-    fits = plain.isdigit() and len(significant) < 20 and int(significant) < 2**63  # noqa: PLR2004  a bigint
-    return LONG if fits else DOUBLE
+    return LONG if plain.isdigit() and fits_bigint(plain) else DOUBLE

@@ -15,6 +15,7 @@ from adql.errors import AdqlError, AdqlNameError, AdqlTypeError
 from adql.metadata import ColumnOrigin
 from adql.names import same_name
 from adql.printer import to_adql
+from adql.tokens import fits_bigint
 from adql.tree import type_of
 from adql.types import (
     CIRCLE,
@@ -39,7 +40,6 @@ from adql.walk import children, walk
 _TEXTUAL = frozenset(("string", "region", "uuid", "time", "numeric", "any"))
 _ORDERED = frozenset(("string", "region", "uuid", "time", "numeric", "boolean", "any", "null"))
 _LONGEST_SHOWN = 64
-_LARGEST_LONG = 2**63 - 1
 _CAST_TYPES = {
     "SMALLINT": ValueType("numeric", "short"),
     "INTEGER": INT,
@@ -88,10 +88,9 @@ def _number(checker: Checker, node: tree.Number, _scope: Scope | None = None) ->
     """Return a number literal with its type: integer, bigint or double precision."""
     text = node.text
     if text.isdigit():
-        digits = text.lstrip("0")
-        if len(digits) < 10:  # noqa: PLR2004  fits an integer
+        if len(text.lstrip("0")) < 10:  # noqa: PLR2004  fits an integer
             return tree.Number(text, at=node.at, type=INT)
-        if len(digits) < 20 and int(digits) <= _LARGEST_LONG:  # noqa: PLR2004  fits a bigint
+        if fits_bigint(text):
             return tree.Number(text, at=node.at, type=LONG)
     if math.isinf(float(text)):
         raise checker.problem(AdqlTypeError, "the number is too large for double precision", node=node)

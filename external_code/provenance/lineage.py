@@ -3,12 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from external_code.errors import UnknownProvenanceError
+from external_code.errors import GRAPH_TYPE, NoKeptGraphError, UnknownProvenanceError
 
 _DATASET = sa.table(
     "dataset",
@@ -18,6 +18,10 @@ _DATASET = sa.table(
 _QUANTUM = sa.table(
     "quantum", *map(sa.column, ("quantum_id", "run", "task", "data_id", "status")), schema="provenance"
 )
+
+_LOADED_RUN = sa.table("provenance_run", *map(sa.column, ("run", "repository", "source")), schema="tapdb")
+_LOADED_QUANTUM = sa.table("provenance_quantum", *map(sa.column, ("quantum", "run")), schema="tapdb")
+_EDGE = sa.table("provenance_edge", *map(sa.column, ("quantum", "dataset", "is_read")), schema="tapdb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,43 @@ def dataset_uuid(connection: sa.Connection, did: str) -> UUID:
     if found is None:
         raise UnknownProvenanceError(did)
     return UUID(found)
+
+
+class Producer(NamedTuple):
+    """The execution that made a dataset, the RUN that it is of, and the repository of that."""
+
+    quantum: UUID
+    run: str
+    repository: str
+
+
+def producer_of(connection: sa.Connection, dataset: UUID) -> Producer | None:
+    """Return what made a dataset and can make it again; `None` if nothing is known of how it was made.
+
+    Parameters
+    ----------
+    connection
+        Connection of a member of ``tapdb_service``.
+    dataset
+        UUID of the dataset.
+
+    Raises
+    ------
+    NoKeptGraphError
+        Raised if the graph that was loaded is one by which nothing can run again.
+    """
+    query = (
+        sa.select(_EDGE.c.quantum, _LOADED_RUN.c.run, _LOADED_RUN.c.repository, _LOADED_RUN.c.source)
+        .join(_LOADED_QUANTUM, _LOADED_QUANTUM.c.quantum == _EDGE.c.quantum)
+        .join(_LOADED_RUN, _LOADED_RUN.c.run == _LOADED_QUANTUM.c.run)
+        .where(_EDGE.c.dataset == dataset, ~_EDGE.c.is_read)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    if row.source != GRAPH_TYPE:
+        raise NoKeptGraphError(row.run, (GRAPH_TYPE,))
+    return Producer(row.quantum, row.run, row.repository)
 
 
 def read_lineage(connection: sa.Connection, dataset: UUID, levels: int) -> Lineage:

@@ -14,8 +14,8 @@ from lsst.daf.butler import Butler
 from lsst.pipe.base.pipeline_graph import TaskImportMode
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraphReader
 
-from external_code.errors import NoKeptGraphError
-from external_code.running import GRAPH_TYPE, REPORT_TYPE, find_run_dataset, kept_graph
+from external_code.errors import GRAPH_TYPE, NoKeptGraphError
+from external_code.running import REPORT_TYPE, find_run_dataset, kept_graph
 
 INGESTED_TYPE = "run_provenance"
 """Dataset type of the graph that ``butler ingest-graph`` registers."""

@@ -23,6 +23,7 @@ from obscore_view.config.parse import parse_config, with_options
 from obscore_view.errors import ConfigError, ViewMissingError
 from obscore_view.mapping import DatasetMapping, match_mapping
 from obscore_view.registry.read import find_registry, read_registry, rights_to_read
+from obscore_view.view import make
 from obscore_view.view.asked import row_counts, rows_said
 from obscore_view.view.changes import (
     plan_creation,
@@ -34,21 +35,6 @@ from obscore_view.view.changes import (
 )
 from obscore_view.view.combining import CombinedView, drop_combined, read_combined_views
 from obscore_view.view.fill import to_be_filled
-from obscore_view.view.make import (
-    combine_views,
-    create_view,
-    drop_combined_view,
-    drop_view,
-    find_stored_view,
-    is_migrated,
-    plan_combination,
-    refresh_view,
-    require_absence,
-    require_not_combined,
-    reusable_footprints,
-    stored_config,
-    views_by_name,
-)
 from obscore_view.view.needed_rights import require_rights_to_change
 from obscore_view.view.parts import fill_script, fills_beside, plan_preparation
 from obscore_view.view.script import OwnObjects
@@ -117,7 +103,7 @@ def create(
     schema = _schema(registry_schema)
     if _is_large(url, given.config, schema):
         with filling_session(url, f"create {given.view}", describe=describe) as (connection, filling):
-            require_absence(connection, given.config)
+            make.require_absence(connection, given.config)
             if dry_run:
                 _print_preparation(connection, given.config, given.text, schema)
                 return
@@ -129,7 +115,7 @@ def create(
         return
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
-            require_absence(connection, given.config)
+            make.require_absence(connection, given.config)
             change = plan_creation(connection, given.config, registry_schema=schema, config_yaml=given.text)
         print_statements(change.script.statements)
         return
@@ -137,7 +123,7 @@ def create(
         change_session(url, application_name=_NAME, describe=describe) as connection,
         progress_bar(f"create {given.view}") as progress,
     ):
-        mapping = create_view(
+        mapping = make.create_view(
             connection,
             given.config,
             registry_schema=schema,
@@ -184,11 +170,11 @@ def refresh(
     name = view or (given.view if given is not None else None)
     with checked_connection(url, read_only=True) as connection:
         require_rights_to_change(connection, "refresh ObsCore views")
-        stored = find_stored_view(connection, name)
+        stored = make.find_stored_view(connection, name)
         wanted, text = _wanted(stored, given, geometry)
     if _is_large(url, wanted, registry_of(stored, wanted)):
         with filling_session(url, f"refresh {stored.full_name}", describe=describe) as (connection, filling):
-            stored = find_stored_view(connection, name)
+            stored = make.find_stored_view(connection, name)
             if dry_run:
                 _print_preparation(
                     connection, wanted, text, registry_of(stored, wanted), stored, again=rebuild_footprints
@@ -203,14 +189,14 @@ def refresh(
         return
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
-            stored = find_stored_view(connection, name)
+            stored = make.find_stored_view(connection, name)
             wanted, text = _wanted(stored, given, geometry)
             change = plan_refresh(
                 connection,
                 stored,
                 wanted,
                 config_yaml=text,
-                keep_footprints=not rebuild_footprints and reusable_footprints(stored, wanted),
+                keep_footprints=not rebuild_footprints and make.reusable_footprints(stored, wanted),
             )
         print_statements(change.script.statements)
         return
@@ -219,9 +205,9 @@ def refresh(
         progress_bar("refresh") as progress,
     ):
         require_rights_to_change(connection, "refresh ObsCore views")
-        stored = find_stored_view(connection, name)
+        stored = make.find_stored_view(connection, name)
         wanted, text = _wanted(stored, given, geometry)
-        mapping = refresh_view(
+        mapping = make.refresh_view(
             connection,
             stored,
             wanted,
@@ -274,7 +260,7 @@ def _to_fill(connection: sa.Connection, view: str | None) -> list[StoredView]:
     if view is not None:
         found = tuple(one for one in found if one.full_name == view.lower())
         if not found:
-            raise ViewMissingError(view, tuple(views_by_name(connection, STAGES)))
+            raise ViewMissingError(view, tuple(make.views_by_name(connection, STAGES)))
     # A set that is being filled takes the place of what older software has made.
     begun = {one.full_name for one in found if one.stage in {"filling", "wanted"}}
     connection.rollback()
@@ -293,7 +279,7 @@ def _print_filling(connection: sa.Connection, view: StoredView) -> None:
         print_scripts(fill_script(connection, view))
     else:
         old = view if view.stage == "published" else None
-        config = stored_config(view)
+        config = make.stored_config(view)
         _print_preparation(connection, config, view.config_yaml, view.registry_schema, old)
 
 
@@ -342,11 +328,11 @@ def combine(
     wanted = CombinedView(schema, name, parts, first_only)
     if dry_run:
         with checked_connection(url, read_only=True) as connection:
-            print_statements(plan_combination(connection, wanted).statements)
+            print_statements(make.plan_combination(connection, wanted).statements)
         return
     with change_session(url, application_name=_NAME, describe=describe) as connection:
         require_rights_to_change(connection, "combine ObsCore views")
-        combine_views(connection, wanted)
+        make.combine_views(connection, wanted)
     click.echo(f"{wanted.full_name} shows {', '.join(parts)} as one.", err=True)
 
 
@@ -389,9 +375,9 @@ def drop(
         if save_config is not None:
             _save(stored, save_config)
         for both in combined:
-            drop_combined_view(connection, both)
+            make.drop_combined_view(connection, both)
         for one in stored:
-            drop_view(connection, one)
+            make.drop_view(connection, one)
     for both in combined:
         rest = "" if all_views else f" What it showed stays: {', '.join(both.parts)}."
         click.echo(f"Dropped {both.full_name}.{rest}", err=True)
@@ -410,7 +396,7 @@ def _is_large(url: str | None, config: ObsCoreConfig, schema: str | None) -> boo
     """Return whether a view is filled in short transactions; not if that may not be looked at."""
     with checked_connection(url, read_only=True) as connection:
         schema = find_registry(connection, schema or config.tapdb.registry_schema)
-        if not is_migrated(connection) or missing_rights(connection, rights_to_read(schema)):
+        if not make.is_migrated(connection) or missing_rights(connection, rights_to_read(schema)):
             return False
         return fills_beside(connection, match_mapping(config, read_registry(connection, schema)))
 
@@ -421,10 +407,10 @@ def _to_drop(
     """Return the views that are meant: those that show several as one, and others, also if being made."""
     combined = read_combined_views(connection)
     if all_views:
-        return combined, tuple(views_by_name(connection, STAGES).values())
+        return combined, tuple(make.views_by_name(connection, STAGES).values())
     if named := tuple(one for one in combined if view and one.full_name == view.lower()):
         return named, ()
-    return (), (find_stored_view(connection, view, STAGES),)
+    return (), (make.find_stored_view(connection, view, STAGES),)
 
 
 def _drop_statements(
@@ -434,7 +420,7 @@ def _drop_statements(
     statements = [line for one in combined for line in drop_combined(one).statements]
     gone = frozenset[tuple[str, str, str]]()
     for one in stored:
-        require_not_combined(connection, one, combined)
+        make.require_not_combined(connection, one, combined)
         statements += plan_drop(connection, one, gone).statements
         gone |= {one.key, *(other.key for other in siblings(connection, one))}
     return statements
@@ -452,7 +438,7 @@ def _wanted(stored: StoredView, given: GivenConfig | None, geometry: str | None)
         return given.config, given.text
     text = with_options(stored.config_yaml, geometry=geometry)
     if text == stored.config_yaml:
-        return stored_config(stored), text
+        return make.stored_config(stored), text
     config = parse_config(text, source=f"configuration of {stored.schema}.{stored.name}")
     _say_geometry(stored, config)
     return config, text
@@ -461,7 +447,7 @@ def _wanted(stored: StoredView, given: GivenConfig | None, geometry: str | None)
 def _say_geometry(stored: StoredView, config: ObsCoreConfig) -> None:
     """Say if a view is to be searched in another way: triggers on Butler's tables come or go with it."""
     try:
-        before = stored_config(stored).tapdb.geometry
+        before = make.stored_config(stored).tapdb.geometry
     except ConfigError:
         return
     if before != config.tapdb.geometry:

@@ -8,20 +8,8 @@ import sqlalchemy as sa
 
 from obscore_view.cli.change import create, fill, refresh
 from obscore_view.cli.session import config_option, given_config, view_option
+from obscore_view.follow import following
 from obscore_view.follow.copies import subject_of, subscription_name
-from obscore_view.follow.following import (
-    NAME,
-    FollowingPlan,
-    are_fresh,
-    end,
-    follow,
-    follow_changes,
-    note_fresh,
-    plan_again,
-    plan_end,
-    plan_following,
-    views_over,
-)
 from obscore_view.follow.state import copied_tables, followed_registries, here, lacking_triggers, unfed
 from obscore_view.view.changes import plan_drop
 from obscore_view.view.fill import BATCH_MS
@@ -116,9 +104,9 @@ def add(
     given = given_config(config, view=view if config else None)
     place = parse_url(primary, source="--primary") if primary is not None else None
     wanted = given.config if given is not None else None
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        plan = plan_following(connection, registry, wanted, url=place, publication=publication)
-        known = views_over(connection, registry)
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        plan = following.plan_following(connection, registry, wanted, url=place, publication=publication)
+        known = following.views_over(connection, registry)
         names = [one.full_name for one in known]
         # Nobody knows what came while there were none.
         lacking = bool(lacking_triggers(connection, registry))
@@ -131,7 +119,7 @@ def add(
     if any(one.stage != "published" for one in known):
         context.invoke(fill, url=url, view=None, batch_ms=BATCH_MS, describe=True, dry_run=False)
     if given is not None and given.view not in names:
-        follow_changes(url, registry, given.config)
+        following.follow_changes(url, registry, given.config)
         context.invoke(
             create,
             config=config,
@@ -142,16 +130,16 @@ def add(
             describe=True,
             dry_run=False,
         )
-    stale = lacking or not are_fresh(url, registry)
+    stale = lacking or not following.are_fresh(url, registry)
     for one in (one for one in known if one.stage == "published"):
         is_changed = given is not None and one.full_name == given.view
         if is_changed or stale:
-            follow_changes(
+            following.follow_changes(
                 url, registry, given.config if given is not None and is_changed else stored_config(one)
             )
             _refresh(context, url, one, config if is_changed else None, again=stale)
-    follow_changes(url, registry)
-    note_fresh(url, registry)
+    following.follow_changes(url, registry)
+    following.note_fresh(url, registry)
     click.echo(f"Follows the registry in schema {registry}: {len(plan.primary.tables)} tables.", err=True)
     say_of_wal(plan.primary, "tapdb follow status")
 
@@ -177,18 +165,18 @@ def rebuild(
     Its views answer as before until the rows are there.
     """
     place = parse_url(primary, source="--primary") if primary is not None else None
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        plan = plan_again(connection, registry, url=place, publication=publication)
-        views = views_over(connection, registry)
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        plan = following.plan_again(connection, registry, url=place, publication=publication)
+        views = following.views_over(connection, registry)
     if dry_run:
         _print(plan)
         return
     _run(url, plan, f"rebuild {registry}")
     for one in views:
-        follow_changes(url, registry, stored_config(one))
+        following.follow_changes(url, registry, stored_config(one))
     for one in (one for one in views if one.stage == "published"):
         _refresh(context, url, one, None, again=True)
-    note_fresh(url, registry)
+    following.note_fresh(url, registry)
     click.echo(f"Follows the registry in schema {registry} again.", err=True)
 
 
@@ -202,9 +190,9 @@ def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
     Its slot at the primary goes too; where the primary cannot be reached its DBA has to drop that, or it
     keeps WAL.
     """
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        ended, copies = plan_end(connection, registry)
-        views = views_over(connection, registry)
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        ended, copies = following.plan_end(connection, registry)
+        views = following.views_over(connection, registry)
         slot = slot_for(connection, registry)
         for one in views:
             require_not_combined(connection, one)
@@ -216,11 +204,11 @@ def remove(registry: str, url: str | None, *, dry_run: bool) -> None:
             _echo((*ended, *copies))
             return
     if views:
-        with change_session(url, application_name=NAME, describe=True) as connection:
-            for one in views_over(connection, registry):
+        with change_session(url, application_name=following.NAME, describe=True) as connection:
+            for one in following.views_over(connection, registry):
                 drop_view(connection, one)
     with translate_database_errors():
-        end(url, ended, copies)
+        following.end(url, ended, copies)
     click.echo(f"No longer follows the registry in schema {registry}.", err=True)
     say_of_slot(slot, is_dropped=len(ended) < 2)  # noqa: PLR2004  else it is given up first
 
@@ -236,7 +224,7 @@ def status(url: str | None, rows: RowOutput) -> None:
     """
     found: list[Finding] = []
     records = []
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
         found += unfed(connection)
         for one in followed_registries(connection):
             record, said = _state(connection, one)
@@ -266,7 +254,7 @@ def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, obje
         found.append(Finding("notice", "good-to-know", f"registry {one.schema}", said))
     else:
         try:
-            with checked_connection(place, read_only=True, application_name=NAME) as primary:
+            with checked_connection(place, read_only=True, application_name=following.NAME) as primary:
                 slot = read_slot(primary, one.slot)
                 copies = copied_tables(connection, one.schema)
                 facts = read_primary(primary, subject_of(one.schema), one.schema, copies, one.publication)
@@ -294,12 +282,12 @@ def _refresh(
     )
 
 
-def _run(url: str | None, plan: FollowingPlan, title: str) -> None:
+def _run(url: str | None, plan: following.FollowingPlan, title: str) -> None:
     with translate_database_errors(), progress_bar(title) as show:
-        follow(url, plan, show)
+        following.follow(url, plan, show)
 
 
-def _print(plan: FollowingPlan) -> None:
+def _print(plan: following.FollowingPlan) -> None:
     """Print what a plan runs; a password is not printed."""
     if plan.primary.publishing:
         click.echo(f"-- at the primary, {without_password(plan.url)}")

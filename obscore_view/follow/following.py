@@ -38,6 +38,7 @@ from obscore_view.view.make import stored_config
 from obscore_view.view.script import kept_steps
 from obscore_view.view.store import STAGES, StoredView, read_stored_views
 from tapdb.postgres.engine import checked_connection
+from tapdb.replication import subscription
 from tapdb.replication.primary import (
     FollowerError,
     Primary,
@@ -45,21 +46,6 @@ from tapdb.replication.primary import (
     publish,
     read_primary,
     read_tables,
-)
-from tapdb.replication.subscription import (
-    alter_subscription,
-    change_publication,
-    difference,
-    drop_slot,
-    make_indexes,
-    make_subscription,
-    primary_url,
-    require_follower,
-    resume,
-    run_each,
-    run_together,
-    slot_for,
-    unsubscribe,
 )
 
 NAME = "tapdb follow"
@@ -104,7 +90,7 @@ class FollowingPlan:
 
 
 def _require_follower(follower: sa.Connection) -> int:
-    return require_follower(follower, "tapdb.follow()", "tapdb follow init")
+    return subscription.require_follower(follower, "tapdb.follow()", "tapdb follow init")
 
 
 def views_over(follower: sa.Connection, schema: str) -> tuple[StoredView, ...]:
@@ -162,11 +148,11 @@ def plan_following(
     if copies:
         copies = (*copies, say_of_copies(schema, STALE))
     name = subscription_name(schema)
-    last = list(resume(name, url, found))
+    last = list(subscription.resume(name, url, found))
     if found.publication != primary.publication:
-        last.append(change_publication(name, primary.publication))
+        last.append(subscription.change_publication(name, primary.publication))
     elif not {one.name for one in primary.copies} <= {*copied_tables(follower, schema)}:
-        last.append(alter_subscription(name, "REFRESH PUBLICATION"))
+        last.append(subscription.alter_subscription(name, "REFRESH PUBLICATION"))
     return FollowingPlan(primary, place, copies, tuple(last))
 
 
@@ -203,7 +189,7 @@ def plan_again(
     differing = [
         f"{one.name}: {said}"
         for one in mine
-        if (table := known.get(one.name)) is not None and (said := difference(one, table))
+        if (table := known.get(one.name)) is not None and (said := subscription.difference(one, table))
     ]
     if differing:
         raise FollowerError(
@@ -234,7 +220,7 @@ def _primary_of(
 ) -> tuple[Primary, sa.URL]:
     """Return the registry at its primary, which allows to follow it, and where that is."""
     found = followed_registry(follower, schema)
-    place = url or primary_url(follower, subscription_name(schema))
+    place = url or subscription.primary_url(follower, subscription_name(schema))
     if place is None:
         raise FollowerError("it is not followed yet", "say where it is: --primary URL", subject_of(schema))
     configs = [stored_config(one) for one in views_over(follower, schema)]
@@ -269,7 +255,7 @@ def _mended(schema: str, mine: Sequence[PrimaryTable], primary: Primary, place: 
     known = {one.name: one for one in primary.copies}
     for copy in mine:
         table = known.get(copy.name)
-        if table is None or not (said := difference(copy, table)):
+        if table is None or not (said := subscription.difference(copy, table)):
             continue
         types = {one.name: one.type for one in table.columns}
         mended = {one.name: types.get(one.name, one.type) == one.type for one in copy.columns}
@@ -301,12 +287,14 @@ def _have_values(place: sa.URL, schema: str, table: PrimaryTable, columns: Seque
 
 
 def _subscribe(follower: sa.Connection, primary: Primary, place: sa.URL, version: int) -> str:
-    name, slot = subscription_name(primary.schema), slot_for(follower, primary.schema)
-    return make_subscription(name, place, primary.publication, slot, version)
+    name, slot = subscription_name(primary.schema), subscription.slot_for(follower, primary.schema)
+    return subscription.make_subscription(name, place, primary.publication, slot, version)
 
 
 def _unsubscribe(follower: sa.Connection, schema: str, place: sa.URL | None) -> Iterator[str]:
-    return unsubscribe(subscription_name(schema), followed_registry(follower, schema), place, NAME)
+    return subscription.unsubscribe(
+        subscription_name(schema), followed_registry(follower, schema), place, NAME
+    )
 
 
 def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | None = None) -> None:
@@ -331,14 +319,14 @@ def follow(url: str | sa.URL | None, plan: FollowingPlan, show: CopyProgress | N
     if plan.primary.publishing:
         with checked_connection(plan.url, application_name=NAME) as connection:
             publish(connection, plan.primary)
-    run_each(url, plan.first, NAME)
+    subscription.run_each(url, plan.first, NAME)
     _free_slot(url, plan)
-    run_together(url, plan.copies, NAME)
-    run_each(url, plan.last, NAME)
+    subscription.run_together(url, plan.copies, NAME)
+    subscription.run_each(url, plan.last, NAME)
     schema = plan.primary.schema
     _wait_until_copied(url, schema, show)
     # With the indexes that their rows are found by, later than the rows.
-    run_each(url, make_indexes(schema, plan.primary.copies), NAME)
+    subscription.run_each(url, subscription.make_indexes(schema, plan.primary.copies), NAME)
 
 
 def _free_slot(url: str | sa.URL | None, plan: FollowingPlan) -> None:
@@ -347,10 +335,10 @@ def _free_slot(url: str | sa.URL | None, plan: FollowingPlan) -> None:
     with checked_connection(url, read_only=True, application_name=NAME) as connection:
         if followed_registry(connection, schema) is not None:
             return
-        slot = slot_for(connection, schema)
+        slot = subscription.slot_for(connection, schema)
     with checked_connection(plan.url, application_name=NAME) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        drop_slot(connection, slot, plan.primary.subject)
+        subscription.drop_slot(connection, slot, plan.primary.subject)
 
 
 def are_fresh(url: str | sa.URL | None, schema: str) -> bool:
@@ -361,7 +349,7 @@ def are_fresh(url: str | sa.URL | None, schema: str) -> bool:
 
 def note_fresh(url: str | sa.URL | None, schema: str) -> None:
     """Note that views over the copies have been refreshed."""
-    run_each(url, (say_of_copies(schema, COMMENT),), NAME)
+    subscription.run_each(url, (say_of_copies(schema, COMMENT),), NAME)
 
 
 def _wait_until_copied(url: str | sa.URL | None, schema: str, show: CopyProgress | None) -> None:
@@ -404,7 +392,7 @@ def follow_changes(url: str | sa.URL | None, schema: str, config: ObsCoreConfig 
             wanted |= {(one.relation, one.event) for one in kept_steps(kept_layout(mapping))}
         there = following_triggers(connection, schema)
     statements = tuple(make_triggers(schema, sorted(wanted), there))
-    run_each(url, statements, NAME)
+    subscription.run_each(url, statements, NAME)
     return len(statements)
 
 
@@ -440,11 +428,13 @@ def plan_end(follower: sa.Connection, schema: str) -> tuple[tuple[str, ...], tup
     if not said_of_copies(follower, schema):
         known = ", ".join(followed_schemas(follower)) or "none"
         raise FollowerError("it is not followed", f"those that are: {known}", subject_of(schema))
-    ended = tuple(_unsubscribe(follower, schema, primary_url(follower, subscription_name(schema))))
+    ended = tuple(
+        _unsubscribe(follower, schema, subscription.primary_url(follower, subscription_name(schema)))
+    )
     return ended, tuple(drop_copies(schema, [one.name for one in copies_of(follower, schema)]))
 
 
 def end(url: str | sa.URL | None, ended: Sequence[str], copies: Sequence[str]) -> None:
     """End a subscription and drop its copies, as `plan_end` says."""
-    run_each(url, ended, NAME)
-    run_together(url, copies, NAME)
+    subscription.run_each(url, ended, NAME)
+    subscription.run_together(url, copies, NAME)

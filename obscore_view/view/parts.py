@@ -19,22 +19,7 @@ from obscore_view.select.kept_rows import footprint_key, view_definition
 from obscore_view.select.kept_sources import KeptRegions, region_prefix, region_source, shown_regions
 from obscore_view.select.kept_tables import SCHEMA, region_table
 from obscore_view.select.statement import kept_layout
-from obscore_view.view.changes import (
-    as_text,
-    as_yaml,
-    free_base,
-    grants_as_before,
-    is_there,
-    let_owner_use_pg_sphere,
-    make_schema,
-    plan_removal,
-    plan_view,
-    selectivity,
-    settled,
-    shared_objects,
-    siblings,
-    triggers_of_others,
-)
+from obscore_view.view import changes
 from obscore_view.view.combining import around
 from obscore_view.view.keeping import AGAIN, ViewSteps, region_steps
 from obscore_view.view.make import reusable_footprints, run_script, stored_config
@@ -106,7 +91,7 @@ class Pass:
         )
         lock = sql.SQL("SELECT count(*) FROM (SELECT FROM {}) l").format(rows)
         given = sql.SQL("WITH changed AS (SELECT * FROM {}), gone AS (SELECT * FROM changed) ").format(rows)
-        return Script(tuple(as_text([lock, *(given + one for one in self.statements)])))
+        return Script(tuple(changes.as_text([lock, *(given + one for one in self.statements)])))
 
 
 Part = Script | Pass
@@ -134,16 +119,16 @@ def fill_parts(mapping: DatasetMapping, existing: frozenset[RelationName], *, ag
     yield from _dataset_parts(layout)
     yield from map(_packed, names_of_keys(layout))
     for one in question_indexes(layout, existing):
-        statements = as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")])
+        statements = changes.as_text([_drop_index(one.name), one.statement("CONCURRENTLY ")])
         yield Script(tuple(statements), what=f"index {one.name}", alone=True)
-    yield Script(tuple(as_text([_strays(layout), *analyses(layout)])), what="statistics")
+    yield Script(tuple(changes.as_text([_strays(layout), *analyses(layout)])), what="statistics")
 
 
 def _packed(index: str) -> Script:
     """Return what makes an index again that has been filled row by row: a fourth less of it."""
     rest = [_drop_index(f"{index}{suffix}") for suffix in ("_ccnew", "_ccold")]
     again = sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(sql.Identifier(SCHEMA, index))
-    return Script(tuple(as_text([*rest, again])), what=f"index {index}", alone=True)
+    return Script(tuple(changes.as_text([*rest, again])), what=f"index {index}", alone=True)
 
 
 def _drop_index(name: str) -> sql.Composable:
@@ -159,7 +144,7 @@ def _prepared(layout: KeptLayout, existing: frozenset[RelationName], *, again: b
     if not existing:
         parts.append(sql.SQL("ALTER TABLE {} ALTER COLUMN pgs_region SET (n_distinct = -1)").format(regions))
     parts += keep_from_now(layout, existing, decode_again=again, stages=(True,), triggers=False)
-    return replace(_begun(layout, first=True), before=tuple(as_text(parts)), what="tables")
+    return replace(_begun(layout, first=True), before=tuple(changes.as_text(parts)), what="tables")
 
 
 def _begun(layout: KeptLayout, *, first: bool) -> Script:
@@ -167,7 +152,7 @@ def _begun(layout: KeptLayout, *, first: bool) -> Script:
     schema = layout.mapping.registry.schema
     touched = dict.fromkeys((one.relation, one.event) for one in kept_steps(layout) if one.first is first)
     locked = tuple(sorted({(schema, relation) for relation, _ in touched}))
-    return Script(tuple(as_text(make_triggers(schema, touched))), locked=locked)
+    return Script(tuple(changes.as_text(make_triggers(schema, touched))), locked=locked)
 
 
 def _region_parts(layout: KeptLayout, existing: frozenset[RelationName], *, again: bool) -> Iterator[Part]:
@@ -189,7 +174,7 @@ def _region_parts(layout: KeptLayout, existing: frozenset[RelationName], *, agai
             yield Script((_lost(layout, shown).as_string(None),), what=f"regions: {shown.element}")
     yield Script(
         tuple(
-            as_text(
+            changes.as_text(
                 sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, name))
                 for name in (region_table(registry).name, "dataset_type_mapping")
             )
@@ -236,7 +221,7 @@ def _dataset_parts(layout: KeptLayout) -> Iterator[Part]:
     begun = _begun(layout, first=False)
     yield replace(
         begun,
-        before=tuple(as_text(keep)),
+        before=tuple(changes.as_text(keep)),
         statements=(*begun.statements, collections.as_string(None)),
         what="collections",
     )
@@ -315,11 +300,11 @@ def plan_preparation(
     config = mapping.config
     recorded = read_stored_views(connection, STAGES)
     others = [one for one in recorded if one.stage != "wanted"]
-    mapping = replace(mapping, kept=free_base(mapping, {one.kept for one in others}))
-    shared = {name for one in others for name in shared_objects(one.objects)}
+    mapping = replace(mapping, kept=changes.free_base(mapping, {one.kept for one in others}))
+    shared = {name for one in others for name in changes.shared_objects(one.objects)}
     objects = objects_of_view(mapping, butler_tables(mapping))
-    mine = shared & shared_objects(objects)
-    existing = frozenset(name for name in mine if is_there(connection, name))
+    mine = shared & changes.shared_objects(objects)
+    existing = frozenset(name for name in mine if changes.is_there(connection, name))
     again = again or (old is not None and not reusable_footprints(old, config))
     first = next(fill_parts(mapping, existing, again=again))
     assert isinstance(first, Script)  # noqa: S101  a set begins with its tables
@@ -330,7 +315,7 @@ def plan_preparation(
     ]
     statements = (
         *(line for one in wanted for line in forget_script(one).statements),
-        *record_script(mapping, config_yaml or as_yaml(config), objects, "filling").statements,
+        *record_script(mapping, config_yaml or changes.as_yaml(config), objects, "filling").statements,
         *first.before,
     )
     progress = {"existing": sorted(map(list, existing)), "again": again, "done": 1}
@@ -339,10 +324,12 @@ def plan_preparation(
 
 def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMapping) -> Script:
     """Return what lets readers see a set that has been filled, in place of what they see now."""
-    old = next((one for one in siblings(connection, view) if one.stage == "published"), None)
+    old = next((one for one in changes.siblings(connection, view) if one.stage == "published"), None)
     schemas = {mapping.config.shown_view[0], *((view.schema,) if old is None else ())}
-    statements = [line for name in sorted(schemas) for line in as_text(make_schema(connection, name))]
-    statements += as_text(let_owner_use_pg_sphere(connection))
+    statements = [
+        line for name in sorted(schemas) for line in changes.as_text(changes.make_schema(connection, name))
+    ]
+    statements += changes.as_text(changes.let_owner_use_pg_sphere(connection))
     before, after = around(connection, view.full_name, mapping)
     statements += before
     if old is not None:
@@ -354,10 +341,10 @@ def plan_swap(connection: sa.Connection, view: StoredView, mapping: DatasetMappi
                 sql.Identifier(SCHEMA, "keeping"), sql.Literal(old.registry_schema), sql.Literal(old.kept)
             )
             statements.append(unkept.as_string(None))
-    statements += [move_script(view, "published"), *as_text(publish(mapping))]
-    statements += as_text([selectivity("eqsel")])
+    statements += [move_script(view, "published"), *changes.as_text(publish(mapping))]
+    statements += changes.as_text([changes.selectivity("eqsel")])
     if old is not None:
-        statements += grants_as_before(connection, old, mapping)
+        statements += changes.grants_as_before(connection, old, mapping)
     return Script((*statements, *after), what="swap")
 
 
@@ -438,13 +425,13 @@ def fill_script(
                 yield replace(part.batch(first, end), what=part.what)
         script = part if isinstance(part, Script) else Script((), what=part.what)
         yield _recorded(script, mapping, progress | {"done": number})
-    yield settled(view.registry_schema)
+    yield changes.settled(view.registry_schema)
     yield plan_swap(connection, view, mapping)
     beside = (one for one in read_stored_views(connection, STAGES) if one.full_name == view.full_name)
     for old in (one for one in beside if one.stage in {"published", "leaving"}):
-        needed = triggers_of_others(connection, old) | {*objects_of_view(mapping, ()).triggers}
+        needed = changes.triggers_of_others(connection, old) | {*objects_of_view(mapping, ()).triggers}
         leaving = replace(old, stage="leaving")
-        removal = plan_removal(
+        removal = changes.plan_removal(
             connection, leaving, keep_schema=True, triggers=frozenset(needed), beside=(view,)
         )
         yield replace(removal, what="what it stood on")
@@ -456,7 +443,9 @@ def _recorded(part: Script, mapping: DatasetMapping, progress: dict[str, Any]) -
 
 def mapping_of(connection: sa.Connection, view: StoredView) -> DatasetMapping:
     """Return what a set is made from, under the names of its tables."""
-    return plan_view(connection, stored_config(view), registry_schema=view.registry_schema, kept=view.kept)
+    return changes.plan_view(
+        connection, stored_config(view), registry_schema=view.registry_schema, kept=view.kept
+    )
 
 
 def parts_of(mapping: DatasetMapping, progress: dict[str, Any]) -> tuple[Part, ...]:

@@ -10,22 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import INT8RANGE
 
 from obscore_view.errors import WhereError
-from obscore_view.where.syntax import (
-    Binary,
-    Bind,
-    Call,
-    Member,
-    Name,
-    NumberText,
-    Pair,
-    Range,
-    Text,
-    TimeText,
-    Unary,
-    WhereNode,
-    parse_where,
-    walk,
-)
+from obscore_view.where import syntax
 from obscore_view.where.time import as_tai_ns, parse_time_tai_ns, utc_of_tai_ns
 
 Resolve = Callable[[str], sa.ColumnElement[Any]]
@@ -134,50 +119,52 @@ class ValueBuilder:
         self._resolve = resolve
         self._bind = bind
 
-    def value(self, node: WhereNode) -> Value:
+    def value(self, node: syntax.WhereNode) -> Value:
         """Return the value that a node is."""
         match node:
-            case Name(name, position):
+            case syntax.Name(name, position):
                 return self._name(name, position)
-            case Bind(name, position):
+            case syntax.Bind(name, position):
                 return self._constant(self._bound(name, position), position)
-            case Pair(first, second, position):
+            case syntax.Pair(first, second, position):
                 return self._timespan(self.value(first), self.value(second), position)
-            case Call(function, arguments, position):
+            case syntax.Call(function, arguments, position):
                 return self._call(function, arguments, position)
-            case Unary() | Binary():
+            case syntax.Unary() | syntax.Binary():
                 return self._operation(node)
-            case Range(_, _, _, position):
+            case syntax.Range(_, _, _, position):
                 raise self.error(position, "found a range", "ranges stand in the list of IN")
-            case Member():
+            case syntax.Member():
                 raise self.error(node.position, _CONDITION)
             case _:
                 return self._literal(node)
 
-    def values_of(self, node: WhereNode) -> list[Value]:
+    def values_of(self, node: syntax.WhereNode) -> list[Value]:
         """Return the values that one entry in the list of IN stands for: a bind may hold several."""
-        if isinstance(node, Name | Bind) and (isinstance(node, Bind) or node.name in self._bind):
+        if isinstance(node, syntax.Name | syntax.Bind) and (
+            isinstance(node, syntax.Bind) or node.name in self._bind
+        ):
             bound = self._bound(node.name, node.position)
             if isinstance(bound, list | tuple | set | frozenset):
                 return [self._constant(item, node.position) for item in bound]
         return [self.value(node)]
 
-    def text(self, node: Text | Bind) -> str:
+    def text(self, node: syntax.Text | syntax.Bind) -> str:
         """Return the text that a literal or a bind is."""
-        return str(node.text if isinstance(node, Text) else self._bound(node.name, node.position))
+        return str(node.text if isinstance(node, syntax.Text) else self._bound(node.name, node.position))
 
     def error(self, position: int, problem: str, remedy: str = "") -> WhereError:
         """Return an error at a place in the expression."""
         return WhereError(self._expression, position, problem, remedy)
 
-    def _literal(self, node: NumberText | Text | TimeText) -> Value:
+    def _literal(self, node: syntax.NumberText | syntax.Text | syntax.TimeText) -> Value:
         match node:
-            case NumberText(text, position):
+            case syntax.NumberText(text, position):
                 number = int(text) if text.isdecimal() else float(text)
                 return self._constant(number, position)
-            case Text(text, position):
+            case syntax.Text(text, position):
                 return self._constant(text, position)
-            case TimeText(text, position):
+            case syntax.TimeText(text, position):
                 try:
                     return _time(parse_time_tai_ns(text), position)
                 except ValueError as error:
@@ -254,11 +241,11 @@ class ValueBuilder:
             return Value("timespan", sa.cast(sa.literal("empty", sa.Text()), INT8RANGE()), position)
         return Value("timespan", sa.func.int8range(*ends, type_=INT8RANGE()), position)
 
-    def _operation(self, node: Unary | Binary) -> Value:
+    def _operation(self, node: syntax.Unary | syntax.Binary) -> Value:
         match node:
-            case Unary("+" | "-" as sign, operand, position):
+            case syntax.Unary("+" | "-" as sign, operand, position):
                 return self._signed(sign, self.value(operand), position)
-            case Binary(sign, left, right, position) if sign in _ARITHMETIC:
+            case syntax.Binary(sign, left, right, position) if sign in _ARITHMETIC:
                 return self._arithmetic(sign, self.value(left), self.value(right), position)
             case _:
                 raise self.error(node.position, _CONDITION)
@@ -274,10 +261,10 @@ class ValueBuilder:
             raise self.error(position, found, "both have to be whole numbers, or numbers with fraction")
         return Value(left.kind, _ARITHMETIC[sign](left.sql, right.sql), position)
 
-    def _call(self, function: str, arguments: tuple[WhereNode, ...], position: int) -> Value:
+    def _call(self, function: str, arguments: tuple[syntax.WhereNode, ...], position: int) -> Value:
         if function in _REGIONS:
             raise self.error(position, f"found {function}", _NO_REGIONS)
-        if function == "UUID" and len(arguments) == 1 and isinstance(arguments[0], Text):
+        if function == "UUID" and len(arguments) == 1 and isinstance(arguments[0], syntax.Text):
             try:
                 return self._constant(UUID(arguments[0].text), position)
             except ValueError as error:
@@ -317,7 +304,7 @@ def build_condition(
     WhereError
         Raised if the expression cannot be read, or means nothing; the message says where.
     """
-    tree = parse_where(expression)
+    tree = syntax.parse_where(expression)
     return sa.true() if tree is None else _Conditions(ValueBuilder(expression, resolve, bind)).condition(tree)
 
 
@@ -329,8 +316,8 @@ def names_in(expression: str, *, bind: Mapping[str, object]) -> tuple[str, ...]:
     WhereError
         Raised if the expression cannot be read.
     """
-    tree = parse_where(expression)
-    names = [node.name for node in (walk(tree) if tree else ()) if isinstance(node, Name)]
+    tree = syntax.parse_where(expression)
+    names = [node.name for node in (syntax.walk(tree) if tree else ()) if isinstance(node, syntax.Name)]
     return tuple(
         dict.fromkeys(split_name(name)[0] for name in names if name not in bind and not is_null(name))
     )
@@ -342,24 +329,24 @@ class _Conditions:
     def __init__(self, values: ValueBuilder) -> None:
         self._values = values
 
-    def condition(self, node: WhereNode) -> sa.ColumnElement[bool]:
+    def condition(self, node: syntax.WhereNode) -> sa.ColumnElement[bool]:
         match node:
-            case Binary("AND", left, right, _):
+            case syntax.Binary("AND", left, right, _):
                 return sa.and_(self.condition(left), self.condition(right))
-            case Binary("OR", left, right, _):
+            case syntax.Binary("OR", left, right, _):
                 return sa.or_(self.condition(left), self.condition(right))
-            case Unary("NOT", operand, _):
+            case syntax.Unary("NOT", operand, _):
                 return sa.not_(self.condition(operand))
             case _:
                 return self._predicate(node)
 
-    def _predicate(self, node: WhereNode) -> sa.ColumnElement[bool]:
+    def _predicate(self, node: syntax.WhereNode) -> sa.ColumnElement[bool]:
         match node:
-            case Binary(operator, _, _, _) if operator in _COMPARISONS:
+            case syntax.Binary(operator, _, _, _) if operator in _COMPARISONS:
                 return self._comparison(node)
-            case Member():
+            case syntax.Member():
                 return self._membership(node)
-            case Call("GLOB", arguments, position):
+            case syntax.Call("GLOB", arguments, position):
                 return self._glob(arguments, position)
             case _:
                 value = self._values.value(node)
@@ -367,7 +354,7 @@ class _Conditions:
                     raise self._values.error(value.position, f"found {in_words(value)}, expected a condition")
                 return value.sql
 
-    def _comparison(self, node: Binary) -> sa.ColumnElement[bool]:
+    def _comparison(self, node: syntax.Binary) -> sa.ColumnElement[bool]:
         left, right = self._values.value(node.left), self._values.value(node.right)
         if node.operator == "OVERLAPS":
             return self._overlap(left, right, node.position)
@@ -397,12 +384,12 @@ class _Conditions:
             case _:
                 raise self._mismatch("OVERLAPS", left, right, position)
 
-    def _membership(self, node: Member) -> sa.ColumnElement[bool]:
+    def _membership(self, node: syntax.Member) -> sa.ColumnElement[bool]:
         operand = self._values.value(node.operand)
         choices: list[sa.ColumnElement[bool]] = []
         listed: list[sa.ColumnElement[Any]] = []
         for entry in node.values:
-            if isinstance(entry, Range):
+            if isinstance(entry, syntax.Range):
                 choices.append(self._in_range(operand, entry))
                 continue
             for value in self._values.values_of(entry):
@@ -416,7 +403,7 @@ class _Conditions:
         condition = sa.or_(sa.false(), *choices)
         return sa.not_(condition) if node.negated else condition
 
-    def _in_range(self, operand: Value, numbers: Range) -> sa.ColumnElement[bool]:
+    def _in_range(self, operand: Value, numbers: syntax.Range) -> sa.ColumnElement[bool]:
         if operand.kind != "int":
             raise self._values.error(numbers.position, f"found a range for {in_words(operand)}")
         if numbers.stop < numbers.start:
@@ -430,9 +417,9 @@ class _Conditions:
         on_step = (operand.sql - start) % sa.literal(numbers.step, bigint) == sa.literal(0, bigint)
         return sa.and_(within, on_step)
 
-    def _glob(self, arguments: tuple[WhereNode, ...], position: int) -> sa.ColumnElement[bool]:
+    def _glob(self, arguments: tuple[syntax.WhereNode, ...], position: int) -> sa.ColumnElement[bool]:
         match arguments:
-            case (Name() as name, (Text() | Bind()) as pattern):
+            case (syntax.Name() as name, (syntax.Text() | syntax.Bind()) as pattern):
                 column, wanted = self._values.value(name), self._values.value(pattern)
             case _:
                 raise self._values.error(position, "found GLOB", "write it as GLOB(name, 'pattern')")

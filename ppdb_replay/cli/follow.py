@@ -5,19 +5,7 @@ from collections.abc import Iterable
 import click
 import sqlalchemy as sa
 
-from ppdb_replay.following import (
-    NAME,
-    PpdbPlan,
-    end,
-    follow,
-    followed_ppdbs,
-    plan_end,
-    plan_following,
-    prepare,
-    problems,
-    problems_at_primary,
-    subscription_name,
-)
+from ppdb_replay import following
 from ppdb_replay.versions.triggers import following_statements
 from tapdb.cli.following import primary_option, publication_option, say_of_slot, say_of_wal, write_status
 from tapdb.cli.output import RowOutput, dry_run_option, prints_rows, progress_bar, url_option
@@ -25,16 +13,7 @@ from tapdb.cli.session import change_session
 from tapdb.errors import DatabaseUnavailableError
 from tapdb.findings import Finding
 from tapdb.postgres.engine import checked_connection, translate_database_errors
-from tapdb.replication.subscription import (
-    Slot,
-    Subscription,
-    figures,
-    make_tables,
-    masked,
-    primary_url,
-    slot_for,
-    without_password,
-)
+from tapdb.replication import subscription
 from tapdb.settings import parse_url
 
 _schema_argument = click.argument("schema", metavar="SCHEMA")
@@ -110,20 +89,20 @@ def _follow(
     again: bool = False,
 ) -> None:
     place = parse_url(primary, source="--primary") if primary is not None else None
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        plan = plan_following(
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        plan = following.plan_following(
             connection, schema, url=place, publication=publication, tables=tables, again=again
         )
     if dry_run:
         _print(plan)
         return
     with translate_database_errors():
-        prepare(url, plan)
+        following.prepare(url, plan)
     with (
         progress_bar(f"follow {schema}") as show,
-        change_session(url, application_name=NAME, describe=True) as connection,
+        change_session(url, application_name=following.NAME, describe=True) as connection,
     ):
-        follow(connection, plan, show)
+        following.follow(connection, plan, show)
     click.echo(f"Follows the PPDB in schema {schema}: {len(plan.primary.tables)} tables.", err=True)
     say_of_wal(plan.primary, "tapdb ppdb follow status")
 
@@ -138,14 +117,14 @@ def remove(schema: str, url: str | None, *, dry_run: bool) -> None:
     Its slot at the primary goes; where the primary cannot be reached its DBA has to drop that, or it keeps
     WAL.
     """
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        ended, freed = plan_end(connection, schema)
-        slot = slot_for(connection, schema)
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        ended, freed = following.plan_end(connection, schema)
+        slot = subscription.slot_for(connection, schema)
     if dry_run:
         _echo((*ended, *freed))
         return
     with translate_database_errors():
-        end(url, ended, freed)
+        following.end(url, ended, freed)
     click.echo(f"No longer follows the PPDB in schema {schema}. Its versions stay.", err=True)
     say_of_slot(slot, is_dropped=len(ended) < 2)  # noqa: PLR2004  else it is given up first
 
@@ -161,9 +140,9 @@ def status(url: str | None, rows: RowOutput) -> None:
     """
     records: list[dict[str, object]] = []
     found: list[Finding] = []
-    with checked_connection(url, read_only=True, application_name=NAME) as connection:
-        found += problems(connection)
-        for one in followed_ppdbs(connection):
+    with checked_connection(url, read_only=True, application_name=following.NAME) as connection:
+        found += following.problems(connection)
+        for one in following.followed_ppdbs(connection):
             record, said = _state(connection, one)
             records.append(record)
             found += said
@@ -172,37 +151,42 @@ def status(url: str | None, rows: RowOutput) -> None:
     )
 
 
-def _state(connection: sa.Connection, one: Subscription) -> tuple[dict[str, object], list[Finding]]:
+def _state(
+    connection: sa.Connection, one: subscription.Subscription
+) -> tuple[dict[str, object], list[Finding]]:
     """Return what status shows of a subscription, and what is wrong with it at the primary."""
-    slot: Slot | None = None
+    slot: subscription.Slot | None = None
     found: list[Finding] = []
-    subject, place = f"PPDB {one.schema}", primary_url(connection, subscription_name(one.schema))
+    subject, place = (
+        f"PPDB {one.schema}",
+        subscription.primary_url(connection, following.subscription_name(one.schema)),
+    )
     if place is None:
         said = "only a superuser may know where its primary is: the primary was not looked at"
         found.append(Finding("notice", "good-to-know", subject, said))
     else:
         try:
-            found, slot = problems_at_primary(connection, one, place)
+            found, slot = following.problems_at_primary(connection, one, place)
         except DatabaseUnavailableError as error:
             found.append(Finding("error", "following", subject, f"primary: {error}"))
-    return {"ppdb": one.schema, **figures(one, slot, place)}, found
+    return {"ppdb": one.schema, **subscription.figures(one, slot, place)}, found
 
 
-def _print(plan: PpdbPlan) -> None:
+def _print(plan: following.PpdbPlan) -> None:
     """Print what a plan runs; a password is not printed."""
     schema = plan.primary.schema
     if plan.primary.publishing:
-        click.echo(f"-- at the primary, {without_password(plan.url)}")
+        click.echo(f"-- at the primary, {subscription.without_password(plan.url)}")
         _echo(plan.primary.publishing)
         click.echo("-- at the follower")
     if not plan.takes_rows:
-        _echo(masked(one, plan.url) for one in plan.resuming)
+        _echo(subscription.masked(one, plan.url) for one in plan.resuming)
         return
-    _echo(make_tables(schema, [one for one in plan.primary.copies if one.name in plan.new]))
+    _echo(subscription.make_tables(schema, [one for one in plan.primary.copies if one.name in plan.new]))
     click.echo(f"-- rows, indexes, and what this prints: tapdb ppdb install --schema {schema} --dry-run")
     for table in plan.primary.tables:
         _echo(one.as_string() for one in following_statements(schema, table.name))
-    _echo((masked(plan.subscribing, plan.url),))
+    _echo((subscription.masked(plan.subscribing, plan.url),))
 
 
 def _echo(statements: Iterable[str]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import asdict
 
 import click
 
 from ppdb_replay.lake.chain import read_history
+from ppdb_replay.lake.checking import check_lake
 from ppdb_replay.lake.export import CHUNK_ROWS, PIECE_ROWS, export_lake, plan_export
 from ppdb_replay.lake.layout import CATALOGS, TABLES
 from ppdb_replay.lake.opening import require_state
@@ -116,6 +119,32 @@ def compact_command(where: str, file_rows: int, keep_hours: float) -> None:
     with progress_bar("compact") as show:
         state = compact_lake(where, piece_rows=file_rows, keep_s=keep_hours * _HOUR, progress=show)
     click.echo(f"The catalogues hold all versions up to snapshot {state.snapshot_id}.", err=True)
+
+
+@lake_group.command("check")
+@_where_argument
+@click.option("--deep", is_flag=True, help="Read every file, and compare its pages with their checksums.")
+@format_option("text", "json", help_text="Lines, or all that is known.")
+def check_command(where: str, form: str, *, deep: bool) -> None:
+    """Find files that the newest state of the lake in DIR needs and that are missing or damaged.
+
+    Without --deep sizes are compared. If something is found, the exit code is 1.
+    """
+    with progress_bar("check") as show:
+        faults = check_lake(where, deep=deep, progress=show)
+    if form == "json":
+        click.echo(json.dumps([asdict(one) for one in faults], indent=1))
+    else:
+        for one in faults:
+            click.echo(f"{one.file} {one.problem}")
+    if faults:
+        click.echo(
+            f"{len(faults)} files are missing or damaged: bring them back from a copy of the lake, or remove "
+            "the lake and export it again.",
+            err=True,
+        )
+        sys.exit(1)
+    click.echo("All files are there." if not deep else "All files are there, and whole.", err=True)
 
 
 @lake_group.command("status")

@@ -56,10 +56,12 @@ def connected_duckdb(store: LakeStore, *extensions: str) -> Iterator[DuckDBPyCon
         import duckdb  # noqa: PLC0415 - 60 MB, for those who have a lake
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     remote = store.statements()
-    connection = duckdb.connect(config={**offline, "temp_directory": str(store.staging / "duckdb")})
-    with closing(connection):
-        _prepare(connection, remote, extensions, duckdb.__version__)
-        yield connection
+    # What does not fit into memory: a lake may be one that is only read.
+    with tempfile.TemporaryDirectory(prefix="tapdb-lake-", ignore_cleanup_errors=True) as spilled:
+        connection = duckdb.connect(config={**offline, "temp_directory": spilled})
+        with closing(connection):
+            _prepare(connection, remote, extensions, duckdb.__version__)
+            yield connection
 
 
 def _prepare(

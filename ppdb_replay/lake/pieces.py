@@ -337,6 +337,8 @@ def write_parquet(folder: Path, rows: pa.Table, order: Sequence[str], by_object:
         use_dictionary=[one.name for one in rows.schema if str(one.type) in _DICTIONARY],
         write_statistics=[one for one in names if not _has_nan(rows, one)],
         sorting_columns=[pq.SortingColumn(names.index(one)) for one in order],
+        # DuckDB does not look at them; a check does.
+        write_page_checksum=True,
     )
     file.chmod(0o644)
     return file

@@ -321,6 +321,9 @@ class _Bucket:
     @contextmanager
     def locked(self) -> Iterator[None]:
         yield
+        with suppress(OSError):
+            # Nothing of a lake elsewhere stays here; what another process is about to send does.
+            self.staging.rmdir()
 
 
 def _code(error: Exception) -> str:

@@ -5,25 +5,9 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from adql import Column, Function, Identifier, Node, Query, TableMetadata, transform, validate, walk
+from adql import Column, Function, Identifier, Node, Query, TableMetadata, transform, tree, validate, walk
 from adql.metadata import ColumnOrigin, TableOrigin
 from adql.names import identifier_of
-from adql.tree import (
-    Aggregate,
-    And,
-    DerivedTable,
-    Exists,
-    Expression,
-    In,
-    JoinedTable,
-    Or,
-    Output,
-    Select,
-    SetOperation,
-    Table,
-    TableReference,
-    type_of,
-)
 from adql.walk import children
 from ppdb_replay.rewriting.relations import Body, Surroundings
 from ppdb_replay.rewriting.rule_order import has_complete_order, order_rows
@@ -92,7 +76,7 @@ class _ExactnessReader:
                 if outputs[position - 1] if position else self._is_inexact(expression):
                     self._decide("the order of rows")
             return outputs
-        if isinstance(body, SetOperation):
+        if isinstance(body, tree.SetOperation):
             operands = [body.first, *(step.query for step in body.steps)]
             outputs = [any(column) for column in zip(*map(self.outputs, operands), strict=True)]
             if any(outputs) and not all(
@@ -102,7 +86,7 @@ class _ExactnessReader:
             return outputs
         return self._select(body)
 
-    def _select(self, select: Select) -> list[bool]:
+    def _select(self, select: tree.Select) -> list[bool]:
         for table in select.tables:
             self._reference(table)
         clauses = (
@@ -114,18 +98,20 @@ class _ExactnessReader:
             for part in parts:
                 if part is not None and self._is_inexact(part):
                     self._decide(clause)
-        outputs = [isinstance(item, Output) and self._is_inexact(item.expression) for item in select.items]
+        outputs = [
+            isinstance(item, tree.Output) and self._is_inexact(item.expression) for item in select.items
+        ]
         if select.quantifier == "DISTINCT" and any(outputs):
             self._decide("DISTINCT")
         return outputs
 
-    def _reference(self, table: TableReference) -> None:
-        if isinstance(table, DerivedTable):
+    def _reference(self, table: tree.TableReference) -> None:
+        if isinstance(table, tree.DerivedTable):
             self._derived[id(table.origin)] = self.names(table.query, self.outputs(table.query))
-        elif isinstance(table, Table):
+        elif isinstance(table, tree.Table):
             if table.origin is not None and table.origin.sql_name:
                 self._derived[id(table.origin)] = self.common[table.origin.sql_name]
-        elif isinstance(table, JoinedTable):
+        elif isinstance(table, tree.JoinedTable):
             for part in (table.first, *(join.table for join in table.joins)):
                 self._reference(part)
             for join in table.joins:
@@ -135,7 +121,7 @@ class _ExactnessReader:
     def _is_inexact(self, node: Node) -> bool:
         if isinstance(node, Query):
             return any(self.outputs(node))
-        if isinstance(node, Exists):
+        if isinstance(node, tree.Exists):
             # It looks at no value; what is inside of it decides for itself.
             self.outputs(node.query)
             return False
@@ -158,10 +144,10 @@ class _ExactnessReader:
 
 def _adds_floats(node: Node) -> bool:
     return (
-        isinstance(node, Aggregate)
+        isinstance(node, tree.Aggregate)
         and node.name in _ADDING
-        and isinstance(node.argument, Expression)
-        and type_of(node.argument).datatype in _FLOATING
+        and isinstance(node.argument, tree.Expression)
+        and tree.type_of(node.argument).datatype in _FLOATING
     )
 
 
@@ -248,7 +234,7 @@ def classify(
         *(() if is_complete else _order(query, catalog, as_written=as_written)),
     ]
     approximate: tuple[int, ...] = ()
-    is_plain = is_checked and not any(isinstance(node, Aggregate) for node in walk(query))
+    is_plain = is_checked and not any(isinstance(node, tree.Aggregate) for node in walk(query))
     if not (exact_sums or is_plain) and _can_be_checked(query, catalog):
         sums = inexact_sums(validate(query, catalog.metadata))
         approximate = sums.columns
@@ -295,7 +281,7 @@ def _tables(query: Query, catalog: VersionCatalog) -> list[tuple[Level, str]]:
     ]
 
 
-def _not_versioned(table: Table, meant: TableMetadata | None, catalog: VersionCatalog) -> str:
+def _not_versioned(table: tree.Table, meant: TableMetadata | None, catalog: VersionCatalog) -> str:
     name = ".".join(part.text for part in table.name)
     if meant is None and table.name[0].text.upper() != "TAP_UPLOAD":
         return f"table {name} is not published here"
@@ -319,7 +305,7 @@ def _order(query: Query, catalog: VersionCatalog, *, as_written: bool) -> list[t
     return [(Level.NONE, "TOP or OFFSET takes rows that no known column puts into an order")]
 
 
-def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, TableMetadata | None]]:
+def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[tree.Table, TableMetadata | None]]:
     """Return the tables that a query names, without common table expressions, and what they are.
 
     Parameters
@@ -329,7 +315,7 @@ def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, Tab
     catalog
         The published tables.
     """
-    found: list[tuple[Table, TableMetadata | None]] = []
+    found: list[tuple[tree.Table, TableMetadata | None]] = []
     surroundings = Surroundings(catalog)
     parts: list[tuple[Node, Identifier | None]] = [(table.query, table.name) for table in query.common_tables]
     parts += [(part, None) for part in (query.body, *query.order_by)]
@@ -337,7 +323,7 @@ def named_tables(query: Query, catalog: VersionCatalog) -> list[tuple[Table, Tab
         found += [
             (node, catalog.find(node.name))
             for node in walk(part)
-            if isinstance(node, Table) and not surroundings.names_common_table(node)
+            if isinstance(node, tree.Table) and not surroundings.names_common_table(node)
         ]
         if name is not None:
             surroundings = surroundings.with_common_table(name, None)
@@ -381,7 +367,7 @@ def query_sha256(text: str) -> str:
 
 def _table(node: Node, meant: dict[int, TableMetadata]) -> Node:
     table = meant.get(id(node))
-    if table is None or not isinstance(node, Table) or len(node.name) == len(table.name):
+    if table is None or not isinstance(node, tree.Table) or len(node.name) == len(table.name):
         return node
     return replace(node, name=tuple(map(identifier_of, table.name)))
 
@@ -389,9 +375,9 @@ def _table(node: Node, meant: dict[int, TableMetadata]) -> Node:
 def _plain(node: Node) -> Node:
     names = {of.name: _names(value) for of in fields(node) if _has_names(value := getattr(node, of.name))}
     known = replace(node, **names) if names else node
-    if isinstance(known, (And, Or)):
+    if isinstance(known, (tree.And, tree.Or)):
         return replace(known, operands=tuple(sorted(known.operands, key=str)))
-    if isinstance(known, In) and isinstance(known.choices, tuple):
+    if isinstance(known, tree.In) and isinstance(known.choices, tuple):
         return replace(known, choices=tuple(sorted(known.choices, key=str)))
     return known
 

@@ -5,25 +5,19 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TypeVar
 
-from adql import Column, Identifier, Node, Query, Table, TableMetadata, replace_children, transform, walk
-from adql.names import same_name
-from adql.tree import (
-    AllColumns,
-    And,
-    Comparison,
-    Condition,
-    DerivedTable,
-    Exists,
-    Join,
-    JoinedTable,
-    Number,
-    Ordering,
-    Output,
-    Select,
-    SetOperation,
-    SetStep,
-    TableReference,
+from adql import (
+    Column,
+    Identifier,
+    Node,
+    Query,
+    Table,
+    TableMetadata,
+    replace_children,
+    transform,
+    tree,
+    walk,
 )
+from adql.names import same_name
 from ppdb_replay.rewriting.relations import Surroundings
 from ppdb_replay.rewriting.version_catalog import (
     SNAP_FROM,
@@ -70,7 +64,7 @@ def replace_tables(
     catalog: VersionCatalog,
     subquery: Subquery,
     *,
-    stays: Callable[[Select], bool] = lambda _: False,
+    stays: Callable[[tree.Select], bool] = lambda _: False,
 ) -> Query:
     """Return a query in which subqueries stand in the place of tables, under the same aliases.
 
@@ -103,7 +97,7 @@ def _used_columns(query: Query) -> frozenset[str]:
     for node in walk(query):
         if isinstance(node, Column):
             names.add(node.name.text.lower())
-        elif isinstance(node, Join):
+        elif isinstance(node, tree.Join):
             names.update(name.text.lower() for name in node.using)
     return frozenset(names)
 
@@ -114,7 +108,7 @@ class _Replacer:
         surroundings: Surroundings,
         used: Wanted,
         subquery: Subquery,
-        stays: Callable[[Select], bool],
+        stays: Callable[[tree.Select], bool],
     ) -> None:
         self.surroundings = surroundings
         self._used = used
@@ -125,27 +119,33 @@ class _Replacer:
         return replace_children(node, self._part)
 
     def _part(self, node: _N) -> _N:
-        if isinstance(node, Select):
-            stars = [item for item in node.items if isinstance(item, AllColumns)]
+        if isinstance(node, tree.Select):
+            stars = [item for item in node.items if isinstance(item, tree.AllColumns)]
             return self._select(node, stars)  # type: ignore[return-value]
-        if isinstance(node, Exists) and isinstance(node.query.body, Select) and not node.query.order_by:
+        if (
+            isinstance(node, tree.Exists)
+            and isinstance(node.query.body, tree.Select)
+            and not node.query.order_by
+        ):
             # What EXISTS selects is not looked at: its * needs no columns.
             return replace(node, query=replace(node.query, body=self._select(node.query.body, [])))
         return self.below(node)
 
-    def _select(self, node: Select, stars: list[AllColumns]) -> Select:
+    def _select(self, node: tree.Select, stars: list[tree.AllColumns]) -> tree.Select:
         changed = self.below(replace(node, tables=()))
         if self._stays(node):
             return replace(changed, tables=node.tables)
         tables = tuple([self._reference(table, stars, natural=False) for table in node.tables])
         return replace(changed, tables=tables)
 
-    def _reference(self, node: TableReference, stars: list[AllColumns], *, natural: bool) -> TableReference:
+    def _reference(
+        self, node: tree.TableReference, stars: list[tree.AllColumns], *, natural: bool
+    ) -> tree.TableReference:
         if isinstance(node, Table):
             return self._table(node, stars, natural=natural)
-        if isinstance(node, DerivedTable):
+        if isinstance(node, tree.DerivedTable):
             return self.below(node)
-        assert isinstance(node, JoinedTable)  # noqa: S101  there is no fourth kind
+        assert isinstance(node, tree.JoinedTable)  # noqa: S101  there is no fourth kind
         natural = natural or any(join.natural for join in node.joins)
         joins = tuple(
             replace(
@@ -157,7 +157,7 @@ class _Replacer:
         )
         return replace(node, first=self._reference(node.first, stars, natural=natural), joins=joins)
 
-    def _table(self, node: Table, stars: list[AllColumns], *, natural: bool) -> TableReference:
+    def _table(self, node: Table, stars: list[tree.AllColumns], *, natural: bool) -> tree.TableReference:
         if self.surroundings.names_common_table(node):
             return node
         meant = self.surroundings.catalog.find(node.name)
@@ -166,7 +166,7 @@ class _Replacer:
         alias = node.name[-1] if node.alias is None else node.alias
         everything = natural or any(not star.table or same_name(star.table[-1], alias) for star in stars)
         query = self._subquery(meant, Wanted(None) if everything else self._used)
-        return node if query is None else DerivedTable(query, alias, at=node.at)
+        return node if query is None else tree.DerivedTable(query, alias, at=node.at)
 
 
 _FROM, _TO = Identifier(SNAP_FROM), Identifier(SNAP_TO)
@@ -201,7 +201,7 @@ def fix_snapshot(query: Query, catalog: VersionCatalog, snapshot_id: int) -> Que
         history = catalog.versions(meant)
         return None if history is None else _known(history, wanted, snapshot_id)
 
-    def stays(select: Select) -> bool:
+    def stays(select: tree.Select) -> bool:
         seen = snapshot_seen(select)
         return seen is not None and seen <= snapshot_id
 
@@ -216,7 +216,7 @@ def _name_sort_keys(query: Query, catalog: VersionCatalog) -> Query:
     taken: set[str] = set()
 
     def named(node: Node) -> Node:
-        if not isinstance(node, Query) or not isinstance(select := node.body, Select):
+        if not isinstance(node, Query) or not isinstance(select := node.body, tree.Select):
             return node
         if select.quantifier or select.group_by or not any(map(_qualifier, node.order_by)):
             return node
@@ -225,7 +225,7 @@ def _name_sort_keys(query: Query, catalog: VersionCatalog) -> Query:
         if not all(relation.key and relation.columns for relation in relations):
             return node
         taken.update(_used_columns(query))
-        named_so = (part.alias for part in walk(query) if isinstance(part, Output))
+        named_so = (part.alias for part in walk(query) if isinstance(part, tree.Output))
         taken.update(alias.text.lower() for alias in named_so if alias is not None)
         taken.update(column.name.lower() for relation in relations for column in relation.columns or ())
         tables, order_by = select.tables, []
@@ -238,19 +238,19 @@ def _name_sort_keys(query: Query, catalog: VersionCatalog) -> Query:
     return transform(query, named)
 
 
-def _qualifier(term: Ordering) -> tuple[Identifier, ...]:
+def _qualifier(term: tree.Ordering) -> tuple[Identifier, ...]:
     return term.expression.table if isinstance(term.expression, Column) else ()
 
 
-_Tables = tuple[TableReference, ...]
+_Tables = tuple[tree.TableReference, ...]
 
 
 def _carried(
-    select: Select, tables: _Tables, term: Ordering, taken: set[str]
-) -> tuple[_Tables, Ordering] | None:
+    select: tree.Select, tables: _Tables, term: tree.Ordering, taken: set[str]
+) -> tuple[_Tables, tree.Ordering] | None:
     """Return FROM with a column under a name of its own, and a term that orders by it, if that can be."""
     qualifier = _qualifier(term)
-    stars = [item for item in select.items if isinstance(item, AllColumns)]
+    stars = [item for item in select.items if isinstance(item, tree.AllColumns)]
     if len(qualifier) != 1 or any(
         not star.table or same_name(star.table[-1], qualifier[0]) for star in stars
     ):
@@ -258,7 +258,7 @@ def _carried(
     assert isinstance(term.expression, Column)  # noqa: S101  it has a qualifier
     name = term.expression.name
     free = next(one for number in count(2) if (one := f"{name.text}_{number}").lower() not in taken)
-    copy = Output(Column(name), Identifier(free, name.quoted))
+    copy = tree.Output(Column(name), Identifier(free, name.quoted))
     changed = tuple([_with_output(table, qualifier[0], copy) for table in tables])
     if changed == tables:
         return None
@@ -266,17 +266,17 @@ def _carried(
     return changed, replace(term, expression=Column(Identifier(free, name.quoted)))
 
 
-def _with_output(table: TableReference, alias: Identifier, output: Output) -> TableReference:
+def _with_output(table: tree.TableReference, alias: Identifier, output: tree.Output) -> tree.TableReference:
     """Return an item of FROM in which the subquery of that alias shows a column more."""
-    if isinstance(table, JoinedTable):
+    if isinstance(table, tree.JoinedTable):
         first = _with_output(table.first, alias, output)
         joins = tuple([replace(join, table=_with_output(join.table, alias, output)) for join in table.joins])
         return replace(table, first=first, joins=joins)
-    if not isinstance(table, DerivedTable) or not same_name(table.alias, alias):
+    if not isinstance(table, tree.DerivedTable) or not same_name(table.alias, alias):
         return table
     select = table.query.body
     if (
-        not isinstance(select, Select)
+        not isinstance(select, tree.Select)
         or snapshot_seen(select) is None
         or select.quantifier
         or select.group_by
@@ -285,9 +285,9 @@ def _with_output(table: TableReference, alias: Identifier, output: Output) -> Ta
     return replace(table, query=replace(table.query, body=replace(select, items=(*select.items, output))))
 
 
-def _visible(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> Select:
+def _visible(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> tree.Select:
     """Return the rows that are visible at a snapshot."""
-    where = And((_compare(_FROM, "<=", snapshot_id), _compare(_TO, ">", snapshot_id)))
+    where = tree.And((_compare(_FROM, "<=", snapshot_id), _compare(_TO, ">", snapshot_id)))
     return _select_from(table, _outputs(wanted.columns_of(table)), where)
 
 
@@ -297,21 +297,21 @@ def _known(table: NaturalTable, wanted: Wanted, snapshot_id: int) -> Query:
     begun = _compare(_FROM, "<=", snapshot_id)
     if not wanted.has(SNAP_TO):
         return Query(_select_from(table, columns, begun))
-    replaced = And((begun, _compare(_TO, "<=", snapshot_id)))
-    current = And((begun, _compare(_TO, ">", snapshot_id)))
+    replaced = tree.And((begun, _compare(_TO, "<=", snapshot_id)))
+    current = tree.And((begun, _compare(_TO, ">", snapshot_id)))
     # ADQL has no CASE: the versions that were current then are a query of their own.
-    first = _select_from(table, (*columns, Output(Column(_TO))), replaced)
-    second = _select_from(table, (*columns, Output(Number(str(CURRENT)), _TO)), current)
-    return Query(SetOperation(first, (SetStep("UNION", keep_duplicates=True, query=second),)))
+    first = _select_from(table, (*columns, tree.Output(Column(_TO))), replaced)
+    second = _select_from(table, (*columns, tree.Output(tree.Number(str(CURRENT)), _TO)), current)
+    return Query(tree.SetOperation(first, (tree.SetStep("UNION", keep_duplicates=True, query=second),)))
 
 
-def _compare(name: Identifier, operator: str, snapshot_id: int) -> Comparison:
-    return Comparison(Column(name), operator, Number(str(snapshot_id)))
+def _compare(name: Identifier, operator: str, snapshot_id: int) -> tree.Comparison:
+    return tree.Comparison(Column(name), operator, tree.Number(str(snapshot_id)))
 
 
-def _select_from(table: NaturalTable, items: tuple[Output, ...], where: Condition) -> Select:
-    return Select(items, (Table(column_identifiers(table.history)),), where=where)
+def _select_from(table: NaturalTable, items: tuple[tree.Output, ...], where: tree.Condition) -> tree.Select:
+    return tree.Select(items, (Table(column_identifiers(table.history)),), where=where)
 
 
-def _outputs(columns: tuple[Identifier, ...]) -> tuple[Output, ...]:
-    return tuple([Output(Column(name)) for name in columns])
+def _outputs(columns: tuple[Identifier, ...]) -> tuple[tree.Output, ...]:
+    return tuple([tree.Output(Column(name)) for name in columns])

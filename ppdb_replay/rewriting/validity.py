@@ -6,21 +6,7 @@ query with the same time can have another answer tomorrow; `as_of` is what repea
 
 from datetime import datetime, timedelta
 
-from adql import Column, Identifier, Query, Table, TableMetadata
-from adql.tree import (
-    And,
-    Comparison,
-    Condition,
-    Exists,
-    Expression,
-    IsNull,
-    Not,
-    Number,
-    Or,
-    Output,
-    Select,
-    String,
-)
+from adql import Column, Identifier, Query, Table, TableMetadata, tree
 from ppdb_replay.rewriting.rule_alias import name_tables
 from ppdb_replay.rewriting.rule_snapshot import Wanted, replace_tables
 from ppdb_replay.rewriting.version_catalog import NaturalTable, Validity, VersionCatalog, column_identifiers
@@ -64,49 +50,49 @@ def validity_at(query: Query, t_mjd_tai: float, catalog: VersionCatalog) -> Quer
         columns = wanted.columns_of(table)
         if table.validity.end is None and table.key:
             return Query(_newest(table, table.validity, columns, time))
-        items = tuple([Output(Column(name)) for name in columns])
+        items = tuple([tree.Output(Column(name)) for name in columns])
         where = _interval(table.validity, time)
-        return Query(Select(items, (Table(column_identifiers(table.name)),), where=where))
+        return Query(tree.Select(items, (Table(column_identifiers(table.name)),), where=where))
 
     return replace_tables(name_tables(query, catalog), catalog, subquery)
 
 
-def _literal(validity: Validity, t_mjd_tai: float) -> Expression:
+def _literal(validity: Validity, t_mjd_tai: float) -> tree.Expression:
     if validity.form == "mjd":
         # The shortest text that is read as the same number.
-        return Number(repr(t_mjd_tai))
-    return String((_MJD_EPOCH + timedelta(days=t_mjd_tai)).isoformat(timespec="microseconds"))
+        return tree.Number(repr(t_mjd_tai))
+    return tree.String((_MJD_EPOCH + timedelta(days=t_mjd_tai)).isoformat(timespec="microseconds"))
 
 
-def _interval(validity: Validity, time: Expression) -> Condition:
-    begun = Comparison(_column(validity.start), "<=", time)
+def _interval(validity: Validity, time: tree.Expression) -> tree.Condition:
+    begun = tree.Comparison(_column(validity.start), "<=", time)
     if validity.end is None:
         return begun
     end = _column(validity.end)
-    return And((begun, Or((Comparison(end, ">", time), IsNull(end)))))
+    return tree.And((begun, tree.Or((tree.Comparison(end, ">", time), tree.IsNull(end)))))
 
 
 def _newest(
-    table: NaturalTable, validity: Validity, columns: tuple[Identifier, ...], time: Expression
-) -> Select:
+    table: NaturalTable, validity: Validity, columns: tuple[Identifier, ...], time: tree.Expression
+) -> tree.Select:
     """Return the rows that began by a time, without those that another row of the object has replaced."""
     name = column_identifiers(table.name)
     entity = table.key[0]
     start, later_start = _column(validity.start, _VALID), _column(validity.start, _LATER)
-    later = Select(
-        (Output(_column(entity, _LATER)),),
+    later = tree.Select(
+        (tree.Output(_column(entity, _LATER)),),
         (Table(name, _LATER),),
-        where=And(
+        where=tree.And(
             (
-                Comparison(_column(entity, _LATER), "=", _column(entity, _VALID)),
-                Comparison(later_start, ">", start),
-                Comparison(later_start, "<=", time),
+                tree.Comparison(_column(entity, _LATER), "=", _column(entity, _VALID)),
+                tree.Comparison(later_start, ">", start),
+                tree.Comparison(later_start, "<=", time),
             )
         ),
     )
-    items = tuple([Output(Column(column, (_VALID,))) for column in columns])
-    where = And((Comparison(start, "<=", time), Not(Exists(Query(later)))))
-    return Select(items, (Table(name, _VALID),), where=where)
+    items = tuple([tree.Output(Column(column, (_VALID,))) for column in columns])
+    where = tree.And((tree.Comparison(start, "<=", time), tree.Not(tree.Exists(Query(later)))))
+    return tree.Select(items, (Table(name, _VALID),), where=where)
 
 
 def _column(name: str, table: Identifier | None = None) -> Column:

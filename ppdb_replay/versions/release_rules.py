@@ -230,6 +230,51 @@ def remake_views(connection: sa.Connection, table: VersionedTable) -> None:
             execute_composed(connection, statement)
 
 
+def drop_views(connection: sa.Connection) -> tuple[ReleaseRule, ...]:
+    """Drop the views of what is released, for `make_views` to make again, and return their rules.
+
+    Parameters
+    ----------
+    connection
+        Connection in a transaction, of a member of ``tapdb_owner``. Rights stay taken away meanwhile.
+    """
+    rules = read_rules(connection)
+    for statement in _without_rules(rules):
+        execute_composed(connection, statement)
+    return rules
+
+
+def make_views(connection: sa.Connection, rules: Sequence[ReleaseRule]) -> None:
+    """Make views that `drop_views` has dropped, and take away what others than readers were allowed since.
+
+    Parameters
+    ----------
+    connection
+        As for `drop_views`, of a user who owns the tables.
+    rules
+        The rules.
+
+    Raises
+    ------
+    ReleaseRuleError
+        Raised if there are rules, and the database does not know rules any more.
+    """
+    if not rules:
+        return
+    if not has_rules(connection):
+        problem = "there are rules, and no revision before 0013 keeps any"
+        raise ReleaseRuleError(None, problem, "take them away before: tapdb ppdb release remove")
+    tables = {table.name: table for table in read_versioned_tables(connection)}
+    of = {rule.table: rule for rule in rules}
+    pending = sql.Identifier(HISTORY, "pending_rows")
+    for rule in rules:
+        for statement in _views(tables, rule, of):
+            execute_composed(connection, statement)
+    for relation in (pending, *(one for rule in rules for one in _relations(tables[rule.table]))):
+        revoke = sql.SQL("REVOKE SELECT ON {} FROM PUBLIC, {}").format(relation, _READER)
+        execute_composed(connection, revoke)
+
+
 def released_views(table: str) -> dict[str, bool]:
     """Return the names of the views of what is released of a table, and whether each is a barrier."""
     return {f"{table}{part}{end}": end == GUARDED for part in _PARTS for end in (SHOWN, GUARDED)}

@@ -6,21 +6,8 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from prompt_products.coverage import keeping
 from prompt_products.coverage.files import FORMATS, moc_bytes
-from prompt_products.coverage.keeping import (
-    DIFFERENCES,
-    IMAGES,
-    NIGHT_HOURS,
-    TEMPLATES,
-    KeptCoverage,
-    drop,
-    fold,
-    keep,
-    kept_bases,
-    make_mocs,
-    rebuild,
-    require_kept,
-)
 from prompt_products.coverage.maps import BANDS, SkyLayer, band_colour, draw_density, draw_growth, draw_layers
 from prompt_products.coverage.reading import Chosen, CoverageRow, growth, read_coverage, read_density, united
 from prompt_products.errors import CoverageNotKeptError
@@ -59,7 +46,7 @@ def coverage() -> None:
     "templates",
     multiple=True,
     metavar="TYPE",
-    default=TEMPLATES,
+    default=keeping.TEMPLATES,
     help="Dataset type of templates.",
 )
 @click.option(
@@ -67,7 +54,7 @@ def coverage() -> None:
     "differences",
     multiple=True,
     metavar="TYPE",
-    default=DIFFERENCES,
+    default=keeping.DIFFERENCES,
     help="Dataset type of difference images.",
 )
 @click.option(
@@ -75,13 +62,13 @@ def coverage() -> None:
     "images",
     multiple=True,
     metavar="TYPE",
-    default=IMAGES,
+    default=keeping.IMAGES,
     help="Dataset type of images from which difference images are made.",
 )
 @click.option(
     "--night-hours",
     type=click.FloatRange(-24, 24),
-    default=NIGHT_HOURS,
+    default=keeping.NIGHT_HOURS,
     show_default=True,
     metavar="HOURS",
     help="Hour UTC at which an observing day begins, if the view has no column day_obs.",
@@ -104,7 +91,7 @@ def keep_command(
     obscore_summary. Each option may be given several times.
     """
     with change_session(url, application_name=_NAME) as connection:
-        kept = keep(
+        kept = keeping.keep(
             connection,
             view,
             templates=templates,
@@ -123,8 +110,8 @@ def keep_command(
 def drop_command(view: str, url: str | None, *, describe: bool) -> None:
     """Keep the coverage of the view SCHEMA.NAME no more, and forget it."""
     with change_session(url, application_name=_NAME, describe=describe) as connection:
-        for one in require_kept(connection, view):
-            drop(connection, one)
+        for one in keeping.require_kept(connection, view):
+            keeping.drop(connection, one)
     click.echo(f"Keeps no coverage of {view.lower()}.", err=True)
 
 
@@ -137,13 +124,13 @@ def fold_command(view: str | None, url: str | None) -> None:
     Rows do not change by it; reading them gets faster.
     """
     with translate_database_errors(), checked_connection(url, application_name=_NAME) as connection:
-        bases = kept_bases(connection)
+        bases = keeping.kept_bases(connection)
         if view is not None:
             bases = {name: base for name, base in bases.items() if name == view.lower()}
         if not bases:
             raise CoverageNotKeptError(view or "")
         for name, base in bases.items():
-            taken = fold(connection, base)
+            taken = keeping.fold(connection, base)
             connection.commit()
             said = "another session folds it" if taken is None else f"{taken} notes folded"
             click.echo(f"{name}: {said}", err=True)
@@ -156,11 +143,11 @@ def fold_command(view: str | None, url: str | None) -> None:
 def rebuild_command(view: str | None, url: str | None, *, describe: bool) -> None:
     """Make coverage again from all datasets: after its view was made again without it."""
     with change_session(url, application_name=_NAME) as connection:
-        found = require_kept(connection, view)
+        found = keeping.require_kept(connection, view)
         kept = [
             one
             if one.is_current
-            else keep(
+            else keeping.keep(
                 connection,
                 one.view,
                 templates=one.templates,
@@ -175,13 +162,13 @@ def rebuild_command(view: str | None, url: str | None, *, describe: bool) -> Non
         click.echo(f"Made the coverage of {one.view} again.", err=True)
 
 
-def _rebuild(url: str | None, kept: KeptCoverage, *, describe: bool) -> None:
+def _rebuild(url: str | None, kept: keeping.KeptCoverage, *, describe: bool) -> None:
     """Make MOCs in short transactions, and then coverage in one."""
     with translate_database_errors(), checked_connection(url, application_name=_NAME) as connection:
-        for _ in make_mocs(connection, kept):
+        for _ in keeping.make_mocs(connection, kept):
             connection.commit()
     with change_session(url, application_name=_NAME, describe=describe) as connection:
-        rebuild(connection, kept)
+        keeping.rebuild(connection, kept)
 
 
 @coverage.command("last-night")

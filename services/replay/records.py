@@ -32,18 +32,7 @@ from services.errors import ComparisonTooLargeError, ParameterError, ResourceUnk
 from services.gate import FACTS
 from services.identity import User
 from services.parameters import Parameters
-from services.replay.answers import (
-    FORMS,
-    HEADERS,
-    document,
-    error_response,
-    form_of,
-    look_up,
-    page,
-    told_in_form,
-    user_of,
-    versions_needed,
-)
+from services.replay import answers
 from services.results import run_in_turn, send_query, wants_gzip
 from services.running import RunningQuery
 from services.service import Service, in_thread, service_of
@@ -59,30 +48,34 @@ MOST_COMPARED = 100_000
 _LONGEST_LOGGED = 2000
 
 
-@told_in_form
+@answers.told_in_form
 async def show_record(request: Request) -> Response:
     """Return what is known of a result, in the form that the client wants."""
-    user, form, pid = user_of(request), form_of(request), named_identifier(request.path_params["pid"])
+    user, form, pid = (
+        answers.user_of(request),
+        answers.form_of(request),
+        named_identifier(request.path_params["pid"]),
+    )
     service = service_of(request)
     if pid.startswith(MARK):
         recipe = _recipe(pid)
-        newest = await look_up(service, user, lambda connection: _require_known(connection, recipe))
+        newest = await answers.look_up(service, user, lambda connection: _require_known(connection, recipe))
         return await _show_recipe(request, user, form, recipe, newest)
     stored, newest = await _stored(service, user, pid)
     url = _url_of(request, stored)
     if form == "html":
-        return page(stored_page(stored, Page(url, newest)))
+        return answers.page(stored_page(stored, Page(url, newest)))
     if form == "json":
         return _record_response(stored.record.to_json())
     text = f"{cited(stored, form, url)}\n"
     if form in {"text", "bibtex"}:
-        return PlainTextResponse(text, headers=HEADERS, media_type=FORMS[form])
-    return Response(text, headers=HEADERS, media_type=FORMS[form])
+        return PlainTextResponse(text, headers=answers.HEADERS, media_type=answers.FORMS[form])
+    return Response(text, headers=answers.HEADERS, media_type=answers.FORMS[form])
 
 
 async def _show_recipe(request: Request, user: User, form: str, recipe: Recipe, newest: Snapshot) -> Response:
     if form == "html":
-        return page(recipe_page(recipe, Page(_url(request), newest)))
+        return answers.page(recipe_page(recipe, Page(_url(request), newest)))
     if form != "json":
         raise ResourceUnknownError(
             f"{form} of a result that is not stored",
@@ -100,7 +93,7 @@ async def _made_again(request: Request, user: User, recipe: Recipe) -> str:
         query = _query(request, recipe, quota.rows, quota.seconds)
         running = RunningQuery(service.database_of(user), query, {})
         stack.push_async_callback(client.in_thread, running.close)
-        with versions_needed():
+        with answers.versions_needed():
             block = await client.run(running.begin, running.cancel)
         while block:
             block = await client.run(running.next_block, running.cancel)
@@ -127,7 +120,7 @@ class ResultEndpoint:
         request = Request(scope, receive)
         scope[FACTS]["resource"] = "replay"
         try:
-            user, pid = user_of(request), named_identifier(request.path_params["pid"])
+            user, pid = answers.user_of(request), named_identifier(request.path_params["pid"])
             service = service_of(request)
             if pid.startswith(MARK):
                 recipe = _recipe(pid)
@@ -135,31 +128,31 @@ class ResultEndpoint:
                 stored, _ = await _stored(service, user, pid)
                 _require_no_uploads(stored.record)
                 recipe = Recipe.of_record(stored.record)
-            await look_up(service, user, lambda connection: _require_known(connection, recipe))
+            await answers.look_up(service, user, lambda connection: _require_known(connection, recipe))
             quota = service.quotas.of(user)
             query = _query(request, recipe, quota.rows, quota.seconds)
             scope[FACTS]["query"] = query.text[:_LONGEST_LOGGED]
-            with versions_needed():
+            with answers.versions_needed():
                 await send_query(request, send, user, query, {})
         except TapdbError as error:
-            response = error_response(request, error)
+            response = answers.error_response(request, error)
             if response is None:
                 raise
             await response(scope, receive, send)
 
 
-@told_in_form
+@answers.told_in_form
 async def show_changes(request: Request) -> Response:
     """Return how the rows of a record differ from those that its query returns now.
 
     The record of a result that is not stored is made again first: its query runs once more.
     """
-    user, pid = user_of(request), named_identifier(request.path_params["pid"])
-    form = form_of(request, forms=("json", "html"))
+    user, pid = answers.user_of(request), named_identifier(request.path_params["pid"])
+    form = answers.form_of(request, forms=("json", "html"))
     service = service_of(request)
     if pid.startswith(MARK):
         recipe, name = _recipe(pid), "Result that is not stored"
-        newest = await look_up(service, user, lambda connection: _require_known(connection, recipe))
+        newest = await answers.look_up(service, user, lambda connection: _require_known(connection, recipe))
         record = ReplayRecord.from_json(await _made_again(request, user, recipe))
         address = _url(request).removesuffix("/changes")
     else:
@@ -178,14 +171,14 @@ async def show_changes(request: Request) -> Response:
     def compare(connection: sa.Connection) -> ResultDifference:
         return Replayer(driver_connection(connection), published=metadata).diff(limited)
 
-    with versions_needed():
+    with answers.versions_needed():
         found = await run_in_turn(request, user, compare)
     count = record.row_count - len(found.removed) + len(found.added)
     if count > MOST_COMPARED:
         raise ComparisonTooLargeError(count, MOST_COMPARED)
     if form == "html":
-        return page(difference_page(name, record.snapshot, found, Page(address, newest)))
-    return document(difference_document(found))
+        return answers.page(difference_page(name, record.snapshot, found, Page(address, newest)))
+    return answers.document(difference_document(found))
 
 
 async def find_request(request: Request, pid: str) -> Recipe:
@@ -205,17 +198,17 @@ async def find_request(request: Request, pid: str) -> Recipe:
     StoredQueryUnknownError
         Raised if no stored query has this identifier.
     """
-    service, user = service_of(request), user_of(request)
+    service, user = service_of(request), answers.user_of(request)
     if pid.startswith(MARK):
         recipe = _recipe(pid)
-        await look_up(service, user, lambda connection: _require_known(connection, recipe))
+        await answers.look_up(service, user, lambda connection: _require_known(connection, recipe))
         return recipe
     stored, _ = await _stored(service, user, pid)
     return Recipe.of_record(stored.record)
 
 
 def _record_response(record: str) -> Response:
-    return Response(record, headers=HEADERS, media_type=FORMS["json"])
+    return Response(record, headers=answers.HEADERS, media_type=answers.FORMS["json"])
 
 
 async def _stored(service: Service, user: User, pid: str) -> tuple[StoredQuery, Snapshot]:
@@ -227,7 +220,7 @@ async def _stored(service: Service, user: User, pid: str) -> tuple[StoredQuery, 
         Replayer(connection, published=database.publication().metadata).require_seen(stored.record)
         return stored, read_snapshot(connection)
 
-    return await look_up(service, user, find)
+    return await answers.look_up(service, user, find)
 
 
 def _require_known(connection: psycopg.Connection[Any], recipe: Recipe) -> Snapshot:

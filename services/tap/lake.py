@@ -1,20 +1,17 @@
 """``/lake/sync``: queries over versioned tables as of a snapshot, answered from files beside the database."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from services.database import Database
-from services.errors import ClientGoneError, LakeUnavailableError, ParameterError, status_of
-from services.gate import FACTS
-from services.parameters import read_parameters
-from services.results import send_running, wants_gzip
+from services.errors import LakeUnavailableError, ParameterError, status_of
+from services.results import send_running
+from services.running import RunningResult
 from services.service import service_of
-from services.tap.sync import note_query, query_of
+from services.tap.sync import read_query
 from tap_query.answer import TapQuery
-from tap_query.formats import ResultStream
 from tap_query.lakes import LakeAnswer, LakeService, OpenedLake, stream_answer
 from tapdb.errors import TapdbError
 from tapdb.postgres.engine import driver_connection
@@ -37,26 +34,15 @@ class LakeEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        service, facts = service_of(request), scope[FACTS]
-        user = service.authenticator.user(request)
-        facts |= {"resource": "lake", "user": user.name}
-        async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
-            query = query_of(
-                parameters,
-                service,
-                service.quotas.of(user),
-                gzip=wants_gzip(request),
-                base_url=service.base_url(request),
-            )
+        async with read_query(request, "lake") as (user, query, _):
             if query.uploads:
                 raise ParameterError("UPLOAD", "cannot be used here", "send the query to /tap/sync")
-            facts |= note_query(parameters, query)
-            running = RunningLakeQuery(self._lake, query, service.database_of(user))
+            running = RunningLakeQuery(self._lake, query, service_of(request).database_of(user))
             await send_running(request, send, user, running)
 
 
-class RunningLakeQuery:
-    """A query on a lake; its methods are those of `services.running.RunningQuery`.
+class RunningLakeQuery(RunningResult):
+    """A query that runs on a lake; every method but `cancel` in one thread at a time.
 
     Parameters
     ----------
@@ -69,23 +55,10 @@ class RunningLakeQuery:
     """
 
     def __init__(self, lake: OpenedLake, query: TapQuery, database: Database) -> None:
+        super().__init__(query)
         self._lake = lake
         self._database = database
-        self.query = query
-        self._resources = ExitStack()
         self._answer: LakeAnswer | None = None
-        self._result: ResultStream | None = None
-        self._cancelled = False
-
-    @property
-    def rows(self) -> int:
-        """How many rows have been read so far."""
-        return 0 if self._result is None else self._result.count
-
-    @property
-    def error(self) -> TapdbError | None:
-        """What has ended the rows too early, where the document says so; None if nothing has."""
-        return None if self._result is None else self._result.error
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
@@ -126,25 +99,8 @@ class RunningLakeQuery:
         self._result = stream_answer(self.compile(), self.query)
         return self.next_block()
 
-    def next_block(self) -> bytes:
-        """Return the next block of the result; empty at its end."""
-        if self._cancelled:
-            raise ClientGoneError
-        return b"" if self._result is None else next(self._result, b"")
-
-    def stop(self, error: TapdbError) -> None:
-        """Let the rows end with an error, which the document says where its format can."""
-        if self._result is not None:
-            self._result.stop(error)
-
     def cancel(self) -> None:
         """Stop the query if it runs; called in another thread, any number of times."""
         self._cancelled = True
         if self._answer is not None:
             self._answer.cancel()
-
-    def close(self) -> None:
-        """End the query."""
-        if self._result is not None:
-            self._result.close()
-        self._resources.close()

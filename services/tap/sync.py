@@ -1,12 +1,16 @@
 """``/sync``: a query is answered while the client waits (TAP 1.1 section 2.3)."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import IO
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from services.errors import ParameterError
 from services.gate import FACTS
+from services.identity import User
 from services.parameters import Parameters, read_parameters
 from services.quotas import Quota
 from services.results import limited_query, send_query, wants_gzip
@@ -23,20 +27,41 @@ class SyncEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        service, facts = service_of(request), scope[FACTS]
-        user = service.authenticator.user(request)
-        facts |= {"resource": "sync", "user": user.name}
-        async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
-            query = query_of(
-                parameters,
-                service,
-                service.quotas.of(user),
-                gzip=wants_gzip(request),
-                base_url=service.base_url(request),
-            )
-            facts |= note_query(parameters, query)
-            parts = {name: file.file for name, file in parameters.files.items()}
+        async with read_query(request, "sync") as (user, query, parts):
             await send_query(request, send, user, query, parts)
+
+
+@asynccontextmanager
+async def read_query(
+    request: Request, resource: str
+) -> AsyncIterator[tuple[User, TapQuery, Mapping[str, IO[bytes]]]]:
+    """Give the user, the query and the files of a request, and note them for the log.
+
+    Parameters
+    ----------
+    request
+        The request.
+    resource
+        What the log calls what answers it.
+
+    Raises
+    ------
+    TapdbError
+        Raised as by `query_of`, or if the user or the body of the request cannot be accepted.
+    """
+    service, facts = service_of(request), request.scope[FACTS]
+    user = service.authenticator.user(request)
+    facts |= {"resource": resource, "user": user.name}
+    async with read_parameters(request, max_bytes=service.settings.upload_bytes) as parameters:
+        query = query_of(
+            parameters,
+            service,
+            service.quotas.of(user),
+            gzip=wants_gzip(request),
+            base_url=service.base_url(request),
+        )
+        facts |= note_query(parameters, query)
+        yield user, query, {name: file.file for name, file in parameters.files.items()}
 
 
 def note_query(parameters: Parameters, query: TapQuery) -> dict[str, str]:

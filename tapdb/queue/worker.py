@@ -120,6 +120,20 @@ async def run_worker(
         engine.dispose()
 
 
+class _Worker(Worker):
+    """A worker that ends when its queue is empty, and not before its jobs have ended.
+
+    Those that it is told to stop have so many seconds.
+    """
+
+    grace_s: float = 0
+
+    def stop(self) -> None:
+        """Begin no more jobs."""
+        self.shutdown_graceful_timeout = self.grace_s
+        super().stop()  # type: ignore[no-untyped-call]
+
+
 class _Minder:
     """Runs the jobs of one worker, and sees to what procrastinate's own worker leaves out.
 
@@ -160,7 +174,7 @@ class _Minder:
         """Run jobs until the process is told to stop, or there are no more that are waited for."""
         options = self._options
         poll_s = min(_LONGEST_POLL_S, options.heartbeat_s)
-        worker = Worker(
+        worker = _Worker(
             app=self._app,
             queues=list(self._queues()),
             concurrency=options.concurrency,
@@ -168,13 +182,19 @@ class _Minder:
             delete_jobs="successful",
             update_heartbeat_interval=options.heartbeat_s,
             stalled_worker_timeout=options.lost_after_s,
-            shutdown_graceful_timeout=options.grace_s,
+            shutdown_graceful_timeout=None,
             fetch_job_polling_interval=poll_s,
             abort_job_polling_interval=min(_LONGEST_CANCEL_S, poll_s),
         )
+        worker.grace_s = options.grace_s
         minding = asyncio.create_task(self._mind(worker))
+        working = asyncio.create_task(worker.run())  # type: ignore[no-untyped-call]
         try:
-            await worker.run()  # type: ignore[no-untyped-call]
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            worker.stop()
+            await working
+            raise
         finally:
             # A statement that is cancelled may end with an error of its own in the place of the cancellation.
             self._ends = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -119,7 +120,7 @@ def test_it_is_a_job_of_the_queue_of_which_one_waits(archive: Archive, tmp_path:
     assert "a job for it waits already" in second.stderr
     job = int(first.stderr.split("job ")[1].split()[0])
     assert not is_stored(archive, identifier)
-    worked = archive.tapdb("queue", "work", "--no-wait", "--grace", "600")
+    worked = archive.tapdb("queue", "work", "--no-wait", "--grace", "0")
     assert worked.exit_code == 0, worked.output
     with open_engine(archive.url) as engine, engine.connect() as connection:
         # What succeeded is forgotten by the queue.
@@ -173,8 +174,9 @@ def test_without_its_input_or_the_kept_graph_it_says_so(archive: Archive) -> Non
 
 
 def test_of_an_unknown_dataset_it_says_so(archive: Archive) -> None:
-    for identifier in (str(uuid4()), archive.dataset("visit_image")):
-        result = archive.tapdb("recreate", "--here", identifier)
+    for where, identifier in product(((), ("--here",)), (str(uuid4()), archive.dataset("visit_image"))):
+        # Without --here too: no job that nothing can come of.
+        result = archive.tapdb("recreate", *where, identifier)
         assert result.exit_code == 1
         assert "nothing is known of how dataset" in result.stderr
 

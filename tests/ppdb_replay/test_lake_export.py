@@ -25,6 +25,7 @@ from hats.loaders.read_hats import read_hats
 from psycopg import sql
 
 from ppdb_replay.errors import LakeHistoryError, LakeUnreadableError
+from ppdb_replay.lake.checking import check_lake
 from ppdb_replay.lake.export import export_lake, plan_export
 from ppdb_replay.lake.layout import lake_type
 from ppdb_replay.lake.opening import open_lake
@@ -259,6 +260,43 @@ def test_a_query_on_a_lake_reads_no_other_file(exported: Exported, tmp_path: Pat
     (tmp_path / "other.csv").write_text("a\n1\n")
     with open_lake(exported.where) as lake, pytest.raises(Exception, match="Permission"):
         lake.connection.execute("SELECT * FROM read_csv(?)", [f"{tmp_path}/other.csv"])
+
+
+def test_what_does_not_fit_into_memory_is_kept_out_of_the_lake(exported: Exported) -> None:
+    before = sorted(exported.where.rglob("*"))
+    with open_lake(exported.where) as lake:
+        run = lake.connection.execute
+        run("SET memory_limit = '100MB'")
+        # Rows of 300 MB, sorted.
+        query = (
+            "SELECT count(*), max(n) FROM (SELECT row_number() OVER (ORDER BY text) n FROM "
+            "(SELECT repeat('x', 100) || i AS text FROM range(3000000) t(i)))"
+        )
+        assert run(query).fetchall() == [(3_000_000, 3_000_000)]
+    assert sorted(exported.where.rglob("*")) == before
+
+
+def test_files_that_are_missing_cut_or_damaged_are_named(exported: Exported, tmp_path: Path) -> None:
+    where = tmp_path / "lake"
+    shutil.copytree(exported.where, where)
+    assert check_lake(where, deep=True) == ()
+    gone, cut, damaged = sorted((where / "main" / "DiaObject").rglob("Npix=*.parquet"))[:3]
+    gone.unlink()
+    written = cut.stat().st_size
+    os.truncate(cut, 200)
+    content = bytearray(damaged.read_bytes())
+    # In a page of the first column.
+    content[20] ^= 0xFF
+    damaged.write_bytes(content)
+    names = [str(one.relative_to(where)) for one in (gone, cut, damaged)]
+    sizes = [(names[0], "is not there"), (names[1], f"has 200 bytes, and {written} were written")]
+    assert [(one.file, one.problem) for one in check_lake(where)] == sizes
+    deep = check_lake(where, deep=True)
+    assert [one.file for one in deep] == names
+    assert deep[2].problem.startswith("is damaged: ")
+    told = CliRunner().invoke(main, ["ppdb", "lake", "check", str(where), "--deep"])
+    assert (told.exit_code, "3 files are missing or damaged" in told.stderr) == (1, True)
+    assert CliRunner().invoke(main, ["ppdb", "lake", "check", str(exported.where)]).exit_code == 0
 
 
 def test_an_open_lake_cannot_be_written(exported: Exported) -> None:

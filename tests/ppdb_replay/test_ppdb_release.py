@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from psycopg import sql
 
 from ppdb_replay import Replayer, Request, capture, query_at, replay, verify_record
+from ppdb_replay.derived import PpdbTables
 from ppdb_replay.errors import NotReleasedError, ReleaseRuleError, VersioningError
 from ppdb_replay.replaying.recipe import Recipe
 from ppdb_replay.replaying.record import ReplayRecord
@@ -26,7 +27,9 @@ from ppdb_replay.versions.install import create_tables, install, uninstall
 from ppdb_replay.versions.release_rules import read_rules, rules_for, set_release
 from ppdb_replay.versions.versioned_table import read_versioned_tables
 from tapdb.cli.root import main
+from tapdb.postgres.catalog import describe, diff
 from tapdb.server.environment import client_environment
+from tapdb.sources import execute_text, read_current
 from tests.plugins.web_fixtures import insert
 from tests.ppdb_replay.ppdb_rows import connect, engine_connection, newest
 
@@ -407,6 +410,33 @@ def test_columns_come_and_go_under_the_views(held: Held) -> None:
         drop_column(connection, "DiaSource", "extra")
     assert len(held.rows("tapdb_reader", "SELECT * FROM DiaSource")) == 2
     assert held.run("set", "--hours", "1", "--reader", ROLE).exit_code == 0
+
+
+def test_a_migration_may_replace_what_the_views_ask_and_gives_no_right_back(held: Held) -> None:
+    query = "SELECT diaSourceId FROM DiaSource"
+    seen = held.rows("tapdb_reader", query)
+    tables = PpdbTables()
+    with engine_connection(held.url) as connection:
+        before = describe(connection)
+        tables.drop(connection)
+        # What a later revision may make anew.
+        functions = ("functions/tapdb.released_until_mjd_tai", "functions/tapdb.released_until_tai")
+        sources = [read_current(name) for name in (*functions, "grants/tapdb_reader")]
+        for text in (*(one.drop for one in reversed(sources)), *(one.create for one in sources)):
+            execute_text(connection, text)
+        tables.create(connection, {})
+        # The grant is of all tables that tapdb_owner has: of those without rules too.
+        given = {one.object for one in diff(before, describe(connection))}
+        assert given == {'table ppdb."PpdbReplicaChunk"', "table ppdb.metadata"}
+        assert check(connection) == ()
+    assert held.rows("tapdb_reader", query) == seen
+
+
+def test_a_downgrade_that_would_forget_the_rules_is_refused_and_changes_nothing(held: Held) -> None:
+    down = ["migrate", "downgrade", "0012", "-x", "obscore=off"]
+    done = CliRunner().invoke(main, down, env=client_environment(held.url))
+    assert (done.exit_code, "tapdb ppdb release remove" in done.output) == (2, True), done.output
+    assert held.run("status").exit_code == 0
 
 
 def test_versions_are_not_taken_off_a_table_that_is_held_back(held: Held) -> None:

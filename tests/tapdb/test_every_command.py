@@ -154,6 +154,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 OFFLINE = frozenset(
     {
         "ephemeral",
+        "ppdb lake check",
         "ppdb lake compact",
         "query parse",
         "replay show",

@@ -238,6 +238,19 @@ def test_a_worker_works_on_its_queues_only(job_engine: sa.Engine) -> None:
     assert (status(job_engine, mine), status(job_engine, other)) == (None, "todo")
 
 
+def test_a_worker_that_ends_with_its_queue_lets_its_jobs_come_to_their_ends(job_engine: sa.Engine) -> None:
+    ended: list[int] = []
+
+    def slow(running: Running) -> None:
+        time.sleep(10 * QUICK.grace_s)
+        running.require_wanted()
+        ended.append(running.job)
+
+    job = put(job_engine, "slow")
+    work(job_engine, Task("slow", slow))
+    assert (ended, status(job_engine, job)) == ([job], None)
+
+
 def seconds_to_end(engine: sa.Engine, task: Task, cancel: Callable[[int], None]) -> float:
     """Return how long a job goes on after something that cancels it, in a worker that is in no hurry."""
     job = put(engine, task.name)

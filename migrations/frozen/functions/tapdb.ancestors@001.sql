@@ -1,7 +1,8 @@
--- sha256 7fcb684f7d775e75577f1e82da8494028c98278ff35fd76d1fd8dbbd07ac32e5
+-- sha256 e7c3d501e557b18694ef15610281d6ebd2d5141c337be498f4848d23146931f0
 -- What a dataset was made of, and what that was made of, up to a number of levels; each dataset once, on its lowest level.
 -- A row for each dataset that an execution read, and one with no such dataset for an execution that read nothing.
 -- Level by level by the indexes: a recursive query would walk a dataset again for each way that leads to it.
+-- No other plan is taken: after a load, before statistics are new, it would read all edges.
 -- requires: schemas/tapdb, roles/tapdb_reader, tables/tapdb.provenance_edge, tables/tapdb.provenance_quantum, tables/tapdb.provenance_run
 -- drop
 DROP FUNCTION IF EXISTS tapdb.ancestors(uuid, integer);
@@ -10,6 +11,9 @@ CREATE FUNCTION tapdb.ancestors(dataset uuid, levels integer) RETURNS TABLE (lev
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $$
 DECLARE
   frontier uuid[] := ARRAY[ancestors.dataset];
@@ -18,22 +22,22 @@ DECLARE
 BEGIN
   FOR depth IN 1..ancestors.levels LOOP
     EXIT WHEN cardinality(frontier) = 0;
-    RETURN QUERY
-    SELECT depth, w.dataset, w.quantum, r.dataset
-    FROM unnest(frontier) AS f (dataset)
-    JOIN tapdb.provenance_edge w ON w.dataset = f.dataset AND NOT w.is_read
-    JOIN tapdb.provenance_quantum q ON q.quantum = w.quantum
-    JOIN tapdb.provenance_run u ON u.run = q.run AND u.is_public
-    LEFT JOIN tapdb.provenance_edge r ON r.quantum = w.quantum AND r.is_read;
-    SELECT coalesce(array_agg(DISTINCT r.dataset), '{}') INTO found
-    FROM unnest(frontier) AS f (dataset)
-    JOIN tapdb.provenance_edge w ON w.dataset = f.dataset AND NOT w.is_read
-    JOIN tapdb.provenance_quantum q ON q.quantum = w.quantum
-    JOIN tapdb.provenance_run u ON u.run = q.run AND u.is_public
-    JOIN tapdb.provenance_edge r ON r.quantum = w.quantum AND r.is_read
-    WHERE r.dataset <> ALL (seen);
-    frontier := found;
-    seen := seen || found;
+    found := '{}';
+    FOR level, made, quantum, used IN
+      SELECT depth, w.dataset, w.quantum, r.dataset
+      FROM unnest(frontier) AS f (dataset)
+      JOIN tapdb.provenance_edge w ON w.dataset = f.dataset AND NOT w.is_read
+      JOIN tapdb.provenance_quantum q ON q.quantum = w.quantum
+      JOIN tapdb.provenance_run u ON u.run = q.run AND u.is_public
+      LEFT JOIN tapdb.provenance_edge r ON r.quantum = w.quantum AND r.is_read
+    LOOP
+      RETURN NEXT;
+      found := found || used;
+    END LOOP;
+    SELECT coalesce(array_agg(DISTINCT f.dataset), '{}') INTO frontier
+    FROM unnest(found) AS f (dataset)
+    WHERE f.dataset <> ALL (seen);
+    seen := seen || frontier;
   END LOOP;
 END
 $$;

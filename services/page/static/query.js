@@ -27,7 +27,8 @@ let running = null;
 let asked = new AbortController();
 /** What the address said when it was last followed or set. */
 let followed = "";
-let isAway = false;
+/** What was said of a service that does not answer. */
+let away = "";
 
 const vocabulary = await fetch(`${page.root}/page/vocabulary`)
     .then((response) => (response.ok ? response.json() : EMPTY))
@@ -77,12 +78,13 @@ async function lookAhead(text, signal) {
 async function quietly(work) {
     try {
         await work();
-        if (isAway) say("");
-        isAway = false;
+        // What a query has come to meanwhile stays.
+        if (away && state.firstChild?.textContent === away) say("");
+        away = "";
     } catch (error) {
         if (error.name === "AbortError") return;
-        isAway = true;
-        say(error.message);
+        away = error.message;
+        say(away);
     }
 }
 
