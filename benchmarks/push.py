@@ -1,4 +1,4 @@
-"""New data, pushed: from a commit to the line that ``tapdb watch`` prints, and ingest with and without a journal.
+"""New data, pushed: from a commit to the line that ``tapdb watch`` prints; ingest with and without journal.
 
 Figures go to ``results/standards.json``, beside those of others. The watch is a process of its own; a commit
 is timed by the writer when it returns, a line by the reader of the pipe when it comes.
@@ -85,7 +85,7 @@ def measure_push(
         sides = {name: copy_archive(repository, f"{name}_journal", root) for name in _SIDES}
         _keep(sides["with"])
         figures = _measure_ingest(sides, rounds, chips)
-        figures |= _measure_watch(sides["with"], commits, root)
+        figures |= _measure_watch(sides["with"], commits)
     return figures
 
 
@@ -116,7 +116,7 @@ def _measure_ingest(sides: dict[str, Repository], rounds: int, chips: int) -> di
     return {"journal_ratio": sums["with"] / sums["without"]}
 
 
-def _measure_watch(repository: Repository, commits: int, root: Path) -> dict[str, float]:
+def _measure_watch(repository: Repository, commits: int) -> dict[str, float]:
     """Return how long after its commit a dataset is printed."""
     printed: dict[str, float] = {}
     begun = threading.Event()
