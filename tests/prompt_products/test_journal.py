@@ -332,10 +332,10 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_queries_of_other_shapes_are_refused_by_name(pair: Pair, engine: sa.Engine, shape: str) -> None:
-    with pytest.raises(QueryNotWatchedError, match=f"^a query with {shape}"):
-        Watcher(engine, SHAPES[shape])
+def test_queries_of_other_shapes_are_refused_by_name(engine: sa.Engine) -> None:
+    for shape, query in SHAPES.items():
+        with pytest.raises(QueryNotWatchedError, match=f"^a query with {shape}"):
+            Watcher(engine, query)
 
 
 def test_what_cannot_be_watched_says_why(pair: Pair, engine: sa.Engine) -> None:
