@@ -24,7 +24,7 @@ from benchmarks.obscore.timing import Stopwatch
 from benchmarks.prompt import pointings_of
 from benchmarks.results_file import RESULTS, Reach, add_results, missed, print_table, say
 from examples.lsstcam import Repository
-from prompt_products.journal.keeping import keep
+from prompt_products.journal.entries import keep
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tapdb.postgres.engine import create_engine

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from adql import Query
 from prompt_products.coverage.keeping import NIGHT_HOURS
 from prompt_products.errors import PositionError
-from prompt_products.journal.keeping import AGE, ENTRY, drop, keep, prune, read_entries, require_journal
+from prompt_products.journal.entries import AGE, ENTRY, drop, keep, prune, read_entries, require_journal
 from tap_query.cli import takes_query, timeout_option
 from tap_query.execute import read_server
 from tap_query.metadata import read_metadata

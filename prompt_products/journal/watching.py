@@ -70,7 +70,7 @@ _WAS_RELEASED = "(c.was ->> 'obs_release_date')::timestamp <= {}::timestamp"
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class JournalPosition:
     """Up to where rows are known.
 
     Attributes
@@ -191,14 +191,14 @@ class JournalWatch:
         StandbyNotWatchedError
             Raised if the server is a standby.
         """
-        known = None if since is None else Position.parse(since)
+        known = None if since is None else JournalPosition.parse(since)
         try:
             return self._look(connection, known)
         finally:
             if not connection.closed:
                 connection.rollback()
 
-    def _look(self, connection: psycopg.Connection[Any], known: Position | None) -> GainedRows:
+    def _look(self, connection: psycopg.Connection[Any], known: JournalPosition | None) -> GainedRows:
         with connection.cursor(row_factory=namedtuple_row) as cursor:
             cursor.execute(_SNAPSHOT)
             since = None if known is None else known.snapshot
@@ -209,7 +209,7 @@ class JournalWatch:
         if state.number is None:
             raise JournalNotKeptError(f"{self._schema}.{self._name}")
         if known is None:
-            return self._nothing(Position(state.number, state.snapshot, state.sees_until))
+            return self._nothing(JournalPosition(state.number, state.snapshot, state.sees_until))
         if known.journal != state.number or not state.is_complete:
             raise JournalLostError(str(known), f"{self._schema}.{self._name}")
         # A role that sees all rows from now on, or no more, gains or loses none by that.
@@ -217,17 +217,17 @@ class JournalWatch:
         looks = not state.sees_all and time.monotonic() >= self._looked_at + self._pause_s
         until = state.sees_until if looks or state.sees_all or begins else known.released
         if not state.has_news and not looks:
-            return self._nothing(Position(state.number, state.snapshot, until))
+            return self._nothing(JournalPosition(state.number, state.snapshot, until))
         started = time.monotonic()
         released = until if begins else known.released
         found = self._run(connection, known.snapshot, released, until, looks=looks)
         if looks:
             self._looked_at = time.monotonic()
             self._pause_s = max(_LOOK_AGAIN_S, (self._looked_at - started) / _PART_OF_TIME)
-        position = Position(state.number, state.snapshot, until)
+        position = JournalPosition(state.number, state.snapshot, until)
         return GainedRows(self.columns, [row[:-1] for row in found], str(position))
 
-    def _nothing(self, position: Position) -> GainedRows:
+    def _nothing(self, position: JournalPosition) -> GainedRows:
         return GainedRows(self.columns, (), str(position))
 
     def _run(

@@ -35,8 +35,8 @@ from prompt_products.errors import (
     PositionError,
     QueryNotWatchedError,
 )
-from prompt_products.journal.derived import TASKS
-from prompt_products.journal.keeping import keep, prune, read_entries, read_journals, require_journal
+from prompt_products.journal.entries import keep, prune, read_entries, read_journals, require_journal
+from prompt_products.journal.offered import TASKS
 from prompt_products.journal.watching import JournalWatch
 from tap_query.execute import read_server
 from tap_query.metadata import read_metadata

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from examples.lsstcam import Pair
-from prompt_products.journal.keeping import keep
+from prompt_products.journal.entries import keep
 from tap_schema.assemble import assemble
 from tap_schema.publish import publish
 from tests.plugins.service_fixtures import PLAIN, Served, running_service, wait_for

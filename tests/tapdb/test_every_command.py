@@ -35,7 +35,7 @@ from ppdb_replay.replication import service
 from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from prompt_products.coverage.keeping import keep, rebuild
-from prompt_products.journal.keeping import keep as keep_journal
+from prompt_products.journal.entries import keep as keep_journal
 from tapdb.cli.root import main
 from tapdb.hooks.derived import create_last
 from tapdb.postgres.engine import checked_connection
