@@ -22,6 +22,7 @@ BENCHMARKS = {
     "sia": "benchmarks.services.sia",
     "replay": "benchmarks.services.replay",
     "prompt": "benchmarks.prompt",
+    "push": "benchmarks.push",
     "page": "benchmarks.page",
     "plot": "benchmarks.plot",
     "tap_schema": "benchmarks.tap_schema",

@@ -35,7 +35,7 @@ from prompt_products.coverage.reading import ranges_of
 from tapdb.postgres.engine import create_engine
 from tapdb.server.ephemeral import EphemeralServer
 
-__all__ = ["REACHES", "main", "measure_prompt"]
+__all__ = ["REACHES", "main", "measure_prompt", "pointings_of"]
 
 REACHES = (
     Reach("moc_ratio", 1.7, "MOC of 10 k detectors, order 11, at most 0.5 % larger than mocpy's / mocpy"),
@@ -224,7 +224,7 @@ def _measure_ingest(sides: dict[str, Repository], rounds: int, chips: int) -> di
     watch = Stopwatch()
     butlers = {name: repository.butler(writeable=True) for name, repository in sides.items()}
     for number in range(rounds + 1):
-        pointings = list(_pointings(number))
+        pointings = list(pointings_of(number))
         for name in _SIDES if number % 2 else _SIDES[::-1]:
             # The first round fills Butler's caches.
             ingest(butlers[name], pointings, watch if number else Stopwatch(), name, range(chips))
@@ -237,7 +237,8 @@ def _measure_ingest(sides: dict[str, Repository], rounds: int, chips: int) -> di
     return figures
 
 
-def _pointings(number: int) -> Iterator[Pointing]:
+def pointings_of(number: int) -> Iterator[Pointing]:
+    """Yield the pointings of two visits of a round."""
     for sequence in (2 * number + 1, 2 * number + 2):
         where = (sequence * 7.3 % 360, -70 + sequence * 1.7 % 75, 15.0)
         yield make_pointing(_DAY_OBS, sequence, *where, "r_57", "new")

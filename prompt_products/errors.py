@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from tapdb.errors import DatabaseNotReadyError, TapdbError
 
+_LONGEST = 100
+
 
 class PromptProductsError(TapdbError):
     """Base of the errors of `prompt_products`."""
@@ -212,3 +214,104 @@ class LogEmptyError(PromptProductsError):
         what = "has no exposures" if night is None else f"has no exposures of {night}"
         nights = "tapdb query run 'SELECT DISTINCT day_obs FROM ivoa.observing_log'"
         super().__init__(f"the observing log {what}; which nights there are: {nights}")
+
+
+class JournalNotKeptError(PromptProductsError, DatabaseNotReadyError):
+    """The journal of a view is wanted, and none is kept.
+
+    Parameters
+    ----------
+    view
+        Name of the view or table, ``schema.name``.
+    known
+        Names of the views of which a journal is kept.
+    """
+
+    def __init__(self, view: str, known: Sequence[str] = ()) -> None:
+        self.view = view
+        self.known = tuple(known)
+        others = f" (it is kept of {', '.join(known)})" if known else ""
+        super().__init__(f'no journal is kept of "{view}"{others}; let it be kept: tapdb journal keep {view}')
+
+
+class JournalRefusedError(PromptProductsError):
+    """No journal of a view can be kept.
+
+    Parameters
+    ----------
+    view
+        Name of the view.
+    problem
+        What is in the way.
+    remedy
+        What to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, view: str, problem: str, remedy: str) -> None:
+        self.view = view
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"journal of {view}: {problem}; {remedy}")
+
+
+class JournalLostError(PromptProductsError):
+    """The journal does not reach back to a position: it is too old, or the journal was begun again.
+
+    Parameters
+    ----------
+    position
+        The position.
+    view
+        Name of the view.
+    """
+
+    def __init__(self, position: str, view: str) -> None:
+        self.position = position
+        self.view = view
+        super().__init__(
+            f"the journal of {view} does not reach back to position {position}; begin without a position, "
+            "and query what has come meanwhile"
+        )
+
+
+class PositionError(PromptProductsError):
+    """A text is no position in a journal.
+
+    Parameters
+    ----------
+    text
+        The text.
+    """
+
+    exit_code = 2
+
+    def __init__(self, text: str) -> None:
+        self.text = text[:_LONGEST]
+        super().__init__(f'"{self.text}" is no position in a journal; give one that a watch has printed')
+
+
+class QueryNotWatchedError(PromptProductsError):
+    """A query has a shape whose gained rows are not found without a look at all rows.
+
+    Parameters
+    ----------
+    shape
+        What it has.
+    """
+
+    exit_code = 2
+
+    def __init__(self, shape: str) -> None:
+        self.shape = shape
+        super().__init__(
+            f"a query with {shape} is not watched; select columns of one table, with conditions on its row"
+        )
+
+
+class StandbyNotWatchedError(PromptProductsError):
+    """A standby is to be watched, whose snapshots do not say which transactions they lack."""
+
+    def __init__(self) -> None:
+        super().__init__("a standby is not watched: its snapshots do not tell what is new; watch its primary")

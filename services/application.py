@@ -41,6 +41,8 @@ from services.settings import ServiceSettings, read_service_settings
 from services.simple import cone_routes, identifier_routes, sia_routes
 from services.tap import AsyncJobs, LakeEndpoint, routes
 from services.tap.documents import NO_ANSWER, VOTABLE_TYPE, error_document
+from services.watch import Wakes
+from services.watch import routes as routes_of_watches
 from tap_query.lakes import load_lakes
 from tapdb.errors import DatabaseUnavailableError, TapdbError
 from tapdb.hooks.descriptions import load_link_providers
@@ -70,6 +72,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
     jobs = AsyncJobs.of_settings(settings, url)
     files = Files.of_settings(settings)
     lake = load_lakes()(settings.lake) if settings.lake else None
+    wakes = Wakes.of_settings(settings, url)
     links, pages = Links(load_link_providers(), files), Pages()
     service = Service(
         settings=settings,
@@ -88,6 +91,8 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             if jobs is not None:
                 await stack.enter_async_context(jobs.changes.listening())
                 stack.callback(jobs.engine.dispose)
+            if settings.watches:
+                await stack.enter_async_context(wakes.listening())
             yield
         # The server has cancelled the tasks of queries that still ran: they end their statements first.
         await service.quotas.wait_until_idle()
@@ -108,6 +113,7 @@ def create_application(settings: ServiceSettings | None = None, url: str | sa.UR
             Mount("/identifiers", routes=identifier_routes()),
             Mount("/datalink", routes=routes_of_links(links)),
             Mount("/files", routes=routes_of_files(files)),
+            *(routes_of_watches(wakes) if settings.watches else ()),
             Mount("/docs", app=Site.of_settings(settings)),
             *(() if lake is None else (Route("/lake/sync", LakeEndpoint(lake), methods=["GET", "POST"]),)),
             *routes_of_pages(pages, Subjects(pages, links)),

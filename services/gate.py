@@ -21,7 +21,18 @@ SERVER = f"tapdb/{__version__} (IVOA-TAP)"
 """Value of the header Server (IVOA note on software identifiers)."""
 
 TOP = (
-    *("/tap", "/replay", "/sia", "/scs", "/identifiers", "/datalink", "/files", "/health", "/metrics"),
+    *(
+        "/tap",
+        "/replay",
+        "/sia",
+        "/scs",
+        "/identifiers",
+        "/datalink",
+        "/files",
+        "/watch",
+        "/health",
+        "/metrics",
+    ),
     *("/page", "/tables", "/query", "/images", "/objects", "/results", "/docs"),
 )
 """Where the paths of the service begin, below its root path."""

@@ -115,6 +115,21 @@ class ServiceSettings(QuerySettings):
     max_job_days: int = Field(
         default=30, ge=1, le=36_500, description="Maximum number of days that a client may keep a job."
     )
+    watches: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Queries that one process watches at once; 0: the service has no /watch.",
+    )
+    user_watches: int = Field(
+        default=10, ge=1, le=10_000, description="Queries of one user that one process watches at once."
+    )
+    watch_seconds: float = Field(
+        default=1.0,
+        ge=0.05,
+        le=_MAX_SECONDS,
+        description="Seconds after which those who watch look if no commit has woken them.",
+    )
     sia_table: str = Field(
         default="",
         description="Table that SIA searches; without it ivoa.ObsCore, or the only one with its columns.",

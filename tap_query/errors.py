@@ -174,6 +174,23 @@ class ResultTooLargeError(TapdbError):
         )
 
 
+class TooManyRowsGainedError(TapdbError):
+    """A query has gained more rows at once than its user may have.
+
+    Parameters
+    ----------
+    limit
+        How many rows that may be.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the query has gained more than {limit:,} rows since its position; begin without a position, "
+            "and query what has come meanwhile"
+        )
+
+
 class JobUnknownError(TapdbError):
     """There is no such asynchronous job, or it is another user's.
 

@@ -1,23 +1,16 @@
 """Wait for jobs: one connection of a process listens, and wakes those whose job has changed."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
-import psycopg
 import sqlalchemy as sa
-from psycopg import sql
 
 from tap_query.jobs.job import FINAL, Job, Phase
 from tap_query.jobs.store import CHANNEL
+from tapdb.postgres.listening import listening
 from tapdb.settings import database_url
-
-_AGAIN_S = 1
-_CANCEL_AGAIN_S = 0.5
-
-_log = logging.getLogger(__name__)
 
 
 class PhaseChanges:
@@ -40,14 +33,8 @@ class PhaseChanges:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Listen to the database inside of the block."""
-        task = asyncio.create_task(self._listen())
-        try:
+        async with listening(self._url, CHANNEL, self._told, application_name="tapdb jobs"):
             yield
-        finally:
-            # What it waits for may end with an error of its own in the place of the cancellation.
-            while not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
     async def wait(
         self, job_id: str, look: Callable[[], Awaitable[Job]], seconds: float, phase: Phase | None = None
@@ -78,23 +65,9 @@ class PhaseChanges:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), min(left, self._poll_s))
 
-    async def _listen(self) -> None:
-        plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        listen = sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL))
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    "" if plain == "postgresql://" else plain, autocommit=True, application_name="tapdb jobs"
-                ) as connection:
-                    await connection.execute(listen)
-                    # Something may have changed while nobody listened.
-                    self._wake(*self._changed)
-                    async for message in connection.notifies():
-                        self._wake(message.payload)
-            except psycopg.OperationalError as error:
-                # Those who wait look by themselves meanwhile.
-                _log.warning("waiting for jobs: %s", str(error).splitlines()[0])
-            await asyncio.sleep(_AGAIN_S)
+    def _told(self, job_id: str | None) -> None:
+        """Wake those who wait for a job; all of them if something may have been missed."""
+        self._wake(*(self._changed if job_id is None else (job_id,)))
 
     def _wake(self, *job_ids: str) -> None:
         for job_id in job_ids:

@@ -6,7 +6,7 @@ SELECT plan(9);
 SELECT tables_are('tapdb', ARRAY['alembic_version', 'view_definition', 'dataset_type_mapping', 'tap_schema_undo',
   'keeping', 'kept_note', 'uws_job', 'combined_view', 'followed_change', 'coverage_view', 'coverage_delta',
   'coverage_group', 'coverage_total', 'region_moc', 'provenance_run', 'provenance_quantum', 'provenance_dataset', 'provenance_edge',
-  'observation_plan', 'published_product']);
+  'observation_plan', 'published_product', 'journal', 'journal_view']);
 SELECT col_is_pk('tapdb', 'view_definition', ARRAY['view_schema', 'view_name', 'kept'],
   'one row for each view and set of kept tables');
 SELECT col_is_pk('tapdb', 'dataset_type_mapping', ARRAY['view_schema', 'view_name', 'kept', 'dataset_type'],

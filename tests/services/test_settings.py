@@ -194,6 +194,12 @@ def test_help_explains_every_variable() -> None:
         ("DatabaseUnavailableError", 503),
         ("MissingTapSchemaError", 503),
         ("NotReleasedError", 403),
+        ("QueryNotWatchedError", 400),
+        ("PositionError", 400),
+        ("JournalLostError", 410),
+        ("TooManyRowsGainedError", 400),
+        ("JournalNotKeptError", 503),
+        ("StandbyNotWatchedError", 503),
         ("RightsDifferError", 503),
         ("VersionsIncompleteError", 503),
         ("RightRefusedError", 500),
@@ -201,7 +207,8 @@ def test_help_explains_every_variable() -> None:
     ],
 )
 def test_an_error_of_a_package_has_a_status(name: str, status: int) -> None:
-    for package in ("obscore_view", "ppdb_replay.errors", "tap_schema", "tapdb.postgres.engine"):
+    packages = ("obscore_view", "ppdb_replay.errors", "prompt_products.errors", "tap_schema")
+    for package in (*packages, "tapdb.postgres.engine"):
         import_module(package)
     (kind,) = (one for one in _classes(TapdbError) if one.__name__ == name)
     assert status_of(kind.__new__(kind)) == status

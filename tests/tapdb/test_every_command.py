@@ -36,6 +36,7 @@ from ppdb_replay.tables import read_schema, with_system_columns
 from ppdb_replay.versions.install import create_tables, install
 from prompt_products.caom.caom_views import CAOM
 from prompt_products.coverage.keeping import keep, rebuild
+from prompt_products.journal.entries import keep as keep_journal
 from prompt_products.observing_log.log_views import publish_log
 from prompt_products.over_obscore import publish
 from tapdb.cli.root import main
@@ -100,6 +101,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "obscore drop": ("--all",),
     "obscore export": ("-o", "{folder}/export.csv", "--view", "ivoa.obscore"),
     "obscore fill": (),
+    "journal drop": ("ivoa.obscore",),
+    "journal keep": ("ivoa.obscore",),
+    "journal list": ("ivoa.obscore",),
+    "journal prune": (),
     "obscore init": ("--registry-schema", "plain"),
     "obscore mapping": (),
     "obscore plan": ("-c", "{config}", "--registry-schema", "plain"),
@@ -163,6 +168,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tap-schema lint": (),
     "tap-schema publish": (),
     "tap-schema rollback": (),
+    "watch": ("SELECT obs_id FROM ivoa.ObsCore", "--once"),
 }
 """Arguments with which each command that uses a database does its main work."""
 
@@ -204,6 +210,7 @@ READERS = frozenset(
             "ppdb seal",
             "ppdb snapshot",
             "ppdb verify",
+            "watch",
             "provenance show",
             "query explain",
             "query run",
@@ -265,6 +272,7 @@ def everything(
         execute_text(connection, LINEAGE + CONSDB)
         publish(connection, CAOM, "ivoa.obscore")
         publish_log(connection, "ivoa.obscore")
+        keep_journal(connection, "ivoa.obscore")
         create_last(connection, {})
         for login in LOGINS:
             execute_text(connection, f"CREATE ROLE {login} LOGIN PASSWORD '{SECRET}'")
@@ -363,7 +371,7 @@ PRINTING = (
     *("replay list", "replay migrate", "replay verify", "replay verify-all", "queue status"),
     *("follow status", "task check", "ppdb follow status", "ppdb release status"),
     *("obscore releases", "presence plan", "presence summary"),
-    *("coverage last-night", "log last-night"),
+    *("coverage last-night", "journal list", "log last-night"),
 )
 """Commands that write by the one printer: one target for each is enough."""
 WRITING = {

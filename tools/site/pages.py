@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "caom2",
         "obsplan",
         "observing-log",
+        "watch",
         "scale",
         "lake-queries",
         "provenance",
