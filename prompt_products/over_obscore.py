@@ -83,7 +83,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class PublicationRecord:
     """What is recorded of a product that is published.
 
     Attributes
@@ -107,15 +107,17 @@ class Publication:
         return f"{self.schema}.{self.view}"
 
 
-def read_publication(connection: sa.Connection, product: str) -> Publication | None:
+def read_publication(connection: sa.Connection, product: str) -> PublicationRecord | None:
     """Return what is recorded of a product; None if it is not published."""
     if connection.scalar(sa.select(sa.func.to_regclass("tapdb.published_product"))) is None:
         return None
     row = connection.execute(sa.select(_published).where(_published.c.product == product)).one_or_none()
-    return None if row is None else Publication(row.product, row.view_schema, row.view_name, row.options)
+    return (
+        None if row is None else PublicationRecord(row.product, row.view_schema, row.view_name, row.options)
+    )
 
 
-def require_publication(connection: sa.Connection, product: str) -> Publication:
+def require_publication(connection: sa.Connection, product: str) -> PublicationRecord:
     """Return what is recorded of a product.
 
     Raises
@@ -159,7 +161,7 @@ def registry_of(connection: sa.Connection, view: str, product: str) -> str:
 
 def publish(
     connection: sa.Connection, product: Product, view: str, options: Mapping[str, Any] | None = None
-) -> Publication:
+) -> PublicationRecord:
     """Make the views of a product over an ObsCore view, in place of those over another.
 
     Parameters

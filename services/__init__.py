@@ -4,7 +4,7 @@
 `quotas` (how much), `waiting` (clients that hang up), `database` (connections, and what is published),
 `observing` (log and figures), `worker` (of jobs), `service` (what handlers share), `gate` (proxies, headers);
 `running` is work of the database that can be cancelled, `results` sends its rows; `tap` is the TAP service,
-`files` gives files away, `datalink` says what belongs to what, `watch` pushes new rows, `simple` are
+`files` gives files away, `watch` pushes new rows, `datalink` says what belongs to what, `simple` are
 searches by parameters and identifiers, `replay` has records of results, `documentation` has `/docs`, `page`
 is for people; `application` puts the parts together, `cli` is ``tapdb serve``.
 """

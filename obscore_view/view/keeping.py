@@ -9,8 +9,20 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from obscore_view.registry.snapshot import Registry, SkyPixel
-from obscore_view.select import kept_rows
 from obscore_view.select.kept_layout import KeptLayout, KeptPlace, element_of
+from obscore_view.select.kept_rows import (
+    FOOTPRINT_COLUMNS,
+    OUTLINE_START,
+    assigned,
+    equal,
+    footprint_key,
+    key_of,
+    listed,
+    listed_after,
+    rows_by_event,
+    rows_of,
+    rows_that_differ,
+)
 from obscore_view.select.kept_sources import (
     KeptRegions,
     observed_column,
@@ -65,17 +77,13 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
         for event in ("INSERT", "UPDATE"):
             yield Step(regions.relation, event, table.name, _pixels_come(kept, pixel), first=True)
         return
-    names = kept_rows.footprint_key(registry, element)
+    names = footprint_key(registry, element)
     values = [one.name for one in table.c if one.name != "region"]
     # Polygons have no order; the outline is their text.
-    plain = [one for one in values if one != kept_rows.FOOTPRINT_COLUMNS[-1]]
-    same = {
-        alias: kept_rows.equal("s", [watch_column(element, one) for one in names], alias, names)
-        for alias in "cg"
-    }
+    plain = [one for one in values if one != FOOTPRINT_COLUMNS[-1]]
+    same = {alias: equal("s", [watch_column(element, one) for one in names], alias, names) for alias in "cg"}
     key, changed = (
-        kept_rows.key_of(region_prefix(element)[:-1], [sql.Identifier(alias, one) for one in names])
-        for alias in "gc"
+        key_of(region_prefix(element)[:-1], [sql.Identifier(alias, one) for one in names]) for alias in "gc"
     )
     parts = {"kept": kept, "source": source, "same": same["c"]}
     # What is there is found before it is decoded.
@@ -83,16 +91,11 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
         "INSERT INTO {kept} ({values}) SELECT {from_s} FROM {source} s "
         "JOIN (SELECT * FROM changed c "
         "WHERE NOT EXISTS (SELECT FROM {kept} r WHERE r.key = {key}) OFFSET 0) c ON {same}"
-    ).format(**parts, key=changed, values=kept_rows.listed(values), from_s=kept_rows.listed(values, "s"))
+    ).format(**parts, key=changed, values=listed(values), from_s=listed(values, "s"))
     update = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} "
         "WHERE r.key = s.key AND ({mine}) IS DISTINCT FROM ({theirs})"
-    ).format(
-        **parts,
-        set=kept_rows.assigned(values, "s", values),
-        mine=kept_rows.listed(plain, "r"),
-        theirs=kept_rows.listed(plain, "s"),
-    )
+    ).format(**parts, set=assigned(values, "s", values), mine=listed(plain, "r"), theirs=listed(plain, "s"))
     lost = sql.SQL(
         "DELETE FROM {kept} r USING gone g WHERE r.key = {key} "
         "AND NOT EXISTS (SELECT FROM {source} s WHERE {same})"
@@ -104,7 +107,7 @@ def region_steps(registry: Registry, regions: KeptRegions) -> Iterator[Step]:
     # Values that look the same are written too: another version may decode them otherwise.
     again = sql.SQL(
         "UPDATE {kept} r SET {set} FROM {source} s JOIN changed c ON {same} WHERE r.key = s.key"
-    ).format(kept=kept, source=source, same=same["c"], set=kept_rows.assigned(values, "s", values))
+    ).format(kept=kept, source=source, same=same["c"], set=assigned(values, "s", values))
     for event, statements in {
         "INSERT": (insert,),
         "UPDATE": (update, lost, insert),
@@ -130,9 +133,9 @@ def _pixels_come(kept: sql.Composable, pixel: SkyPixel) -> sql.Composable:
         "tapdb.footprint(tapdb.sky_pixel({system}, {level}, {number})) f"
     ).format(
         kept=kept,
-        values=kept_rows.listed(kept_rows.FOOTPRINT_COLUMNS),
-        start=sql.Literal(kept_rows.OUTLINE_START),
-        key=kept_rows.key_of(region_prefix(pixel.name)[:-1], [number]),
+        values=listed(FOOTPRINT_COLUMNS),
+        start=sql.Literal(OUTLINE_START),
+        key=key_of(region_prefix(pixel.name)[:-1], [number]),
         number=number,
         system=sql.Literal(pixel.system),
         level=sql.Literal(pixel.level),
@@ -185,9 +188,7 @@ class ViewSteps:
         for place in anchored.values():
             of = f"{place.prefix}_{place.anchor}"
             yield sql.SQL("INSERT INTO {table} (key{columns}) SELECT key{columns} FROM {source}").format(
-                table=self._observation,
-                columns=kept_rows.listed_after(self._observed),
-                source=self._source(of),
+                table=self._observation, columns=listed_after(self._observed), source=self._source(of)
             )
         yield sql.SQL("ANALYZE {}").format(self._observation)
         for place in self._layout.places:
@@ -224,10 +225,10 @@ class ViewSteps:
         def wanted(*more: sql.Composable) -> sql.Composable:
             every = sql.SQL(" AND ").join([condition, sql.SQL("s.is_wanted"), *more])
             if rows is not None:
-                return kept_rows.rows_of(source, every, rows)
+                return rows_of(source, every, rows)
             return sql.SQL("(SELECT s.* FROM {} s WHERE {}) s").format(source, every)
 
-        columns, values = kept_rows.listed(self._kept_columns), kept_rows.listed(self._kept_columns, "s")
+        columns, values = listed(self._kept_columns), listed(self._kept_columns, "s")
         insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT DO NOTHING")
         datasets = insert.format(self._dataset, columns, values, wanted())
         if place.anchor is not None:
@@ -243,8 +244,8 @@ class ViewSteps:
 
     def _new_observations(self, rows: sql.Composable) -> sql.Composable:
         """Return the statement that adds the observations of rows ``s`` of a source."""
-        columns = kept_rows.listed_after(self._observed)
-        values = kept_rows.listed_after([observed_column(one) for one in self._observed], "s")
+        columns = listed_after(self._observed)
+        values = listed_after([observed_column(one) for one in self._observed], "s")
         return sql.SQL(
             "INSERT INTO {table} (key{columns}) SELECT DISTINCT ON (s.key) s.key{values} FROM {rows} "
             "ORDER BY s.key"
@@ -260,7 +261,7 @@ class ViewSteps:
         tags, column = place.place.tags_table, sql.Identifier(self._tags_column)
         same = sql.SQL("s.dataset_id = c.dataset_id AND s.collection_key = c.{}").format(column)
         loads = self.load(place, same, _CHANGED)
-        both = kept_rows.rows_by_event(("dataset_id", self._tags_column))["UPDATE"]
+        both = rows_by_event(("dataset_id", self._tags_column))["UPDATE"]
         loads_again = self.load(place, same, sql.SQL("{} c").format(both))
         taken = sql.SQL(
             "DELETE FROM {dataset} d USING gone g, {collection} k "
@@ -292,9 +293,9 @@ class ViewSteps:
     def _of_anchor(self, place: KeptPlace) -> Iterator[Step]:
         element = str(place.anchor)
         source, columns = self._source(f"{place.prefix}_{element}"), ("instrument", "id")
-        same = kept_rows.equal("s", [watch_column(element, one) for one in columns], "c", columns)
-        changed = kept_rows.rows_of(source, same, _CHANGED)
-        theirs, mine = kept_rows.listed_after(self._observed), kept_rows.listed_after(self._observed, "s")
+        same = equal("s", [watch_column(element, one) for one in columns], "c", columns)
+        changed = rows_of(source, same, _CHANGED)
+        theirs, mine = listed_after(self._observed), listed_after(self._observed, "s")
         insert = sql.SQL(
             "INSERT INTO {0} (key{1}) SELECT s.key{2} FROM {3} "
             "WHERE NOT EXISTS (SELECT FROM {0} o WHERE o.key = s.key)"
@@ -307,7 +308,7 @@ class ViewSteps:
             self._observation,
             keys,
             sql.Identifier(self._registry.schema, element),
-            kept_rows.equal("r", columns, "g", columns),
+            equal("r", columns, "g", columns),
         )
         prefix = sql.Literal(f"{place.prefix}/%")
         clear = sql.SQL("DELETE FROM {} WHERE key LIKE {}").format(self._observation, prefix)
@@ -324,14 +325,14 @@ class ViewSteps:
         tags = self._source(place.place.tags_table)
         if place.by_run:
             of_run = sql.SQL("s.run_key = c.{}").format(sql.Identifier(self._collection_key))
-            found = self._observed_again(self._first_datasets(kept_rows.rows_of(tags, of_run, _CHANGED)))
+            found = self._observed_again(self._first_datasets(rows_of(tags, of_run, _CHANGED)))
             yield from (self._step("collection", "UPDATE", one, settles=True) for one in found)
         for table, keys in watched.items():
             columns = tuple(keys)
-            same = kept_rows.equal("s", [watch_column(table, one) for one in columns], "c", columns)
+            same = equal("s", [watch_column(table, one) for one in columns], "c", columns)
             if table not in {place.anchor, "dataset"} and table in relations.watched:
                 of = tags if place.anchor is None else self._source(f"{place.prefix}_{place.anchor}")
-                named = kept_rows.rows_of(of, same, _CHANGED)
+                named = rows_of(of, same, _CHANGED)
                 rows = self._first_datasets(named) if place.anchor is None else named
                 how = {"settles": True, "first": place.anchor is not None}
                 yield from (self._step(table, "UPDATE", one, **how) for one in self._observed_again(rows))
@@ -339,9 +340,7 @@ class ViewSteps:
                 unwanted = sql.SQL(
                     "DELETE FROM {} d USING {} "
                     "WHERE d.dataset_id = s.dataset_id AND d.collection = s.collection"
-                ).format(
-                    self._dataset, kept_rows.rows_of(tags, same + sql.SQL(" AND NOT s.is_wanted"), _CHANGED)
-                )
+                ).format(self._dataset, rows_of(tags, same + sql.SQL(" AND NOT s.is_wanted"), _CHANGED))
                 for statement in (unwanted, *self.load(place, same, _CHANGED)):
                     yield self._step(table, "UPDATE", statement, settles=True)
 
@@ -366,10 +365,10 @@ class ViewSteps:
         statements: list[sql.Composable] = [
             update.format(
                 table=self._observation,
-                set=kept_rows.assigned(self._observed, "s", self._observed),
+                set=assigned(self._observed, "s", self._observed),
                 rows=rows,
-                mine=kept_rows.listed(self._observed, "o"),
-                theirs=kept_rows.listed(self._observed, "s"),
+                mine=listed(self._observed, "o"),
+                theirs=listed(self._observed, "s"),
             )
         ]
         if "t_min" in self._observed:
@@ -385,10 +384,10 @@ class ViewSteps:
         element = element_of(place.place)
         if element is None or self._registry.universe.pixel(element) is not None:
             return
-        names = kept_rows.footprint_key(self._registry, element)
+        names = footprint_key(self._registry, element)
         dimensions = self._registry.universe.elements[element].required
         columns = dict(zip(dimensions, names, strict=True))
-        for event, rows in kept_rows.rows_by_event(names).items():
+        for event, rows in rows_by_event(names).items():
             found = self._datasets_at(place, columns, rows)
             yield self._step(element, event, self._located_again(found), settles=True)
         nowhere = sql.SQL(
@@ -402,7 +401,7 @@ class ViewSteps:
                 "UPDATE {} SET region = NULL WHERE region IS NOT NULL AND type IN ({})"
             ).format(self._dataset, sql.SQL(", ").join(numbers))
             yield self._step("visit_definition", "TRUNCATE", exposures_nowhere)
-            for event, rows in kept_rows.rows_by_event(("instrument", "exposure")).items():
+            for event, rows in rows_by_event(("instrument", "exposure")).items():
                 exposures = {"instrument": "instrument", "exposure": "exposure"}
                 found = self._datasets_of(place, sql.SQL("{} c").format(rows), "c", exposures, None)
                 yield self._step("visit_definition", event, self._located_again(found), settles=True)
@@ -420,12 +419,12 @@ class ViewSteps:
             )
         if set(place.dimensions) <= columns.keys() and not place.by_run:
             return self._datasets_of(place, sql.SQL("{} c").format(rows), "c", columns, detector)
-        same = kept_rows.equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
+        same = equal("s", [f"of_t.{one}" for one in columns], "c", tuple(columns.values()))
         return self._located(place, same, sql.SQL("{} c").format(rows))
 
     def _located(self, place: KeptPlace, same: sql.Composable, rows: sql.Composable) -> sql.Composable:
         """Return the SELECT of the datasets of a source that belong to rows ``c``, with their regions."""
-        found = kept_rows.rows_of(self._source(place.place.tags_table), same, rows)
+        found = rows_of(self._source(place.place.tags_table), same, rows)
         return sql.SQL("SELECT s.dataset_id, s.collection, s.region FROM {}").format(found)
 
     def _datasets_of(
@@ -439,7 +438,7 @@ class ViewSteps:
         """Return the SELECT of the datasets of observations that columns of a source name."""
         if place.by_run or not set(place.dimensions) <= columns.keys():
             # The key has more in it, such as the detector: all datasets of the exposure are looked at.
-            same = kept_rows.equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
+            same = equal("s", [f"of_t.{one}" for one in columns], alias, tuple(columns.values()))
             return self._located(place, same, source)
         keys = sql.SQL(", ").join(self._keys_of(place, alias, columns))
         narrowed: sql.Composable = sql.SQL("")
@@ -468,7 +467,7 @@ class ViewSteps:
         if at_visit:
             given["visit"] = sql.Identifier("v", "visit")
         dimensions = self._registry.universe.elements[element].required
-        key = kept_rows.key_of(region_prefix(element)[:-1], [given[name] for name in dimensions])
+        key = key_of(region_prefix(element)[:-1], [given[name] for name in dimensions])
         regions = sql.Identifier(SCHEMA, region_table(self._registry).name)
         if not at_visit:
             return sql.SQL("(SELECT min(r.region) FROM {} r WHERE r.key = {})").format(regions, key)
@@ -494,7 +493,7 @@ class ViewSteps:
         """Yield what follows changes of the collections that the view looks into."""
         kind = self._layout.mapping.config.collection_rule.kind
         key, source = sql.Identifier(self._collection_key), self._source("collection")
-        rows = kept_rows.rows_by_event((self._collection_key,))
+        rows = rows_by_event((self._collection_key,))
         first_counts = kind == "find-first"
         for event in EVENTS:
             scope: sql.Composable = sql.SQL("true")
@@ -590,12 +589,12 @@ class ViewSteps:
             return sql.SQL("gone")
         if event != "UPDATE":
             return sql.SQL("(SELECT key AS {} FROM {})").format(key, self._collection)
-        return kept_rows.rows_that_differ(tuple(dict.fromkeys((self._collection_key, "name"))))
+        return rows_that_differ(tuple(dict.fromkeys((self._collection_key, "name"))))
 
     def _keys_of(self, place: KeptPlace, alias: str, columns: dict[str, str]) -> list[sql.Composable]:
         """Return the keys of observations, given the columns of a relation that are their dimensions."""
         parts = [sql.Identifier(alias, columns[one]) for one in place.dimensions]
         if not place.by_type:
-            return [kept_rows.key_of(place.prefix, parts)]
+            return [key_of(place.prefix, parts)]
         numbers = [self._layout.numbers[one.name] for one in place.dataset_types]
-        return [kept_rows.key_of(place.prefix, [sql.Literal(number), *parts]) for number in numbers]
+        return [key_of(place.prefix, [sql.Literal(number), *parts]) for number in numbers]

@@ -10,19 +10,9 @@ from pathlib import Path
 import click
 
 from adql import Metadata, TableMetadata
+from ppdb_replay.query_store import store
 from ppdb_replay.query_store.checks import StoredCheck, check_stored, migrate_stored, note_check
 from ppdb_replay.query_store.landing import CITATIONS, cited, landing_text
-from ppdb_replay.query_store.store import (
-    UPLOADS,
-    change_collection,
-    find_stored,
-    is_file,
-    list_pids,
-    load_whole_record,
-    read_collection,
-    store_query,
-    upload_beside,
-)
 from ppdb_replay.replaying.catalog import Connection
 from ppdb_replay.replaying.record import ReplayRecord
 from tap_query.errors import MissingTapSchemaError, TapSchemaIncompleteError
@@ -100,9 +90,9 @@ def _parse_uploads(
         name, mark, file = text.partition("=")
         if not (mark and name and file):
             raise click.BadParameter(f"{text!r} names no table and file: write NAME=FILE")
-        if not is_file(file):
+        if not store.is_file(file):
             raise click.BadParameter(f"there is no file {file!r}")
-        found[name.removeprefix(UPLOADS)] = Path(file)
+        found[name.removeprefix(store.UPLOADS)] = Path(file)
     return found
 
 
@@ -165,8 +155,12 @@ def kept_uploads(record: ReplayRecord | None, what: str, given: Mapping[str, Pat
     """
     found = dict(given)
     for table in () if record is None else record.uploads:
-        name = table.removeprefix(UPLOADS)
-        if name not in found and is_file(what) and (path := upload_beside(Path(what), name)).is_file():
+        name = table.removeprefix(store.UPLOADS)
+        if (
+            name not in found
+            and store.is_file(what)
+            and (path := store.upload_beside(Path(what), name)).is_file()
+        ):
             found[name] = path
     return found
 
@@ -189,9 +183,9 @@ def cite_command(what: str, *, form: str, uploads: dict[str, Path], url: str | N
     registered DOI or has a landing page: 'tapdb replay collection' says what they begin with.
     """
     with published_connection(url) as (connection, published):
-        known = load_whole_record(connection, what, published=published)
+        known = store.load_whole_record(connection, what, published=published)
         with uploaded(connection, kept_uploads(known, what, uploads)) as tables:
-            stored = store_query(connection, known, published=published, uploads=tables)
+            stored = store.store_query(connection, known, published=published, uploads=tables)
     click.echo(cited(stored, form))
     if not stored.address:
         problem = "nothing leads to this identifier from elsewhere: it is no DOI and has no landing page"
@@ -204,7 +198,7 @@ def cite_command(what: str, *, form: str, uploads: dict[str, Path], url: str | N
 def list_command(rows: RowOutput, url: str | None) -> None:
     """Print the stored queries: identifier, snapshot, number of rows, query."""
     with idle_connection(url) as connection:
-        stored = [find_stored(connection, pid) for pid in list_pids(connection)]
+        stored = [store.find_stored(connection, pid) for pid in store.list_pids(connection)]
     rows.write_records(
         ("pid", "snapshot_id", "row_count", "query"),
         [
@@ -229,7 +223,7 @@ def list_command(rows: RowOutput, url: str | None) -> None:
 def landing_command(pid: str, *, form: str, url: str | None) -> None:
     """Print the landing page of the stored query PID."""
     with idle_connection(url) as connection:
-        stored = find_stored(connection, pid)
+        stored = store.find_stored(connection, pid)
     if form == "json":
         click.echo(cited(stored, form))
     elif form == "record":
@@ -249,9 +243,9 @@ def verify_all_command(pids: tuple[str, ...], *, note: bool, rows: RowOutput, ur
     Do this after a change of schema or software, and after a restore. Queries with uploads are skipped.
     """
     with published_connection(url) as (connection, published):
-        checks = check_stored(connection, pids or list_pids(connection), published=published)
+        checks = check_stored(connection, pids or store.list_pids(connection), published=published)
         found = []
-        for check in _shown(checks, len(pids or list_pids(connection)), "verify"):
+        for check in _shown(checks, len(pids or store.list_pids(connection)), "verify"):
             found.append(check)
             if note:
                 note_check(connection, check)
@@ -270,7 +264,7 @@ def migrate_command(*, dry_run: bool, rows: RowOutput, url: str | None) -> None:
     """
     with published_connection(url) as (connection, published):
         checks = migrate_stored(connection, dry_run=dry_run, published=published)
-        found = list(_shown(checks, len(list_pids(connection)), "migrate"))
+        found = list(_shown(checks, len(store.list_pids(connection)), "migrate"))
     _report(found, rows)
 
 
@@ -289,9 +283,9 @@ def collection_command(url: str | None, **values: str | None) -> None:
     """
     given = {name: value for name, value in values.items() if value is not None}
     with idle_connection(url) as connection:
-        collection = replace(read_collection(connection), **given)
+        collection = replace(store.read_collection(connection), **given)
         if given:
-            change_collection(connection, collection)
+            store.change_collection(connection, collection)
     click.echo(json.dumps(asdict(collection), indent=1, ensure_ascii=False))
 
 

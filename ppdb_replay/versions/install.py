@@ -15,6 +15,7 @@ from ppdb_replay.tables import (
     read_schema,
     table_statements,
 )
+from ppdb_replay.versions import versioned_table
 from ppdb_replay.versions.release_rules import hold_back, read_rules
 from ppdb_replay.versions.triggers import (
     HISTORY,
@@ -27,17 +28,6 @@ from ppdb_replay.versions.triggers import (
     trigger_arguments,
     trigger_statements,
 )
-from ppdb_replay.versions.versioned_table import (
-    CurrentTable,
-    VersionedTable,
-    find_versioned_table,
-    makes_digests_later,
-    read_tables,
-    read_versioned_tables,
-    require_clock,
-    require_own_type,
-    rights_to_change,
-)
 from tapdb.postgres.extensions import require_extensions
 from tapdb.postgres.roles import Right, require_rights
 from tapdb.sources import execute_query, execute_text
@@ -46,7 +36,7 @@ _OWNER = sql.Identifier("tapdb_owner")
 _READER = sql.Identifier("tapdb_reader")
 
 
-def install_statements(table: CurrentTable) -> tuple[str, ...]:
+def install_statements(table: versioned_table.CurrentTable) -> tuple[str, ...]:
     """Return the statements that make a table versioned, to be run after ``ppdb_history.advance()``.
 
     Parameters
@@ -57,7 +47,7 @@ def install_statements(table: CurrentTable) -> tuple[str, ...]:
     return tuple(part.as_string() for part in _install(table))
 
 
-def _install(table: CurrentTable) -> Iterable[sql.Composable]:
+def _install(table: versioned_table.CurrentTable) -> Iterable[sql.Composable]:
     current = sql.Identifier(table.schema, table.name)
     parent = sql.Identifier(HISTORY, table.name)
     closed = sql.Identifier(HISTORY, closed_name(table.name))
@@ -94,7 +84,9 @@ def _install(table: CurrentTable) -> Iterable[sql.Composable]:
     yield sql.SQL("ANALYZE {}").format(parent)
 
 
-def _columns(table: CurrentTable, current: sql.Composable, end: sql.Composable) -> Iterable[sql.Composable]:
+def _columns(
+    table: versioned_table.CurrentTable, current: sql.Composable, end: sql.Composable
+) -> Iterable[sql.Composable]:
     if not table.has_room:
         # A default that does not change within a statement is stored once for all rows that are there.
         yield sql.SQL(
@@ -111,7 +103,7 @@ def _columns(table: CurrentTable, current: sql.Composable, end: sql.Composable) 
 
 
 def _comments(
-    table: CurrentTable, parent: sql.Composable, closed: sql.Composable
+    table: versioned_table.CurrentTable, parent: sql.Composable, closed: sql.Composable
 ) -> Iterable[sql.Composable]:
     for relation, about in (
         (parent, f"All versions of the rows of {table.schema}.{table.name}."),
@@ -128,7 +120,7 @@ def _comments(
             )
 
 
-def _catalogue(table: CurrentTable) -> Iterable[sql.Composable]:
+def _catalogue(table: versioned_table.CurrentTable) -> Iterable[sql.Composable]:
     yield sql.SQL(
         "INSERT INTO ppdb_history.versioned_table (table_name, table_schema, key_columns, from_snapshot) "
         "VALUES ({}, {}, {}, ppdb_history.writing())"
@@ -175,7 +167,7 @@ def create_tables(
         Raised if the user lacks rights.
     """
     require_extensions(connection)
-    rights = (*rights_to_change(), Right("USAGE", schema), Right("CREATE", schema))
+    rights = (*versioned_table.rights_to_change(), Right("USAGE", schema), Right("CREATE", schema))
     require_rights(connection, "make the tables of a PPDB", rights)
     tables = read_schema() if ppdb is None else ppdb
     for statement in table_statements(tables, schema):
@@ -212,7 +204,7 @@ def install(
     """
     found = plan_install(connection, schema=schema, tables=tables)
     if found:
-        rights = rights_to_change((table.schema, table.name) for table in found)
+        rights = versioned_table.rights_to_change((table.schema, table.name) for table in found)
         require_rights(connection, "keep the versions of tables", rights)
         execute_text(connection, BEGIN_SNAPSHOT)
     for table in found:
@@ -225,7 +217,7 @@ def install(
 
 def plan_install(
     connection: sa.Connection, *, schema: str = "ppdb", tables: Sequence[str] | None = None
-) -> tuple[CurrentTable, ...]:
+) -> tuple[versioned_table.CurrentTable, ...]:
     """Return the tables that `install` would make versioned; nothing is changed.
 
     Raises
@@ -235,8 +227,8 @@ def plan_install(
     VersioningError
         Raised if a table cannot be versioned.
     """
-    require_clock(connection)
-    known = read_tables(connection, schema)
+    versioned_table.require_clock(connection)
+    known = versioned_table.read_tables(connection, schema)
     wanted = [name for name in PUBLISHED if name in known] if tables is None else list(tables)
     missing = [name for name in wanted if name not in known]
     for name in missing:
@@ -272,14 +264,16 @@ def _require_ordinary(connection: sa.Connection, schema: str, name: str) -> None
         raise VersioningError(f"{schema}.{name}", f"it is {_KINDS[found]}", remedy)
 
 
-def _require_fit(table: CurrentTable) -> None:
+def _require_fit(table: versioned_table.CurrentTable) -> None:
     name = f"{table.schema}.{table.name}"
     if not table.key:
         raise VersioningError(name, "it has no primary key", "add one, or leave the table out")
     if table.is_partition:
         raise VersioningError(name, "it is a partition of another table", "name a table that is not one")
     for column in table.columns:
-        require_own_type(name, column.name, column.data_type, is_foreign=column.is_foreign_type)
+        versioned_table.require_own_type(
+            name, column.name, column.data_type, is_foreign=column.is_foreign_type
+        )
 
 
 def uninstall(
@@ -310,7 +304,7 @@ def uninstall(
     """
     found = plan_uninstall(connection, tables=tables, discard_history=discard_history)
     if found:
-        rights = rights_to_change((table.schema, table.name) for table in found)
+        rights = versioned_table.rights_to_change((table.schema, table.name) for table in found)
         require_rights(connection, "take versioning away from tables", rights)
         _make_digests(connection, found)
     for table in found:
@@ -319,9 +313,9 @@ def uninstall(
     return tuple(table.name for table in found)
 
 
-def _make_digests(connection: sa.Connection, tables: Iterable[VersionedTable]) -> None:
+def _make_digests(connection: sa.Connection, tables: Iterable[versioned_table.VersionedTable]) -> None:
     """Make the digests that are pending while the rows have versions."""
-    if not makes_digests_later(connection):
+    if not versioned_table.makes_digests_later(connection):
         return
     # No writer may come in between. The tables before the clock, as every writer locks them.
     for table in tables:
@@ -339,7 +333,7 @@ def _make_digests(connection: sa.Connection, tables: Iterable[VersionedTable]) -
 
 def plan_uninstall(
     connection: sa.Connection, *, tables: Sequence[str] | None = None, discard_history: bool = False
-) -> tuple[VersionedTable, ...]:
+) -> tuple[versioned_table.VersionedTable, ...]:
     """Return the tables that `uninstall` would take versioning away from; nothing is changed.
 
     Raises
@@ -350,9 +344,9 @@ def plan_uninstall(
         Raised if a table is not versioned, has versions that would be lost, or rows that are not released.
     """
     if tables is None:
-        found = read_versioned_tables(connection)
+        found = versioned_table.read_versioned_tables(connection)
     else:
-        found = tuple(find_versioned_table(connection, name) for name in tables)
+        found = tuple(versioned_table.find_versioned_table(connection, name) for name in tables)
     ruled = {rule.table for rule in read_rules(connection)}
     for table in found:
         if table.name in ruled:
@@ -363,12 +357,12 @@ def plan_uninstall(
     return found
 
 
-def uninstall_statements(table: VersionedTable) -> tuple[str, ...]:
+def uninstall_statements(table: versioned_table.VersionedTable) -> tuple[str, ...]:
     """Return the statements that take versioning away from a table."""
     return tuple(part.as_string() for part in _uninstall(table))
 
 
-def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
+def _uninstall(table: versioned_table.VersionedTable) -> Iterable[sql.Composed]:
     current = sql.Identifier(table.schema, table.name)
     parent = sql.Identifier(HISTORY, table.name)
     yield from drop_following_statements(table.schema, table.name)
@@ -384,7 +378,7 @@ def _uninstall(table: VersionedTable) -> Iterable[sql.Composed]:
     )
 
 
-def _require_no_history(connection: sa.Connection, table: VersionedTable) -> None:
+def _require_no_history(connection: sa.Connection, table: versioned_table.VersionedTable) -> None:
     closed = sql.SQL("SELECT EXISTS (SELECT FROM {}) AS found").format(
         sql.Identifier(HISTORY, closed_name(table.name))
     )

@@ -20,16 +20,7 @@ from ppdb_replay.errors import ReplayRecordError
 from ppdb_replay.replaying.digest import digest_of_plain, digests_of_resaved
 from ppdb_replay.replaying.execution import SOFTWARE
 from ppdb_replay.replaying.record import ReplayRecord, is_as_written
-from ppdb_replay.votable.writer import (
-    ALL_COLUMNS_INFO,
-    DESCRIPTOR_ID,
-    RECORD_INFO,
-    ResultOrigin,
-    TapService,
-    origin_infos,
-    replay_infos,
-    replay_service,
-)
+from ppdb_replay.votable import writer
 from tapdb.errors import ValueReadError
 from tapdb.votable import Field
 from tapdb.votable.fields import TEXTS, element_null, field_identifiers
@@ -82,7 +73,7 @@ def record_of_votable(stream: IO[bytes]) -> ReplayRecord:
     document = _Document()
     _read(stream, document)
     record = ReplayRecord.from_json(document.record_text())
-    if problem := next(_wrong_infos(document.infos, replay_infos(record)), None):
+    if problem := next(_wrong_infos(document.infos, writer.replay_infos(record)), None):
         raise ReplayRecordError(problem)
     return record
 
@@ -135,7 +126,10 @@ def check_votable(path: Path, known: ReplayRecord | None = None) -> FileCheck:
         else:
             text = document.record_text()
             record = ReplayRecord.from_json(text)
-        infos = (*replay_infos(record), *origin_infos(record, TapService(), ResultOrigin()))
+        infos = (
+            *writer.replay_infos(record),
+            *writer.origin_infos(record, writer.TapService(), writer.ResultOrigin()),
+        )
         problems = [
             *(edited_record(text, record) if text else ()),
             *_wrong_infos(document.infos, infos),
@@ -313,7 +307,7 @@ class _Document:
         match local:
             case "RESOURCE":
                 del self._meta[path.count("RESOURCE") - 1 :]
-                self._meta.append(attributes.get("ID") == DESCRIPTOR_ID)
+                self._meta.append(attributes.get("ID") == writer.DESCRIPTOR_ID)
             case "INFO" | "PARAM":
                 self._add_info(path, attributes)
             case "TABLE":
@@ -328,7 +322,7 @@ class _Document:
         if resources and self._meta[resources - 1]:
             self.descriptor.append(fact)
             return
-        if fact[0] == RECORD_INFO:
+        if fact[0] == writer.RECORD_INFO:
             # STIL makes PARAM elements of INFO ones, astropy gives each an ID.
             self.is_resaved |= path[-1] == "PARAM" or "ID" in attributes
         self.infos.append(fact)
@@ -336,14 +330,14 @@ class _Document:
     @property
     def has_record(self) -> bool:
         """Whether an INFO element is called as that of a record."""
-        return any(name == RECORD_INFO for name, _ in self.infos)
+        return any(name == writer.RECORD_INFO for name, _ in self.infos)
 
     def record_text(self) -> str:
         """Return the text of the one record in the INFO elements."""
-        records = {value for name, value in self.infos if name == RECORD_INFO}
+        records = {value for name, value in self.infos if name == writer.RECORD_INFO}
         if len(records) != 1:
             found = "more than one" if records else "no"
-            raise ReplayRecordError(f"the VOTable has {found} INFO called {RECORD_INFO}")
+            raise ReplayRecordError(f"the VOTable has {found} INFO called {writer.RECORD_INFO}")
         return records.pop()
 
     def columns(self) -> tuple[Field, ...]:
@@ -371,16 +365,19 @@ _Infos = Iterable[tuple[str, str]]
 
 def _wrong_infos(found: _Infos, expected: _Infos) -> Iterator[str]:
     """Yield in which INFO elements a file says something else than its record."""
-    wanted = Counter((name, attributes_as_read(value)) for name, value in expected if name != RECORD_INFO)
+    wanted = Counter(
+        (name, attributes_as_read(value)) for name, value in expected if name != writer.RECORD_INFO
+    )
     names = {name for name, _ in wanted}
     there = Counter(
         (name, attributes_as_read(value))
         for name, value in found
-        if name in names or (name.startswith(_PREFIX) and name not in {RECORD_INFO, ALL_COLUMNS_INFO})
+        if name in names
+        or (name.startswith(_PREFIX) and name not in {writer.RECORD_INFO, writer.ALL_COLUMNS_INFO})
     )
     for name, value in there - wanted:
         shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
-        yield f"INFO {name} does not agree with {RECORD_INFO}: the file was edited, it says {shown!r}"
+        yield f"INFO {name} does not agree with {writer.RECORD_INFO}: the file was edited, it says {shown!r}"
 
 
 def _missing_infos(found: _Infos, expected: _Infos) -> Iterator[str]:
@@ -402,12 +399,14 @@ def _wrong_frame(document: _Document, record: ReplayRecord) -> Iterator[str]:
         yield f"nrows is {count}, and {record.row_count} in the record"
     if document.descriptor:
         given = dict(document.descriptor)
-        service = TapService(access_url=given.get("accessURL", ""), ivoid=given.get("resourceIdentifier", ""))
-        made = replay_service(record, service)
+        service = writer.TapService(
+            access_url=given.get("accessURL", ""), ivoid=given.get("resourceIdentifier", "")
+        )
+        made = writer.replay_service(record, service)
         expected = {_as_kept(param.name, param.value) for param in (*made.params, *made.inputs)}
         there = {_as_kept(*fact) for fact in document.descriptor}
         for name in sorted({name for name, _ in expected ^ there}):
-            yield f"PARAM {name} of the service descriptor does not agree with {RECORD_INFO}"
+            yield f"PARAM {name} of the service descriptor does not agree with {writer.RECORD_INFO}"
 
 
 def _as_kept(name: str, value: str) -> tuple[str, str]:
@@ -423,7 +422,7 @@ def _wrong_fields(document: _Document, record: ReplayRecord, *, facts: bool) -> 
     if len(document.fields) != len(record.columns):
         yield f"it has {len(document.fields)} columns, and {len(record.columns)} in the record"
         return
-    services = (DESCRIPTOR_ID,) if document.descriptor else ()
+    services = (writer.DESCRIPTOR_ID,) if document.descriptor else ()
     identifiers = field_identifiers(record.columns, services)
     for column, found, identifier in zip(record.columns, document.fields, identifiers, strict=True):
         for name, value in _field_facts(column, found, identifier):
@@ -486,9 +485,9 @@ def _wrong_rows(path: Path, document: _Document, record: ReplayRecord) -> tuple[
     wanted = [(record.digest, approximate)]
     if approximate:
         # The record does not count them, since they do not come again; the file has them all the same.
-        wanted += [(value, ()) for name, value in document.infos if name == ALL_COLUMNS_INFO][:1]
+        wanted += [(value, ()) for name, value in document.infos if name == writer.ALL_COLUMNS_INFO][:1]
         if len(wanted) == 1:
-            return [f"INFO {ALL_COLUMNS_INFO} is missing: the file was edited"], ""
+            return [f"INFO {writer.ALL_COLUMNS_INFO} is missing: the file was edited"], ""
     problems: list[str] = []
     note = ""
     for digest, without in wanted:

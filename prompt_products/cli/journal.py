@@ -258,7 +258,8 @@ class _Printed:
         file = Path(name)
         noted = _position_file(file)
         if not noted.exists():
-            return cls(file.open("ab"), since, file)
+            with _named(file):
+                return cls(file.open("ab"), since, file)
         if since is not None:
             raise click.UsageError(f"{noted} says where to go on: leave --since out, or delete it")
         try:
@@ -266,8 +267,9 @@ class _Printed:
             position, size = str(known["position"]), int(known["bytes"])
         except (ValueError, KeyError, TypeError) as error:
             raise PositionError(str(noted)) from error
-        stream = file.open("ab")
-        stream.truncate(size)
+        with _named(file):
+            stream = file.open("ab")
+            stream.truncate(size)
         return cls(stream, position, file)
 
     def __enter__(self) -> Self:
@@ -279,6 +281,10 @@ class _Printed:
 
     def write(self, found: GainedRows) -> None:
         """Print rows, and note that they are."""
+        with _named(self._file):
+            self._write(found)
+
+    def _write(self, found: GainedRows) -> None:
         for one in found.objects():
             self._stream.write(json.dumps(one, ensure_ascii=False, default=str).encode() + b"\n")
         if self._positions and (found.rows or self.position is None):
@@ -299,6 +305,17 @@ class _Printed:
             stream.flush()
             os.fsync(stream.fileno())
         new.replace(noted)
+
+
+@contextmanager
+def _named(file: Path | None) -> Iterator[None]:
+    """Name the file that cannot be written; standard output is click's to see to."""
+    try:
+        yield
+    except OSError as error:
+        if file is None:
+            raise
+        raise click.FileError(str(file), error.strerror) from error
 
 
 def _position_file(file: Path) -> Path:

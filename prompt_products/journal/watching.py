@@ -97,7 +97,7 @@ class JournalPosition:
         Raises
         ------
         PositionError
-            Raised if it is none.
+            Raised if the text is no position.
         """
         try:
             number, snapshot, released = text.split("/")
@@ -167,14 +167,12 @@ class JournalWatch:
         return to_postgres(query, published, Limits(max_rows=None), server=server)
 
     def gained(self, connection: psycopg.Connection[Any], since: str | None) -> GainedRows:
-        """Return the rows gained since a position; if that is None, none, and the position of now.
+        """Return the rows gained since a position, as `tap_query.watching.WatchedQuery` says.
 
         Parameters
         ----------
-        connection
-            Connection in no transaction; it is in none afterwards.
-        since
-            The position up to which its rows are known.
+        connection, since
+            As there.
 
         Raises
         ------
@@ -183,7 +181,7 @@ class JournalWatch:
         JournalNotKeptError
             Raised if no journal of the view is kept, or the role may not read the view.
         PositionError
-            Raised if the position is none.
+            Raised if `since` is no position.
         QueryFailedError
             Raised if the database stops with an error.
         TooManyRowsGainedError

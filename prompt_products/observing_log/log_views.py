@@ -23,7 +23,7 @@ from prompt_products.observing_log.log_columns import (
 )
 from prompt_products.over_obscore import (
     Product,
-    Publication,
+    PublicationRecord,
     SourceColumn,
     publish,
     read_publication,
@@ -79,7 +79,7 @@ class PublishedLog:
         Tables that there are not, or that lack what the log needs.
     """
 
-    publication: Publication
+    publication: PublicationRecord
     instruments: tuple[str, ...]
     absent: tuple[str, ...]
 

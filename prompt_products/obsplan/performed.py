@@ -120,7 +120,7 @@ def update_performed(
         .ext(distinct_on(plan_table.c.plan, plan_table.c.obs_id))
         .order_by(plan_table.c.plan, plan_table.c.obs_id, found.c.exposure)
     ).subquery()
-    # One exposure stands for one row, whatever plans have it.
+    # One exposure stands for one row, however many plans have it.
     first = sa.select(of_plan).ext(distinct_on(of_plan.c.exposure))
     once = first.order_by(of_plan.c.exposure, of_plan.c.plan).subquery()
     performed = {name: once.c[name] for name in (*values, "pgs_region")}

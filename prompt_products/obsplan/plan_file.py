@@ -32,7 +32,7 @@ def read_plan(path: Path, given: Mapping[str, Any]) -> Iterator[tuple[int, dict[
     Raises
     ------
     PlanRefusedError
-        Raised if it is no such file, a column has another name, or a number is none.
+        Raised if it is no such file, a column has another name, or a value is not a number.
     """
     for number, row in _rows(path):
         unknown = sorted(set(row) - set(NAMES), key=str)

@@ -1,4 +1,4 @@
-"""Listen to a channel of PostgreSQL for as long as the process lives, whatever becomes of the connection."""
+"""Listen to a channel of PostgreSQL as long as the process lives, on one connection after another."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ SELECT is_empty($$
 $$, 'every function belongs to the owner');
 SELECT is_empty($$
   SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'tapdb'::regnamespace AND p.prosecdef
-    AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+    AND NOT coalesce(p.proconfig && ARRAY['search_path=pg_catalog, pg_temp', 'search_path=pg_catalog, tapdb, pg_temp'], false)
 $$, 'a function with the rights of its owner fixes its search_path');
 SELECT is_empty($$
   SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a

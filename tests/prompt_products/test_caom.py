@@ -252,12 +252,18 @@ def test_the_view_below_is_made_again_without_being_stopped(connection: sa.Conne
         assert number(other, "SELECT count(*) FROM caom2.plane") == before
 
 
-def test_a_migration_keeps_it(connection: sa.Connection, url: sa.URL) -> None:
+@pytest.mark.parametrize(("revision", "stays"), [("0015", True), ("0014", False)])
+def test_a_migration_keeps_it_unless_its_tables_go(
+    connection: sa.Connection, url: sa.URL, revision: str, *, stays: bool
+) -> None:
+    before = number(connection, "SELECT count(*) FROM caom2.plane")
     connection.rollback()
     with open_engine(url) as engine, engine.connect() as other:
-        command.downgrade(alembic_config(other, obscore="off"), "-1")
+        command.downgrade(alembic_config(other, obscore="off"), revision)
         command.upgrade(alembic_config(other, obscore="off"), "head")
-    assert read_publication(connection, "caom2") is None
+    assert (read_publication(connection, "caom2") is not None) == stays
+    if stays:
+        assert number(connection, "SELECT count(*) FROM caom2.plane") == before
 
 
 def test_at_the_end_nothing_is_left(run: Callable[..., Result], connection: sa.Connection) -> None:

@@ -54,7 +54,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_derived_objects_come_after_those_that_they_follow(packages: None) -> None:
     order = list(load_derived({"obscore": "off"}))
     assert order.index("zebra") < order.index("bear")
-    assert order[-4:] == ["aardvark", "coverage", "journal", "tap_schema"]
+    assert order[-5:] == ["aardvark", "coverage", "journal", "products", "tap_schema"]
 
 
 def test_derived_objects_that_are_switched_off_are_not_waited_for(packages: None) -> None:

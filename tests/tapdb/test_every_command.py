@@ -383,7 +383,7 @@ WRITING = {
     "replay capture": "--record",
     "obscore drop": "--save-config",
     "migrate init": "",
-    **dict.fromkeys(("provenance show", "task init"), "--output"),
+    **dict.fromkeys(("provenance show", "task init", "watch"), "--output"),
 }
 """The option of each command that names what is written; nothing for an argument."""
 

@@ -1,4 +1,4 @@
--- sha256 582e5d2704ecfed0ba4c01125a03b09e353d3019cd494323eeb9760afc8286d5
+-- sha256 ef1b53ee6fed907ba84c8c92517d270fac9d4ae1ec3990b48f61c05efbb288ab
 -- Observations that are planned, and those that were performed, as ObsLocTAP 1.0 has them: shown as ivoa.obsplan once something was loaded.
 -- What a plan says and what a registry says of one observation is one row: it is planned, and then performed.
 -- requires: schemas/tapdb, roles/tapdb_service
@@ -59,6 +59,32 @@ COMMENT ON COLUMN tapdb.observation_plan.plan IS 'Name of the plan; registry sch
 COMMENT ON COLUMN tapdb.observation_plan.registry_schema IS 'Schema of the registry with the exposure; NULL until it was performed.';
 COMMENT ON COLUMN tapdb.observation_plan.exposure IS 'Exposure in the registry; NULL until it was performed.';
 COMMENT ON COLUMN tapdb.observation_plan.t_planning IS 'When the row was planned or changed, MJD (UTC).';
+COMMENT ON COLUMN tapdb.observation_plan.target_name IS 'Name of the object or field.';
+COMMENT ON COLUMN tapdb.observation_plan.obs_id IS 'Identifier of the observation.';
+COMMENT ON COLUMN tapdb.observation_plan.obs_collection IS 'Name of the data collection.';
+COMMENT ON COLUMN tapdb.observation_plan.s_ra IS 'Right ascension of the centre, ICRS, deg.';
+COMMENT ON COLUMN tapdb.observation_plan.s_dec IS 'Declination of the centre, ICRS, deg.';
+COMMENT ON COLUMN tapdb.observation_plan.s_fov IS 'Diameter of a circle that contains the covered region, deg.';
+COMMENT ON COLUMN tapdb.observation_plan.s_region IS 'Covered region of the sky, ICRS, as STC-S text.';
+COMMENT ON COLUMN tapdb.observation_plan.s_resolution IS 'Spatial resolution: FWHM of the point spread function, arcsec.';
+COMMENT ON COLUMN tapdb.observation_plan.t_min IS 'Start of the observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.observation_plan.t_max IS 'End of the observation, MJD (UTC).';
+COMMENT ON COLUMN tapdb.observation_plan.t_exptime IS 'Total exposure time, s.';
+COMMENT ON COLUMN tapdb.observation_plan.t_resolution IS 'Temporal resolution (FWHM), s.';
+COMMENT ON COLUMN tapdb.observation_plan.em_min IS 'Shortest wavelength, in vacuum, m.';
+COMMENT ON COLUMN tapdb.observation_plan.em_max IS 'Longest wavelength, in vacuum, m.';
+COMMENT ON COLUMN tapdb.observation_plan.em_res_power IS 'Spectral resolving power.';
+COMMENT ON COLUMN tapdb.observation_plan.o_ucd IS 'UCD of the observed quantity.';
+COMMENT ON COLUMN tapdb.observation_plan.pol_states IS 'Polarization states.';
+COMMENT ON COLUMN tapdb.observation_plan.pol_xel IS 'Number of polarization states.';
+COMMENT ON COLUMN tapdb.observation_plan.facility_name IS 'Name of the observatory or telescope.';
+COMMENT ON COLUMN tapdb.observation_plan.instrument_name IS 'Name of the instrument.';
+COMMENT ON COLUMN tapdb.observation_plan.t_plan_exptime IS 'Exposure time that is planned, s.';
+COMMENT ON COLUMN tapdb.observation_plan.category IS 'Fixed, Coordinated, Window or Other.';
+COMMENT ON COLUMN tapdb.observation_plan.priority IS 'Priority: 0, 1 or 2.';
+COMMENT ON COLUMN tapdb.observation_plan.execution_status IS 'Planned, Scheduled, Unscheduled, Performed or Aborted.';
+COMMENT ON COLUMN tapdb.observation_plan.tracking_type IS 'Sidereal, Solar-system-object-tracking or Fixed-az-el-transit.';
+COMMENT ON COLUMN tapdb.observation_plan.pgs_region IS 'Covered region of the sky, for searches.';
 COMMENT ON CONSTRAINT observation_plan_key ON tapdb.observation_plan IS 'an obs_id is there once in a plan';
 COMMENT ON CONSTRAINT observation_plan_category ON tapdb.observation_plan IS 'category is Fixed, Coordinated, Window or Other';
 COMMENT ON CONSTRAINT observation_plan_priority ON tapdb.observation_plan IS 'priority is 0, 1 or 2';
