@@ -6,7 +6,7 @@
 DROP FUNCTION IF EXISTS tapdb.wake_watchers();
 -- create
 CREATE FUNCTION tapdb.wake_watchers() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -1,4 +1,4 @@
--- sha256 642fbe32565c394e0f29dc96d0eea0f62e5b02b86eb9ff34fc960156ffc5f362
+-- sha256 1008dcd15ca184953531006ae7cf386002d849f9c4dc0e94108788b01ba1c0bf
 -- Trigger function, on tapdb.journal, at the commit: sends a NOTIFY to those who watch, once a transaction. It only wakes them; the journal is the truth.
 -- COMMIT fails if the queue of notifications is full, because somebody listens in a transaction that does not end. So none is sent from half of
 -- it on (setting tapdb.notify_below): who watches looks by the clock as well. Nothing here reads a table, which somebody could have locked.
@@ -7,7 +7,7 @@
 DROP FUNCTION IF EXISTS tapdb.wake_watchers();
 -- create
 CREATE FUNCTION tapdb.wake_watchers() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
