@@ -386,8 +386,8 @@ class EndedError(BaseException):
 
 STEPS = (
     (subscription, "execute_text"),
-    (following_module, "publish"),
-    *((follow_commands, name) for name in ("_refresh", "drop_view", "note_fresh")),
+    *((following_module, name) for name in ("publish", "note_fresh")),
+    *((follow_commands, name) for name in ("_refresh", "drop_view")),
 )
 """What a command does step by step: of a transaction that does not commit nothing is left."""
 

@@ -295,8 +295,8 @@ def test_what_listens_ends_though_its_first_cancellation_is_lost(
     """As where a statement that is cancelled ends with an error of its own, which is no cancellation."""
     listened: list[str] = []
 
-    async def listen(self: PhaseChanges) -> None:
-        for _ in range(2):
+    async def listen(*_: object) -> None:
+        for _again in range(2):
             listened.append("began")
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
@@ -305,7 +305,7 @@ def test_what_listens_ends_though_its_first_cancellation_is_lost(
         async with PhaseChanges(job_engine.url).listening():
             await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(PhaseChanges, "_listen", listen)
+    monkeypatch.setattr("tapdb.postgres.listening._listen", listen)
     begin = time.monotonic()
     asyncio.run(listen_for_a_moment())
     assert time.monotonic() - begin < 30
