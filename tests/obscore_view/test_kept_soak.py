@@ -85,7 +85,7 @@ def tapdb(url: sa.URL, *words: str) -> int:
     return result.exit_code
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [120, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_no_ingest_fails_or_waits_beside_refresh_check_create_and_drop_in_a_loop(
     view_pair: Pair, tmp_path: Path, count: int
 ) -> None:

@@ -130,7 +130,7 @@ CONDITIONS = {
 }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_what_a_query_gains_is_what_two_looks_at_all_rows_differ_by(
     pair: Pair, engine: sa.Engine, seed: int
 ) -> None:
